@@ -1,1 +1,55 @@
-//! Engine.
+//! Sign-in sessions carried by rotating JWT cookies: the rules, and nothing but the rules.
+//!
+//! No Python, web framework, database, I/O or clock lives here. Time comes in as [`NumericDate`], randomness as an
+//! [`aws_lc_rs::rand::SecureRandom`], a session's row as a plain [`Session`]; so every rule can be tried at any instant,
+//! and the Django app and a Rust service apply the same one.
+//!
+//! The way of one request is the reading order:
+//!
+//! 1. [`Tokens::verify`] says whether a cookie holds a token of ours, and what it claims.
+//! 2. The caller looks the session up by [`Sid::session_id`]: the database keeps the digest, never the `sid`.
+//! 3. A refresh token goes with its row through [`Policy::decide`], which answers with a [`Decision`]: rotate, hand out
+//!    the newest tokens again, refuse, or end the session because a copied token came back.
+//! 4. [`OriginPolicy::check`] says whether a request may use cookies at all.
+//!
+//! ```
+//! use aws_lc_rs::rand::SystemRandom;
+//! use jwtauth::{Algorithm, Claims, Key, Keyring, Kind, Profile, Sid, Tokens};
+//!
+//! let key = Key::from_secret(Algorithm::Hs256, b"thirty-two bytes are the least..")?;
+//! let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
+//! let claims = Claims {
+//!     subject: "42".to_owned(),
+//!     sid: Sid::generate(&SystemRandom::new())?,
+//!     generation: 1,
+//!     issued_at: 1_700_000_000,
+//!     expires_at: 1_700_000_300,
+//! };
+//! let token = tokens.issue(Kind::Access, &claims);
+//! assert_eq!(tokens.verify(Kind::Access, &token, 1_700_000_010)?, claims);
+//! assert!(tokens.verify(Kind::Refresh, &token, 1_700_000_010).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod algorithm;
+mod cache;
+mod cookie;
+mod error;
+mod key;
+mod keyring;
+mod origin;
+mod rotation;
+mod session;
+mod token;
+
+pub use algorithm::Algorithm;
+pub use cache::VerifiedSessions;
+pub use cookie::{CookiePolicy, SameSite, cookie_values};
+pub use error::{CookieError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError, VerifyError};
+pub use key::Key;
+pub use keyring::{Keyring, MAX_KEYS};
+pub use origin::{Origin, OriginPolicy, RequestHeaders};
+pub use rotation::{Decision, MAX_ADOPTION, Next, Policy, Presented, Refusal};
+pub use session::{Generation, Lifetimes, NumericDate, Session, Sid};
+pub use token::{Claims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens};

@@ -1,0 +1,282 @@
+//! Cross-site request forgery: may this request use cookies? (Fetch Metadata, and RFC 6454 origins where it is absent.)
+//!
+//! After Go 1.25's `net/http.CrossOriginProtection` and tower-http's `csrf`; that the scheme counts and that WebSocket
+//! handshakes are asked for their origin are ours. No token is needed.
+
+use http::uri::{Authority, Scheme};
+
+use crate::OriginError;
+
+/// Scheme, host and port (RFC 6454 §4), with the scheme's default port where none is written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Origin {
+    /// Reads `scheme://host[:port]` and nothing more: no path, no user, and not `null`.
+    pub fn parse(origin: &str) -> Option<Self> {
+        let (scheme, authority) = origin.split_once("://")?;
+        let scheme: Scheme = scheme.to_ascii_lowercase().parse().ok()?;
+        let authority: Authority = authority.parse().ok()?;
+        if scheme.as_str().is_empty() || authority.as_str().contains('@') || authority.host().is_empty() {
+            return None;
+        }
+        let port = match authority.port() {
+            Some(port) => Some(port.as_u16()),
+            // "host:" and ports over 65535 are an authority to the parser, and no port.
+            None if authority.as_str().len() != authority.host().len() => return None,
+            None => match scheme.as_str() {
+                "http" => Some(80),
+                "https" => Some(443),
+                _ => None,
+            },
+        };
+        Some(Self { scheme: scheme.as_str().to_owned(), host: authority.host().to_ascii_lowercase(), port })
+    }
+}
+
+/// An entry of the list of trusted origins: `https://example.com`, or `https://*.example.com` for that host and every
+/// one below it, as in Django's `CSRF_TRUSTED_ORIGINS`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct TrustedOrigin {
+    origin: Origin,
+    subdomains: bool,
+}
+
+impl TrustedOrigin {
+    fn parse(entry: &str) -> Option<Self> {
+        match entry.split_once("://*.") {
+            Some((scheme, rest)) => {
+                Some(Self { origin: Origin::parse(&format!("{scheme}://{rest}"))?, subdomains: true })
+            }
+            None => Some(Self { origin: Origin::parse(entry)?, subdomains: false }),
+        }
+    }
+
+    fn covers(&self, origin: &Origin) -> bool {
+        if self.origin.scheme != origin.scheme || self.origin.port != origin.port {
+            return false;
+        }
+        self.origin.host == origin.host
+            || (self.subdomains
+                && origin.host.strip_suffix(&self.origin.host).is_some_and(|below| below.ends_with('.')))
+    }
+}
+
+/// What a request says about where it comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RequestHeaders<'a> {
+    /// The method, in upper case.
+    pub method: &'a str,
+    /// It is a WebSocket handshake (RFC 6455 §4.1).
+    pub websocket: bool,
+    /// `Sec-Fetch-Site`; a repeated header is its values joined by commas, and no value of ours.
+    pub sec_fetch_site: Option<&'a str>,
+    /// `Origin`; a repeated header likewise.
+    pub origin: Option<&'a str>,
+}
+
+/// Which origins besides our own may make requests with cookies.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct OriginPolicy {
+    trusted: Vec<TrustedOrigin>,
+}
+
+impl OriginPolicy {
+    /// Entries that are no origin trust nobody.
+    pub fn new<'a>(trusted: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { trusted: trusted.into_iter().filter_map(TrustedOrigin::parse).collect() }
+    }
+
+    /// Whether the request may use cookies. `own` is asked only where the answer depends on it, and gives the origin
+    /// that the request was sent to, as far as it is known.
+    ///
+    /// | request | answer |
+    /// | --- | --- |
+    /// | WebSocket handshake | `Origin` must be ours or trusted |
+    /// | `GET`, `HEAD`, `OPTIONS` | pass |
+    /// | `Sec-Fetch-Site: same-origin` or `none` | pass, also with `Origin: null` |
+    /// | any other `Sec-Fetch-Site` | pass only if `Origin` is trusted |
+    /// | no `Sec-Fetch-Site`, an `Origin` | it must be ours or trusted |
+    /// | neither | pass: not a browser |
+    ///
+    /// # Errors
+    ///
+    /// An [`OriginError`] that names the row.
+    pub fn check(&self, request: RequestHeaders<'_>, own: impl FnOnce() -> Option<Origin>) -> Result<(), OriginError> {
+        if request.websocket {
+            return allow(self.is_own_or_trusted(request.origin, own), OriginError::WebSocket);
+        }
+        if matches!(request.method, "GET" | "HEAD" | "OPTIONS") {
+            return Ok(());
+        }
+        match (request.sec_fetch_site, request.origin) {
+            (Some("same-origin" | "none"), _) | (None, None) => Ok(()),
+            (Some(_), origin) => {
+                let origin = origin.and_then(Origin::parse);
+                allow(origin.is_some_and(|origin| self.is_trusted(&origin)), OriginError::CrossSite)
+            }
+            (None, origin) => allow(self.is_own_or_trusted(origin, own), OriginError::ForeignOrigin),
+        }
+    }
+
+    fn is_trusted(&self, origin: &Origin) -> bool {
+        self.trusted.iter().any(|trusted| trusted.covers(origin))
+    }
+
+    fn is_own_or_trusted(&self, origin: Option<&str>, own: impl FnOnce() -> Option<Origin>) -> bool {
+        origin.and_then(Origin::parse).is_some_and(|origin| self.is_trusted(&origin) || own().as_ref() == Some(&origin))
+    }
+}
+
+fn allow(allowed: bool, error: OriginError) -> Result<(), OriginError> {
+    if allowed { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POST: RequestHeaders<'_> =
+        RequestHeaders { method: "POST", websocket: false, sec_fetch_site: None, origin: None };
+
+    fn check(request: RequestHeaders<'_>) -> Result<(), OriginError> {
+        OriginPolicy::new(["https://trusted.example", "https://*.wild.example:8443", "not an origin"])
+            .check(request, || Origin::parse("https://own.example"))
+    }
+
+    #[test]
+    fn origins_are_compared_by_scheme_host_and_port() {
+        let own = Origin::parse("https://own.example").unwrap();
+        assert_eq!(Origin::parse("https://OWN.example:443"), Some(own.clone()));
+        assert_eq!(Origin::parse("HTTPS://own.example"), Some(own.clone()));
+        for other in ["http://own.example", "https://own.example:444", "https://a.own.example", "wss://own.example"] {
+            assert_ne!(Origin::parse(other), Some(own.clone()), "{other}");
+        }
+        assert!(Origin::parse("http://[::1]:8000").is_some());
+    }
+
+    #[test]
+    fn what_is_no_origin_is_none() {
+        let none = [
+            "",
+            "null",
+            "own.example",
+            "https://",
+            "https://own.example/",
+            "https://own.example/path",
+            "https://user@own.example",
+            "https://own.example:",
+            "https://own.example:65536",
+            "https://own.example:x",
+            "https://own.example https://other.example",
+            "https://own.example, https://own.example",
+            "https://é.example",
+            "://own.example",
+            "https:own.example",
+            "https://own.example?q",
+            "https://own.example#f",
+        ];
+        for text in none {
+            assert_eq!(Origin::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn safe_methods_pass() {
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            let foreign = RequestHeaders {
+                method,
+                sec_fetch_site: Some("cross-site"),
+                origin: Some("https://evil.example"),
+                ..POST
+            };
+            assert_eq!(check(foreign), Ok(()));
+        }
+        for method in ["TRACE", "PUT", "DELETE", "PATCH", "get", ""] {
+            let foreign = RequestHeaders { method, sec_fetch_site: Some("cross-site"), ..POST };
+            assert_eq!(check(foreign), Err(OriginError::CrossSite), "{method}");
+        }
+    }
+
+    #[test]
+    fn same_origin_and_none_pass_with_any_origin() {
+        for site in ["same-origin", "none"] {
+            for origin in [None, Some("null"), Some("https://own.example")] {
+                assert_eq!(check(RequestHeaders { sec_fetch_site: Some(site), origin, ..POST }), Ok(()));
+            }
+        }
+    }
+
+    #[test]
+    fn other_sites_pass_only_if_trusted() {
+        for site in ["same-site", "cross-site", "", "same-origin, same-origin", "same-origin,cross-site", "Same-Origin"]
+        {
+            let from = |origin| check(RequestHeaders { sec_fetch_site: Some(site), origin, ..POST });
+            for refused in [None, Some("null"), Some("https://own.example"), Some("https://evil.example")] {
+                assert_eq!(from(refused), Err(OriginError::CrossSite), "{site} {refused:?}");
+            }
+            assert_eq!(from(Some("https://trusted.example")), Ok(()));
+        }
+    }
+
+    #[test]
+    fn without_fetch_metadata_the_origin_must_be_ours_or_trusted() {
+        let from = |origin| check(RequestHeaders { origin: Some(origin), ..POST });
+        for ours in ["https://own.example", "https://own.example:443", "https://trusted.example"] {
+            assert_eq!(from(ours), Ok(()));
+        }
+        for other in ["null", "http://own.example", "https://own.example:8443", "https://evil.example", ""] {
+            assert_eq!(from(other), Err(OriginError::ForeignOrigin), "{other}");
+        }
+        assert_eq!(check(POST), Ok(()));
+    }
+
+    #[test]
+    fn wildcards_cover_subdomains_of_the_same_scheme_and_port() {
+        let from = |origin| check(RequestHeaders { origin: Some(origin), ..POST });
+        for covered in ["https://wild.example:8443", "https://a.wild.example:8443", "https://a.b.wild.example:8443"] {
+            assert_eq!(from(covered), Ok(()), "{covered}");
+        }
+        for other in ["https://a.wild.example", "http://a.wild.example:8443", "https://evilwild.example:8443"] {
+            assert_eq!(from(other), Err(OriginError::ForeignOrigin), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_websocket_needs_an_origin_of_ours_or_trusted() {
+        let from = |origin| {
+            check(RequestHeaders { method: "GET", websocket: true, sec_fetch_site: Some("same-origin"), origin })
+        };
+        assert_eq!(from(Some("https://own.example")), Ok(()));
+        assert_eq!(from(Some("https://trusted.example")), Ok(()));
+        for refused in [None, Some("null"), Some("https://evil.example"), Some("http://own.example")] {
+            assert_eq!(from(refused), Err(OriginError::WebSocket));
+        }
+    }
+
+    #[test]
+    fn our_own_origin_is_asked_for_only_where_it_matters() {
+        let policy = OriginPolicy::new(["https://trusted.example"]);
+        let cases = [
+            RequestHeaders { method: "GET", ..POST },
+            POST,
+            RequestHeaders { sec_fetch_site: Some("same-origin"), ..POST },
+            RequestHeaders { origin: Some("https://trusted.example"), ..POST },
+        ];
+        for case in cases {
+            assert_eq!(policy.check(case, || panic!("asked for {case:?}")), Ok(()));
+        }
+        let unknown = RequestHeaders { origin: Some("https://own.example"), ..POST };
+        assert_eq!(policy.check(unknown, || None), Err(OriginError::ForeignOrigin));
+    }
+
+    #[test]
+    fn each_refusal_has_its_code() {
+        let codes = [OriginError::WebSocket, OriginError::CrossSite, OriginError::ForeignOrigin].map(|e| e.code());
+        assert_eq!(codes, ["websocket_origin", "cross_site", "foreign_origin"]);
+    }
+}

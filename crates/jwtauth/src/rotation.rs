@@ -1,0 +1,184 @@
+//! Rotation (RFC 9700 §4.14.2): what to do with a refresh token that verified.
+//!
+//! "The old one is good until the new one is seen, and for the grace period after." The decision is a pure function of
+//! the session's row, the generation presented, and the time. Requests that race for the same session all come to the
+//! same tokens, so it does not matter which response a browser keeps, and no lock is needed: one compare-and-swap.
+
+use crate::{Generation, Lifetimes, NumericDate, Session};
+
+/// How many generations a token may be ahead of its row and still be believed: what a database may have lost when it
+/// was restored or failed over.
+pub const MAX_ADOPTION: u64 = 16;
+
+/// The rules of rotation, with their figures.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Policy {
+    lifetimes: Lifetimes,
+    grace: u64,
+}
+
+/// A refresh token that verified, as presented.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Presented {
+    /// Its generation.
+    pub generation: Generation,
+    /// The request is an upload: its body is large or of unknown length, so that a proxy may have held it back for
+    /// minutes, and its cookies may honestly be old.
+    pub upload: bool,
+}
+
+/// A row's new values. They are to be written by one compare-and-swap on the generation that was read:
+/// `UPDATE … WHERE id = … AND generation = <read>`. If it changes no row, read again and decide again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Next {
+    /// The generation to issue.
+    pub generation: Generation,
+    /// See [`Session::acknowledged_at`].
+    pub acknowledged_at: Option<NumericDate>,
+    /// See [`Session::rotated_at`].
+    pub rotated_at: NumericDate,
+    /// See [`Session::expires_at`].
+    pub expires_at: NumericDate,
+}
+
+/// The answer to a refresh token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Decision {
+    /// A refresh: write [`Next`], then issue both tokens of its generation.
+    Rotate(Next),
+    /// The access cookie got lost: issue a new access token of the row's generation; leave the refresh cookie alone,
+    /// which the client evidently has.
+    RenewAccess {
+        /// Write `acknowledged_at = now` where it is empty.
+        acknowledge: bool,
+    },
+    /// Parallel requests, a slow one, or a response that got lost: issue both tokens of the row's generation again and
+    /// write nothing.
+    Reissue,
+    /// An upload: let it in, set no cookie, rotate nothing.
+    Admit {
+        /// Write `acknowledged_at = now` where it is empty.
+        acknowledge: bool,
+    },
+    /// The database lost its last writes: write [`Next`], log it, issue a new access token of its generation.
+    Adopt(Next),
+    /// Anonymous, and nothing is written: no cookie is cleared, no session ended.
+    Refuse(Refusal),
+    /// An old token is back while the new one is in use, so somebody copied it: end the session. Anonymous.
+    Reuse,
+}
+
+/// Why a refresh token is not good, though no theft.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The session is over.
+    Expired,
+    /// The token is further ahead of its row than a database may have lost.
+    Ahead,
+    /// An upload with a token that nothing else may use any more.
+    LateUpload,
+}
+
+impl Decision {
+    /// The stable name of this decision.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Rotate(_) => "rotate",
+            Self::RenewAccess { .. } => "renew_access",
+            Self::Reissue => "reissue",
+            Self::Admit { .. } => "admit",
+            Self::Adopt(_) => "adopt",
+            Self::Refuse(Refusal::Expired) => "session_expired",
+            Self::Refuse(Refusal::Ahead) => "generation_ahead",
+            Self::Refuse(Refusal::LateUpload) => "late_upload",
+            Self::Reuse => "refresh_token_reused",
+        }
+    }
+}
+
+impl Policy {
+    /// `grace` is in seconds and counts for no more than the life of an access token.
+    pub fn new(lifetimes: Lifetimes, grace: u64) -> Self {
+        Self { lifetimes, grace: grace.min(lifetimes.access()) }
+    }
+
+    /// The lifetimes that this policy keeps to.
+    pub fn lifetimes(&self) -> &Lifetimes {
+        &self.lifetimes
+    }
+
+    /// The row of a session that starts at `now`. A login has nothing older, so it is acknowledged at once.
+    pub fn start(&self, now: NumericDate) -> Session {
+        Session {
+            generation: 1,
+            acknowledged_at: Some(now),
+            rotated_at: now,
+            created_at: now,
+            expires_at: self.lifetimes.session_end(now, now),
+        }
+    }
+
+    /// Whether seeing a token of `generation` acknowledges the row: it is of the newest generation, and the first seen.
+    pub fn acknowledges(&self, session: &Session, generation: Generation) -> bool {
+        session.acknowledged_at.is_none() && generation == session.generation
+    }
+
+    /// What to do with a refresh token of this session at `now`.
+    pub fn decide(&self, session: &Session, presented: Presented, now: NumericDate) -> Decision {
+        if self.lifetimes.is_over(session, now) {
+            return Decision::Refuse(Refusal::Expired);
+        }
+        let acknowledge = self.acknowledges(session, presented.generation);
+        if presented.generation == session.generation {
+            return if presented.upload {
+                Decision::Admit { acknowledge }
+            } else if self.grace_is_over(session, now) {
+                Decision::Rotate(Next { acknowledged_at: None, ..self.next(session, session.generation + 1, now) })
+            } else {
+                Decision::RenewAccess { acknowledge }
+            };
+        }
+        if presented.generation.checked_add(1) == Some(session.generation) && self.previous_is_good(session, now) {
+            return if presented.upload { Decision::Admit { acknowledge: false } } else { Decision::Reissue };
+        }
+        if presented.upload {
+            return Decision::Refuse(Refusal::LateUpload);
+        }
+        match presented.generation.checked_sub(session.generation) {
+            Some(ahead) if ahead > MAX_ADOPTION => Decision::Refuse(Refusal::Ahead),
+            Some(_) => Decision::Adopt(self.next(session, presented.generation, now)),
+            None => Decision::Reuse,
+        }
+    }
+
+    /// The newest generation may be succeeded: it has been in use, and the grace is over since it was issued and since
+    /// it was seen. Until it is seen, its first sight starts the clock.
+    fn grace_is_over(&self, session: &Session, now: NumericDate) -> bool {
+        self.is_past_grace(session.rotated_at, now)
+            && session.acknowledged_at.is_some_and(|seen| self.is_past_grace(seen, now))
+    }
+
+    /// The generation before the newest is still good: the newest was not seen yet, or only within the grace.
+    fn previous_is_good(&self, session: &Session, now: NumericDate) -> bool {
+        session.acknowledged_at.is_none_or(|seen| !self.is_past_grace(seen, now))
+    }
+
+    /// A `since` in the future, which another worker's clock may have written, counts as just now.
+    fn is_past_grace(&self, since: NumericDate, now: NumericDate) -> bool {
+        now.saturating_sub(since) >= self.grace && now >= since
+    }
+
+    fn next(&self, session: &Session, generation: Generation, now: NumericDate) -> Next {
+        Next {
+            generation,
+            acknowledged_at: Some(now),
+            rotated_at: now,
+            expires_at: self.lifetimes.session_end(session.created_at, now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

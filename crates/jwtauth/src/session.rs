@@ -1,0 +1,196 @@
+//! A session: its name, its row, and how long it lives.
+
+use std::fmt;
+
+use aws_lc_rs::{digest, rand::SecureRandom};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use uuid::Uuid;
+
+use crate::{LifetimesError, RandomnessError};
+
+/// Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 §2, there also with fractions, which we neither make nor accept).
+pub type NumericDate = u64;
+
+/// How many times a session's refresh token has been rotated, counting the login as 1.
+pub type Generation = u64;
+
+/// The secret name of a session, 128 random bits, which travels in its tokens as `sid`.
+///
+/// The database knows the [digest](Sid::session_id) only, so a stolen database names no session that a token could be
+/// made for. `Debug` shows the digest.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Sid([u8; 16]);
+
+impl Sid {
+    /// A new random name.
+    ///
+    /// # Errors
+    ///
+    /// [`RandomnessError`]: the operating system gave no random bytes.
+    pub fn generate(random: &dyn SecureRandom) -> Result<Self, RandomnessError> {
+        let mut bytes = [0; 16];
+        random.fill(&mut bytes).map_err(|_| RandomnessError)?;
+        Ok(Self(bytes))
+    }
+
+    /// A name of given bytes.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// The id of the session's row, which people, logs and URLs may see: the first 128 bits of SHA-256 over the name.
+    pub fn session_id(&self) -> Uuid {
+        let digest = digest::digest(&digest::SHA256, &self.0);
+        let mut id = [0; 16];
+        id.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        Uuid::from_bytes(id)
+    }
+
+    /// The value of the claim: 22 characters of base64url.
+    pub(crate) fn expose_secret(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    pub(crate) fn parse(claim: &str) -> Option<Self> {
+        BASE64_URL_SAFE_NO_PAD.decode(claim).ok()?.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Debug for Sid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sid([redacted], session {})", self.session_id())
+    }
+}
+
+/// What the rules need of a session's row.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Session {
+    /// The newest generation that has been issued.
+    pub generation: Generation,
+    /// When something of that generation was first seen back from the client; `None` until then.
+    pub acknowledged_at: Option<NumericDate>,
+    /// When that generation was issued.
+    pub rotated_at: NumericDate,
+    /// When the person signed in.
+    pub created_at: NumericDate,
+    /// When the session is over unless it is refreshed before.
+    pub expires_at: NumericDate,
+}
+
+/// How long tokens and sessions live, in seconds: `access <= idle <= absolute`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Lifetimes {
+    access: u64,
+    idle: u64,
+    absolute: Option<u64>,
+}
+
+impl Lifetimes {
+    /// `access`: life of an access token. `idle`: life of a refresh token, started again by each refresh. `absolute`:
+    /// life of the session from login, however often it is refreshed; `None` for no limit.
+    ///
+    /// # Errors
+    ///
+    /// A [`LifetimesError`] where one is zero or they are out of order.
+    pub fn new(access: u64, idle: u64, absolute: Option<u64>) -> Result<Self, LifetimesError> {
+        if access == 0 || idle == 0 || absolute == Some(0) {
+            return Err(LifetimesError::Zero);
+        }
+        if access > idle {
+            return Err(LifetimesError::AccessOverIdle { access, idle });
+        }
+        if let Some(absolute) = absolute.filter(|absolute| *absolute < idle) {
+            return Err(LifetimesError::IdleOverAbsolute { idle, absolute });
+        }
+        Ok(Self { access, idle, absolute })
+    }
+
+    /// Life of an access token in seconds.
+    pub fn access(&self) -> u64 {
+        self.access
+    }
+
+    /// The end of a session that was started at `created_at` and is refreshed, or started, at `now`.
+    pub fn session_end(&self, created_at: NumericDate, now: NumericDate) -> NumericDate {
+        now.saturating_add(self.idle).min(self.absolute_end(created_at))
+    }
+
+    /// The end of an access token issued at `now`: never after that of its session.
+    pub fn access_end(&self, now: NumericDate, session_end: NumericDate) -> NumericDate {
+        now.saturating_add(self.access).min(session_end)
+    }
+
+    /// Whether the session is over: by its row, or by the absolute limit as it is configured now.
+    pub fn is_over(&self, session: &Session, now: NumericDate) -> bool {
+        now >= session.expires_at.min(self.absolute_end(session.created_at))
+    }
+
+    fn absolute_end(&self, created_at: NumericDate) -> NumericDate {
+        self.absolute.map_or(NumericDate::MAX, |absolute| created_at.saturating_add(absolute))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_half_of_the_sha_256_of_the_name() {
+        // printf '\0%.0s' {1..16} | sha256sum
+        let id = Sid::from_bytes([0; 16]).session_id();
+        assert_eq!(id.to_string(), "374708ff-f771-9dd5-979e-c875d56cd228");
+    }
+
+    #[test]
+    fn debug_shows_the_id_and_not_the_name() {
+        let sid = Sid::from_bytes([1; 16]);
+        let shown = format!("{sid:?}");
+        assert!(shown.contains(&sid.session_id().to_string()) && shown.contains("redacted"));
+        assert!(!shown.contains(&sid.expose_secret()));
+    }
+
+    #[test]
+    fn a_name_has_one_spelling() {
+        let sid = Sid::from_bytes([255; 16]);
+        let claim = sid.expose_secret();
+        assert_eq!(Sid::parse(&claim), Some(sid));
+        assert_eq!(claim, "_____________________w");
+        for other in
+            ["", "____________________", "_____________________x", "_____________________w==", "/////////////////////w"]
+        {
+            assert_eq!(Sid::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn lifetimes_are_in_order() {
+        assert_eq!(Lifetimes::new(0, 1, None).unwrap_err().code(), "lifetime_zero");
+        assert_eq!(Lifetimes::new(1, 0, None).unwrap_err().code(), "lifetime_zero");
+        assert_eq!(Lifetimes::new(1, 1, Some(0)).unwrap_err().code(), "lifetime_zero");
+        assert_eq!(Lifetimes::new(2, 1, None).unwrap_err().code(), "access_over_idle");
+        assert_eq!(Lifetimes::new(1, 3, Some(2)).unwrap_err().code(), "idle_over_absolute");
+        assert!(Lifetimes::new(1, 1, Some(1)).is_ok());
+    }
+
+    #[test]
+    fn a_refresh_extends_the_session_up_to_its_absolute_end() {
+        let lifetimes = Lifetimes::new(10, 100, Some(250)).unwrap();
+        assert_eq!(lifetimes.session_end(1000, 1000), 1100);
+        assert_eq!(lifetimes.session_end(1000, 1099), 1199);
+        assert_eq!(lifetimes.session_end(1000, 1198), 1250);
+        assert_eq!(lifetimes.access_end(1198, 1250), 1208);
+        assert_eq!(lifetimes.access_end(1245, 1250), 1250);
+        let endless = Lifetimes::new(10, 100, None).unwrap();
+        assert_eq!(endless.session_end(1000, 1_000_000), 1_000_100);
+    }
+
+    #[test]
+    fn a_shorter_absolute_limit_holds_for_sessions_that_run_already() {
+        let session =
+            Session { generation: 1, acknowledged_at: None, rotated_at: 1000, created_at: 1000, expires_at: 1100 };
+        let lifetimes = Lifetimes::new(10, 50, Some(60)).unwrap();
+        assert!(!lifetimes.is_over(&session, 1059));
+        assert!(lifetimes.is_over(&session, 1060));
+        assert!(Lifetimes::new(10, 50, None).unwrap().is_over(&session, 1100));
+    }
+}
