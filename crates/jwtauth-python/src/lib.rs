@@ -1,8 +1,34 @@
-//! Binding.
-use pyo3::prelude::*;
+//! `jwtauth._engine`: the engine as Python sees it. Converts values and maps errors, a file per engine module; every
+//! rule is in the crate `jwtauth`.
+//!
+//! Classes are frozen and hold no interpreter state, so the module is safe without the global interpreter lock. They
+//! cannot be pickled or copied, and no `repr` shows a token or a key.
+#![forbid(unsafe_code)]
+#![expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+
+mod cache;
+mod cookie;
+mod error;
+mod key;
+mod origin;
+mod rotation;
+mod session;
+mod token;
 
 /// The engine.
-#[pymodule(gil_used = false)]
-fn _engine(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
+#[pyo3::pymodule(gil_used = false)]
+mod _engine {
+    #[pymodule_export]
+    use crate::{
+        cache::VerifiedSessions,
+        cookie::{cookie_problems, cookie_values},
+        key::{Key, Keyring},
+        origin::OriginPolicy,
+        rotation::{Decision, Policy},
+        session::{Session, Sid},
+        token::{Claims, Kind, Tokens},
+    };
+
+    #[pymodule_export]
+    const MAX_TOKEN_LENGTH: usize = jwtauth::MAX_TOKEN_LENGTH;
 }

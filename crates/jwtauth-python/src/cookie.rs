@@ -1,0 +1,28 @@
+//! Cookies: what a browser would drop, what a header holds.
+
+use jwtauth::{CookiePolicy, SameSite};
+use pyo3::{prelude::*, types::PyString};
+
+/// Everything that would make a browser drop cookies of these names and attributes, or mix them up, as pairs of a
+/// message and a code; `None` if `same_site` is no value of that attribute.
+#[pyfunction]
+#[pyo3(signature = (*, access_name, refresh_name, secure, same_site, domain, path, partitioned))]
+pub(crate) fn cookie_problems(
+    access_name: String,
+    refresh_name: String,
+    secure: bool,
+    same_site: &str,
+    domain: Option<String>,
+    path: String,
+    partitioned: bool,
+) -> Option<Vec<(String, &'static str)>> {
+    let same_site: SameSite = same_site.parse().ok()?;
+    let policy = CookiePolicy { access_name, refresh_name, secure, same_site, domain, path, partitioned };
+    Some(policy.problems().iter().map(|problem| (problem.to_string(), problem.code())).collect())
+}
+
+/// The values of every cookie of this name in a `Cookie` header, in its order.
+#[pyfunction]
+pub(crate) fn cookie_values(header: &Bound<'_, PyString>, name: &str) -> Vec<String> {
+    jwtauth::cookie_values(&header.to_string_lossy(), name).take(jwtauth::MAX_DUPLICATES).map(str::to_owned).collect()
+}

@@ -1,0 +1,61 @@
+//! One exception class per decision of the caller, declared in `jwtauth.exceptions`; each carries the engine's `code`.
+
+use jwtauth::{CookieError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError, VerifyError};
+use pyo3::{exceptions::PyOSError, prelude::*};
+
+mod imported {
+    pyo3::import_exception!(jwtauth.exceptions, CrossOriginRefused);
+    pyo3::import_exception!(jwtauth.exceptions, EngineConfigurationError);
+    pyo3::import_exception!(jwtauth.exceptions, TokenError);
+    pyo3::import_exception!(jwtauth.exceptions, TokenExpired);
+}
+use imported::{CrossOriginRefused, EngineConfigurationError, TokenError, TokenExpired};
+
+/// Any error of the engine, on its way to Python.
+pub(crate) enum Error {
+    Configuration(String, &'static str),
+    Origin(OriginError),
+    Randomness(RandomnessError),
+    Verify(VerifyError),
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Configuration(message, code) => EngineConfigurationError::new_err((message, code)),
+            Error::Origin(error) => CrossOriginRefused::new_err((error.to_string(), error.code())),
+            Error::Randomness(error) => PyOSError::new_err(error.to_string()),
+            Error::Verify(error @ VerifyError::Expired(_)) => TokenExpired::new_err((error.to_string(), error.code())),
+            Error::Verify(error) => TokenError::new_err((error.to_string(), error.code())),
+        }
+    }
+}
+
+macro_rules! configuration {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Configuration(error.to_string(), error.code())
+            }
+        }
+    )*};
+}
+configuration!(CookieError, KeyError, LifetimesError, ProfileError);
+
+impl From<OriginError> for Error {
+    fn from(error: OriginError) -> Self {
+        Self::Origin(error)
+    }
+}
+
+impl From<RandomnessError> for Error {
+    fn from(error: RandomnessError) -> Self {
+        Self::Randomness(error)
+    }
+}
+
+impl From<VerifyError> for Error {
+    fn from(error: VerifyError) -> Self {
+        Self::Verify(error)
+    }
+}

@@ -1,0 +1,88 @@
+//! The rotation policy and its decisions.
+
+use jwtauth::{Lifetimes, Presented};
+use pyo3::prelude::*;
+
+use crate::{error::Error, session::Session};
+
+/// Lifetimes and grace, in seconds.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Policy(jwtauth::Policy);
+
+#[pymethods]
+impl Policy {
+    #[new]
+    #[pyo3(signature = (*, access, idle, absolute, grace))]
+    fn new(access: u64, idle: u64, absolute: Option<u64>, grace: u64) -> Result<Self, Error> {
+        Ok(Self(jwtauth::Policy::new(Lifetimes::new(access, idle, absolute)?, grace)))
+    }
+
+    fn start(&self, now: u64) -> Session {
+        Session(self.0.start(now))
+    }
+
+    #[pyo3(signature = (session, generation, *, upload, now))]
+    fn decide(&self, session: &Bound<'_, Session>, generation: u64, upload: bool, now: u64) -> Decision {
+        let session = &session.get().0;
+        let decision = self.0.decide(session, Presented { generation, upload }, now);
+        Decision { decision, created_at: session.created_at }
+    }
+
+    fn acknowledges(&self, session: &Bound<'_, Session>, generation: u64) -> bool {
+        self.0.acknowledges(&session.get().0, generation)
+    }
+
+    fn is_over(&self, session: &Bound<'_, Session>, now: u64) -> bool {
+        self.0.lifetimes().is_over(&session.get().0, now)
+    }
+
+    fn access_end(&self, now: u64, session_end: u64) -> u64 {
+        self.0.lifetimes().access_end(now, session_end)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// The answer to a refresh token.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Decision {
+    decision: jwtauth::Decision,
+    created_at: u64,
+}
+
+#[pymethods]
+impl Decision {
+    #[getter]
+    fn code(&self) -> &'static str {
+        self.decision.code()
+    }
+
+    #[getter]
+    fn acknowledge(&self) -> bool {
+        matches!(
+            self.decision,
+            jwtauth::Decision::RenewAccess { acknowledge: true } | jwtauth::Decision::Admit { acknowledge: true }
+        )
+    }
+
+    /// The row as it is to be written.
+    #[getter]
+    fn next(&self) -> Option<Session> {
+        match self.decision {
+            jwtauth::Decision::Rotate(next) | jwtauth::Decision::Adopt(next) => Some(Session(jwtauth::Session {
+                generation: next.generation,
+                acknowledged_at: next.acknowledged_at,
+                rotated_at: next.rotated_at,
+                created_at: self.created_at,
+                expires_at: next.expires_at,
+            })),
+            _ => None,
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.decision)
+    }
+}

@@ -1,0 +1,70 @@
+//! A session's name and its row.
+
+use aws_lc_rs::rand::SystemRandom;
+use pyo3::prelude::*;
+use uuid::Uuid;
+
+use crate::error::Error;
+
+/// The secret name of a session.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Sid(pub(crate) jwtauth::Sid);
+
+#[pymethods]
+impl Sid {
+    #[staticmethod]
+    fn generate() -> Result<Self, Error> {
+        Ok(Self(jwtauth::Sid::generate(&SystemRandom::new())?))
+    }
+
+    #[getter]
+    fn session_id(&self) -> Uuid {
+        self.0.session_id()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// What the rules need of a session's row.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Session(pub(crate) jwtauth::Session);
+
+#[pymethods]
+impl Session {
+    #[new]
+    #[pyo3(signature = (*, generation, acknowledged_at, rotated_at, created_at, expires_at))]
+    fn new(generation: u64, acknowledged_at: Option<u64>, rotated_at: u64, created_at: u64, expires_at: u64) -> Self {
+        Self(jwtauth::Session { generation, acknowledged_at, rotated_at, created_at, expires_at })
+    }
+
+    #[getter]
+    fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    #[getter]
+    fn acknowledged_at(&self) -> Option<u64> {
+        self.0.acknowledged_at
+    }
+
+    #[getter]
+    fn rotated_at(&self) -> u64 {
+        self.0.rotated_at
+    }
+
+    #[getter]
+    fn created_at(&self) -> u64 {
+        self.0.created_at
+    }
+
+    #[getter]
+    fn expires_at(&self) -> u64 {
+        self.0.expires_at
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}

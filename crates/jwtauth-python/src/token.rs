@@ -1,0 +1,116 @@
+//! Tokens: issue, verify.
+
+use pyo3::{prelude::*, types::PyString};
+use uuid::Uuid;
+
+use crate::{error::Error, key::Keyring, session::Sid};
+
+/// The two kinds of token.
+#[pyclass(frozen, eq, eq_int, hash, module = "jwtauth._engine", rename_all = "SCREAMING_SNAKE_CASE", from_py_object)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub(crate) enum Kind {
+    Access,
+    Refresh,
+}
+
+impl From<Kind> for jwtauth::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Access => Self::Access,
+            Kind::Refresh => Self::Refresh,
+        }
+    }
+}
+
+/// What a token says.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Claims(jwtauth::Claims);
+
+#[pymethods]
+impl Claims {
+    #[new]
+    #[pyo3(signature = (*, subject, sid, generation, issued_at, expires_at))]
+    fn new(subject: String, sid: &Bound<'_, Sid>, generation: u64, issued_at: u64, expires_at: u64) -> Self {
+        Self(jwtauth::Claims { subject, sid: sid.get().0, generation, issued_at, expires_at })
+    }
+
+    #[getter]
+    fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    #[getter]
+    fn sid(&self) -> Sid {
+        Sid(self.0.sid)
+    }
+
+    #[getter]
+    fn session_id(&self) -> Uuid {
+        self.0.sid.session_id()
+    }
+
+    #[getter]
+    fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    #[getter]
+    fn issued_at(&self) -> u64 {
+        self.0.issued_at
+    }
+
+    #[getter]
+    fn expires_at(&self) -> u64 {
+        self.0.expires_at
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// Issues and verifies tokens.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Tokens(jwtauth::Tokens);
+
+#[pymethods]
+impl Tokens {
+    #[new]
+    #[pyo3(signature = (keyring, *, issuer = None, audience = Vec::new(), leeway = 0, subject_claim = "sub".to_owned()))]
+    fn new(
+        keyring: &Bound<'_, Keyring>,
+        issuer: Option<String>,
+        audience: Vec<String>,
+        leeway: u64,
+        subject_claim: String,
+    ) -> Result<Self, Error> {
+        let profile = jwtauth::Profile { issuer, audience, leeway, subject_claim };
+        Ok(Self(jwtauth::Tokens::new(keyring.get().0.clone(), profile)?))
+    }
+
+    fn issue(&self, kind: Kind, claims: &Bound<'_, Claims>) -> String {
+        self.0.issue(kind.into(), &claims.get().0)
+    }
+
+    fn verify(&self, kind: Kind, token: &Bound<'_, PyString>, now: u64) -> Result<Claims, Error> {
+        Ok(Claims(self.0.verify(kind.into(), utf8(token)?.as_ref(), now)?))
+    }
+
+    fn verify_ignoring_time(&self, kind: Kind, token: &Bound<'_, PyString>) -> Result<Claims, Error> {
+        Ok(Claims(self.0.verify_ignoring_time(kind.into(), utf8(token)?.as_ref())?))
+    }
+
+    fn verify_newest(&self, kind: Kind, tokens: Vec<Bound<'_, PyString>>, now: u64) -> Result<Claims, Error> {
+        let tokens: Vec<_> = tokens.iter().filter_map(|token| utf8(token).ok()).collect();
+        Ok(Claims(self.0.verify_newest(kind.into(), tokens.iter().map(AsRef::as_ref), now)?))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// A lone surrogate is no text that a token could be.
+fn utf8<'a>(token: &'a Bound<'_, PyString>) -> Result<std::borrow::Cow<'a, str>, Error> {
+    token.to_cow().map_err(|_| Error::Verify(jwtauth::VerifyError::Malformed))
+}

@@ -1,0 +1,247 @@
+"""The engine: tokens, rotation, lifetimes, origins, cookies. Every rule is in the Rust crate of this name.
+
+Times are Unix seconds. Objects are immutable, shared freely between threads, and cannot be pickled or copied; no
+``repr`` shows a token or a key.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, final
+from uuid import UUID
+
+__all__ = [
+    "MAX_TOKEN_LENGTH",
+    "Claims",
+    "Decision",
+    "Key",
+    "Keyring",
+    "Kind",
+    "OriginPolicy",
+    "Policy",
+    "Session",
+    "Sid",
+    "Tokens",
+    "VerifiedSessions",
+    "cookie_problems",
+    "cookie_values",
+]
+
+MAX_TOKEN_LENGTH: Final[int]
+"""The longest token that is looked at, in bytes."""
+
+@final
+class Key:
+    """A secret for one algorithm."""
+
+    @staticmethod
+    def from_secret(secret: bytes, *, algorithm: str) -> Key:
+        """An HMAC key (RFC 7518 section 3.2). Raises ``EngineConfigurationError``: too short, unknown algorithm."""
+
+    @property
+    def algorithm(self) -> str:
+        """The ``alg`` (RFC 7518 section 3.1)."""
+
+    @property
+    def id(self) -> str:
+        """The ``kid``: the RFC 7638 thumbprint."""
+
+@final
+class Keyring:
+    """One signing key and the older keys whose signatures are still accepted."""
+
+    def __new__(cls, signing: Key, verifying: Sequence[Key] = ...) -> Keyring:
+        """Raises ``EngineConfigurationError``: too many keys."""
+
+@final
+class Sid:
+    """The secret name of a session, 128 random bits."""
+
+    @staticmethod
+    def generate() -> Sid:
+        """A new name. Raises ``OSError``: the operating system gave no random bytes."""
+
+    @property
+    def session_id(self) -> UUID:
+        """The id of the session's row: a digest of the name, which people may see."""
+
+@final
+class Session:
+    """What the rules need of a session's row."""
+
+    def __new__(
+        cls, *, generation: int, acknowledged_at: int | None, rotated_at: int, created_at: int, expires_at: int
+    ) -> Session: ...
+    @property
+    def generation(self) -> int:
+        """The newest generation that has been issued."""
+
+    @property
+    def acknowledged_at(self) -> int | None:
+        """When something of that generation was first seen back from the client."""
+
+    @property
+    def rotated_at(self) -> int:
+        """When that generation was issued."""
+
+    @property
+    def created_at(self) -> int:
+        """When the person signed in."""
+
+    @property
+    def expires_at(self) -> int:
+        """When the session is over unless it is refreshed before."""
+
+@final
+class Kind:
+    """The two kinds of token (``typ``, RFC 8725 section 3.11)."""
+
+    ACCESS: Final[Kind]
+    """``at+jwt``."""
+    REFRESH: Final[Kind]
+    """``rt+jwt``."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __int__(self) -> int: ...
+
+@final
+class Claims:
+    """What a token says."""
+
+    def __new__(cls, *, subject: str, sid: Sid, generation: int, issued_at: int, expires_at: int) -> Claims: ...
+    @property
+    def subject(self) -> str:
+        """Who: ``sub``, or the claim that ``USER_ID_CLAIM`` names."""
+
+    @property
+    def sid(self) -> Sid:
+        """The session's secret name."""
+
+    @property
+    def session_id(self) -> UUID:
+        """The id of the session's row."""
+
+    @property
+    def generation(self) -> int:
+        """The session's generation, counting the login as 1."""
+
+    @property
+    def issued_at(self) -> int:
+        """``iat``."""
+
+    @property
+    def expires_at(self) -> int:
+        """``exp``."""
+
+@final
+class Tokens:
+    """Issues and verifies tokens with one ring of keys."""
+
+    def __new__(
+        cls,
+        keyring: Keyring,
+        *,
+        issuer: str | None = None,
+        audience: Sequence[str] = ...,
+        leeway: int = 0,
+        subject_claim: str = "sub",
+    ) -> Tokens:
+        """Raises ``EngineConfigurationError``: a claim that cannot name the user, an empty issuer or audience."""
+
+    def issue(self, kind: Kind, claims: Claims) -> str:
+        """A signed token."""
+
+    def verify(self, kind: Kind, token: str, now: int) -> Claims:
+        """The claims of a token of this kind. Raises ``TokenExpired``, ``TokenError``."""
+
+    def verify_ignoring_time(self, kind: Kind, token: str) -> Claims:
+        """The claims of a token however stale. Raises ``TokenError``."""
+
+    def verify_newest(self, kind: Kind, tokens: Sequence[str], now: int) -> Claims:
+        """The claims of the newest of several cookies of one name. Raises ``TokenError`` if none verifies."""
+
+@final
+class Policy:
+    """Lifetimes and grace of rotation, in seconds."""
+
+    def __new__(cls, *, access: int, idle: int, absolute: int | None, grace: int) -> Policy:
+        """Raises ``EngineConfigurationError``: lifetimes are zero or out of order."""
+
+    def start(self, now: int) -> Session:
+        """The row of a session that starts now."""
+
+    def decide(self, session: Session, generation: int, *, upload: bool, now: int) -> Decision:
+        """What to do with a refresh token of this session and generation."""
+
+    def acknowledges(self, session: Session, generation: int) -> bool:
+        """Whether seeing a token of this generation is the first sight of the newest."""
+
+    def is_over(self, session: Session, now: int) -> bool:
+        """Whether the session has reached its idle or its absolute end."""
+
+    def access_end(self, now: int, session_end: int) -> int:
+        """The ``exp`` of an access token issued now."""
+
+@final
+class Decision:
+    """The answer to a refresh token."""
+
+    @property
+    def code(self) -> str:
+        """``rotate``, ``renew_access``, ``reissue``, ``admit``, ``adopt``; ``session_expired``, ``generation_ahead``,
+        ``late_upload``: refused; ``refresh_token_reused``: end the session."""
+
+    @property
+    def acknowledge(self) -> bool:
+        """Write ``acknowledged_at = now`` where it is empty."""
+
+    @property
+    def next(self) -> Session | None:
+        """The row as it is to be written, where the generation that was read still stands."""
+
+@final
+class OriginPolicy:
+    """Which origins besides our own may make requests with cookies."""
+
+    def __new__(cls, trusted: Sequence[str]) -> OriginPolicy: ...
+    def check(
+        self,
+        *,
+        method: str,
+        websocket: bool,
+        sec_fetch_site: str | None,
+        origin: str | None,
+        own: Callable[[], str | None],
+    ) -> None:
+        """Raises ``CrossOriginRefused``. ``own`` is called only where the answer depends on it."""
+
+@final
+class VerifiedSessions:
+    """A bounded memory of sessions that the database has accepted. Times are monotonic milliseconds."""
+
+    def __new__(cls, capacity: int) -> VerifiedSessions: ...
+    def remember(self, session: UUID, generation: int, at: int) -> None:
+        """The database accepted this generation; it was asked at ``at``."""
+
+    def is_fresh(self, session: UUID, generation: int, *, now: int, interval: int | None) -> bool:
+        """Whether it was asked less than ``interval`` ago; ``None``: ever."""
+
+    def forget(self, session: UUID) -> None:
+        """The session is over."""
+
+    def clear(self) -> None:
+        """Any session may be over."""
+
+def cookie_problems(
+    *,
+    access_name: str,
+    refresh_name: str,
+    secure: bool,
+    same_site: str,
+    domain: str | None,
+    path: str,
+    partitioned: bool,
+) -> list[tuple[str, str]] | None:
+    """What would make a browser drop these cookies, as messages and codes; ``None``: no such ``SameSite``."""
+
+def cookie_values(header: str, name: str) -> list[str]:
+    """The values of every cookie of this name in a ``Cookie`` header, in its order; the first eight."""
