@@ -1,1 +1,40 @@
+"""Signs people in to Django REST Framework sites and keeps them signed in, with rotating tokens in HttpOnly cookies.
 
+``login(request, user)`` starts a session and ``logout(request)`` ends it at once; ``JwtAuthentication`` tells DRF who is
+there, and ``jwtauth.middleware.AuthenticationMiddleware`` does the rest.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jwtauth.authentication import JwtAuthentication
+    from jwtauth.signin import alogin, alogout, login, logout
+
+__version__: str
+
+__all__ = ["JwtAuthentication", "alogin", "alogout", "login", "logout"]
+
+# Django imports this module before its apps are loaded, so what needs models is imported at its first use (PEP 562).
+_HOMES = {
+    "__version__": "jwtauth._engine",
+    "JwtAuthentication": "jwtauth.authentication",
+    "alogin": "jwtauth.signin",
+    "alogout": "jwtauth.signin",
+    "login": "jwtauth.signin",
+    "logout": "jwtauth.signin",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

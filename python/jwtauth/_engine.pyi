@@ -21,9 +21,14 @@ __all__ = [
     "Sid",
     "Tokens",
     "VerifiedSessions",
+    "__version__",
     "cookie_problems",
     "cookie_values",
+    "is_upload",
 ]
+
+__version__: Final[str]
+"""The version of the package, which is that of the engine."""
 
 MAX_TOKEN_LENGTH: Final[int]
 """The longest token that is looked at, in bytes."""
@@ -245,3 +250,6 @@ def cookie_problems(
 
 def cookie_values(header: str, name: str) -> list[str]:
     """The values of every cookie of this name in a ``Cookie`` header, in its order; the first eight."""
+
+def is_upload(*, content_length: str | None, transfer_encoding: str | None) -> bool:
+    """Whether a body is over 64 KiB or of unknown length, so that a proxy may have held it back for minutes."""

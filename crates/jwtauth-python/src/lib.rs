@@ -24,10 +24,14 @@ mod _engine {
         cookie::{cookie_problems, cookie_values},
         key::{Key, Keyring},
         origin::OriginPolicy,
-        rotation::{Decision, Policy},
+        rotation::{Decision, Policy, is_upload},
         session::{Session, Sid},
         token::{Claims, Kind, Tokens},
     };
+
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]
     const MAX_TOKEN_LENGTH: usize = jwtauth::MAX_TOKEN_LENGTH;

@@ -1,7 +1,7 @@
 //! The rotation policy and its decisions.
 
 use jwtauth::{Lifetimes, Presented};
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyString};
 
 use crate::{error::Error, session::Session};
 
@@ -85,4 +85,15 @@ impl Decision {
     fn __repr__(&self) -> String {
         format!("{:?}", self.decision)
     }
+}
+
+/// Whether a request's cookies may honestly be old.
+#[pyfunction]
+#[pyo3(signature = (*, content_length, transfer_encoding))]
+pub(crate) fn is_upload(
+    content_length: Option<&Bound<'_, PyString>>,
+    transfer_encoding: Option<&Bound<'_, PyString>>,
+) -> bool {
+    let text = |value: Option<&Bound<'_, PyString>>| value.map(|value| value.to_string_lossy().into_owned());
+    jwtauth::is_upload(text(content_length).as_deref(), text(transfer_encoding).as_deref())
 }

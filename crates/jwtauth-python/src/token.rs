@@ -76,14 +76,15 @@ pub(crate) struct Tokens(jwtauth::Tokens);
 #[pymethods]
 impl Tokens {
     #[new]
-    #[pyo3(signature = (keyring, *, issuer = None, audience = Vec::new(), leeway = 0, subject_claim = "sub".to_owned()))]
+    #[pyo3(signature = (keyring, *, issuer = None, audience = Vec::new(), leeway = 0, subject_claim = "sub"))]
     fn new(
         keyring: &Bound<'_, Keyring>,
         issuer: Option<String>,
         audience: Vec<String>,
         leeway: u64,
-        subject_claim: String,
+        subject_claim: &str,
     ) -> Result<Self, Error> {
+        let subject_claim = subject_claim.to_owned();
         let profile = jwtauth::Profile { issuer, audience, leeway, subject_claim };
         Ok(Self(jwtauth::Tokens::new(keyring.get().0.clone(), profile)?))
     }

@@ -50,6 +50,6 @@ pub use error::{CookieError, KeyError, LifetimesError, OriginError, ProfileError
 pub use key::Key;
 pub use keyring::{Keyring, MAX_KEYS};
 pub use origin::{Origin, OriginPolicy, RequestHeaders};
-pub use rotation::{Decision, MAX_ADOPTION, Next, Policy, Presented, Refusal};
+pub use rotation::{Decision, MAX_ADOPTION, Next, Policy, Presented, Refusal, is_upload};
 pub use session::{Generation, Lifetimes, NumericDate, Session, Sid};
 pub use token::{Claims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens};

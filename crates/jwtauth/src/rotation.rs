@@ -10,6 +10,20 @@ use crate::{Generation, Lifetimes, NumericDate, Session};
 /// was restored or failed over.
 pub const MAX_ADOPTION: u64 = 16;
 
+/// The largest body in bytes that no proxy holds back for long.
+const MAX_PROMPT_BODY: u64 = 64 * 1024;
+
+/// Whether a request is an upload: its body is over 64 KiB or of unknown length (RFC 9112 §6.3), so that a proxy may
+/// have held it back for minutes, and its cookies may honestly be old.
+///
+/// A request with neither header has no body. A `Content-Length` that is no number is unknown.
+pub fn is_upload(content_length: Option<&str>, transfer_encoding: Option<&str>) -> bool {
+    transfer_encoding.is_some_and(|encoding| !encoding.is_empty())
+        || content_length
+            .filter(|length| !length.is_empty())
+            .is_some_and(|length| length.trim().parse::<u64>().map_or(true, |bytes| bytes > MAX_PROMPT_BODY))
+}
+
 /// The rules of rotation, with their figures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Policy {
@@ -22,8 +36,7 @@ pub struct Policy {
 pub struct Presented {
     /// Its generation.
     pub generation: Generation,
-    /// The request is an upload: its body is large or of unknown length, so that a proxy may have held it back for
-    /// minutes, and its cookies may honestly be old.
+    /// The request [is an upload](is_upload).
     pub upload: bool,
 }
 

@@ -1,0 +1,133 @@
+"""System checks. Each has an id, used once, and a hint; docs/reference/checks.md lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import FieldDoesNotExist
+from django.db import router
+from django.utils.module_loading import import_string
+
+from jwtauth import conf
+
+_MIDDLEWARE = "jwtauth.middleware.AuthenticationMiddleware"
+_UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
+
+# E002, and the words of the ``ImproperlyConfigured`` that is raised without the middleware.
+MISSING_MIDDLEWARE = conf.Problem(
+    "jwtauth.E002",
+    "jwtauth's middleware is not in MIDDLEWARE, so nobody is ever signed in.",
+    f"Add '{_MIDDLEWARE}' to MIDDLEWARE, best after Django's own AuthenticationMiddleware.",
+)
+
+
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """E001, E003 to E010: what is wrong with ``JWTAUTH``. W001: an access lifetime shorter than slow requests."""
+    messages: list[CheckMessage] = [_error(problem) for problem in conf.problems()]
+    if not messages and conf.values()["ACCESS_TOKEN_LIFETIME"] < 60:
+        messages.append(
+            Warning(
+                "JWTAUTH['ACCESS_TOKEN_LIFETIME'] is below 60 seconds, which slow requests may outlast.",
+                hint="A request that is answered after two more refreshes may sign its owner out. Use 60 s or more.",
+                id="jwtauth.W001",
+            )
+        )
+    return messages
+
+
+def check_middleware(**kwargs: Any) -> list[CheckMessage]:
+    """E002: the middleware is missing. W004: it is above the middleware that fills the cache."""
+    if not middleware_is_installed():
+        return [_error(MISSING_MIDDLEWARE)]
+    paths = list(settings.MIDDLEWARE)
+    ours = next(index for index, path in enumerate(paths) if _is_ours(path))
+    if _UPDATE_CACHE in paths[ours + 1 :]:
+        return [
+            Warning(
+                "jwtauth's middleware is above UpdateCacheMiddleware, which so caches pages before they are marked as "
+                "one person's.",
+                hint=f"Move '{_MIDDLEWARE}' below '{_UPDATE_CACHE}' in MIDDLEWARE.",
+                id="jwtauth.W004",
+            )
+        ]
+    return []
+
+
+def check_databases(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E011: sessions and users in different databases, which no one query can join."""
+    from jwtauth.models import Session
+
+    if router.db_for_write(Session) == router.db_for_write(get_user_model()):
+        return []
+    return [
+        Error(
+            "Sessions and users are written to different databases.",
+            hint="Route the app 'jwtauth' to the database of AUTH_USER_MODEL.",
+            id="jwtauth.E011",
+        )
+    ]
+
+
+def check_user_id_field(**kwargs: Any) -> list[CheckMessage]:
+    """E012: ``USER_ID_FIELD`` is no field of the user model."""
+    name = conf.values()["USER_ID_FIELD"]
+    if name in (None, "pk"):
+        return []
+    try:
+        get_user_model()._meta.get_field(name)
+    except FieldDoesNotExist:
+        return [
+            Error(
+                f"JWTAUTH['USER_ID_FIELD']: the user model has no field {name!r}.",
+                hint="Name a field of AUTH_USER_MODEL, or leave it out for the primary key.",
+                id="jwtauth.E012",
+            )
+        ]
+    return []
+
+
+def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+    """W002: cookies without ``Secure``. W003: names without ``__Host-``."""
+    return list(_deployment_warnings(conf.values()))
+
+
+def _deployment_warnings(values: dict[str, Any]) -> Iterator[CheckMessage]:
+    if not values["COOKIE_SECURE"]:
+        yield Warning(
+            "JWTAUTH['COOKIE_SECURE'] is off: tokens travel over plain HTTP.",
+            hint="Leave COOKIE_SECURE out; it is on where DEBUG is off.",
+            id="jwtauth.W002",
+        )
+    names = [values["ACCESS_TOKEN_COOKIE_NAME"], values["REFRESH_TOKEN_COOKIE_NAME"]]
+    if not all(name.startswith("__Host-") for name in names):
+        yield Warning(
+            "The token cookies are not named '__Host-...', so that another host of the same domain can plant its own.",
+            hint="Set ACCESS_TOKEN_COOKIE_NAME to '__Host-access_token' and REFRESH_TOKEN_COOKIE_NAME to "
+            "'__Host-refresh_token'. Everybody signs in once more.",
+            id="jwtauth.W003",
+        )
+
+
+def middleware_is_installed() -> bool:
+    """Whether ``MIDDLEWARE`` holds ours, or a subclass of it."""
+    return any(_is_ours(path) for path in settings.MIDDLEWARE)
+
+
+def _error(problem: conf.Problem) -> Error:
+    return Error(problem.message, hint=problem.hint, id=problem.id)
+
+
+def _is_ours(path: str) -> bool:
+    if path == _MIDDLEWARE:
+        return True
+    from jwtauth.middleware import AuthenticationMiddleware
+
+    try:
+        middleware = import_string(path)
+    except ImportError:
+        return False  # Django says so itself
+    return isinstance(middleware, type) and issubclass(middleware, AuthenticationMiddleware)

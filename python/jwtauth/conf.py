@@ -1,0 +1,372 @@
+"""The ``JWTAUTH`` settings, read at use.
+
+`get_config` turns them into the engine's objects, once for each state of the settings: ``override_settings`` works, and
+nothing is parsed again while nothing changes. What is wrong with them is a `Problem`, which a system check reports and
+`get_config` raises as ``ImproperlyConfigured``, in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.encoding import force_bytes
+
+from jwtauth import _engine
+from jwtauth.exceptions import EngineConfigurationError
+
+# How many verified sessions a process remembers, where SESSION_CHECK_INTERVAL lets it: some 100 bytes each.
+_REMEMBERED_SESSIONS = 65_536
+
+# The idle limit's default, and the least that the absolute one defaults to.
+_DAY = 24 * 60 * 60
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with the settings: the words of the system check and of ``ImproperlyConfigured``."""
+
+    id: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.id}) {self.hint}"
+
+
+@dataclass(frozen=True)
+class Config:
+    """The settings as this package uses them. Durations are seconds unless the name says milliseconds."""
+
+    access_cookie_name: str
+    refresh_cookie_name: str
+    cookie_secure: bool
+    cookie_samesite: str
+    cookie_domain: str | None
+    cookie_path: str
+    cookie_partitioned: bool
+    user_id_field: str | None
+    check_interval_ms: int | None
+    tokens: _engine.Tokens
+    policy: _engine.Policy
+    origins: _engine.OriginPolicy
+    verified: _engine.VerifiedSessions
+
+
+def get_config() -> Config:
+    """The settings now. Raises ``ImproperlyConfigured`` with the words of the first system check that fails."""
+    global _current
+    state = _state()
+    current = _current
+    if current is None or current[0] != state:
+        config, problems = build(state)
+        if config is None:
+            raise ImproperlyConfigured(str(problems[0]))
+        current = _current = (state, config)
+    return current[1]
+
+
+@dataclass(frozen=True, repr=False)
+class _State:
+    """Everything that a `Config` depends on; equal states make equal configs. It holds keys, so it has no ``repr``."""
+
+    user: object
+    secret_key: str | bytes
+    secret_key_fallbacks: Sequence[str | bytes]
+    debug: bool
+    trusted_origins: Sequence[str]
+
+
+_current: tuple[_State, Config] | None = None
+
+
+def _state() -> _State:
+    user = getattr(settings, "JWTAUTH", None)
+    return _State(
+        user=dict(user) if isinstance(user, Mapping) else user,  # a copy, so that a change in place is noticed
+        secret_key=settings.SECRET_KEY,
+        secret_key_fallbacks=list(settings.SECRET_KEY_FALLBACKS),
+        debug=settings.DEBUG,
+        trusted_origins=list(settings.CSRF_TRUSTED_ORIGINS),
+    )
+
+
+def problems() -> list[Problem]:
+    """Everything wrong with the settings now."""
+    return build(_state())[1]
+
+
+def values() -> dict[str, Any]:
+    """Every setting with its value now: parsed where it was given, else the default."""
+    return _read(_state())[0]
+
+
+# --- reading: one parser a type; each raises ValueError with the type that it wants
+
+
+def _seconds(value: object) -> int:
+    return int(_fraction(value))
+
+
+def _fraction(value: object) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 10**12:
+        return value
+    raise ValueError("a timedelta, or a number of seconds")
+
+
+def _seconds_or_none(value: object) -> int | None:
+    return None if value is None else _seconds(value)
+
+
+def _interval_ms(value: object) -> int | None:
+    if value is None:
+        return None
+    interval = _fraction(value)
+    if interval < 0:
+        raise ValueError("0 or more seconds, or None")
+    return int(interval * 1000)
+
+
+def _not_negative(value: object) -> int:
+    seconds = _seconds(value)
+    if seconds < 0:
+        raise ValueError("0 or more seconds")
+    return seconds
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError("a string")
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _texts(value: object) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(item, str) for item in value):
+        return list(value)
+    raise ValueError("a string or a list of strings")
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError("True or False")
+
+
+def _same_site(value: object) -> str:
+    for known in ("Strict", "Lax", "None"):
+        if isinstance(value, str) and value.lower() == known.lower():
+            return known
+    raise ValueError('"Strict", "Lax" or "None" (a string)')
+
+
+def _key(value: object) -> bytes:
+    if isinstance(value, (str, bytes)):
+        return force_bytes(value)
+    raise ValueError("a string or bytes")
+
+
+def _keys(value: object) -> list[bytes]:
+    if isinstance(value, (list, tuple)):
+        return [_key(item) for item in value]
+    raise ValueError("a list of strings or bytes")
+
+
+@dataclass(frozen=True)
+class _Setting:
+    parse: Callable[[object], Any]
+    default: Callable[[_State, Mapping[str, Any]], Any]
+
+
+def _constant(value: Any) -> Callable[[_State, Mapping[str, Any]], Any]:
+    return lambda _state, _values: value
+
+
+def _session_lifetime(_: _State, values: Mapping[str, Any]) -> int:
+    # A project that gave its refresh tokens more than 30 days keeps them.
+    refresh_lifetime: int = values["REFRESH_TOKEN_LIFETIME"]
+    return max(30 * _DAY, refresh_lifetime)
+
+
+def _verifying_keys(state: _State, values: Mapping[str, Any]) -> list[bytes]:
+    if values["SIGNING_KEY"] != force_bytes(state.secret_key):
+        return []
+    return [force_bytes(key) for key in state.secret_key_fallbacks]
+
+
+# Every key of JWTAUTH, in the order of the documentation. A default may use the settings above it.
+SETTINGS: dict[str, _Setting] = {
+    "ACCESS_TOKEN_LIFETIME": _Setting(_seconds, _constant(300)),
+    "REFRESH_TOKEN_LIFETIME": _Setting(_seconds, _constant(_DAY)),
+    "SESSION_LIFETIME": _Setting(_seconds_or_none, _session_lifetime),
+    "ACCESS_TOKEN_COOKIE_NAME": _Setting(_text, _constant("access_token")),
+    "REFRESH_TOKEN_COOKIE_NAME": _Setting(_text, _constant("refresh_token")),
+    "COOKIE_SECURE": _Setting(_flag, lambda state, _: not state.debug),
+    "COOKIE_SAMESITE": _Setting(_same_site, _constant("Strict")),
+    "COOKIE_DOMAIN": _Setting(_text_or_none, _constant(None)),
+    "COOKIE_PATH": _Setting(_text, _constant("/")),
+    "COOKIE_PARTITIONED": _Setting(_flag, _constant(False)),
+    "ALGORITHM": _Setting(_text, _constant("HS256")),
+    "SIGNING_KEY": _Setting(_key, lambda state, _: force_bytes(state.secret_key)),
+    "VERIFYING_KEYS": _Setting(_keys, _verifying_keys),
+    "ISSUER": _Setting(_text_or_none, _constant(None)),
+    "AUDIENCE": _Setting(_texts, _constant([])),
+    "LEEWAY": _Setting(_not_negative, _constant(0)),
+    "USER_ID_FIELD": _Setting(_text_or_none, _constant(None)),
+    "USER_ID_CLAIM": _Setting(_text, _constant("sub")),
+    "SESSION_CHECK_INTERVAL": _Setting(_interval_ms, _constant(0)),
+    "REFRESH_TOKEN_GRACE_PERIOD": _Setting(_not_negative, _constant(30)),
+}
+
+
+def _read(state: _State) -> tuple[dict[str, Any], list[Problem]]:
+    """Every setting's value, and what is wrong with names and types; a wrong value is replaced by the default."""
+    user, found = state.user, []
+    if user is None:
+        user = {}
+    if not isinstance(user, Mapping):
+        found.append(Problem("jwtauth.E001", "JWTAUTH is not a dictionary.", "Set JWTAUTH to a dict, or remove it."))
+        user = {}
+    for name in user:
+        if name not in SETTINGS:
+            nearest = get_close_matches(str(name).upper(), SETTINGS, n=1)
+            hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Known keys: {', '.join(SETTINGS)}."
+            found.append(Problem("jwtauth.E001", f"JWTAUTH has an unknown key {name!r}.", hint))
+    result: dict[str, Any] = {}
+    for name, setting in SETTINGS.items():
+        result[name] = setting.default(state, result)
+        if name in user:
+            try:
+                result[name] = setting.parse(user[name])
+            except ValueError as error:
+                # The value is not shown: it may be a key.
+                message = f"JWTAUTH[{name!r}] has a value of the wrong type or range."
+                found.append(Problem("jwtauth.E003", message, f"Use {error}."))
+    return result, found
+
+
+def build(state: _State) -> tuple[Config | None, list[Problem]]:
+    """The config, or else everything that stands in its way."""
+    values, found = _read(state)
+    explicit_keys = isinstance(state.user, Mapping) and "VERIFYING_KEYS" in state.user
+    tokens = _build_tokens(values, explicit_keys, found)
+    policy = _build_policy(values, found)
+    found += _cookie_problems(values)
+    if found or tokens is None or policy is None:
+        return None, found
+    return Config(
+        access_cookie_name=values["ACCESS_TOKEN_COOKIE_NAME"],
+        refresh_cookie_name=values["REFRESH_TOKEN_COOKIE_NAME"],
+        cookie_secure=values["COOKIE_SECURE"],
+        cookie_samesite=values["COOKIE_SAMESITE"],
+        cookie_domain=values["COOKIE_DOMAIN"],
+        cookie_path=values["COOKIE_PATH"],
+        cookie_partitioned=values["COOKIE_PARTITIONED"],
+        user_id_field=values["USER_ID_FIELD"],
+        check_interval_ms=values["SESSION_CHECK_INTERVAL"],
+        tokens=tokens,
+        policy=policy,
+        origins=_engine.OriginPolicy(state.trusted_origins),
+        verified=_engine.VerifiedSessions(_REMEMBERED_SESSIONS),
+    ), []
+
+
+def _build_tokens(values: Mapping[str, Any], explicit_keys: bool, found: list[Problem]) -> _engine.Tokens | None:
+    def key(secret: bytes) -> _engine.Key:
+        return _engine.Key.from_secret(secret, algorithm=values["ALGORITHM"])
+
+    try:
+        signing = key(values["SIGNING_KEY"])
+    except EngineConfigurationError as error:
+        if error.code == "unsupported_algorithm":
+            found.append(Problem("jwtauth.E008", f"JWTAUTH['ALGORITHM']: {error}.", "The default is 'HS256'."))
+        else:
+            hint = "Set SECRET_KEY or JWTAUTH['SIGNING_KEY'] to a longer random value, or use a shorter hash."
+            found.append(Problem("jwtauth.E004", f"JWTAUTH['SIGNING_KEY']: {error} (RFC 7518, 3.2).", hint))
+        return None
+    verifying = []
+    for secret in values["VERIFYING_KEYS"]:
+        try:
+            verifying.append(key(secret))
+        except EngineConfigurationError as error:
+            # One of SECRET_KEY_FALLBACKS that is too short has never signed a token, so none is lost.
+            if explicit_keys:
+                hint = "Remove it: a key of this length cannot have signed a token."
+                found.append(Problem("jwtauth.E004", f"JWTAUTH['VERIFYING_KEYS']: {error} (RFC 7518, 3.2).", hint))
+    try:
+        return _engine.Tokens(
+            _engine.Keyring(signing, verifying),
+            issuer=values["ISSUER"],
+            audience=values["AUDIENCE"],
+            leeway=values["LEEWAY"],
+            subject_claim=values["USER_ID_CLAIM"],
+        )
+    except EngineConfigurationError as error:
+        hint = {
+            "too_many_keys": "Remove the oldest of VERIFYING_KEYS or SECRET_KEY_FALLBACKS.",
+            "reserved_claim": "Choose another USER_ID_CLAIM; the default is 'sub'.",
+            "empty_name": "Leave ISSUER and AUDIENCE out where there is none.",
+        }[error.code]
+        found.append(Problem("jwtauth.E003", f"JWTAUTH: {error}.", hint))
+        return None
+
+
+def _build_policy(values: Mapping[str, Any], found: list[Problem]) -> _engine.Policy | None:
+    access, idle, absolute = (
+        values["ACCESS_TOKEN_LIFETIME"],
+        values["REFRESH_TOKEN_LIFETIME"],
+        values["SESSION_LIFETIME"],
+    )
+    hint = "Each must be a second or more, with ACCESS_TOKEN_LIFETIME <= REFRESH_TOKEN_LIFETIME <= SESSION_LIFETIME."
+    if any(seconds is not None and seconds < 0 for seconds in (access, idle, absolute)):
+        found.append(Problem("jwtauth.E007", "JWTAUTH: a lifetime is negative.", hint))
+        return None
+    try:
+        return _engine.Policy(access=access, idle=idle, absolute=absolute, grace=values["REFRESH_TOKEN_GRACE_PERIOD"])
+    except EngineConfigurationError as error:
+        found.append(Problem("jwtauth.E007", f"JWTAUTH: {error}.", hint))
+        return None
+
+
+# Problems with cookies: the engine's code, our check's id, the hint.
+_COOKIE_CHECKS = {
+    "samesite_none_without_secure": ("jwtauth.E005", "Set COOKIE_SECURE to True, or COOKIE_SAMESITE to 'Lax'."),
+    "cookie_prefix_without_secure": ("jwtauth.E006", "Set COOKIE_SECURE to True, or use a name without a prefix."),
+    "host_prefix_with_scope": (
+        "jwtauth.E006",
+        "Leave COOKIE_DOMAIN and COOKIE_PATH out, or use a name without the prefix.",
+    ),
+    "cookie_names_equal": ("jwtauth.E009", "Change ACCESS_TOKEN_COOKIE_NAME or REFRESH_TOKEN_COOKIE_NAME."),
+    "cookie_name_invalid": ("jwtauth.E009", "Use letters, digits, '-' and '_'."),
+    "cookie_scope_invalid": ("jwtauth.E009", "Check COOKIE_DOMAIN and COOKIE_PATH."),
+    "partitioned_without_secure": ("jwtauth.E010", "Set COOKIE_SECURE to True, or COOKIE_PARTITIONED to False."),
+}
+
+
+def _cookie_problems(values: Mapping[str, Any]) -> list[Problem]:
+    found = _engine.cookie_problems(
+        access_name=values["ACCESS_TOKEN_COOKIE_NAME"],
+        refresh_name=values["REFRESH_TOKEN_COOKIE_NAME"],
+        secure=values["COOKIE_SECURE"],
+        same_site=values["COOKIE_SAMESITE"],
+        domain=values["COOKIE_DOMAIN"],
+        path=values["COOKIE_PATH"],
+        partitioned=values["COOKIE_PARTITIONED"],
+    )
+    return [
+        Problem(_COOKIE_CHECKS[code][0], f"JWTAUTH: {text}.", _COOKIE_CHECKS[code][1]) for text, code in found or []
+    ]

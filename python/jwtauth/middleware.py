@@ -1,0 +1,118 @@
+"""The middleware: identifies, refreshes before the view and outside its transaction, and finishes the response."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.utils.functional import SimpleLazyObject
+
+from jwtauth.exceptions import CrossOriginRefused, SessionContention
+from jwtauth.request import RequestAuth, security_log
+
+
+class AuthenticationMiddleware:
+    """Puts ``jwtauth``, ``user`` and ``auser`` on the request and cookies on the response.
+
+    It may stand anywhere in ``MIDDLEWARE``, best after Django's own of that name: where there is no token of ours, what
+    another middleware says about the user stands. Sync and async.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+            self.is_async = True
+            self.process_view: Callable[..., Any] = self._process_view_async
+        else:
+            self.is_async = False
+            self.process_view = self._process_view
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self.is_async:
+            return self._call_async(request)
+        auth = RequestAuth.attach(request)
+        refusal = self._identify(auth)
+        if refusal is None and auth.needs_refresh:
+            refusal = self._refresh(auth)
+        if refusal is not None:
+            auth.finish(refusal)
+            return refusal
+        _install(request, auth)
+        response: HttpResponseBase = self.get_response(request)
+        auth.fulfil()
+        auth.finish(response)
+        return response
+
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        auth = RequestAuth.attach(request)
+        refusal = self._identify(auth)
+        if refusal is None and auth.needs_refresh:
+            refusal = await sync_to_async(self._refresh)(auth)
+        if refusal is not None:
+            auth.finish(refusal)
+            return refusal
+        _install(request, auth)
+        response: HttpResponseBase = await self.get_response(request)
+        if auth.has_duties:
+            await sync_to_async(auth.fulfil)()
+        auth.finish(response)
+        return response
+
+    def _process_view(self, request: HttpRequest, *args: Any) -> None:
+        # Django's middleware of the same name sets request.user too, and may come after ours.
+        auth = RequestAuth.of(request)
+        if auth is not None:
+            _install(request, auth)
+
+    async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:
+        self._process_view(request)
+
+    def _identify(self, auth: RequestAuth) -> HttpResponseBase | None:
+        if auth.identify():
+            try:
+                auth.check_origin()
+            except CrossOriginRefused as error:
+                security_log.warning("cross_origin: %s", error, extra={"event": "cross_origin", "code": error.code})
+                return JsonResponse({"detail": f"CSRF Failed: {error}.", "code": "cross_origin"}, status=403)
+        return None
+
+    def _refresh(self, auth: RequestAuth) -> HttpResponseBase | None:
+        try:
+            auth.refresh()
+        except SessionContention as error:
+            detail = {"detail": f"{error}.".capitalize(), "code": error.code}
+            return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
+        return None
+
+
+class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
+    """``request.user`` until somebody looks: ours where our cookies sign somebody in, else what stood there before."""
+
+
+def _install(request: HttpRequest, auth: RequestAuth) -> None:
+    before = request.__dict__.get("user")
+    if isinstance(before, _LazyUser):
+        return
+    auser_before = request.__dict__.get("auser")
+
+    def user() -> Any:
+        if auth.is_authenticated:
+            return auth.user
+        return AnonymousUser() if before is None else before
+
+    async def auser() -> Any:
+        if await sync_to_async(partial(getattr, auth, "is_authenticated"))():
+            return auth.user
+        return await auser_before() if auser_before is not None else user()
+
+    request.user = _LazyUser(user)  # type: ignore[assignment]
+    request.auser = auser

@@ -1,0 +1,93 @@
+"""The one table: a row a session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from jwtauth import _clock, _engine
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Sessions, and the two things one asks of them."""
+
+    def live(self) -> SessionQuerySet:
+        """Sessions that have not reached their end."""
+        live: SessionQuerySet = self.filter(expires_at__gt=_clock.to_datetime(_clock.now()))
+        return live
+
+    def end(self) -> int:
+        """End these sessions: none of their tokens is good from now on. Returns how many there were.
+
+        In a process with ``SESSION_CHECK_INTERVAL`` the end takes effect here at once, elsewhere within the interval.
+        """
+        from jwtauth.conf import get_config
+
+        config = get_config()
+        if config.check_interval_ms != 0:
+            for session_id in self.values_list("pk", flat=True):
+                config.verified.forget(session_id)
+        count, _by_model = self.delete()
+        return count
+
+
+class Session(models.Model):
+    """A person's session on one device, from login to its end.
+
+    No token and no ``sid`` is in it: the primary key is a digest of the ``sid`` and may be shown. Ending a session
+    deletes its row; what is not in the table is over. Times are whole seconds.
+    """
+
+    id = models.UUIDField(_("id"), primary_key=True, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="jwtauth_sessions", verbose_name=_("user")
+    )
+    generation = models.BigIntegerField(_("generation"), help_text=_("How many tokens it has had, with the first."))
+    acknowledged_at = models.DateTimeField(
+        _("acknowledged at"), null=True, help_text=_("When a token of this generation was first seen back.")
+    )
+    rotated_at = models.DateTimeField(_("rotated at"), help_text=_("When this generation was issued."))
+    created_at = models.DateTimeField(_("signed in"))
+    expires_at = models.DateTimeField(_("expires"), db_index=True)
+    auth_hash = models.TextField(_("auth hash"), help_text=_("Of the user, as in Django's sessions."))
+    remember = models.BooleanField(_("remember"), help_text=_("Whether the cookies outlive the browser."))
+    user_agent = models.TextField(_("user agent"), blank=True)
+    ip_address = models.GenericIPAddressField(_("IP address"), null=True)
+    last_seen_at = models.DateTimeField(_("last seen"))
+
+    objects = SessionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+    def row(self) -> _engine.Session:
+        """What the engine's rules need of this row."""
+        return _engine.Session(
+            generation=self.generation,
+            acknowledged_at=None if self.acknowledged_at is None else _clock.from_datetime(self.acknowledged_at),
+            rotated_at=_clock.from_datetime(self.rotated_at),
+            created_at=_clock.from_datetime(self.created_at),
+            expires_at=_clock.from_datetime(self.expires_at),
+        )
+
+    def end(self) -> int:
+        """End this session. Returns 1, or 0 where it had ended already."""
+        own: SessionQuerySet = Session.objects.using(self._state.db).filter(pk=self.pk)
+        return own.end()
+
+
+def columns_of(row: _engine.Session) -> dict[str, Any]:
+    """The engine's row as columns; what never changes after login is not among them."""
+    return {
+        "generation": row.generation,
+        "acknowledged_at": None if row.acknowledged_at is None else _clock.to_datetime(row.acknowledged_at),
+        "rotated_at": _clock.to_datetime(row.rotated_at),
+        "expires_at": _clock.to_datetime(row.expires_at),
+    }

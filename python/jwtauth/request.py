@@ -1,0 +1,396 @@
+"""``request.jwtauth``: who made this request, and which cookies its response takes.
+
+The way of one request: `identify` verifies the cookies and asks no database; `refresh` goes by the rotation table where
+the access token is gone; `found` asks for session and user, once, when somebody wants to know; `finish` writes what had
+to wait for the end of the view's transaction and puts the cookies on the response.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import DisallowedHost
+from django.db import DatabaseError, transaction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.functional import SimpleLazyObject, empty
+
+from jwtauth import _clock, _engine, cookies, sessions
+from jwtauth.conf import get_config
+from jwtauth.exceptions import SessionContention
+from jwtauth.models import Session
+from jwtauth.sessions import SignedIn
+from jwtauth.signals import refresh_token_reused
+
+security_log = logging.getLogger("jwtauth.security")
+
+# How often a refresh decides again after another request changed the row under it. Each time the row has moved to a
+# state in which it needs no swap, so that two are enough unless clocks disagree.
+_MAX_ATTEMPTS = 5
+
+_ACCESS, _REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
+
+
+class RequestAuth:
+    """What this package knows about one request."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.config = get_config()
+        self.claims: _engine.Claims | None = None
+        """The claims of the access token in force, which for a refreshed request is the new one. Asks no database."""
+        self.refreshed = False
+        """Whether this request has rotated the refresh token."""
+        self.renewed = False
+        """Whether this request got a new access token, by a rotation or without one."""
+        self._request = request
+        self._refresh_claims: _engine.Claims | None = None
+        self._found: SignedIn | None = None
+        self._is_resolved = True
+        self._is_fresh = False
+        self._lazy_user: SessionUser | None = None
+        self._was_asked = False
+        self._issued: dict[_engine.Kind, _engine.Claims] = {}
+        self._is_cleared = False
+        # What waits for the response, by which time the view's transaction is over.
+        self._duties: list[Callable[[], None]] = []
+
+    @classmethod
+    def attach(cls, request: HttpRequest) -> RequestAuth:
+        """Makes it, as ``request.jwtauth``."""
+        auth = cls(request)
+        request.jwtauth = auth  # type: ignore[attr-defined]
+        return auth
+
+    @staticmethod
+    def of(request: HttpRequest | None) -> RequestAuth | None:
+        """The one of this request, if the middleware has seen it."""
+        auth = getattr(request, "jwtauth", None)
+        return auth if isinstance(auth, RequestAuth) else None
+
+    # --- what views may ask
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether somebody is signed in by our cookies."""
+        self._was_asked = True
+        return self._is_fresh or self.found is not None
+
+    @property
+    def user(self) -> AbstractBaseUser | AnonymousUser | SessionUser:
+        """The user, or ``AnonymousUser``."""
+        self._was_asked = True
+        if self._is_fresh and self._lazy_user is not None and not self._is_resolved:
+            return self._lazy_user
+        found = self.found
+        return AnonymousUser() if found is None else found.user
+
+    @property
+    def session(self) -> Session | None:
+        """The session, or ``None``."""
+        found = self.found
+        return None if found is None else found.session
+
+    @property
+    def found(self) -> SignedIn | None:
+        """Session and user: asks the database once, by the strict check, the first time that it is needed."""
+        self._was_asked = True
+        if not self._is_resolved:
+            self._resolve()
+        return self._found
+
+    # --- the way of a request
+
+    def identify(self) -> bool:
+        """Verifies the cookies; asks no database. Returns whether they sign somebody in, unless the session is over."""
+        now = _clock.now()
+        self.claims = cookies.read(self._request, self.config, _ACCESS, now)
+        self._refresh_claims = cookies.read(self._request, self.config, _REFRESH, now)
+        if self.claims is not None and self._refresh_claims is not None:
+            if self.claims.session_id == self._refresh_claims.session_id:
+                self._refresh_claims = None  # a good access token: the refresh token is not looked at
+            elif self.claims.subject != self._refresh_claims.subject:
+                self.claims = self._refresh_claims = None  # two people's tokens: neither is believed
+        if self.claims is not None:
+            self._is_resolved = False
+            self._is_fresh = self._is_remembered(self.claims)
+            if self._is_fresh:
+                self._lazy_user = SessionUser(self, self.claims.subject)
+        return self.claims is not None or self._refresh_claims is not None
+
+    @property
+    def needs_refresh(self) -> bool:
+        """Whether `refresh` has something to do: there is a refresh token and no access token of the same session."""
+        return self._refresh_claims is not None
+
+    def check_origin(self) -> None:
+        """Raises ``CrossOriginRefused`` where this request may not use cookies."""
+        if getattr(self._request, "_dont_enforce_csrf_checks", False):
+            return
+        meta = self._request.META
+        self.config.origins.check(
+            method=self._request.method or "",
+            websocket=meta.get("HTTP_UPGRADE", "").lower() == "websocket",
+            sec_fetch_site=meta.get("HTTP_SEC_FETCH_SITE"),
+            origin=meta.get("HTTP_ORIGIN"),
+            own=self._own_origin,
+        )
+
+    def refresh(self) -> None:
+        """Decides on the refresh token by the engine's table and writes what it says."""
+        claims, self._refresh_claims = self._refresh_claims, None
+        if claims is None:
+            return
+        upload = _engine.is_upload(
+            content_length=self._request.META.get("CONTENT_LENGTH"),
+            transfer_encoding=self._request.META.get("HTTP_TRANSFER_ENCODING"),
+        )
+        for _attempt in range(_MAX_ATTEMPTS):
+            asked_at = _clock.monotonic_ms()
+            found = sessions.find(claims.session_id)
+            if found is None:
+                return
+            now = _clock.now()
+            decision = self.config.policy.decide(found.session.row(), claims.generation, upload=upload, now=now)
+            if decision.next is None or sessions.advance(found, decision.next):
+                break
+        else:
+            raise SessionContention("the session kept changing while it was refreshed", "session_contention")
+        self._apply(decision, claims, found, now, asked_at)
+
+    def _apply(
+        self, decision: _engine.Decision, claims: _engine.Claims, found: SignedIn, now: int, asked_at: int
+    ) -> None:
+        session = found.session
+        if decision.acknowledge:
+            sessions.acknowledge(session)
+        match decision.code:
+            case "rotate":
+                self.refreshed = True
+                kinds = [_ACCESS, _REFRESH]
+            case "reissue":
+                kinds = [_ACCESS, _REFRESH]
+            case "adopt":
+                self._log("generation_adopted", session, claims)
+                kinds = [_ACCESS]
+            case "renew_access":
+                kinds = [_ACCESS]
+            case "admit":
+                kinds = []
+            case "refresh_token_reused":
+                self._end_reused(found, claims)
+                return
+            case code:
+                if code == "generation_ahead":
+                    self._log(code, session, claims)
+                return
+        self._sign_in(found, claims.sid, kinds, now)
+        self._remember(session, asked_at)
+
+    def _end_reused(self, found: SignedIn, claims: _engine.Claims) -> None:
+        session = found.session
+        self._log("refresh_token_reused", session, claims)
+        self.config.verified.forget(session.pk)
+        sessions.rows(session.pk).delete()
+        self.claims = None
+        self._is_resolved = True
+        self._is_fresh = False
+        refresh_token_reused.send_robust(Session, request=self._request, user=found.user, session=session)
+
+    def _sign_in(self, found: SignedIn, sid: _engine.Sid, kinds: list[_engine.Kind], now: int) -> None:
+        """Makes this the request's session and issues tokens of these kinds for it."""
+        row = found.session.row()
+        subject = self._subject(found.user)
+        access = _engine.Claims(
+            subject=subject,
+            sid=sid,
+            generation=row.generation,
+            issued_at=now,
+            expires_at=self.config.policy.access_end(now, row.expires_at),
+        )
+        refresh = _engine.Claims(
+            subject=subject,
+            sid=sid,
+            generation=row.generation,
+            issued_at=row.rotated_at,
+            expires_at=row.expires_at,
+        )
+        self._found, self._is_resolved, self._is_fresh = found, True, False
+        self.claims = access
+        self.renewed = self.renewed or bool(kinds)
+        self._is_cleared = False
+        self._issued = {kind: claims for kind, claims in ((_ACCESS, access), (_REFRESH, refresh)) if kind in kinds}
+
+    def _resolve(self) -> None:
+        """The strict check of a verified access token."""
+        self._is_resolved, self._is_fresh = True, False
+        claims = self.claims
+        if claims is None:
+            return
+        asked_at = _clock.monotonic_ms()
+        found = sessions.find(claims.session_id)
+        if found is None or not self._is_of(claims, found.user):
+            self.config.verified.forget(claims.session_id)
+            self.claims = None
+            return
+        row = found.session.row()
+        if self.config.policy.is_over(row, _clock.now()):
+            self.claims = None
+            return
+        self._found = found
+        self._remember(found.session, asked_at)
+        if self.config.policy.acknowledges(row, claims.generation):
+            self._duties.append(lambda: self._acknowledge_later(found.session))
+
+    # --- login and logout
+
+    def named_sessions(self) -> set[Any]:
+        """The ids of the sessions that this request is of: those its cookies name, however stale, and its own."""
+        named = {claims.session_id for claims in cookies.read_ignoring_time(self._request, self.config)}
+        return named if self.claims is None else {*named, self.claims.session_id}
+
+    def login(self, user: AbstractBaseUser, *, remember: bool = True) -> None:
+        """See `jwtauth.login`."""
+        older = self.named_sessions()
+        previous = (self._found, self.claims, self._issued, self._is_cleared)
+        session, sid = sessions.start(self._request, user, self.config.policy, remember)
+        self._duties.clear()
+        self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], _clock.now())
+        if transaction.get_connection(sessions.database()).in_atomic_block:
+            # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
+            self._duties.append(lambda: self._settle_login(session, older, previous))
+        else:
+            self._end(older)
+
+    def _settle_login(self, session: Session, older: set[Any], previous: tuple[Any, ...]) -> None:
+        if sessions.rows(session.pk).exists():
+            self._end(older)
+        else:
+            self._found, self.claims, self._issued, self._is_cleared = previous
+
+    def logout(self) -> None:
+        """See `jwtauth.logout`."""
+        named = self.named_sessions()
+        self._end(named)
+        self._duties.clear()
+        if named and transaction.get_connection(sessions.database()).in_atomic_block:
+            self._duties.append(lambda: self._end(named))  # again, where the view's rollback has brought them back
+        self.claims = self._refresh_claims = self._found = None
+        self._is_resolved, self._is_fresh = True, False
+        self._issued, self._is_cleared = {}, True
+        self.refreshed = self.renewed = False
+
+    def _end(self, ids: set[Any]) -> None:
+        for session_id in ids:
+            self.config.verified.forget(session_id)
+        if ids:
+            sessions.rows(*ids).delete()
+
+    # --- the response
+
+    @property
+    def has_duties(self) -> bool:
+        """Whether `finish` will ask the database."""
+        return bool(self._duties)
+
+    def fulfil(self) -> None:
+        """Writes what waited for the end of the view's transaction."""
+        while self._duties:
+            self._duties.pop(0)()
+
+    def finish(self, response: HttpResponseBase) -> None:
+        """Puts cookies and caching headers on the response. Asks no database."""
+        if self._was_asked or self._issued or self._is_cleared or cookies.are_present(self._request, self.config):
+            patch_vary_headers(response, ["Cookie"])
+        if self._is_cleared:
+            cookies.clear(response, self.config)
+        for kind, claims in self._issued.items():
+            remember = self._found is not None and self._found.session.remember
+            max_age = max(0, claims.expires_at - _clock.now()) if remember else None
+            cookies.set_token(response, self.config, kind, self.config.tokens.issue(kind, claims), max_age)
+        if self._is_cleared or self._issued:
+            patch_cache_control(response, no_store=True, private=True)
+
+    # --- helpers
+
+    def _acknowledge_later(self, session: Session) -> None:
+        try:
+            sessions.acknowledge(session)
+        except DatabaseError:
+            # Upkeep: the next request of this generation acknowledges it as well.
+            security_log.warning("session %s was not acknowledged", session.pk, exc_info=True)
+
+    def _is_remembered(self, claims: _engine.Claims) -> bool:
+        interval = self.config.check_interval_ms
+        if interval == 0:
+            return False
+        now = _clock.monotonic_ms()
+        return self.config.verified.is_fresh(claims.session_id, claims.generation, now=now, interval=interval)
+
+    def _remember(self, session: Session, asked_at: int) -> None:
+        if self.config.check_interval_ms != 0:
+            self.config.verified.remember(session.pk, session.generation, asked_at)
+
+    def _subject(self, user: AbstractBaseUser) -> str:
+        return str(getattr(user, self.config.user_id_field or "pk"))
+
+    def _is_of(self, claims: _engine.Claims, user: AbstractBaseUser) -> bool:
+        """Other fields than the key may have changed since the token was issued, and are not compared."""
+        return self.config.user_id_field not in (None, "pk") or claims.subject == str(user.pk)
+
+    def _own_origin(self) -> str | None:
+        try:
+            return f"{self._request.scheme}://{self._request.get_host()}"
+        except DisallowedHost:
+            return None
+
+    def _log(self, event: str, session: Session, claims: _engine.Claims) -> None:
+        security_log.warning(
+            "%s: session %s of user %s, presented generation %d, current %d",
+            event,
+            session.pk,
+            session.user_id,
+            claims.generation,
+            session.generation,
+            extra={"event": event, "session_id": str(session.pk), "user_id": str(session.user_id)},
+        )
+
+
+class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
+    """The user of a session that was verified within ``SESSION_CHECK_INTERVAL``.
+
+    Who it is and that it is signed in are known from the token; any other attribute loads the user, by the strict
+    check.
+    """
+
+    def __init__(self, auth: RequestAuth, subject: str) -> None:
+        self.__dict__["_jwtauth_auth"] = auth
+        self.__dict__["_jwtauth_subject"] = subject
+        super().__init__(lambda: AnonymousUser() if auth.found is None else auth.found.user)
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Known from the token until the user is loaded."""
+        return True if self._wrapped is empty else bool(self._wrapped.is_authenticated)
+
+    @property
+    def is_anonymous(self) -> bool:
+        """The opposite of `is_authenticated`."""
+        return not self.is_authenticated
+
+    @property
+    def pk(self) -> Any:
+        """Known from the token while ``USER_ID_FIELD`` is the primary key."""
+        if self._wrapped is empty and self.__dict__["_jwtauth_auth"].config.user_id_field in (None, "pk"):
+            return get_user_model()._meta.pk.to_python(self.__dict__["_jwtauth_subject"])
+        if self._wrapped is empty:
+            self._setup()
+        return self._wrapped.pk
+
+    def __bool__(self) -> bool:
+        return True

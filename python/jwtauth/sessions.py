@@ -1,0 +1,137 @@
+"""Sessions in the database: found with their user in one query, started, refreshed, ended.
+
+Everything here speaks to the database that takes writes, so that a replica that lags neither revives a session nor
+loses one.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import router
+from django.db.models import F
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
+
+from jwtauth import _clock, _engine
+from jwtauth.models import Session, SessionQuerySet, columns_of
+
+# Prefix of the session's columns on the user that the one query brings.
+_PREFIX = "jwtauth_session_"
+
+_MAX_USER_AGENT = 512
+
+
+@dataclass
+class SignedIn:
+    """A session with its user, both as the database had them in one moment."""
+
+    session: Session
+    user: AbstractBaseUser
+
+
+def database() -> str:
+    """The alias of the database that sessions are written to, and read from."""
+    return router.db_for_write(Session)
+
+
+def rows(*ids: Any) -> SessionQuerySet:
+    """These sessions, in the database that takes writes."""
+    found: SessionQuerySet = Session.objects.using(database()).filter(pk__in=ids)
+    return found
+
+
+def find(session_id: Any) -> SignedIn | None:
+    """The session of this id and its user, in one query.
+
+    ``None`` where the session is over, or its user deleted, hidden by the user model's default manager, inactive, or of
+    another password than at login. The rules of time are the engine's; this asks for none of them.
+    """
+    alias = database()
+    names = [field.attname for field in Session._meta.concrete_fields]
+    users = (
+        get_user_model()
+        ._default_manager.using(alias)
+        .filter(jwtauth_sessions__id=session_id)
+        .annotate(**{_PREFIX + name: F(f"jwtauth_sessions__{name}") for name in names})
+        .order_by()
+    )
+    user = next(iter(users), None)
+    if user is None:
+        return None
+    session = Session.from_db(alias, names, [user.__dict__.pop(_PREFIX + name) for name in names])
+    session.user = user
+    if not user.is_active or not _auth_hash_holds(user, session.auth_hash):
+        return None
+    return SignedIn(session, user)
+
+
+def start(
+    request: HttpRequest, user: AbstractBaseUser, policy: _engine.Policy, remember: bool
+) -> tuple[Session, _engine.Sid]:
+    """A new session of this user, written, and its secret name, which is in no table."""
+    now = _clock.now()
+    sid = _engine.Sid.generate()
+    session = Session(
+        id=sid.session_id,
+        created_at=_clock.to_datetime(now),
+        last_seen_at=_clock.to_datetime(now),
+        auth_hash=_auth_hash(user),
+        remember=remember,
+        user_agent=_user_agent(request),
+        ip_address=_ip_address(request),
+        **columns_of(policy.start(now)),
+    )
+    session.user = cast(Any, user)  # of any user model
+    session.save(force_insert=True, using=database())
+    return session, sid
+
+
+def advance(found: SignedIn, next_row: _engine.Session) -> bool:
+    """The compare-and-swap of a rotation. ``False``: another request was first, so read again and decide again."""
+    session = found.session
+    changes = {**columns_of(next_row), "last_seen_at": _clock.to_datetime(_clock.now())}
+    auth_hash = _auth_hash(found.user)
+    if session.auth_hash != auth_hash:  # made with one of SECRET_KEY_FALLBACKS
+        changes["auth_hash"] = auth_hash
+    if not rows(session.pk).filter(generation=session.generation).update(**changes):
+        return False
+    for name, value in changes.items():
+        setattr(session, name, value)
+    return True
+
+
+def acknowledge(session: Session) -> None:
+    """Notes when this generation was first seen back from the client, unless another request has."""
+    seen = _clock.to_datetime(_clock.now())
+    rows(session.pk).filter(generation=session.generation, acknowledged_at=None).update(acknowledged_at=seen)
+    session.acknowledged_at = seen
+
+
+def _auth_hash(user: AbstractBaseUser) -> str:
+    """Changes with the password; empty for user models without one."""
+    return user.get_session_auth_hash() if hasattr(user, "get_session_auth_hash") else ""
+
+
+def _auth_hash_holds(user: AbstractBaseUser, auth_hash: str) -> bool:
+    if constant_time_compare(auth_hash, _auth_hash(user)):
+        return True
+    fallbacks = user.get_session_auth_fallback_hash() if hasattr(user, "get_session_auth_fallback_hash") else ()
+    return any(constant_time_compare(auth_hash, fallback) for fallback in fallbacks)
+
+
+def _user_agent(request: HttpRequest) -> str:
+    text = request.META.get("HTTP_USER_AGENT", "")[:_MAX_USER_AGENT]
+    return "".join(character for character in text if character.isprintable())
+
+
+def _ip_address(request: HttpRequest) -> str | None:
+    """``REMOTE_ADDR``, where it is an address: behind a Unix socket it is empty."""
+    try:
+        return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "").partition("%")[0]))
+    except ValueError:
+        return None

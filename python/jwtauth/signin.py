@@ -1,0 +1,96 @@
+"""``login`` and ``logout``, for Django's requests and DRF's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.http import HttpRequest
+from django.middleware.csrf import rotate_token
+
+from jwtauth.checks import MISSING_MIDDLEWARE
+from jwtauth.request import RequestAuth
+
+
+def login(request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True) -> None:
+    """Sign this user in: start a session, and end the one that the request came with.
+
+    ``request.user`` is the user at once, and the response sets the cookies. ``remember=False`` lets them go when the
+    browser is closed. Sends Django's ``user_logged_in``. Inside a transaction that is rolled back, it never happened.
+
+    Raises ``ValueError`` for nobody or an unsaved user, ``PermissionDenied`` for one that is not active, and
+    ``ImproperlyConfigured`` where the middleware has not seen the request.
+    """
+    inner = _django_request(request)
+    auth = _auth(inner)
+    if user is None or user.is_anonymous or user.pk is None:
+        raise ValueError("login() needs a user that is saved")
+    if not user.is_active:
+        raise PermissionDenied("this account is not active")
+    auth.login(user, remember=remember)
+    _set_user(request, inner, auth, user)
+    if "CSRF_COOKIE" in inner.META:
+        rotate_token(inner)
+    user_logged_in.send(sender=user.__class__, request=inner, user=user)
+
+
+def logout(request: HttpRequest) -> None:
+    """Sign out: end the session now, and have the response clear the cookies, also when nobody was signed in.
+
+    ``request.user`` is ``AnonymousUser`` at once. Sends Django's ``user_logged_out``. A transaction that is rolled back
+    does not bring the session back.
+
+    Raises ``ImproperlyConfigured`` where the middleware has not seen the request.
+    """
+    inner = _django_request(request)
+    auth = _auth(inner)
+    user = auth.user if auth.is_authenticated else None
+    auth.logout()
+    _set_user(request, inner, auth, AnonymousUser())
+    sender = type(None) if user is None else user.__class__
+    user_logged_out.send(sender=sender, request=inner, user=user)
+
+
+async def alogin(request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True) -> None:
+    """`login` for async views."""
+    await sync_to_async(login)(request, user, remember=remember)
+
+
+async def alogout(request: HttpRequest) -> None:
+    """`logout` for async views."""
+    await sync_to_async(logout)(request)
+
+
+def end_with_django_session(request: HttpRequest | None = None, **kwargs: Any) -> None:
+    """Receiver of ``user_logged_out``: whoever signs out of Django, say in the admin, signs out of this as well."""
+    auth = RequestAuth.of(request)
+    if auth is not None and auth.claims is not None:
+        auth.logout()
+
+
+def _django_request(request: HttpRequest) -> HttpRequest:
+    """A DRF request wraps Django's."""
+    inner: HttpRequest = getattr(request, "_request", request)
+    return inner
+
+
+def _auth(request: HttpRequest) -> RequestAuth:
+    auth = RequestAuth.of(request)
+    if auth is None:
+        raise ImproperlyConfigured(str(MISSING_MIDDLEWARE))
+    return auth
+
+
+def _set_user(request: HttpRequest, inner: HttpRequest, auth: RequestAuth, user: Any) -> None:
+    async def auser() -> Any:
+        return user
+
+    inner.user = user
+    inner.auser = auser
+    if request is not inner:
+        request.user = user
+        request.auth = auth.claims  # type: ignore[attr-defined]
