@@ -100,7 +100,7 @@ class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptabl
 
 def _install(request: HttpRequest, auth: RequestAuth) -> None:
     before = request.__dict__.get("user")
-    if isinstance(before, _LazyUser):
+    if type(before) is _LazyUser:  # isinstance() would make a lazy user of Django's look into the database
         return
     auser_before = request.__dict__.get("auser")
 

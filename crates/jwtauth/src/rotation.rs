@@ -18,10 +18,11 @@ const MAX_PROMPT_BODY: u64 = 64 * 1024;
 ///
 /// A request with neither header has no body. A `Content-Length` that is no number is unknown.
 pub fn is_upload(content_length: Option<&str>, transfer_encoding: Option<&str>) -> bool {
+    let is_prompt = |length: &str| {
+        length.bytes().all(|byte| byte.is_ascii_digit()) && length.parse::<u64>().is_ok_and(|it| it <= MAX_PROMPT_BODY)
+    };
     transfer_encoding.is_some_and(|encoding| !encoding.is_empty())
-        || content_length
-            .filter(|length| !length.is_empty())
-            .is_some_and(|length| length.trim().parse::<u64>().map_or(true, |bytes| bytes > MAX_PROMPT_BODY))
+        || content_length.is_some_and(|length| !length.is_empty() && !is_prompt(length.trim()))
 }
 
 /// The rules of rotation, with their figures.
@@ -148,7 +149,8 @@ impl Policy {
             return if presented.upload {
                 Decision::Admit { acknowledge }
             } else if self.grace_is_over(session, now) {
-                Decision::Rotate(Next { acknowledged_at: None, ..self.next(session, session.generation + 1, now) })
+                let successor = self.next(session, session.generation.saturating_add(1), now);
+                Decision::Rotate(Next { acknowledged_at: None, ..successor })
             } else {
                 Decision::RenewAccess { acknowledge }
             };

@@ -1,1 +1,580 @@
-// placeholder
+//! The rotation table by example, its promises as properties, and one browser on a bad network in simulation.
+
+use std::collections::BTreeMap;
+
+use proptest::{prelude::*, test_runner::RngSeed};
+
+use super::*;
+
+const ACCESS: u64 = 300;
+const IDLE: u64 = 86_400;
+const ABSOLUTE: u64 = 30 * IDLE;
+const GRACE: u64 = 30;
+
+const LOGIN: NumericDate = 1_700_000_000;
+const ROTATED: NumericDate = LOGIN + 10_000;
+const SEEN: NumericDate = ROTATED + 7;
+
+/// Generation 5, issued and seen.
+const SESSION: Session = Session {
+    generation: 5,
+    acknowledged_at: Some(SEEN),
+    rotated_at: ROTATED,
+    created_at: LOGIN,
+    expires_at: ROTATED + IDLE,
+};
+
+/// Generation 5, issued and not yet seen.
+const UNSEEN: Session = Session { acknowledged_at: None, ..SESSION };
+
+fn policy_with(access: u64, grace: u64) -> Policy {
+    Policy::new(Lifetimes::new(access, IDLE, Some(ABSOLUTE)).unwrap(), grace)
+}
+
+fn token(session: &Session, generation: Generation, now: NumericDate) -> Decision {
+    policy_with(ACCESS, GRACE).decide(session, Presented { generation, upload: false }, now)
+}
+
+fn upload(session: &Session, generation: Generation, now: NumericDate) -> Decision {
+    policy_with(ACCESS, GRACE).decide(session, Presented { generation, upload: true }, now)
+}
+
+fn refreshed(session: &Session, now: NumericDate) -> Decision {
+    let expires_at = (now + IDLE).min(session.created_at + ABSOLUTE);
+    Decision::Rotate(Next { generation: session.generation + 1, acknowledged_at: None, rotated_at: now, expires_at })
+}
+
+fn adopted(generation: Generation, now: NumericDate) -> Decision {
+    Decision::Adopt(Next { generation, acknowledged_at: Some(now), rotated_at: now, expires_at: now + IDLE })
+}
+
+#[test]
+fn a_login_is_generation_1_and_acknowledged() {
+    let row = policy_with(ACCESS, GRACE).start(LOGIN);
+    let expected = Session {
+        generation: 1,
+        acknowledged_at: Some(LOGIN),
+        rotated_at: LOGIN,
+        created_at: LOGIN,
+        expires_at: LOGIN + IDLE,
+    };
+    assert_eq!(row, expected);
+    assert_eq!(token(&row, 1, LOGIN + GRACE - 1), Decision::RenewAccess { acknowledge: false });
+    assert_eq!(token(&row, 1, LOGIN + GRACE), refreshed(&row, LOGIN + GRACE));
+}
+
+#[test]
+fn the_newest_token_refreshes_once_the_grace_is_over_since_it_was_seen() {
+    assert_eq!(token(&SESSION, 5, SEEN + GRACE - 1), Decision::RenewAccess { acknowledge: false });
+    assert_eq!(token(&SESSION, 5, SEEN + GRACE), refreshed(&SESSION, SEEN + GRACE));
+    assert_eq!(token(&SESSION, 5, SEEN + 20_000), refreshed(&SESSION, SEEN + 20_000));
+}
+
+#[test]
+fn the_newest_token_refreshes_once_the_grace_is_over_since_it_was_issued() {
+    let seen_by_a_slow_clock = Session { acknowledged_at: Some(ROTATED - 100), ..SESSION };
+    assert_eq!(token(&seen_by_a_slow_clock, 5, ROTATED + GRACE - 1), Decision::RenewAccess { acknowledge: false });
+    assert_eq!(token(&seen_by_a_slow_clock, 5, ROTATED + GRACE), refreshed(&SESSION, ROTATED + GRACE));
+}
+
+#[test]
+fn the_first_sight_of_the_newest_token_starts_the_grace() {
+    for now in [ROTATED, ROTATED + GRACE, ROTATED + 20_000] {
+        assert_eq!(token(&UNSEEN, 5, now), Decision::RenewAccess { acknowledge: true });
+    }
+}
+
+#[test]
+fn only_the_first_sight_of_the_newest_generation_acknowledges() {
+    let policy = policy_with(ACCESS, GRACE);
+    assert!(policy.acknowledges(&UNSEEN, 5));
+    assert!(!policy.acknowledges(&SESSION, 5));
+    assert!(!policy.acknowledges(&UNSEEN, 4));
+    assert!(!policy.acknowledges(&UNSEEN, 6));
+}
+
+#[test]
+fn the_previous_token_is_good_until_the_newest_is_seen() {
+    for now in [ROTATED, ROTATED + GRACE, ROTATED + IDLE - 1] {
+        assert_eq!(token(&UNSEEN, 4, now), Decision::Reissue);
+    }
+}
+
+#[test]
+fn the_previous_token_is_good_for_the_grace_after_the_newest_was_seen() {
+    assert_eq!(token(&SESSION, 4, SEEN), Decision::Reissue);
+    assert_eq!(token(&SESSION, 4, SEEN + GRACE - 1), Decision::Reissue);
+    assert_eq!(token(&SESSION, 4, SEEN + GRACE), Decision::Reuse);
+}
+
+#[test]
+fn an_older_token_is_reuse_even_while_the_newest_is_unseen() {
+    for generation in 0..4 {
+        assert_eq!(token(&UNSEEN, generation, ROTATED), Decision::Reuse);
+        assert_eq!(token(&SESSION, generation, SEEN), Decision::Reuse);
+    }
+}
+
+#[test]
+fn tokens_ahead_of_their_row_are_adopted_up_to_a_bound() {
+    assert_eq!(token(&SESSION, 6, SEEN), adopted(6, SEEN));
+    assert_eq!(token(&SESSION, 5 + MAX_ADOPTION, SEEN), adopted(21, SEEN));
+    assert_eq!(token(&SESSION, 5 + MAX_ADOPTION + 1, SEEN), Decision::Refuse(Refusal::Ahead));
+    assert_eq!(token(&SESSION, u64::MAX, SEEN), Decision::Refuse(Refusal::Ahead));
+}
+
+#[test]
+fn the_last_generation_has_no_successor_and_no_panic() {
+    let row = Session { generation: u64::MAX, ..SESSION };
+    let Decision::Rotate(next) = token(&row, u64::MAX, SEEN + GRACE) else { panic!("a refresh") };
+    assert_eq!(next.generation, u64::MAX);
+    assert_eq!(token(&row, 0, SEEN), Decision::Reuse);
+    assert_eq!(token(&Session { generation: 0, ..SESSION }, u64::MAX, SEEN), Decision::Refuse(Refusal::Ahead));
+}
+
+#[test]
+fn an_upload_is_let_in_where_a_token_would_be_good() {
+    assert_eq!(upload(&SESSION, 5, SEEN + 20_000), Decision::Admit { acknowledge: false });
+    assert_eq!(upload(&UNSEEN, 5, SEEN + 20_000), Decision::Admit { acknowledge: true });
+    assert_eq!(upload(&UNSEEN, 4, SEEN + 20_000), Decision::Admit { acknowledge: false });
+    assert_eq!(upload(&SESSION, 4, SEEN + GRACE - 1), Decision::Admit { acknowledge: false });
+}
+
+#[test]
+fn a_late_upload_is_anonymous_and_ends_nothing() {
+    for (generation, now) in [(4, SEEN + GRACE), (3, SEEN), (0, SEEN), (6, SEEN), (22, SEEN)] {
+        assert_eq!(upload(&SESSION, generation, now), Decision::Refuse(Refusal::LateUpload));
+    }
+}
+
+#[test]
+fn a_session_is_over_at_its_idle_end() {
+    let end = SESSION.expires_at;
+    assert_eq!(token(&SESSION, 5, end - 1), refreshed(&SESSION, end - 1));
+    for generation in 0..30 {
+        assert_eq!(token(&SESSION, generation, end), Decision::Refuse(Refusal::Expired));
+        assert_eq!(upload(&SESSION, generation, end), Decision::Refuse(Refusal::Expired));
+    }
+}
+
+#[test]
+fn a_session_is_over_at_its_absolute_end() {
+    let end = LOGIN + ABSOLUTE;
+    let row = Session { expires_at: u64::MAX, ..SESSION };
+    let Decision::Rotate(last) = token(&row, 5, end - 1) else { panic!("the last second is good") };
+    assert_eq!(last.expires_at, end);
+    assert_eq!(token(&row, 5, end), Decision::Refuse(Refusal::Expired));
+}
+
+#[test]
+fn the_grace_counts_for_no_more_than_an_access_token_lives() {
+    let capped = policy_with(20, GRACE);
+    let old = Presented { generation: 4, upload: false };
+    assert_eq!(capped, policy_with(20, 20));
+    assert_eq!(capped.decide(&SESSION, old, SEEN + 19), Decision::Reissue);
+    assert_eq!(capped.decide(&SESSION, old, SEEN + 20), Decision::Reuse);
+}
+
+#[test]
+fn without_grace_a_token_is_spent_once_its_successor_was_seen() {
+    let strict = policy_with(ACCESS, 0);
+    let present = |session, generation| strict.decide(session, Presented { generation, upload: false }, SEEN);
+    assert_eq!(present(&SESSION, 5), refreshed(&SESSION, SEEN));
+    assert_eq!(present(&SESSION, 4), Decision::Reuse);
+    assert_eq!(present(&UNSEEN, 5), Decision::RenewAccess { acknowledge: true });
+    assert_eq!(present(&UNSEEN, 4), Decision::Reissue);
+}
+
+#[test]
+fn a_time_written_by_a_clock_ahead_counts_as_just_now() {
+    let seen_ahead = Session { acknowledged_at: Some(SEEN + 1000), ..SESSION };
+    let issued_ahead = Session { rotated_at: ROTATED + 1000, ..SESSION };
+    assert_eq!(token(&seen_ahead, 5, SEEN + GRACE), Decision::RenewAccess { acknowledge: false });
+    assert_eq!(token(&seen_ahead, 4, SEEN + GRACE), Decision::Reissue);
+    assert_eq!(token(&issued_ahead, 5, SEEN + GRACE), Decision::RenewAccess { acknowledge: false });
+    let strict = policy_with(ACCESS, 0);
+    let old = Presented { generation: 4, upload: false };
+    assert_eq!(strict.decide(&seen_ahead, old, SEEN + 999), Decision::Reissue);
+    assert_eq!(strict.decide(&seen_ahead, old, SEEN + 1000), Decision::Reuse);
+}
+
+#[test]
+fn a_stolen_token_is_found_when_both_have_refreshed() {
+    let thief_at = SEEN + GRACE;
+    let Decision::Rotate(next) = token(&SESSION, 5, thief_at) else { panic!("the thief refreshes first") };
+    let stolen = apply(&SESSION, next);
+    assert_eq!(token(&stolen, 6, thief_at + ACCESS), Decision::RenewAccess { acknowledge: true });
+    let in_use = Session { acknowledged_at: Some(thief_at + ACCESS), ..stolen };
+    assert_eq!(token(&in_use, 5, thief_at + ACCESS + GRACE), Decision::Reuse);
+}
+
+#[test]
+fn each_decision_has_its_code() {
+    let codes = [
+        (token(&SESSION, 5, SEEN + GRACE), "rotate"),
+        (token(&SESSION, 5, SEEN), "renew_access"),
+        (token(&SESSION, 4, SEEN), "reissue"),
+        (upload(&SESSION, 5, SEEN), "admit"),
+        (token(&SESSION, 6, SEEN), "adopt"),
+        (token(&SESSION, 5, SEEN + IDLE), "session_expired"),
+        (token(&SESSION, 99, SEEN), "generation_ahead"),
+        (upload(&SESSION, 1, SEEN), "late_upload"),
+        (token(&SESSION, 1, SEEN), "refresh_token_reused"),
+    ];
+    for (decision, code) in codes {
+        assert_eq!(decision.code(), code, "{decision:?}");
+    }
+}
+
+#[test]
+fn a_policy_shows_its_lifetimes() {
+    assert_eq!(policy_with(ACCESS, GRACE).lifetimes().access(), ACCESS);
+}
+
+#[test]
+fn a_request_without_a_body_or_with_a_small_one_is_no_upload() {
+    for length in [None, Some(""), Some("0"), Some("65536"), Some(" 12 ")] {
+        assert!(!is_upload(length, None), "{length:?}");
+        assert!(!is_upload(length, Some("")), "{length:?}");
+    }
+}
+
+#[test]
+fn a_body_that_is_large_or_of_unknown_length_is_an_upload() {
+    for length in ["65537", "99999999999999999999", "-1", "+1", "1.5", "1, 1", "1e2", "x", " "] {
+        assert!(is_upload(Some(length), None), "{length:?}");
+    }
+    assert!(is_upload(None, Some("chunked")));
+    assert!(is_upload(Some("5"), Some("chunked")));
+}
+
+fn apply(session: &Session, next: Next) -> Session {
+    Session {
+        generation: next.generation,
+        acknowledged_at: next.acknowledged_at,
+        rotated_at: next.rotated_at,
+        expires_at: next.expires_at,
+        ..*session
+    }
+}
+
+/// The same cases in every run, and more of them with `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    ProptestConfig { rng_seed: RngSeed::Fixed(7519), failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Any number, with the edges and the neighbourhood of a plausible instant as likely as the rest.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![any::<u64>(), 0..40u64, u64::MAX - 40..=u64::MAX, LOGIN..LOGIN + 100, LOGIN..LOGIN + ABSOLUTE]
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Figures {
+    access: u64,
+    idle: u64,
+    absolute: Option<u64>,
+    grace: u64,
+}
+
+impl Figures {
+    fn policy(self) -> Policy {
+        Policy::new(Lifetimes::new(self.access, self.idle, self.absolute).unwrap(), self.grace)
+    }
+}
+
+prop_compose! {
+    fn figures()(lifetimes in prop::array::uniform3(number()), endless: bool, grace in number()) -> Figures {
+        let mut lifetimes = lifetimes.map(|lifetime| lifetime.max(1));
+        lifetimes.sort_unstable();
+        let [access, idle, absolute] = lifetimes;
+        Figures { access, idle, absolute: (!endless).then_some(absolute), grace }
+    }
+}
+
+prop_compose! {
+    fn any_session()(
+        generation in number(), acknowledged_at in prop::option::of(number()), rotated_at in number(),
+        created_at in number(), expires_at in number(),
+    ) -> Session {
+        Session { generation, acknowledged_at, rotated_at, created_at, expires_at }
+    }
+}
+
+prop_compose! {
+    /// A row, a token near it more often than not, and a time.
+    fn any_case()(session in any_session(), anything in number(), near in 0..24u64, choice in 0..3, upload: bool,
+                  now in number()) -> (Session, Presented, NumericDate) {
+        let generation = match choice {
+            0 => anything,
+            1 => session.generation.saturating_add(near),
+            _ => session.generation.saturating_sub(near),
+        };
+        (session, Presented { generation, upload }, now)
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn a_session_that_is_over_and_no_other_is_refused_as_expired(
+        figures in figures(), (session, presented, now) in any_case(),
+    ) {
+        let absolute_end = figures.absolute.map_or(u64::MAX, |absolute| session.created_at.saturating_add(absolute));
+        let over = now >= session.expires_at || now >= absolute_end;
+        let decision = figures.policy().decide(&session, presented, now);
+        prop_assert_eq!(decision == Decision::Refuse(Refusal::Expired), over, "{:?}", decision);
+    }
+
+    #[test]
+    fn what_is_written_is_newer_and_ends_within_the_limits(
+        figures in figures(), (session, presented, now) in any_case(),
+    ) {
+        if let Decision::Rotate(next) | Decision::Adopt(next) = figures.policy().decide(&session, presented, now) {
+            prop_assert!(next.generation > session.generation || session.generation == u64::MAX);
+            prop_assert!(next.generation - session.generation <= MAX_ADOPTION);
+            prop_assert_eq!(next.rotated_at, now);
+            prop_assert!(now < next.expires_at && next.expires_at - now <= figures.idle);
+            let absolute_end = figures.absolute.map_or(u64::MAX, |absolute| session.created_at.saturating_add(absolute));
+            prop_assert!(next.expires_at <= absolute_end);
+        }
+    }
+
+    #[test]
+    fn an_upload_changes_no_cookie_and_ends_no_session(figures in figures(), (session, presented, now) in any_case()) {
+        let decision = figures.policy().decide(&session, Presented { upload: true, ..presented }, now);
+        prop_assert!(matches!(decision, Decision::Admit { .. } | Decision::Refuse(_)), "{:?}", decision);
+    }
+
+    #[test]
+    fn only_a_token_whose_successor_was_seen_is_reuse(figures in figures(), (session, presented, now) in any_case()) {
+        if figures.policy().decide(&session, presented, now) == Decision::Reuse {
+            let newest_but_one = session.generation.checked_sub(1);
+            prop_assert!(presented.generation < session.generation);
+            prop_assert!(Some(presented.generation) != newest_but_one || session.acknowledged_at.is_some());
+        }
+    }
+
+    #[test]
+    fn only_the_newest_generation_is_acknowledged_and_once(
+        figures in figures(), (session, presented, now) in any_case(),
+    ) {
+        let decision = figures.policy().decide(&session, presented, now);
+        if let Decision::RenewAccess { acknowledge } | Decision::Admit { acknowledge } = decision {
+            let newest = presented.generation == session.generation;
+            prop_assert_eq!(acknowledge, newest && session.acknowledged_at.is_none());
+        }
+    }
+}
+
+/// What a worker does with a refresh token, one access to the database at a time.
+#[derive(Clone, Copy, Debug)]
+enum Worker {
+    Reads,
+    Swaps { read: Session, next: Next },
+    Hands(Generation),
+}
+
+impl Worker {
+    fn step(self, row: &mut Session, writes: &mut usize, generation: Generation, now: NumericDate) -> Self {
+        match self {
+            Self::Reads => match token(row, generation, now) {
+                Decision::Rotate(next) | Decision::Adopt(next) => Self::Swaps { read: *row, next },
+                Decision::Reissue | Decision::RenewAccess { .. } => Self::Hands(row.generation),
+                refused => panic!("a racer was answered {refused:?}"),
+            },
+            Self::Swaps { read, next } if row.generation == read.generation => {
+                *row = apply(row, next);
+                *writes += 1;
+                Self::Hands(next.generation)
+            }
+            Self::Swaps { .. } => Self::Reads,
+            done @ Self::Hands(_) => done,
+        }
+    }
+}
+
+/// Workers of clocks up to five seconds apart take turns in any order until each is done.
+fn race(
+    row: &mut Session,
+    generation: Generation,
+    clocks: &[u64],
+    turns: &[prop::sample::Index],
+) -> (usize, Vec<Worker>) {
+    let mut workers = vec![Worker::Reads; clocks.len()];
+    let mut writes = 0;
+    let everyone = (0..3).flat_map(|_| 0..clocks.len());
+    for index in turns.iter().map(|turn| turn.index(clocks.len())).chain(everyone) {
+        workers[index] = workers[index].step(row, &mut writes, generation, SEEN + GRACE + clocks[index]);
+    }
+    (writes, workers)
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn racers_write_once_and_hand_out_the_same_generation(
+        presented in prop_oneof![Just(5), 6..=21u64],
+        clocks in prop::collection::vec(0..5u64, 1..12),
+        turns in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let mut row = SESSION;
+        let (writes, workers) = race(&mut row, presented, &clocks, &turns);
+        let expected = if presented == 5 { 6 } else { presented };
+        prop_assert_eq!(row.generation, expected);
+        prop_assert_eq!(writes, 1);
+        prop_assert!(workers.iter().all(|worker| matches!(worker, Worker::Hands(it) if *it == expected)), "{:?}", workers);
+    }
+}
+
+/// The longest way there and back of a request that is no upload, in milliseconds.
+const SLOWEST: u64 = 25_000;
+
+/// A request of the simulated browser, in milliseconds.
+#[derive(Clone, Debug)]
+struct Request {
+    /// Since the request before.
+    after: u64,
+    there: u64,
+    back: u64,
+    fate: Fate,
+    upload: bool,
+    /// The browser forgets its access cookie before.
+    forgets_access: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fate {
+    Answered,
+    RequestLost,
+    ResponseLost,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct AccessCookie {
+    generation: Generation,
+    expires_at: NumericDate,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cookies {
+    access: Option<AccessCookie>,
+    refresh: Option<Generation>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Sent(usize),
+    Arrived(usize, Cookies),
+    Answered(Cookies),
+}
+
+/// The server: one row, and the cookies that it sets.
+struct Server {
+    policy: Policy,
+    row: Session,
+}
+
+impl Server {
+    fn access(&self, now: NumericDate) -> Option<AccessCookie> {
+        let expires_at = self.policy.lifetimes.access_end(now, self.row.expires_at);
+        Some(AccessCookie { generation: self.row.generation, expires_at })
+    }
+
+    fn acknowledge(&mut self, generation: Generation, now: NumericDate) {
+        if self.policy.acknowledges(&self.row, generation) {
+            self.row.acknowledged_at = Some(now);
+        }
+    }
+
+    fn answer(&mut self, cookies: Cookies, upload: bool, now: NumericDate) -> Result<Option<Cookies>, Decision> {
+        if let Some(access) = cookies.access.filter(|access| now < access.expires_at) {
+            self.acknowledge(access.generation, now);
+            return Ok(None);
+        }
+        let generation = cookies.refresh.unwrap();
+        let decision = self.policy.decide(&self.row, Presented { generation, upload }, now);
+        match decision {
+            Decision::Rotate(next) => self.row = apply(&self.row, next),
+            Decision::RenewAccess { acknowledge: true } | Decision::Admit { acknowledge: true } => {
+                self.acknowledge(generation, now);
+            }
+            _ => {}
+        }
+        match decision {
+            Decision::Rotate(_) | Decision::Reissue => {
+                Ok(Some(Cookies { access: self.access(now), refresh: Some(self.row.generation) }))
+            }
+            Decision::RenewAccess { .. } => Ok(Some(Cookies { access: self.access(now), refresh: None })),
+            Decision::Admit { .. } | Decision::Refuse(Refusal::LateUpload) => Ok(None),
+            other => Err(other),
+        }
+    }
+}
+
+/// One honest browser, signed in at 0, makes these requests. An error is an answer that signs it out.
+fn browse(access: u64, requests: &[Request]) -> Result<Generation, Decision> {
+    let policy = Policy::new(Lifetimes::new(access, 1000 * IDLE, None).unwrap(), GRACE);
+    let mut server = Server { row: policy.start(0), policy };
+    let mut browser = Cookies { access: server.access(0), refresh: Some(1) };
+    let mut events = BTreeMap::new();
+    let mut at = 0;
+    for (index, request) in requests.iter().enumerate() {
+        at += request.after;
+        events.insert((at, index, 0), Event::Sent(index));
+    }
+    while let Some(((time, id, step), event)) = events.pop_first() {
+        match event {
+            Event::Sent(index) => {
+                let request = &requests[index];
+                if request.forgets_access {
+                    browser.access = None;
+                }
+                if request.fate != Fate::RequestLost {
+                    events.insert((time + request.there, id, step + 1), Event::Arrived(index, browser));
+                }
+            }
+            Event::Arrived(index, cookies) => {
+                let request = &requests[index];
+                let answer = server.answer(cookies, request.upload, time / 1000)?;
+                if let (Some(cookies), Fate::Answered) = (answer, request.fate) {
+                    events.insert((time + request.back, id, step + 1), Event::Answered(cookies));
+                }
+            }
+            Event::Answered(cookies) => {
+                browser.access = cookies.access;
+                browser.refresh = cookies.refresh.or(browser.refresh);
+            }
+        }
+    }
+    Ok(server.row.generation)
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let after = prop_oneof![8 => 0..1000u64, 3 => 1000..40_000u64, 2 => 40_000..400_000u64, 1 => 0..IDLE * 1000];
+    let round_trip = prop_oneof![0..500u64, 0..=SLOWEST];
+    let fate = prop_oneof![6 => Just(Fate::Answered), 1 => Just(Fate::RequestLost), 2 => Just(Fate::ResponseLost)];
+    let held_back = prop_oneof![9 => Just(None), 1 => (0..600_000u64).prop_map(Some)];
+    (after, round_trip, 0..=100u64, fate, held_back, prop::bool::weighted(0.05)).prop_map(
+        |(after, round_trip, share, fate, held_back, forgets_access)| {
+            let there = round_trip * share / 100;
+            let back = round_trip - there;
+            let there = there + held_back.unwrap_or(0);
+            Request { after, there, back, fate, upload: held_back.is_some(), forgets_access }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// Bursts, lost, late and reordered messages, uploads held back for minutes, a lost access cookie.
+    #[test]
+    fn an_honest_browser_is_never_signed_out(
+        access in prop_oneof![Just(60u64), Just(300u64)],
+        requests in prop::collection::vec(request(), 1..200),
+    ) {
+        prop_assert!(browse(access, &requests).is_ok_and(|generation| generation >= 1), "{:?}", browse(access, &requests));
+    }
+}
