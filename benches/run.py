@@ -56,7 +56,7 @@ def calls() -> None:
             for _ in range(1000):
                 way()
             rounds[name].append((time.perf_counter() - start) * 1000)
-    print("\n| verify HS256 from Python | µs | × jwtauth |\n| --- | ---: | ---: |")
+    print("\n| verify HS256 from Python | µs | times jwtauth |\n| --- | ---: | ---: |")
     for name, values in rounds.items():
         print(f"| {name} | {spread(values, 2)} | {median(values) / median(rounds['jwtauth']):.1f} |")
 
@@ -79,14 +79,14 @@ def requests() -> None:
         worker.wait()
     floor = median(results["none", "request"])
     print(
-        f"\nA DRF request through WSGI on SQLite; without authentication it takes {floor:.0f} µs. Cost in µs [statements].\n"
+        f"\nA DRF request through WSGI on SQLite takes {floor:.0f} µs without authentication. Cost in µs [queries]:\n"
     )
     print("| | request | login | logout |\n| --- | ---: | ---: | ---: |")
     for name in VARIANTS[1:]:
         cells = [
             f"{spread([value - floor for value in results[name, operation]], 0)} [{statements[name, operation]}]"
             if (name, operation) in results
-            else "–"
+            else "-"
             for operation in OPERATIONS
         ]
         print(f"| {name} | {' | '.join(cells)} |")
