@@ -196,6 +196,14 @@ class Decision:
         ``late_upload``: refused; ``refresh_token_reused``: end the session."""
 
     @property
+    def admits(self) -> bool:
+        """Whether the request is the session's, and so its user's."""
+
+    @property
+    def issues(self) -> list[Kind]:
+        """The tokens to issue, of the row's generation as it stands after the decision was written."""
+
+    @property
     def acknowledge(self) -> bool:
         """Write ``acknowledged_at = now`` where it is empty."""
 

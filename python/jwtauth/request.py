@@ -34,6 +34,13 @@ security_log = logging.getLogger("jwtauth.security")
 # state in which it needs no swap, so that two are enough unless clocks disagree.
 _MAX_ATTEMPTS = 5
 
+# Decisions that are worth a look, and the event that is logged for them.
+_LOGGED = {
+    "adopt": "generation_adopted",
+    "generation_ahead": "generation_ahead",
+    "refresh_token_reused": "refresh_token_reused",
+}
+
 _ACCESS, _REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
 
 
@@ -52,7 +59,6 @@ class RequestAuth:
         self._refresh_claims: _engine.Claims | None = None
         self._found: SignedIn | None = None
         self._is_resolved = True
-        self._is_fresh = False
         self._lazy_user: SessionUser | None = None
         self._was_asked = False
         self._issued: dict[_engine.Kind, _engine.Claims] = {}
@@ -79,13 +85,13 @@ class RequestAuth:
     def is_authenticated(self) -> bool:
         """Whether somebody is signed in by our cookies."""
         self._was_asked = True
-        return self._is_fresh or self.found is not None
+        return self._lazy_user is not None or self.found is not None
 
     @property
     def user(self) -> AbstractBaseUser | AnonymousUser | SessionUser:
         """The user, or ``AnonymousUser``."""
         self._was_asked = True
-        if self._is_fresh and self._lazy_user is not None and not self._is_resolved:
+        if self._lazy_user is not None:
             return self._lazy_user
         found = self.found
         return AnonymousUser() if found is None else found.user
@@ -118,8 +124,7 @@ class RequestAuth:
                 self.claims = self._refresh_claims = None  # two people's tokens: neither is believed
         if self.claims is not None:
             self._is_resolved = False
-            self._is_fresh = self._is_remembered(self.claims)
-            if self._is_fresh:
+            if self._is_remembered(self.claims):
                 self._lazy_user = SessionUser(self, self.claims.subject)
         return self.claims is not None or self._refresh_claims is not None
 
@@ -169,38 +174,26 @@ class RequestAuth:
         session = found.session
         if decision.acknowledge:
             sessions.acknowledge(session)
-        match decision.code:
-            case "rotate":
-                self.refreshed = True
-                kinds = [_ACCESS, _REFRESH]
-            case "reissue":
-                kinds = [_ACCESS, _REFRESH]
-            case "adopt":
-                self._log("generation_adopted", session, claims)
-                kinds = [_ACCESS]
-            case "renew_access":
-                kinds = [_ACCESS]
-            case "admit":
-                kinds = []
-            case "refresh_token_reused":
-                self._end_reused(found, claims)
-                return
-            case code:
-                if code == "generation_ahead":
-                    self._log(code, session, claims)
-                return
-        self._sign_in(found, claims.sid, kinds, now)
-        self._remember(session, asked_at)
+        if decision.code in _LOGGED:
+            self._log(_LOGGED[decision.code], session, claims)
+        if decision.code == "refresh_token_reused":
+            self._end_reused(found)
+        elif decision.admits:
+            self.refreshed = decision.code == "rotate"
+            self._sign_in(found, claims.sid, decision.issues, now)
+            self._remember(session, asked_at)
 
-    def _end_reused(self, found: SignedIn, claims: _engine.Claims) -> None:
+    def _end_reused(self, found: SignedIn) -> None:
         session = found.session
-        self._log("refresh_token_reused", session, claims)
         self.config.verified.forget(session.pk)
         sessions.rows(session.pk).delete()
-        self.claims = None
-        self._is_resolved = True
-        self._is_fresh = False
+        self._settle(None, None)
         refresh_token_reused.send_robust(Session, request=self._request, user=found.user, session=session)
+
+    def _settle(self, found: SignedIn | None, claims: _engine.Claims | None) -> None:
+        """Who is there is known from now on, and nobody needs to be asked."""
+        self._found, self.claims = found, claims
+        self._is_resolved, self._lazy_user = True, None
 
     def _sign_in(self, found: SignedIn, sid: _engine.Sid, kinds: list[_engine.Kind], now: int) -> None:
         """Makes this the request's session and issues tokens of these kinds for it."""
@@ -220,29 +213,26 @@ class RequestAuth:
             issued_at=row.rotated_at,
             expires_at=row.expires_at,
         )
-        self._found, self._is_resolved, self._is_fresh = found, True, False
-        self.claims = access
+        self._settle(found, access)
         self.renewed = self.renewed or bool(kinds)
         self._is_cleared = False
         self._issued = {kind: claims for kind, claims in ((_ACCESS, access), (_REFRESH, refresh)) if kind in kinds}
 
     def _resolve(self) -> None:
         """The strict check of a verified access token."""
-        self._is_resolved, self._is_fresh = True, False
         claims = self.claims
+        self._settle(None, None)
         if claims is None:
             return
         asked_at = _clock.monotonic_ms()
         found = sessions.find(claims.session_id)
         if found is None or not self._is_of(claims, found.user):
             self.config.verified.forget(claims.session_id)
-            self.claims = None
             return
         row = found.session.row()
         if self.config.policy.is_over(row, _clock.now()):
-            self.claims = None
             return
-        self._found = found
+        self._settle(found, claims)
         self._remember(found.session, asked_at)
         if self.config.policy.acknowledges(row, claims.generation):
             self._duties.append(lambda: self._acknowledge_later(found.session))
@@ -280,8 +270,8 @@ class RequestAuth:
         self._duties.clear()
         if named and transaction.get_connection(sessions.database()).in_atomic_block:
             self._duties.append(lambda: self._end(named))  # again, where the view's rollback has brought them back
-        self.claims = self._refresh_claims = self._found = None
-        self._is_resolved, self._is_fresh = True, False
+        self._refresh_claims = None
+        self._settle(None, None)
         self._issued, self._is_cleared = {}, True
         self.refreshed = self.renewed = False
 

@@ -3,7 +3,7 @@
 use jwtauth::{Lifetimes, Presented};
 use pyo3::{prelude::*, types::PyString};
 
-use crate::{error::Error, session::Session};
+use crate::{error::Error, session::Session, token::Kind};
 
 /// Lifetimes and grace, in seconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
@@ -57,6 +57,16 @@ impl Decision {
     #[getter]
     fn code(&self) -> &'static str {
         self.decision.code()
+    }
+
+    #[getter]
+    fn admits(&self) -> bool {
+        self.decision.admits()
+    }
+
+    #[getter]
+    fn issues(&self) -> Vec<Kind> {
+        self.decision.issues().iter().copied().map(Kind::from).collect()
     }
 
     #[getter]

@@ -22,6 +22,15 @@ impl From<Kind> for jwtauth::Kind {
     }
 }
 
+impl From<jwtauth::Kind> for Kind {
+    fn from(kind: jwtauth::Kind) -> Self {
+        match kind {
+            jwtauth::Kind::Access => Self::Access,
+            jwtauth::Kind::Refresh => Self::Refresh,
+        }
+    }
+}
+
 /// What a token says.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Claims(jwtauth::Claims);

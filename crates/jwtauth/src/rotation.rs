@@ -4,7 +4,7 @@
 //! the session's row, the generation presented, and the time. Requests that race for the same session all come to the
 //! same tokens, so it does not matter which response a browser keeps, and no lock is needed: one compare-and-swap.
 
-use crate::{Generation, Lifetimes, NumericDate, Session};
+use crate::{Generation, Kind, Lifetimes, NumericDate, Session};
 
 /// How many generations a token may be ahead of its row and still be believed: what a database may have lost when it
 /// was restored or failed over.
@@ -108,6 +108,20 @@ impl Decision {
             Self::Refuse(Refusal::Ahead) => "generation_ahead",
             Self::Refuse(Refusal::LateUpload) => "late_upload",
             Self::Reuse => "refresh_token_reused",
+        }
+    }
+
+    /// Whether the request is the session's, and so its user's.
+    pub fn admits(&self) -> bool {
+        !matches!(self, Self::Refuse(_) | Self::Reuse)
+    }
+
+    /// The tokens to issue, of the row's generation as it stands after the decision was written.
+    pub fn issues(&self) -> &'static [Kind] {
+        match self {
+            Self::Rotate(_) | Self::Reissue => &[Kind::Access, Kind::Refresh],
+            Self::RenewAccess { .. } | Self::Adopt(_) => &[Kind::Access],
+            Self::Admit { .. } | Self::Refuse(_) | Self::Reuse => &[],
         }
     }
 }
