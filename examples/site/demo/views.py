@@ -1,0 +1,69 @@
+"""The demo's views: plain Django views for pages, DRF views for JSON. Both know `request.user`."""
+
+import time
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from demo import request_log
+from demo.devices import describe
+from jwtauth import login, logout
+
+
+def sign_in(request):
+    failed = False
+    if request.method == "POST":
+        user = authenticate(request, username=request.POST.get("username"), password=request.POST.get("password"))
+        if user is not None:
+            login(request, user, remember="remember" in request.POST)
+            return redirect("home")
+        failed = True
+    return render(request, "demo/sign_in.html", {"failed": failed}, status=403 if failed else 200)
+
+
+@require_POST
+def sign_out(request):
+    logout(request)
+    return redirect("sign-in")
+
+
+@login_required
+def home(request):
+    current = request.jwtauth.session
+    devices = [
+        {"session": session, "name": describe(session.user_agent), "is_this": session.pk == current.pk}
+        for session in request.user.jwtauth_sessions.live().order_by("-last_seen_at", "-created_at")
+    ]
+    return render(request, "demo/home.html", {"devices": devices, "session": current, "now": int(time.time())})
+
+
+@login_required
+@require_POST
+def end_device(request, session_id):
+    request.user.jwtauth_sessions.filter(pk=session_id).end()
+    return redirect("home")
+
+
+class PingView(APIView):
+    """An ordinary endpoint. The page asks it, and it tells what happened to the tokens on the way."""
+
+    def get(self, request):
+        return Response(
+            {
+                "user": request.user.get_username(),
+                "generation": request.auth.generation,
+                "expires_at": request.auth.expires_at,
+                "now": time.time(),
+                "outcome": request_log.outcome(request),
+            }
+        )
+
+
+@api_view(["GET"])
+def log(request):
+    return Response({"now": time.time(), "requests": request_log.entries(request.auth.session_id)})

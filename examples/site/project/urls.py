@@ -1,0 +1,15 @@
+"""The demo's pages and its two JSON endpoints."""
+
+from demo import views
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("sign-in/", views.sign_in, name="sign-in"),
+    path("sign-out/", views.sign_out, name="sign-out"),
+    path("devices/<uuid:session_id>/end/", views.end_device, name="end-device"),
+    path("api/ping/", views.PingView.as_view(), name="ping"),
+    path("api/log/", views.log, name="log"),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,120 @@
+"""A real browser (Debian's Chromium) and the demo site, served as `make run` serves it, on a database of its own."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+SITE = Path(__file__).resolve().parents[2] / "examples" / "site"
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def pytest_collection_modifyitems(items):
+    if CHROMIUM is None:
+        no_browser = pytest.mark.skip(reason="chromium is not installed; scripts/test.py says so at its end")
+        for item in items:
+            if Path(__file__).parent in item.path.parents:
+                item.add_marker(no_browser)
+
+
+@dataclass
+class Demo:
+    """The running site."""
+
+    url: str
+    port: int
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    env = os.environ | {"DEMO_DATABASE": str(folder / "db.sqlite3")}
+    env.pop("DJANGO_SETTINGS_MODULE", None)
+    manage = [sys.executable, str(SITE / "manage.py")]
+    subprocess.run([*manage, "migrate", "--verbosity", "0"], env=env, check=True)
+    subprocess.run([*manage, "demo_users"], env=env, check=True, stdout=subprocess.DEVNULL)
+    port = free_port()
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"], env=env, stdout=log, stderr=log
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/sign-in/", server)
+            yield Demo(f"http://127.0.0.1:{port}", port)
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def wait_for(url, server):
+    for _ in range(200):
+        assert server.poll() is None, "the demo site did not start"
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the demo site does not answer")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def jar(chromium):
+    """Makes browser contexts: each is a person's browser with cookies of its own."""
+    contexts = []
+
+    def make(**options):
+        context = chromium.new_context(**options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def sign_in(demo):
+    """Signs a person in on a new page of this context."""
+
+    def sign_in(context, name="ada", *, remember=True):
+        page = context.new_page()
+        page.goto(f"{demo.url}/sign-in/")
+        page.get_by_label("User name").fill(name)
+        page.get_by_label("Password").fill(f"{name}-demo-pass")
+        page.get_by_label("Stay signed in").set_checked(remember)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{demo.url}/")
+        return page
+
+    return sign_in
