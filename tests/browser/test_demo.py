@@ -182,7 +182,7 @@ def test_the_page_fits_a_phone_and_asks_no_other_host(demo, jar, sign_in, scheme
 
 @pytest.mark.skipif("JWTAUTH_SCREENSHOT" not in os.environ, reason="a picture is taken only when asked for")
 def test_screenshot(jar, sign_in):
-    page = sign_in(jar(viewport={"width": 1120, "height": 1420}, color_scheme="light", device_scale_factor=1))
+    page = sign_in(jar(viewport={"width": 1120, "height": 1420}, color_scheme="light", timezone_id="UTC"))
     page.get_by_role("button", name="Fire ten at expiry").click()
     expect(page.locator("#results li")).to_have_count(10, timeout=EXPIRY_MS)
     page.wait_for_timeout(4000)

@@ -1,0 +1,85 @@
+# Each target does its own set-up in .venv and .tools, inside this checkout, and again only when its inputs change.
+
+PYTHON ?= python3
+PORT ?= 8000
+
+VENV := .venv
+BIN := $(VENV)/bin
+SITE := examples/site/manage.py
+
+# Stamps: the environment, a requirements file installed in it, the extension module built into python/jwtauth.
+ENV := $(VENV)/.created
+REQUIRED := $(VENV)/.installed
+ENGINE := $(VENV)/.engine
+ENGINE_SOURCES := Cargo.toml Cargo.lock pyproject.toml \
+	$(shell find crates -path '*/src/*' -name '*.rs' -o -name Cargo.toml)
+
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help run test lint docs bench clean
+
+help:
+	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
+	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage'
+	@echo 'make lint    format, clippy, ruff, mypy, stubtest, migrations'
+	@echo 'make docs    the documentation, into docs/_build/html'
+	@echo 'make bench   benchmarks of the engine and of the Django app'
+	@echo 'make clean   remove everything that was built'
+	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
+
+run: $(REQUIRED)-run $(ENGINE)
+	$(BIN)/python $(SITE) migrate --verbosity 0
+	@$(BIN)/python $(SITE) demo_users
+	@$(BIN)/python $(SITE) runserver --noreload 127.0.0.1:$(PORT) || \
+		{ echo 'The demo site did not start. If the port is taken: make run PORT=8001' >&2; exit 1; }
+
+test: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
+	$(BIN)/python scripts/test.py
+
+lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy.stubtest jwtauth._engine --mypy-config-file pyproject.toml
+	$(BIN)/python -m django makemigrations --check --settings tests.settings jwtauth
+
+docs: $(REQUIRED)-docs $(ENGINE)
+	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
+
+bench: $(REQUIRED)-bench $(ENGINE)
+	cargo bench -p jwtauth
+	$(BIN)/python benches/run.py
+
+clean:
+	rm -rf .venv .tools target dist build docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -f python/jwtauth/_engine.*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(ENV):
+	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) not found: install Python 3.10 or newer, or make PYTHON=...' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo '$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(REQUIRED)-%: requirements/%.txt $(ENV)
+	$(BIN)/pip install --quiet --requirement $<
+	@touch $@
+
+# Those that include the file of what the package runs on.
+$(REQUIRED)-test $(REQUIRED)-lint $(REQUIRED)-docs $(REQUIRED)-bench: requirements/run.txt
+
+$(ENGINE): $(ENGINE_SOURCES) $(REQUIRED)-build $(REQUIRED)-run
+	@command -v cargo >/dev/null || { echo 'cargo not found: install Rust, https://rustup.rs' >&2; exit 1; }
+	$(BIN)/maturin develop --release $(if $(CI),--locked)
+	@touch $@
