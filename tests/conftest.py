@@ -1,0 +1,118 @@
+"""Fixtures of the flows: people, their browsers, and a clock that is set by hand."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from jwtauth import _clock
+from jwtauth.models import Session
+
+ACCESS_LIFETIME, GRACE, IDLE, ABSOLUTE = 300, 30, 86_400, 30 * 86_400
+
+
+class Clock:
+    """What time it is, in Unix seconds."""
+
+    def __init__(self) -> None:
+        self.now = int(time.time())
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Browser(Client):
+    """A browser: Django's client, which keeps cookies, drops those that expire at once, and makes no CSRF exception."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(enforce_csrf_checks=True, raise_request_exception=False, **options)
+
+    def sign_in(self, user, query="", **headers):
+        response = self.post(f"/login/?user={user.pk}{query}", **headers)
+        assert response.status_code == 200, response.content
+        return response
+
+    def who(self, url="/me/", **headers):
+        """The name of the person that the server sees, or ``None``."""
+        response = self.get(url, **headers)
+        assert response.status_code in (200, 403)
+        return response.json()["user"] if response.status_code == 200 else None
+
+    def token(self, name):
+        return self.cookies[name].value if name in self.cookies else None
+
+    def tokens(self):
+        return {name: self.token(name) for name in ("access_token", "refresh_token") if self.token(name)}
+
+    def carry(self, tokens):
+        """Makes these the browser's cookies."""
+        self.cookies.clear()
+        for name, value in tokens.items():
+            self.cookies[name] = value
+
+    def forget_access_token(self):
+        del self.cookies["access_token"]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(_clock, "now", lambda: int(clock.now))
+    monkeypatch.setattr(_clock, "monotonic_ms", lambda: int(clock.now * 1000))
+    return clock
+
+
+@pytest.fixture
+def ada(db):
+    return get_user_model().objects.create_user("ada", password="old password")
+
+
+@pytest.fixture
+def bob(db):
+    return get_user_model().objects.create_user("bob", password="another password")
+
+
+@pytest.fixture
+def browser():
+    return Browser()
+
+
+@pytest.fixture
+def other_browser():
+    return Browser()
+
+
+@pytest.fixture
+def signed_in(browser, ada, clock):
+    """Ada's browser, which she has just signed in with."""
+    browser.sign_in(ada)
+    return browser
+
+
+@pytest.fixture
+def statements():
+    """Counts the SQL statements of a call, without those that begin and end a transaction."""
+
+    def count(call, *args, **kwargs):
+        with CaptureQueriesContext(connection) as captured:
+            call(*args, **kwargs)
+        words = [query["sql"].split()[0] for query in captured]
+        return [word for word in words if word not in ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")]
+
+    return count
+
+
+def only_session():
+    return Session.objects.get()
+
+
+def refresh(browser, clock):
+    """One refresh: past the access token's life, and seen back, so that the next may follow."""
+    clock.advance(ACCESS_LIFETIME + 1)
+    browser.get("/me/")
+    browser.get("/me/")

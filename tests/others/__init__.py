@@ -1,0 +1,1 @@
+"""User models unlike Django's own. Tables are made by `migrate --run-syncdb`."""

@@ -1,0 +1,171 @@
+"""``login``: cookies, the session's row, who is there at once, and what it replaces."""
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.signals import user_logged_in
+from django.core.exceptions import ImproperlyConfigured
+from django.test import RequestFactory, override_settings
+
+from jwtauth import _clock, login
+from jwtauth.models import Session
+from tests.conftest import only_session
+
+pytestmark = pytest.mark.django_db
+
+
+def test_login_sets_both_cookies_as_the_settings_say(browser, ada, clock):
+    response = browser.sign_in(ada)
+    for name, life in [("access_token", 300), ("refresh_token", 86_400)]:
+        cookie = response.cookies[name]
+        assert cookie["httponly"]
+        assert cookie["secure"]
+        assert cookie["samesite"] == "Strict"
+        assert cookie["path"] == "/"
+        assert cookie["domain"] == ""
+        assert cookie["max-age"] == life
+
+
+def test_login_is_seen_in_the_same_request(browser, ada):
+    assert browser.sign_in(ada).json() == {"user": "ada", "auth": 1}
+    assert browser.get(f"/login/plain/?user={ada.pk}").content == b"ada"
+
+
+def test_the_next_request_is_the_person_s(signed_in):
+    assert signed_in.who() == "ada"
+
+
+def test_cookies_without_remember_last_until_the_browser_is_closed(browser, ada, clock):
+    response = browser.sign_in(ada, "&forget")
+    assert {response.cookies[name]["max-age"] for name in ("access_token", "refresh_token")} == {""}
+    clock.advance(301)
+    refreshed = browser.get("/me/")
+    assert {refreshed.cookies[name]["max-age"] for name in ("access_token", "refresh_token")} == {""}
+
+
+def test_the_row_says_who_when_and_from_where(browser, ada, clock):
+    browser.sign_in(ada, HTTP_USER_AGENT="Firefox\x00\r\n" + "x" * 600, REMOTE_ADDR="2001:db8::1%eth0")
+    session = only_session()
+    assert session.user == ada
+    assert session.created_at == session.rotated_at == session.last_seen_at == _clock.to_datetime(clock.now)
+    assert session.user_agent == "Firefox" + "x" * 502
+    assert session.ip_address == "2001:db8::1"
+    assert str(session) == str(session.pk)
+
+
+def test_an_address_that_is_none_is_left_out(browser, ada):
+    browser.sign_in(ada, REMOTE_ADDR="")
+    assert only_session().ip_address is None
+
+
+def test_no_token_and_no_sid_is_in_the_database(signed_in):
+    import base64
+    import json
+
+    payload = signed_in.token("refresh_token").split(".")[1]
+    sid = json.loads(base64.urlsafe_b64decode(payload + "=="))["sid"]
+    row = [str(value) for value in Session.objects.values_list().get()]
+    assert not any(sid in value or payload in value for value in row)
+
+
+def test_login_over_login_ends_the_older_session(signed_in, other_browser, ada):
+    other_browser.carry(signed_in.tokens())
+    signed_in.sign_in(ada)
+    assert Session.objects.count() == 1
+    assert signed_in.who() == "ada"
+    assert other_browser.who() is None
+
+
+def test_login_ends_the_session_of_stale_cookies(signed_in, bob, clock):
+    clock.advance(400 * 86_400)
+    signed_in.sign_in(bob)
+    assert [session.user for session in Session.objects.all()] == [bob]
+
+
+def test_login_leaves_other_devices_alone(signed_in, other_browser, ada):
+    other_browser.sign_in(ada)
+    assert signed_in.who() == other_browser.who() == "ada"
+
+
+def test_login_sends_django_s_signal_and_sets_last_login(browser, ada):
+    seen = []
+
+    def receiver(sender, request, user, **kwargs):
+        seen.append((sender, request.jwtauth.is_authenticated, user))
+
+    user_logged_in.connect(receiver)
+    try:
+        browser.sign_in(ada)
+    finally:
+        user_logged_in.disconnect(receiver)
+    assert seen == [(User, True, ada)]
+    ada.refresh_from_db()
+    assert ada.last_login is not None
+
+
+def test_an_inactive_person_is_refused(browser, ada):
+    User.objects.update(is_active=False)
+    response = browser.post(f"/login/?user={ada.pk}")
+    assert response.status_code == 403
+    assert not response.cookies
+    assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize("nobody", [None, AnonymousUser(), User(username="unsaved")])
+def test_nobody_cannot_be_signed_in(nobody):
+    from jwtauth.request import RequestAuth
+
+    request = RequestFactory().post("/")
+    RequestAuth.attach(request)
+    with pytest.raises(ValueError, match="saved"):
+        login(request, nobody)
+
+
+def test_without_the_middleware_login_says_what_is_missing(ada):
+    with pytest.raises(ImproperlyConfigured, match=r"jwtauth\.E002.*Add 'jwtauth\.middleware"):
+        login(RequestFactory().post("/"), ada)
+
+
+def test_a_csrf_token_that_was_planted_before_is_replaced(browser, ada):
+    browser.cookies["csrftoken"] = "a" * 32
+    assert browser.sign_in(ada).cookies["csrftoken"].value != "a" * 32
+
+
+def test_a_project_without_csrf_cookies_gets_none(browser, ada):
+    assert "csrftoken" not in browser.sign_in(ada).cookies
+
+
+@override_settings(
+    JWTAUTH={
+        "ACCESS_TOKEN_COOKIE_NAME": "a",
+        "REFRESH_TOKEN_COOKIE_NAME": "r",
+        "COOKIE_SAMESITE": "None",
+        "COOKIE_DOMAIN": "example.com",
+        "COOKIE_PATH": "/app",
+        "COOKIE_PARTITIONED": True,
+    }
+)
+@pytest.mark.parametrize("leave", [False, True])
+def test_every_attribute_is_that_of_the_settings_also_when_cookies_are_cleared(browser, ada, leave):
+    response = browser.sign_in(ada)
+    if leave:
+        response = browser.post("/logout/", SERVER_NAME="testserver")
+    assert set(response.cookies) == {"a", "r"}
+    for cookie in response.cookies.values():
+        text = cookie.OutputString()
+        for attribute in ("Domain=example.com", "Path=/app", "SameSite=None", "HttpOnly", "Secure", "Partitioned"):
+            assert attribute in text.split("; ")
+        assert ("Max-Age=0" in text) == leave
+
+
+@override_settings(DEBUG=True)
+def test_in_development_cookies_travel_over_http(browser, ada):
+    assert not browser.sign_in(ada).cookies["access_token"]["secure"]
+
+
+def test_the_access_token_never_outlives_the_session(browser, ada, clock):
+    with override_settings(JWTAUTH={"SESSION_LIFETIME": 86_400}):
+        browser.sign_in(ada)
+        clock.advance(86_400 - 100)
+        response = browser.get("/me/")
+    assert response.cookies["access_token"]["max-age"] == 100
+    assert response.cookies["refresh_token"]["max-age"] == 100

@@ -1,0 +1,116 @@
+"""Cross-site requests: which of them may use cookies, and that a refusal changes nothing."""
+
+import pytest
+from django.test import Client, override_settings
+
+from tests.conftest import ACCESS_LIFETIME, only_session
+
+pytestmark = pytest.mark.django_db
+
+OWN, EVIL, TRUSTED = "http://testserver", "https://evil.example", "https://app.trusted.example"
+
+
+@pytest.fixture(autouse=True)
+def trusted():
+    with override_settings(CSRF_TRUSTED_ORIGINS=["https://*.trusted.example"]):
+        yield
+
+
+PASS = [
+    {},
+    {"HTTP_SEC_FETCH_SITE": "same-origin"},
+    {"HTTP_SEC_FETCH_SITE": "none"},
+    {"HTTP_SEC_FETCH_SITE": "same-origin", "HTTP_ORIGIN": "null"},
+    {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_ORIGIN": TRUSTED},
+    {"HTTP_SEC_FETCH_SITE": "same-site", "HTTP_ORIGIN": TRUSTED},
+    {"HTTP_ORIGIN": OWN},
+    {"HTTP_ORIGIN": TRUSTED},
+]
+REFUSE = [
+    {"HTTP_SEC_FETCH_SITE": "cross-site"},
+    {"HTTP_SEC_FETCH_SITE": "same-site"},
+    {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_ORIGIN": EVIL},
+    {"HTTP_SEC_FETCH_SITE": "same-site", "HTTP_ORIGIN": OWN},
+    {"HTTP_SEC_FETCH_SITE": "same-origin,same-origin"},
+    {"HTTP_SEC_FETCH_SITE": ""},
+    {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_ORIGIN": "null"},
+    {"HTTP_ORIGIN": EVIL},
+    {"HTTP_ORIGIN": "null"},
+    {"HTTP_ORIGIN": "https://testserver"},
+    {"HTTP_ORIGIN": "http://testserver:8000"},
+    {"HTTP_ORIGIN": "http://app.trusted.example"},
+    {"HTTP_ORIGIN": f"{OWN},{OWN}"},
+    {"HTTP_ORIGIN": "\ud800"},
+]
+
+
+@pytest.mark.parametrize("headers", PASS)
+def test_these_may_use_cookies(signed_in, headers):
+    assert signed_in.post("/me/", **headers).status_code == 200
+
+
+@pytest.mark.parametrize("headers", REFUSE)
+def test_these_may_not(signed_in, headers, statements):
+    response = signed_in.post("/me/", **headers)
+    assert response.status_code == 403
+    assert response.json()["code"] == "cross_origin"
+    assert response.json()["detail"].startswith("CSRF Failed: ")
+    assert response["Vary"] == "Cookie"
+    assert not response.cookies
+    assert statements(signed_in.post, "/failing/", **headers) == []  # the view was not run
+    assert signed_in.who() == "ada"
+
+
+@pytest.mark.parametrize("method", ["get", "head", "options"])
+def test_safe_methods_pass_from_anywhere(signed_in, method):
+    response = getattr(signed_in, method)("/me/plain/", HTTP_SEC_FETCH_SITE="cross-site", HTTP_ORIGIN=EVIL)
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete", "trace"])
+def test_all_other_methods_are_asked(signed_in, method):
+    assert getattr(signed_in, method)("/me/plain/", HTTP_SEC_FETCH_SITE="cross-site").status_code == 403
+
+
+def test_a_refused_request_refreshes_nothing(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME)
+    response = signed_in.post("/me/", HTTP_SEC_FETCH_SITE="cross-site")
+    assert response.json()["code"] == "cross_origin"
+    assert not response.cookies
+    assert only_session().generation == 1
+
+
+def test_who_brings_no_token_is_not_asked(browser, db):
+    response = browser.post("/public/", HTTP_SEC_FETCH_SITE="cross-site", HTTP_ORIGIN=EVIL)
+    assert response.json() == {"is_authenticated": False}
+
+
+def test_forged_tokens_make_nobody_anybody_s(browser, db):
+    browser.cookies["access_token"] = "forged"
+    assert browser.post("/public/", HTTP_SEC_FETCH_SITE="cross-site").status_code == 200
+
+
+@pytest.mark.parametrize(("origin", "status"), [(OWN, 200), (TRUSTED, 200), (EVIL, 403), ("null", 403), (None, 403)])
+def test_a_websocket_handshake_is_asked_for_its_origin(signed_in, origin, status):
+    headers = {"HTTP_UPGRADE": "WebSocket", "HTTP_CONNECTION": "Upgrade"}
+    if origin:
+        headers["HTTP_ORIGIN"] = origin
+    assert signed_in.get("/me/", **headers).status_code == status
+
+
+def test_a_host_that_is_not_ours_is_no_origin_of_ours(signed_in):
+    response = signed_in.post("/me/", HTTP_HOST="evil.example", HTTP_ORIGIN="http://evil.example")
+    assert response.status_code in (400, 403)
+    assert signed_in.who() == "ada"
+
+
+def test_https_behind_a_proxy_is_our_origin(signed_in):
+    with override_settings(SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https")):
+        headers = {"HTTP_HOST": "testserver", "HTTP_ORIGIN": "https://testserver", "HTTP_X_FORWARDED_PROTO": "https"}
+        assert signed_in.post("/me/", **headers).status_code == 200
+
+
+def test_django_s_test_client_is_let_through_as_by_django(signed_in):
+    relaxed = Client()
+    relaxed.cookies = signed_in.cookies
+    assert relaxed.post("/me/", HTTP_SEC_FETCH_SITE="cross-site").status_code == 200

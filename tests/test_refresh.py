@@ -1,0 +1,348 @@
+"""Silent refresh: the rotation table as a browser, a proxy, a slow network and a thief see it."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import DatabaseError
+from django.test import override_settings
+
+from jwtauth import _clock, sessions
+from jwtauth.models import Session
+from jwtauth.signals import refresh_token_reused
+from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def thefts():
+    seen = []
+
+    def receiver(sender, **kwargs):
+        seen.append({"sender": sender, **kwargs})
+
+    refresh_token_reused.connect(receiver)
+    yield seen
+    refresh_token_reused.disconnect(receiver)
+
+
+def test_an_expired_access_token_is_refreshed_in_the_same_request(signed_in, clock):
+    before = signed_in.tokens()
+    clock.advance(ACCESS_LIFETIME)
+    response = signed_in.get("/me/")
+    assert response.json() == {"user": "ada", "generation": 2}
+    assert response.cookies["access_token"]["max-age"] == 300
+    assert response.cookies["refresh_token"]["max-age"] == 86_400
+    assert not set(before.values()) & set(signed_in.tokens().values())
+
+
+def test_a_refresh_is_seen_on_the_request(signed_in, clock):
+    assert not signed_in.get("/me/session/").json()["renewed"]
+    clock.advance(ACCESS_LIFETIME)
+    seen = signed_in.get("/me/session/").json()
+    assert seen["refreshed"]
+    assert seen["renewed"]
+    assert seen["expires_at"] == clock.now + ACCESS_LIFETIME
+    assert seen["session"] == str(only_session().pk)
+
+
+@pytest.mark.parametrize("access_token", [None, "", "broken", "a.b.c"])
+def test_a_missing_or_broken_access_token_recovers(signed_in, clock, access_token):
+    clock.advance(GRACE)
+    signed_in.forget_access_token()
+    if access_token is not None:
+        signed_in.cookies["access_token"] = access_token
+    assert signed_in.who() == "ada"
+    assert signed_in.token("access_token") != access_token
+
+
+def test_a_view_that_asks_for_nobody_refreshes_as_well(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME)
+    assert "refresh_token" in signed_in.get("/idle/").cookies
+
+
+def test_a_view_that_fails_delivers_the_new_tokens(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME)
+    response = signed_in.get("/failing/")
+    assert response.status_code == 500
+    assert {"access_token", "refresh_token"} <= set(response.cookies)
+    assert signed_in.who() == "ada"
+
+
+def test_an_access_cookie_lost_within_the_grace_is_made_again_without_a_rotation(signed_in):
+    signed_in.forget_access_token()
+    response = signed_in.get("/me/session/")
+    assert set(response.cookies) == {"access_token"}
+    assert response.json()["renewed"]
+    assert not response.json()["refreshed"]
+    assert only_session().generation == 1
+
+
+def test_a_generation_is_not_replaced_before_it_has_been_in_use_for_the_grace(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/me/")
+    clock.advance(ACCESS_LIFETIME)  # nothing of generation 2 was seen: this request is its first sight
+    assert set(signed_in.get("/idle/").cookies) == {"access_token"}
+    clock.advance(GRACE - 1)
+    signed_in.forget_access_token()
+    assert set(signed_in.get("/idle/").cookies) == {"access_token"}
+    clock.advance(1)
+    signed_in.forget_access_token()
+    assert set(signed_in.get("/idle/").cookies) == {"access_token", "refresh_token"}
+    assert only_session().generation == 3
+
+
+def test_parallel_requests_with_the_old_token_get_the_same_new_one(signed_in, other_browser, clock):
+    old = signed_in.tokens()
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/idle/")
+    for _ in range(3):
+        clock.advance(1)
+        other_browser.carry(old)
+        assert other_browser.who() == "ada"
+        assert other_browser.token("refresh_token") == signed_in.token("refresh_token")
+    assert only_session().generation == 2
+
+
+def test_a_lost_response_is_harmless_however_long_ago(signed_in, clock):
+    old = signed_in.tokens()
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/idle/")
+    signed_in.carry(old)  # the browser never got it
+    clock.advance(50_000)
+    assert signed_in.who() == "ada"
+    assert only_session().generation == 2
+
+
+def test_the_old_token_is_good_within_the_grace_of_the_new_one_s_first_use(signed_in, other_browser, clock):
+    old = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(GRACE - 1)
+    other_browser.carry(old)
+    assert other_browser.who() == "ada"
+
+
+def test_a_copied_token_ends_the_session_for_thief_and_owner(
+    signed_in, other_browser, clock, thefts, security_log, ada
+):
+    stolen = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(GRACE)
+    other_browser.carry(stolen)
+    session = only_session()
+    response = other_browser.get("/me/")
+    assert response.status_code == 403
+    assert not response.cookies, "a late answer must not wipe newer cookies"
+    assert not Session.objects.exists()
+    assert signed_in.who() is None
+    assert len(thefts) == 1
+    assert thefts[0]["sender"] is Session
+    assert thefts[0]["user"] == ada
+    assert thefts[0]["session"].pk == session.pk
+    [record] = security_log()
+    assert record.event == "refresh_token_reused"
+    assert str(session.pk) in record.getMessage()
+    assert not any(part in record.getMessage() for token in stolen.values() for part in token.split("."))
+
+
+def test_a_theft_touches_no_other_session(signed_in, other_browser, ada, clock, thefts):
+    other_browser.sign_in(ada)
+    stolen = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(GRACE)
+    signed_in.carry({"refresh_token": stolen["refresh_token"]})
+    assert signed_in.who() is None
+    assert thefts
+    assert other_browser.who() == "ada"
+
+
+def test_a_receiver_that_fails_does_not_fail_the_request(signed_in, clock):
+    def receiver(**kwargs):
+        raise RuntimeError
+
+    stolen = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(GRACE)
+    signed_in.carry(stolen)
+    refresh_token_reused.connect(receiver)
+    try:
+        assert signed_in.who() is None
+    finally:
+        refresh_token_reused.disconnect(receiver)
+    assert not Session.objects.exists()
+
+
+@pytest.fixture
+def security_log(caplog):
+    """The records of ``jwtauth.security``."""
+    caplog.set_level(logging.WARNING, "jwtauth.security")
+    return lambda: [record for record in caplog.records if record.name == "jwtauth.security"]
+
+
+UPLOADS = [{"CONTENT_LENGTH": str(64 * 1024 + 1)}, {"HTTP_TRANSFER_ENCODING": "chunked"}, {"CONTENT_LENGTH": "x"}]
+
+
+@pytest.mark.parametrize("upload", UPLOADS)
+def test_an_upload_with_the_newest_token_is_let_in_and_sets_no_cookie(signed_in, clock, upload):
+    clock.advance(ACCESS_LIFETIME)
+    response = signed_in.get("/me/", **upload)
+    assert response.status_code == 200
+    assert not response.cookies
+    assert only_session().generation == 1
+
+
+@pytest.mark.parametrize("upload", UPLOADS)
+def test_an_upload_with_a_token_too_old_is_anonymous_and_ends_nothing(signed_in, clock, thefts, upload):
+    old = signed_in.tokens()
+    refresh(signed_in, clock)
+    new = signed_in.tokens()
+    clock.advance(GRACE)
+    signed_in.carry(old)
+    response = signed_in.get("/me/", **upload)
+    assert response.status_code == 403
+    assert not response.cookies
+    assert not thefts
+    signed_in.carry(new)
+    assert signed_in.who() == "ada"
+
+
+def test_a_body_of_64_kib_is_no_upload(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME)
+    assert "refresh_token" in signed_in.post("/public/", b"x" * 64 * 1024, "application/octet-stream").cookies
+
+
+@pytest.mark.parametrize(("lost", "believed"), [(1, True), (16, True), (17, False)])
+def test_a_database_that_lost_its_last_writes_signs_nobody_out(signed_in, clock, security_log, thefts, lost, believed):
+    for _ in range(lost):
+        refresh(signed_in, clock)
+    clock.advance(ACCESS_LIFETIME + 1)
+    generation = only_session().generation
+    Session.objects.update(generation=generation - lost)
+    assert signed_in.who() == ("ada" if believed else None)
+    assert [record.event for record in security_log()] == ["generation_adopted" if believed else "generation_ahead"]
+    assert only_session().generation == (generation if believed else generation - lost)
+    assert not thefts
+
+
+def test_an_unused_session_ends_after_the_refresh_token_s_lifetime(signed_in, clock):
+    clock.advance(86_400 - 1)
+    assert signed_in.who() == "ada"
+    clock.advance(86_400)
+    assert signed_in.who() is None
+
+
+def test_a_session_in_use_ends_at_its_absolute_limit(signed_in, clock):
+    for _ in range(30):
+        clock.advance(86_300)
+        assert signed_in.who() == "ada"
+        assert signed_in.who() == "ada"
+    clock.advance(30 * 86_400 - 30 * 86_300 - 1)
+    assert signed_in.who() == "ada"
+    clock.advance(1)
+    assert signed_in.who() is None
+
+
+def test_a_shorter_absolute_limit_holds_at_once(signed_in, clock):
+    clock.advance(200)
+    with override_settings(
+        JWTAUTH={
+            "REFRESH_TOKEN_LIFETIME": 200,
+            "SESSION_LIFETIME": timedelta(seconds=200),
+            "ACCESS_TOKEN_LIFETIME": 100,
+        }
+    ):
+        assert signed_in.who() is None
+
+
+def test_without_an_absolute_limit_a_session_in_use_goes_on(browser, ada, clock):
+    with override_settings(JWTAUTH={"SESSION_LIFETIME": None}):
+        browser.sign_in(ada)
+        for _ in range(60):
+            clock.advance(86_000)
+            assert browser.who() == "ada"
+            clock.advance(60)
+            assert browser.who() == "ada"
+
+
+def test_a_swap_lost_to_another_request_is_decided_again(signed_in, clock, monkeypatch):
+    clock.advance(ACCESS_LIFETIME)
+    real = sessions.advance
+
+    def other_was_first(found, next_row):
+        monkeypatch.setattr(sessions, "advance", real)
+        real(sessions.find(found.session.pk), next_row)
+        return real(found, next_row)
+
+    monkeypatch.setattr(sessions, "advance", other_was_first)
+    response = signed_in.get("/me/session/")
+    assert not response.json()["refreshed"]
+    assert set(response.cookies) == {"access_token", "refresh_token"}
+    assert only_session().generation == 2
+
+
+def test_a_session_that_keeps_changing_is_an_error_that_keeps_the_cookies(signed_in, clock, monkeypatch):
+    clock.advance(ACCESS_LIFETIME)
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, "advance", lambda *args: False)
+        response = signed_in.get("/me/")
+    assert response.status_code == 503
+    assert response.json()["code"] == "session_contention"
+    assert response["Retry-After"] == "1"
+    assert not response.cookies
+    assert signed_in.who() == "ada"
+
+
+@pytest.mark.parametrize("step", ["find", "advance"])
+def test_a_database_error_is_an_error_that_keeps_the_cookies(signed_in, clock, monkeypatch, step):
+    def fail(*args):
+        raise DatabaseError("the database is away")
+
+    clock.advance(ACCESS_LIFETIME)
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, step, fail)
+        response = signed_in.get("/me/")
+    assert response.status_code == 500
+    assert not response.cookies
+    assert signed_in.who() == "ada"
+
+
+def test_an_acknowledgement_that_fails_is_no_error(signed_in, clock, monkeypatch, caplog):
+    def fail(*args):
+        raise DatabaseError("the database is away")
+
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/idle/")
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, "acknowledge", fail)
+        assert signed_in.who() == "ada"
+    assert "was not acknowledged" in caplog.text
+    assert only_session().acknowledged_at is None
+    assert signed_in.who() == "ada"
+    assert only_session().acknowledged_at is not None
+
+
+def test_a_refresh_notes_when_the_session_was_last_seen(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/idle/")
+    assert only_session().last_seen_at == _clock.to_datetime(clock.now)
+
+
+@override_settings(USE_TZ=False)
+def test_times_hold_without_time_zones(browser, ada, clock):
+    browser.sign_in(ada)
+    clock.advance(ACCESS_LIFETIME)
+    assert browser.who() == "ada"
+    assert only_session().generation == 2
+    assert Session.objects.live().count() == 1
+    clock.advance(86_400)
+    assert browser.who() is None
+
+
+def test_a_person_who_was_deactivated_is_not_refreshed(signed_in, clock):
+    get_user_model().objects.update(is_active=False)
+    clock.advance(ACCESS_LIFETIME)
+    response = signed_in.get("/me/")
+    assert response.status_code == 403
+    assert not response.cookies

@@ -1,0 +1,73 @@
+"""What each flow costs in SQL statements."""
+
+import pytest
+from django.test import override_settings
+
+from tests.conftest import ACCESS_LIFETIME, GRACE, refresh
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("url", ["/me/", "/me/class/", "/me/plain/", "/me/template/", "/me/session/"])
+def test_an_authenticated_request_is_one_query(signed_in, statements, url):
+    assert statements(signed_in.get, url) == ["SELECT"]
+
+
+def test_a_view_that_asks_for_nobody_is_none(signed_in, statements):
+    assert statements(signed_in.get, "/idle/") == []
+
+
+@pytest.mark.parametrize("url", ["/me/", "/me/plain/", "/public/", "/idle/"])
+def test_an_anonymous_request_is_none(db, browser, statements, url):
+    assert statements(browser.get, url) == []
+
+
+def test_a_silent_refresh_is_two_with_the_user(signed_in, clock, statements):
+    clock.advance(ACCESS_LIFETIME)
+    assert statements(signed_in.get, "/me/") == ["SELECT", "UPDATE"]
+
+
+def test_the_first_use_of_a_generation_acknowledges_it_once(signed_in, clock, statements):
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/me/")
+    assert statements(signed_in.get, "/me/") == ["SELECT", "UPDATE"]
+    assert statements(signed_in.get, "/me/") == ["SELECT"]
+
+
+def test_a_racing_request_is_one(signed_in, other_browser, clock, statements):
+    old = signed_in.tokens()
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/idle/")
+    other_browser.carry(old)
+    assert statements(other_browser.get, "/me/") == ["SELECT"]
+
+
+def test_login_is_an_insert_and_django_s_last_login(browser, ada, statements):
+    assert statements(browser.get, f"/login/plain/?user={ada.pk}") == [
+        "SELECT",
+        "INSERT",
+        "UPDATE",
+    ]  # the view's own first
+
+
+def test_logout_is_the_check_and_a_delete(signed_in, statements):
+    assert statements(signed_in.post, "/logout/") == ["SELECT", "DELETE"]
+
+
+def test_logout_of_nobody_is_none(db, browser, statements):
+    assert statements(browser.post, "/logout/") == []
+
+
+def test_a_copied_token_costs_a_delete(signed_in, clock, statements):
+    stolen = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(GRACE)
+    signed_in.carry(stolen)
+    assert statements(signed_in.get, "/me/") == ["SELECT", "DELETE"]
+
+
+def test_within_the_check_interval_it_is_none(browser, ada, clock, statements):
+    with override_settings(JWTAUTH={"SESSION_CHECK_INTERVAL": 10}):
+        browser.sign_in(ada)
+        browser.get("/me/")
+        assert statements(browser.get, "/public/") == []

@@ -1,0 +1,31 @@
+"""What the test project serves."""
+
+from django.apps import apps
+from django.contrib import admin
+from django.urls import path
+from django.views.decorators.cache import cache_page
+from django.views.decorators.vary import vary_on_cookie
+
+from tests import views
+
+urlpatterns = [
+    path("login/", views.login_view),
+    path("login/plain/", views.plain_login),
+    path("login/rolled-back/", views.rolled_back_login),
+    path("login/async/", views.async_login),
+    path("logout/", views.logout_view),
+    path("logout/rolled-back/", views.rolled_back_logout),
+    path("logout/async/", views.async_logout),
+    path("me/", views.me),
+    path("me/class/", views.MeView.as_view()),
+    path("me/plain/", views.plain_me),
+    path("me/template/", views.template_me),
+    path("me/async/", views.async_me),
+    path("me/cached/", cache_page(60)(vary_on_cookie(views.plain_me))),
+    path("me/session/", views.session_view),
+    path("public/", views.public),
+    path("idle/", views.idle),
+    path("failing/", views.failing),
+]
+if apps.is_installed("django.contrib.admin"):
+    urlpatterns.append(path("admin/", admin.site.urls))

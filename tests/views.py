@@ -1,0 +1,110 @@
+"""Views of the test project: a way in, a way out, and each way to ask who is there."""
+
+from django.contrib.auth import get_user_model
+from django.db import router, transaction
+from django.http import HttpResponse, JsonResponse
+from django.template import engines
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from jwtauth import alogin, alogout, login, logout
+
+
+def user_named(request):
+    model = get_user_model()
+    return model._base_manager.using(router.db_for_write(model)).get(pk=request.GET["user"])
+
+
+@api_view(["POST"])
+def login_view(request):
+    login(request, user_named(request), remember="forget" not in request.GET)
+    return Response({"user": str(request.user), "auth": request.auth.generation})
+
+
+def plain_login(request):
+    login(request, user_named(request))
+    return HttpResponse(str(request.user))
+
+
+def rolled_back_login(request):
+    with transaction.atomic():
+        login(request, user_named(request))
+        transaction.set_rollback(True)
+    return HttpResponse()
+
+
+async def async_login(request):
+    await alogin(request, await get_user_model().objects.aget(pk=request.GET["user"]))
+    return HttpResponse(str(await request.auser()))
+
+
+@api_view(["POST"])
+def logout_view(request):
+    logout(request)
+    return Response({"user": str(request.user), "auth": request.auth})
+
+
+def rolled_back_logout(request):
+    with transaction.atomic():
+        logout(request)
+        transaction.set_rollback(True)
+    return HttpResponse()
+
+
+async def async_logout(request):
+    await alogout(request)
+    return HttpResponse(str(await request.auser()))
+
+
+@api_view(["GET", "POST"])
+@permission_classes([IsAuthenticated])
+def me(request):
+    return Response({"user": str(request.user), "generation": request.auth.generation})
+
+
+class MeView(APIView):
+    permission_classes = [IsAuthenticated]
+
+    def get(self, request):
+        return Response({"user": str(request.user)})
+
+
+def plain_me(request):
+    return HttpResponse(str(request.user))
+
+
+def template_me(request):
+    template = engines["django"].from_string("{% if user.is_authenticated %}{{ user }}{% else %}nobody{% endif %}")
+    return HttpResponse(template.render({}, request))
+
+
+async def async_me(request):
+    return HttpResponse(str(await request.auser()))
+
+
+def session_view(request):
+    auth = request.jwtauth
+    return JsonResponse(
+        {
+            "is_authenticated": auth.is_authenticated,
+            "session": None if auth.session is None else str(auth.session.pk),
+            "refreshed": auth.refreshed,
+            "renewed": auth.renewed,
+            "expires_at": None if auth.claims is None else auth.claims.expires_at,
+        }
+    )
+
+
+@api_view(["GET", "POST"])
+def public(request):
+    return Response({"is_authenticated": request.user.is_authenticated})
+
+
+def idle(request):
+    return HttpResponse("nobody was asked for")
+
+
+def failing(request):
+    raise RuntimeError("the view failed")
