@@ -1,17 +1,20 @@
 """``request.user`` wherever Django and DRF have one, and who is out at once."""
 
+import jwt
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIRequestFactory, force_authenticate
 
-from jwtauth import JwtAuthentication
+from jwtauth import JwtAuthentication, sessions
 from jwtauth.middleware import AuthenticationMiddleware
 from jwtauth.models import Session
+from jwtauth.request import RequestAuth
 from tests import settings as project
 from tests.conftest import ACCESS_LIFETIME, only_session
 from tests.views import MeView
@@ -162,6 +165,21 @@ def test_a_new_secret_key_keeps_people_in_with_fallbacks(signed_in, clock, setti
 def test_a_new_secret_key_without_fallbacks_signs_out(signed_in, settings):
     settings.SECRET_KEY = "another key, which is long enough for SHA-256"
     assert signed_in.who() is None
+
+
+def test_a_database_error_is_an_error_each_time_somebody_asks(signed_in, monkeypatch):
+    def fail(*args):
+        raise DatabaseError("the database is away")
+
+    request = RequestFactory().get("/", HTTP_COOKIE=f"access_token={signed_in.token('access_token')}")
+    auth = RequestAuth.attach(request)
+    auth.identify()
+    with monkeypatch.context() as patch:
+        patch.setattr(sessions, "find", fail)
+        for _ in range(2):
+            with pytest.raises(DatabaseError):
+                _ = auth.is_authenticated
+    assert auth.is_authenticated
 
 
 # --- async
@@ -324,8 +342,6 @@ def test_the_first_request_of_a_generation_asks_and_acknowledges(remembered, clo
 
 
 def test_who_a_remembered_person_is_needs_no_query(remembered, ada, django_assert_num_queries):
-    from jwtauth.request import RequestAuth
-
     request = RequestFactory().get("/", HTTP_COOKIE=f"access_token={remembered.token('access_token')}")
     auth = RequestAuth.attach(request)
     auth.identify()
@@ -341,9 +357,15 @@ def test_who_a_remembered_person_is_needs_no_query(remembered, ada, django_asser
         assert auth.session.user == ada
 
 
-def test_with_another_user_id_field_the_key_is_loaded(signed_in, ada, settings, django_assert_num_queries):
-    from jwtauth.request import RequestAuth
+def test_a_remembered_session_is_no_other_person_s(remembered, bob, clock, settings):
+    """As one could try who has stolen the signing key and has a session of their own."""
+    claims = jwt.decode(remembered.token("access_token"), options={"verify_signature": False})
+    forged = jwt.encode(claims | {"sub": str(bob.pk)}, settings.SECRET_KEY, headers={"typ": "at+jwt"})
+    remembered.carry({"access_token": forged})
+    assert remembered.get("/public/").json() == {"is_authenticated": False}
 
+
+def test_with_another_user_id_field_the_key_is_loaded(signed_in, ada, settings, django_assert_num_queries):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10, "USER_ID_FIELD": "username"}
     signed_in.sign_in(ada)
     signed_in.who()

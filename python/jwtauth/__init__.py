@@ -1,7 +1,7 @@
 """Signs people in to Django REST Framework sites and keeps them signed in, with rotating tokens in HttpOnly cookies.
 
-``login(request, user)`` starts a session and ``logout(request)`` ends it at once; ``JwtAuthentication`` tells DRF who is
-there, and ``jwtauth.middleware.AuthenticationMiddleware`` does the rest.
+``login(request, user)`` starts a session and ``logout(request)`` ends it at once; ``JwtAuthentication`` tells DRF who
+is there, and ``jwtauth.middleware.AuthenticationMiddleware`` does the rest.
 """
 
 from __future__ import annotations

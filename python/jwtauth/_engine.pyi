@@ -232,17 +232,14 @@ class VerifiedSessions:
     """A bounded memory of sessions that the database has accepted. Times are monotonic milliseconds."""
 
     def __new__(cls, capacity: int) -> VerifiedSessions: ...
-    def remember(self, session: UUID, generation: int, at: int) -> None:
-        """The database accepted this generation; it was asked at ``at``."""
+    def remember(self, claims: Claims, at: int) -> None:
+        """The database accepted the session of these claims and their subject as its user; it was asked at ``at``."""
 
-    def is_fresh(self, session: UUID, generation: int, *, now: int, interval: int | None) -> bool:
-        """Whether it was asked less than ``interval`` ago; ``None``: ever."""
+    def is_fresh(self, claims: Claims, *, now: int, interval: int | None) -> bool:
+        """Whether it accepted such claims less than ``interval`` ago; ``None``: ever."""
 
     def forget(self, session: UUID) -> None:
         """The session is over."""
-
-    def clear(self) -> None:
-        """Any session may be over."""
 
 def cookie_problems(
     *,

@@ -8,13 +8,16 @@ nothing is parsed again while nothing changes. What is wrong with them is a `Pro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from http.cookies import Morsel
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.contrib.auth import get_user_model
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
 from django.utils.encoding import force_bytes
 
 from jwtauth import _engine
@@ -25,6 +28,9 @@ _REMEMBERED_SESSIONS = 65_536
 
 # The idle limit's default, and the least that the absolute one defaults to.
 _DAY = 24 * 60 * 60
+
+# The longest duration, some 3 000 years: dates end with the year 9999.
+MAX_SECONDS = 10**11
 
 
 @dataclass(frozen=True)
@@ -88,12 +94,19 @@ _current: tuple[_State, Config] | None = None
 def _state() -> _State:
     user = getattr(settings, "JWTAUTH", None)
     return _State(
-        user=dict(user) if isinstance(user, Mapping) else user,  # a copy, so that a change in place is noticed
+        user=_copy(user),
         secret_key=settings.SECRET_KEY,
         secret_key_fallbacks=list(settings.SECRET_KEY_FALLBACKS),
         debug=settings.DEBUG,
         trusted_origins=list(settings.CSRF_TRUSTED_ORIGINS),
     )
+
+
+def _copy(user: object) -> object:
+    """Deep enough that a change in place is noticed."""
+    if not isinstance(user, Mapping):
+        return user
+    return {name: copy(value) if isinstance(value, (list, set)) else value for name, value in user.items()}
 
 
 def problems() -> list[Problem]:
@@ -115,8 +128,8 @@ def _seconds(value: object) -> int:
 
 def _fraction(value: object) -> float:
     if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 10**12:
+        value = value.total_seconds()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= MAX_SECONDS:
         return value
     raise ValueError("a timedelta, or a number of seconds")
 
@@ -143,8 +156,23 @@ def _not_negative(value: object) -> int:
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return value
+        return _encodable(value)
     raise ValueError("a string")
+
+
+def _encodable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # it would say where, and the text may be a key
+        raise ValueError("text without lone surrogates") from None
+    return value
+
+
+def _cookie_name(value: object) -> str:
+    name = _text(value)
+    if Morsel[str]().isReservedKey(name):
+        raise ValueError("a name that no cookie attribute has")
+    return name
 
 
 def _text_or_none(value: object) -> str | None:
@@ -155,9 +183,9 @@ def _texts(value: object) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
-        return [value]
+        return [_text(value)]
     if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(item, str) for item in value):
-        return list(value)
+        return [_text(item) for item in value]
     raise ValueError("a string or a list of strings")
 
 
@@ -176,7 +204,7 @@ def _same_site(value: object) -> str:
 
 def _key(value: object) -> bytes:
     if isinstance(value, (str, bytes)):
-        return force_bytes(value)
+        return force_bytes(_encodable(value) if isinstance(value, str) else value)
     raise ValueError("a string or bytes")
 
 
@@ -213,8 +241,8 @@ SETTINGS: dict[str, _Setting] = {
     "ACCESS_TOKEN_LIFETIME": _Setting(_seconds, _constant(300)),
     "REFRESH_TOKEN_LIFETIME": _Setting(_seconds, _constant(_DAY)),
     "SESSION_LIFETIME": _Setting(_seconds_or_none, _session_lifetime),
-    "ACCESS_TOKEN_COOKIE_NAME": _Setting(_text, _constant("access_token")),
-    "REFRESH_TOKEN_COOKIE_NAME": _Setting(_text, _constant("refresh_token")),
+    "ACCESS_TOKEN_COOKIE_NAME": _Setting(_cookie_name, _constant("access_token")),
+    "REFRESH_TOKEN_COOKIE_NAME": _Setting(_cookie_name, _constant("refresh_token")),
     "COOKIE_SECURE": _Setting(_flag, lambda state, _: not state.debug),
     "COOKIE_SAMESITE": _Setting(_same_site, _constant("Strict")),
     "COOKIE_DOMAIN": _Setting(_text_or_none, _constant(None)),
@@ -263,6 +291,7 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
     """The config, or else everything that stands in its way."""
     values, found = _read(state)
     explicit_keys = isinstance(state.user, Mapping) and "VERIFYING_KEYS" in state.user
+    found += _user_id_problems(values)
     tokens = _build_tokens(values, explicit_keys, found)
     policy = _build_policy(values, found)
     found += _cookie_problems(values)
@@ -283,6 +312,19 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
         origins=_engine.OriginPolicy(state.trusted_origins),
         verified=_engine.VerifiedSessions(_REMEMBERED_SESSIONS),
     ), []
+
+
+def _user_id_problems(values: Mapping[str, Any]) -> list[Problem]:
+    name = values["USER_ID_FIELD"]
+    try:
+        if name not in (None, "pk"):
+            get_user_model()._meta.get_field(name)
+    except FieldDoesNotExist:
+        message = f"JWTAUTH['USER_ID_FIELD']: the user model has no field {name!r}."
+        return [
+            Problem("jwtauth.E012", message, "Name a field of AUTH_USER_MODEL, or leave it out for the primary key.")
+        ]
+    return []
 
 
 def _build_tokens(values: Mapping[str, Any], explicit_keys: bool, found: list[Problem]) -> _engine.Tokens | None:

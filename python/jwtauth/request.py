@@ -181,7 +181,7 @@ class RequestAuth:
         elif decision.admits:
             self.refreshed = decision.code == "rotate"
             self._sign_in(found, claims.sid, decision.issues, now)
-            self._remember(session, asked_at)
+            self._remember(asked_at)
 
     def _end_reused(self, found: SignedIn) -> None:
         session = found.session
@@ -221,11 +221,12 @@ class RequestAuth:
     def _resolve(self) -> None:
         """The strict check of a verified access token."""
         claims = self.claims
-        self._settle(None, None)
         if claims is None:
+            self._settle(None, None)
             return
         asked_at = _clock.monotonic_ms()
-        found = sessions.find(claims.session_id)
+        found = sessions.find(claims.session_id)  # an error of the database is one each time that somebody asks
+        self._settle(None, None)
         if found is None or not self._is_of(claims, found.user):
             self.config.verified.forget(claims.session_id)
             return
@@ -233,7 +234,7 @@ class RequestAuth:
         if self.config.policy.is_over(row, _clock.now()):
             return
         self._settle(found, claims)
-        self._remember(found.session, asked_at)
+        self._remember(asked_at)
         if self.config.policy.acknowledges(row, claims.generation):
             self._duties.append(lambda: self._acknowledge_later(found.session))
 
@@ -320,11 +321,14 @@ class RequestAuth:
         if interval == 0:
             return False
         now = _clock.monotonic_ms()
-        return self.config.verified.is_fresh(claims.session_id, claims.generation, now=now, interval=interval)
+        return self.config.verified.is_fresh(claims, now=now, interval=interval)
 
-    def _remember(self, session: Session, asked_at: int) -> None:
-        if self.config.check_interval_ms != 0:
-            self.config.verified.remember(session.pk, session.generation, asked_at)
+    def _remember(self, asked_at: int) -> None:
+        found, claims = self._found, self.claims
+        if self.config.check_interval_ms == 0 or found is None or claims is None:
+            return
+        if claims.subject == self._subject(found.user):
+            self.config.verified.remember(claims, asked_at)
 
     def _subject(self, user: AbstractBaseUser) -> str:
         return str(getattr(user, self.config.user_id_field or "pk"))

@@ -3,6 +3,8 @@
 use pyo3::prelude::*;
 use uuid::Uuid;
 
+use crate::token::Claims;
+
 /// A bounded memory of verified sessions. Times are monotonic milliseconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct VerifiedSessions(jwtauth::VerifiedSessions);
@@ -14,21 +16,17 @@ impl VerifiedSessions {
         Self(jwtauth::VerifiedSessions::new(capacity))
     }
 
-    fn remember(&self, session: Uuid, generation: u64, at: u64) {
-        self.0.remember(session, generation, at);
+    fn remember(&self, claims: &Bound<'_, Claims>, at: u64) {
+        self.0.remember(&claims.get().0, at);
     }
 
-    #[pyo3(signature = (session, generation, *, now, interval))]
-    fn is_fresh(&self, session: Uuid, generation: u64, now: u64, interval: Option<u64>) -> bool {
-        self.0.is_fresh(session, generation, now, interval)
+    #[pyo3(signature = (claims, *, now, interval))]
+    fn is_fresh(&self, claims: &Bound<'_, Claims>, now: u64, interval: Option<u64>) -> bool {
+        self.0.is_fresh(&claims.get().0, now, interval)
     }
 
     fn forget(&self, session: Uuid) {
         self.0.forget(session);
-    }
-
-    fn clear(&self) {
-        self.0.clear();
     }
 
     fn __repr__(&self) -> String {

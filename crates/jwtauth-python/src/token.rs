@@ -33,7 +33,7 @@ impl From<jwtauth::Kind> for Kind {
 
 /// What a token says.
 #[pyclass(frozen, module = "jwtauth._engine")]
-pub(crate) struct Claims(jwtauth::Claims);
+pub(crate) struct Claims(pub(crate) jwtauth::Claims);
 
 #[pymethods]
 impl Claims {

@@ -1,0 +1,203 @@
+"""System checks: each id, with its words and its hint."""
+
+import re
+from pathlib import Path
+
+import pytest
+from django.core.checks import Tags, run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import override_settings
+
+import jwtauth
+from jwtauth import conf
+from jwtauth.middleware import AuthenticationMiddleware
+
+OURS = "jwtauth.middleware.AuthenticationMiddleware"
+UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
+NEEDED = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+
+
+class Subclass(AuthenticationMiddleware):
+    """A project's own."""
+
+
+class Elsewhere:
+    """A router that keeps sessions apart from users."""
+
+    def db_for_write(self, model, **hints):
+        return "sessions" if model._meta.app_label == "jwtauth" else "default"
+
+
+def found(deploy=False):
+    """Our messages, by id."""
+    messages = [m for m in run_checks(include_deployment_checks=deploy) if m.id.startswith("jwtauth.")]
+    return {message.id: message for message in messages}
+
+
+def found_with(deploy=False, **settings):
+    with override_settings(JWTAUTH=settings):
+        return found(deploy)
+
+
+def test_a_good_project_has_no_messages():
+    assert found() == {}
+
+
+def test_a_well_deployed_project_has_no_messages():
+    names = {"ACCESS_TOKEN_COOKIE_NAME": "__Host-access_token", "REFRESH_TOKEN_COOKIE_NAME": "__Host-refresh_token"}
+    assert found_with(deploy=True, **names) == {}
+
+
+@pytest.mark.parametrize(
+    ("id", "settings", "message", "hint"),
+    [
+        ("E001", {"ACESS_TOKEN_LIFETIME": 1}, "unknown key 'ACESS_TOKEN_LIFETIME'", "'ACCESS_TOKEN_LIFETIME'?"),
+        ("E001", {"cookie_secure": 1}, "unknown key 'cookie_secure'", "Did you mean 'COOKIE_SECURE'?"),
+        ("E001", {"XYZ": 1}, "unknown key 'XYZ'", ", ".join(conf.SETTINGS)),
+        ("E003", {"LEEWAY": "1"}, "JWTAUTH['LEEWAY'] has a value of the wrong type", "a timedelta, or a number"),
+        ("E003", {"USER_ID_CLAIM": "exp"}, 'the claim "exp"', "another USER_ID_CLAIM"),
+        ("E003", {"ISSUER": ""}, "must not be empty", "Leave ISSUER and AUDIENCE out"),
+        ("E003", {"VERIFYING_KEYS": [f"{i:064}" for i in range(16)]}, "17 keys are too many", "Remove the oldest"),
+        ("E004", {"SIGNING_KEY": "x" * 31}, "key of 31 bytes is too short: HS256 needs at least 32", "SECRET_KEY"),
+        ("E004", {"VERIFYING_KEYS": ["x" * 31]}, "JWTAUTH['VERIFYING_KEYS']: key of 31 bytes", "Remove it"),
+        ("E005", {"COOKIE_SAMESITE": "None", "COOKIE_SECURE": False}, "SameSite=None needs Secure", "COOKIE_SECURE"),
+        ("E006", {"ACCESS_TOKEN_COOKIE_NAME": "__Host-a", "COOKIE_PATH": "/a"}, '"__Host-a"', "COOKIE_PATH out"),
+        ("E006", {"ACCESS_TOKEN_COOKIE_NAME": "__Secure-a", "COOKIE_SECURE": False}, "needs Secure", "COOKIE_SECURE"),
+        ("E007", {"ACCESS_TOKEN_LIFETIME": 0}, "at least one second", "ACCESS_TOKEN_LIFETIME <= REFRESH"),
+        ("E007", {"ACCESS_TOKEN_LIFETIME": -1}, "a lifetime is negative", "ACCESS_TOKEN_LIFETIME <= REFRESH"),
+        ("E007", {"ACCESS_TOKEN_LIFETIME": 86401}, "(86401 s) is longer than", "ACCESS_TOKEN_LIFETIME <= REFRESH"),
+        ("E007", {"SESSION_LIFETIME": 86399}, "longer than the session's (86399 s)", "<= SESSION_LIFETIME"),
+        ("E008", {"ALGORITHM": "none"}, "algorithm is not supported; use HS256, HS384 or HS512", "'HS256'"),
+        ("E009", {"ACCESS_TOKEN_COOKIE_NAME": "refresh_token"}, "different names", "REFRESH_TOKEN_COOKIE_NAME"),
+        ("E009", {"ACCESS_TOKEN_COOKIE_NAME": "a b"}, '"a b" is not a cookie name', "Use letters"),
+        ("E009", {"COOKIE_PATH": "/;"}, "Domain or Path holds a character", "Check COOKIE_DOMAIN and COOKIE_PATH"),
+        ("E010", {"COOKIE_PARTITIONED": True, "COOKIE_SECURE": False}, "Partitioned needs Secure", "PARTITIONED to F"),
+        ("E012", {"USER_ID_FIELD": "nickname"}, "no field 'nickname'", "Name a field of AUTH_USER_MODEL"),
+        ("W001", {"ACCESS_TOKEN_LIFETIME": 59}, "below 60 seconds", "Use 60 s or more"),
+    ],
+)
+def test_a_bad_setting_has_its_message(id, settings, message, hint):
+    messages = found_with(**settings)
+    assert list(messages) == [f"jwtauth.{id}"]
+    only = messages[f"jwtauth.{id}"]
+    assert message in only.msg
+    assert hint in only.hint
+    assert only.is_serious() is id.startswith("E")
+
+
+@override_settings(JWTAUTH=[("LEEWAY", 1)])
+def test_settings_that_are_no_dictionary():
+    message = found()["jwtauth.E001"]
+    assert message.msg == "JWTAUTH is not a dictionary."
+    assert message.hint == "Set JWTAUTH to a dict, or remove it."
+
+
+def test_a_secret_key_that_is_too_short_to_sign():
+    with override_settings(SECRET_KEY="x" * 31):
+        assert "JWTAUTH['SIGNING_KEY']: key of 31 bytes" in found()["jwtauth.E004"].msg
+
+
+def test_a_lifetime_of_a_minute_is_no_warning():
+    assert found_with(ACCESS_TOKEN_LIFETIME=60) == {}
+
+
+@pytest.mark.parametrize("name", ["pk", "id", "username", None])
+def test_a_field_of_the_user_model_may_name_the_user(name):
+    assert found_with(USER_ID_FIELD=name) == {}
+
+
+# --- middleware
+
+
+def test_the_middleware_is_missing():
+    with override_settings(MIDDLEWARE=NEEDED):
+        messages = found()
+    assert list(messages) == ["jwtauth.E002"]
+    assert "not in MIDDLEWARE" in messages["jwtauth.E002"].msg
+    assert OURS in messages["jwtauth.E002"].hint
+
+
+@pytest.mark.parametrize("index", range(len(NEEDED) + 1))
+def test_the_middleware_may_stand_anywhere(index):
+    with override_settings(MIDDLEWARE=[*NEEDED[:index], OURS, *NEEDED[index:]]):
+        assert found() == {}
+
+
+def test_a_subclass_of_the_middleware_is_the_middleware():
+    with override_settings(MIDDLEWARE=[*NEEDED, f"{__name__}.Subclass"]):
+        assert found() == {}
+    with override_settings(MIDDLEWARE=[*NEEDED, f"{__name__}.Elsewhere"]):
+        assert list(found()) == ["jwtauth.E002"]
+
+
+def test_a_middleware_that_cannot_be_imported_is_django_s_matter():
+    with override_settings(MIDDLEWARE=["no.such.Middleware", OURS, *NEEDED]):
+        assert found() == {}
+
+
+def test_the_middleware_stands_below_the_one_that_fills_the_cache():
+    with override_settings(MIDDLEWARE=[UPDATE_CACHE, OURS, *NEEDED]):
+        assert found() == {}
+    with override_settings(MIDDLEWARE=[OURS, UPDATE_CACHE, *NEEDED]):
+        messages = found()
+    assert list(messages) == ["jwtauth.W004"]
+    assert "above UpdateCacheMiddleware" in messages["jwtauth.W004"].msg
+    assert f"below '{UPDATE_CACHE}'" in messages["jwtauth.W004"].hint
+
+
+# --- databases
+
+
+def test_sessions_live_in_the_database_of_users():
+    with override_settings(DATABASE_ROUTERS=[f"{__name__}.Elsewhere"]):
+        messages = found()
+    assert list(messages) == ["jwtauth.E011"]
+    assert "different databases" in messages["jwtauth.E011"].msg
+    assert "AUTH_USER_MODEL" in messages["jwtauth.E011"].hint
+
+
+# --- deployment
+
+
+def test_only_a_deployment_is_told_of_cookies_that_are_not_secure():
+    assert found_with(COOKIE_SECURE=False) == {}
+    message = found_with(deploy=True, COOKIE_SECURE=False)["jwtauth.W002"]
+    assert "plain HTTP" in message.msg
+    assert "Leave COOKIE_SECURE out" in message.hint
+
+
+def test_only_a_deployment_is_told_of_names_without_a_prefix():
+    assert found() == {}
+    assert list(found(deploy=True)) == ["jwtauth.W003"]
+    message = found_with(deploy=True, ACCESS_TOKEN_COOKIE_NAME="__Host-access_token")["jwtauth.W003"]
+    assert "__Host-" in message.msg
+    assert "__Host-refresh_token" in message.hint
+
+
+# --- as a command
+
+
+def test_the_check_command_passes(capsys):
+    call_command("check", tags=[Tags.security], fail_level="WARNING")
+    assert "no issues" in capsys.readouterr().out
+
+
+@override_settings(JWTAUTH={"ALGORITHM": "none"})
+def test_the_check_command_fails():
+    with pytest.raises(SystemCheckError, match=r"jwtauth\.E008"):
+        call_command("check")
+
+
+def test_ids_are_without_gaps_and_each_is_one_module_s():
+    homes = {}
+    for path in Path(jwtauth.__file__).parent.glob("*.py"):
+        for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
+            homes.setdefault(id, set()).add(path.name)
+    expected = {f"E{n:03}" for n in range(1, 13)} | {f"W{n:03}" for n in range(1, 5)}
+    assert set(homes) == expected
+    assert all(len(modules) == 1 for modules in homes.values())

@@ -1,0 +1,411 @@
+"""The ``JWTAUTH`` settings: defaults, types, read at use, and what is refused."""
+
+from datetime import timedelta
+from types import MappingProxyType
+
+import jwt
+import pytest
+from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
+from django.test import RequestFactory, override_settings
+
+from jwtauth import _engine, conf, login
+from jwtauth.checks import check_settings
+from jwtauth.exceptions import TokenError
+from jwtauth.middleware import AuthenticationMiddleware
+
+DAY = 86_400
+NOW = 1_800_000_000
+SECRET = "the words of this key must not be shown to anybody, whatever is wrong 1"
+OTHER = "the words of this key must not be shown to anybody, whatever is wrong 2"
+
+DEFAULTS = {
+    "ACCESS_TOKEN_LIFETIME": 300,
+    "REFRESH_TOKEN_LIFETIME": DAY,
+    "SESSION_LIFETIME": 30 * DAY,
+    "ACCESS_TOKEN_COOKIE_NAME": "access_token",
+    "REFRESH_TOKEN_COOKIE_NAME": "refresh_token",
+    "COOKIE_SECURE": True,
+    "COOKIE_SAMESITE": "Strict",
+    "COOKIE_DOMAIN": None,
+    "COOKIE_PATH": "/",
+    "COOKIE_PARTITIONED": False,
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": SECRET.encode(),
+    "VERIFYING_KEYS": [OTHER.encode()],
+    "ISSUER": None,
+    "AUDIENCE": [],
+    "LEEWAY": 0,
+    "USER_ID_FIELD": None,
+    "USER_ID_CLAIM": "sub",
+    "SESSION_CHECK_INTERVAL": 0,
+    "REFRESH_TOKEN_GRACE_PERIOD": 30,
+}
+
+
+def using(**settings):
+    """The settings, with this ``JWTAUTH``."""
+    return override_settings(JWTAUTH=settings)
+
+
+def value(name, given):
+    with using(**{name: given}):
+        assert conf.problems() == []
+        return conf.values()[name]
+
+
+def issue(kind=_engine.Kind.ACCESS, subject="7", expires_at=NOW + 300):
+    """A token by the settings now."""
+    claims = _engine.Claims(
+        subject=subject, sid=_engine.Sid.generate(), generation=1, issued_at=NOW, expires_at=expires_at
+    )
+    return conf.get_config().tokens.issue(kind, claims)
+
+
+def verify(token, now=NOW):
+    return conf.get_config().tokens.verify(_engine.Kind.ACCESS, token, now)
+
+
+def code_of_refusal(token, now=NOW):
+    with pytest.raises(TokenError) as refusal:
+        verify(token, now)
+    return refusal.value.code
+
+
+# --- defaults
+
+
+@pytest.mark.parametrize("name", conf.SETTINGS)
+@override_settings(JWTAUTH={}, SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=[OTHER], DEBUG=False)
+def test_the_default_of(name):
+    assert conf.values()[name] == DEFAULTS[name]
+
+
+@override_settings(JWTAUTH=None)
+def test_no_settings_are_the_defaults():
+    assert conf.problems() == []
+    assert conf.values()["ACCESS_TOKEN_LIFETIME"] == 300
+
+
+def test_cookies_are_secure_unless_in_debug():
+    for debug in (True, False):
+        with override_settings(DEBUG=debug, JWTAUTH={}):
+            assert conf.get_config().cookie_secure is not debug
+
+
+def test_the_session_outlives_a_long_refresh_token():
+    assert conf.values()["SESSION_LIFETIME"] == 30 * DAY
+    with using(REFRESH_TOKEN_LIFETIME=timedelta(days=29)):
+        assert conf.values()["SESSION_LIFETIME"] == 30 * DAY
+    with using(REFRESH_TOKEN_LIFETIME=timedelta(days=90)):
+        assert conf.values()["SESSION_LIFETIME"] == 90 * DAY
+        conf.get_config()
+
+
+def test_fallback_keys_verify_only_while_secret_key_signs():
+    with override_settings(SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=[OTHER]):
+        assert conf.values()["VERIFYING_KEYS"] == [OTHER.encode()]
+        with using(SIGNING_KEY=SECRET):
+            assert conf.values()["VERIFYING_KEYS"] == [OTHER.encode()]
+        with using(SIGNING_KEY="x" * 64):
+            assert conf.values()["VERIFYING_KEYS"] == []
+
+
+def test_a_rotated_secret_key_still_verifies():
+    with override_settings(SECRET_KEY=OTHER):
+        token = issue()
+    with override_settings(SECRET_KEY=SECRET):
+        assert code_of_refusal(token) == "token_bad_signature"
+        with override_settings(SECRET_KEY_FALLBACKS=[OTHER]):
+            assert verify(token).subject == "7"
+            with using(VERIFYING_KEYS=[]):
+                assert code_of_refusal(token) == "token_bad_signature"
+
+
+def test_a_fallback_key_too_short_to_have_signed_is_passed_over():
+    with override_settings(SECRET_KEY_FALLBACKS=["short"]):
+        assert conf.problems() == []
+        conf.get_config()
+
+
+# --- types
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("ACCESS_TOKEN_LIFETIME", timedelta(minutes=2), 120),
+        ("ACCESS_TOKEN_LIFETIME", 120, 120),
+        ("ACCESS_TOKEN_LIFETIME", 120.9, 120),
+        ("REFRESH_TOKEN_LIFETIME", timedelta(days=2), 2 * DAY),
+        ("REFRESH_TOKEN_LIFETIME", 2 * DAY, 2 * DAY),
+        ("SESSION_LIFETIME", timedelta(days=2), 2 * DAY),
+        ("SESSION_LIFETIME", 2 * DAY, 2 * DAY),
+        ("SESSION_LIFETIME", None, None),
+        ("LEEWAY", timedelta(seconds=5), 5),
+        ("LEEWAY", 5, 5),
+        ("REFRESH_TOKEN_GRACE_PERIOD", timedelta(0), 0),
+        ("REFRESH_TOKEN_GRACE_PERIOD", 10, 10),
+        ("SESSION_CHECK_INTERVAL", timedelta(milliseconds=250), 250),
+        ("SESSION_CHECK_INTERVAL", 0.25, 250),
+        ("SESSION_CHECK_INTERVAL", None, None),
+        ("SIGNING_KEY", "é" * 32, ("é" * 32).encode()),
+        ("SIGNING_KEY", b"\xff" * 32, b"\xff" * 32),
+        ("VERIFYING_KEYS", ("x" * 32, b"y" * 32), [b"x" * 32, b"y" * 32]),
+        ("AUDIENCE", "shop", ["shop"]),
+        ("AUDIENCE", ("shop", "mail"), ["shop", "mail"]),
+        ("AUDIENCE", None, []),
+        ("COOKIE_SAMESITE", "lax", "Lax"),
+        ("COOKIE_DOMAIN", "example.org", "example.org"),
+        ("USER_ID_FIELD", "username", "username"),
+    ],
+)
+def test_a_value_may_be_written_as(name, given, expected):
+    assert value(name, given) == expected
+
+
+def test_settings_may_be_any_mapping():
+    with override_settings(JWTAUTH=MappingProxyType({"LEEWAY": 3})):
+        assert conf.values()["LEEWAY"] == 3
+
+
+# --- read at use
+
+
+def test_settings_are_read_at_use():
+    with using(ACCESS_TOKEN_COOKIE_NAME="one"):
+        assert conf.get_config().access_cookie_name == "one"
+        with using(ACCESS_TOKEN_COOKIE_NAME="two"):
+            assert conf.get_config().access_cookie_name == "two"
+        assert conf.get_config().access_cookie_name == "one"
+    assert conf.get_config().access_cookie_name == "access_token"
+
+
+def test_a_change_in_place_is_seen():
+    with override_settings(JWTAUTH={"COOKIE_PATH": "/one"}):
+        from django.conf import settings
+
+        assert conf.get_config().cookie_path == "/one"
+        settings.JWTAUTH["COOKIE_PATH"] = "/two"
+        assert conf.get_config().cookie_path == "/two"
+        del settings.JWTAUTH["COOKIE_PATH"]
+        assert conf.get_config().cookie_path == "/"
+
+
+def test_a_key_that_is_taken_from_a_list_in_place_no_longer_verifies():
+    keys = [OTHER]
+    with using(SIGNING_KEY=OTHER):
+        token = issue()
+    with using(SIGNING_KEY=SECRET, VERIFYING_KEYS=keys):
+        assert verify(token).subject == "7"
+        keys.clear()
+        assert code_of_refusal(token) == "token_bad_signature"
+
+
+@pytest.mark.parametrize("other", [{"DEBUG": True}, {"SECRET_KEY": SECRET}, {"CSRF_TRUSTED_ORIGINS": ["https://a.b"]}])
+def test_django_s_own_settings_are_read_at_use(other):
+    before = conf.get_config()
+    with override_settings(**other):
+        assert conf.get_config() is not before
+
+
+def test_unchanged_settings_are_not_parsed_again():
+    assert conf.get_config() is conf.get_config()
+
+
+# --- what is refused
+
+BAD = {
+    "no dictionary": ["ACCESS_TOKEN_LIFETIME"],
+    "unknown key": {"ACCESS_TOKEN_LIFETIM": 1},
+    "unknown key that is no text": {3: 1},
+    "duration of text": {"ACCESS_TOKEN_LIFETIME": "300"},
+    "duration of True": {"REFRESH_TOKEN_GRACE_PERIOD": True},
+    "duration that is no number": {"REFRESH_TOKEN_LIFETIME": float("nan")},
+    "duration without end": {"REFRESH_TOKEN_LIFETIME": float("inf")},
+    "duration past the calendar": {"REFRESH_TOKEN_LIFETIME": timedelta.max},
+    "duration in seconds past the calendar": {"SESSION_LIFETIME": 10**12 - 1},
+    "negative leeway": {"LEEWAY": -1},
+    "negative grace": {"REFRESH_TOKEN_GRACE_PERIOD": -1},
+    "negative interval": {"SESSION_CHECK_INTERVAL": -1},
+    "lifetime None": {"ACCESS_TOKEN_LIFETIME": None},
+    "flag of text": {"COOKIE_SECURE": "no"},
+    "partitioned of text": {"COOKIE_PARTITIONED": "no"},
+    "same site": {"COOKIE_SAMESITE": "Sometimes"},
+    "same site False": {"COOKIE_SAMESITE": False},
+    "path None": {"COOKIE_PATH": None},
+    "domain": {"COOKIE_DOMAIN": 3},
+    "name of bytes": {"ACCESS_TOKEN_COOKIE_NAME": b"access"},
+    "audience": {"AUDIENCE": [1]},
+    "issuer": {"ISSUER": 1},
+    "empty issuer": {"ISSUER": ""},
+    "empty audience": {"AUDIENCE": ["shop", ""]},
+    "issuer that is no Unicode": {"ISSUER": "\ud800"},
+    "key that is no Unicode": {"SIGNING_KEY": SECRET + "\ud800"},
+    "key of a number": {"SIGNING_KEY": 10**40},
+    "key None": {"SIGNING_KEY": None},
+    "keys as one string": {"VERIFYING_KEYS": SECRET},
+    "short key": {"SIGNING_KEY": SECRET[:31]},
+    "short verifying key": {"VERIFYING_KEYS": [SECRET, SECRET[:31]]},
+    "key short for the hash": {"SIGNING_KEY": SECRET[:63], "ALGORITHM": "HS512"},
+    "too many keys": {"VERIFYING_KEYS": [f"{SECRET} {n}" for n in range(16)]},
+    "algorithm none": {"ALGORITHM": "none"},
+    "algorithm": {"ALGORITHM": "HS257"},
+    "reserved claim": {"USER_ID_CLAIM": "exp"},
+    "claim without a name": {"USER_ID_CLAIM": ""},
+    "zero lifetime": {"ACCESS_TOKEN_LIFETIME": 0},
+    "less than a second": {"ACCESS_TOKEN_LIFETIME": 0.5},
+    "negative lifetime": {"ACCESS_TOKEN_LIFETIME": timedelta(seconds=-1)},
+    "access over refresh": {"ACCESS_TOKEN_LIFETIME": timedelta(days=2)},
+    "refresh over session": {"SESSION_LIFETIME": timedelta(hours=1)},
+    "one name twice": {"ACCESS_TOKEN_COOKIE_NAME": "refresh_token"},
+    "cookie name": {"ACCESS_TOKEN_COOKIE_NAME": "access token"},
+    "empty cookie name": {"ACCESS_TOKEN_COOKIE_NAME": ""},
+    "cookie name of an attribute": {"REFRESH_TOKEN_COOKIE_NAME": "Path"},
+    "cookie path": {"COOKIE_PATH": "/; Secure"},
+    "cookie domain": {"COOKIE_DOMAIN": "example.org\r\n"},
+    "SameSite=None": {"COOKIE_SAMESITE": "None", "COOKIE_SECURE": False},
+    "__Host- with a domain": {"ACCESS_TOKEN_COOKIE_NAME": "__Host-a", "COOKIE_DOMAIN": "example.org"},
+    "__Secure- without Secure": {"ACCESS_TOKEN_COOKIE_NAME": "__Secure-a", "COOKIE_SECURE": False},
+    "Partitioned without Secure": {"COOKIE_PARTITIONED": True, "COOKIE_SECURE": False},
+}
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+def test_a_bad_setting_is_refused_in_the_words_of_its_check(bad):
+    with override_settings(JWTAUTH=bad):
+        message, *_ = check_settings()
+        with pytest.raises(ImproperlyConfigured) as error:
+            conf.get_config()
+    assert str(error.value) == f"{message.msg} ({message.id}) {message.hint}"
+    assert message.msg.startswith("JWTAUTH")
+    assert message.hint.endswith((".", "?"))
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+def test_no_refusal_shows_a_key(bad):
+    signing = {} if not isinstance(bad, dict) or "SIGNING_KEY" in bad else {"SIGNING_KEY": SECRET}
+    with override_settings(JWTAUTH=bad if isinstance(bad, list) else {**signing, **bad}):
+        shown = repr(conf.problems()) + "".join(map(str, conf.problems()))
+    assert shown
+    assert "words of this key" not in shown
+    assert "ud800" not in shown
+    assert str(10**40) not in shown
+
+
+def test_settings_that_are_good_again_are_used_again():
+    with using(LEEWAY=-1), pytest.raises(ImproperlyConfigured):
+        conf.get_config()
+    with using(LEEWAY=1):
+        conf.get_config()
+
+
+def test_all_that_is_wrong_is_found_at_once():
+    with using(LEEWAY="x", NAME=1, ALGORITHM="RS1", ACCESS_TOKEN_LIFETIME=0, COOKIE_PATH=";"):
+        found = {problem.id for problem in conf.problems()}
+    assert found == {"jwtauth.E001", "jwtauth.E003", "jwtauth.E007", "jwtauth.E008", "jwtauth.E009"}
+
+
+@override_settings(SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=[OTHER])
+def test_no_repr_shows_a_key():
+    config = conf.get_config()
+    for thing in (config, config.tokens, config.policy, config.origins, config.verified, conf._state()):
+        for text in (repr(thing), str(thing)):
+            assert "words of this key" not in text
+
+
+# --- what tokens say
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
+def test_tokens_are_signed_with_the_algorithm(algorithm):
+    with using(ALGORITHM=algorithm, SIGNING_KEY=SECRET):
+        token = issue()
+        assert verify(token).subject == "7"
+    assert jwt.get_unverified_header(token) == {"alg": algorithm, "typ": "at+jwt"}
+    options = {"verify_exp": False, "verify_iat": False}
+    assert jwt.decode(token, SECRET, [algorithm], options=options)["sub"] == "7"
+
+
+def test_a_token_of_another_algorithm_is_refused():
+    with using(ALGORITHM="HS384", SIGNING_KEY=SECRET):
+        token = issue()
+    with using(ALGORITHM="HS512", SIGNING_KEY=SECRET):
+        assert code_of_refusal(token) == "token_algorithm"
+
+
+def payload(token):
+    return jwt.decode(token, options={"verify_signature": False})
+
+
+def test_tokens_say_no_more_than_they_are_asked_to():
+    assert set(payload(issue())) == {"sub", "sid", "gen", "iat", "exp"}
+
+
+def test_the_issuer_is_put_into_tokens_and_demanded():
+    bare = issue()
+    with using(ISSUER="https://example.org"):
+        token = issue()
+        assert payload(token)["iss"] == "https://example.org"
+        assert verify(token).subject == "7"
+        assert code_of_refusal(bare) == "token_wrong_issuer"
+    with using(ISSUER="https://example.com"):
+        assert code_of_refusal(token) == "token_wrong_issuer"
+
+
+def test_the_audience_is_put_into_tokens_and_one_of_it_is_demanded():
+    bare = issue()
+    with using(AUDIENCE=["shop", "mail"]):
+        token = issue()
+    assert payload(token)["aud"] == ["shop", "mail"]
+    with using(AUDIENCE="mail"):
+        assert verify(token).subject == "7"
+        assert code_of_refusal(bare) == "token_wrong_audience"
+    with using(AUDIENCE="news"):
+        assert code_of_refusal(token) == "token_wrong_audience"
+
+
+def test_leeway_is_allowed_for_at_the_end():
+    token = issue(expires_at=NOW + 300)
+    assert code_of_refusal(token, NOW + 300) == "token_expired"
+    with using(LEEWAY=timedelta(seconds=10)):
+        assert verify(token, NOW + 309).subject == "7"
+        assert code_of_refusal(token, NOW + 310) == "token_expired"
+
+
+def test_the_user_is_in_the_claim_of_that_name():
+    bare = issue()
+    with using(USER_ID_CLAIM="user_id"):
+        token = issue()
+        assert payload(token)["user_id"] == "7"
+        assert "sub" not in payload(token)
+        assert verify(token).subject == "7"
+        assert code_of_refusal(bare) == "token_missing_claim"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("field", "attribute"), [(None, "pk"), ("pk", "pk"), ("username", "username")])
+def test_the_user_is_named_by_the_field(field, attribute):
+    user = User.objects.create_user("ada")
+
+    def view(request):
+        login(request, user)
+        return HttpResponse()
+
+    with using(USER_ID_FIELD=field):
+        response = AuthenticationMiddleware(view)(RequestFactory().post("/"))
+    assert payload(response.cookies["access_token"].value)["sub"] == str(getattr(user, attribute))
+
+
+@pytest.mark.django_db
+def test_the_longest_lifetime_is_one_that_the_calendar_has():
+    user = User.objects.create_user("ada")
+
+    def view(request):
+        login(request, user)
+        return HttpResponse()
+
+    with using(REFRESH_TOKEN_LIFETIME=conf.MAX_SECONDS):
+        response = AuthenticationMiddleware(view)(RequestFactory().post("/"))
+    assert response.cookies["refresh_token"]["max-age"] == conf.MAX_SECONDS

@@ -1,0 +1,544 @@
+"""The binding: values in, values out, errors mapped, and never a panic."""
+
+import base64
+import copy
+import hashlib
+import hmac
+import json
+import pickle
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
+
+import jwt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jwtauth import _engine
+from jwtauth.exceptions import (
+    CrossOriginRefused,
+    EngineConfigurationError,
+    JwtAuthError,
+    TokenError,
+    TokenExpired,
+)
+
+SECRET = b"the words of this key are in no repr, and it is long enough for any hash"
+NOW = 1_800_000_000
+ACCESS, REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
+KEY = _engine.Key.from_secret(SECRET, algorithm="HS256")
+TOKENS = _engine.Tokens(_engine.Keyring(KEY))
+SID = _engine.Sid.generate()
+POLICY = _engine.Policy(access=300, idle=86_400, absolute=None, grace=30)
+
+
+def claims(**changes):
+    said = {"subject": "7", "sid": SID, "generation": 1, "issued_at": NOW, "expires_at": NOW + 300, **changes}
+    return _engine.Claims(**said)
+
+
+def said(claims):
+    """What these claims say."""
+    return (claims.subject, claims.session_id, claims.generation, claims.issued_at, claims.expires_at)
+
+
+def one_of_each():
+    """An object of every class."""
+    session = POLICY.start(NOW)
+    return [
+        KEY,
+        _engine.Keyring(KEY),
+        SID,
+        session,
+        ACCESS,
+        claims(),
+        TOKENS,
+        POLICY,
+        POLICY.decide(session, 1, upload=False, now=NOW),
+        _engine.OriginPolicy(["https://example.org"]),
+        _engine.VerifiedSessions(4),
+    ]
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def signed(header, payload):
+    """A token of these texts, whatever they say."""
+    message = f"{base64url(header.encode())}.{base64url(payload.encode())}"
+    return f"{message}.{base64url(hmac.digest(SECRET, message.encode(), 'sha256'))}"
+
+
+# --- errors
+
+
+def test_errors_carry_the_engine_s_code():
+    token = TOKENS.issue(ACCESS, claims())
+    other = _engine.Tokens(_engine.Keyring(_engine.Key.from_secret(b"x" * 64, algorithm="HS256")))
+    for call, code in [
+        (lambda: TOKENS.verify(ACCESS, "", NOW), "token_malformed"),
+        (lambda: TOKENS.verify(ACCESS, "x" * (_engine.MAX_TOKEN_LENGTH + 1), NOW), "token_too_long"),
+        (lambda: TOKENS.verify(REFRESH, token, NOW), "token_wrong_type"),
+        (lambda: other.verify(ACCESS, token, NOW), "token_bad_signature"),
+        (lambda: other.verify_ignoring_time(ACCESS, token), "token_bad_signature"),
+        (lambda: TOKENS.verify_newest(ACCESS, [], NOW), "token_malformed"),
+        (lambda: TOKENS.verify(ACCESS, signed('{"alg":"HS256","typ":"at+jwt"}', "{}"), NOW), "token_missing_claim"),
+    ]:
+        with pytest.raises(TokenError) as error:
+            call()
+        assert (type(error.value), error.value.code) == (TokenError, code)
+
+
+def test_an_expired_token_has_a_class_of_its_own():
+    token = TOKENS.issue(ACCESS, claims())
+    with pytest.raises(TokenExpired) as error:
+        TOKENS.verify(ACCESS, token, NOW + 300)
+    assert error.value.code == "token_expired"
+    assert str(NOW + 300) in str(error.value)
+    assert said(TOKENS.verify_ignoring_time(ACCESS, token)) == said(claims())
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda: _engine.Key.from_secret(b"", algorithm="HS256"), "key_too_short"),
+        (lambda: _engine.Key.from_secret(SECRET, algorithm="none"), "unsupported_algorithm"),
+        (lambda: _engine.Tokens(_engine.Keyring(KEY), subject_claim="exp"), "reserved_claim"),
+        (lambda: _engine.Tokens(_engine.Keyring(KEY), issuer=""), "empty_name"),
+        (lambda: _engine.Policy(access=0, idle=1, absolute=1, grace=0), "lifetime_zero"),
+        (lambda: _engine.Policy(access=2, idle=1, absolute=None, grace=0), "access_over_idle"),
+        (lambda: _engine.Policy(access=1, idle=3, absolute=2, grace=0), "idle_over_absolute"),
+    ],
+)
+def test_what_contradicts_itself_is_a_configuration_error(make, code):
+    with pytest.raises(EngineConfigurationError) as error:
+        make()
+    assert error.value.code == code
+
+
+def check_origin(own, **changes):
+    request = {"method": "POST", "websocket": False, "sec_fetch_site": None, "origin": "https://a.b", **changes}
+    return _engine.OriginPolicy([]).check(own=own, **request)
+
+
+def test_a_foreign_origin_is_refused():
+    for changes, code in [
+        ({}, "foreign_origin"),
+        ({"sec_fetch_site": "cross-site"}, "cross_site"),
+        ({"websocket": True, "method": "GET"}, "websocket_origin"),
+        ({"origin": "https://\ud800"}, "foreign_origin"),
+    ]:
+        with pytest.raises(CrossOriginRefused) as error:
+            check_origin(lambda: "https://example.org", **changes)
+        assert error.value.code == code
+    assert check_origin(lambda: "https://a.b") is None
+
+
+def test_what_own_raises_is_raised():
+    def own():
+        raise LookupError("no host")
+
+    with pytest.raises(LookupError, match="no host"):
+        check_origin(own)
+    with pytest.raises(TypeError):
+        check_origin(lambda: 3)
+
+
+def test_own_is_asked_only_where_the_answer_depends_on_it():
+    assert check_origin(None, method="GET") is None
+
+
+# --- objects
+
+
+@pytest.mark.parametrize("thing", one_of_each(), ids=lambda thing: type(thing).__name__)
+def test_an_object_can_be_neither_pickled_nor_copied_nor_changed(thing):
+    for take in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError):
+            take(thing)
+    for name in ["new", *(name for name in dir(thing) if not name.startswith("_"))]:
+        with pytest.raises(AttributeError):
+            setattr(thing, name, 1)
+    with pytest.raises(TypeError):
+        type("Subclass", (type(thing),), {})
+
+
+@pytest.mark.parametrize("thing", one_of_each(), ids=lambda thing: type(thing).__name__)
+def test_no_repr_shows_a_secret(thing):
+    sid = jwt.decode(TOKENS.issue(ACCESS, claims()), options={"verify_signature": False})["sid"]
+    for shown in (repr(thing), str(thing)):
+        assert type(thing).__name__ in shown or type(thing) is _engine.Decision
+        assert "words of this key" not in shown
+        assert sid not in shown
+
+
+def test_no_error_shows_a_secret():
+    token = TOKENS.issue(ACCESS, claims())
+    for bad in (token[:-2], token + ".", token.swapcase(), f"x{token}"):
+        with pytest.raises(TokenError) as error:
+            TOKENS.verify(ACCESS, bad, NOW)
+        assert token[40:60] not in repr(error.value)
+    with pytest.raises(EngineConfigurationError) as error:
+        _engine.Key.from_secret(b"words of this key", algorithm="HS256")
+    assert "words" not in repr(error.value)
+
+
+def test_kinds_are_two():
+    assert ACCESS == ACCESS
+    assert ACCESS != REFRESH
+    assert len({ACCESS, REFRESH, ACCESS}) == 2
+    assert int(ACCESS) != int(REFRESH)
+
+
+def test_a_key_says_what_it_is_for():
+    assert KEY.algorithm == "HS256"
+    thumbprint = json.dumps({"k": base64url(SECRET), "kty": "oct"}, separators=(",", ":"))
+    assert KEY.id == base64url(hashlib.sha256(thumbprint.encode()).digest())
+
+
+def test_a_session_gives_back_its_columns():
+    columns = {"generation": 3, "acknowledged_at": None, "rotated_at": 2, "created_at": 1, "expires_at": 2**64 - 1}
+    session = _engine.Session(**columns)
+    assert {name: getattr(session, name) for name in columns} == columns
+
+
+def test_a_decision_says_what_to_do():
+    row = _engine.Session(generation=1, acknowledged_at=NOW, rotated_at=NOW, created_at=NOW, expires_at=NOW + 86_400)
+    rotate = POLICY.decide(row, 1, upload=False, now=NOW + 301)
+    assert (rotate.code, rotate.admits, rotate.issues, rotate.acknowledge) == ("rotate", True, [ACCESS, REFRESH], False)
+    assert (rotate.next.generation, rotate.next.created_at, rotate.next.expires_at) == (2, NOW, NOW + 301 + 86_400)
+    over = POLICY.decide(row, 1, upload=False, now=NOW + 86_400)
+    assert (over.code, over.admits, over.issues, over.next) == ("session_expired", False, [], None)
+
+
+def test_verified_sessions_are_remembered_for_a_while():
+    sessions, ada = _engine.VerifiedSessions(10), claims()
+    sessions.remember(ada, 1000)
+    assert sessions.is_fresh(ada, now=1999, interval=1000)
+    assert not sessions.is_fresh(ada, now=2000, interval=1000)
+    sessions.forget(ada.session_id)
+    assert not sessions.is_fresh(ada, now=1000, interval=None)
+
+
+def test_cookies_of_one_name_are_all_found():
+    assert _engine.cookie_values("a=1; b=2; a=3; aa=4", "a") == ["1", "3"]
+    assert len(_engine.cookie_values("a=1; " * 100, "a")) == 8
+
+
+# --- text and numbers that are none of ours
+
+
+def test_lone_surrogates_are_no_token():
+    good = TOKENS.issue(ACCESS, claims())
+    for bad in ("\ud800", good + "\udfff", "\udc80" + good):
+        with pytest.raises(TokenError) as error:
+            TOKENS.verify(ACCESS, bad, NOW)
+        assert error.value.code == "token_malformed"
+        with pytest.raises(TokenError):
+            TOKENS.verify_ignoring_time(ACCESS, bad)
+    assert said(TOKENS.verify_newest(ACCESS, ["\ud800", good], NOW)) == said(claims())
+    assert _engine.cookie_values("a=\ud800; a=2", "a")[1] == "2"
+    assert _engine.is_upload(content_length="\ud800", transfer_encoding=None)
+
+
+@pytest.mark.parametrize("number", [-1, 2**64, -(2**200), 2**200])
+def test_integers_out_of_range_overflow(number):
+    row = POLICY.start(NOW)
+    for call in (
+        lambda: POLICY.start(number),
+        lambda: POLICY.access_end(number, NOW),
+        lambda: POLICY.is_over(row, number),
+        lambda: POLICY.decide(row, number, upload=False, now=NOW),
+        lambda: _engine.Policy(access=number, idle=1, absolute=None, grace=0),
+        lambda: _engine.Tokens(_engine.Keyring(KEY), leeway=number),
+        lambda: _engine.VerifiedSessions(number),
+        lambda: _engine.VerifiedSessions(1).remember(claims(), number),
+        lambda: claims(generation=number),
+        lambda: TOKENS.verify(ACCESS, TOKENS.issue(ACCESS, claims()), number),
+    ):
+        with pytest.raises(OverflowError):
+            call()
+
+
+texts = st.text(st.characters(exclude_categories=()), max_size=60)
+integers = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([0, 1, NOW, 2**53, 2**63, 2**64 - 1]), st.integers())
+anything = st.one_of(
+    texts,
+    integers,
+    st.binary(max_size=80),
+    st.none(),
+    st.booleans(),
+    st.floats(),
+    st.lists(texts, max_size=3),
+    st.uuids(),
+    st.sampled_from(one_of_each()),
+)
+tokens = st.one_of(texts, st.binary(max_size=40).map(base64url), st.just(TOKENS.issue(ACCESS, claims())))
+rows = st.builds(
+    _engine.Session,
+    generation=st.integers(0, 2**64 - 1),
+    acknowledged_at=st.none() | st.integers(0, 2**64 - 1),
+    rotated_at=st.integers(0, 2**64 - 1),
+    created_at=st.integers(0, 2**64 - 1),
+    expires_at=st.integers(0, 2**64 - 1),
+)
+MEMORY = _engine.VerifiedSessions(4)
+ORIGINS = _engine.OriginPolicy(["https://example.org", "https://*.example.com"])
+
+# Every function, with values of its types for its positional and its named arguments.
+CALLS = {
+    "Key.from_secret": (
+        _engine.Key.from_secret,
+        [st.binary(max_size=80)],
+        {"algorithm": texts | st.sampled_from(["HS256", "HS384", "HS512"])},
+    ),
+    "Keyring": (_engine.Keyring, [st.just(KEY), st.lists(st.just(KEY), max_size=20)], {}),
+    "Session": (
+        _engine.Session,
+        [],
+        {
+            "generation": integers,
+            "acknowledged_at": st.none() | integers,
+            "rotated_at": integers,
+            "created_at": integers,
+            "expires_at": integers,
+        },
+    ),
+    "Claims": (
+        _engine.Claims,
+        [],
+        {
+            "subject": texts,
+            "sid": st.just(SID),
+            "generation": integers,
+            "issued_at": integers,
+            "expires_at": integers,
+        },
+    ),
+    "Tokens": (
+        _engine.Tokens,
+        [st.just(_engine.Keyring(KEY))],
+        {
+            "issuer": st.none() | texts,
+            "audience": st.lists(texts, max_size=3),
+            "leeway": integers,
+            "subject_claim": texts,
+        },
+    ),
+    "Tokens.issue": (
+        TOKENS.issue,
+        [
+            st.sampled_from([ACCESS, REFRESH]),
+            st.builds(claims, subject=st.text(), generation=st.integers(0, 2**64 - 1)),
+        ],
+        {},
+    ),
+    "Tokens.verify": (TOKENS.verify, [st.sampled_from([ACCESS, REFRESH]), tokens, integers], {}),
+    "Tokens.verify_ignoring_time": (TOKENS.verify_ignoring_time, [st.sampled_from([ACCESS, REFRESH]), tokens], {}),
+    "Tokens.verify_newest": (
+        TOKENS.verify_newest,
+        [st.sampled_from([ACCESS, REFRESH]), st.lists(tokens, max_size=12), integers],
+        {},
+    ),
+    "Policy": (
+        _engine.Policy,
+        [],
+        {"access": integers, "idle": integers, "absolute": st.none() | integers, "grace": integers},
+    ),
+    "Policy.start": (POLICY.start, [integers], {}),
+    "Policy.decide": (POLICY.decide, [rows, integers], {"upload": st.booleans(), "now": integers}),
+    "Policy.acknowledges": (POLICY.acknowledges, [rows, integers], {}),
+    "Policy.is_over": (POLICY.is_over, [rows, integers], {}),
+    "Policy.access_end": (POLICY.access_end, [integers, integers], {}),
+    "OriginPolicy": (_engine.OriginPolicy, [st.lists(texts, max_size=3)], {}),
+    "OriginPolicy.check": (
+        ORIGINS.check,
+        [],
+        {
+            "method": texts | st.sampled_from(["GET", "POST"]),
+            "websocket": st.booleans(),
+            "sec_fetch_site": st.none() | texts | st.sampled_from(["same-origin", "same-site", "cross-site", "none"]),
+            "origin": st.none() | texts | st.builds("https://{}".format, texts),
+            "own": (st.none() | texts).map(lambda own: lambda: own),
+        },
+    ),
+    "VerifiedSessions": (_engine.VerifiedSessions, [integers], {}),
+    "VerifiedSessions.remember": (MEMORY.remember, [st.just(claims()), integers], {}),
+    "VerifiedSessions.is_fresh": (
+        MEMORY.is_fresh,
+        [st.just(claims())],
+        {"now": integers, "interval": st.none() | integers},
+    ),
+    "VerifiedSessions.forget": (MEMORY.forget, [st.uuids()], {}),
+    "cookie_problems": (
+        _engine.cookie_problems,
+        [],
+        {
+            "access_name": texts,
+            "refresh_name": texts,
+            "secure": st.booleans(),
+            "same_site": texts | st.sampled_from(["Strict", "lax", "NONE"]),
+            "domain": st.none() | texts,
+            "path": texts,
+            "partitioned": st.booleans(),
+        },
+    ),
+    "cookie_values": (_engine.cookie_values, [texts, texts], {}),
+    "is_upload": (
+        _engine.is_upload,
+        [],
+        {"content_length": st.none() | texts, "transfer_encoding": st.none() | texts},
+    ),
+}
+
+
+def public_functions():
+    """Every function and constructor of the module that takes arguments."""
+    without_arguments = {"Key", "Sid", "Sid.generate", "Kind", "Decision"}
+    found = set()
+    for name in _engine.__all__:
+        thing = getattr(_engine, name)
+        if isinstance(thing, type):
+            methods = [method for method in vars(thing) if not method.startswith("_")]
+            found |= {name, *(f"{name}.{method}" for method in methods if callable(getattr(thing, method)))}
+        elif callable(thing):
+            found.add(name)
+    properties = {f"Kind.{name}" for name in ("ACCESS", "REFRESH")}
+    getters = {name for name in found if "." in name and is_getter(name)}
+    return found - without_arguments - properties - getters
+
+
+def is_getter(name):
+    owner, member = name.split(".")
+    return type(vars(getattr(_engine, owner))[member]).__name__ == "getset_descriptor"
+
+
+def test_every_function_is_tried_below():
+    assert set(CALLS) == public_functions()
+
+
+@pytest.mark.parametrize("name", CALLS)
+@settings(max_examples=30, deadline=None, database=None)
+@given(data=st.data())
+def test_no_argument_makes_it_panic(name, data):
+    function, positional, named = CALLS[name]
+    wild = data.draw(st.integers(0, 3)) == 0
+
+    def draw(strategy):
+        return data.draw(anything | strategy if wild else strategy)
+
+    arguments = [draw(strategy) for strategy in positional]
+    keywords = {key: draw(strategy) for key, strategy in named.items()}
+    # Anything else, and above all a PanicException, fails the test.
+    with suppress(JwtAuthError, TypeError, ValueError, OverflowError):
+        repr(function(*arguments, **keywords))
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(rows, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.booleans())
+def test_every_row_has_a_decision(row, generation, now, upload):
+    decision = POLICY.decide(row, generation, upload=upload, now=now)
+    assert decision.admits or not decision.issues
+    assert decision.admits or decision.next is None
+
+
+# --- threads
+
+
+def test_many_threads_verify_with_the_same_keys():
+    workers = 8
+    barrier = Barrier(workers)
+    memory = _engine.VerifiedSessions(workers)
+
+    def work(worker):
+        mine = claims(subject=str(worker), sid=_engine.Sid.generate())
+        token = TOKENS.issue(ACCESS, mine)
+        forged = token[:-6] + "AAAAAA"
+        barrier.wait(timeout=30)
+        for index in range(300):
+            assert said(TOKENS.verify(ACCESS, token, NOW)) == said(mine)
+            memory.remember(mine, index)
+            with pytest.raises(TokenError):
+                TOKENS.verify(ACCESS, forged, NOW)
+        return worker
+
+    with ThreadPoolExecutor(workers) as pool:
+        assert list(pool.map(work, range(workers))) == list(range(workers))
+
+
+# --- PyJWT as the oracle
+
+DECODE = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify_aud": False}
+
+
+def same(claims, token):
+    """Whether PyJWT reads the same claims out of this token, having checked its signature."""
+    read = jwt.decode(token, SECRET, ["HS256"], options=DECODE)
+    name = base64.urlsafe_b64decode(read["sid"] + "==")
+    session_id = uuid.UUID(bytes=hashlib.sha256(name).digest()[:16])
+    return said(claims) == (read["sub"], session_id, read["gen"], read["iat"], read["exp"])
+
+
+exact = st.integers(0, 2**53 - 1)
+
+
+@settings(max_examples=100, deadline=None, database=None)
+@given(st.text(max_size=30), exact, exact, exact)
+def test_pyjwt_reads_what_we_issue_and_we_what_it_issues(subject, generation, issued_at, expires_at):
+    ours = claims(subject=subject, generation=generation, issued_at=issued_at, expires_at=expires_at)
+    token = TOKENS.issue(REFRESH, ours)
+    assert same(ours, token)
+    read = jwt.decode(token, SECRET, ["HS256"], options=DECODE)
+    theirs = jwt.encode(read, SECRET, "HS256", headers={"typ": "rt+jwt"})
+    assert said(TOKENS.verify_ignoring_time(REFRESH, theirs)) == said(ours)
+
+
+values = st.one_of(
+    exact,
+    st.integers(),
+    st.floats(allow_nan=True),
+    st.text(max_size=8),
+    st.none(),
+    st.booleans(),
+    st.lists(st.text(max_size=3), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+)
+GOOD = {"sub": "7", "sid": base64url(bytes(16)), "gen": 1, "iat": NOW, "exp": NOW + 300}
+
+
+@st.composite
+def objects(draw, good):
+    """The text of a JSON object: the good one with a few members put in, changed, left out or doubled."""
+    names = st.sampled_from([*good, "nbf", "iss", "aud", "jti", "kid", "crit", "alg", "x"])
+    members = list(good.items())
+    for change in draw(st.lists(st.sampled_from(["add", "change", "drop", "double"]), max_size=2)):
+        at = draw(st.integers(0, max(0, len(members) - 1)))
+        if change == "add":
+            members.insert(at, (draw(names), draw(values)))
+        elif members and change == "change":
+            members[at] = (members[at][0], draw(values))
+        elif members and change == "drop":
+            del members[at]
+        elif members:
+            members.append(members[at])
+    space = draw(st.sampled_from(["", " ", "\n"]))
+    return "{" + f",{space}".join(f"{json.dumps(name)}:{space}{json.dumps(value)}" for name, value in members) + "}"
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(objects({"alg": "HS256", "typ": "at+jwt"}), objects(GOOD))
+def test_what_verifies_pyjwt_reads_alike(header, payload):
+    token = signed(header, payload)
+    try:
+        accepted = TOKENS.verify(ACCESS, token, NOW)
+    except TokenError:
+        return
+    assert same(accepted, token)
+
+
+def test_the_oracle_has_something_to_say():
+    token = signed('{"alg":"HS256", "typ":"at+jwt"}', json.dumps(GOOD))
+    assert same(TOKENS.verify(ACCESS, token, NOW), token)

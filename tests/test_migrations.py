@@ -1,0 +1,110 @@
+"""Migrations: the tables of 0.0.8, the upgrade from them, and that nothing is left to make."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from jwtauth.models import Session
+
+OLD = [("jwtauth", "0001_initial")]
+NEW = [("jwtauth", "0002_session")]
+NOTHING = [("jwtauth", None)]
+OLD_TABLES = {"jwtauth_activetoken", "jwtauth_blacklistedtoken"}
+
+
+def migrate(target):
+    """Migrates, and returns the models as they are there, if there are any."""
+    MigrationExecutor(connection).migrate(target)
+    if target != NOTHING:
+        return MigrationExecutor(connection).loader.project_state(target).apps
+
+
+def tables():
+    return {name for name in connection.introspection.table_names() if name.startswith("jwtauth_")}
+
+
+def columns(table):
+    with connection.cursor() as cursor:
+        return {column.name for column in connection.introspection.get_table_description(cursor, table)}
+
+
+def unique_columns(table):
+    with connection.cursor() as cursor:
+        constraints = connection.introspection.get_constraints(cursor, table).values()
+    return {tuple(constraint["columns"]) for constraint in constraints if constraint["unique"]}
+
+
+@pytest.fixture
+def old_database(transactional_db):
+    """A database that has run 0.0.8; migrated up again afterwards."""
+    yield migrate(OLD)
+    migrate(NEW)
+
+
+def test_the_first_migration_makes_the_tables_of_0_0_8(old_database):
+    assert tables() == OLD_TABLES
+    assert columns("jwtauth_blacklistedtoken") == {"id", "token_string", "exp"}
+    assert columns("jwtauth_activetoken") == {"id", "token_string", "exp", "owner_id"}
+    for table in OLD_TABLES:
+        assert ("token_string",) in unique_columns(table)
+    for name in ("ActiveToken", "BlacklistedToken"):
+        fields = {field.name: field for field in old_database.get_model("jwtauth", name)._meta.concrete_fields}
+        assert fields["id"].get_internal_type() == "BigAutoField"
+        assert fields["exp"].get_internal_type() == "IntegerField"
+        assert fields["token_string"].max_length == 30
+
+
+def test_a_database_of_0_0_8_upgrades_with_its_rows(old_database):
+    user = get_user_model().objects.create_user("ada")
+    active, blacklisted = (old_database.get_model("jwtauth", name) for name in ("ActiveToken", "BlacklistedToken"))
+    for index in range(3):
+        active.objects.create(token_string=f"a{index}", exp=1_700_000_000, owner_id=user.pk)
+        blacklisted.objects.create(token_string=f"b{index}", exp=1_700_000_000)
+    call_command("migrate", verbosity=0)
+    assert tables() == {"jwtauth_session"}
+    assert columns("jwtauth_session") == {field.column for field in Session._meta.concrete_fields}
+    assert not Session.objects.exists()
+    assert get_user_model().objects.get() == user
+
+
+def test_the_upgrade_goes_back(transactional_db):
+    assert tables() == {"jwtauth_session"}
+    try:
+        apps = migrate(OLD)
+        assert tables() == OLD_TABLES
+        user = get_user_model().objects.create_user("ada")
+        apps.get_model("jwtauth", "ActiveToken").objects.create(token_string="a", exp=1, owner_id=user.pk)
+        migrate(NOTHING)
+        assert tables() == set()
+    finally:
+        migrate(NEW)
+    assert tables() == {"jwtauth_session"}
+
+
+@pytest.mark.parametrize("field", ["AutoField", "BigAutoField", "SmallAutoField"])
+def test_nothing_is_left_to_make_whatever_keys_a_project_defaults_to(field, tmp_path):
+    (tmp_path / "project_settings.py").write_text(
+        f"from tests.settings import *\nDEFAULT_AUTO_FIELD = 'django.db.models.{field}'\n"
+    )
+    root = Path(__file__).parents[1]
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "project_settings",
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "django", "makemigrations", "--check", "--dry-run", "jwtauth"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "No changes detected" in done.stdout

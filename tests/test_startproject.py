@@ -1,0 +1,296 @@
+"""Projects as people make them: ``startproject``, the documented examples pasted in, and a server asked over HTTP."""
+
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+PASSWORD = "correct horse battery"
+
+# --- the text of 0.0.8, as written there; what it leaves out (imports, REST framework in INSTALLED_APPS) completed
+
+SETTINGS_0_0_8 = """
+INSTALLED_APPS = [
+    'jwtauth',
+    'rest_framework',
+    *INSTALLED_APPS,
+]
+
+REST_FRAMEWORK = {
+    'DEFAULT_AUTHENTICATION_CLASSES': [
+        'jwtauth.JwtAuthentication',
+        # ...
+    ],
+    # ...
+}
+
+MIDDLEWARE = [
+    'jwtauth.middleware.AuthenticationMiddleware',
+    *MIDDLEWARE,
+]
+"""
+
+JWTAUTH_0_0_8 = """
+from datetime import timedelta
+from types import SimpleNamespace
+
+settings = SimpleNamespace(SECRET_KEY=SECRET_KEY)
+
+JWTAUTH = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=5),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=1),
+    "ACCESS_TOKEN_COOKIE_NAME": "access_token",
+    "REFRESH_TOKEN_COOKIE_NAME": "refresh_token",
+    "ALGORITHM": "HS256",
+    "SIGNING_KEY": settings.SECRET_KEY,
+}
+"""
+
+VIEWS_0_0_8 = """
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.parsers import JSONParser
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from jwtauth import login
+from django.contrib.auth import authenticate
+
+@api_view(['POST'])
+def login_view(request):
+    body = JSONParser().parse(request)
+
+    # use an authentication backend to validate the credentials
+    user = authenticate(
+        username=body['username'],
+        password=body['password']
+    )
+
+    if user is None:
+        # credentials are not valid
+        raise AuthenticationFailed('Invalid username or password.', 403)
+
+    # login the user
+    login(request, user)
+
+    return Response(status=204)
+
+from jwtauth import logout
+
+@api_view(['DELETE'])
+def logout_view(request):
+    # logout the user
+    logout(request)
+
+    return Response(status=204)
+
+from rest_framework.permissions import IsAuthenticated
+
+# function view with permission decorator: only accessible to logged users,
+# otherwise a 403 Forbidden response is returned
+@api_view(['GET'])
+@permission_classes([IsAuthenticated])
+def logged_view(request):
+    user = request.user # logged user
+    # ...
+    return Response(status=204)
+
+# class view with permission attribute
+class LoggedView(APIView):
+    permission_classes = [IsAuthenticated]
+
+    def get(self, request):
+        user = request.user # logged user
+        # ...
+        return Response(status=204)
+
+@api_view(['GET'])
+def my_view(request):
+    if request.user.is_authenticated:
+        # do something with the logged user
+        return Response({'user': request.user.username})
+    # user is not logged in
+    return Response({'user': None, 'type': type(request.user).__name__})
+"""
+
+URLS_0_0_8 = """
+from django.urls import path
+from . import views
+
+urlpatterns = [
+    path('login/', views.login_view),
+    path('logout/', views.logout_view),
+    path('logged/', views.logged_view),
+    path('class/', views.LoggedView.as_view()),
+    path('my/', views.my_view),
+]
+"""
+
+
+class Browser:
+    """A client that keeps cookies, and says what came back. Cookies that are ``Secure`` go over a loopback only."""
+
+    def __init__(self, port):
+        self.origin = f"http://127.0.0.1:{port}"
+        self.jar = CookieJar()
+        self.opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(self.jar)
+        )
+
+    def ask(self, method, path, body=None):
+        """Status and body."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.origin + path, data, headers, method=method)
+        try:
+            with self.opener.open(request, timeout=30) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.status, error.read()
+
+    def status(self, *args):
+        return self.ask(*args)[0]
+
+    @property
+    def cookies(self):
+        return {cookie.name for cookie in self.jar}
+
+
+def run(directory, *arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env={**clean_environment(), **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def clean_environment():
+    return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def wait_until_served(server, port, log):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and server.poll() is None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("HEAD", "/")
+            connection.getresponse().read()
+        except ConnectionError:
+            time.sleep(0.05)
+        else:
+            return
+        finally:
+            connection.close()
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Makes a project of these texts with one user, serves it, and gives a browser."""
+    servers = []
+
+    def start(name, *, settings, views, urls):
+        run(tmp_path, "-m", "django", "startproject", name)
+        project = tmp_path / name
+        with (project / name / "settings.py").open("a") as file:
+            file.write(settings)
+        (project / name / "views.py").write_text(views)
+        (project / name / "urls.py").write_text(urls)
+        run(project, "manage.py", "migrate", "--verbosity", "0")
+        run(
+            project,
+            *("manage.py", "createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.org"),
+            DJANGO_SUPERUSER_PASSWORD=PASSWORD,
+        )
+        port, log = free_port(), tmp_path / "server.log"
+        with log.open("w") as output:
+            server = subprocess.Popen(
+                [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
+                cwd=project,
+                env={**clean_environment(), "PYTHONUNBUFFERED": "1"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        servers.append(server)
+        wait_until_served(server, port, log)
+        assert "System check identified no issues" in log.read_text()
+        return Browser(port)
+
+    yield start
+    for server in servers:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+@pytest.mark.parametrize("jwtauth", ["", JWTAUTH_0_0_8], ids=["defaults", "its six settings"])
+def test_a_project_written_for_0_0_8_runs_as_its_text_says(serve, jwtauth):
+    browser = serve("mysite", settings=SETTINGS_0_0_8 + jwtauth, views=VIEWS_0_0_8, urls=URLS_0_0_8)
+    right = {"username": "ada", "password": PASSWORD}
+
+    for path in ("/logged/", "/class/"):
+        status, body = browser.ask("GET", path)
+        assert status == 403
+        assert json.loads(body) == {"detail": "Authentication credentials were not provided."}
+    assert json.loads(browser.ask("GET", "/my/")[1]) == {"user": None, "type": "AnonymousUser"}
+
+    status, body = browser.ask("POST", "/login/", {**right, "password": "wrong"})
+    assert status == 403
+    assert json.loads(body) == {"detail": "Invalid username or password."}
+    assert browser.cookies == set()
+
+    assert browser.ask("POST", "/login/", right) == (204, b"")
+    assert browser.cookies == {"access_token", "refresh_token"}
+    for path in ("/logged/", "/class/"):
+        assert browser.status("GET", path) == 204
+    assert json.loads(browser.ask("GET", "/my/")[1]) == {"user": "ada"}
+
+    stolen = list(browser.jar)
+    assert browser.ask("DELETE", "/logout/") == (204, b"")
+    assert browser.cookies == set()
+    assert browser.status("GET", "/logged/") == 403
+    for cookie in stolen:
+        browser.jar.set_cookie(cookie)
+    assert browser.status("GET", "/class/") == 403
+    assert browser.status("POST", "/login/", right) == 204
+    assert browser.status("GET", "/logged/") == 204
+
+
+def readme_example(name):
+    """The fenced block that follows the marker of this name."""
+    found = re.findall(rf"^<!-- example: {name} -->\n+```python\n(.*?)^```$", README.read_text(), re.M | re.S)
+    assert len(found) == 1, f"README.md has {len(found)} examples named {name}"
+    return found[0]
+
+
+def test_the_readme_s_example_works_pasted_into_a_new_project(serve):
+    browser = serve("mysite", **{name: readme_example(name) for name in ("settings", "views", "urls")})
+    assert browser.status("GET", "/me/") == 403
+    assert browser.status("POST", "/login/", {"username": "ada", "password": "wrong"}) == 403
+    assert browser.status("POST", "/login/", {"username": "ada", "password": PASSWORD}) == 204
+    status, body = browser.ask("GET", "/me/")
+    assert status == 200
+    assert json.loads(body) == {"username": "ada"}
+    assert browser.status("POST", "/logout/") == 204
+    assert browser.status("GET", "/me/") == 403
