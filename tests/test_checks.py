@@ -78,6 +78,7 @@ def test_a_well_deployed_project_has_no_messages():
         ("E009", {"COOKIE_PATH": "/;"}, "Domain or Path holds a character", "Check COOKIE_DOMAIN and COOKIE_PATH"),
         ("E010", {"COOKIE_PARTITIONED": True, "COOKIE_SECURE": False}, "Partitioned needs Secure", "PARTITIONED to F"),
         ("E012", {"USER_ID_FIELD": "nickname"}, "no field 'nickname'", "Name a field of AUTH_USER_MODEL"),
+        ("E012", {"USER_ID_FIELD": "groups"}, "no field 'groups'", "Name a field of AUTH_USER_MODEL"),
         ("W001", {"ACCESS_TOKEN_LIFETIME": 59}, "below 60 seconds", "Use 60 s or more"),
     ],
 )

@@ -254,6 +254,7 @@ BAD = {
     "algorithm": {"ALGORITHM": "HS257"},
     "reserved claim": {"USER_ID_CLAIM": "exp"},
     "claim without a name": {"USER_ID_CLAIM": ""},
+    "field that the user model has not": {"USER_ID_FIELD": "nickname"},
     "zero lifetime": {"ACCESS_TOKEN_LIFETIME": 0},
     "less than a second": {"ACCESS_TOKEN_LIFETIME": 0.5},
     "negative lifetime": {"ACCESS_TOKEN_LIFETIME": timedelta(seconds=-1)},

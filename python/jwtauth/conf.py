@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.encoding import force_bytes
 
 from jwtauth import _engine
@@ -316,10 +316,8 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
 
 def _user_id_problems(values: Mapping[str, Any]) -> list[Problem]:
     name = values["USER_ID_FIELD"]
-    try:
-        if name not in (None, "pk"):
-            get_user_model()._meta.get_field(name)
-    except FieldDoesNotExist:
+    columns = {name for field in get_user_model()._meta.concrete_fields for name in (field.name, field.attname)}
+    if name not in (None, "pk", *columns):
         message = f"JWTAUTH['USER_ID_FIELD']: the user model has no field {name!r}."
         return [
             Problem("jwtauth.E012", message, "Name a field of AUTH_USER_MODEL, or leave it out for the primary key.")

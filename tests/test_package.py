@@ -1,0 +1,101 @@
+"""The package as a whole: what it exports, that importing it is free, and that its reference is complete."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jwtauth
+from jwtauth import conf
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "python" / "jwtauth"
+MODULES = sorted(
+    "jwtauth" if path.stem == "__init__" else f"jwtauth.{path.stem}"
+    for path in PACKAGE.glob("*.py")
+    if path.stem != "__main__"
+)
+
+
+def run_python(source, **environment):
+    """The standard output of a new interpreter that runs this, without settings unless given."""
+    inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        cwd=ROOT,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("name", jwtauth.__all__)
+def test_exports_are_there(name):
+    assert callable(getattr(jwtauth, name))
+    assert name in dir(jwtauth)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'jwtauth' has no attribute 'sign_in'"):
+        _ = jwtauth.sign_in
+
+
+def test_importing_the_package_needs_no_settings_and_no_models():
+    source = (
+        "import sys, jwtauth; dir(jwtauth); print(jwtauth.__version__);"
+        "print([n for n in ('django.contrib.auth.models', 'rest_framework', 'jwtauth.models') if n in sys.modules])"
+    )
+    assert run_python(source) == [jwtauth.__version__, "[]"]
+
+
+def test_every_module_can_be_imported_first():
+    # A new interpreter for each would take a second for each, so each import is made in a fork of one.
+    source = f"""
+import importlib, os, sys, warnings
+import django
+django.setup()
+loaded = [name for name in sys.modules if name.split(".")[0] == "jwtauth"]
+for module in {MODULES!r}:
+    child = os.fork()
+    if child == 0:
+        for name in loaded:
+            if not name.startswith(("jwtauth._engine", "jwtauth.models")):
+                del sys.modules[name]
+        importlib.import_module(module)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, module
+    print(module)
+"""
+    assert run_python(source, DJANGO_SETTINGS_MODULE="tests.settings") == MODULES
+
+
+def test_the_package_is_typed():
+    assert (PACKAGE / "py.typed").is_file()
+    assert (PACKAGE / "_engine.pyi").is_file()
+
+
+def test_the_version_is_cargo_s():
+    cargo = (ROOT / "Cargo.toml").read_text()
+    version = re.search(r'^\[workspace\.package\]\n(?:.+\n)*?version = "(.+)"$', cargo, re.M)
+    assert jwtauth.__version__ == version[1]
+
+
+def reference(name):
+    return (ROOT / "docs" / "reference" / name).read_text()
+
+
+def test_the_reference_has_every_setting():
+    text = reference("settings.md")
+    assert [name for name in conf.SETTINGS if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_reference_has_every_check():
+    source = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+    ids = set(re.findall(r'"jwtauth\.([EW]\d{3})"', source))
+    documented = set(re.findall(r"jwtauth\.([EW]\d{3})", reference("checks.md")))
+    assert documented == ids
