@@ -176,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_taken_as_it_is_but_for_space_and_quotes() {
+        let values = |header| cookie_values(header, "a").collect::<Vec<_>>();
+        assert_eq!(values("a=1=2"), ["1=2"]);
+        assert_eq!(values("A=1; =2; é=3"), [""; 0]);
+        assert_eq!(values(""), [""; 0]);
+        assert_eq!(values(";;a=\"; a=é\0;"), ["", "é\0"]);
+    }
+
+    #[test]
     fn every_cookie_of_a_name_is_found() {
         let header = "a=1; b=2;a=\"3\" ; aa=4; a; a=";
         assert_eq!(cookie_values(header, "a").collect::<Vec<_>>(), ["1", "3", ""]);

@@ -166,7 +166,7 @@ pub enum VerifyError {
     /// The claims are no JSON object, a name occurs twice, or a claim has the wrong JSON type (RFC 7519 §4).
     #[error("claims are malformed")]
     MalformedClaims,
-    /// A claim that every token of ours has is absent.
+    /// A claim that every token of ours has is absent; `sub` also stands for the claim that names the user instead.
     #[error("claim {0} is missing")]
     MissingClaim(&'static str),
     /// `iss` is not the issuer that was configured (RFC 7519 §4.1.1).

@@ -68,11 +68,11 @@ fn oct_thumbprint(secret: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Keyring, Kind, Profile, Tokens, VerifyError};
 
     #[test]
     fn a_key_is_at_least_as_long_as_its_hash() {
-        for algorithm in Algorithm::ALL {
-            let minimum = algorithm.min_key_length();
+        for (algorithm, minimum) in [(Algorithm::Hs256, 32), (Algorithm::Hs384, 48), (Algorithm::Hs512, 64)] {
             assert!(Key::from_secret(algorithm, &vec![7; minimum]).is_ok());
             let error = Key::from_secret(algorithm, &vec![7; minimum - 1]).unwrap_err();
             assert_eq!(error.code(), "key_too_short");
@@ -89,12 +89,37 @@ mod tests {
         assert_eq!(format!("{key:?}"), "Key(HS256 [redacted])");
     }
 
-    /// The thumbprint made by Python's hashlib over the canonical JWK of the key in RFC 7515 appendix A.1.
+    fn rfc_7515_a1() -> serde_json::Value {
+        serde_json::from_str(include_str!("../../../testdata/rfc7515-a1.json")).unwrap()
+    }
+
+    fn rfc_7515_a1_key() -> Key {
+        let secret = BASE64_URL_SAFE_NO_PAD.decode(rfc_7515_a1()["k"].as_str().unwrap()).unwrap();
+        Key::from_secret(Algorithm::Hs256, &secret).unwrap()
+    }
+
+    /// The thumbprint made by Python's hashlib over the canonical JWK of that key.
     #[test]
     fn the_id_is_the_rfc_7638_thumbprint() {
-        let k = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
-        let secret = BASE64_URL_SAFE_NO_PAD.decode(k).unwrap();
-        let key = Key::from_secret(Algorithm::Hs256, &secret).unwrap();
-        assert_eq!(key.id(), "y_x3gCJnL6oKGBBIXScabduwxTVy2Wd2bzRVEUbdUzc");
+        assert_eq!(rfc_7515_a1_key().id(), "y_x3gCJnL6oKGBBIXScabduwxTVy2Wd2bzRVEUbdUzc");
+    }
+
+    #[test]
+    fn rfc_7515_a1_is_signed_as_printed() {
+        let vector = rfc_7515_a1();
+        let encode = |part: &str| BASE64_URL_SAFE_NO_PAD.encode(vector[part].as_str().unwrap());
+        let message = format!("{}.{}", encode("header"), encode("payload"));
+        let signature = rfc_7515_a1_key().sign(message.as_bytes());
+        assert_eq!(format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)), vector["token"]);
+        assert!(rfc_7515_a1_key().verifies(message.as_bytes(), signature.as_ref()));
+        assert!(!rfc_7515_a1_key().verifies(b"another message", signature.as_ref()));
+    }
+
+    /// It has no `sid`, and its `typ` is none of ours.
+    #[test]
+    fn rfc_7515_a1_is_no_token_of_ours() {
+        let tokens = Tokens::new(Keyring::new(rfc_7515_a1_key(), []).unwrap(), Profile::default()).unwrap();
+        let refused = tokens.verify_ignoring_time(Kind::Access, rfc_7515_a1()["token"].as_str().unwrap());
+        assert_eq!(refused, Err(VerifyError::WrongType));
     }
 }

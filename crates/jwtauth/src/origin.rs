@@ -138,6 +138,8 @@ fn allow(allowed: bool, error: OriginError) -> Result<(), OriginError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prelude::*, test_runner::RngSeed};
+
     use super::*;
 
     const POST: RequestHeaders<'_> =
@@ -156,7 +158,8 @@ mod tests {
         for other in ["http://own.example", "https://own.example:444", "https://a.own.example", "wss://own.example"] {
             assert_ne!(Origin::parse(other), Some(own.clone()), "{other}");
         }
-        assert!(Origin::parse("http://[::1]:8000").is_some());
+        assert_eq!(Origin::parse("http://own.example"), Origin::parse("http://own.example:80"));
+        assert_eq!(Origin::parse("http://[::1]:8000").unwrap().port, Some(8000));
     }
 
     #[test]
@@ -169,6 +172,8 @@ mod tests {
             "https://own.example/",
             "https://own.example/path",
             "https://user@own.example",
+            "https://user@own.example:443",
+            "https://:443",
             "https://own.example:",
             "https://own.example:65536",
             "https://own.example:x",
@@ -182,6 +187,21 @@ mod tests {
         ];
         for text in none {
             assert_eq!(Origin::parse(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(6454), failure_persistence: None, ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn no_text_that_holds_more_is_an_origin(text in "(https?|wss?)://[-a-z0-9.:@\\[\\]/?#%*_ é]{0,12}|.*") {
+            if Origin::parse(&text).is_some() {
+                let (_, authority) = text.split_once("://").unwrap();
+                prop_assert!(authority.is_ascii() && !authority.is_empty());
+                prop_assert!(!authority.contains(['@', '/', '?', '#', ' ']), "{text}");
+            }
         }
     }
 

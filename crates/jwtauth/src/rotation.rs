@@ -64,7 +64,7 @@ pub enum Decision {
     /// The access cookie got lost: issue a new access token of the row's generation; leave the refresh cookie alone,
     /// which the client evidently has.
     RenewAccess {
-        /// Write `acknowledged_at = now` where it is empty.
+        /// Write `acknowledged_at = now` where it is empty and the generation still the one that was read.
         acknowledge: bool,
     },
     /// Parallel requests, a slow one, or a response that got lost: issue both tokens of the row's generation again and
@@ -72,7 +72,7 @@ pub enum Decision {
     Reissue,
     /// An upload: let it in, set no cookie, rotate nothing.
     Admit {
-        /// Write `acknowledged_at = now` where it is empty.
+        /// Write `acknowledged_at = now` where it is empty and the generation still the one that was read.
         acknowledge: bool,
     },
     /// The database lost its last writes: write [`Next`], log it, issue a new access token of its generation.

@@ -142,6 +142,14 @@ mod tests {
     }
 
     #[test]
+    fn every_new_name_is_another() {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        let (one, other) = (Sid::generate(&random).unwrap(), Sid::generate(&random).unwrap());
+        assert_ne!(one, other);
+        assert_ne!(one.session_id(), other.session_id());
+    }
+
+    #[test]
     fn debug_shows_the_id_and_not_the_name() {
         let sid = Sid::from_bytes([1; 16]);
         let shown = format!("{sid:?}");
@@ -155,9 +163,15 @@ mod tests {
         let claim = sid.expose_secret();
         assert_eq!(Sid::parse(&claim), Some(sid));
         assert_eq!(claim, "_____________________w");
-        for other in
-            ["", "____________________", "_____________________x", "_____________________w==", "/////////////////////w"]
-        {
+        let others = [
+            "",
+            "_____________________",
+            "______________________w",
+            "_____________________x",
+            "_____________________w==",
+            "/////////////////////w",
+        ];
+        for other in others {
             assert_eq!(Sid::parse(other), None, "{other}");
         }
     }
@@ -182,6 +196,21 @@ mod tests {
         assert_eq!(lifetimes.access_end(1245, 1250), 1250);
         let endless = Lifetimes::new(10, 100, None).unwrap();
         assert_eq!(endless.session_end(1000, 1_000_000), 1_000_100);
+    }
+
+    #[test]
+    fn the_end_of_time_is_no_overflow() {
+        let lifetimes = Lifetimes::new(u64::MAX, u64::MAX, Some(u64::MAX)).unwrap();
+        assert_eq!(lifetimes.session_end(1000, u64::MAX - 1), u64::MAX);
+        assert_eq!(lifetimes.access_end(1000, u64::MAX), u64::MAX);
+        assert_eq!(lifetimes.access(), u64::MAX);
+    }
+
+    #[test]
+    fn errors_show_the_lifetimes() {
+        let error = |access, idle, absolute| Lifetimes::new(access, idle, absolute).unwrap_err().to_string();
+        assert_eq!(error(2, 1, None), "the access token's lifetime (2 s) is longer than the refresh token's (1 s)");
+        assert_eq!(error(1, 3, Some(2)), "the refresh token's lifetime (3 s) is longer than the session's (2 s)");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Tokens {
         Ok(Self { access_header: encoded(Kind::Access), refresh_header: encoded(Kind::Refresh), keyring, profile })
     }
 
-    /// A signed token.
+    /// A signed token. It verifies if its numbers are below 2⁵³ and it is no longer than [`MAX_TOKEN_LENGTH`].
     pub fn issue(&self, kind: Kind, claims: &Claims) -> String {
         let mut token = self.header(kind).to_owned();
         token.push('.');

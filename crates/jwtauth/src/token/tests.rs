@@ -1,1 +1,1076 @@
-//
+//! What a token must be: by example for each check, then by property for everything else.
+
+use std::collections::BTreeSet;
+
+use proptest::{prelude::*, test_runner::RngSeed};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Algorithm;
+
+const NOW: NumericDate = 1_700_000_000;
+const EXP: NumericDate = NOW + 300;
+const SECRET: [u8; 64] = *b"a secret of sixty-four bytes, which no error and no Debug shows.";
+const OLD_SECRET: [u8; 64] = [2; 64];
+const FOREIGN_SECRET: [u8; 64] = [3; 64];
+const MAX_INTEGER: u64 = 9_007_199_254_740_991;
+
+/// An HS256 key of this secret.
+fn key(secret: [u8; 64]) -> Key {
+    Key::from_secret(Algorithm::Hs256, &secret).unwrap()
+}
+
+fn tokens_with(profile: Profile) -> Tokens {
+    Tokens::new(Keyring::new(key(SECRET), []).unwrap(), profile).unwrap()
+}
+
+fn tokens() -> Tokens {
+    tokens_with(Profile::default())
+}
+
+/// A ring of two, so that headers carry a `kid`.
+fn two_keys() -> Tokens {
+    Tokens::new(Keyring::new(key(SECRET), [key(OLD_SECRET)]).unwrap(), Profile::default()).unwrap()
+}
+
+fn claims() -> Claims {
+    Claims { subject: "42".to_owned(), sid: Sid::from_bytes([7; 16]), generation: 3, issued_at: NOW, expires_at: EXP }
+}
+
+fn payload() -> Value {
+    json!({"sub": "42", "sid": claims().sid.expose_secret(), "gen": 3, "iat": NOW, "exp": EXP})
+}
+
+/// The payload with one claim set.
+fn with(claim: &str, value: Value) -> String {
+    let mut payload = payload();
+    payload[claim] = value;
+    payload.to_string()
+}
+
+/// The payload with one claim written as given, which may be no value that [`Value`] can hold.
+fn with_raw(claim: &str, value: &str) -> String {
+    with(claim, json!("REPLACED")).replace("\"REPLACED\"", value)
+}
+
+fn without(claim: &str) -> String {
+    let mut payload = payload();
+    payload.as_object_mut().unwrap().remove(claim);
+    payload.to_string()
+}
+
+const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
+
+/// A token of any header and payload, signed as it should be.
+fn forge_with(key: &Key, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+    let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
+    let message = format!("{}.{}", encode(header.as_ref()), encode(payload.as_ref()));
+    let signature = encode(key.sign(message.as_bytes()).as_ref());
+    format!("{message}.{signature}")
+}
+
+fn forge(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+    forge_with(&key(SECRET), header, payload)
+}
+
+fn verify(token: &str) -> Result<Claims, VerifyError> {
+    tokens().verify(Kind::Access, token, NOW)
+}
+
+/// The code of the refusal, or `ok`.
+fn code(token: &str) -> &'static str {
+    code_of(&tokens(), token)
+}
+
+fn code_of(tokens: &Tokens, token: &str) -> &'static str {
+    tokens.verify(Kind::Access, token, NOW).as_ref().map_or_else(VerifyError::code, |_| "ok")
+}
+
+fn code_of_header(header: impl AsRef<[u8]>) -> &'static str {
+    code(&forge(header, payload().to_string()))
+}
+
+fn code_of_payload(payload: impl AsRef<[u8]>) -> &'static str {
+    code(&forge(HEADER, payload))
+}
+
+#[test]
+fn what_is_issued_verifies() {
+    for kind in [Kind::Access, Kind::Refresh] {
+        let token = tokens().issue(kind, &claims());
+        assert_eq!(tokens().verify(kind, &token, NOW), Ok(claims()));
+    }
+}
+
+#[test]
+fn a_token_made_by_hand_is_the_one_that_is_issued() {
+    let sid = claims().sid.expose_secret();
+    let payload = format!(r#"{{"sub":"42","sid":"{sid}","gen":3,"iat":{NOW},"exp":{EXP}}}"#);
+    assert_eq!(tokens().issue(Kind::Access, &claims()), forge(HEADER, payload));
+}
+
+/// Each token has the defect that its error names, and the one of the next.
+#[test]
+fn the_checks_come_in_the_order_of_their_errors() {
+    let tokens =
+        tokens_with(Profile { issuer: Some("us".to_owned()), audience: vec!["us".to_owned()], ..Profile::default() });
+    let header = |alg, typ| format!(r#"{{"alg":"{alg}","typ":"{typ}"}}"#);
+    let expired = with("exp", json!(NOW)).replace('}', r#","iss":"us"}"#);
+    let foreign = |header: String| forge_with(&key(FOREIGN_SECRET), header, "{");
+    let unknown = r#"{"alg":"none","typ":"at+jwt","kid":"x"}"#;
+    let table = [
+        ("x".repeat(MAX_TOKEN_LENGTH + 1), "token_too_long"),
+        ("e30.=.".to_owned(), "token_malformed"),
+        (forge(r#"{"kid":"x"}"#, "{"), "token_header"),
+        (forge(unknown, "{"), "token_unknown_key"),
+        (forge(header("none", "JWT"), "{"), "token_algorithm"),
+        (foreign(header("HS256", "JWT")), "token_wrong_type"),
+        (foreign(header("HS256", "at+jwt")), "token_bad_signature"),
+        (forge(HEADER, r#"{"iss":1}"#), "token_malformed_claims"),
+        (forge(HEADER, r#"{"iss":"them"}"#), "token_missing_claim"),
+        (forge(HEADER, with("aud", json!("them"))), "token_wrong_issuer"),
+        (forge(HEADER, &expired), "token_wrong_audience"),
+        (forge(HEADER, expired.replace('}', &format!(r#","aud":"us","nbf":{EXP}}}"#))), "token_expired"),
+    ];
+    for (token, code) in table {
+        assert_eq!(code_of(&tokens, &token), code, "{token}");
+    }
+}
+
+mod form {
+    use super::*;
+
+    #[test]
+    fn a_token_has_three_parts() {
+        for text in ["", ".", "a", "a.b", "....", "a.b.c.d"] {
+            assert_eq!(code(text), "token_malformed", "{text}");
+        }
+        let token = forge(HEADER, payload().to_string());
+        for other in [format!(".{token}"), format!("{token}."), token.replace('.', ".."), token.replace('.', "")] {
+            assert_eq!(code(&other), "token_malformed", "{other}");
+        }
+    }
+
+    #[test]
+    fn empty_parts_are_refused() {
+        let token = forge(HEADER, payload().to_string());
+        let [header, payload, signature] = *token.split('.').collect::<Vec<_>>() else { panic!("three parts") };
+        assert_eq!(code(".."), "token_header");
+        assert_eq!(code(&format!(".{payload}.{signature}")), "token_header");
+        assert_eq!(code(&format!("{header}..{signature}")), "token_bad_signature");
+        assert_eq!(code(&format!("{header}.{payload}.")), "token_bad_signature");
+        assert_eq!(code(&forge("", "")), "token_header");
+        assert_eq!(code(&forge(HEADER, "")), "token_malformed_claims");
+    }
+
+    #[test]
+    fn a_token_is_looked_at_up_to_its_longest_length() {
+        // Spaces reach the lengths that base64 without padding skips.
+        let of_length = |length| {
+            let long = |(spaces, letters)| {
+                let header = format!("{HEADER}{}", " ".repeat(spaces));
+                forge(header, with("custom", json!("x".repeat(letters))))
+            };
+            (0..3)
+                .flat_map(|spaces| (2850..2950).map(move |letters| (spaces, letters)))
+                .map(long)
+                .find(|token| token.len() == length)
+        };
+        assert_eq!(code(&of_length(MAX_TOKEN_LENGTH).unwrap()), "ok");
+        assert_eq!(code(&of_length(MAX_TOKEN_LENGTH + 1).unwrap()), "token_too_long");
+    }
+
+    #[test]
+    fn dots_are_no_work() {
+        assert_eq!(code(&".".repeat(MAX_TOKEN_LENGTH)), "token_malformed");
+        assert_eq!(code(&".".repeat(1_000_000)), "token_too_long");
+    }
+
+    #[test]
+    fn each_part_has_one_encoding() {
+        // One that would hold "+" or "/" in the standard alphabet.
+        let token =
+            (0..100).map(|n| forge(HEADER, with("n", json!(n)))).find(|token| token.contains(['-', '_'])).unwrap();
+        assert_eq!(code(&token), "ok");
+        assert_eq!(code(&token.replace('-', "+").replace('_', "/")), "token_malformed");
+        for part in 0..3 {
+            for stray in ["=", "==", "\n", " ", "%", "\u{e9}", "\0"] {
+                let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
+                parts[part].push_str(stray);
+                assert_eq!(code(&parts.join(".")), "token_malformed", "{stray:?} after part {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_bits_are_left_over() {
+        let alphabet = || ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['-', '_']);
+        let token = forge(HEADER, payload().to_string());
+        let (rest, last) = token.split_at(token.len() - 1);
+        let codes: Vec<_> = alphabet().filter(|c| last != c.to_string()).map(|c| code(&format!("{rest}{c}"))).collect();
+        // 32 bytes leave two bits of the last character: 16 values are bytes, and 15 of those others than ours.
+        assert_eq!(codes.iter().filter(|code| **code == "token_bad_signature").count(), 15);
+        assert_eq!(codes.iter().filter(|code| **code == "token_malformed").count(), 48);
+    }
+
+    #[test]
+    fn whitespace_around_a_token_is_not_part_of_one() {
+        let token = forge(HEADER, payload().to_string());
+        for other in [format!(" {token}"), format!("{token} "), format!("{token}\n"), format!("\"{token}\"")] {
+            assert_eq!(code(&other), "token_malformed");
+        }
+    }
+}
+
+mod header_parameters {
+    use super::*;
+
+    #[test]
+    fn the_key_decides_the_algorithm() {
+        for alg in
+            ["none", "None", "NONE", "nOnE", "", "HS384", "HS512", "hs256", "RS256", "ES256", "HS256 ", "HS256\\u0000"]
+        {
+            let header = format!(r#"{{"alg":"{alg}","typ":"at+jwt"}}"#);
+            assert_eq!(code_of_header(&header), "token_algorithm", "{alg}");
+            let unsigned = forge(header, payload().to_string());
+            assert_eq!(code(&unsigned[..=unsigned.rfind('.').unwrap()]), "token_algorithm", "{alg} unsigned");
+        }
+    }
+
+    #[test]
+    fn every_algorithm_signs_and_refuses_the_others() {
+        for algorithm in Algorithm::ALL {
+            let key = Key::from_secret(algorithm, &SECRET).unwrap();
+            let tokens = Tokens::new(Keyring::new(key.clone(), []).unwrap(), Profile::default()).unwrap();
+            assert_eq!(tokens.verify(Kind::Access, &tokens.issue(Kind::Access, &claims()), NOW), Ok(claims()));
+            for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+                let header = format!(r#"{{"alg":"{other}","typ":"at+jwt"}}"#);
+                assert_eq!(code_of(&tokens, &forge_with(&key, header, payload().to_string())), "token_algorithm");
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_parameter_is_understood() {
+        let others = [
+            r#""crit":["exp"]"#,
+            r#""crit":[]"#,
+            r#""b64":true"#,
+            r#""b64":false"#,
+            r#""jwk":{"kty":"oct","k":"AA"}"#,
+            r#""jku":"https://evil.example/jwks.json""#,
+            r#""x5u":"https://evil.example/key.pem""#,
+            r#""x5c":["AA=="]"#,
+            r#""x5t":"AA""#,
+            r#""cty":"JWT""#,
+            r#""zip":"DEF""#,
+            r#""epk":{}"#,
+            r#""Alg":"none""#,
+            r#""":"""#,
+        ];
+        for other in others {
+            assert_eq!(
+                code_of_header(format!(r#"{{"alg":"HS256","typ":"at+jwt",{other}}}"#)),
+                "token_header",
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_parameter_is_there_once() {
+        let headers = [
+            r#"{"alg":"HS256","alg":"HS256","typ":"at+jwt"}"#,
+            r#"{"alg":"none","typ":"at+jwt","alg":"HS256"}"#,
+            r#"{"alg":"HS256","\u0061lg":"none","typ":"at+jwt"}"#,
+            r#"{"alg":"HS256","typ":"rt+jwt","typ":"at+jwt"}"#,
+            r#"{"alg":"HS256","typ":"at+jwt","kid":"a","kid":"a"}"#,
+            r#"{"alg":"HS256"}"#,
+            r#"{"typ":"at+jwt"}"#,
+            "{}",
+        ];
+        for header in headers {
+            assert_eq!(code_of_header(header), "token_header", "{header}");
+        }
+    }
+
+    #[test]
+    fn each_parameter_is_a_string() {
+        for value in ["null", "true", "1", "1.5", "[]", r#"["HS256"]"#, "{}", r#"{"alg":"HS256"}"#] {
+            let headers = [
+                format!(r#"{{"alg":{value},"typ":"at+jwt"}}"#),
+                format!(r#"{{"alg":"HS256","typ":{value}}}"#),
+                format!(r#"{{"alg":"HS256","typ":"at+jwt","kid":{value}}}"#),
+            ];
+            for header in headers {
+                assert_eq!(code_of_header(&header), "token_header", "{header}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_header_is_one_json_object() {
+        let deep = format!(r#"{{"alg":{}"#, "[".repeat(2500));
+        let headers: [&[u8]; 15] = [
+            b"null",
+            b"[]",
+            b"\"HS256\"",
+            br#"["HS256","at+jwt"]"#,
+            b"{",
+            b"not json",
+            br#"{"alg":"HS256","typ":"at+jwt"}x"#,
+            br#"{"alg":"HS256","typ":"at+jwt"}{}"#,
+            br#"{"alg":"HS256","typ":"at+jwt",}"#,
+            br"{'alg':'HS256','typ':'at+jwt'}",
+            br#"{"alg":"HS256",/**/"typ":"at+jwt"}"#,
+            b"{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}\0",
+            b"\xef\xbb\xbf{\"alg\":\"HS256\",\"typ\":\"at+jwt\"}",
+            b"{\"alg\":\"HS256\xff\",\"typ\":\"at+jwt\"}",
+            deep.as_bytes(),
+        ];
+        for header in headers {
+            assert_eq!(code_of_header(header), "token_header", "{}", String::from_utf8_lossy(header));
+        }
+    }
+
+    #[test]
+    fn json_may_be_spelt_in_any_way() {
+        let headers = [
+            r#"{"typ":"at+jwt","alg":"HS256"}"#,
+            "\r\n { \"alg\" : \"HS256\",\t\"typ\":\"at+jwt\" }\n",
+            r#"{"\u0061lg":"\u0048S256","typ":"at\u002bjwt"}"#,
+        ];
+        for header in headers {
+            assert_eq!(verify(&forge(header, payload().to_string())), Ok(claims()), "{header}");
+        }
+    }
+
+    #[test]
+    fn typ_is_exact() {
+        for typ in ["AT+JWT", "at+JWT", "application/at+jwt", "JWT", "rt+jwt", "at", "", " at+jwt", "at+jwt "] {
+            let header = format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#);
+            assert_eq!(code_of_header(header), "token_wrong_type", "{typ}");
+        }
+    }
+
+    #[test]
+    fn neither_kind_stands_in_for_the_other() {
+        for (kind, other) in [(Kind::Access, Kind::Refresh), (Kind::Refresh, Kind::Access)] {
+            for tokens in [tokens(), two_keys()] {
+                let refused = tokens.verify(other, &tokens.issue(kind, &claims()), NOW);
+                assert_eq!(refused, Err(VerifyError::WrongType));
+            }
+        }
+    }
+}
+
+mod keys {
+    use super::*;
+
+    fn header_with_kid(kid: &str) -> String {
+        format!(r#"{{"alg":"HS256","typ":"at+jwt","kid":"{kid}"}}"#)
+    }
+
+    fn code_with_kid(signed_by: [u8; 64], kid: &str) -> &'static str {
+        code_of(&two_keys(), &forge_with(&key(signed_by), header_with_kid(kid), payload().to_string()))
+    }
+
+    #[test]
+    fn a_token_names_its_key_where_there_are_several() {
+        let header = |tokens: &Tokens| {
+            let token = tokens.issue(Kind::Access, &claims());
+            String::from_utf8(decode(token.split('.').next().unwrap()).unwrap()).unwrap()
+        };
+        assert_eq!(header(&tokens()), HEADER);
+        assert_eq!(header(&two_keys()), header_with_kid(key(SECRET).id()));
+    }
+
+    #[test]
+    fn only_the_named_key_verifies() {
+        let (new, old) = (key(SECRET), key(OLD_SECRET));
+        assert_eq!(code_with_kid(SECRET, new.id()), "ok");
+        assert_eq!(code_with_kid(OLD_SECRET, old.id()), "ok");
+        assert_eq!(code_with_kid(OLD_SECRET, new.id()), "token_bad_signature");
+        assert_eq!(code_with_kid(SECRET, old.id()), "token_bad_signature");
+    }
+
+    #[test]
+    fn a_key_that_is_not_in_the_ring_is_unknown() {
+        let foreign = key(FOREIGN_SECRET);
+        assert_eq!(code_with_kid(FOREIGN_SECRET, foreign.id()), "token_unknown_key");
+        for kid in ["", "../../etc/passwd", "' OR 1=1 --"] {
+            assert_eq!(code_with_kid(SECRET, kid), "token_unknown_key", "{kid}");
+        }
+        assert_eq!(code(&forge(header_with_kid(foreign.id()), payload().to_string())), "token_unknown_key");
+    }
+
+    #[test]
+    fn without_a_name_every_key_is_tried() {
+        let signed_by = |secret| code_of(&two_keys(), &forge_with(&key(secret), HEADER, payload().to_string()));
+        assert_eq!(signed_by(SECRET), "ok");
+        assert_eq!(signed_by(OLD_SECRET), "ok");
+        assert_eq!(signed_by(FOREIGN_SECRET), "token_bad_signature");
+    }
+
+    #[test]
+    fn tokens_outlive_a_change_of_key() {
+        let before = Tokens::new(Keyring::new(key(OLD_SECRET), []).unwrap(), Profile::default()).unwrap();
+        let token = before.issue(Kind::Refresh, &claims());
+        assert_eq!(two_keys().verify(Kind::Refresh, &token, NOW), Ok(claims()));
+        let after = two_keys().issue(Kind::Refresh, &claims());
+        assert_eq!(tokens().verify(Kind::Refresh, &after, NOW), Ok(claims()));
+    }
+
+    #[test]
+    fn a_header_of_other_bytes_is_read_as_ours_is() {
+        for tokens in [tokens(), two_keys()] {
+            let header = decode(tokens.header(Kind::Access)).unwrap();
+            let spaced = [b" ", header.as_slice()].concat();
+            assert_eq!(code_of(&tokens, &forge(spaced, payload().to_string())), "ok");
+            let foreign = forge_with(&key(FOREIGN_SECRET), &header, payload().to_string());
+            let foreign_spaced =
+                forge_with(&key(FOREIGN_SECRET), [b" ", header.as_slice()].concat(), payload().to_string());
+            assert_eq!(code_of(&tokens, &foreign), "token_bad_signature");
+            assert_eq!(code_of(&tokens, &foreign_spaced), "token_bad_signature");
+        }
+    }
+
+    #[test]
+    fn one_secret_may_be_two_keys() {
+        let old = Key::from_secret(Algorithm::Hs512, &SECRET).unwrap();
+        let tokens = Tokens::new(Keyring::new(key(SECRET), [old.clone()]).unwrap(), Profile::default()).unwrap();
+        let header = |alg| format!(r#"{{"alg":"{alg}","typ":"at+jwt","kid":"{}"}}"#, old.id());
+        assert_eq!(code_of(&tokens, &forge_with(&old, header("HS512"), payload().to_string())), "ok");
+        assert_eq!(code_of(&tokens, &forge_with(&old, header("HS256"), payload().to_string())), "token_bad_signature");
+    }
+}
+
+mod signature {
+    use super::*;
+
+    /// The token with these bytes for a signature.
+    fn signed(signature: &[u8]) -> String {
+        let token = forge(HEADER, payload().to_string());
+        let (message, _) = token.rsplit_once('.').unwrap();
+        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn genuine() -> Vec<u8> {
+        decode(forge(HEADER, payload().to_string()).rsplit_once('.').unwrap().1).unwrap()
+    }
+
+    #[test]
+    fn every_bit_counts() {
+        assert_eq!(code(&signed(&genuine())), "ok");
+        for bit in 0..genuine().len() * 8 {
+            let mut other = genuine();
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(code(&signed(&other)), "token_bad_signature", "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn it_is_whole_and_no_longer() {
+        for length in 0..32 {
+            assert_eq!(code(&signed(&genuine()[..length])), "token_bad_signature", "{length} bytes");
+        }
+        assert_eq!(code(&signed(&[genuine(), vec![0]].concat())), "token_bad_signature");
+        assert_eq!(code(&signed(&[genuine(), genuine()].concat())), "token_bad_signature");
+        assert_eq!(code(&signed(&[0; 32])), "token_bad_signature");
+    }
+
+    #[test]
+    fn it_is_checked_before_any_claim() {
+        let unsigned = |payload: String| {
+            let token = forge_with(&key(FOREIGN_SECRET), HEADER, payload);
+            assert_eq!(code(&token), "token_bad_signature");
+        };
+        unsigned("not json".to_owned());
+        unsigned(without("sub"));
+        unsigned(with("exp", json!(0)));
+    }
+
+    #[test]
+    fn it_covers_the_header() {
+        let token = forge(HEADER, payload().to_string());
+        let spaced = BASE64_URL_SAFE_NO_PAD.encode(format!("{HEADER} "));
+        let (_, rest) = token.split_once('.').unwrap();
+        assert_eq!(code(&format!("{spaced}.{rest}")), "token_bad_signature");
+    }
+}
+
+mod claim_types {
+    use super::*;
+
+    #[test]
+    fn every_claim_of_ours_is_demanded() {
+        for claim in ["sub", "sid", "gen", "iat", "exp"] {
+            let error = verify(&forge(HEADER, without(claim))).unwrap_err();
+            assert_eq!(error, VerifyError::MissingClaim(claim));
+            assert_eq!(error.code(), "token_missing_claim");
+            assert_eq!(error.to_string(), format!("claim {claim} is missing"));
+        }
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_an_absent_one() {
+        let values =
+            [json!(null), json!(true), json!(1), json!(1.5), json!(-1), json!("1"), json!([]), json!(["1"]), json!({})];
+        let takes = |claim, value: &Value| match claim {
+            "iss" | "sub" | "jti" => value.is_string(),
+            "aud" => value.is_string() || value.is_array(),
+            "exp" | "nbf" | "iat" | "gen" => value.is_u64(),
+            // "1" is no sid: 22 characters are.
+            _ => false,
+        };
+        for claim in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"] {
+            for value in values.iter().filter(|value| !takes(claim, value)) {
+                assert_eq!(code_of_payload(with(claim, value.clone())), "token_malformed_claims", "{claim}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_of_the_right_type_are_taken() {
+        for (claim, value) in [
+            ("iss", json!("1")),
+            ("sub", json!("")),
+            ("jti", json!("1")),
+            ("nbf", json!(1)),
+            ("iat", json!(0)),
+            ("gen", json!(0)),
+        ] {
+            assert_eq!(code_of_payload(with(claim, value)), "ok", "{claim}");
+        }
+    }
+
+    #[test]
+    fn an_integer_is_written_as_one_and_every_parser_agrees_on_it() {
+        for claim in ["exp", "iat", "gen"] {
+            assert_eq!(code_of_payload(with(claim, json!(MAX_INTEGER))), "ok", "{claim}");
+        }
+        for claim in ["exp", "nbf", "iat", "gen"] {
+            let others = [
+                "9007199254740992",
+                "18446744073709551615",
+                "18446744073709551616",
+                "1e3",
+                "1E20",
+                "1700000000.0",
+                "1e999",
+                "-0",
+                "-1",
+                "01",
+                "+1",
+                "0x10",
+                "1_000",
+                "NaN",
+                "Infinity",
+            ];
+            for value in others {
+                assert_eq!(code_of_payload(with_raw(claim, value)), "token_malformed_claims", "{claim}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sid_has_one_spelling() {
+        let sid = claims().sid.expose_secret();
+        for other in [
+            String::new(),
+            sid[1..].to_owned(),
+            format!("{sid}A"),
+            format!("{sid}=="),
+            format!(" {sid}"),
+            "/".repeat(22),
+            "-".repeat(22),
+        ] {
+            assert_eq!(code_of_payload(with("sid", json!(other))), "token_malformed_claims", "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_occurs_once_at_any_depth() {
+        for claim in ["sub", "sid", "gen", "iat", "exp", "nbf", "iss", "aud", "jti"] {
+            let value =
+                payload().get(claim).map_or_else(|| if claim == "nbf" { json!(1) } else { json!("a") }, Value::clone);
+            let twice = with("x", json!("REPLACED"))
+                .replace("\"x\":\"REPLACED\"", &format!("\"{claim}\":{value},\"{claim}\":{value}"));
+            assert_eq!(code_of_payload(twice), "token_malformed_claims", "{claim}");
+        }
+        let nested = [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"[{"a":1,"b":{"c":null,"c":null}}]"#,
+            r#"[[[{"a":[],"b":[],"a":[]}]]]"#,
+        ];
+        for value in nested {
+            assert_eq!(code_of_payload(with_raw("custom", value)), "token_malformed_claims", "{value}");
+        }
+        let escaped = payload().to_string().replacen('{', r#"{"\u0073ub":"1","#, 1);
+        assert_eq!(code_of_payload(escaped), "token_malformed_claims");
+        let custom = payload().to_string().replacen('{', r#"{"custom":1,"custom":2,"#, 1);
+        assert_eq!(code_of_payload(custom), "token_malformed_claims");
+    }
+
+    #[test]
+    fn other_claims_are_anything() {
+        let value = json!([null, true, -1, 1, 1.5, "a", {"a": {"a": []}, "b": {"a": 1}}, []]);
+        assert_eq!(verify(&forge(HEADER, with("custom", value))), Ok(claims()));
+        assert_eq!(verify(&forge(HEADER, with("", json!(null)))), Ok(claims()));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth| with_raw("custom", &format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        assert_eq!(code_of_payload(nested(100)), "ok");
+        assert_eq!(code_of_payload(nested(200)), "token_malformed_claims");
+        assert_eq!(code_of_payload(with_raw("custom", &"[".repeat(2500))), "token_malformed_claims");
+        assert_eq!(code_of_payload(with_raw("custom", &"{\"a\":".repeat(500))), "token_malformed_claims");
+        assert_eq!(code_of_payload(with_raw("sub", &"[".repeat(2500))), "token_malformed_claims");
+    }
+
+    #[test]
+    fn claims_are_one_json_object() {
+        let payload = payload().to_string();
+        let others: [Vec<u8>; 9] = [
+            b"null".into(),
+            b"[]".into(),
+            b"\"{}\"".into(),
+            b"{".into(),
+            format!("{payload}x").into(),
+            format!("{payload}{{}}").into(),
+            format!("\u{feff}{payload}").into(),
+            payload.replace('}', ",}").into(),
+            [payload.replace("\"42\"", "\"").as_bytes(), b"\xff\"}"].concat(),
+        ];
+        for other in others {
+            assert_eq!(code_of_payload(&other), "token_malformed_claims", "{}", String::from_utf8_lossy(&other));
+        }
+        assert_eq!(code_of_payload("{}"), "token_missing_claim");
+        assert_eq!(code_of_payload(format!(" {payload}\n")), "ok");
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_no_string() {
+        for claim in ["sub", "custom", "iss"] {
+            assert_eq!(code_of_payload(with_raw(claim, r#""\ud800""#)), "token_malformed_claims", "{claim}");
+        }
+    }
+}
+
+mod profile {
+    use super::*;
+
+    fn code_for(profile: &Profile, payload: impl AsRef<[u8]>) -> &'static str {
+        code_of(&tokens_with(profile.clone()), &forge(HEADER, payload))
+    }
+
+    #[test]
+    fn a_configured_issuer_is_put_in_and_demanded() {
+        let profile = Profile { issuer: Some("us".to_owned()), ..Profile::default() };
+        let tokens = tokens_with(profile.clone());
+        assert_eq!(code_of(&tokens, &tokens.issue(Kind::Access, &claims())), "ok");
+        assert_eq!(code_for(&profile, with("iss", json!("us"))), "ok");
+        assert_eq!(code_for(&profile, payload().to_string()), "token_wrong_issuer");
+        for other in ["them", "US", "us ", ""] {
+            assert_eq!(code_for(&profile, with("iss", json!(other))), "token_wrong_issuer", "{other}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_demanded_of_none_where_none_is_configured() {
+        assert_eq!(code_of_payload(with("iss", json!("them"))), "ok");
+    }
+
+    #[test]
+    fn one_configured_audience_must_be_named() {
+        let profile = Profile { audience: vec!["a".to_owned(), "b".to_owned()], ..Profile::default() };
+        let tokens = tokens_with(profile.clone());
+        assert_eq!(code_of(&tokens, &tokens.issue(Kind::Access, &claims())), "ok");
+        for named in [json!("a"), json!("b"), json!(["b"]), json!(["x", "a"]), json!(["a", "a"])] {
+            assert_eq!(code_for(&profile, with("aud", named.clone())), "ok", "{named}");
+        }
+        assert_eq!(code_for(&profile, payload().to_string()), "token_wrong_audience");
+        for other in [json!("x"), json!("A"), json!("ab"), json!(""), json!([]), json!(["x", "y"])] {
+            assert_eq!(code_for(&profile, with("aud", other.clone())), "token_wrong_audience", "{other}");
+        }
+    }
+
+    #[test]
+    fn an_audience_is_strings_alone() {
+        for other in [json!([1]), json!(["a", null]), json!([["a"]]), json!(["a", {}]), json!({"a": 1})] {
+            let profile = Profile { audience: vec!["a".to_owned()], ..Profile::default() };
+            assert_eq!(code_for(&profile, with("aud", other.clone())), "token_malformed_claims", "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_for_somebody_is_not_for_us_where_we_have_no_name() {
+        for other in [json!("x"), json!(["x"]), json!([])] {
+            assert_eq!(code_of_payload(with("aud", other.clone())), "token_wrong_audience", "{other}");
+        }
+    }
+
+    #[test]
+    fn one_audience_is_a_string_and_several_are_an_array() {
+        let payload = |names: &[&str]| {
+            let audience = names.iter().map(ToString::to_string).collect();
+            let token = tokens_with(Profile { audience, ..Profile::default() }).issue(Kind::Access, &claims());
+            serde_json::from_slice::<Value>(&decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
+        };
+        assert_eq!(payload(&[]).get("aud"), None);
+        assert_eq!(payload(&["a"])["aud"], json!("a"));
+        assert_eq!(payload(&["a", "b"])["aud"], json!(["a", "b"]));
+    }
+
+    #[test]
+    fn the_claim_that_names_the_user_may_have_another_name() {
+        let profile = Profile { subject_claim: "user_id".to_owned(), ..Profile::default() };
+        let tokens = tokens_with(profile.clone());
+        assert_eq!(tokens.verify(Kind::Access, &tokens.issue(Kind::Access, &claims()), NOW), Ok(claims()));
+        let both = tokens.verify(Kind::Access, &forge(HEADER, with("user_id", json!("43"))), NOW).unwrap();
+        assert_eq!(both.subject, "43");
+        assert_eq!(code_for(&profile, payload().to_string()), "token_missing_claim");
+        let wrong_sub = with("user_id", json!("43")).replace("\"42\"", "42");
+        assert_eq!(code_for(&profile, wrong_sub), "token_malformed_claims");
+    }
+
+    #[test]
+    fn a_claim_with_a_meaning_of_its_own_cannot_name_the_user() {
+        for claim in ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", ""] {
+            let profile = Profile { subject_claim: claim.to_owned(), ..Profile::default() };
+            let error = Tokens::new(Keyring::new(key(SECRET), []).unwrap(), profile).unwrap_err();
+            assert_eq!(error, ProfileError::ReservedClaim(claim.to_owned()));
+            assert_eq!(error.code(), "reserved_claim");
+            assert!(error.to_string().contains(&format!("{claim:?}")));
+        }
+    }
+
+    #[test]
+    fn names_of_issuer_and_audience_are_not_empty() {
+        let empty = String::new;
+        let profiles = [
+            Profile { issuer: Some(empty()), ..Profile::default() },
+            Profile { audience: vec![empty()], ..Profile::default() },
+            Profile { audience: vec!["a".to_owned(), empty()], ..Profile::default() },
+        ];
+        for profile in profiles {
+            let error = Tokens::new(Keyring::new(key(SECRET), []).unwrap(), profile).unwrap_err();
+            assert_eq!((error.code(), &error), ("empty_name", &ProfileError::EmptyName));
+        }
+    }
+}
+
+mod time {
+    use super::*;
+
+    fn at(leeway: u64, payload: &str, now: NumericDate) -> Result<(), VerifyError> {
+        let tokens = tokens_with(Profile { leeway, ..Profile::default() });
+        tokens.verify(Kind::Access, &forge(HEADER, payload), now).map(|_| ())
+    }
+
+    #[test]
+    fn a_token_is_expired_at_exp() {
+        let payload = payload().to_string();
+        assert_eq!(at(0, &payload, EXP - 1), Ok(()));
+        assert_eq!(at(0, &payload, EXP), Err(VerifyError::Expired(EXP)));
+        assert_eq!(at(5, &payload, EXP + 4), Ok(()));
+        assert_eq!(at(5, &payload, EXP + 5), Err(VerifyError::Expired(EXP)));
+        assert_eq!(at(0, &payload, u64::MAX), Err(VerifyError::Expired(EXP)));
+        assert_eq!(VerifyError::Expired(EXP).code(), "token_expired");
+    }
+
+    #[test]
+    fn a_token_is_valid_from_nbf() {
+        let payload = with("nbf", json!(NOW));
+        assert_eq!(at(0, &payload, NOW), Ok(()));
+        assert_eq!(at(0, &payload, NOW - 1), Err(VerifyError::NotYetValid(NOW)));
+        assert_eq!(at(5, &payload, NOW - 5), Ok(()));
+        assert_eq!(at(5, &payload, NOW - 6), Err(VerifyError::NotYetValid(NOW)));
+        assert_eq!(VerifyError::NotYetValid(NOW).code(), "token_not_yet_valid");
+    }
+
+    #[test]
+    fn the_largest_leeway_is_for_ever() {
+        assert_eq!(at(u64::MAX, &payload().to_string(), u64::MAX - 1), Ok(()));
+        assert_eq!(at(u64::MAX, &with("nbf", json!(MAX_INTEGER)), 0), Ok(()));
+    }
+
+    #[test]
+    fn iat_is_no_reason_to_reject() {
+        assert_eq!(at(0, &with("iat", json!(MAX_INTEGER)), NOW), Ok(()));
+        assert_eq!(at(0, &payload().to_string(), 0), Ok(()));
+    }
+
+    #[test]
+    fn an_expired_token_is_expired_even_if_it_was_never_valid() {
+        assert_eq!(at(0, &with("nbf", json!(EXP + 10)), EXP + 5), Err(VerifyError::Expired(EXP)));
+    }
+
+    #[test]
+    fn time_may_be_left_out_and_nothing_else() {
+        let ignoring_time = |token: &str| tokens().verify_ignoring_time(Kind::Access, token);
+        assert_eq!(ignoring_time(&forge(HEADER, with("nbf", json!(MAX_INTEGER)))), Ok(claims()));
+        assert_eq!(ignoring_time(&forge(HEADER, with("exp", json!(0)))), Ok(Claims { expires_at: 0, ..claims() }));
+        assert_eq!(ignoring_time(&forge(HEADER, without("exp"))), Err(VerifyError::MissingClaim("exp")));
+        let foreign = forge_with(&key(FOREIGN_SECRET), HEADER, payload().to_string());
+        assert_eq!(ignoring_time(&foreign), Err(VerifyError::BadSignature));
+        let refresh = tokens().issue(Kind::Refresh, &claims());
+        assert_eq!(ignoring_time(&refresh), Err(VerifyError::WrongType));
+    }
+}
+
+mod newest {
+    use super::*;
+
+    fn newest(tokens_of: &[&str]) -> Result<Claims, VerifyError> {
+        tokens().verify_newest(Kind::Access, tokens_of.iter().copied(), NOW)
+    }
+
+    fn token(claims: &Claims) -> String {
+        tokens().issue(Kind::Access, claims)
+    }
+
+    #[test]
+    fn within_a_session_the_higher_generation_wins_in_any_order() {
+        let (old, new) = (claims(), Claims { generation: 4, issued_at: NOW - 10, ..claims() });
+        let (a, b) = (token(&old), token(&new));
+        assert_eq!(newest(&[&a, &b]), Ok(new.clone()));
+        assert_eq!(newest(&[&b, &a]), Ok(new));
+    }
+
+    #[test]
+    fn between_sessions_the_later_issued_wins_in_any_order() {
+        let old = Claims { generation: 9, ..claims() };
+        let new = Claims { sid: Sid::from_bytes([8; 16]), generation: 1, issued_at: NOW + 1, ..claims() };
+        let (a, b) = (token(&old), token(&new));
+        assert_eq!(newest(&[&a, &b]), Ok(new.clone()));
+        assert_eq!(newest(&[&b, &a]), Ok(new));
+    }
+
+    #[test]
+    fn what_does_not_verify_is_passed_over() {
+        let expired = token(&Claims { generation: 9, expires_at: NOW, ..claims() });
+        let good = token(&claims());
+        assert_eq!(newest(&["", &expired, &good, "x"]), Ok(claims()));
+        assert_eq!(newest(&[&good, &expired]), Ok(claims()));
+    }
+
+    #[test]
+    fn the_first_error_is_the_answer_where_none_verifies() {
+        let expired = token(&Claims { expires_at: NOW, ..claims() });
+        assert_eq!(newest(&[&expired, "x"]), Err(VerifyError::Expired(NOW)));
+        assert_eq!(newest(&["x", &expired]), Err(VerifyError::Malformed));
+        assert_eq!(newest(&[]), Err(VerifyError::Malformed));
+    }
+
+    #[test]
+    fn a_bounded_number_is_looked_at() {
+        let good = token(&claims());
+        let after = |count| {
+            let mut cookies = vec!["x"; count];
+            cookies.push(&good);
+            newest(&cookies)
+        };
+        assert_eq!(after(MAX_DUPLICATES - 1), Ok(claims()));
+        assert_eq!(after(MAX_DUPLICATES), Err(VerifyError::Malformed));
+    }
+}
+
+mod secrecy {
+    use super::*;
+
+    #[test]
+    fn debug_shows_neither_sid_nor_key() {
+        let shown = format!("{:?} {:?} {:?} {:?}", claims(), claims().sid, tokens(), key(SECRET));
+        let secrets = [
+            claims().sid.expose_secret(),
+            "7, 7".to_owned(),
+            "0707".to_owned(),
+            String::from_utf8(SECRET.to_vec()).unwrap(),
+            BASE64_URL_SAFE_NO_PAD.encode(SECRET),
+            format!("{}, {}", SECRET[0], SECRET[1]),
+            format!("{:02x}{:02x}", SECRET[0], SECRET[1]),
+        ];
+        for secret in secrets {
+            assert!(!shown.contains(&secret), "{secret} in {shown}");
+        }
+        assert!(shown.contains("42"), "the subject is no secret: {shown}");
+    }
+
+    #[test]
+    fn errors_show_nothing_of_the_token() {
+        let mark = "MARK";
+        let refused = [
+            forge_with(&key(FOREIGN_SECRET), HEADER, with("sub", json!(mark))),
+            forge(HEADER, with("sid", json!(mark))),
+            forge(HEADER, with("aud", json!(mark))),
+            forge(HEADER, with("exp", json!(mark))),
+            forge(format!(r#"{{"alg":"{mark}","typ":"at+jwt"}}"#), payload().to_string()),
+            forge(format!(r#"{{"alg":"HS256","typ":"{mark}"}}"#), payload().to_string()),
+            forge(format!(r#"{{"alg":"HS256","typ":"at+jwt","kid":"{mark}"}}"#), payload().to_string()),
+            forge(format!(r#"{{"alg":"HS256","typ":"at+jwt","{mark}":""}}"#), payload().to_string()),
+            mark.repeat(MAX_TOKEN_LENGTH),
+            mark.to_owned(),
+            forge(HEADER, with("exp", json!(0))),
+            forge(HEADER, with("nbf", json!(EXP))),
+        ];
+        for token in refused {
+            let error = verify(&token).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains(mark) && !token.split('.').any(|part| shown.contains(part)), "{shown}");
+        }
+    }
+
+    #[test]
+    fn each_error_has_a_code_of_its_own() {
+        let errors = [
+            VerifyError::TooLong,
+            VerifyError::Malformed,
+            VerifyError::Header,
+            VerifyError::UnknownKey,
+            VerifyError::Algorithm,
+            VerifyError::WrongType,
+            VerifyError::BadSignature,
+            VerifyError::MalformedClaims,
+            VerifyError::MissingClaim("sub"),
+            VerifyError::WrongIssuer,
+            VerifyError::WrongAudience,
+            VerifyError::Expired(0),
+            VerifyError::NotYetValid(0),
+        ];
+        let codes: BTreeSet<_> = errors.iter().map(VerifyError::code).collect();
+        assert_eq!(codes.len(), errors.len());
+        assert!(codes.iter().all(|code| code.starts_with("token_")));
+    }
+}
+
+/// The same cases in every run, and more of them with `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    ProptestConfig { rng_seed: RngSeed::Fixed(7515), failure_persistence: None, ..ProptestConfig::default() }
+}
+
+prop_compose! {
+    fn any_claims()(subject in ".{0,80}", sid: [u8; 16], generation in 0..=MAX_INTEGER, issued_at in 0..=MAX_INTEGER,
+                    expires_at in 1..=MAX_INTEGER) -> Claims {
+        Claims { subject, sid: Sid::from_bytes(sid), generation, issued_at, expires_at }
+    }
+}
+
+prop_compose! {
+    fn any_profile()(issuer in prop::option::of(".{1,40}"), audience in prop::collection::vec(".{1,20}", 0..4),
+                     leeway: u64, subject_claim in "[a-z_]{4,20}|sub|.{10}") -> Profile {
+        Profile { issuer, audience, leeway, subject_claim }
+    }
+}
+
+/// Any JSON, with our names and ordinary values of them as likely as others.
+fn any_json() -> impl Strategy<Value = Value> {
+    let name = prop_oneof!["iss|sub|aud|exp|nbf|iat|jti|sid|gen|alg|typ|kid", ".{0,8}"];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        "HS256|at\\+jwt|BwcHBwcHBwcHBwcHBwcHBw".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(name.clone(), inner, 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn what_any_profile_issues_it_verifies(
+        claims in any_claims(), profile in any_profile(), several: bool, kind in prop_oneof![Just(Kind::Access), Just(Kind::Refresh)],
+        algorithm in prop::sample::select(&Algorithm::ALL),
+    ) {
+        let key = Key::from_secret(algorithm, &SECRET).unwrap();
+        let older = several.then(|| Key::from_secret(algorithm, &OLD_SECRET).unwrap());
+        let tokens = Tokens::new(Keyring::new(key, older).unwrap(), profile).unwrap();
+        let token = tokens.issue(kind, &claims);
+        prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)));
+        prop_assert_eq!(tokens.verify(kind, &token, claims.expires_at - 1), Ok(claims));
+    }
+
+    #[test]
+    fn arbitrary_text_is_refused(text in ".*", dotted in "[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,43}") {
+        for tokens in [tokens(), two_keys()] {
+            for kind in [Kind::Access, Kind::Refresh] {
+                prop_assert!(tokens.verify(kind, &text, NOW).is_err());
+                prop_assert!(tokens.verify_ignoring_time(kind, &dotted).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn an_arbitrary_signature_is_refused(signature in prop::collection::vec(any::<u8>(), 0..70)) {
+        let token = forge(HEADER, payload().to_string());
+        let message = &token[..token.rfind('.').unwrap()];
+        prop_assert_eq!(code(&format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))), "token_bad_signature");
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_no_header_and_no_claims(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert_eq!(code_of_header(&bytes), "token_header");
+        prop_assert_eq!(code_of_payload(&bytes), "token_malformed_claims");
+    }
+
+    #[test]
+    fn a_header_is_believed_only_if_it_is_all_ours(header in any_json()) {
+        let ours = header == json!({"alg": "HS256", "typ": "at+jwt"});
+        prop_assert_eq!(code_of_header(header.to_string()) == "ok", ours, "{}", header);
+    }
+
+    #[test]
+    fn claims_are_believed_only_if_each_is_of_its_type(members in prop::collection::btree_map("iss|sub|exp|nbf|iat|jti|sid|gen|[a-z]{2}", any_json(), 0..3)) {
+        let mut claims = payload();
+        for (name, value) in members {
+            claims[name] = value;
+        }
+        let integer = |name: &str| claims[name].as_u64().filter(|value| *value <= MAX_INTEGER);
+        let optional = |name: &str, is: fn(&Value) -> bool| claims.get(name).is_none_or(is);
+        let good = claims["sub"].is_string()
+            && claims["sid"].as_str().is_some_and(|sid| Sid::parse(sid).is_some())
+            && integer("gen").is_some()
+            && integer("iat").is_some()
+            && integer("exp").is_some_and(|exp| exp > NOW)
+            && (claims.get("nbf").is_none() || integer("nbf").is_some_and(|nbf| nbf <= NOW))
+            && optional("iss", Value::is_string)
+            && optional("jti", Value::is_string);
+        prop_assert_eq!(code_of_payload(claims.to_string()) == "ok", good, "{}", claims);
+    }
+}
+
+#[test]
+fn no_change_of_one_byte_leaves_a_token_valid() {
+    let token = tokens().issue(Kind::Access, &claims());
+    for position in 0..token.len() {
+        for byte in (0..128u8).filter(|byte| *byte != token.as_bytes()[position]) {
+            let mut other = token.clone().into_bytes();
+            other[position] = byte;
+            let other = String::from_utf8(other).unwrap();
+            assert!(verify(&other).is_err(), "{other}");
+        }
+    }
+}
+
+#[test]
+fn no_byte_can_be_left_out_or_put_in() {
+    let token = tokens().issue(Kind::Access, &claims());
+    for position in 0..token.len() {
+        let (before, after) = token.split_at(position);
+        assert!(verify(&format!("{before}{}", &after[1..])).is_err());
+        for stray in ["A", ".", "=", "\0", "\u{e9}"] {
+            assert!(verify(&format!("{before}{stray}{after}")).is_err());
+        }
+    }
+}

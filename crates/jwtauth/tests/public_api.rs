@@ -1,0 +1,42 @@
+//! A sign-in from login to theft, through the public API alone.
+
+use aws_lc_rs::rand::SystemRandom;
+use jwtauth::{Algorithm, Claims, Decision, Key, Keyring, Kind, Lifetimes, Policy, Presented, Profile, Sid, Tokens};
+
+const LOGIN: u64 = 1_700_000_000;
+
+#[test]
+fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Box<dyn std::error::Error>> {
+    let key = Key::from_secret(Algorithm::Hs256, &[7; 32])?;
+    let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
+    let policy = Policy::new(Lifetimes::new(300, 86_400, Some(30 * 86_400))?, 30);
+
+    let sid = Sid::generate(&SystemRandom::new())?;
+    let mut row = policy.start(LOGIN);
+    let refresh_token = |row: &jwtauth::Session| {
+        let (issued_at, expires_at) = (row.rotated_at, row.expires_at);
+        let claims = Claims { subject: "42".to_owned(), sid, generation: row.generation, issued_at, expires_at };
+        tokens.issue(Kind::Refresh, &claims)
+    };
+    let first = refresh_token(&row);
+
+    let decide = |row: &jwtauth::Session, token: &str, now: u64| {
+        let claims = tokens.verify(Kind::Refresh, token, now).unwrap();
+        assert_eq!(claims.sid.session_id(), sid.session_id());
+        policy.decide(row, Presented { generation: claims.generation, upload: false }, now)
+    };
+    let later = LOGIN + 301;
+    let Decision::Rotate(next) = decide(&row, &first, later) else { panic!("the access token has run out") };
+    row.generation = next.generation;
+    row.acknowledged_at = next.acknowledged_at;
+    row.rotated_at = next.rotated_at;
+    row.expires_at = next.expires_at;
+    let second = refresh_token(&row);
+
+    assert_eq!(decide(&row, &first, later + 5), Decision::Reissue);
+    assert_eq!(decide(&row, &second, later + 10), Decision::RenewAccess { acknowledge: true });
+    row.acknowledged_at = Some(later + 10);
+    assert_eq!(decide(&row, &first, later + 39), Decision::Reissue);
+    assert_eq!(decide(&row, &first, later + 40), Decision::Reuse);
+    Ok(())
+}
