@@ -79,10 +79,16 @@ def wait_for(url, server):
     raise AssertionError("the demo site does not answer")
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while Playwright's event loop runs, Django takes every test for asynchronous code.
+@pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=ARGUMENTS,
+            # Playwright turns it off; people's browsers have it, and it might show a page again after signing out.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
         yield browser
         browser.close()
 

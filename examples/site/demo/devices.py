@@ -1,7 +1,18 @@
 """A readable name for a user agent, as far as the demo needs one."""
 
-# The order matters: Edge and Opera call themselves Chrome as well, and Chrome calls itself Safari.
-_BROWSERS = [("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrome/", "Chrome"), ("Safari/", "Safari")]
+# The order matters: most call themselves Chrome as well, and all but Firefox call themselves Safari.
+_BROWSERS = [
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("Edg/", "Edge"),
+    ("EdgA/", "Edge"),
+    ("EdgiOS/", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+]
 _SYSTEMS = ["Windows", "Android", "iPhone", "iPad", "Mac OS", "CrOS", "Linux"]
 
 

@@ -39,7 +39,8 @@ class RequestLogMiddleware:
         duration = time.perf_counter() - started
         # Nothing of this page comes from another host, and the browser sees to it.
         response.headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
-        claims = request.jwtauth.claims
+        auth = getattr(request, "jwtauth", None)  # a request for a foreign host does not come that far
+        claims = auth and auth.claims
         if claims is not None and not request.path.startswith(("/api/log/", "/static/", "/admin/jsi18n/")):
             self.remember(request, response, claims, duration, statements)
         return response

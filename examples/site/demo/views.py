@@ -5,6 +5,8 @@ import time
 from django.contrib.auth import authenticate
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
@@ -21,9 +23,16 @@ def sign_in(request):
         user = authenticate(request, username=request.POST.get("username"), password=request.POST.get("password"))
         if user is not None:
             login(request, user, remember="remember" in request.POST)
-            return redirect("home")
+            return redirect(wanted_page(request))
         failed = True
     return render(request, "demo/sign_in.html", {"failed": failed}, status=403 if failed else 200)
+
+
+def wanted_page(request):
+    """Where the visitor was going when asked to sign in, if that is on this site."""
+    url = request.GET.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(url, request.get_host(), require_https=request.is_secure())
+    return url if is_ours else "home"
 
 
 @require_POST
@@ -32,6 +41,7 @@ def sign_out(request):
     return redirect("sign-in")
 
 
+@never_cache  # so that the browser's Back button does not bring it back after signing out
 @login_required
 def home(request):
     current = request.jwtauth.session
@@ -45,6 +55,8 @@ def home(request):
 @login_required
 @require_POST
 def end_device(request, session_id):
+    if session_id == request.jwtauth.session.pk:
+        return sign_out(request)  # which also clears the cookies
     request.user.jwtauth_sessions.filter(pk=session_id).end()
     return redirect("home")
 

@@ -12,9 +12,10 @@ class Command(BaseCommand):
     def handle(self, *args, **options):
         self.stdout.write("These can sign in:")
         for name, rights in PEOPLE.items():
-            user, created = get_user_model().objects.get_or_create(username=name, defaults=rights)
-            if created:
-                user.set_password(f"{name}-demo-pass")
+            password = f"{name}-demo-pass"
+            user, _ = get_user_model().objects.update_or_create(username=name, defaults={"is_active": True, **rights})
+            if not user.check_password(password):  # a new one, or a visitor has changed it: what is printed is so
+                user.set_password(password)
                 user.save()
             about = ", who sees the admin as well" if rights else ""
-            self.stdout.write(f"    {name} / {name}-demo-pass{about}")
+            self.stdout.write(f"    {name} / {password}{about}")
