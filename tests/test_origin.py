@@ -98,6 +98,10 @@ def test_a_websocket_handshake_is_asked_for_its_origin(signed_in, origin, status
     assert signed_in.get("/me/", **headers).status_code == status
 
 
+def test_a_list_of_protocols_that_names_websocket_is_a_handshake(signed_in):
+    assert signed_in.get("/me/", HTTP_UPGRADE="h2c, websocket", HTTP_ORIGIN=EVIL).status_code == 403
+
+
 def test_a_host_that_is_not_ours_is_no_origin_of_ours(signed_in):
     response = signed_in.post("/me/", HTTP_HOST="evil.example", HTTP_ORIGIN="http://evil.example")
     assert response.status_code in (400, 403)

@@ -140,7 +140,7 @@ class RequestAuth:
         meta = self._request.META
         self.config.origins.check(
             method=self._request.method or "",
-            websocket=meta.get("HTTP_UPGRADE", "").lower() == "websocket",
+            websocket="websocket" in meta.get("HTTP_UPGRADE", "").lower(),  # a list of protocols (RFC 9110, 7.8)
             sec_fetch_site=meta.get("HTTP_SEC_FETCH_SITE"),
             origin=meta.get("HTTP_ORIGIN"),
             own=self._own_origin,
