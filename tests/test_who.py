@@ -213,6 +213,15 @@ def test_async_views_know_django_s_session_where_there_is_no_token(bob):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_async_view_gets_a_person_whose_fields_are_loaded_also_within_the_check_interval(ada, clock, settings):
+    settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10}
+    client = AsyncClient()
+    on_async(client, "get", f"/login/async/?user={ada.pk}")
+    for _ in range(2):
+        assert on_async(client, "get", "/me/async/").content == b"ada"
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_cross_origin_rule_holds_under_async(ada, clock):
     client = AsyncClient(enforce_csrf_checks=True)
     on_async(client, "get", f"/login/async/?user={ada.pk}")

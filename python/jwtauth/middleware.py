@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -110,8 +109,10 @@ def _install(request: HttpRequest, auth: RequestAuth) -> None:
         return AnonymousUser() if before is None else before
 
     async def auser() -> Any:
-        if await sync_to_async(partial(getattr, auth, "is_authenticated"))():
-            return auth.user
+        # Loaded: the fields of a lazy user could not be had in async code.
+        found = await sync_to_async(lambda: auth.found)() if auth.needs_query else auth.found
+        if found is not None:
+            return found.user
         return await auser_before() if auser_before is not None else user()
 
     request.user = _LazyUser(user)  # type: ignore[assignment]

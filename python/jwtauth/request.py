@@ -110,6 +110,11 @@ class RequestAuth:
             self._resolve()
         return self._found
 
+    @property
+    def needs_query(self) -> bool:
+        """Whether `found` has yet to ask the database."""
+        return not self._is_resolved
+
     # --- the way of a request
 
     def identify(self) -> bool:
