@@ -59,6 +59,7 @@ def one_of_each():
         POLICY.decide(session, 1, upload=False, now=NOW),
         _engine.OriginPolicy(["https://example.org"]),
         _engine.VerifiedSessions(4),
+        _engine.DatabaseClock(),
     ]
 
 
@@ -349,10 +350,18 @@ CALLS = {
         {"access": integers, "idle": integers, "absolute": st.none() | integers, "grace": integers},
     ),
     "Policy.start": (POLICY.start, [integers], {}),
+    "Policy.succeed": (POLICY.succeed, [rows, integers], {}),
     "Policy.decide": (POLICY.decide, [rows, integers], {"upload": st.booleans(), "now": integers}),
     "Policy.acknowledges": (POLICY.acknowledges, [rows, integers], {}),
     "Policy.is_over": (POLICY.is_over, [rows, integers], {}),
     "Policy.access_end": (POLICY.access_end, [integers, integers], {}),
+    "DatabaseClock": (_engine.DatabaseClock, [], {}),
+    "DatabaseClock.hear": (
+        _engine.DatabaseClock().hear,
+        [],
+        {"asked": integers, "answered": integers, "theirs": integers},
+    ),
+    "DatabaseClock.now": (_engine.DatabaseClock().now, [integers], {}),
     "OriginPolicy": (_engine.OriginPolicy, [st.lists(texts, max_size=3)], {}),
     "OriginPolicy.check": (
         ORIGINS.check,
@@ -393,6 +402,19 @@ CALLS = {
         {"content_length": st.none() | texts, "transfer_encoding": st.none() | texts},
     ),
 }
+
+
+def test_the_database_s_clock_is_followed():
+    clock = _engine.DatabaseClock()
+    assert clock.now(NOW * 1000 + 999) == NOW
+    clock.hear(asked=NOW * 1000, answered=NOW * 1000 + 2, theirs=(NOW - 300) * 1000 + 1)
+    assert clock.now(NOW * 1000 + 60_500) == NOW - 240
+
+
+def test_a_successor_keeps_the_start_of_the_session_before():
+    first = POLICY.start(NOW)
+    successor = POLICY.succeed(first, NOW + 1000)
+    assert (successor.created_at, successor.rotated_at, successor.generation) == (NOW, NOW + 1000, 1)
 
 
 def public_functions():

@@ -1,14 +1,57 @@
-"""The clock: one place that asks what time it is."""
+"""The clock: one place that asks what time it is, and goes by the database's time as far as it has been heard."""
+
+from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
+from typing import Any, TypeVar
 
 from django.conf import settings
+from django.db.models import FloatField, Func
+
+from jwtauth import _engine
+
+_T = TypeVar("_T")
+
+_database_clock = _engine.DatabaseClock()
+
+
+class DatabaseTime(Func):
+    """The database's clock in a query, as Unix seconds with a fraction; NULL where we do not know how to ask."""
+
+    template = "NULL"
+    output_field = FloatField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP())::double precision"
+        return self.as_sql(compiler, connection, template=template, **context)
+
+    def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        # Whatever the time zone of the connection is.
+        return self.as_sql(compiler, connection, template="UNIX_TIMESTAMP(NOW(6))", **context)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        template = "((julianday('now') - 2440587.5) * 86400.0)"
+        return self.as_sql(compiler, connection, template=template, **context)
 
 
 def now() -> int:
-    """Unix seconds (``NumericDate``, RFC 7519 section 2)."""
-    return int(time.time())
+    """Unix seconds (``NumericDate``, RFC 7519 section 2): the database's, as last heard, so that workers agree."""
+    return _database_clock.now(_local_ms())
+
+
+def ask(query: Callable[[], tuple[_T, float | None]]) -> _T:
+    """Runs a query that brings a `DatabaseTime` beside its result, and goes by that time from now on."""
+    asked = _local_ms()
+    result, theirs = query()
+    if theirs is not None:
+        _database_clock.hear(asked=asked, answered=_local_ms(), theirs=int(theirs * 1000))
+    return result
+
+
+def _local_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def monotonic_ms() -> int:

@@ -174,6 +174,9 @@ class Policy:
     def start(self, now: int) -> Session:
         """The row of a session that starts now."""
 
+    def succeed(self, session: Session, now: int) -> Session:
+        """The row of a session that takes the place of this one, and ends no later than this one's absolute limit."""
+
     def decide(self, session: Session, generation: int, *, upload: bool, now: int) -> Decision:
         """What to do with a refresh token of this session and generation."""
 
@@ -226,6 +229,17 @@ class OriginPolicy:
         own: Callable[[], str | None],
     ) -> None:
         """Raises ``CrossOriginRefused``. ``own`` is called only where the answer depends on it."""
+
+@final
+class DatabaseClock:
+    """How far the database's clock is from this process's. Times are milliseconds since 1970."""
+
+    def __new__(cls) -> DatabaseClock: ...
+    def hear(self, *, asked: int, answered: int, theirs: int) -> None:
+        """The database read its clock between these two local times."""
+
+    def now(self, local: int) -> int:
+        """The database's time at this local time, in whole seconds (``NumericDate``, RFC 7519 section 2)."""
 
 @final
 class VerifiedSessions:

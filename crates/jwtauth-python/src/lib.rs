@@ -7,6 +7,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
 mod cache;
+mod clock;
 mod cookie;
 mod error;
 mod key;
@@ -21,6 +22,7 @@ mod _engine {
     #[pymodule_export]
     use crate::{
         cache::VerifiedSessions,
+        clock::DatabaseClock,
         cookie::{cookie_problems, cookie_values},
         key::{Key, Keyring},
         origin::OriginPolicy,

@@ -21,6 +21,10 @@ impl Policy {
         Session(self.0.start(now))
     }
 
+    fn succeed(&self, session: &Bound<'_, Session>, now: u64) -> Session {
+        Session(self.0.succeed(&session.get().0, now))
+    }
+
     #[pyo3(signature = (session, generation, *, upload, now))]
     fn decide(&self, session: &Bound<'_, Session>, generation: u64, upload: bool, now: u64) -> Decision {
         let session = &session.get().0;

@@ -34,6 +34,7 @@
 
 mod algorithm;
 mod cache;
+mod clock;
 mod cookie;
 mod error;
 mod key;
@@ -45,6 +46,7 @@ mod token;
 
 pub use algorithm::Algorithm;
 pub use cache::VerifiedSessions;
+pub use clock::DatabaseClock;
 pub use cookie::{CookiePolicy, SameSite, cookie_values};
 pub use error::{CookieError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError, VerifyError};
 pub use key::Key;

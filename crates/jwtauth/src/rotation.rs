@@ -148,6 +148,16 @@ impl Policy {
         }
     }
 
+    /// The row of a session that takes the place of `session` at `now`, with another name: a thief's copies of the old
+    /// tokens end, the person stays, and no later than the absolute limit since they signed in.
+    pub fn succeed(&self, session: &Session, now: NumericDate) -> Session {
+        Session {
+            created_at: session.created_at,
+            expires_at: self.lifetimes.session_end(session.created_at, now),
+            ..self.start(now)
+        }
+    }
+
     /// Whether seeing a token of `generation` acknowledges the row: it is of the newest generation, and the first seen.
     pub fn acknowledges(&self, session: &Session, generation: Generation) -> bool {
         session.acknowledged_at.is_none() && generation == session.generation

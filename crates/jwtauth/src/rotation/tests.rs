@@ -64,6 +64,14 @@ fn a_login_is_generation_1_and_acknowledged() {
 }
 
 #[test]
+fn a_successor_starts_anew_but_ends_with_the_absolute_limit_of_the_first() {
+    let policy = policy_with(ACCESS, GRACE);
+    let late = LOGIN + ABSOLUTE - 100;
+    assert_eq!(policy.succeed(&SESSION, SEEN), Session { created_at: LOGIN, ..policy.start(SEEN) });
+    assert_eq!(policy.succeed(&SESSION, late).expires_at, LOGIN + ABSOLUTE);
+}
+
+#[test]
 fn the_newest_token_refreshes_once_the_grace_is_over_since_it_was_seen() {
     assert_eq!(token(&SESSION, 5, SEEN + GRACE - 1), Decision::RenewAccess { acknowledge: false });
     assert_eq!(token(&SESSION, 5, SEEN + GRACE), refreshed(&SESSION, SEEN + GRACE));
