@@ -1,0 +1,201 @@
+"""A database that asks to try again is asked again, within bounds, and then it is an error that keeps the cookies."""
+
+import sqlite3
+
+import pytest
+from django.db import DatabaseError, IntegrityError, OperationalError, connection
+from django.db.models import QuerySet
+
+from jwtauth import retries
+from jwtauth.exceptions import SessionContention
+from jwtauth.models import Session
+from tests.conftest import ACCESS_LIFETIME, only_session
+
+# Retries are for statements outside a transaction, where nothing else would have to be repeated with them.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def locked():
+    """The error of Django's for a database file that another connection has locked."""
+    error = OperationalError("database is locked")
+    error.__cause__ = sqlite3.OperationalError("database is locked")
+    return error
+
+
+@pytest.fixture
+def unlucky(monkeypatch):
+    """Makes the next statements of a kind fail."""
+
+    def fail(method, times):
+        real, left = getattr(QuerySet, method), [times]
+
+        def statement(queryset, *args, **kwargs):
+            if queryset.model is Session and left[0]:
+                left[0] -= 1
+                raise locked()
+            return real(queryset, *args, **kwargs)
+
+        monkeypatch.setattr(QuerySet, method, statement)
+        return left
+
+    return fail
+
+
+def test_a_refresh_that_met_a_lock_is_done_again(signed_in, clock, unlucky):
+    clock.advance(ACCESS_LIFETIME)
+    left = unlucky("update", 3)
+    assert signed_in.who() == "ada"
+    assert left == [0]
+    assert only_session().generation == 2
+
+
+def test_a_refresh_that_never_gets_the_lock_is_an_error_that_keeps_the_cookies(signed_in, clock, unlucky):
+    clock.advance(ACCESS_LIFETIME)
+    before = signed_in.tokens()
+    left = unlucky("update", 1000)
+    response = signed_in.get("/me/")
+    assert (response.status_code, response.json()["code"]) == (503, "session_contention")
+    assert response["Retry-After"] == "1"
+    assert not response.cookies
+    assert 0 < 1000 - left[0] < 10, "bounded"
+    left[0] = 0
+    assert signed_in.tokens() == before
+    assert signed_in.who() == "ada"
+
+
+@pytest.mark.parametrize("times", [2, 1000])
+def test_logout_ends_the_session_or_says_that_it_did_not(signed_in, unlucky, times):
+    left = unlucky("delete", times)
+    response = signed_in.post("/logout/")
+    if times == 2:
+        assert response.status_code == 200
+        assert not Session.objects.exists()
+    else:
+        assert (response.status_code, response.json()["code"]) == (503, "session_contention")
+        left[0] = 0
+        assert signed_in.who() == "ada"
+
+
+def test_a_login_that_meets_a_lock_is_done_again(browser, ada, monkeypatch):
+    real, left = Session.save, [2]
+
+    def save(session, **options):
+        if left[0]:
+            left[0] -= 1
+            raise locked()
+        return real(session, **options)
+
+    monkeypatch.setattr(Session, "save", save)
+    browser.sign_in(ada)
+    assert browser.who() == "ada"
+    left[0] = 1000
+    response = browser.post(f"/login/?user={ada.pk}")
+    assert response.status_code == 503
+    assert not response.cookies
+    assert browser.who() == "ada", "the session before is not over"
+
+
+def test_an_acknowledgement_that_never_gets_the_lock_is_no_error(signed_in, clock, unlucky):
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/idle/")
+    left = unlucky("update", 1000)
+    assert signed_in.who() == "ada"
+    assert left[0] < 1000
+    assert only_session().acknowledged_at is None
+
+
+def test_a_login_that_cannot_be_settled_sets_no_cookies(browser, ada, unlucky, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    browser.sign_in(ada)
+    unlucky("delete", 1000)
+    response = browser.post(f"/login/?user={ada.pk}")
+    assert response.status_code == 503
+    assert not response.cookies
+    assert browser.who() == "ada"
+
+
+# --- which errors
+
+
+def test_a_real_lock_of_sqlite_is_one_to_try_again(tmp_path):
+    path = tmp_path / "db.sqlite3"
+    one, other = (sqlite3.connect(path, timeout=0, isolation_level=None) for _ in range(2))
+    one.execute("CREATE TABLE t (n)")
+    one.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError) as raised:
+        other.execute("INSERT INTO t VALUES (1)")
+    error = OperationalError(*raised.value.args)
+    error.__cause__ = raised.value
+    assert retries.is_transient(error)
+    one.close()
+    other.close()
+
+
+class Psycopg(Exception):
+    def __init__(self, sqlstate):
+        self.sqlstate = sqlstate
+
+
+class Psycopg2(Exception):
+    def __init__(self, pgcode):
+        self.pgcode = pgcode
+
+
+def error(*args, cause=None):
+    made = DatabaseError(*args)
+    made.__cause__ = cause
+    return made
+
+
+@pytest.mark.parametrize(
+    ("raised", "transient"),
+    [
+        (error("could not serialize access", cause=Psycopg("40001")), True),
+        (error("deadlock detected", cause=Psycopg("40P01")), True),
+        (error("could not serialize access", cause=Psycopg2("40001")), True),
+        (error("the database system is shutting down", cause=Psycopg("57P03")), False),
+        (error("duplicate key", cause=Psycopg("23505")), False),
+        (error(1213, "Deadlock found when trying to get lock"), True),
+        (error(1205, "Lock wait timeout exceeded"), True),
+        (error(1020, "Record has changed since last read"), True),
+        (error(2006, "Server has gone away"), False),
+        (error("no such table: jwtauth_session"), False),
+        (error("database table is locked"), True),
+        (error(), False),
+    ],
+)
+def test_the_errors_to_try_again_are_those_of_locks_and_serialization(raised, transient):
+    assert retries.is_transient(raised) is transient
+
+
+def test_other_errors_are_raised_at_once():
+    calls = []
+
+    def work():
+        calls.append(1)
+        raise IntegrityError("UNIQUE constraint failed")
+
+    with pytest.raises(IntegrityError):
+        retries.retrying(work, "default")
+    assert len(calls) == 1
+
+
+def test_inside_a_transaction_its_owner_has_to_try_again():
+    from django.db import transaction
+
+    with pytest.raises(OperationalError), transaction.atomic():
+        retries.retrying(lambda: raise_(locked()), "default")
+
+
+def test_a_database_that_keeps_everybody_waiting_is_not_asked_six_times(monkeypatch):
+    ticks = iter(range(0, 100, 2))
+    monkeypatch.setattr(retries.time, "monotonic", lambda: next(ticks))
+    calls = []
+    with pytest.raises(SessionContention) as raised:
+        retries.retrying(lambda: calls.append(1) or raise_(locked()), "default")
+    assert len(calls) == 2
+    assert isinstance(raised.value.__cause__, OperationalError)
+
+
+def raise_(exception):
+    raise exception
