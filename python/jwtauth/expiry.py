@@ -1,0 +1,86 @@
+"""Removes sessions that are over from the table: a few at a time beside logins and refreshes, or all by the command."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator
+
+from django.db import DatabaseError, connections, transaction
+
+from jwtauth import _clock
+from jwtauth.models import Session, SessionQuerySet, database
+
+_log = logging.getLogger("jwtauth")
+
+# Beside a login or a refresh: some two milliseconds.
+_BATCH = 200
+
+# Seconds between two batches of a process, once a batch has found fewer than it may take.
+_PAUSE = 60
+
+# Expired for this many seconds, so that a worker with a clock that is minutes fast removes nothing that others honour.
+_MARGIN = 3600
+
+# The command's statements take about this many seconds each, and so make nobody wait for longer.
+_TARGET = 0.015
+_LEAST, _MOST = 100, 50_000
+
+# By the monotonic clock. Processes that start together do not all begin at once.
+_next_at = time.monotonic() + random.uniform(0, _PAUSE)  # noqa: S311 - not a secret
+
+
+def is_due() -> bool:
+    """Whether a login or a refresh of this process should remove a batch."""
+    return time.monotonic() >= _next_at
+
+
+def remove_batch() -> None:
+    """One small batch. Upkeep: an error is only logged. Not inside a transaction, where it would hold locks."""
+    global _next_at
+    if transaction.get_connection(database()).in_atomic_block:
+        return
+    _next_at = time.monotonic() + random.uniform(_PAUSE / 2, _PAUSE)  # noqa: S311 - not a secret
+    try:
+        if _remove(_BATCH) == _BATCH:
+            _next_at = 0.0  # there is more: the next login or refresh goes on
+    except DatabaseError:
+        _log.warning("expired sessions were not removed", exc_info=True)
+
+
+def expired() -> SessionQuerySet:
+    """Sessions whose end is an hour past, in the database that takes writes."""
+    cutoff = _clock.to_datetime(_clock.now() - _MARGIN)
+    over: SessionQuerySet = Session.objects.using(database()).filter(expires_at__lte=cutoff)
+    return over
+
+
+def remove_all() -> Iterator[int]:
+    """Removes every expired session, and yields how many were removed so far after each statement."""
+    removed, size = 0, _LEAST
+    while True:
+        started = time.monotonic()
+        count = _remove(size)
+        removed += count
+        if count:
+            yield removed
+        if count < size:
+            return
+        took = time.monotonic() - started
+        size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET / max(took, 1e-6)))))
+
+
+def _remove(limit: int) -> int:
+    """At most this many, in one statement where the database can. Rows that others hold are left to them."""
+    alias = database()
+    features = connections[alias].features
+    batch = expired().order_by("expires_at")
+    if features.has_select_for_update_skip_locked:
+        batch = batch.select_for_update(skip_locked=True)
+    with transaction.atomic(using=alias):
+        ids = batch.values("pk")[:limit]
+        if not features.allow_sliced_subqueries_with_in:  # MySQL
+            ids = list(batch.values_list("pk", flat=True)[:limit])
+        count: int = expired().filter(pk__in=ids).delete()[0]
+    return count

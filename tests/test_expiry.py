@@ -1,0 +1,144 @@
+"""The table cleans itself: beside logins and refreshes, and by the command."""
+
+import uuid
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+
+from jwtauth import _clock, expiry
+from jwtauth.models import Session
+from tests.conftest import ACCESS_LIFETIME, IDLE, only_session
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HOUR = 3600
+
+
+@pytest.fixture
+def due(monkeypatch):
+    """The next login or refresh removes a batch."""
+    monkeypatch.setattr(expiry, "_next_at", 0.0)
+
+
+def make_sessions(user, count, ended_ago):
+    end = _clock.to_datetime(_clock.now() - ended_ago)
+    Session.objects.bulk_create(
+        Session(
+            id=uuid.uuid4(),
+            user=user,
+            generation=1,
+            rotated_at=end,
+            created_at=end,
+            expires_at=end,
+            last_seen_at=end,
+            remember=True,
+        )
+        for _ in range(count)
+    )
+
+
+def clean(**options):
+    out, err = StringIO(), StringIO()
+    call_command("jwtauth_clean", stdout=out, stderr=err, **options)
+    return out.getvalue(), err.getvalue()
+
+
+def test_a_login_removes_a_batch_of_what_is_over(browser, ada, clock, due):
+    make_sessions(ada, 250, ended_ago=HOUR)
+    browser.sign_in(ada)
+    assert Session.objects.count() == 51
+    assert browser.who() == "ada"
+
+
+def test_while_there_is_more_every_login_and_refresh_goes_on(browser, ada, clock, due):
+    make_sessions(ada, 450, ended_ago=HOUR)
+    browser.sign_in(ada)
+    clock.advance(ACCESS_LIFETIME)
+    assert browser.who() == "ada"
+    clock.advance(ACCESS_LIFETIME)
+    assert browser.who() == "ada"
+    assert Session.objects.count() == 51
+    clock.advance(ACCESS_LIFETIME)
+    assert browser.who() == "ada"
+    only_session()
+
+
+def test_when_nothing_is_left_it_rests(browser, ada, clock, due):
+    browser.sign_in(ada)
+    make_sessions(ada, 3, ended_ago=HOUR)
+    browser.sign_in(ada)
+    assert Session.objects.count() == 4
+
+
+@pytest.mark.parametrize("url", ["/me/", "/idle/", "/public/"])
+def test_an_ordinary_request_removes_nothing(signed_in, ada, statements, due, url):
+    make_sessions(ada, 3, ended_ago=HOUR)
+    assert "DELETE" not in statements(signed_in.get, url)
+    assert Session.objects.count() == 4
+
+
+def test_what_is_alive_or_has_just_ended_stays(browser, ada, clock, due):
+    make_sessions(ada, 1, ended_ago=HOUR - 1)
+    make_sessions(ada, 1, ended_ago=-IDLE)
+    browser.sign_in(ada)
+    assert Session.objects.count() == 3
+
+
+def test_an_error_of_the_upkeep_is_no_error_of_the_login(browser, ada, due, monkeypatch, caplog):
+    def fail(limit):
+        raise DatabaseError("the database is away")
+
+    monkeypatch.setattr(expiry, "_remove", fail)
+    browser.sign_in(ada)
+    assert browser.who() == "ada"
+    assert "were not removed" in caplog.text
+
+
+def test_inside_somebody_s_transaction_it_holds_no_locks(ada, due):
+    make_sessions(ada, 3, ended_ago=HOUR)
+    with transaction.atomic():
+        expiry.remove_batch()
+    assert Session.objects.count() == 3
+
+
+def test_a_login_in_the_view_s_transaction_cleans_after_it(browser, ada, due, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    make_sessions(ada, 3, ended_ago=HOUR)
+    browser.sign_in(ada)
+    only_session()
+
+
+def test_the_command_removes_all_that_is_over_and_nothing_else(signed_in, ada):
+    make_sessions(ada, 1234, ended_ago=HOUR)
+    assert clean() == ("Removed 1234 expired sessions.\n", "")
+    assert signed_in.who() == "ada"
+    only_session()
+    assert clean() == ("Removed 0 expired sessions.\n", "")
+
+
+def test_a_dry_run_counts_and_removes_nothing(ada):
+    make_sessions(ada, 7, ended_ago=HOUR)
+    make_sessions(ada, 2, ended_ago=-HOUR)
+    assert clean(dry_run=True) == ("7 expired sessions would be removed.\n", "")
+    assert Session.objects.count() == 9
+
+
+def test_the_command_can_be_silent(ada):
+    make_sessions(ada, 7, ended_ago=HOUR)
+    assert clean(verbosity=0) == ("", "")
+    assert not Session.objects.exists()
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(ada, monkeypatch):
+    make_sessions(ada, 350, ended_ago=HOUR)
+
+    class Terminal(StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    call_command("jwtauth_clean", stdout=StringIO(), stderr=terminal)
+    assert terminal.getvalue().startswith("\r100 of 350")
+    assert terminal.getvalue().endswith("\r350 of 350\n")
