@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 
 import pytest
@@ -10,8 +12,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from jwtauth import _clock
+from jwtauth import _clock, expiry
 from jwtauth.models import Session
+from jwtauth.signals import refresh_token_reused
 
 ACCESS_LIFETIME, GRACE, IDLE, ABSOLUTE = 300, 30, 86_400, 30 * 86_400
 
@@ -57,6 +60,12 @@ class Browser(Client):
 
     def forget_access_token(self):
         del self.cookies["access_token"]
+
+
+@pytest.fixture(autouse=True)
+def _no_upkeep(monkeypatch):
+    """No expired row is removed beside a login or a refresh, but where a test asks for it."""
+    monkeypatch.setattr(expiry, "_next_at", math.inf)
 
 
 @pytest.fixture
@@ -105,6 +114,25 @@ def statements():
         return [word for word in words if word not in ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK")]
 
     return count
+
+
+@pytest.fixture
+def thefts():
+    seen = []
+
+    def receiver(sender, **kwargs):
+        seen.append({"sender": sender, **kwargs})
+
+    refresh_token_reused.connect(receiver)
+    yield seen
+    refresh_token_reused.disconnect(receiver)
+
+
+@pytest.fixture
+def security_log(caplog):
+    """The records of ``jwtauth.security``."""
+    caplog.set_level(logging.WARNING, "jwtauth.security")
+    return lambda: [record for record in caplog.records if record.name == "jwtauth.security"]
 
 
 def only_session():

@@ -7,6 +7,7 @@ import pytest
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.db import connection
 from django.test import override_settings
 
 import jwtauth
@@ -162,6 +163,14 @@ def test_sessions_live_in_the_database_of_users():
     assert "AUTH_USER_MODEL" in messages["jwtauth.E011"].hint
 
 
+def test_a_database_without_autocommit_would_undo_refreshes(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
+    messages = found()
+    assert list(messages) == ["jwtauth.E013"]
+    assert "DATABASES['default']['AUTOCOMMIT']" in messages["jwtauth.E013"].msg
+    assert "Leave AUTOCOMMIT out" in messages["jwtauth.E013"].hint
+
+
 # --- deployment
 
 
@@ -199,6 +208,6 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.glob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add(path.name)
-    expected = {f"E{n:03}" for n in range(1, 13)} | {f"W{n:03}" for n in range(1, 5)}
+    expected = {f"E{n:03}" for n in range(1, 14)} | {f"W{n:03}" for n in range(1, 5)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())

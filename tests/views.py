@@ -4,12 +4,14 @@ from django.contrib.auth import get_user_model
 from django.db import router, transaction
 from django.http import HttpResponse, JsonResponse
 from django.template import engines
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from jwtauth import alogin, alogout, login, logout
+from jwtauth import alogin, alogout, aupdate_session_auth_hash, login, logout, update_session_auth_hash
+from jwtauth.models import Session
 
 
 def user_named(request):
@@ -58,6 +60,31 @@ async def async_logout(request):
     return HttpResponse(str(await request.auser()))
 
 
+@api_view(["POST"])
+@permission_classes([IsAuthenticated])
+def change_password(request):
+    """One's own, or that of ?user=."""
+    user = user_named(request) if "user" in request.GET else request.user
+    user.set_password("new password")
+    user.save()
+    update_session_auth_hash(request, user)
+    return Response({"user": str(request.user), "auth": request.auth.generation})
+
+
+@csrf_exempt
+async def async_change_password(request):
+    user = await request.auser()
+    user.set_password("new password")
+    await user.asave()
+    await aupdate_session_auth_hash(request, user)
+    return HttpResponse(str(await request.auser()))
+
+
+@api_view(["POST"])
+def end_others(request):
+    return Response({"ended": Session.objects.others(request).end()})
+
+
 @api_view(["GET", "POST"])
 @permission_classes([IsAuthenticated])
 def me(request):
@@ -82,6 +109,10 @@ def template_me(request):
 
 async def async_me(request):
     return HttpResponse(str(await request.auser()))
+
+
+def permission(request):
+    return JsonResponse({"may": request.user.has_perm("jwtauth.view_session")})
 
 
 def session_view(request):

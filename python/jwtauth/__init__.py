@@ -11,11 +11,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jwtauth.authentication import JwtAuthentication
-    from jwtauth.signin import alogin, alogout, login, logout
+    from jwtauth.signin import (
+        alogin,
+        alogout,
+        aupdate_session_auth_hash,
+        login,
+        logout,
+        update_session_auth_hash,
+    )
 
 __version__: str
 
-__all__ = ["JwtAuthentication", "alogin", "alogout", "login", "logout"]
+__all__ = [
+    "JwtAuthentication",
+    "alogin",
+    "alogout",
+    "aupdate_session_auth_hash",
+    "login",
+    "logout",
+    "update_session_auth_hash",
+]
 
 # Django imports this module before its apps are loaded, so what needs models is imported at its first use (PEP 562).
 _HOMES = {
@@ -23,8 +38,10 @@ _HOMES = {
     "JwtAuthentication": "jwtauth.authentication",
     "alogin": "jwtauth.signin",
     "alogout": "jwtauth.signin",
+    "aupdate_session_auth_hash": "jwtauth.signin",
     "login": "jwtauth.signin",
     "logout": "jwtauth.signin",
+    "update_session_auth_hash": "jwtauth.signin",
 }
 
 

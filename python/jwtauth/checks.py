@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning
-from django.db import router
+from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from jwtauth import conf
@@ -57,18 +57,27 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_databases(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E011: sessions and users in different databases, which no one query can join."""
-    from jwtauth.models import Session
+    """E011: sessions and users in different databases, which no one query can join. E013: no autocommit."""
+    from jwtauth.models import database
 
-    if router.db_for_write(Session) == router.db_for_write(get_user_model()):
-        return []
-    return [
-        Error(
-            "Sessions and users are written to different databases.",
-            hint="Route the app 'jwtauth' to the database of AUTH_USER_MODEL.",
-            id="jwtauth.E011",
+    alias, messages = database(), list[CheckMessage]()
+    if alias != router.db_for_write(get_user_model()):
+        messages.append(
+            Error(
+                "Sessions and users are written to different databases.",
+                hint="Route the app 'jwtauth' to the database of AUTH_USER_MODEL.",
+                id="jwtauth.E011",
+            )
         )
-    ]
+    if not connections.settings.get(alias, {}).get("AUTOCOMMIT", True):
+        messages.append(
+            Error(
+                f"DATABASES[{alias!r}]['AUTOCOMMIT'] is off, so a refresh is undone with the view's transaction.",
+                hint="Leave AUTOCOMMIT out. ATOMIC_REQUESTS does no harm: a refresh comes before the view.",
+                id="jwtauth.E013",
+            )
+        )
+    return messages
 
 
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:

@@ -58,6 +58,7 @@ class Config:
     cookie_partitioned: bool
     user_id_field: str | None
     check_interval_ms: int | None
+    reuse_ends_all_sessions: bool
     tokens: _engine.Tokens
     policy: _engine.Policy
     origins: _engine.OriginPolicy
@@ -258,6 +259,7 @@ SETTINGS: dict[str, _Setting] = {
     "USER_ID_CLAIM": _Setting(_text, _constant("sub")),
     "SESSION_CHECK_INTERVAL": _Setting(_interval_ms, _constant(0)),
     "REFRESH_TOKEN_GRACE_PERIOD": _Setting(_not_negative, _constant(30)),
+    "REUSE_ENDS_ALL_SESSIONS": _Setting(_flag, _constant(False)),
 }
 
 
@@ -307,6 +309,7 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
         cookie_partitioned=values["COOKIE_PARTITIONED"],
         user_id_field=values["USER_ID_FIELD"],
         check_interval_ms=values["SESSION_CHECK_INTERVAL"],
+        reuse_ends_all_sessions=values["REUSE_ENDS_ALL_SESSIONS"],
         tokens=tokens,
         policy=policy,
         origins=_engine.OriginPolicy(state.trusted_origins),

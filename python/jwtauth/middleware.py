@@ -47,7 +47,10 @@ class AuthenticationMiddleware:
             return refusal
         _install(request, auth)
         response: HttpResponseBase = self.get_response(request)
-        auth.fulfil()
+        try:
+            auth.fulfil()
+        except SessionContention as error:
+            return _contended(error)
         auth.finish(response)
         return response
 
@@ -62,7 +65,10 @@ class AuthenticationMiddleware:
         _install(request, auth)
         response: HttpResponseBase = await self.get_response(request)
         if auth.has_duties:
-            await sync_to_async(auth.fulfil)()
+            try:
+                await sync_to_async(auth.fulfil)()
+            except SessionContention as error:
+                return _contended(error)
         auth.finish(response)
         return response
 
@@ -74,6 +80,12 @@ class AuthenticationMiddleware:
 
     async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:
         self._process_view(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """A view's `login` or `logout` that the database would not do, though it was asked again, is no error of the
+        view's.
+        """
+        return _contended(exception) if isinstance(exception, SessionContention) else None
 
     def _identify(self, auth: RequestAuth) -> HttpResponseBase | None:
         if auth.identify():
@@ -88,9 +100,14 @@ class AuthenticationMiddleware:
         try:
             auth.refresh()
         except SessionContention as error:
-            detail = {"detail": f"{error}.".capitalize(), "code": error.code}
-            return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
+            return _contended(error)
         return None
+
+
+def _contended(error: SessionContention) -> JsonResponse:
+    """An error, and no cookie is touched."""
+    detail = {"detail": f"{error}.".capitalize(), "code": error.code}
+    return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time

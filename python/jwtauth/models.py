@@ -5,14 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, router
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from jwtauth import _clock, _engine
+from jwtauth.retries import retrying
+
+
+def database() -> str:
+    """The alias of the database that sessions are written to, and read from."""
+    return router.db_for_write(Session)
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
-    """Sessions, and the two things one asks of them."""
+    """Sessions, and what one asks of them.
+
+    Each way to end some is a filter and `end`, for views, the admin and commands alike:
+    ``Session.objects.of(user).end()``.
+    """
+
+    def of(self, user: Any) -> SessionQuerySet:
+        """The sessions of this user, on all devices."""
+        of_user: SessionQuerySet = self.filter(user=user)
+        return of_user
+
+    def others(self, request: HttpRequest) -> SessionQuerySet:
+        """The sessions of the user who is signed in to this request, without the one that it came with."""
+        from jwtauth.request import RequestAuth
+
+        auth = RequestAuth.of(getattr(request, "_request", request))
+        session = None if auth is None else auth.session
+        others: SessionQuerySet = self.none()
+        if session is not None:
+            others = self.filter(user=session.user_id).exclude(pk=session.pk)
+        return others
 
     def live(self) -> SessionQuerySet:
         """Sessions that have not reached their end."""
@@ -23,14 +50,16 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """End these sessions: none of their tokens is good from now on. Returns how many there were.
 
         In a process with ``SESSION_CHECK_INTERVAL`` the end takes effect here at once, elsewhere within the interval.
+        Inside a transaction it takes effect with the commit.
         """
         from jwtauth.conf import get_config
 
-        config = get_config()
-        if config.check_interval_ms != 0:
-            for session_id in self.values_list("pk", flat=True):
-                config.verified.forget(session_id)
-        count, _by_model = self.delete()
+        config, alias = get_config(), database()
+        found: SessionQuerySet = self.using(alias)  # also where a router reads from a replica
+        ids = list(found.values_list("pk", flat=True)) if config.check_interval_ms != 0 else []
+        count, _by_model = retrying(found.delete, alias)
+        for session_id in ids:  # after it: until then a request may find the session, and remember it
+            config.verified.forget(session_id)
         return count
 
 
@@ -79,7 +108,7 @@ class Session(models.Model):
 
     def end(self) -> int:
         """End this session. Returns 1, or 0 where it had ended already."""
-        own: SessionQuerySet = Session.objects.using(self._state.db).filter(pk=self.pk)
+        own: SessionQuerySet = Session.objects.filter(pk=self.pk)
         return own.end()
 
 

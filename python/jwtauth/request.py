@@ -21,25 +21,19 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject, empty
 
-from jwtauth import _clock, _engine, cookies, sessions
+from jwtauth import _clock, _engine, cookies, expiry, sessions
 from jwtauth.conf import get_config
 from jwtauth.exceptions import SessionContention
-from jwtauth.models import Session
+from jwtauth.models import Session, database
+from jwtauth.retries import LostSwap, retrying
 from jwtauth.sessions import SignedIn
 from jwtauth.signals import refresh_token_reused
 
 security_log = logging.getLogger("jwtauth.security")
 
-# How often a refresh decides again after another request changed the row under it. Each time the row has moved to a
-# state in which it needs no swap, so that two are enough unless clocks disagree.
-_MAX_ATTEMPTS = 5
-
 # Decisions that are worth a look, and the event that is logged for them.
-_LOGGED = {
-    "adopt": "generation_adopted",
-    "generation_ahead": "generation_ahead",
-    "refresh_token_reused": "refresh_token_reused",
-}
+_LOGGED = {"adopt": "generation_adopted", "generation_ahead": "generation_ahead"}
+_REUSED = "refresh_token_reused"
 
 _ACCESS, _REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
 
@@ -160,39 +154,53 @@ class RequestAuth:
             content_length=self._request.META.get("CONTENT_LENGTH"),
             transfer_encoding=self._request.META.get("HTTP_TRANSFER_ENCODING"),
         )
-        for _attempt in range(_MAX_ATTEMPTS):
-            asked_at = _clock.monotonic_ms()
-            found = sessions.find(claims.session_id)
-            if found is None:
-                return
-            now = _clock.now()
-            decision = self.config.policy.decide(found.session.row(), claims.generation, upload=upload, now=now)
-            if decision.next is None or sessions.advance(found, decision.next):
-                break
-        else:
-            raise SessionContention("the session kept changing while it was refreshed", "session_contention")
-        self._apply(decision, claims, found, now, asked_at)
+        decided = retrying(lambda: self._decide(claims, upload), database())
+        if decided is not None:
+            self._apply(claims, *decided)
 
-    def _apply(
-        self, decision: _engine.Decision, claims: _engine.Claims, found: SignedIn, now: int, asked_at: int
-    ) -> None:
+    def _decide(self, claims: _engine.Claims, upload: bool) -> tuple[_engine.Decision, SignedIn, int] | None:
+        """Reads, decides and writes the row; with the decision, the monotonic time before the database was asked.
+
+        Raises `LostSwap` where another request was first. Then the row is in a state that mostly needs no swap.
+        """
+        asked_at = _clock.monotonic_ms()
+        found = sessions.find(claims.session_id)
+        if found is None:
+            return None
+        row = found.session.row()
+        decision = self.config.policy.decide(row, claims.generation, upload=upload, now=_clock.now())
+        if decision.next is not None and not sessions.advance(found, decision.next):
+            raise LostSwap
+        return decision, found, asked_at
+
+    def _apply(self, claims: _engine.Claims, decision: _engine.Decision, found: SignedIn, asked_at: int) -> None:
         session = found.session
-        if decision.acknowledge:
-            sessions.acknowledge(session)
+        if decision.code == _REUSED:
+            self._end_reused(found, claims)
+            return
         if decision.code in _LOGGED:
             self._log(_LOGGED[decision.code], session, claims)
-        if decision.code == "refresh_token_reused":
-            self._end_reused(found)
-        elif decision.admits:
+        if decision.acknowledge:
+            self._acknowledge(session)
+        if decision.admits:
             self.refreshed = decision.code == "rotate"
-            self._sign_in(found, claims.sid, decision.issues, now)
+            self._sign_in(found, claims.sid, decision.issues, _clock.now())
             self._remember(asked_at)
+        if self.refreshed and expiry.is_due():
+            self._duties.append(expiry.remove_batch)
 
-    def _end_reused(self, found: SignedIn) -> None:
+    def _end_reused(self, found: SignedIn, claims: _engine.Claims) -> None:
+        """A copied token: ends the session, or all of its user where the settings say so.
+
+        Only the request that ended it tells, so that one theft is one event.
+        """
         session = found.session
-        self.config.verified.forget(session.pk)
-        sessions.rows(session.pk).delete()
         self._settle(None, None)
+        if not sessions.rows(session.pk).end():
+            return
+        self._log(_REUSED, session, claims)
+        if self.config.reuse_ends_all_sessions:
+            Session.objects.of(found.user).end()
         refresh_token_reused.send_robust(Session, request=self._request, user=found.user, session=session)
 
     def _settle(self, found: SignedIn | None, claims: _engine.Claims | None) -> None:
@@ -241,7 +249,7 @@ class RequestAuth:
         self._settle(found, claims)
         self._remember(asked_at)
         if self.config.policy.acknowledges(row, claims.generation):
-            self._duties.append(lambda: self._acknowledge_later(found.session))
+            self._duties.append(lambda: self._acknowledge(found.session))
 
     # --- login and logout
 
@@ -252,18 +260,35 @@ class RequestAuth:
 
     def login(self, user: AbstractBaseUser, *, remember: bool = True) -> None:
         """See `jwtauth.login`."""
+        self._start(user, remember)
+
+    def succeed(self, user: AbstractBaseUser) -> bool:
+        """See `jwtauth.update_session_auth_hash`. ``False``: this request is not of a session of this user's."""
+        claims = self.claims
+        if claims is None:
+            return False
+        # Not by the strict check, which would miss the password that this session was started with.
+        session = sessions.rows(claims.session_id).filter(user=user.pk).first()
+        if session is None or self.config.policy.is_over(session.row(), _clock.now()):
+            return False
+        self._start(user, session.remember, session)
+        return True
+
+    def _start(self, user: AbstractBaseUser, remember: bool, predecessor: Session | None = None) -> None:
         older = self.named_sessions()
         previous = (self._found, self.claims, self._issued, self._is_cleared)
-        session, sid = sessions.start(self._request, user, self.config.policy, remember)
+        session, sid = sessions.start(self._request, user, self.config.policy, remember, predecessor)
         self._duties.clear()
         self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], _clock.now())
-        if transaction.get_connection(sessions.database()).in_atomic_block:
+        if transaction.get_connection(database()).in_atomic_block:
             # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
-            self._duties.append(lambda: self._settle_login(session, older, previous))
+            self._duties.append(lambda: self._settle_start(session, older, previous))
         else:
             self._end(older)
+        if expiry.is_due():
+            self._duties.append(expiry.remove_batch)
 
-    def _settle_login(self, session: Session, older: set[Any], previous: tuple[Any, ...]) -> None:
+    def _settle_start(self, session: Session, older: set[Any], previous: tuple[Any, ...]) -> None:
         if sessions.rows(session.pk).exists():
             self._end(older)
         else:
@@ -274,7 +299,7 @@ class RequestAuth:
         named = self.named_sessions()
         self._end(named)
         self._duties.clear()
-        if named and transaction.get_connection(sessions.database()).in_atomic_block:
+        if named and transaction.get_connection(database()).in_atomic_block:
             self._duties.append(lambda: self._end(named))  # again, where the view's rollback has brought them back
         self._refresh_claims = None
         self._settle(None, None)
@@ -282,10 +307,10 @@ class RequestAuth:
         self.refreshed = self.renewed = False
 
     def _end(self, ids: set[Any]) -> None:
-        for session_id in ids:
-            self.config.verified.forget(session_id)
         if ids:
-            sessions.rows(*ids).delete()
+            sessions.rows(*ids).end()
+            for session_id in ids:  # also those that were in no table any more
+                self.config.verified.forget(session_id)
 
     # --- the response
 
@@ -314,10 +339,10 @@ class RequestAuth:
 
     # --- helpers
 
-    def _acknowledge_later(self, session: Session) -> None:
+    def _acknowledge(self, session: Session) -> None:
         try:
             sessions.acknowledge(session)
-        except DatabaseError:
+        except (DatabaseError, SessionContention):
             # Upkeep: the next request of this generation acknowledges it as well.
             security_log.warning("session %s was not acknowledged", session.pk, exc_info=True)
 

@@ -1,4 +1,4 @@
-"""Sessions in the database: found with their user in one query, started, refreshed, ended.
+"""Sessions in the database: found with their user in one query, started, refreshed, acknowledged.
 
 Everything here speaks to the database that takes writes, so that a replica that lags neither revives a session nor
 loses one.
@@ -10,18 +10,20 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from django.contrib.auth import get_user_model
+from django.conf import settings
+from django.contrib.auth import get_backends, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import router
 from django.db.models import F
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from jwtauth import _clock, _engine
-from jwtauth.models import Session, SessionQuerySet, columns_of
+from jwtauth.models import Session, SessionQuerySet, columns_of, database
+from jwtauth.retries import retrying
 
 # Prefix of the session's columns on the user that the one query brings.
 _PREFIX = "jwtauth_session_"
+_DATABASE_TIME = "jwtauth_database_time"
 
 _MAX_USER_AGENT = 512
 
@@ -34,11 +36,6 @@ class SignedIn:
     user: AbstractBaseUser
 
 
-def database() -> str:
-    """The alias of the database that sessions are written to, and read from."""
-    return router.db_for_write(Session)
-
-
 def rows(*ids: Any) -> SessionQuerySet:
     """These sessions, in the database that takes writes."""
     found: SessionQuerySet = Session.objects.using(database()).filter(pk__in=ids)
@@ -46,10 +43,10 @@ def rows(*ids: Any) -> SessionQuerySet:
 
 
 def find(session_id: Any) -> SignedIn | None:
-    """The session of this id and its user, in one query.
+    """The session of this id and its user, in one query, which also tells the database's time.
 
-    ``None`` where the session is over, or its user deleted, hidden by the user model's default manager, inactive, or of
-    another password than at login. The rules of time are the engine's; this asks for none of them.
+    ``None`` where the session is over, or its user deleted, hidden by the user model's default manager, of another
+    password than at login, or not `admitted`. The rules of time are the engine's; this asks for none of them.
     """
     alias = database()
     names = [field.attname for field in Session._meta.concrete_fields]
@@ -57,37 +54,64 @@ def find(session_id: Any) -> SignedIn | None:
         get_user_model()
         ._default_manager.using(alias)
         .filter(jwtauth_sessions__id=session_id)
-        .annotate(**{_PREFIX + name: F(f"jwtauth_sessions__{name}") for name in names})
+        .annotate(
+            **{_PREFIX + name: F(f"jwtauth_sessions__{name}") for name in names},
+            **{_DATABASE_TIME: _clock.DatabaseTime()},
+        )
         .order_by()
     )
-    user = next(iter(users), None)
+
+    def query() -> tuple[AbstractBaseUser | None, float | None]:
+        user = next(iter(users), None)
+        return user, None if user is None else user.__dict__.pop(_DATABASE_TIME)
+
+    user = _clock.ask(query)
     if user is None:
         return None
     session = Session.from_db(alias, names, [user.__dict__.pop(_PREFIX + name) for name in names])
-    session.user = user
-    if not user.is_active or not _auth_hash_holds(user, session.auth_hash):
+    session.user = cast(Any, user)  # of any user model
+    if not admitted(user) or not _auth_hash_holds(user, session.auth_hash):
         return None
     return SignedIn(session, user)
 
 
+def admitted(user: AbstractBaseUser) -> bool:
+    """Whether this user may be signed in at all: active, and no authentication backend's ``user_can_authenticate``
+    has a say, or one of them agrees.
+    """
+    if not user.is_active:
+        return False
+    backends = get_backends() if settings.AUTHENTICATION_BACKENDS else []
+    asked = [backend for backend in backends if hasattr(backend, "user_can_authenticate")]
+    return not asked or any(backend.user_can_authenticate(user) for backend in asked)
+
+
 def start(
-    request: HttpRequest, user: AbstractBaseUser, policy: _engine.Policy, remember: bool
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    policy: _engine.Policy,
+    remember: bool,
+    predecessor: Session | None = None,
 ) -> tuple[Session, _engine.Sid]:
-    """A new session of this user, written, and its secret name, which is in no table."""
+    """A new session of this user, written, and its secret name, which is in no table.
+
+    With a predecessor, whose place it takes, it keeps to the absolute limit of that one.
+    """
     now = _clock.now()
     sid = _engine.Sid.generate()
+    row = policy.start(now) if predecessor is None else policy.succeed(predecessor.row(), now)
     session = Session(
         id=sid.session_id,
-        created_at=_clock.to_datetime(now),
+        created_at=_clock.to_datetime(row.created_at),
         last_seen_at=_clock.to_datetime(now),
         auth_hash=_auth_hash(user),
         remember=remember,
         user_agent=_user_agent(request),
         ip_address=_ip_address(request),
-        **columns_of(policy.start(now)),
+        **columns_of(row),
     )
     session.user = cast(Any, user)  # of any user model
-    session.save(force_insert=True, using=database())
+    retrying(lambda: session.save(force_insert=True, using=database()), database())
     return session, sid
 
 
@@ -108,7 +132,8 @@ def advance(found: SignedIn, next_row: _engine.Session) -> bool:
 def acknowledge(session: Session) -> None:
     """Notes when this generation was first seen back from the client, unless another request has."""
     seen = _clock.to_datetime(_clock.now())
-    rows(session.pk).filter(generation=session.generation, acknowledged_at=None).update(acknowledged_at=seen)
+    unseen = rows(session.pk).filter(generation=session.generation, acknowledged_at=None)
+    retrying(lambda: unseen.update(acknowledged_at=seen), database())
     session.acknowledged_at = seen
 
 

@@ -1,4 +1,4 @@
-"""``login`` and ``logout``, for Django's requests and DRF's."""
+"""``login``, ``logout`` and ``update_session_auth_hash``, for Django's requests and DRF's."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.middleware.csrf import rotate_token
 
 from jwtauth.checks import MISSING_MIDDLEWARE
 from jwtauth.request import RequestAuth
+from jwtauth.sessions import admitted
 
 
 def login(request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True) -> None:
@@ -29,7 +30,7 @@ def login(request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True
     auth = _auth(inner)
     if user is None or user.is_anonymous or user.pk is None:
         raise ValueError("login() needs a user that is saved")
-    if not user.is_active:
+    if not admitted(user):
         raise PermissionDenied("this account is not active")
     auth.login(user, remember=remember)
     _set_user(request, inner, auth, user)
@@ -53,6 +54,26 @@ def logout(request: HttpRequest) -> None:
     _set_user(request, inner, auth, AnonymousUser())
     sender = type(None) if user is None else user.__class__
     user_logged_out.send(sender=sender, request=inner, user=user)
+
+
+def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> None:
+    """Keep the person signed in who has just changed their own password, as Django's function of this name does.
+
+    Call it after the new password is saved. This session gets a new name and new tokens, so that copies of the old ones
+    end; it keeps its absolute limit. Every other session of the user has ended with the old password. Does nothing
+    where the request is not this user's by our cookies.
+
+    Raises ``ImproperlyConfigured`` where the middleware has not seen the request.
+    """
+    inner = _django_request(request)
+    auth = _auth(inner)
+    if auth.succeed(user):
+        _set_user(request, inner, auth, user)
+
+
+async def aupdate_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> None:
+    """`update_session_auth_hash` for async views."""
+    await sync_to_async(update_session_auth_hash)(request, user)
 
 
 async def alogin(request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True) -> None:
