@@ -493,7 +493,7 @@ def same(claims, token):
     """Whether PyJWT reads the same claims out of this token, having checked its signature."""
     read = jwt.decode(token, SECRET, ["HS256"], options=DECODE)
     name = base64.urlsafe_b64decode(read["sid"] + "==")
-    session_id = uuid.UUID(bytes=hashlib.sha256(name).digest()[:16])
+    session_id = uuid.UUID(bytes=hashlib.sha256(name).digest()[:16], version=4)
     return said(claims) == (read["sub"], session_id, read["gen"], read["iat"], read["exp"])
 
 
