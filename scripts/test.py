@@ -3,6 +3,7 @@
 Checks that need a program this machine lacks are left out and named at the end; with CI=true that is a failure.
 """
 
+import json
 import os
 import re
 import shutil
@@ -11,8 +12,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.databases.servers import MariaDB, PostgreSQL, Server  # noqa: E402
+
+VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 CARGO_LLVM_COV = "0.9.1"
+SERVERS = (PostgreSQL, MariaDB)
+# Those that start databases of their own, and those that need none.
+ONLY_ON_SQLITE = ("browser", "databases", "test_engine_binding.py", "test_startproject.py", "test_conf.py")
 RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 
 failed: list[str] = []
@@ -63,7 +72,37 @@ def llvm_tools() -> dict[str, str] | None:
 def python() -> None:
     if not shutil.which("chromium"):
         left_out.append("browser tests (no chromium: apt install chromium)")
+    mariadb_driver()
+    for server in SERVERS:
+        if not server.is_installed():
+            left_out.append(f"tests on {server.name} (apt install {server.packages})")
     check("Python tests and coverage", sys.executable, "-m", "pytest", "--cov", "--cov-report=term")
+    for server in SERVERS:
+        if server.is_installed():
+            on_server(server)
+
+
+def mariadb_driver() -> None:
+    """Installs it where it can be built: not in requirements/test.txt, which everybody needs."""
+    installed = VENV / ".installed-mariadb"
+    requirements = ROOT / "requirements/mariadb.txt"
+    is_new = not installed.exists() or installed.stat().st_mtime < requirements.stat().st_mtime
+    if MariaDB.program and is_new and shutil.which("pkg-config") and Path("/usr/include/mariadb/mysql.h").exists():
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--requirement", str(requirements)]
+        subprocess.run(pip, check=True)
+        installed.touch()
+
+
+def on_server(server: type[Server]) -> None:
+    """The flows once more, on another database than SQLite."""
+    with server() as running:
+        running.create_database("jwtauth")
+        databases = {"default": running.settings("jwtauth")}
+        check(
+            f"Python tests on {server.name}",
+            *(sys.executable, "-m", "pytest", "-q", *(f"--ignore=tests/{path}" for path in ONLY_ON_SQLITE)),
+            env={"JWTAUTH_TEST_DATABASES": json.dumps(databases)},
+        )
 
 
 def main() -> int:

@@ -1,9 +1,14 @@
-"""Settings of the test project."""
+"""Settings of the test project, on SQLite unless the environment names other databases."""
+
+import json
+import os
 
 SECRET_KEY = "a key for tests only, as long as SHA-512 needs an HMAC key to be: 64 bytes"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 ROOT_URLCONF = "tests.urls"
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = json.loads(os.environ.get("JWTAUTH_TEST_DATABASES", "null")) or {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+}
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

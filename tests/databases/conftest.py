@@ -1,0 +1,44 @@
+"""Databases of each kind, for tests that start processes of their own."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from tests.databases.servers import MariaDB, PostgreSQL
+
+numbers = count(1)
+
+
+def server(kind):
+    if not kind.is_installed():
+        pytest.skip(f"{kind.name} or its driver is not installed; scripts/test.py says so at its end")
+    with kind() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    yield from server(PostgreSQL)
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    yield from server(MariaDB)
+
+
+@pytest.fixture
+def make_database(request, tmp_path):
+    """Makes an empty database: its entry in ``DATABASES``."""
+
+    def make(kind, **options):
+        if kind == "sqlite":
+            entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3")}
+            return entry | {"OPTIONS": options}
+        running = request.getfixturevalue(kind)
+        name = f"jwtauth_{next(numbers)}"
+        running.create_database(name)
+        return running.settings(name, **options)
+
+    return make

@@ -1,0 +1,100 @@
+"""A process of racers, each a thread with a connection of its own. Told what to do by lines of JSON on its input.
+
+Run by `racing.Race`; answers with a line of JSON each time.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.databases.settings"
+django.setup()
+
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.core.signals import request_started  # noqa: E402
+from django.db import close_old_connections, connection  # noqa: E402
+from django.test import Client  # noqa: E402
+
+from jwtauth import _clock, expiry  # noqa: E402
+
+# Who is first at the wheel is not to depend on when a process has read its orders.
+HEAD_START = 0.01
+
+writes = threading.local()
+
+
+def set_time(now):
+    _clock.now = lambda: now
+    expiry.is_due = lambda: False
+
+
+def watch(execute, sql, params, many, context):
+    """Counts the statements that changed a session's row."""
+    result = execute(sql, params, many, context)
+    if sql.startswith("UPDATE") and "jwtauth_session" in sql and "generation" in sql.partition("WHERE")[0]:
+        writes.count += context["cursor"].rowcount
+    return result
+
+
+def request(url, cookies):
+    """As a server does it: a connection is closed before and after where it is not to persist."""
+    writes.count = 0
+    client = Client(raise_request_exception=False)
+    for name, value in cookies.items():
+        client.cookies[name] = value
+    close_old_connections()
+    if watch not in connection.execute_wrappers:
+        connection.execute_wrappers.append(watch)
+    started = time.perf_counter()
+    response = client.get(url) if not url.startswith("/log") else client.post(url)
+    took = time.perf_counter() - started
+    close_old_connections()
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    return {
+        "url": url,
+        "status": response.status_code,
+        "body": body,
+        "cookies": {name: morsel.value for name, morsel in response.cookies.items()},
+        "writes": writes.count,
+        "took": took,
+        "error": repr(response.exc_info[1].__cause__ or response.exc_info[1]) if response.exc_info else None,
+    }
+
+
+def main():
+    request_started.disconnect(close_old_connections)
+    threads = int(sys.argv[1])
+    barrier = threading.Barrier(threads)
+    pool = ThreadPoolExecutor(threads)
+
+    def race(url, cookies, start_at):
+        barrier.wait()
+        time.sleep(max(0.0, start_at - time.time()))
+        return request(url, cookies)
+
+    for line in sys.stdin:
+        order = json.loads(line)
+        set_time(order["now"])
+        if order["do"] == "prepare":
+            call_command("migrate", verbosity=0)
+            user = get_user_model().objects.create_user("ada")
+            answer = request(f"/login/?user={user.pk}", {})
+        elif order["do"] == "request":
+            answer = request(order["url"], order["cookies"])
+        else:
+            start_at = time.time() + HEAD_START
+            answer = list(pool.map(lambda url: race(url, order["cookies"], start_at), order["urls"]))  # noqa: B023
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Requests that race for one session: threads and processes, on a database of any kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ACCESS_LIFETIME = 300
+LOGIN = 1_800_000_000
+
+
+@dataclass
+class Result:
+    """What came of some rounds."""
+
+    rounds: int = 0
+    requests: int = 0
+    writes: int = 0
+    failures: list[str] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds that this share of the requests took at most."""
+        return sorted(self.seconds)[int((len(self.seconds) - 1) * share)] * 1000
+
+
+class Race:
+    """Racers at the start, one session, and its cookies."""
+
+    def __init__(
+        self,
+        database: dict[str, object],
+        *,
+        processes: int,
+        threads: int,
+        atomic_requests: bool = False,
+        persistent: bool = False,
+    ) -> None:
+        entry = {**database, "ATOMIC_REQUESTS": atomic_requests, "CONN_MAX_AGE": 60 if persistent else 0}
+        env = os.environ | {"JWTAUTH_TEST_DATABASES": json.dumps({"default": entry})}
+        self.threads = threads
+        self.now = LOGIN
+        command = [sys.executable, "-m", "tests.databases.racer", str(threads)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.processes = [subprocess.Popen(command, cwd=ROOT, env=env, text=True, **pipes) for _ in range(processes)]
+        login = self.ask(do="prepare")
+        assert login["status"] == 200, login
+        self.cookies = login["cookies"]
+
+    def __enter__(self) -> Race:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in self.processes:
+            process.stdin.close()
+            process.stdout.close()
+            process.wait(30)
+
+    def ask(self, **order: object) -> dict:
+        """One request, of the first process."""
+        self.send(self.processes[0], order)
+        return self.receive(self.processes[0])
+
+    def send(self, process, order: dict[str, object]) -> None:
+        process.stdin.write(json.dumps({"now": self.now, "cookies": {}, **order}) + "\n")
+        process.stdin.flush()
+
+    def receive(self, process):
+        line = process.stdout.readline()
+        assert line, "a process of racers died"
+        return json.loads(line)
+
+    def start(self, urls: Iterable[str]) -> list[dict]:
+        """Every racer makes one request, all at once; the first ones take these addresses, the others ``/me/``."""
+        urls = iter(urls)
+        for process in self.processes:
+            order = {"do": "race", "urls": [next(urls, "/me/") for _ in range(self.threads)], "cookies": self.cookies}
+            self.send(process, order)
+        return [answer for process in self.processes for answer in self.receive(process)]
+
+    def refreshes(self, rounds: int) -> Result:
+        """Rounds in which the access token has expired for everybody at once."""
+        result = Result()
+        for _ in range(rounds):
+            self.now += ACCESS_LIFETIME + 1
+            expected = self.generation() + 1
+            answers = self.start([])
+            result.rounds += 1
+            result.requests += len(answers)
+            result.writes += sum(answer["writes"] for answer in answers)
+            result.seconds += [answer["took"] for answer in answers]
+            result.failures += self.complaints(answers, expected)
+            self.cookies = {**self.cookies, **next(a["cookies"] for a in answers if "refresh_token" in a["cookies"])}
+            seen = self.ask(do="request", url="/me/", cookies=self.cookies)
+            if (seen["status"], seen["body"].get("generation")) != (200, expected):
+                result.failures.append(f"the new tokens: {seen}")
+        return result
+
+    def complaints(self, answers: list[dict], expected: int) -> Iterable[str]:
+        for answer in answers:
+            if answer["status"] != 200 or answer["body"]["generation"] != expected:
+                yield f"{answer['status']} {answer['body']} {answer['error']}"
+        if len({answer["cookies"].get("refresh_token") for answer in answers}) != 1:
+            yield "the racers were given different refresh tokens"
+        if (writes := sum(answer["writes"] for answer in answers)) != 1:
+            yield f"{writes} writes in a round"
+
+    def generation(self) -> int:
+        """What the refresh token says."""
+        import base64
+
+        payload = self.cookies["refresh_token"].split(".")[1]
+        return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["gen"]
+
+    def logout(self) -> Result:
+        """One of them signs out, while the others refresh. Whatever they were given is worthless afterwards."""
+        self.now += ACCESS_LIFETIME + 1
+        before = self.cookies
+        answers = self.start(["/logout/"])
+        result = Result(1, len(answers), sum(answer["writes"] for answer in answers))
+        result.failures += [str(answer) for answer in answers if answer["status"] not in (200, 403)]
+        handed_out = [before, *(answer["cookies"] for answer in answers if answer["url"] == "/me/")]
+        for cookies in {tuple(sorted(cookies.items())) for cookies in handed_out}:
+            for passed in (0, ACCESS_LIFETIME):
+                self.now += passed
+                after = self.ask(do="request", url="/me/", cookies=dict(cookies))
+                if after["status"] != 403:
+                    result.failures.append(f"accepted after logout: {after}")
+        return result

@@ -1,0 +1,229 @@
+"""Real database servers, from Debian's packages: a temporary data directory, loopback, a free port, stopped after."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+# PostgreSQL will not run as root, and MariaDB should not.
+ACCOUNT = "nobody"
+PATIENCE = 60
+
+
+def find(*names: str) -> Path | None:
+    """The first of these programs: on the path, where Debian has servers, or in PostgreSQL's newest folder."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -int(folder.parent.name))
+    for name in names:
+        for folder in (*folders, Path("/usr/sbin")):
+            if (folder / name).exists():
+                return folder / name
+        if found := shutil.which(name):
+            return Path(found)
+    return None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A server that is started by `start` and stopped by its own process id."""
+
+    name: str
+    program: Path | None
+
+    driver: str
+    # What to install, on Debian.
+    packages: str
+
+    @classmethod
+    def is_installed(cls) -> bool:
+        return cls.program is not None and find_spec(cls.driver) is not None
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"jwtauth-{self.name.lower()}-"))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = self.folder / "server.log"
+        atexit.register(self.close)
+        if os.geteuid() == 0:
+            shutil.chown(self.folder, ACCOUNT)
+        try:
+            self.create()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops it, if it runs, and removes its data."""
+        self.stop(signal.SIGTERM)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.unprivileged(self.command()), stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + PATIENCE
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def stop(self, how: int) -> None:
+        """By a signal; what has not stopped after a while is killed."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.send_signal(how)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def run(self, *command: str | Path) -> None:
+        done = subprocess.run(self.unprivileged(command), capture_output=True, text=True, cwd=self.folder)
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+
+    def unprivileged(self, command: tuple[str | Path, ...]) -> list[str]:
+        words = [str(word) for word in command]
+        if os.geteuid() == 0:
+            return ["setpriv", f"--reuid={ACCOUNT}", "--regid=nogroup", "--clear-groups", "--", *words]
+        return words
+
+    def create(self) -> None:
+        raise NotImplementedError
+
+    def command(self) -> tuple[str | Path, ...]:
+        raise NotImplementedError
+
+    def answers(self) -> bool:
+        raise NotImplementedError
+
+    def settings(self, database: str, **options: object) -> dict[str, object]:
+        """An entry of Django's ``DATABASES`` for this database."""
+        raise NotImplementedError
+
+    def create_database(self, database: str) -> None:
+        raise NotImplementedError
+
+
+class PostgreSQL(Server):
+    name = "PostgreSQL"
+    program = find("postgres")
+    driver = "psycopg"
+    packages = "postgresql"
+    # How to end it as if the machine had failed: "immediate shutdown", which recovers from its log.
+    crash = signal.SIGQUIT
+
+    def create(self) -> None:
+        initdb = self.program.with_name("initdb")
+        self.run(initdb, "-D", self.folder / "data", "-U", "jwtauth", "--auth=trust", "-E", "UTF8", "--no-sync")
+
+    def command(self) -> tuple[str | Path, ...]:
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.folder,
+            "max_connections": 300,
+            "fsync": "off",  # no test pulls the plug of the machine
+        }
+        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        return (self.program, "-D", self.folder / "data", *words)
+
+    def answers(self) -> bool:
+        try:
+            self.connect("postgres").close()
+        except Exception:
+            return False
+        return True
+
+    def connect(self, database: str):
+        import psycopg
+
+        return psycopg.connect(host="127.0.0.1", port=self.port, user="jwtauth", dbname=database, autocommit=True)
+
+    def create_database(self, database: str) -> None:
+        with self.connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {database}")
+
+    def settings(self, database: str, **options: object) -> dict[str, object]:
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": database,
+            "USER": "jwtauth",
+            "HOST": "127.0.0.1",
+            "PORT": self.port,
+            "OPTIONS": options,
+        }
+
+
+class MariaDB(Server):
+    name = "MariaDB"
+    program = find("mariadbd")
+    driver = "MySQLdb"
+    packages = "mariadb-server libmariadb-dev pkg-config"
+    crash = signal.SIGKILL
+
+    def create(self) -> None:
+        (self.folder / "data").mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(self.folder / "data", ACCOUNT)
+        self.run(
+            *(find("mariadb-install-db"), "--no-defaults", f"--datadir={self.folder / 'data'}", "--skip-test-db"),
+            "--auth-root-authentication-method=normal",
+        )
+
+    def command(self) -> tuple[str | Path, ...]:
+        return (
+            *(self.program, "--no-defaults", f"--datadir={self.folder / 'data'}", "--bind-address=127.0.0.1"),
+            *(f"--port={self.port}", f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}"),
+            *("--max-connections=300", "--innodb-flush-log-at-trx-commit=2", "--character-set-server=utf8mb4"),
+        )
+
+    def connect(self, **options):
+        import MySQLdb
+
+        return MySQLdb.connect(host="127.0.0.1", port=self.port, user="root", **options)
+
+    def answers(self) -> bool:
+        try:
+            self.connect(connect_timeout=1).close()
+        except Exception:
+            return False
+        return True
+
+    def create_database(self, database: str) -> None:
+        connection = self.connect(autocommit=True)
+        connection.cursor().execute(f"CREATE DATABASE {database}")
+        connection.close()
+
+    def settings(self, database: str, **options: object) -> dict[str, object]:
+        return {
+            "ENGINE": "django.db.backends.mysql",
+            "NAME": database,
+            "USER": "root",
+            "HOST": "127.0.0.1",
+            "PORT": self.port,
+            "OPTIONS": options,
+        }
