@@ -21,12 +21,13 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint docs bench clean
+.PHONY: help run test lint model docs bench clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
 	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage'
 	@echo 'make lint    format, clippy, ruff, mypy, stubtest, migrations'
+	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make bench   benchmarks of the engine and of the Django app'
 	@echo 'make clean   remove everything that was built'
@@ -50,6 +51,9 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	$(BIN)/python -m mypy
 	$(BIN)/python -m mypy.stubtest jwtauth._engine --mypy-config-file pyproject.toml
 	$(BIN)/python -m django makemigrations --check --settings tests.settings jwtauth
+
+model:
+	cargo test -p jwtauth --release --test model -- --include-ignored --nocapture --test-threads=1
 
 docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html

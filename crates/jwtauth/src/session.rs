@@ -39,7 +39,7 @@ impl Sid {
     }
 
     /// The id of the session's row, which people, logs and URLs may see: the first 128 bits of SHA-256 over the name, six
-    /// of them given to version and variant (RFC 9562 §5.4). MariaDB's `UUID` refuses a quarter of those without.
+    /// of them given to version and variant (RFC 9562 §5.4). The native type of `MariaDB` refuses a quarter of those without.
     pub fn session_id(&self) -> Uuid {
         let digest = digest::digest(&digest::SHA256, &self.0);
         let mut id = [0; 16];
