@@ -227,3 +227,19 @@ class MariaDB(Server):
             "PORT": self.port,
             "OPTIONS": options,
         }
+
+
+class Replica(PostgreSQL):
+    """A standby of another server that hears of everything an hour later."""
+
+    def __init__(self, primary: PostgreSQL) -> None:
+        self.primary = primary
+        super().__init__()
+
+    def create(self) -> None:
+        basebackup = self.program.with_name("pg_basebackup")
+        source = ("-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "jwtauth")
+        self.run(basebackup, "-D", self.folder / "data", *source, "--write-recovery-conf", "--checkpoint=fast")
+
+    def command(self) -> tuple[str | Path, ...]:
+        return (*super().command(), "-c", "recovery_min_apply_delay=1h")

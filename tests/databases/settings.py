@@ -1,7 +1,17 @@
 """The test project for processes of their own, which are told their databases by the environment."""
 
 from tests.settings import *  # noqa: F403
-from tests.settings import MIDDLEWARE
+from tests.settings import DATABASES
 
-# A session of Django's would be read from the database as well, and is not what is tested.
-MIDDLEWARE = [path for path in MIDDLEWARE if not path.startswith("django.contrib.")]
+JWTAUTH = {"COOKIE_SECURE": False}
+
+
+class ReadsFromReplica:
+    def db_for_read(self, model, **hints):
+        return "replica"
+
+    def db_for_write(self, model, **hints):
+        return "default"
+
+
+DATABASE_ROUTERS = [ReadsFromReplica()] if "replica" in DATABASES else []

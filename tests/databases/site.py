@@ -1,0 +1,64 @@
+"""The test project as a server runs it, with a clock that tests set and workers that die where they are told to."""
+
+import contextvars
+import mmap
+import os
+import signal
+import struct
+import sys
+import traceback
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.databases.settings"
+django.setup()
+
+from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
+from django.core.signals import got_request_exception  # noqa: E402
+
+from jwtauth import _clock, sessions  # noqa: E402
+from jwtauth.models import SessionQuerySet  # noqa: E402
+from jwtauth.request import RequestAuth  # noqa: E402
+
+clock = mmap.mmap(os.open(os.environ["JWTAUTH_TEST_CLOCK"], os.O_RDONLY), 8, prot=mmap.PROT_READ)
+die_at = contextvars.ContextVar("die_at", default=None)
+handler = WSGIHandler()
+
+
+def now():
+    return struct.unpack("q", clock[:8])[0]
+
+
+def step(owner, name, label):
+    """Lets this worker be killed just before or just after this call."""
+    call = getattr(owner, name)
+
+    def stepped(*args, **kwargs):
+        die_if_asked(f"before {label}")
+        result = call(*args, **kwargs)
+        die_if_asked(f"after {label}")
+        return result
+
+    setattr(owner, name, stepped)
+
+
+def die_if_asked(where):
+    if die_at.get() == where:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def application(environ, start_response):
+    die_at.set(environ.get("HTTP_X_DIE_AT"))
+    return handler(environ, start_response)
+
+
+def report(**kwargs):
+    traceback.print_exc(file=sys.stderr)
+
+
+_clock.now = now
+step(sessions, "find", "reading")
+step(sessions, "advance", "writing")
+step(SessionQuerySet, "end", "ending")
+step(RequestAuth, "finish", "the cookies")
+got_request_exception.connect(report)

@@ -1,0 +1,198 @@
+"""Faults: workers killed in the middle, answers lost, a database restarted, restored and lagging."""
+
+import shutil
+import signal
+import threading
+
+import pytest
+
+from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Proxy, Site, generation, refresh_through
+
+HOUR = 3600
+STEPS = [
+    "before reading",
+    "after reading",
+    "before writing",
+    "after writing",
+    "before the cookies",
+    "after the cookies",
+]
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def site(request, make_database):
+    with Site(default=make_database(request.param)) as running:
+        yield running
+
+
+def test_a_worker_killed_at_any_step_of_a_refresh_signs_nobody_out(site):
+    users = site.people(len(STEPS))
+    for user, step in zip(users, STEPS, strict=True):
+        browser = Browser(site.port)
+        browser.sign_in(user)
+        site.advance(ACCESS_LIFETIME)
+        browser.expire()
+        with pytest.raises(OSError):  # noqa: PT011 - reset, or no answer
+            browser.get("/me/", die_at=step)
+        site.wait()
+        site.advance(HOUR)
+        assert browser.get("/me/").status == 200, step
+        assert browser.get("/me/").status == 200, step
+        assert generation(browser) == 2, step
+        site.advance(ACCESS_LIFETIME)
+        browser.expire()
+        assert browser.get("/me/").status == 200, step
+        assert generation(browser) == 3, f"{step}: the session is not stuck"
+
+
+@pytest.mark.parametrize("site", ["postgresql"], indirect=True)
+def test_a_worker_killed_at_logout_has_ended_the_session_or_not(site):
+    for user, step in zip(site.people(2), ("before ending", "after ending"), strict=True):
+        browser = Browser(site.port)
+        browser.sign_in(user)
+        with pytest.raises(OSError):  # noqa: PT011 - reset, or no answer
+            browser.get("/logout/", method="POST", die_at=step)
+        site.wait()
+        assert browser.get("/me/").status == (200 if step == "before ending" else 403)
+
+
+def test_answers_lost_at_ten_in_a_hundred_sign_nobody_out(site):
+    browsers = signed_in(site, 8)
+    with Proxy(site.port, lost=0.1) as proxy:
+        for browser in browsers:
+            browser.port = proxy.port
+        result = refresh_through(site, proxy, browsers, refreshes=80)
+        assert proxy.dropped > 10
+    assert result.signed_out == []
+    assert result.lost == proxy.dropped
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def server_and_site(request, make_database):
+    server = request.getfixturevalue(request.param)
+    with Site(default={**make_database(request.param), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}) as running:
+        yield server, running
+
+
+def test_a_database_that_is_killed_under_load_signs_nobody_out_and_lets_nobody_back_in(server_and_site):
+    """Every browser refreshes all the time, at intervals over the grace; half of them sign out in the end."""
+    server, site = server_and_site
+    browsers = signed_in(site, 8)
+    stop, trouble, answers = threading.Event(), [], []
+
+    def use(browser):
+        while not stop.is_set():
+            try:
+                answer = browser.get("/me/")
+            except OSError as error:
+                trouble.append(f"no answer: {error}")
+                continue
+            answers.append(answer.status)
+            if answer.status not in (200, 500, 503):
+                trouble.append(f"{answer.status} {answer.body[:200]!r}")
+
+    for _ in range(3):
+        stop.clear()
+        site.advance(ACCESS_LIFETIME)
+        for browser in browsers:
+            browser.expire()
+        users = [threading.Thread(target=use, args=[browser]) for browser in browsers]
+        for thread in users:
+            thread.start()
+        server.stop(server.crash)
+        server.start()
+        stop.set()
+        for thread in users:
+            thread.join()
+    assert trouble == []
+    assert 500 in answers or 503 in answers, "it was under load"
+    for browser in browsers:
+        site.advance(GRACE)
+        assert browser.get("/me/").status == 200
+    gone, copies = browsers[:4], [dict(browser.cookies) for browser in browsers[:4]]
+    for browser in gone:
+        assert browser.get("/logout/", method="POST").status == 200
+    server.stop(server.crash)
+    server.start()
+    for cookies in copies:
+        thief = Browser(site.port)
+        thief.cookies = cookies
+        assert thief.get("/me/").status == 403
+        thief.expire()
+        assert thief.get("/me/").status == 403
+    assert all(browser.get("/me/").status == 200 for browser in browsers[4:])
+
+
+def test_a_restore_that_loses_the_last_seconds_signs_nobody_out(postgresql, make_database):
+    """A cold copy of the data is brought back, after every browser has refreshed, one or several times."""
+    with Site(default=make_database("postgresql")) as site:
+        browsers = signed_in(site, 6)
+        backup = postgresql.folder / "backup"
+        postgresql.stop(signal.SIGINT)
+        shutil.copytree(postgresql.folder / "data", backup)
+        own(backup, postgresql.folder)
+        postgresql.start()
+        for times, browser in enumerate(browsers):
+            for _ in range(times):
+                site.advance(ACCESS_LIFETIME)
+                browser.expire()
+                assert browser.get("/me/").status == 200
+                assert browser.get("/me/").status == 200
+        assert sorted(map(generation, browsers)) == [1, 2, 3, 4, 5, 6]
+        postgresql.stop(signal.SIGINT)
+        shutil.rmtree(postgresql.folder / "data")
+        backup.rename(postgresql.folder / "data")
+        postgresql.start()
+        site.advance(ACCESS_LIFETIME)
+        for browser in browsers:
+            browser.expire()
+            assert sees(browser) == 200
+            site.advance(ACCESS_LIFETIME)
+            browser.expire()
+            assert sees(browser) == 200
+
+
+def own(folder, like):
+    """Gives the copy to whom the server runs as."""
+    owner = like.stat()
+    for path in [folder, *folder.rglob("*")]:
+        shutil.chown(path, owner.st_uid, owner.st_gid)
+
+
+def sees(browser):
+    """What a person sees: a connection that was cut costs the request that meets it."""
+    status = browser.get("/me/").status
+    return status if status != 500 else browser.get("/me/").status
+
+
+def test_a_replica_that_lags_by_an_hour_neither_revives_a_session_nor_loses_one(postgresql, make_database):
+    from tests.databases.servers import Replica
+
+    default = make_database("postgresql")
+    with Site(default=default) as site:
+        site.people(1)
+    with (
+        Replica(postgresql) as replica,
+        Site(default=default, replica=replica.settings(default["NAME"])) as site,
+    ):
+        browser = Browser(site.port)
+        browser.sign_in(1)
+        for expected in (2, 3):
+            assert browser.get("/me/").status == 200, "a session that the replica has not heard of"
+            site.advance(ACCESS_LIFETIME)
+            browser.expire()
+            assert browser.get("/me/").status == 200
+            assert generation(browser) == expected
+        copy = dict(browser.cookies)
+        assert browser.get("/logout/", method="POST").status == 200
+        browser.cookies = copy
+        assert browser.get("/me/").status == 403
+
+
+def signed_in(site, count):
+    browsers = []
+    for user in site.people(count):
+        browser = Browser(site.port)
+        browser.sign_in(user)
+        browsers.append(browser)
+    return browsers
