@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import http.client
 import json
 import mmap
 import os
-import random
+import re
 import shutil
 import signal
-import socket
-import socketserver
 import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from pathlib import Path
 
@@ -119,11 +117,9 @@ class Browser:
     def __init__(self, port: int) -> None:
         self.port = port
         self.cookies: dict[str, str] = {}
-        self.expires_at = 0
-        self.lock = threading.Lock()
 
-    def get(self, url: str, *, method: str = "GET", die_at: str | None = None, late: bool = False) -> Answer:
-        """``late``: does not take the cookies. Raises ``OSError`` where no answer comes."""
+    def get(self, url: str, *, method: str = "GET", die_at: str | None = None) -> Answer:
+        """Takes the cookies of the answer. Raises ``OSError`` where none comes."""
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items() if value)}
         if die_at is not None:
             headers["X-Die-At"] = die_at
@@ -135,13 +131,8 @@ class Browser:
             raise ConnectionError(f"no answer: {error!r}") from None
         finally:
             connection.close()
-        if not late:
-            self.take(answer)
+        self.cookies |= answer.cookies
         return answer
-
-    def take(self, answer: Answer) -> None:
-        with self.lock:
-            self.cookies |= answer.cookies
 
     def sign_in(self, user: int) -> None:
         assert self.get(f"/login/?user={user}", method="POST").status == 200
@@ -151,42 +142,22 @@ class Browser:
         self.cookies.pop("access_token", None)
 
 
-class Proxy(socketserver.ThreadingTCPServer):
-    """Passes each request on, and loses a share of the answers, after the server has given them."""
-
-    daemon_threads = True
-    request_queue_size = 128
+class Proxy:
+    """A process that passes requests on, and loses a share of the answers after the server has given them."""
 
     def __init__(self, port: int, lost: float) -> None:
-        super().__init__(("127.0.0.1", 0), Passing)
-        self.port, self.target, self.lost = self.server_address[1], port, lost
-        self.passed = self.dropped = 0
-        self.random = random.Random(7519)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.port = free_port()
+        command = [sys.executable, "-m", "tests.databases.proxy", str(self.port), str(port), str(lost)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def __enter__(self) -> Proxy:
+        return self
 
     def __exit__(self, *error: object) -> None:
-        self.shutdown()
-        self.server_close()
-
-
-class Passing(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        request = b""
-        while b"\r\n\r\n" not in request:
-            part = self.request.recv(65536)
-            if not part:
-                return
-            request += part
-        with socket.create_connection(("127.0.0.1", self.server.target), timeout=PATIENCE) as server:
-            server.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
-            answer = b""
-            while part := server.recv(65536):
-                answer += part
-        if self.server.random.random() < self.server.lost:
-            self.server.dropped += 1
-        else:
-            self.server.passed += 1
-            self.request.sendall(answer)
+        self.process.send_signal(signal.SIGTERM)
+        self.process.stdout.close()
+        self.process.wait(PATIENCE)
 
 
 class Losses:
@@ -197,38 +168,40 @@ class Losses:
         self.signed_out: list[str] = []
 
 
-def refresh_through(site: Site, proxy: Proxy, browsers: list[Browser], refreshes: int, burst: int = 3) -> Losses:
+def refresh_through(site: Site, proxy: Proxy, browsers: list[Browser], refreshes: int, burst: int = 2) -> Losses:
     """All browsers at once, again and again: the access token has expired, and a page makes a burst of requests."""
+    return asyncio.run(_refresh_through(site, proxy, browsers, refreshes, burst))
+
+
+async def _refresh_through(site: Site, proxy: Proxy, browsers: list[Browser], refreshes: int, burst: int) -> Losses:
     result = Losses()
-    guard = threading.Lock()
+    at_once = asyncio.Semaphore(32)
 
-    def request(browser: Browser) -> None:
-        try:
-            answer = browser.get("/me/")
-        except OSError:
-            with guard:
-                result.requests += 1
-                result.lost += 1
-            return
-        with guard:
-            result.requests += 1
-            if answer.status != 200:
-                result.signed_out.append(f"{answer.status} {answer.body[:200]!r}")
+    async def request(browser: Browser) -> None:
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items() if value)
+        async with at_once:
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            writer.write(f"GET /me/ HTTP/1.1\r\nHost: localhost\r\nCookie: {cookies}\r\n\r\n".encode())
+            answer = await reader.read()
+            writer.close()
+        result.requests += 1
+        if not answer:
+            result.lost += 1
+        elif not answer.startswith(b"HTTP/1.1 200"):
+            result.signed_out.append(answer[:100].decode() + answer[-100:].decode())
+        browser.cookies |= dict(re.findall(r"Set-Cookie: (\w+)=([^;]*)", answer.decode()))
 
-    before = [generation(browser) for browser in browsers]
-    with ThreadPoolExecutor(16) as pool:
-        while result.refreshes < refreshes:
-            site.advance(ACCESS_LIFETIME + 1)
-            for browser in browsers:
-                browser.expire()
-            list(pool.map(request, [browser for browser in browsers for _ in range(burst)]))
-            list(pool.map(request, browsers))  # with the new cookies, which acknowledges them
-            result.refreshes = sum(map(generation, browsers)) - sum(before)
+    first = sum(map(generation, browsers))
+    while result.refreshes < refreshes and not result.signed_out:
+        site.advance(ACCESS_LIFETIME + 1)
+        for browser in browsers:
+            browser.expire()
+        await asyncio.gather(*(request(browser) for browser in browsers for _ in range(burst)))
+        await asyncio.gather(*map(request, browsers))  # with the new cookies, which acknowledges them
+        result.refreshes = sum(map(generation, browsers)) - first
     return result
 
 
 def generation(browser: Browser) -> int:
-    import base64
-
     payload = browser.cookies["refresh_token"].split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["gen"]
