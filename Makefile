@@ -21,13 +21,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model docs bench clean
+.PHONY: help run test lint model reliability docs bench clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
 	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage'
 	@echo 'make lint    format, clippy, ruff, mypy, stubtest, migrations'
 	@echo 'make model   the rules of rotation, in more states than make test visits'
+	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make bench   benchmarks of the engine and of the Django app'
 	@echo 'make clean   remove everything that was built'
@@ -54,6 +55,10 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 
 model:
 	cargo test -p jwtauth --release --test model -- --include-ignored --nocapture --test-threads=1
+
+reliability: $(REQUIRED)-test $(ENGINE)
+	$(BIN)/pip install --quiet --requirement requirements/mariadb.txt
+	$(BIN)/python scripts/reliability.py
 
 docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html

@@ -1,0 +1,239 @@
+"""Nobody is signed out by accident: what tabs, reloads, sleep and bad networks do, in a real browser."""
+
+import re
+import socket
+import socketserver
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+from playwright.sync_api import Error, expect
+
+# Of the demo site: a generation lasts at least this long.
+GRACE_MS = 5_000
+# A page without a script.
+QUIET = "/api/ping/"
+PING = "fetch('/api/ping/').then((answer) => answer.status)"
+
+
+class Network(socketserver.ThreadingTCPServer):
+    """Between browser and site: what it does with an answer is `fate`'s to say, "cut" or "pass"; it may wait."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+
+    def __init__(self, target):
+        super().__init__(("127.0.0.1", 0), Passing)
+        self.target = target
+        self.fate = lambda request, answer: "pass"
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Passing(socketserver.BaseRequestHandler):
+    def handle(self):
+        request = b""
+        while b"\r\n\r\n" not in request:
+            part = self.request.recv(65536)
+            if not part:
+                return
+            request += part
+        head, _, body = request.partition(b"\r\n\r\n")
+        length = next(
+            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
+        )
+        while len(body) < length:
+            body += self.request.recv(65536)
+        lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
+        with socket.create_connection(("127.0.0.1", self.server.target)) as server:
+            server.sendall(b"\r\n".join([*lines, b"Connection: close", b"", body]))
+            answer = b""
+            while part := server.recv(65536):
+                answer += part
+        if self.server.fate(request, answer) == "pass":
+            head, _, body = answer.partition(b"\r\n\r\n")
+            self.request.sendall(b"\r\n".join([head, b"Connection: close", b"", body]))
+
+
+@pytest.fixture
+def network(demo):
+    with Network(demo.port) as network:
+        yield network
+        network.shutdown()
+
+
+@pytest.fixture
+def over(network, jar):
+    """A browser behind the network, signed in on a page of its own."""
+
+    def sign_in():
+        context = jar()
+        page = context.new_page()
+        page.goto(f"{network.url}/sign-in/")
+        page.get_by_label("User name").fill("ada")
+        page.get_by_label("Password").fill("ada-demo-pass")
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{network.url}/")
+        # Away from the dashboard, which asks the server all the time.
+        page.goto(f"{network.url}{QUIET}")
+        return context, page
+
+    return sign_in
+
+
+def expire(context, page):
+    """What the end of the access token is to a browser, once the generation may be followed by the next."""
+    page.wait_for_timeout(GRACE_MS + 500)
+    context.clear_cookies(name="access_token")
+
+
+def refreshes(answer):
+    return re.search(rb"Set-Cookie: +refresh_token=ey", answer) is not None
+
+
+def is_signed_in(page):
+    """Asks the server, from this page."""
+    assert page.evaluate(PING) == 200
+
+
+def test_a_storm_of_reloads_at_expiry(network, over):
+    context, page = over()
+    refreshed = []
+    network.fate = lambda request, answer: refreshed.append(answer) or "pass" if refreshes(answer) else "pass"
+    for _ in range(3):
+        expire(context, page)
+        for _ in range(8):
+            with suppress(Error):  # the next one cuts it off
+                page.evaluate("location.reload()")
+        other = context.new_page()
+        other.goto(f"{network.url}{QUIET}")
+        is_signed_in(other)
+    assert refreshed
+
+
+def test_back_and_forward_across_an_expiry(network, over):
+    context, page = over()
+    for name in ("second", "third"):
+        page.goto(f"{network.url}{QUIET}?{name}")
+    expire(context, page)
+    for _ in range(3):
+        page.go_back(wait_until="commit")
+        is_signed_in(page)
+        context.clear_cookies(name="access_token")
+        page.go_forward(wait_until="commit")
+        is_signed_in(page)
+
+
+def test_a_laptop_that_sleeps_through_the_expiry(network, over):
+    context, page = over()
+    other = context.new_page()
+    other.goto(f"{network.url}{QUIET}")
+    sessions = [context.new_cdp_session(tab) for tab in (page, other)]
+    for session in sessions:
+        session.send("Page.setWebLifecycleState", {"state": "frozen"})
+    time.sleep(21)  # the access token lives for 20 seconds
+    assert "access_token" not in {cookie["name"] for cookie in context.cookies()}
+    for session in sessions:
+        session.send("Page.setWebLifecycleState", {"state": "active"})
+    for tab in (page, other):
+        assert tab.evaluate(f"Promise.all([1, 2, 3, 4, 5].map(() => {PING}))") == [200] * 5
+        tab.reload()
+        is_signed_in(tab)
+
+
+def test_an_answer_that_is_cut_off_on_its_way(network, over):
+    context, page = over()
+    expire(context, page)
+    cut = []
+
+    def cut_the_refresh(request, answer):
+        if refreshes(answer) and not cut:
+            cut.append(answer)
+            return "cut"
+        return "pass"
+
+    network.fate = cut_the_refresh
+    # A page sees an error, or Chromium asks again by itself.
+    assert page.evaluate(f"{PING}.catch(() => 'cut off')") in (200, "cut off")
+    assert cut, "the refresh was answered, and nobody heard"
+    is_signed_in(page)
+    expire(context, page)
+    is_signed_in(page)
+
+
+def test_answers_in_the_wrong_order(network, over):
+    context, page = over()
+    expire(context, page)
+    second_is_through, late = threading.Event(), []
+
+    def delay_the_first(request, answer):
+        if refreshes(answer):
+            if not late:
+                late.append(answer)
+                assert second_is_through.wait(10)
+            else:
+                second_is_through.set()
+        return "pass"
+
+    network.fate = delay_the_first
+    # Of different addresses, which no cache of the browser's makes one after the other.
+    pings = "Promise.all([1, 2, 3].map((n) => fetch(`/api/ping/?${n}`).then((answer) => answer.status)))"
+    assert page.evaluate(pings) == [200, 200, 200]
+    assert late
+    assert second_is_through.is_set()
+    is_signed_in(page)
+    expire(context, page)
+    is_signed_in(page)
+
+
+def test_the_access_cookie_lost_in_one_tab_is_lost_in_none(network, over):
+    context, page = over()
+    other = context.new_page()
+    other.goto(f"{network.url}{QUIET}")
+    context.clear_cookies(name="access_token")
+    is_signed_in(other)
+    is_signed_in(page)
+
+
+def test_cookies_cleared_in_one_tab_sign_out_the_other_and_nothing_worse(network, over):
+    context, page = over()
+    other = context.new_page()
+    other.goto(network.url)
+    context.clear_cookies()
+    for tab in (page, other):
+        answer = tab.goto(network.url)
+        assert answer.status == 200
+        expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
+    other.get_by_label("User name").fill("ada")
+    other.get_by_label("Password").fill("ada-demo-pass")
+    other.get_by_role("button", name="Sign in").click()
+    other.wait_for_url(f"{network.url}/")
+    is_signed_in(other)
+
+
+def test_a_late_answer_of_the_session_before_brings_nothing_back(network, over):
+    context, page = over()
+    other = context.new_page()
+    other.goto(f"{network.url}{QUIET}")
+    expire(context, page)
+    held, released = threading.Event(), threading.Event()
+
+    def hold_the_refresh(request, answer):
+        if refreshes(answer) and b"GET /api/ping/" in request and not held.is_set():
+            held.set()
+            released.wait(20)
+        return "pass"
+
+    network.fate = hold_the_refresh
+    other.evaluate(f"window.late = {PING}; null")
+    assert held.wait(10)
+    page.goto(network.url)
+    page.get_by_role("banner").get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in/")
+    released.set()
+    assert other.evaluate("window.late") == 200
+    assert "refresh_token" in {cookie["name"] for cookie in context.cookies()}, "the late answer set its cookies"
+    for tab in (page, other):
+        tab.goto(network.url)
+        expect(tab.get_by_role("heading", name="Sign in")).to_be_visible()
