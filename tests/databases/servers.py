@@ -105,11 +105,13 @@ class Server:
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
 
+    # With pdeathsig, it does not outlive a test run that was killed.
     def unprivileged(self, command: tuple[str | Path, ...]) -> list[str]:
         words = [str(word) for word in command]
         if os.geteuid() == 0:
-            return ["setpriv", f"--reuid={ACCOUNT}", "--regid=nogroup", "--clear-groups", "--", *words]
-        return words
+            account = [f"--reuid={ACCOUNT}", "--regid=nogroup", "--clear-groups"]
+            return ["setpriv", *account, "--", "setpriv", "--pdeathsig=TERM", "--", *words]
+        return ["setpriv", "--pdeathsig=TERM", "--", *words]
 
     def create(self) -> None:
         raise NotImplementedError
