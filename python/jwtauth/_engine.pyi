@@ -11,6 +11,7 @@ from uuid import UUID
 __all__ = [
     "MAX_TOKEN_LENGTH",
     "Claims",
+    "DatabaseClock",
     "Decision",
     "Key",
     "Keyring",
