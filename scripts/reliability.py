@@ -151,7 +151,7 @@ def cleaning(make) -> dict:
 
 def signed_in(site: Site, people: int) -> list[Browser]:
     browsers = []
-    for user in site.people(people)[-people:]:
+    for user in site.people(people):
         browser = Browser(site.port)
         browser.sign_in(user)
         browsers.append(browser)

@@ -85,10 +85,10 @@ class Site:
     def people(self, count: int) -> list[int]:
         """Makes that many users: their keys."""
         code = (
-            "from django.contrib.auth.models import User;"
-            f"users = [User(username=f'user {{n}}') for n in range({count})];"
-            "User.objects.using('default').bulk_create(users);"
-            "print(*User.objects.using('default').values_list('pk', flat=True))"
+            "from uuid import uuid4; from django.contrib.auth.models import User;"
+            "users = User.objects.using('default');"
+            f"users.bulk_create([User(username=str(uuid4())) for _ in range({count})]);"
+            f"print(*users.order_by('-pk').values_list('pk', flat=True)[:{count}])"
         )
         command = [sys.executable, "-m", "django", "shell", "--no-imports", "--command", code]
         done = subprocess.run(command, cwd=ROOT, env=self.env, check=True, capture_output=True, text=True)
