@@ -38,6 +38,14 @@ ROUNDS = int(os.environ.get("JWTAUTH_RACE_ROUNDS", "50"))
 REFRESHES = 100_000
 KILLS = 10  # at each step
 EXPIRED = 1_500_000
+# Runs of the model that show that it can fail.
+MEANT_TO_FAIL = {
+    "at the grace",
+    "grace counted from the rotation",
+    "uploads judge",
+    "a lost write is a theft",
+    "thefts are ignored",
+}
 
 
 @contextmanager
@@ -133,7 +141,11 @@ def model(make) -> dict:
     options = ["--include-ignored", "--nocapture", "--test-threads=1"]
     done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True)
     runs = re.findall(r"([\w ,]+): (\d+) states, (\d+) steps deep, ([\d.]+) s", done.stdout)
-    return {name.strip(): {"states": int(states), "depth": int(depth)} for name, states, depth, _ in runs}
+    return {
+        name.strip(): {"states": int(states), "depth": int(depth)}
+        for name, states, depth, _ in runs
+        if name.strip() not in MEANT_TO_FAIL
+    }
 
 
 def cleaning(make) -> dict:
@@ -228,6 +240,10 @@ def main(parts: list[str]) -> None:
             print(f"== {part}", flush=True)
             figures[part] = PARTS[part](make)
             FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+    write_table(figures)
+
+
+def write_table(figures: dict) -> None:
     lines = [" | ".join(("", *row, "")).strip() for row in rows(figures)]
     where = f"{os.cpu_count()} cores, CPython {platform.python_version()}"
     table = ["| Figure | Target | Measured | How |", "| --- | --- | --- | --- |", *lines]
