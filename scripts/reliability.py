@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.databases.racing import Race, Result  # noqa: E402
-from tests.databases.served import ACCESS_LIFETIME, Browser, Proxy, Site, generation, refresh_through  # noqa: E402
+from tests.databases.served import ACCESS_LIFETIME, Proxy, Site, generation, refresh_through, signed_in  # noqa: E402
 from tests.databases.servers import MariaDB, PostgreSQL  # noqa: E402
 from tests.databases.test_faults import STEPS  # noqa: E402
 from tests.databases.test_races import DATABASES  # noqa: E402
@@ -159,15 +159,6 @@ def cleaning(make) -> dict:
         found[kind] = json.loads(done.stdout)
         print(kind, found[kind], flush=True)
     return found
-
-
-def signed_in(site: Site, people: int) -> list[Browser]:
-    browsers = []
-    for user in site.people(people):
-        browser = Browser(site.port)
-        browser.sign_in(user)
-        browsers.append(browser)
-    return browsers
 
 
 PARTS = {"model": model, "races": races, "losses": losses, "kills": kills, "cleaning": cleaning}

@@ -142,6 +142,16 @@ class Browser:
         self.cookies.pop("access_token", None)
 
 
+def signed_in(site: Site, people: int) -> list[Browser]:
+    """That many new people, each with a browser."""
+    browsers = []
+    for user in site.people(people):
+        browser = Browser(site.port)
+        browser.sign_in(user)
+        browsers.append(browser)
+    return browsers
+
+
 class Proxy:
     """A process that passes requests on, and loses a share of the answers after the server has given them."""
 

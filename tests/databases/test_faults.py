@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Proxy, Site, generation, refresh_through
+from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Proxy, Site, generation, refresh_through, signed_in
 
 HOUR = 3600
 STEPS = [
@@ -184,12 +184,3 @@ def test_a_replica_that_lags_by_an_hour_neither_revives_a_session_nor_loses_one(
         assert browser.get("/logout/", method="POST").status == 200
         browser.cookies = copy
         assert browser.get("/me/").status == 403
-
-
-def signed_in(site, count):
-    browsers = []
-    for user in site.people(count):
-        browser = Browser(site.port)
-        browser.sign_in(user)
-        browsers.append(browser)
-    return browsers
