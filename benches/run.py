@@ -40,7 +40,7 @@ def calls() -> None:
     key = _engine.Key.from_secret(secret, algorithm="HS256")
     tokens = _engine.Tokens(_engine.Keyring(key))
     claims = _engine.Claims(
-        subject="42", sid=_engine.Sid.generate(), generation=1, issued_at=now, expires_at=now + 3600
+        subject="42", sid=_engine.Sid.generate(now), generation=1, issued_at=now, expires_at=now + 3600
     )
     token = tokens.issue(_engine.Kind.ACCESS, claims)
     jose_key = OctKey.import_key(secret)

@@ -59,7 +59,7 @@ def value(name, given):
 def issue(kind=_engine.Kind.ACCESS, subject="7", expires_at=NOW + 300):
     """A token by the settings now."""
     claims = _engine.Claims(
-        subject=subject, sid=_engine.Sid.generate(), generation=1, issued_at=NOW, expires_at=expires_at
+        subject=subject, sid=_engine.Sid.generate(NOW), generation=1, issued_at=NOW, expires_at=expires_at
     )
     return conf.get_config().tokens.issue(kind, claims)
 

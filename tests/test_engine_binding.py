@@ -30,7 +30,7 @@ NOW = 1_800_000_000
 ACCESS, REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
 KEY = _engine.Key.from_secret(SECRET, algorithm="HS256")
 TOKENS = _engine.Tokens(_engine.Keyring(KEY))
-SID = _engine.Sid.generate()
+SID = _engine.Sid.generate(NOW)
 POLICY = _engine.Policy(access=300, idle=86_400, absolute=None, grace=30)
 
 
@@ -469,7 +469,7 @@ def test_many_threads_verify_with_the_same_keys():
     memory = _engine.VerifiedSessions(workers)
 
     def work(worker):
-        mine = claims(subject=str(worker), sid=_engine.Sid.generate())
+        mine = claims(subject=str(worker), sid=_engine.Sid.generate(NOW))
         token = TOKENS.issue(ACCESS, mine)
         forged = token[:-6] + "AAAAAA"
         barrier.wait(timeout=30)
@@ -493,7 +493,9 @@ def same(claims, token):
     """Whether PyJWT reads the same claims out of this token, having checked its signature."""
     read = jwt.decode(token, SECRET, ["HS256"], options=DECODE)
     name = base64.urlsafe_b64decode(read["sid"] + "==")
-    session_id = uuid.UUID(bytes=hashlib.sha256(name).digest()[:16], version=4)
+    milliseconds = int.from_bytes(name[:4], "big") * 60_000
+    session_id = uuid.UUID(bytes=milliseconds.to_bytes(6, "big") + hashlib.sha256(name).digest()[:10], version=4)
+    session_id = uuid.UUID(int=session_id.int & ~(0xF << 76) | 7 << 76)
     return said(claims) == (read["sub"], session_id, read["gen"], read["iat"], read["exp"])
 
 

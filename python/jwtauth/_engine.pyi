@@ -59,11 +59,11 @@ class Keyring:
 
 @final
 class Sid:
-    """The secret name of a session, 128 random bits."""
+    """The secret name of a session: the minute it began in, and 96 random bits."""
 
     @staticmethod
-    def generate() -> Sid:
-        """A new name. Raises ``OSError``: the operating system gave no random bytes."""
+    def generate(now: int) -> Sid:
+        """A new name of a session that begins now, in Unix seconds. Raises ``OSError``: the operating system gave no random bytes."""
 
     @property
     def session_id(self) -> UUID:

@@ -98,7 +98,7 @@ def start(
     With a predecessor, whose place it takes, it keeps to the absolute limit of that one.
     """
     now = _clock.now()
-    sid = _engine.Sid.generate()
+    sid = _engine.Sid.generate(now)
     row = policy.start(now) if predecessor is None else policy.succeed(predecessor.row(), now)
     session = Session(
         id=sid.session_id,

@@ -3,10 +3,15 @@
 import json
 import os
 import resource
+import select
 import statistics
+import subprocess
 import sys
 import time
-import uuid
+from contextlib import contextmanager
+from io import StringIO
+from itertools import islice
+from subprocess import PIPE
 
 import django
 
@@ -18,22 +23,33 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from jwtauth import _clock, expiry  # noqa: E402
+from jwtauth import _clock, _engine, expiry  # noqa: E402
 from jwtauth.models import Session  # noqa: E402
 
+DAY = 86_400
 LIVE = 10_000
 BESIDE_LOGINS = 1_000_000
 LOGINS = 400
 
 
+def made(user, number, ends):
+    """A session of two logins a second, of somebody who did not come back."""
+    began = _clock.now() - number // 2 + ends - DAY
+    times = {"created_at": began, "rotated_at": began, "last_seen_at": began, "expires_at": began + DAY}
+    return Session(
+        id=_engine.Sid.generate(began).session_id,
+        user=user,
+        generation=1,
+        remember=True,
+        auth_hash="h" * 64,
+        user_agent="u" * 100,
+        **{name: _clock.to_datetime(time) for name, time in times.items()},
+    )
+
+
 def fill(user, count, ends):
-    end = _clock.to_datetime(_clock.now() + ends)
-    shared = {"generation": 1, "rotated_at": end, "created_at": end, "last_seen_at": end, "remember": True}
-    for start in range(0, count, 50_000):
-        rows = (
-            Session(id=uuid.uuid4(), user=user, expires_at=end, auth_hash="h" * 64, user_agent="u" * 100, **shared)
-            for _ in range(min(50_000, count - start))
-        )
+    numbers = iter(reversed(range(count)))
+    while rows := [made(user, number, ends) for number in islice(numbers, 50_000)]:
         Session.objects.bulk_create(rows, batch_size=2_000)
 
 
@@ -65,8 +81,36 @@ def logins(user, count):
     return took
 
 
+@contextmanager
+def others():
+    """Somebody else, in another process. Gives the time that each of their writes took, in the end."""
+    took = []
+    with subprocess.Popen([sys.executable, "-m", __spec__.name], stdin=PIPE, stdout=PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield took
+        finally:
+            process.stdin.close()
+            took += json.loads(process.stdout.read())
+
+
+def be_others():
+    """Starts a session and refreshes it every few milliseconds, until the other end of standard input is closed."""
+    took, user = [], get_user_model().objects.get()
+    print("ready", flush=True)
+    while not select.select([sys.stdin], [], [], 0.01)[0]:
+        session = made(user, 0, ends=3 * DAY)
+        started = time.perf_counter()
+        session.save(force_insert=True)
+        assert Session.objects.filter(pk=session.pk, generation=1).update(generation=2)
+        took.append(time.perf_counter() - started)
+    print(json.dumps(took))
+
+
 def command():
-    """The command: its time, and that of each of its statements."""
+    """The command: its time, that of each of its statements, and what others wait for meanwhile."""
+    with others() as alone:
+        time.sleep(5)
     statements = []
 
     def watch(execute, *args):
@@ -75,15 +119,21 @@ def command():
         statements.append(time.perf_counter() - started)
         return result
 
-    before, started = peak(), time.perf_counter()
-    with connection.execute_wrapper(watch), open(os.devnull, "w") as nowhere:
-        removed = Session.objects.count()
-        statements.clear()
-        call_command("jwtauth_clean", stdout=nowhere)
+    before = peak()
+    with others() as meanwhile, connection.execute_wrapper(watch), StringIO() as said:
+        started = time.perf_counter()
+        call_command("jwtauth_clean", stdout=said)
+        seconds = time.perf_counter() - started
+        removed = int(said.getvalue().split()[1])
     return {
-        "seconds": round(time.perf_counter() - started, 1),
-        "removed": removed - Session.objects.count(),
-        "kept": Session.objects.count(),
+        "seconds": round(seconds, 1),
+        "removed": removed,
+        "kept": Session.objects.count() - len(alone) - len(meanwhile),
+        "others": len(meanwhile),
+        "others_alone_p99_ms": milliseconds(percentile(alone, 0.99)),
+        "others_p50_ms": milliseconds(percentile(meanwhile, 0.5)),
+        "others_p99_ms": milliseconds(percentile(meanwhile, 0.99)),
+        "others_slowest_ms": milliseconds(max(meanwhile)),
         "statements": len(statements),
         "slowest_ms": milliseconds(max(statements)),
         "p99_ms": milliseconds(percentile(statements, 0.99)),
@@ -114,12 +164,11 @@ def beside_logins(user, count):
     }
 
 
-def main():
-    rows = int(sys.argv[1])
+def main(rows):
     call_command("migrate", verbosity=0)
     user = get_user_model().objects.create_user("ada")
     expiry._next_at = float("inf")
-    fill(user, LIVE, ends=86_400)
+    fill(user, LIVE, ends=3 * DAY)
     fill(user, rows, ends=-2 * 3600)
     analyze()
     found = command()
@@ -129,4 +178,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        main(int(sys.argv[1]))
+    else:
+        be_others()

@@ -13,8 +13,8 @@ pub(crate) struct Sid(pub(crate) jwtauth::Sid);
 #[pymethods]
 impl Sid {
     #[staticmethod]
-    fn generate() -> Result<Self, Error> {
-        Ok(Self(jwtauth::Sid::generate(&SystemRandom::new())?))
+    fn generate(now: u64) -> Result<Self, Error> {
+        Ok(Self(jwtauth::Sid::generate(&SystemRandom::new(), now)?))
     }
 
     #[getter]

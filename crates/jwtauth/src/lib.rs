@@ -20,7 +20,7 @@
 //! let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
 //! let claims = Claims {
 //!     subject: "42".to_owned(),
-//!     sid: Sid::generate(&SystemRandom::new())?,
+//!     sid: Sid::generate(&SystemRandom::new(), 1_700_000_000)?,
 //!     generation: 1,
 //!     issued_at: 1_700_000_000,
 //!     expires_at: 1_700_000_300,

@@ -14,7 +14,7 @@ pub type NumericDate = u64;
 /// How many times a session's refresh token has been rotated, counting the login as 1.
 pub type Generation = u64;
 
-/// The secret name of a session, 128 random bits, which travels in its tokens as `sid`.
+/// The secret name of a session, which travels in its tokens as `sid`: the minute it began in, and 96 random bits.
 ///
 /// The database knows the [digest](Sid::session_id) only, so a stolen database names no session that a token could be
 /// made for. `Debug` shows the digest.
@@ -22,14 +22,16 @@ pub type Generation = u64;
 pub struct Sid([u8; 16]);
 
 impl Sid {
-    /// A new random name.
+    /// A new random name, of a session that begins now.
     ///
     /// # Errors
     ///
     /// [`RandomnessError`]: the operating system gave no random bytes.
-    pub fn generate(random: &dyn SecureRandom) -> Result<Self, RandomnessError> {
+    pub fn generate(random: &dyn SecureRandom, now: NumericDate) -> Result<Self, RandomnessError> {
         let mut bytes = [0; 16];
-        random.fill(&mut bytes).map_err(|_| RandomnessError)?;
+        let (minute, secret) = bytes.split_at_mut(4);
+        minute.copy_from_slice(&u32::try_from(now / 60).unwrap_or(u32::MAX).to_be_bytes());
+        random.fill(secret).map_err(|_| RandomnessError)?;
         Ok(Self(bytes))
     }
 
@@ -38,13 +40,18 @@ impl Sid {
         Self(bytes)
     }
 
-    /// The id of the session's row, which people, logs and URLs may see: the first 128 bits of SHA-256 over the name, six
-    /// of them given to version and variant (RFC 9562 §5.4). The native type of `MariaDB` refuses a quarter of those without.
+    /// The id of the session's row, which people, logs and URLs may see: a version-7 UUID (RFC 9562 §5.7) of the minute
+    /// and the first 74 bits of SHA-256 over the name.
+    ///
+    /// In order of time, so that sessions that begin together, and end together, are together in the table's index:
+    /// removing a million of them in random order writes most of its pages a hundred times.
     pub fn session_id(&self) -> Uuid {
+        let [a, b, c, d, ..] = self.0;
+        let minute = u64::from(u32::from_be_bytes([a, b, c, d]));
         let digest = digest::digest(&digest::SHA256, &self.0);
-        let mut id = [0; 16];
+        let mut id = [0; 10];
         id.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-        Builder::from_random_bytes(id).into_uuid()
+        Builder::from_unix_timestamp_millis(minute * 60_000, &id).into_uuid()
     }
 
     /// The value of the claim: 22 characters of base64url.
@@ -136,24 +143,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_is_half_of_the_sha_256_of_the_name() {
-        // printf '\0%.0s' {1..16} | sha256sum
+    fn the_id_is_a_part_of_the_sha_256_of_the_name() {
+        // printf '\0%.0s' {1..16} | sha256sum: 374708fff7719dd5979e...
         let id = Sid::from_bytes([0; 16]).session_id();
-        assert_eq!(id.to_string(), "374708ff-f771-4dd5-979e-c875d56cd228");
+        assert_eq!(id.to_string(), "00000000-0000-7747-88ff-f7719dd5979e");
+    }
+
+    #[test]
+    fn ids_are_in_order_of_time() {
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        let begun_at = |now| Sid::generate(&random, now).unwrap().session_id();
+        let times = [0, 60, 3600, 1_764_000_000, 1_764_000_060, u64::from(u32::MAX) * 60, u64::MAX];
+        assert!(times.map(begun_at)[..6].is_sorted());
+        let (seconds, _) = begun_at(1_764_000_059).get_timestamp().unwrap().to_unix();
+        assert_eq!(seconds, 1_764_000_000);
     }
 
     #[test]
     fn every_id_is_a_uuid_by_its_version_and_variant() {
         for byte in 0..=255 {
             let id = Sid::from_bytes([byte; 16]).session_id();
-            assert_eq!((id.get_version_num(), id.get_variant()), (4, uuid::Variant::RFC4122));
+            assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
         }
     }
 
     #[test]
     fn every_new_name_is_another() {
         let random = aws_lc_rs::rand::SystemRandom::new();
-        let (one, other) = (Sid::generate(&random).unwrap(), Sid::generate(&random).unwrap());
+        let (one, other) = (Sid::generate(&random, 0).unwrap(), Sid::generate(&random, 0).unwrap());
         assert_ne!(one, other);
         assert_ne!(one.session_id(), other.session_id());
     }

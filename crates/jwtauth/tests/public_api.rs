@@ -11,7 +11,7 @@ fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Bo
     let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
     let policy = Policy::new(Lifetimes::new(300, 86_400, Some(30 * 86_400))?, 30);
 
-    let sid = Sid::generate(&SystemRandom::new())?;
+    let sid = Sid::generate(&SystemRandom::new(), LOGIN)?;
     let mut row = policy.start(LOGIN);
     let refresh_token = |row: &jwtauth::Session| {
         let (issued_at, expires_at) = (row.rotated_at, row.expires_at);
