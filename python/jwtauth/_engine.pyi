@@ -63,7 +63,10 @@ class Sid:
 
     @staticmethod
     def generate(now: int) -> Sid:
-        """A new name of a session that begins now, in Unix seconds. Raises ``OSError``: the operating system gave no random bytes."""
+        """A new name of a session that begins now, in Unix seconds.
+
+        Raises ``OSError``: the operating system gave no random bytes.
+        """
 
     @property
     def session_id(self) -> UUID:

@@ -6,15 +6,30 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from jwtauth import _engine
+from jwtauth import _engine, bearer
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.request import RequestAuth
 
 
+class InvalidBearerToken(APIException):
+    """401 with ``WWW-Authenticate: Bearer error="invalid_token"`` (RFC 6750 section 3.1).
+
+    No ``AuthenticationFailed``, whose status and header DRF takes from the view's first authenticator.
+    """
+
+    status_code = 401
+    default_code = bearer.CODE
+
+    def __init__(self) -> None:
+        super().__init__({"detail": bearer.detail(), "code": bearer.CODE})
+        self.auth_header = bearer.CHALLENGE
+
+
 class JwtAuthentication(BaseAuthentication):
-    """Authenticates by what the middleware has found in the cookies; ``request.auth`` is the access token's claims.
+    """Authenticates by what the middleware has found; ``request.auth`` is the access token's claims.
 
     There is no ``authenticate_header``, so that DRF answers 403 where a permission asks for somebody and nobody is.
     """
@@ -22,7 +37,8 @@ class JwtAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, _engine.Claims | None] | None:
         """The user and the claims, or ``None``. Bad cookies are no cookies.
 
-        Raises ``ImproperlyConfigured`` where the middleware is missing.
+        Raises `InvalidBearerToken` where ``Authorization: Bearer`` is not a token of a live session, and
+        ``ImproperlyConfigured`` where the middleware is missing.
         """
         inner = request._request
         auth = RequestAuth.of(inner)
@@ -33,4 +49,8 @@ class JwtAuthentication(BaseAuthentication):
             # may be rotated.
             auth = RequestAuth.attach(inner)
             auth.identify()
-        return (auth.user, auth.claims) if auth.is_authenticated else None
+        if auth.is_authenticated:
+            return auth.user, auth.claims
+        if auth.is_bearer:
+            raise InvalidBearerToken
+        return None

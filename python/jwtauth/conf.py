@@ -59,6 +59,7 @@ class Config:
     user_id_field: str | None
     check_interval_ms: int | None
     reuse_ends_all_sessions: bool
+    bearer_tokens: bool
     tokens: _engine.Tokens
     policy: _engine.Policy
     origins: _engine.OriginPolicy
@@ -260,6 +261,7 @@ SETTINGS: dict[str, _Setting] = {
     "SESSION_CHECK_INTERVAL": _Setting(_interval_ms, _constant(0)),
     "REFRESH_TOKEN_GRACE_PERIOD": _Setting(_not_negative, _constant(30)),
     "REUSE_ENDS_ALL_SESSIONS": _Setting(_flag, _constant(False)),
+    "BEARER_TOKENS": _Setting(_flag, _constant(True)),
 }
 
 
@@ -310,6 +312,7 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
         user_id_field=values["USER_ID_FIELD"],
         check_interval_ms=values["SESSION_CHECK_INTERVAL"],
         reuse_ends_all_sessions=values["REUSE_ENDS_ALL_SESSIONS"],
+        bearer_tokens=values["BEARER_TOKENS"],
         tokens=tokens,
         policy=policy,
         origins=_engine.OriginPolicy(state.trusted_origins),

@@ -11,6 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
+from jwtauth import bearer
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.request import RequestAuth, security_log
 
@@ -72,14 +73,26 @@ class AuthenticationMiddleware:
         auth.finish(response)
         return response
 
-    def _process_view(self, request: HttpRequest, *args: Any) -> None:
+    def _process_view(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
+        auth = self._install_again(request)
+        if auth is None or not auth.is_bearer or _asks_drf(view) or auth.is_authenticated:
+            return None
+        return bearer.refusal()
+
+    async def _process_view_async(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
+        auth = self._install_again(request)
+        if auth is None or not auth.is_bearer or _asks_drf(view):
+            return None
+        if auth.claims is not None and await sync_to_async(lambda: auth.is_authenticated)():
+            return None
+        return bearer.refusal()
+
+    def _install_again(self, request: HttpRequest) -> RequestAuth | None:
         # Django's middleware of the same name sets request.user too, and may come after ours.
         auth = RequestAuth.of(request)
         if auth is not None:
             _install(request, auth)
-
-    async def _process_view_async(self, request: HttpRequest, *args: Any) -> None:
-        self._process_view(request)
+        return auth
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """A view's `login` or `logout` that the database would not do, though it was asked again, is no error of the
@@ -108,6 +121,11 @@ def _contended(error: SessionContention) -> JsonResponse:
     """An error, and no cookie is touched."""
     detail = {"detail": f"{error}.".capitalize(), "code": error.code}
     return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
+
+
+def _asks_drf(view: Any) -> bool:
+    """Whether this is a view of DRF's, whose authentication classes say which tokens it takes."""
+    return hasattr(getattr(view, "cls", None), "authentication_classes")
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time

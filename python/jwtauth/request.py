@@ -21,7 +21,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject, empty
 
-from jwtauth import _clock, _engine, cookies, expiry, sessions
+from jwtauth import _clock, _engine, bearer, cookies, expiry, sessions
 from jwtauth.conf import get_config
 from jwtauth.exceptions import SessionContention
 from jwtauth.models import Session, database
@@ -49,6 +49,8 @@ class RequestAuth:
         """Whether this request has rotated the refresh token."""
         self.renewed = False
         """Whether this request got a new access token, by a rotation or without one."""
+        self.is_bearer = False
+        """Whether the request names an access token by ``Authorization: Bearer``; its cookies are not looked at."""
         self._request = request
         self._refresh_claims: _engine.Claims | None = None
         self._found: SignedIn | None = None
@@ -112,8 +114,16 @@ class RequestAuth:
     # --- the way of a request
 
     def identify(self) -> bool:
-        """Verifies the cookies; asks no database. Returns whether they sign somebody in, unless the session is over."""
+        """Verifies the tokens; asks no database. Returns whether cookies sign somebody in, while the session lasts."""
         now = _clock.now()
+        token = bearer.token(self._request) if self.config.bearer_tokens else None
+        if token is not None:
+            self.is_bearer = True
+            self._expect(bearer.verify(token, self.config, now))
+            if self.claims is not None:
+                # No page of another origin can add this header unless CORS lets it, so Django's check asks for nothing.
+                self._request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+            return False
         self.claims = cookies.read(self._request, self.config, _ACCESS, now)
         self._refresh_claims = cookies.read(self._request, self.config, _REFRESH, now)
         if self.claims is not None and self._refresh_claims is not None:
@@ -121,11 +131,16 @@ class RequestAuth:
                 self._refresh_claims = None  # a good access token: the refresh token is not looked at
             elif self.claims.subject != self._refresh_claims.subject:
                 self.claims = self._refresh_claims = None  # two people's tokens: neither is believed
-        if self.claims is not None:
-            self._is_resolved = False
-            if self._is_remembered(self.claims):
-                self._lazy_user = SessionUser(self, self.claims.subject)
+        self._expect(self.claims)
         return self.claims is not None or self._refresh_claims is not None
+
+    def _expect(self, claims: _engine.Claims | None) -> None:
+        """Whoever these claims are of is asked for when somebody wants to know."""
+        self.claims = claims
+        if claims is not None:
+            self._is_resolved = False
+            if self._is_remembered(claims):
+                self._lazy_user = SessionUser(self, claims.subject)
 
     @property
     def needs_refresh(self) -> bool:
@@ -255,7 +270,8 @@ class RequestAuth:
 
     def named_sessions(self) -> set[Any]:
         """The ids of the sessions that this request is of: those its cookies name, however stale, and its own."""
-        named = {claims.session_id for claims in cookies.read_ignoring_time(self._request, self.config)}
+        read = [] if self.is_bearer else cookies.read_ignoring_time(self._request, self.config)
+        named = {claims.session_id for claims in read}
         return named if self.claims is None else {*named, self.claims.session_id}
 
     def login(self, user: AbstractBaseUser, *, remember: bool = True) -> None:
@@ -328,6 +344,8 @@ class RequestAuth:
         """Puts cookies and caching headers on the response. Asks no database."""
         if self._was_asked or self._issued or self._is_cleared or cookies.are_present(self._request, self.config):
             patch_vary_headers(response, ["Cookie"])
+        if self.is_bearer:
+            patch_vary_headers(response, ["Authorization"])
         if self._is_cleared:
             cookies.clear(response, self.config)
         for kind, claims in self._issued.items():
