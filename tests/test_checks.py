@@ -171,6 +171,13 @@ def test_a_database_without_autocommit_would_undo_refreshes(monkeypatch):
     assert "Leave AUTOCOMMIT out" in messages["jwtauth.E013"].hint
 
 
+@pytest.mark.parametrize("name", ["LOGIN_SERIALIZER", "USER_SERIALIZER"])
+def test_a_serializer_can_be_had(name):
+    message = found_with(**{name: "tests.serializers.Missing"})["jwtauth.E014"]
+    assert name in message.msg
+    assert "dotted path" in message.hint
+
+
 # --- deployment
 
 
@@ -208,6 +215,6 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.glob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add(path.name)
-    expected = {f"E{n:03}" for n in range(1, 14)} | {f"W{n:03}" for n in range(1, 5)}
+    expected = {f"E{n:03}" for n in range(1, 15)} | {f"W{n:03}" for n in range(1, 5)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())

@@ -42,6 +42,10 @@ DEFAULTS = {
     "SESSION_CHECK_INTERVAL": 0,
     "REFRESH_TOKEN_GRACE_PERIOD": 30,
     "REUSE_ENDS_ALL_SESSIONS": False,
+    "BEARER_TOKENS": True,
+    "NUM_PROXIES": 0,
+    "LOGIN_SERIALIZER": "jwtauth.serializers.LoginSerializer",
+    "USER_SERIALIZER": "jwtauth.serializers.UserSerializer",
 }
 
 

@@ -2,13 +2,14 @@
 
 from django.apps import apps
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.decorators.cache import cache_page
 from django.views.decorators.vary import vary_on_cookie
 
 from tests import views
 
 urlpatterns = [
+    path("auth/", include("jwtauth.urls")),
     path("login/", views.login_view),
     path("login/plain/", views.plain_login),
     path("login/rolled-back/", views.rolled_back_login),

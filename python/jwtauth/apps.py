@@ -20,5 +20,6 @@ class JwtAuthConfig(AppConfig):
         register(checks.check_settings, Tags.security)
         register(checks.check_middleware, Tags.security)
         register(checks.check_databases, Tags.security)
+        register(checks.check_serializers)
         register(checks.check_deployment, Tags.security, deploy=True)
         user_logged_out.connect(end_with_django_session, dispatch_uid="jwtauth.end_with_django_session")

@@ -80,6 +80,23 @@ def check_databases(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     return messages
 
 
+def check_serializers(**kwargs: Any) -> list[CheckMessage]:
+    """E014: a serializer of the views that cannot be had."""
+    values, messages = conf.values(), list[CheckMessage]()
+    for name in ("LOGIN_SERIALIZER", "USER_SERIALIZER"):
+        try:
+            import_string(values[name])
+        except ImportError as error:
+            messages.append(
+                Error(
+                    f"JWTAUTH[{name!r}]: {error}.",
+                    hint="Use the dotted path of a serializer class, or leave it out.",
+                    id="jwtauth.E014",
+                )
+            )
+    return messages
+
+
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """W002: cookies without ``Secure``. W003: names without ``__Host-``."""
     return list(_deployment_warnings(conf.values()))

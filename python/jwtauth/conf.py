@@ -60,6 +60,9 @@ class Config:
     check_interval_ms: int | None
     reuse_ends_all_sessions: bool
     bearer_tokens: bool
+    num_proxies: int
+    login_serializer: str
+    user_serializer: str
     tokens: _engine.Tokens
     policy: _engine.Policy
     origins: _engine.OriginPolicy
@@ -156,6 +159,12 @@ def _not_negative(value: object) -> int:
     return seconds
 
 
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("0 or a greater integer")
+
+
 def _text(value: object) -> str:
     if isinstance(value, str):
         return _encodable(value)
@@ -195,6 +204,13 @@ def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise ValueError("True or False")
+
+
+def _dotted_path(value: object) -> str:
+    path = _text(value)
+    if not all(part.isidentifier() for part in path.split(".")) or "." not in path:
+        raise ValueError('the dotted path of a class (a string, as "accounts.serializers.LoginSerializer")')
+    return path
 
 
 def _same_site(value: object) -> str:
@@ -262,6 +278,9 @@ SETTINGS: dict[str, _Setting] = {
     "REFRESH_TOKEN_GRACE_PERIOD": _Setting(_not_negative, _constant(30)),
     "REUSE_ENDS_ALL_SESSIONS": _Setting(_flag, _constant(False)),
     "BEARER_TOKENS": _Setting(_flag, _constant(True)),
+    "NUM_PROXIES": _Setting(_count, _constant(0)),
+    "LOGIN_SERIALIZER": _Setting(_dotted_path, _constant("jwtauth.serializers.LoginSerializer")),
+    "USER_SERIALIZER": _Setting(_dotted_path, _constant("jwtauth.serializers.UserSerializer")),
 }
 
 
@@ -313,6 +332,9 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
         check_interval_ms=values["SESSION_CHECK_INTERVAL"],
         reuse_ends_all_sessions=values["REUSE_ENDS_ALL_SESSIONS"],
         bearer_tokens=values["BEARER_TOKENS"],
+        num_proxies=values["NUM_PROXIES"],
+        login_serializer=values["LOGIN_SERIALIZER"],
+        user_serializer=values["USER_SERIALIZER"],
         tokens=tokens,
         policy=policy,
         origins=_engine.OriginPolicy(state.trusted_origins),

@@ -9,7 +9,7 @@ from django.db import models, router
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from jwtauth import _clock, _engine
+from jwtauth import _clock, _engine, devices
 from jwtauth.retries import retrying
 
 
@@ -95,6 +95,11 @@ class Session(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def device(self) -> str:
+        """What a person would call it: ``"Firefox on Windows"``."""
+        return devices.name(self.user_agent)
 
     def row(self) -> _engine.Session:
         """What the engine's rules need of this row."""

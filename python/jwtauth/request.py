@@ -23,7 +23,7 @@ from django.utils.functional import SimpleLazyObject, empty
 
 from jwtauth import _clock, _engine, bearer, cookies, expiry, sessions
 from jwtauth.conf import get_config
-from jwtauth.exceptions import SessionContention
+from jwtauth.exceptions import SessionContention, TokenError
 from jwtauth.models import Session, database
 from jwtauth.retries import LostSwap, retrying
 from jwtauth.sessions import SignedIn
@@ -57,6 +57,7 @@ class RequestAuth:
         self._is_resolved = True
         self._lazy_user: SessionUser | None = None
         self._was_asked = False
+        self._newest: dict[_engine.Kind, _engine.Claims] = {}
         self._issued: dict[_engine.Kind, _engine.Claims] = {}
         self._is_cleared = False
         # What waits for the response, by which time the view's transaction is over.
@@ -169,6 +170,9 @@ class RequestAuth:
             content_length=self._request.META.get("CONTENT_LENGTH"),
             transfer_encoding=self._request.META.get("HTTP_TRANSFER_ENCODING"),
         )
+        self._refresh_by(claims, upload)
+
+    def _refresh_by(self, claims: _engine.Claims, upload: bool) -> None:
         decided = retrying(lambda: self._decide(claims, upload), database())
         if decided is not None:
             self._apply(claims, *decided)
@@ -218,6 +222,38 @@ class RequestAuth:
             Session.objects.of(found.user).end()
         refresh_token_reused.send_robust(Session, request=self._request, user=found.user, session=session)
 
+    # --- clients that keep their tokens themselves
+
+    @classmethod
+    def started(cls, request: HttpRequest, user: AbstractBaseUser) -> RequestAuth:
+        """A new session of this user, apart from the request's own, and its `pair` of tokens."""
+        auth = cls(request)
+        session, sid = sessions.start(request, user, auth.config.policy, remember=True)
+        auth._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], _clock.now())
+        auth._remove_expired()
+        return auth
+
+    @classmethod
+    def exchanged(cls, request: HttpRequest, refresh_token: str) -> RequestAuth | None:
+        """The rotation table's answer to a refresh token in the request's body; ``None``: it is not good."""
+        auth = cls(request)
+        try:
+            claims = auth.config.tokens.verify(_REFRESH, refresh_token, _clock.now())
+        except TokenError:
+            return None
+        auth._refresh_by(claims, upload=False)  # no proxy holds back a token that is the body
+        auth._remove_expired()
+        return None if auth._found is None else auth
+
+    def pair(self) -> dict[_engine.Kind, _engine.Claims]:
+        """The claims of the newest access and refresh token, after `started` and `exchanged`."""
+        return self._newest
+
+    def _remove_expired(self) -> None:
+        if expiry.is_due():
+            expiry.remove_batch()
+        self._duties.clear()
+
     def _settle(self, found: SignedIn | None, claims: _engine.Claims | None) -> None:
         """Who is there is known from now on, and nobody needs to be asked."""
         self._found, self.claims = found, claims
@@ -244,7 +280,8 @@ class RequestAuth:
         self._settle(found, access)
         self.renewed = self.renewed or bool(kinds)
         self._is_cleared = False
-        self._issued = {kind: claims for kind, claims in ((_ACCESS, access), (_REFRESH, refresh)) if kind in kinds}
+        self._newest = {_ACCESS: access, _REFRESH: refresh}
+        self._issued = {kind: self._newest[kind] for kind in kinds}
 
     def _resolve(self) -> None:
         """The strict check of a verified access token."""

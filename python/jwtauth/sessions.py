@@ -6,7 +6,6 @@ loses one.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,15 +16,14 @@ from django.db.models import F
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
-from jwtauth import _clock, _engine
+from jwtauth import _clock, _engine, devices
+from jwtauth.conf import get_config
 from jwtauth.models import Session, SessionQuerySet, columns_of, database
 from jwtauth.retries import retrying
 
 # Prefix of the session's columns on the user that the one query brings.
 _PREFIX = "jwtauth_session_"
 _DATABASE_TIME = "jwtauth_database_time"
-
-_MAX_USER_AGENT = 512
 
 
 @dataclass
@@ -106,8 +104,8 @@ def start(
         last_seen_at=_clock.to_datetime(now),
         auth_hash=_auth_hash(user),
         remember=remember,
-        user_agent=_user_agent(request),
-        ip_address=_ip_address(request),
+        user_agent=devices.user_agent(request),
+        ip_address=devices.ip_address(request, get_config().num_proxies),
         **columns_of(row),
     )
     session.user = cast(Any, user)  # of any user model
@@ -147,16 +145,3 @@ def _auth_hash_holds(user: AbstractBaseUser, auth_hash: str) -> bool:
         return True
     fallbacks = user.get_session_auth_fallback_hash() if hasattr(user, "get_session_auth_fallback_hash") else ()
     return any(constant_time_compare(auth_hash, fallback) for fallback in fallbacks)
-
-
-def _user_agent(request: HttpRequest) -> str:
-    text = request.META.get("HTTP_USER_AGENT", "")[:_MAX_USER_AGENT]
-    return "".join(character for character in text if character.isprintable())
-
-
-def _ip_address(request: HttpRequest) -> str | None:
-    """``REMOTE_ADDR``, where it is an address: behind a Unix socket it is empty."""
-    try:
-        return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "").partition("%")[0]))
-    except ValueError:
-        return None

@@ -26,17 +26,34 @@ def login(request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True
     Raises ``ValueError`` for nobody or an unsaved user, ``PermissionDenied`` for one that is not active, and
     ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
-    inner = _django_request(request)
+    inner = django_request(request)
     auth = _auth(inner)
-    if user is None or user.is_anonymous or user.pk is None:
-        raise ValueError("login() needs a user that is saved")
-    if not admitted(user):
-        raise PermissionDenied("this account is not active")
+    _check(user)
     auth.login(user, remember=remember)
     _set_user(request, inner, auth, user)
     if "CSRF_COOKIE" in inner.META:
         rotate_token(inner)
     user_logged_in.send(sender=user.__class__, request=inner, user=user)
+
+
+def start_session(request: HttpRequest, user: AbstractBaseUser) -> RequestAuth:
+    """`login` for a client that keeps its tokens itself: no cookie is set, and the request's own session stays.
+
+    Raises what `login` raises.
+    """
+    inner = django_request(request)
+    _auth(inner)
+    _check(user)
+    started = RequestAuth.started(inner, user)
+    user_logged_in.send(sender=user.__class__, request=inner, user=user)
+    return started
+
+
+def _check(user: AbstractBaseUser | None) -> None:
+    if user is None or user.is_anonymous or user.pk is None:
+        raise ValueError("login() needs a user that is saved")
+    if not admitted(user):
+        raise PermissionDenied("this account is not active")
 
 
 def logout(request: HttpRequest) -> None:
@@ -47,7 +64,7 @@ def logout(request: HttpRequest) -> None:
 
     Raises ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
-    inner = _django_request(request)
+    inner = django_request(request)
     auth = _auth(inner)
     user = auth.user if auth.is_authenticated else None
     auth.logout()
@@ -65,7 +82,7 @@ def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> No
 
     Raises ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
-    inner = _django_request(request)
+    inner = django_request(request)
     auth = _auth(inner)
     if auth.succeed(user):
         _set_user(request, inner, auth, user)
@@ -93,7 +110,7 @@ def end_with_django_session(request: HttpRequest | None = None, **kwargs: Any) -
         auth.logout()
 
 
-def _django_request(request: HttpRequest) -> HttpRequest:
+def django_request(request: HttpRequest) -> HttpRequest:
     """A DRF request wraps Django's."""
     inner: HttpRequest = getattr(request, "_request", request)
     return inner

@@ -1,0 +1,19 @@
+"""``path("auth/", include("jwtauth.urls"))``."""
+
+from django.urls import path
+
+from jwtauth import views
+
+app_name = "jwtauth"
+
+urlpatterns = [
+    path("login/", views.LoginView.as_view(), name="login"),
+    path("logout/", views.LogoutView.as_view(), name="logout"),
+    path("token/", views.TokenView.as_view(), name="token"),
+    path("token/refresh/", views.TokenRefreshView.as_view(), name="token-refresh"),
+    path("token/revoke/", views.TokenRevokeView.as_view(), name="token-revoke"),
+    path("me/", views.MeView.as_view(), name="me"),
+    path("sessions/", views.SessionListView.as_view(), name="sessions"),
+    path("sessions/others/", views.OtherSessionsView.as_view(), name="other-sessions"),
+    path("sessions/<uuid:pk>/", views.SessionView.as_view(), name="session"),
+]

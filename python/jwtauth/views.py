@@ -1,0 +1,263 @@
+"""The views of `jwtauth.urls`. Each may be subclassed and put under a URL of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections, transaction
+from django.utils.cache import patch_cache_control
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import APIException, ErrorDetail, PermissionDenied
+from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveDestroyAPIView
+from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer, Serializer
+from rest_framework.settings import api_settings
+from rest_framework.throttling import ScopedRateThrottle
+
+from jwtauth import _clock, _engine, bearer
+from jwtauth.authentication import JwtAuthentication
+from jwtauth.conf import get_config
+from jwtauth.exceptions import CrossOriginRefused, TokenError
+from jwtauth.models import Session, SessionQuerySet, database
+from jwtauth.request import RequestAuth
+from jwtauth.serializers import RefreshSerializer, RevokeSerializer, SessionSerializer
+from jwtauth.signin import django_request, login, logout, start_session
+
+_ACCESS, _REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
+
+
+class LoginThrottle(ScopedRateThrottle):
+    """30 attempts a minute, unless ``DEFAULT_THROTTLE_RATES`` says otherwise for the view's ``throttle_scope``."""
+
+    def get_rate(self) -> str | None:
+        """The project's rate, also where it is ``None`` for no limit."""
+        rates: dict[Any, Any] = dict(api_settings.DEFAULT_THROTTLE_RATES)
+        rate: str | None = rates.get(self.scope, "30/min")
+        return rate
+
+
+class TokenRefused(APIException):
+    """401: the refresh token is not good."""
+
+    status_code = 401
+    default_detail = _("The refresh token is invalid, has expired, or its session is over.")
+    default_code = bearer.CODE
+    auth_header = bearer.CHALLENGE
+
+
+class JwtAuthView(GenericAPIView[Any]):
+    """What they have in common: errors have a ``code``, no response is cached, and no transaction is around them, so
+    that what they decide stays decided.
+    """
+
+    authentication_classes: Sequence[type[BaseAuthentication]] = (JwtAuthentication,)
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        """Django's, outside the transactions of ``ATOMIC_REQUESTS``."""
+        view = super().as_view(**initkwargs)
+        for alias in connections:
+            view = transaction.non_atomic_requests(alias)(view)
+        return view
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """DRF's answer, and beside ``detail`` its ``code``."""
+        response = super().handle_exception(exc)
+        detail = response.data.get("detail") if isinstance(response.data, dict) else None
+        if isinstance(detail, ErrorDetail):
+            response.data.setdefault("code", detail.code)
+        return response
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
+        """DRF's, marked as nobody else's."""
+        final: Response = super().finalize_response(request, response, *args, **kwargs)
+        patch_cache_control(final, no_store=True, private=True)
+        return final
+
+    def auth(self) -> RequestAuth:
+        """What the middleware knows about the request."""
+        auth = RequestAuth.of(django_request(self.request))
+        assert auth is not None  # noqa: S101 - JwtAuthentication and `login` say so themselves
+        return auth
+
+
+class _Credentials(JwtAuthView):
+    """Views that take a name and a password."""
+
+    authentication_classes = ()  # whoever signs in may come with tokens that are no longer good
+    permission_classes = (AllowAny,)
+    throttle_classes = (LoginThrottle,)
+    throttle_scope = "jwtauth_login"
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        """``LOGIN_SERIALIZER``, unless a subclass sets ``serializer_class``."""
+        found: type[BaseSerializer[Any]] = self.serializer_class or import_string(get_config().login_serializer)
+        return found
+
+    def validated(self, request: Request) -> dict[str, Any]:
+        """What the serializer made of the body. Raises ``PermissionDenied`` for a request from another origin."""
+        auth = RequestAuth.of(django_request(request))
+        try:
+            if auth is not None:
+                auth.check_origin()  # also without cookies: a form elsewhere could sign the visitor in as another
+        except CrossOriginRefused as error:
+            raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        validated: dict[str, Any] = serializer.validated_data
+        return validated
+
+
+class LoginView(_Credentials):
+    """Sign in by name and password; the tokens are set as cookies."""
+
+    def post(self, request: Request) -> Response:
+        """Answers as `MeView` does."""
+        validated = self.validated(request)
+        login(request, validated["user"], remember=validated.get("remember", True))
+        return Response(_me(self))
+
+
+class LogoutView(JwtAuthView):
+    """Sign out: ends the session and clears the cookies, also when nobody was signed in."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    serializer_class = Serializer  # no body
+
+    def post(self, request: Request) -> Response:
+        """204."""
+        logout(request)
+        return Response(status=204)
+
+
+class TokenView(_Credentials):
+    """Sign in by name and password; the tokens are the answer, for clients that are no browsers."""
+
+    def post(self, request: Request) -> Response:
+        """``access`` and ``refresh``, and the seconds that each is good for."""
+        return Response(_pair(start_session(request, self.validated(request)["user"])))
+
+
+class TokenRefreshView(JwtAuthView):
+    """A new access token for a refresh token, by the same rules as with cookies."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    serializer_class = RefreshSerializer
+
+    def post(self, request: Request) -> Response:
+        """``access`` and ``refresh``, which from now on takes the place of the old one."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        auth = RequestAuth.exchanged(django_request(request), serializer.validated_data["refresh"])
+        if auth is None:
+            raise TokenRefused
+        return Response(_pair(auth))
+
+
+class TokenRevokeView(JwtAuthView):
+    """Ends the session of a token (RFC 7009), access or refresh, also one that has expired."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    parser_classes = (FormParser, JSONParser)
+    serializer_class = RevokeSerializer
+
+    def post(self, request: Request) -> Response:
+        """200, also for what is no token of ours (section 2.2)."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        tokens = get_config().tokens
+        for kind in (_REFRESH, _ACCESS):
+            try:
+                claims = tokens.verify_ignoring_time(kind, serializer.validated_data["token"])
+            except TokenError:
+                continue
+            Session.objects.filter(pk=claims.session_id).end()
+        return Response({})
+
+
+class MeView(JwtAuthView):
+    """Who is signed in, and when what expires."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = Serializer
+
+    def get(self, request: Request) -> Response:
+        """403 where nobody is."""
+        return Response(_me(self))
+
+
+class _OwnSessions(JwtAuthView):
+    permission_classes = (IsAuthenticated,)
+    serializer_class = SessionSerializer
+    queryset = Session.objects.none()  # for tools that look; the rows are the user's own
+
+    def get_queryset(self) -> SessionQuerySet:
+        own: SessionQuerySet = Session.objects.using(database()).of(self.request.user.pk)
+        live: SessionQuerySet = own.live().order_by("-last_seen_at", "-created_at")
+        return live
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        claims = self.auth().claims
+        current = None if claims is None else claims.session_id
+        return {**super().get_serializer_context(), "current": current}
+
+
+class SessionListView(_OwnSessions, ListAPIView[Session]):
+    """The devices on which one is signed in."""
+
+    pagination_class = None
+
+
+class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
+    """One of them: looked at, or ended."""
+
+    def perform_destroy(self, instance: Session) -> None:
+        """Ends it; where it is the request's own, that is a logout."""
+        if instance.pk == self.get_serializer_context()["current"]:
+            logout(self.request)
+        else:
+            instance.end()
+
+
+class OtherSessionsView(_OwnSessions):
+    """All of one's sessions but the one of this request."""
+
+    def delete(self, request: Request) -> Response:
+        """Ends them, and says how many there were."""
+        return Response({"ended": Session.objects.others(request).end()})
+
+    def post(self, request: Request) -> Response:
+        """The same, for forms."""
+        return self.delete(request)
+
+
+def _pair(auth: RequestAuth) -> dict[str, Any]:
+    now, tokens = _clock.now(), auth.config.tokens
+    claims = auth.pair()
+    return {
+        "access": tokens.issue(_ACCESS, claims[_ACCESS]),
+        "refresh": tokens.issue(_REFRESH, claims[_REFRESH]),
+        "access_expires_in": claims[_ACCESS].expires_at - now,
+        "refresh_expires_in": claims[_REFRESH].expires_at - now,
+    }
+
+
+def _me(view: JwtAuthView) -> dict[str, Any]:
+    auth = view.auth()
+    session, claims = auth.session, auth.claims
+    context = {**view.get_serializer_context(), "current": None if session is None else session.pk}
+    user = import_string(auth.config.user_serializer)(auth.user, context=context)
+    return {
+        "user": user.data,
+        "session": None if session is None else SessionSerializer(session, context=context).data,
+        "access_expires_in": None if claims is None else claims.expires_at - _clock.now(),
+    }

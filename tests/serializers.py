@@ -1,0 +1,17 @@
+"""Serializers of the test project, in the place of the package's own."""
+
+from django.contrib.auth import get_user_model
+from rest_framework import serializers
+
+
+class PinSerializer(serializers.Serializer):
+    pin = serializers.IntegerField()
+
+    def validate(self, attrs):
+        return {"user": get_user_model().objects.get(pk=attrs["pin"])}
+
+
+class EmailSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = get_user_model()
+        fields = ("email",)

@@ -1,0 +1,414 @@
+"""The views of `jwtauth.urls`: in and out by cookies, pairs for apps, one's own sessions."""
+
+import uuid
+from urllib.parse import urlencode
+
+import pytest
+from django.core.cache import cache
+from django.db import connection, transaction
+from django.test import override_settings
+from rest_framework.settings import api_settings
+
+from jwtauth.models import Session
+from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, only_session
+
+pytestmark = pytest.mark.django_db
+
+ADA = {"username": "ada", "password": "old password"}
+CROSS_SITE = {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_ORIGIN": "https://elsewhere.example"}
+
+
+@pytest.fixture(autouse=True)
+def _no_attempts_yet():
+    cache.clear()
+
+
+def post(browser, url, data=None, **headers):
+    return browser.post(f"/auth/{url}", data or {}, content_type="application/json", **headers)
+
+
+def bearer(pair):
+    return {"HTTP_AUTHORIZATION": f"Bearer {pair['access']}"}
+
+
+def who(browser, **headers):
+    response = browser.get("/auth/me/", **headers)
+    return response.json()["user"]["username"] if response.status_code == 200 else response.status_code
+
+
+@pytest.fixture
+def pair(browser, ada, clock):
+    """The tokens of an app that Ada has signed in to."""
+    response = post(browser, "token/", ADA)
+    assert response.status_code == 200
+    return response.json()
+
+
+# --- login and logout
+
+
+def test_login_sets_cookies_and_says_who_is_signed_in(browser, ada, clock):
+    response = post(browser, "login/", ADA)
+    assert response.status_code == 200
+    body = response.json()
+    assert body["user"] == {"id": ada.pk, "username": "ada"}
+    assert body["session"]["id"] == str(only_session().pk)
+    assert body["session"]["is_current"] is True
+    assert body["access_expires_in"] == ACCESS_LIFETIME
+    assert set(browser.tokens()) == {"access_token", "refresh_token"}
+    assert browser.who() == "ada"
+    ada.refresh_from_db()
+    assert ada.last_login is not None
+
+
+def test_login_may_be_forgotten_with_the_browser(browser, ada):
+    post(browser, "login/", {**ADA, "remember": False})
+    assert browser.cookies["refresh_token"]["max-age"] == ""
+    assert not only_session().remember
+
+
+@pytest.mark.parametrize("url", ["login/", "token/"])
+@pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"username": "nobody"}, {"password": "é" * 5000}])
+def test_wrong_credentials_are_401_and_do_not_say_which(browser, ada, url, wrong):
+    response = post(browser, url, ADA | wrong)
+    assert response.status_code == 401
+    assert response.json() == {
+        "detail": "No active account found with the given credentials.",
+        "code": "no_active_account",
+    }
+    assert response["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert not browser.tokens()
+    assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize("url", ["login/", "token/"])
+def test_an_inactive_user_is_out(browser, ada, url):
+    ada.is_active = False
+    ada.save()
+    assert post(browser, url, ADA).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}",
+        "[]",
+        "1",
+        "null",
+        '"x"',
+        "{",
+        '{"username": "\\u0000", "password": "x"}',
+        '{"username": {}, "password": []}',
+    ],
+)
+@pytest.mark.parametrize("url", ["login/", "token/", "token/refresh/", "token/revoke/"])
+def test_a_body_of_another_shape_is_400(browser, url, body):
+    response = browser.post(f"/auth/{url}", body, content_type="application/json")
+    assert response.status_code == 400
+
+
+def test_stale_tokens_do_not_stand_in_the_way_of_a_login(browser, ada):
+    browser.cookies["access_token"] = browser.cookies["refresh_token"] = "nonsense"
+    assert post(browser, "login/", ADA, HTTP_AUTHORIZATION="Bearer nonsense").status_code == 200
+    assert browser.who() == "ada"
+
+
+@pytest.mark.parametrize("url", ["login/", "token/"])
+def test_no_page_of_another_origin_signs_a_visitor_in(browser, ada, url):
+    response = browser.post(f"/auth/{url}", ADA, **CROSS_SITE)
+    assert response.status_code == 403
+    assert response.json()["code"] == "cross_origin"
+    assert not Session.objects.exists()
+
+
+def test_logout_ends_the_session_and_clears_the_cookies(browser, ada):
+    post(browser, "login/", ADA)
+    tokens = browser.tokens()
+    assert post(browser, "logout/").status_code == 204
+    assert browser.tokens() == {}
+    assert not Session.objects.exists()
+    browser.carry(tokens)
+    assert who(browser) == 403
+
+
+def test_logout_of_nobody_is_no_error(browser, db):
+    response = post(browser, "logout/")
+    assert response.status_code == 204
+    assert response.cookies["access_token"]["max-age"] == 0
+
+
+def test_no_page_of_another_origin_signs_a_visitor_out(browser, ada):
+    post(browser, "login/", ADA)
+    assert post(browser, "logout/", **CROSS_SITE).status_code == 403
+    assert browser.who() == "ada"
+
+
+# --- throttling
+
+
+@pytest.fixture
+def rate(settings):
+    def set_rate(rate):
+        settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"DEFAULT_THROTTLE_RATES": {"jwtauth_login": rate}}
+        api_settings.reload()
+
+    yield set_rate
+    api_settings.reload()
+
+
+def attempts(browser, count, url="login/"):
+    return [post(browser, url, ADA | {"password": "wrong"}).status_code for _ in range(count)]
+
+
+def test_attempts_are_throttled_for_both_ways_in_together(browser, ada):
+    assert attempts(browser, 15) + attempts(browser, 15, "token/") == [401] * 30
+    response = post(browser, "login/", ADA)
+    assert response.status_code == 429
+    assert response.json()["code"] == "throttled"
+    assert int(response["Retry-After"]) > 0
+
+
+def test_the_project_sets_the_rate(browser, ada, rate):
+    rate("2/min")
+    assert attempts(browser, 3) == [401, 401, 429]
+
+
+def test_or_no_limit(browser, ada, rate):
+    rate(None)
+    assert attempts(browser, 40) == [401] * 40
+
+
+# --- serializers of the project's own
+
+
+@override_settings(JWTAUTH={"LOGIN_SERIALIZER": "tests.serializers.PinSerializer"})
+def test_the_login_serializer_can_be_replaced(browser, ada):
+    assert post(browser, "login/", {"pin": ada.pk}).status_code == 200
+    assert browser.who() == "ada"
+
+
+@override_settings(JWTAUTH={"USER_SERIALIZER": "tests.serializers.EmailSerializer"})
+def test_the_user_serializer_can_be_replaced(browser, ada):
+    assert post(browser, "login/", ADA).json()["user"] == {"email": ""}
+
+
+# --- me
+
+
+def test_me_refuses_nobody_s_question(browser, db):
+    response = browser.get("/auth/me/")
+    assert response.status_code == 403
+    assert response.json() == {
+        "detail": "Authentication credentials were not provided.",
+        "code": "not_authenticated",
+    }
+
+
+def test_me_is_nobody_else_s(signed_in):
+    response = signed_in.get("/auth/me/")
+    assert "no-store" in response["Cache-Control"]
+    assert "Cookie" in response["Vary"]
+
+
+# --- pairs
+
+
+def test_a_pair_signs_an_app_in_without_cookies(pair, browser):
+    assert browser.tokens() == {}
+    assert who(Browser(), **bearer(pair)) == "ada"
+    assert pair["access_expires_in"] == ACCESS_LIFETIME
+    assert pair["refresh_expires_in"] == 86_400
+
+
+def test_a_pair_leaves_the_session_of_the_cookies(signed_in):
+    post(signed_in, "token/", ADA)
+    assert signed_in.who() == "ada"
+    assert Session.objects.count() == 2
+
+
+def refreshed(browser, token):
+    return post(browser, "token/refresh/", {"refresh": token})
+
+
+def test_a_refresh_token_gives_the_next_pair(pair, browser, clock):
+    clock.advance(ACCESS_LIFETIME)
+    second = refreshed(browser, pair["refresh"]).json()
+    assert second["refresh"] != pair["refresh"]
+    assert who(browser, **bearer(second)) == "ada"
+    assert only_session().generation == 2
+
+
+def test_racing_and_lost_answers_give_the_same_pair(pair, browser, clock):
+    clock.advance(ACCESS_LIFETIME)
+    answers = [refreshed(browser, pair["refresh"]).json() for _ in range(3)]
+    clock.advance(3600)
+    answers.append(refreshed(browser, pair["refresh"]).json())
+    assert len({answer["refresh"] for answer in answers}) == 1
+    assert only_session().generation == 2
+
+
+def test_within_the_grace_it_is_the_same_refresh_token(pair, browser, clock):
+    clock.advance(GRACE - 1)
+    assert refreshed(browser, pair["refresh"]).json()["refresh"] == pair["refresh"]
+
+
+def test_a_copied_token_ends_the_session(pair, browser, clock, thefts):
+    clock.advance(ACCESS_LIFETIME)
+    second = refreshed(browser, pair["refresh"]).json()
+    assert who(browser, **bearer(second)) == "ada"
+    clock.advance(GRACE)
+    response = refreshed(browser, pair["refresh"])
+    assert response.status_code == 401
+    assert len(thefts) == 1
+    assert refreshed(browser, second["refresh"]).status_code == 401
+    assert who(browser, **bearer(second)) == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_under_atomic_requests_a_theft_stays_found(pair, browser, clock, thefts, monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    clock.advance(ACCESS_LIFETIME)
+    second = refreshed(browser, pair["refresh"]).json()
+    assert who(browser, **bearer(second)) == "ada"
+    clock.advance(GRACE)
+    assert refreshed(browser, pair["refresh"]).status_code == 401  # a rollback, if there were a transaction
+    assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "", " ", "x" * 10_000, None, 5, [], {}, "\x00"])
+def test_a_bad_refresh_token_is_refused(browser, db, bad):
+    response = refreshed(browser, bad)
+    assert response.status_code in (400, 401)
+    if response.status_code == 401:
+        assert response.json()["code"] == "token_not_valid"
+        assert response["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+
+
+def test_an_access_token_is_no_refresh_token(pair, browser):
+    assert refreshed(browser, pair["access"]).status_code == 401
+
+
+def test_tokens_are_not_cached(pair, browser, clock):
+    assert "no-store" in refreshed(browser, pair["refresh"])["Cache-Control"]
+
+
+# --- revocation
+
+
+@pytest.mark.parametrize("kind", ["access", "refresh"])
+@pytest.mark.parametrize("form", [False, True])
+def test_revoking_either_token_ends_the_session(pair, browser, clock, kind, form):
+    clock.advance(ACCESS_LIFETIME)  # also when it has expired
+    data = {"token": pair[kind], "token_type_hint": f"{kind}_token"}
+    body, kind = (urlencode(data), "x-www-form-urlencoded") if form else (data, "json")
+    assert browser.post("/auth/token/revoke/", body, content_type=f"application/{kind}").status_code == 200
+    assert not Session.objects.exists()
+
+
+def test_revoking_what_is_no_token_is_200(pair, browser):
+    for token in ("nonsense", pair["access"] + "x"):
+        assert post(browser, "token/revoke/", {"token": token}).status_code == 200
+    assert Session.objects.count() == 1
+    assert post(browser, "token/revoke/", {"token": pair["access"]}).status_code == 200
+    assert post(browser, "token/revoke/", {"token": pair["access"]}).status_code == 200
+
+
+# --- sessions
+
+
+@pytest.fixture
+def two_devices(browser, other_browser, ada, clock):
+    post(browser, "login/", ADA, HTTP_USER_AGENT="first")
+    clock.advance(10)
+    post(other_browser, "login/", ADA, HTTP_USER_AGENT="second")
+    return browser, other_browser
+
+
+def test_the_devices_on_which_one_is_signed_in(two_devices, bob):
+    browser, _ = two_devices
+    stranger = Browser()
+    stranger.sign_in(bob)
+    found = browser.get("/auth/sessions/").json()
+    assert [session["is_current"] for session in found] == [False, True]
+    assert set(found[0]) == {"id", "device", "ip_address", "created_at", "last_seen_at", "expires_at", "is_current"}
+    assert found[0]["ip_address"] == "127.0.0.1"
+
+
+def test_an_expired_session_is_not_listed(two_devices):
+    browser, _ = two_devices
+    Session.objects.filter(user_agent="second").update(expires_at="2000-01-01T00:00:00Z")
+    assert len(browser.get("/auth/sessions/").json()) == 1
+
+
+def test_another_device_is_signed_out(two_devices):
+    browser, other = two_devices
+    session = Session.objects.get(user_agent="second")
+    url = f"/auth/sessions/{session.pk}/"
+    assert browser.get(url).json()["id"] == str(session.pk)
+    assert browser.delete(url).status_code == 204
+    assert other.who() is None
+    assert browser.who() == "ada"
+    assert browser.delete(url).status_code == 404
+
+
+def test_one_s_own_device_is_a_logout(two_devices):
+    browser, other = two_devices
+    browser.delete(f"/auth/sessions/{Session.objects.get(user_agent='first').pk}/")
+    assert browser.tokens() == {}
+    assert other.who() == "ada"
+
+
+def test_somebody_else_s_session_is_not_there(two_devices, bob):
+    stranger = Browser()
+    stranger.sign_in(bob)
+    for session in Session.objects.filter(user__username="ada"):
+        for method in (stranger.get, stranger.delete):
+            response = method(f"/auth/sessions/{session.pk}/")
+            assert response.status_code == 404
+            assert response.json()["code"] == "not_found"
+    assert stranger.delete(f"/auth/sessions/{uuid.uuid4()}/").status_code == 404
+    assert stranger.delete("/auth/sessions/nonsense/").status_code == 404
+    assert Session.objects.count() == 3
+
+
+@pytest.mark.parametrize("method", ["delete", "post"])
+def test_all_other_devices_are_signed_out(two_devices, method):
+    browser, other = two_devices
+    assert getattr(browser, method)("/auth/sessions/others/").json() == {"ended": 1}
+    assert other.who() is None
+    assert browser.who() == "ada"
+
+
+def test_no_page_of_another_origin_ends_a_session(two_devices):
+    browser, other = two_devices
+    assert browser.delete("/auth/sessions/others/", **CROSS_SITE).status_code == 403
+    assert other.who() == "ada"
+
+
+@pytest.mark.parametrize("url", ["me/", "sessions/", "sessions/others/"])
+def test_nobody_has_no_sessions(browser, db, url):
+    assert browser.get(f"/auth/{url}").status_code in (403, 405)
+    assert browser.delete(f"/auth/{url}").status_code in (403, 405)
+
+
+@pytest.mark.parametrize("url", ["me/", "sessions/"])
+def test_safe_methods_change_nothing(signed_in, statements, url):
+    signed_in.get("/me/")
+    assert set(statements(signed_in.get, f"/auth/{url}")) == {"SELECT"}
+
+
+@pytest.mark.parametrize("url", ["login/", "logout/", "token/", "token/refresh/", "token/revoke/", "me/", "sessions/"])
+def test_the_browsable_api_shows_it(signed_in, url):
+    response = signed_in.get(f"/auth/{url}", HTTP_ACCEPT="text/html")
+    assert response.status_code in (200, 405)
+    assert b"<html" in response.content
+
+
+def test_a_bearer_sees_its_own_session_as_the_current_one(pair, browser):
+    (session,) = browser.get("/auth/sessions/", **bearer(pair)).json()
+    assert session["is_current"]
+
+
+def test_views_work_in_a_transaction_of_somebody_else_s(pair, browser):
+    with transaction.atomic():
+        assert who(browser, **bearer(pair)) == "ada"
