@@ -43,6 +43,8 @@ DEFAULTS = {
     "REFRESH_TOKEN_GRACE_PERIOD": 30,
     "REUSE_ENDS_ALL_SESSIONS": False,
     "BEARER_TOKENS": True,
+    "MAX_SESSIONS_PER_USER": None,
+    "MAX_SESSIONS_POLICY": "end_oldest",
     "NUM_PROXIES": 0,
     "LOGIN_SERIALIZER": "jwtauth.serializers.LoginSerializer",
     "USER_SERIALIZER": "jwtauth.serializers.UserSerializer",

@@ -61,6 +61,8 @@ class Config:
     reuse_ends_all_sessions: bool
     bearer_tokens: bool
     num_proxies: int
+    max_sessions: int | None
+    refuses_more_sessions: bool
     login_serializer: str
     user_serializer: str
     tokens: _engine.Tokens
@@ -163,6 +165,20 @@ def _count(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise ValueError("0 or a greater integer")
+
+
+def _count_or_none(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise ValueError("1 or a greater integer, or None")
+
+
+def _limit_policy(value: object) -> str:
+    if value in ("end_oldest", "refuse"):
+        return str(value)
+    raise ValueError('"end_oldest" or "refuse"')
 
 
 def _text(value: object) -> str:
@@ -278,6 +294,8 @@ SETTINGS: dict[str, _Setting] = {
     "REFRESH_TOKEN_GRACE_PERIOD": _Setting(_not_negative, _constant(30)),
     "REUSE_ENDS_ALL_SESSIONS": _Setting(_flag, _constant(False)),
     "BEARER_TOKENS": _Setting(_flag, _constant(True)),
+    "MAX_SESSIONS_PER_USER": _Setting(_count_or_none, _constant(None)),
+    "MAX_SESSIONS_POLICY": _Setting(_limit_policy, _constant("end_oldest")),
     "NUM_PROXIES": _Setting(_count, _constant(0)),
     "LOGIN_SERIALIZER": _Setting(_dotted_path, _constant("jwtauth.serializers.LoginSerializer")),
     "USER_SERIALIZER": _Setting(_dotted_path, _constant("jwtauth.serializers.UserSerializer")),
@@ -332,6 +350,8 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
         check_interval_ms=values["SESSION_CHECK_INTERVAL"],
         reuse_ends_all_sessions=values["REUSE_ENDS_ALL_SESSIONS"],
         bearer_tokens=values["BEARER_TOKENS"],
+        max_sessions=values["MAX_SESSIONS_PER_USER"],
+        refuses_more_sessions=values["MAX_SESSIONS_POLICY"] == "refuse",
         num_proxies=values["NUM_PROXIES"],
         login_serializer=values["LOGIN_SERIALIZER"],
         user_serializer=values["USER_SERIALIZER"],

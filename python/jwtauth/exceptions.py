@@ -7,8 +7,11 @@
     │   └── TokenExpired             it was good once
     ├── CrossOriginRefused           the request comes from elsewhere and may not use cookies: 403
     ├── SessionContention            the session's row kept changing while it was refreshed: an error response
+    ├── SessionLimitReached          the user has as many sessions as MAX_SESSIONS_PER_USER lets them: 403
     └── EngineConfigurationError     keys, lifetimes or names that contradict each other
 """
+
+from django.core.exceptions import PermissionDenied
 
 
 class JwtAuthError(Exception):
@@ -36,6 +39,10 @@ class CrossOriginRefused(JwtAuthError):
 
 class SessionContention(JwtAuthError):
     """A session's row changed under every attempt to refresh it. Nothing was written and no cookie is touched."""
+
+
+class SessionLimitReached(JwtAuthError, PermissionDenied):
+    """The user has as many sessions as ``MAX_SESSIONS_PER_USER`` lets them, and the policy is to refuse."""
 
 
 class EngineConfigurationError(JwtAuthError):

@@ -28,7 +28,7 @@ _MARGIN = 3600
 
 # The command's statements take about this many seconds each, and so make nobody wait for longer.
 _TARGET = 0.01
-_LEAST, _MOST = 100, 50_000
+_LEAST, _MOST = 100, 4_000
 
 # On SQLite whoever writes waits for whoever writes, and looks again every few milliseconds: so many seconds of work,
 # then so many of rest, in which they find the database free.

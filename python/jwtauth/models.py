@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +11,11 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from jwtauth import _clock, _engine, devices
+from jwtauth.conf import get_config
 from jwtauth.retries import retrying
+from jwtauth.signals import session_ended
+
+_log = logging.getLogger("jwtauth.security")
 
 
 def database() -> str:
@@ -46,21 +51,33 @@ class SessionQuerySet(models.QuerySet["Session"]):
         live: SessionQuerySet = self.filter(expires_at__gt=_clock.to_datetime(_clock.now()))
         return live
 
-    def end(self) -> int:
+    def end(self, reason: str = "revoked") -> int:
         """End these sessions: none of their tokens is good from now on. Returns how many there were.
 
-        In a process with ``SESSION_CHECK_INTERVAL`` the end takes effect here at once, elsewhere within the interval.
-        Inside a transaction it takes effect with the commit.
+        The reason goes to `session_ended` and the log. In a process with ``SESSION_CHECK_INTERVAL`` the end takes
+        effect here at once, elsewhere within the interval. Inside a transaction it takes effect with the commit.
         """
-        from jwtauth.conf import get_config
-
         config, alias = get_config(), database()
         found: SessionQuerySet = self.using(alias)  # also where a router reads from a replica
-        ids = list(found.values_list("pk", flat=True)) if config.check_interval_ms != 0 else []
-        count, _by_model = retrying(found.delete, alias)
-        for session_id in ids:  # after it: until then a request may find the session, and remember it
-            config.verified.forget(session_id)
+        if session_ended.has_listeners(Session):
+            count = sum(_end_one(session, reason, alias) for session in found)
+        else:
+            ids = list(found.values_list("pk", flat=True)) if config.check_interval_ms != 0 else []
+            count, _by_model = retrying(found.delete, alias)
+            for session_id in ids:  # after it: until then a request may find the session, and remember it
+                config.verified.forget(session_id)
+        if count:
+            _log.info("session_ended: %d, %s", count, reason, extra={"event": "session_ended", "reason": reason})
         return count
+
+
+def _end_one(session: Session, reason: str, alias: str) -> int:
+    row: SessionQuerySet = Session.objects.using(alias).filter(pk=session.pk)
+    count, _by_model = retrying(row.delete, alias)
+    get_config().verified.forget(session.pk)
+    if count:  # not by somebody else meanwhile, who tells of it
+        session_ended.send_robust(Session, session=session, reason=reason)
+    return count
 
 
 class Session(models.Model):
@@ -111,10 +128,10 @@ class Session(models.Model):
             expires_at=_clock.from_datetime(self.expires_at),
         )
 
-    def end(self) -> int:
+    def end(self, reason: str = "revoked") -> int:
         """End this session. Returns 1, or 0 where it had ended already."""
         own: SessionQuerySet = Session.objects.filter(pk=self.pk)
-        return own.end()
+        return own.end(reason)
 
 
 def columns_of(row: _engine.Session) -> dict[str, Any]:

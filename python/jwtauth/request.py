@@ -27,7 +27,7 @@ from jwtauth.exceptions import SessionContention, TokenError
 from jwtauth.models import Session, database
 from jwtauth.retries import LostSwap, retrying
 from jwtauth.sessions import SignedIn
-from jwtauth.signals import refresh_token_reused
+from jwtauth.signals import refresh_token_reused, session_refreshed
 
 security_log = logging.getLogger("jwtauth.security")
 
@@ -205,6 +205,9 @@ class RequestAuth:
             self.refreshed = decision.code == "rotate"
             self._sign_in(found, claims.sid, decision.issues, _clock.now())
             self._remember(asked_at)
+        if self.refreshed:
+            sessions.log_event("session_refreshed", session)
+            session_refreshed.send_robust(Session, request=self._request, user=found.user, session=session)
         if self.refreshed and expiry.is_due():
             self._duties.append(expiry.remove_batch)
 
@@ -215,11 +218,11 @@ class RequestAuth:
         """
         session = found.session
         self._settle(None, None)
-        if not sessions.rows(session.pk).end():
+        if not sessions.rows(session.pk).end("reused"):
             return
         self._log(_REUSED, session, claims)
         if self.config.reuse_ends_all_sessions:
-            Session.objects.of(found.user).end()
+            Session.objects.of(found.user).end("reused")
         refresh_token_reused.send_robust(Session, request=self._request, user=found.user, session=session)
 
     # --- clients that keep their tokens themselves
@@ -302,6 +305,8 @@ class RequestAuth:
         self._remember(asked_at)
         if self.config.policy.acknowledges(row, claims.generation):
             self._duties.append(lambda: self._acknowledge(found.session))
+        if self._request.method not in ("GET", "HEAD", "OPTIONS") and sessions.is_stale(found.session):
+            self._duties.append(lambda: self._touch(found.session))
 
     # --- login and logout
 
@@ -330,38 +335,39 @@ class RequestAuth:
     def _start(self, user: AbstractBaseUser, remember: bool, predecessor: Session | None = None) -> None:
         older = self.named_sessions()
         previous = (self._found, self.claims, self._issued, self._is_cleared)
-        session, sid = sessions.start(self._request, user, self.config.policy, remember, predecessor)
+        session, sid = sessions.start(self._request, user, self.config.policy, remember, predecessor, older)
         self._duties.clear()
         self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], _clock.now())
         if transaction.get_connection(database()).in_atomic_block:
             # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
             self._duties.append(lambda: self._settle_start(session, older, previous))
         else:
-            self._end(older)
+            self._end(older, "replaced")
         if expiry.is_due():
             self._duties.append(expiry.remove_batch)
 
     def _settle_start(self, session: Session, older: set[Any], previous: tuple[Any, ...]) -> None:
         if sessions.rows(session.pk).exists():
-            self._end(older)
+            self._end(older, "replaced")
         else:
             self._found, self.claims, self._issued, self._is_cleared = previous
 
     def logout(self) -> None:
         """See `jwtauth.logout`."""
         named = self.named_sessions()
-        self._end(named)
+        self._end(named, "logout")
         self._duties.clear()
         if named and transaction.get_connection(database()).in_atomic_block:
-            self._duties.append(lambda: self._end(named))  # again, where the view's rollback has brought them back
+            # Again, where the view's rollback has brought them back.
+            self._duties.append(lambda: self._end(named, "logout"))
         self._refresh_claims = None
         self._settle(None, None)
         self._issued, self._is_cleared = {}, True
         self.refreshed = self.renewed = False
 
-    def _end(self, ids: set[Any]) -> None:
+    def _end(self, ids: set[Any], reason: str) -> None:
         if ids:
-            sessions.rows(*ids).end()
+            sessions.rows(*ids).end(reason)
             for session_id in ids:  # also those that were in no table any more
                 self.config.verified.forget(session_id)
 
@@ -400,6 +406,12 @@ class RequestAuth:
         except (DatabaseError, SessionContention):
             # Upkeep: the next request of this generation acknowledges it as well.
             security_log.warning("session %s was not acknowledged", session.pk, exc_info=True)
+
+    def _touch(self, session: Session) -> None:
+        try:
+            sessions.touch(session)
+        except DatabaseError:
+            security_log.warning("session %s: when it was last seen was not noted", session.pk, exc_info=True)
 
     def _is_remembered(self, claims: _engine.Claims) -> bool:
         interval = self.config.check_interval_ms

@@ -6,23 +6,31 @@ loses one.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth import get_backends, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
 from django.db.models import F
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from jwtauth import _clock, _engine, devices
 from jwtauth.conf import get_config
+from jwtauth.exceptions import SessionLimitReached
 from jwtauth.models import Session, SessionQuerySet, columns_of, database
 from jwtauth.retries import retrying
+from jwtauth.signals import session_started
+
+_log = logging.getLogger("jwtauth.security")
 
 # Prefix of the session's columns on the user that the one query brings.
 _PREFIX = "jwtauth_session_"
+_LAST_SEEN_AFTER = 60  # seconds
 _DATABASE_TIME = "jwtauth_database_time"
 
 
@@ -90,10 +98,14 @@ def start(
     policy: _engine.Policy,
     remember: bool,
     predecessor: Session | None = None,
+    replaced: Collection[Any] = (),
 ) -> tuple[Session, _engine.Sid]:
     """A new session of this user, written, and its secret name, which is in no table.
 
-    With a predecessor, whose place it takes, it keeps to the absolute limit of that one.
+    With a predecessor, whose place it takes, it keeps to the absolute limit of that one. The replaced ones, which are
+    about to end, do not count for ``MAX_SESSIONS_PER_USER``.
+
+    Raises ``SessionLimitReached``.
     """
     now = _clock.now()
     sid = _engine.Sid.generate(now)
@@ -109,8 +121,36 @@ def start(
         **columns_of(row),
     )
     session.user = cast(Any, user)  # of any user model
-    retrying(lambda: session.save(force_insert=True, using=database()), database())
+    retrying(lambda: _insert(session, predecessor is not None, replaced), database())
+    log_event("session_started", session)
+    session_started.send_robust(Session, request=request, user=user, session=session)
     return session, sid
+
+
+def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None:
+    alias, config = database(), get_config()
+    if config.max_sessions is None or succeeds:
+        session.save(force_insert=True, using=alias)
+        return
+    with transaction.atomic(using=alias):
+        # A write that changes nothing lets logins of one user wait for each other, and where transactions see the past,
+        # fails for the later one, which is tried again.
+        name = get_user_model()._meta.pk.name
+        get_user_model()._base_manager.using(alias).filter(pk=session.user_id).update(**{name: F(name)})
+        live = Session.objects.using(alias).of(session.user_id).live().exclude(pk__in=replaced)
+        others = list(live.select_for_update().order_by("-created_at", "-pk").values_list("pk", flat=True))
+        surplus = others[config.max_sessions - 1 :]
+        if surplus and config.refuses_more_sessions:
+            raise SessionLimitReached("too many sessions, sign out on another device", "session_limit")
+        session.save(force_insert=True, using=alias)
+        if surplus:
+            rows(*surplus).end("limit")
+
+
+def log_event(event: str, session: Session) -> None:
+    """One of the ordinary events in a session's life."""
+    ids = {"session_id": str(session.pk), "user_id": str(session.user_id)}
+    _log.info("%s: session %s of user %s", event, session.pk, session.user_id, extra={"event": event, **ids})
 
 
 def advance(found: SignedIn, next_row: _engine.Session) -> bool:
@@ -125,6 +165,18 @@ def advance(found: SignedIn, next_row: _engine.Session) -> bool:
     for name, value in changes.items():
         setattr(session, name, value)
     return True
+
+
+def touch(session: Session) -> None:
+    """Notes that the person was here, at most once a minute."""
+    now = _clock.now()
+    stale = rows(session.pk).filter(last_seen_at__lte=_clock.to_datetime(now - _LAST_SEEN_AFTER))
+    stale.update(last_seen_at=_clock.to_datetime(now))
+
+
+def is_stale(session: Session) -> bool:
+    """Whether `touch` would write."""
+    return _clock.from_datetime(session.last_seen_at) <= _clock.now() - _LAST_SEEN_AFTER
 
 
 def acknowledge(session: Session) -> None:

@@ -5,3 +5,17 @@ from django.dispatch import Signal
 # Sent when a refresh token comes back that was replaced while its successor is in use: somebody has copied it. The
 # session has been ended. Arguments: sender=jwtauth.models.Session, request, user, session (the row as it was).
 refresh_token_reused = Signal()
+
+# Sent when somebody has signed in and the session is written. Arguments: sender=jwtauth.models.Session, request, user,
+# session.
+session_started = Signal()
+
+# Sent when a refresh token was rotated, which a browser does at most once in an access token's lifetime. Arguments:
+# as above.
+session_refreshed = Signal()
+
+# Sent for each session that is ended, once, after its row is gone. Arguments: sender=jwtauth.models.Session, session
+# (the row as it was), reason: "logout", "replaced" (by a login from the same browser, or a new password), "revoked",
+# "reused" (after `refresh_token_reused`), or "limit" (of MAX_SESSIONS_PER_USER). While somebody listens, sessions are
+# deleted one by one.
+session_ended = Signal()

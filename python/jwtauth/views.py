@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections, transaction
@@ -23,7 +24,7 @@ from rest_framework.throttling import ScopedRateThrottle
 from jwtauth import _clock, _engine, bearer
 from jwtauth.authentication import JwtAuthentication
 from jwtauth.conf import get_config
-from jwtauth.exceptions import CrossOriginRefused, TokenError
+from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
 from jwtauth.models import Session, SessionQuerySet, database
 from jwtauth.request import RequestAuth
 from jwtauth.serializers import RefreshSerializer, RevokeSerializer, SessionSerializer
@@ -120,7 +121,8 @@ class LoginView(_Credentials):
     def post(self, request: Request) -> Response:
         """Answers as `MeView` does."""
         validated = self.validated(request)
-        login(request, validated["user"], remember=validated.get("remember", True))
+        with _limit_is_refusal():
+            login(request, validated["user"], remember=validated.get("remember", True))
         return Response(_me(self))
 
 
@@ -142,7 +144,10 @@ class TokenView(_Credentials):
 
     def post(self, request: Request) -> Response:
         """``access`` and ``refresh``, and the seconds that each is good for."""
-        return Response(_pair(start_session(request, self.validated(request)["user"])))
+        user = self.validated(request)["user"]
+        with _limit_is_refusal():
+            started = start_session(request, user)
+        return Response(_pair(started))
 
 
 class TokenRefreshView(JwtAuthView):
@@ -238,6 +243,14 @@ class OtherSessionsView(_OwnSessions):
     def post(self, request: Request) -> Response:
         """The same, for forms."""
         return self.delete(request)
+
+
+@contextmanager
+def _limit_is_refusal() -> Iterator[None]:
+    try:
+        yield
+    except SessionLimitReached as error:
+        raise PermissionDenied(str(error), error.code) from None
 
 
 def _pair(auth: RequestAuth) -> dict[str, Any]:

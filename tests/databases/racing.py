@@ -41,9 +41,11 @@ class Race:
         threads: int,
         atomic_requests: bool = False,
         persistent: bool = False,
+        settings: dict[str, object] | None = None,
     ) -> None:
         entry = {**database, "ATOMIC_REQUESTS": atomic_requests, "CONN_MAX_AGE": 60 if persistent else 0}
         env = os.environ | {"JWTAUTH_TEST_DATABASES": json.dumps({"default": entry})}
+        env["JWTAUTH_TEST_SETTINGS"] = json.dumps(settings or {})
         self.threads = threads
         self.now = LOGIN
         command = [sys.executable, "-m", "tests.databases.racer", str(threads)]
@@ -51,7 +53,7 @@ class Race:
         self.processes = [subprocess.Popen(command, cwd=ROOT, env=env, text=True, **pipes) for _ in range(processes)]
         login = self.ask(do="prepare")
         assert login["status"] == 200, login
-        self.cookies = login["cookies"]
+        self.cookies = self.first = login["cookies"]
 
     def __enter__(self) -> Race:
         return self
@@ -83,6 +85,11 @@ class Race:
             order = {"do": "race", "urls": [next(urls, "/me/") for _ in range(self.threads)], "cookies": self.cookies}
             self.send(process, order)
         return [answer for process in self.processes for answer in self.receive(process)]
+
+    def logins(self) -> list[dict]:
+        """Everybody signs the same person in at once, on a device of their own."""
+        self.cookies = {}
+        return self.start(["/login/?user=1"] * len(self.processes) * self.threads)
 
     def refreshes(self, rounds: int) -> Result:
         """Rounds in which the access token has expired for everybody at once."""

@@ -1,9 +1,12 @@
 """The test project for processes of their own, which are told their databases by the environment."""
 
+import json
+import os
+
 from tests.settings import *  # noqa: F403
 from tests.settings import DATABASES
 
-JWTAUTH = {"COOKIE_SECURE": False}
+JWTAUTH = {"COOKIE_SECURE": False} | json.loads(os.environ.get("JWTAUTH_TEST_SETTINGS", "{}"))
 
 
 class ReadsFromReplica:

@@ -1,0 +1,167 @@
+"""What the package tells others: signals, and records of `jwtauth.security`."""
+
+import logging
+
+import pytest
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.core.cache import cache
+from django.db import OperationalError
+
+from jwtauth import sessions
+from jwtauth.models import Session
+from jwtauth.signals import refresh_token_reused, session_ended, session_refreshed, session_started
+from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh
+
+pytestmark = pytest.mark.django_db
+
+SIGNALS = {
+    "started": session_started,
+    "refreshed": session_refreshed,
+    "ended": session_ended,
+    "reused": refresh_token_reused,
+    "logged_in": user_logged_in,
+    "logged_out": user_logged_out,
+    "failed": user_login_failed,
+}
+
+
+@pytest.fixture
+def heard():
+    """Every signal, with its arguments, in order."""
+    seen = []
+    receivers = []
+    for name, signal in SIGNALS.items():
+
+        def receiver(sender, name=name, **kwargs):
+            seen.append((name, kwargs))
+
+        signal.connect(receiver)
+        receivers.append((signal, receiver))
+    yield seen
+    for signal, receiver in receivers:
+        signal.disconnect(receiver)
+
+
+def names(heard):
+    return [name for name, _ in heard]
+
+
+def reasons(heard):
+    return [arguments["reason"] for name, arguments in heard if name == "ended"]
+
+
+def test_a_login_starts_a_session(browser, ada, clock, heard):
+    browser.sign_in(ada)
+    assert names(heard) == ["started", "logged_in"]
+    started = heard[0][1]
+    assert (started["user"], started["session"]) == (ada, only_session())
+    assert started["request"].path == "/login/"
+
+
+def test_a_refresh(signed_in, clock, heard):
+    refresh(signed_in, clock)
+    assert names(heard) == ["refreshed"]
+    assert heard[0][1]["session"].generation == 2
+
+
+def test_a_logout_ends_it(signed_in, ada, heard):
+    session = only_session()
+    signed_in.post("/logout/")
+    assert names(heard) == ["ended", "logged_out"]
+    assert heard[0][1]["session"].pk == session.pk
+    assert heard[0][1]["session"].user == ada
+    assert reasons(heard) == ["logout"]
+    signed_in.post("/logout/")
+    assert reasons(heard) == ["logout"]  # once
+
+
+def test_a_login_replaces_the_session_of_the_browser(signed_in, bob, heard):
+    signed_in.sign_in(bob)
+    assert reasons(heard) == ["replaced"]
+
+
+def test_a_revocation(signed_in, other_browser, ada, heard):
+    other_browser.sign_in(ada)
+    assert Session.objects.of(ada).end() == 2
+    assert reasons(heard) == ["revoked", "revoked"]
+
+
+def test_a_theft(signed_in, clock, heard):
+    tokens = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(GRACE)
+    signed_in.carry({"refresh_token": tokens["refresh_token"]})
+    signed_in.get("/me/")
+    assert names(heard) == ["refreshed", "ended", "reused"]
+    assert reasons(heard) == ["reused"]
+
+
+def test_the_limit(browser, other_browser, ada, clock, heard, settings):
+    settings.JWTAUTH = {"MAX_SESSIONS_PER_USER": 1}
+    browser.sign_in(ada)
+    other_browser.sign_in(ada)
+    assert reasons(heard) == ["limit"]
+
+
+def test_wrong_credentials(browser, ada, heard):
+    cache.clear()
+    data = {"username": "ada", "password": "wrong"}
+    browser.post("/auth/login/", data, content_type="application/json")
+    assert names(heard) == ["failed"]
+    assert heard[0][1]["request"].path == "/auth/login/"
+    assert "wrong" not in str(heard[0][1]["credentials"])
+
+
+def test_a_receiver_that_raises_harms_nobody(browser, ada, clock):
+    def fail(sender, **kwargs):
+        raise RuntimeError("the receiver failed")
+
+    for signal in (session_started, session_refreshed, session_ended):
+        signal.connect(fail)
+    try:
+        browser.sign_in(ada)
+        refresh(browser, clock)
+        assert browser.who() == "ada"
+        assert browser.post("/logout/").status_code == 200
+    finally:
+        for signal in (session_started, session_refreshed, session_ended):
+            signal.disconnect(fail)
+
+
+def test_the_log_names_events_and_no_token(browser, ada, clock, caplog):
+    caplog.set_level(logging.INFO, "jwtauth.security")
+    browser.sign_in(ada)
+    secrets = list(browser.tokens().values())
+    refresh(browser, clock)
+    secrets += browser.tokens().values()
+    browser.post("/logout/")
+    records = [record for record in caplog.records if record.name == "jwtauth.security"]
+    assert [record.event for record in records] == ["session_started", "session_refreshed", "session_ended"]
+    assert records[2].reason == "logout"
+    assert not any(part in caplog.text for secret in secrets for part in secret.split(".")[1:])
+
+
+# --- last seen
+
+
+def test_a_read_does_not_note_when_somebody_was_seen(signed_in, clock, statements):
+    clock.advance(120)
+    assert "UPDATE" not in statements(signed_in.get, "/me/")
+
+
+def test_other_requests_do_at_most_once_a_minute(signed_in, clock, statements):
+    clock.advance(60)
+    assert statements(signed_in.post, "/me/") == ["SELECT", "UPDATE"]
+    assert only_session().last_seen_at.timestamp() == clock.now
+    clock.advance(59)
+    assert statements(signed_in.post, "/me/") == ["SELECT"]
+
+
+def test_an_error_in_noting_it_is_no_error_of_the_request(signed_in, clock, monkeypatch, caplog):
+    def fail(session):
+        raise OperationalError("the database is away")
+
+    monkeypatch.setattr(sessions, "touch", fail)
+    clock.advance(ACCESS_LIFETIME - 1)
+    assert signed_in.post("/me/").status_code == 200
+    assert "last seen was not noted" in caplog.text
