@@ -1,0 +1,78 @@
+"""For the tests of sites that use this package: signed-in clients, and time that passes at will."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.http import HttpResponse
+from django.test import RequestFactory
+from django.test.client import ClientMixin
+
+from jwtauth import _clock
+from jwtauth.middleware import AuthenticationMiddleware
+from jwtauth.signin import login
+
+
+def force_login(client: ClientMixin, user: AbstractBaseUser, *, remember: bool = True) -> None:
+    """Signs this user in, without a password and without a view. The client gets the cookies that `login` gives.
+
+    For Django's ``Client`` and ``AsyncClient``, and DRF's ``APIClient``.
+    """
+
+    def view(request: object) -> HttpResponse:
+        login(request, user, remember=remember)  # type: ignore[arg-type]
+        return HttpResponse()
+
+    request = RequestFactory().post("/")
+    request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+    response: Any = AuthenticationMiddleware(view)(request)
+    signed_in: Any = client  # stubs know no cookies of the mixin
+    signed_in.cookies.update(response.cookies)
+
+
+async def aforce_login(client: ClientMixin, user: AbstractBaseUser, *, remember: bool = True) -> None:
+    """`force_login` for async tests."""
+    await sync_to_async(force_login)(client, user, remember=remember)
+
+
+class Clock:
+    """The time that this package goes by, in a test that has stopped it."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+
+    def seconds(self) -> int:
+        """Unix seconds."""
+        return self.now
+
+    def milliseconds(self) -> int:
+        """Unix milliseconds."""
+        return self.now * 1000
+
+    def advance(self, seconds: float) -> None:
+        """Lets this much time pass, at once."""
+        self.now += int(seconds)
+
+
+@contextmanager
+def stopped_clock() -> Iterator[Clock]:
+    """Stops the time that this package goes by, in this process. Tokens expire when the test says so.
+
+    ::
+
+        with stopped_clock() as clock:
+            force_login(client, user)
+            clock.advance(3600)
+            assert client.get("/me/").status_code == 200  # refreshed
+    """
+    clock = Clock(_clock.now())
+    with (
+        mock.patch.object(_clock, "now", clock.seconds),
+        mock.patch.object(_clock, "monotonic_ms", clock.milliseconds),
+    ):
+        yield clock

@@ -1,0 +1,57 @@
+"""`jwtauth.test` and the pytest plugin: what the tests of other sites use."""
+
+import pytest
+from django.test import AsyncClient, Client
+from rest_framework.test import APIClient
+
+from jwtauth.models import Session
+from jwtauth.test import aforce_login, force_login, stopped_clock
+from tests.conftest import ACCESS_LIFETIME, IDLE
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("client_class", [Client, APIClient])
+@pytest.mark.parametrize("enforce", [False, True])
+def test_a_client_is_signed_in(ada, client_class, enforce):
+    client = client_class(enforce_csrf_checks=enforce)
+    force_login(client, ada)
+    assert client.get("/me/").json()["user"] == "ada"
+    assert client.post("/logout/").status_code == 200
+    assert not Session.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_async_client_is_signed_in(ada):
+    from asgiref.sync import async_to_sync
+
+    async def sign_in_and_look():
+        client = AsyncClient()
+        await aforce_login(client, ada)
+        return (await client.get("/me/async/")).content
+
+    assert async_to_sync(sign_in_and_look)() == b"ada"
+
+
+def test_somebody_else_takes_the_client_over(ada, bob):
+    client = Client()
+    force_login(client, ada)
+    force_login(client, bob)
+    assert client.get("/me/").json()["user"] == "bob"
+
+
+def test_time_passes_at_will(ada):
+    client = Client()
+    with stopped_clock() as clock:
+        force_login(client, ada, remember=False)
+        clock.advance(ACCESS_LIFETIME)
+        assert "refresh_token" in client.get("/me/").cookies
+        clock.advance(IDLE)
+        assert client.get("/me/").status_code == 403
+
+
+def test_the_fixtures(ada, client, jwtauth_login, jwtauth_clock):
+    jwtauth_login(client, ada)
+    jwtauth_clock.advance(ACCESS_LIFETIME)
+    response = client.get("/me/")
+    assert (response.status_code, "access_token" in response.cookies) == (200, True)
