@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from jwtauth import _clock
+from jwtauth.devices import as_ip_address
 from jwtauth.models import Session, SessionQuerySet
 
 
@@ -53,7 +54,16 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Whatever the user model calls its users by."""
-        return (f"user__{get_user_model().USERNAME_FIELD}__startswith", "ip_address__exact")
+        return (f"user__{get_user_model().USERNAME_FIELD}__startswith",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """An address is compared as one; Django's search would compare its text, to which PostgreSQL adds ``/32``."""
+        address = as_ip_address(search_term)
+        if address is None:
+            return super().get_search_results(request, queryset, search_term)
+        return queryset.filter(ip_address=address), False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Sessions begin by signing in."""

@@ -46,7 +46,12 @@ def ip_address(request: HttpRequest, proxies: int) -> str | None:
     if proxies and forwarded is not None:
         hops = forwarded.split(",")
         address = hops[-min(proxies, len(hops))]
+    return as_ip_address(address.partition("%")[0])
+
+
+def as_ip_address(text: str) -> str | None:
+    """This address as the table has it, or ``None`` where it is none."""
     try:
-        return str(ipaddress.ip_address(address.strip().partition("%")[0]))
+        return str(ipaddress.ip_address(text.strip()))
     except ValueError:
         return None
