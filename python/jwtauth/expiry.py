@@ -50,7 +50,7 @@ def remove_batch() -> None:
         return
     _next_at = time.monotonic() + random.uniform(_PAUSE / 2, _PAUSE)  # noqa: S311 - not a secret
     try:
-        if _remove(_BATCH) == _BATCH:
+        if _remove(_BATCH)[0] == _BATCH:
             _next_at = 0.0  # there is more: the next login or refresh goes on
     except DatabaseError:
         _log.warning("expired sessions were not removed", exc_info=True)
@@ -68,12 +68,12 @@ def _cutoff() -> datetime:
 
 def remove_all() -> Iterator[int]:
     """Removes every expired session, and yields how many were removed so far after each statement."""
-    removed, size = 0, _LEAST
+    removed, size, since = 0, _LEAST, None
     shares = connections[database()].vendor == "sqlite"
     rested_at = time.monotonic()
     while True:
         started = time.monotonic()
-        count = _remove(size)
+        count, since = _remove(size, since)
         removed += count
         if count:
             yield removed
@@ -86,27 +86,36 @@ def remove_all() -> Iterator[int]:
         size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET / max(took, 1e-6)))))
 
 
-def _remove(limit: int) -> int:
-    """At most this many, in one statement where the database can. Rows that others hold are left to them."""
+def _remove(limit: int, since: datetime | None = None) -> tuple[int, datetime | None]:
+    """At most this many, in one statement where the database can. Rows that others hold are left to them.
+
+    With the end of the last one removed, so that the next call need not pass the places of those that are gone.
+    """
     alias = database()
     connection = connections[alias]
     # Not where a project's own table refers to sessions, or somebody wants to hear of each: Django sees to those.
     if connection.vendor == "postgresql" and Collector(using=alias).can_fast_delete(expired()):
-        return _remove_by_address(connection, limit)
+        return _remove_by_address(connection, limit, since or _clock.to_datetime(0))
     # Nobody revives an expired row, so its key is enough; with the date as well, MariaDB would go through all of them.
     batch = expired().order_by("expires_at").values("pk")[:limit]
     if not connection.features.allow_sliced_subqueries_with_in:  # MySQL
         batch = [row["pk"] for row in batch]
-    count: int = Session.objects.using(alias).filter(pk__in=batch).delete()[0]
-    return count
+    return Session.objects.using(alias).filter(pk__in=batch).delete()[0], None
 
 
-def _remove_by_address(connection: Any, limit: int) -> int:
-    """Four times as fast as by key."""
+def _remove_by_address(connection: Any, limit: int, since: datetime) -> tuple[int, datetime]:
+    """Four times as fast as by key; in the order of the index, or each call reads the table from its start."""
     quoted = connection.ops.quote_name
     table, column = quoted(Session._meta.db_table), quoted("expires_at")
-    addresses = f"SELECT ctid FROM {table} WHERE {column} <= %s LIMIT %s FOR UPDATE SKIP LOCKED"  # noqa: S608
+    addresses = (
+        f"SELECT ctid FROM {table} WHERE {column} BETWEEN %s AND %s "  # noqa: S608
+        f"ORDER BY {column} LIMIT %s FOR UPDATE SKIP LOCKED"
+    )
+    gone = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({addresses})) RETURNING {column}"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({addresses}))", [_cutoff(), limit])  # noqa: S608
-        removed: int = cursor.rowcount
-        return removed
+        cursor.execute(
+            f"WITH gone AS ({gone}) SELECT count(*), max({column}) FROM gone",  # noqa: S608
+            [since, _cutoff(), limit],
+        )
+        removed, last = cursor.fetchone()
+        return removed, last or since
