@@ -172,6 +172,16 @@ class RequestAuth:
         )
         self._refresh_by(claims, upload)
 
+    def look(self) -> None:
+        """As `refresh`, for who cannot set cookies: lets a good refresh token in, rotates nothing, judges nothing."""
+        claims, self._refresh_claims = self._refresh_claims, None
+        if claims is not None:
+            self._refresh_by(claims, upload=True)
+
+    def is_over(self, session: Session) -> bool:
+        """Whether this session has reached its end."""
+        return self.config.policy.is_over(session.row(), _clock.now())
+
     def _refresh_by(self, claims: _engine.Claims, upload: bool) -> None:
         decided = retrying(lambda: self._decide(claims, upload), database())
         if decided is not None:

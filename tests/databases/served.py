@@ -1,4 +1,4 @@
-"""The site of `site.py` behind gunicorn, its clock, a proxy that loses answers, and browsers."""
+"""The site of `site.py` behind gunicorn, or of `asgi.py` behind uvicorn, its clock, a lossy proxy, and browsers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ PATIENCE = 30
 
 
 class Site:
-    """Gunicorn, with workers that it replaces when they die."""
+    """Gunicorn or uvicorn, with workers that it replaces when they die."""
 
-    def __init__(self, *, workers: int = 2, threads: int = 8, **databases: dict) -> None:
+    def __init__(self, *, workers: int = 2, threads: int = 8, asgi: bool = False, **databases: dict) -> None:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="jwtauth-site-"))
         path = self.folder / "clock"
@@ -43,11 +43,16 @@ class Site:
         }
         self.django("migrate", "--verbosity", "0")
         self.log = self.folder / "log"
-        command = [
-            *(sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{self.port}", "--log-level", "warning"),
+        gunicorn = [
+            *("gunicorn", "--bind", f"127.0.0.1:{self.port}", "--log-level", "warning", "--no-control-socket"),
             *("--workers", str(workers), "--worker-class", "gthread", "--threads", str(threads)),
-            *("--no-control-socket", "tests.databases.site:application"),
+            "tests.databases.site:application",
         ]
+        uvicorn = [
+            *("uvicorn", "--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"),
+            *("--workers", str(workers), "tests.databases.asgi:application"),
+        ]
+        command = [sys.executable, "-m", *(uvicorn if asgi else gunicorn)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True

@@ -1,0 +1,34 @@
+"""The test project as an ASGI server runs it: the site, and a WebSocket by Channels."""
+
+import tests.databases.site  # noqa: F401 - sets Django up; isort: skip
+
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.handlers.asgi import ASGIHandler
+from django.urls import path
+
+from jwtauth.asgi import WebSocketAuthMiddleware, is_signed_in
+
+
+class Echo(AsyncWebsocketConsumer):
+    """Echoes, with who said it, for as long as they are signed in."""
+
+    async def connect(self):
+        if self.scope["user"].is_authenticated:
+            await self.accept()
+        else:
+            await self.close()
+
+    async def receive(self, text_data=None, bytes_data=None):
+        if await is_signed_in(self.scope):
+            await self.send(f"{self.scope['user'].pk}: {text_data}")
+        else:
+            await self.close(code=4001)
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": ASGIHandler(),
+        "websocket": WebSocketAuthMiddleware(URLRouter([path("ws/", Echo.as_asgi())])),
+    }
+)
