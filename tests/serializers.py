@@ -1,5 +1,7 @@
 """Serializers of the test project, in the place of the package's own."""
 
+from datetime import timedelta
+
 from django.contrib.auth import get_user_model
 from rest_framework import serializers
 
@@ -9,6 +11,11 @@ class PinSerializer(serializers.Serializer):
 
     def validate(self, attrs):
         return {"user": get_user_model().objects.get(pk=attrs["pin"])}
+
+
+class KioskSerializer(PinSerializer):
+    def validate(self, attrs):
+        return {**super().validate(attrs), "lifetime": timedelta(minutes=20)}
 
 
 class EmailSerializer(serializers.ModelSerializer):

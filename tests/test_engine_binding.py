@@ -201,18 +201,25 @@ def test_a_key_says_what_it_is_for():
 
 
 def test_a_session_gives_back_its_columns():
-    columns = {"generation": 3, "acknowledged_at": None, "rotated_at": 2, "created_at": 1, "expires_at": 2**64 - 1}
+    times = {"acknowledged_at": None, "rotated_at": 2, "created_at": 1, "expires_at": 2**64 - 1}
+    columns = {"generation": 3, **times, "end_is_fixed": True}
     session = _engine.Session(**columns)
     assert {name: getattr(session, name) for name in columns} == columns
 
 
 def test_a_decision_says_what_to_do():
-    row = _engine.Session(generation=1, acknowledged_at=NOW, rotated_at=NOW, created_at=NOW, expires_at=NOW + 86_400)
+    row = POLICY.start(NOW)
     rotate = POLICY.decide(row, 1, upload=False, now=NOW + 301)
     assert (rotate.code, rotate.admits, rotate.issues, rotate.acknowledge) == ("rotate", True, [ACCESS, REFRESH], False)
     assert (rotate.next.generation, rotate.next.created_at, rotate.next.expires_at) == (2, NOW, NOW + 301 + 86_400)
     over = POLICY.decide(row, 1, upload=False, now=NOW + 86_400)
     assert (over.code, over.admits, over.issues, over.next) == ("session_expired", False, [], None)
+
+
+def test_a_decision_leaves_a_fixed_end_alone():
+    row = POLICY.start_for(1000, NOW)
+    following = POLICY.decide(row, 1, upload=False, now=NOW + 301).next
+    assert (following.expires_at, following.end_is_fixed) == (NOW + 1000, True)
 
 
 def test_verified_sessions_are_remembered_for_a_while():
@@ -285,6 +292,7 @@ rows = st.builds(
     rotated_at=st.integers(0, 2**64 - 1),
     created_at=st.integers(0, 2**64 - 1),
     expires_at=st.integers(0, 2**64 - 1),
+    end_is_fixed=st.booleans(),
 )
 MEMORY = _engine.VerifiedSessions(4)
 ORIGINS = _engine.OriginPolicy(["https://example.org", "https://*.example.com"])
@@ -306,6 +314,7 @@ CALLS = {
             "rotated_at": integers,
             "created_at": integers,
             "expires_at": integers,
+            "end_is_fixed": st.booleans(),
         },
     ),
     "Claims": (
@@ -350,6 +359,7 @@ CALLS = {
         {"access": integers, "idle": integers, "absolute": st.none() | integers, "grace": integers},
     ),
     "Policy.start": (POLICY.start, [integers], {}),
+    "Policy.start_for": (POLICY.start_for, [integers, integers], {}),
     "Policy.succeed": (POLICY.succeed, [rows, integers], {}),
     "Policy.decide": (POLICY.decide, [rows, integers], {"upload": st.booleans(), "now": integers}),
     "Policy.acknowledges": (POLICY.acknowledges, [rows, integers], {}),

@@ -1,5 +1,7 @@
 """``login``: cookies, the session's row, who is there at once, and what it replaces."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import AnonymousUser, User
 from django.contrib.auth.signals import user_logged_in
@@ -8,7 +10,8 @@ from django.test import RequestFactory, override_settings
 
 from jwtauth import _clock, login
 from jwtauth.models import Session
-from tests.conftest import only_session
+from jwtauth.request import RequestAuth
+from tests.conftest import ABSOLUTE, ACCESS_LIFETIME, IDLE, only_session
 
 pytestmark = pytest.mark.django_db
 
@@ -40,6 +43,45 @@ def test_cookies_without_remember_last_until_the_browser_is_closed(browser, ada,
     clock.advance(301)
     refreshed = browser.get("/me/")
     assert {refreshed.cookies[name]["max-age"] for name in ("access_token", "refresh_token")} == {""}
+
+
+@pytest.mark.parametrize("lifetime", [ACCESS_LIFETIME, IDLE // 2, 3 * IDLE, 2 * ABSOLUTE])
+def test_a_lifetime_of_its_own_takes_the_place_of_both_limits(browser, ada, clock, lifetime):
+    response = browser.sign_in(ada, f"&lifetime={lifetime}")
+    assert response.cookies["refresh_token"]["max-age"] == lifetime
+    began = clock.now
+    clock.advance(lifetime // 2)
+    assert browser.who() == "ada"
+    assert only_session().expires_at == _clock.to_datetime(began + lifetime)
+    clock.now = began + lifetime - 1
+    assert browser.who() == "ada"
+    clock.now = began + lifetime
+    assert browser.who() is None
+
+
+def test_a_new_password_keeps_the_end_of_a_lifetime(browser, ada, clock):
+    browser.sign_in(ada, f"&lifetime={2 * ABSOLUTE}")
+    ends = only_session().expires_at
+    clock.advance(ABSOLUTE)
+    assert browser.post("/password/").status_code == 200
+    assert (only_session().expires_at, browser.who()) == (ends, "ada")
+
+
+def test_settings_that_change_leave_a_lifetime_alone(browser, other_browser, ada, bob, clock, settings):
+    browser.sign_in(ada, f"&lifetime={IDLE}")
+    other_browser.sign_in(bob)
+    settings.JWTAUTH = {"REFRESH_TOKEN_LIFETIME": 1000, "SESSION_LIFETIME": 1000}
+    clock.advance(1000)
+    assert (browser.who(), other_browser.who()) == ("ada", None)
+
+
+@pytest.mark.parametrize("lifetime", [0, -1, 0.5, timedelta(0), 10**12, float("nan"), "300", True])
+def test_what_is_no_lifetime_is_refused(rf, ada, lifetime):
+    request = rf.post("/")
+    RequestAuth.attach(request)
+    with pytest.raises(ValueError, match="lifetime must be"):
+        login(request, ada, lifetime=lifetime)
+    assert not Session.objects.exists()
 
 
 def test_the_row_says_who_when_and_from_where(browser, ada, clock):

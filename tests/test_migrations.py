@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from jwtauth import _clock
 from jwtauth.models import Session
 
 OLD = [("jwtauth", "0001_initial")]
-NEW = [("jwtauth", "0002_session")]
+BEFORE_FIXED_ENDS = [("jwtauth", "0002_session")]
 NOTHING = [("jwtauth", None)]
 OLD_TABLES = {"jwtauth_activetoken", "jwtauth_blacklistedtoken"}
 
@@ -24,6 +26,10 @@ def migrate(target):
     MigrationExecutor(connection).migrate(target)
     if target != NOTHING:
         return MigrationExecutor(connection).loader.project_state(target).apps
+
+
+def migrate_all():
+    call_command("migrate", verbosity=0)
 
 
 def tables():
@@ -45,7 +51,7 @@ def unique_columns(table):
 def old_database(transactional_db):
     """A database that has run 0.0.8; migrated up again afterwards."""
     yield migrate(OLD)
-    migrate(NEW)
+    migrate_all()
 
 
 def test_the_first_migration_makes_the_tables_of_0_0_8(old_database):
@@ -67,7 +73,7 @@ def test_a_database_of_0_0_8_upgrades_with_its_rows(old_database):
     for index in range(3):
         active.objects.create(token_string=f"a{index}", exp=1_700_000_000, owner_id=user.pk)
         blacklisted.objects.create(token_string=f"b{index}", exp=1_700_000_000)
-    call_command("migrate", verbosity=0)
+    migrate_all()
     assert tables() == {"jwtauth_session"}
     assert columns("jwtauth_session") == {field.column for field in Session._meta.concrete_fields}
     assert not Session.objects.exists()
@@ -84,8 +90,18 @@ def test_the_upgrade_goes_back(transactional_db):
         migrate(NOTHING)
         assert tables() == set()
     finally:
-        migrate(NEW)
+        migrate_all()
     assert tables() == {"jwtauth_session"}
+
+
+def test_workers_of_the_version_before_go_on_after_the_migration(transactional_db):
+    before = MigrationExecutor(connection).loader.project_state(BEFORE_FIXED_ENDS).apps.get_model("jwtauth", "Session")
+    assert "end_is_fixed" not in {field.name for field in before._meta.concrete_fields}
+    now = _clock.to_datetime(_clock.now())
+    times = dict.fromkeys(["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"], now)
+    user = get_user_model().objects.create_user("ada")
+    before.objects.create(id=uuid.uuid4(), user_id=user.pk, generation=1, auth_hash="", remember=True, **times)
+    assert Session.objects.get().end_is_fixed is False
 
 
 @pytest.mark.parametrize("field", ["AutoField", "BigAutoField", "SmallAutoField"])

@@ -1,6 +1,7 @@
 """The views of `jwtauth.urls`: in and out by cookies, pairs for apps, one's own sessions."""
 
 import uuid
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -185,6 +186,14 @@ def test_or_no_limit(browser, ada, rate):
 def test_the_login_serializer_can_be_replaced(browser, ada):
     assert post(browser, "login/", {"pin": ada.pk}).status_code == 200
     assert browser.who() == "ada"
+
+
+@override_settings(JWTAUTH={"LOGIN_SERIALIZER": "tests.serializers.KioskSerializer"})
+@pytest.mark.parametrize("view", ["login", "token"])
+def test_the_login_serializer_says_for_how_long(browser, ada, view):
+    assert post(browser, f"{view}/", {"pin": ada.pk}).status_code == 200
+    session = only_session()
+    assert session.expires_at - session.created_at == timedelta(minutes=20)
 
 
 @override_settings(JWTAUTH={"USER_SERIALIZER": "tests.serializers.EmailSerializer"})

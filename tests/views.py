@@ -21,7 +21,8 @@ def user_named(request):
 
 @api_view(["POST"])
 def login_view(request):
-    login(request, user_named(request), remember="forget" not in request.GET)
+    lifetime = int(request.GET["lifetime"]) if "lifetime" in request.GET else None
+    login(request, user_named(request), remember="forget" not in request.GET, lifetime=lifetime)
     return Response({"user": str(request.user), "auth": request.auth.generation})
 
 

@@ -77,7 +77,14 @@ class Session:
     """What the rules need of a session's row."""
 
     def __new__(
-        cls, *, generation: int, acknowledged_at: int | None, rotated_at: int, created_at: int, expires_at: int
+        cls,
+        *,
+        generation: int,
+        acknowledged_at: int | None,
+        rotated_at: int,
+        created_at: int,
+        expires_at: int,
+        end_is_fixed: bool,
     ) -> Session: ...
     @property
     def generation(self) -> int:
@@ -98,6 +105,10 @@ class Session:
     @property
     def expires_at(self) -> int:
         """When the session is over unless it is refreshed before."""
+
+    @property
+    def end_is_fixed(self) -> bool:
+        """Whether that was fixed at login: no refresh moves it, and no other limit holds."""
 
 @final
 class Kind:
@@ -177,6 +188,9 @@ class Policy:
 
     def start(self, now: int) -> Session:
         """The row of a session that starts now."""
+
+    def start_for(self, lifetime: int, now: int) -> Session:
+        """The row of a session that starts now and lives for so many seconds, in use or not."""
 
     def succeed(self, session: Session, now: int) -> Session:
         """The row of a session that takes the place of this one, and ends no later than this one's absolute limit."""

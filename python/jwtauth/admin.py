@@ -49,7 +49,17 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
     sortable_by = ("expires_at",)
     ordering = ("-id",)
     actions = ("end_sessions",)
-    fields = ("user", "device", "user_agent", "ip_address", "created_at", "last_seen_at", "expires_at", "remember")
+    fields = (
+        "user",
+        "device",
+        "user_agent",
+        "ip_address",
+        "created_at",
+        "last_seen_at",
+        "expires_at",
+        "end_is_fixed",
+        "remember",
+    )
     readonly_fields = fields
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:

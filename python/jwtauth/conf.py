@@ -141,6 +141,17 @@ def _fraction(value: object) -> float:
     raise ValueError("a timedelta, or a number of seconds")
 
 
+def lifetime_seconds(value: timedelta | float) -> int:
+    """The seconds of a session's lifetime. Raises ``ValueError`` for less than one, and for what is no duration."""
+    try:
+        seconds = _seconds(value)
+    except ValueError as error:
+        raise ValueError(f"lifetime must be {error}") from None
+    if seconds < 1:
+        raise ValueError("lifetime must be at least one second")
+    return seconds
+
+
 def _seconds_or_none(value: object) -> int | None:
     return None if value is None else _seconds(value)
 

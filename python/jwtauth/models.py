@@ -98,6 +98,12 @@ class Session(models.Model):
     rotated_at = models.DateTimeField(_("rotated at"), help_text=_("When this generation was issued."))
     created_at = models.DateTimeField(_("signed in"))
     expires_at = models.DateTimeField(_("expires"), db_index=True)
+    end_is_fixed = models.BooleanField(
+        _("fixed end"),
+        default=False,
+        db_default=False,  # for workers of the version before, while it is deployed
+        help_text=_("Whether refreshes leave the end where login has put it."),
+    )
     auth_hash = models.TextField(_("auth hash"), help_text=_("Of the user, as in Django's sessions."))
     remember = models.BooleanField(_("remember"), help_text=_("Whether the cookies outlive the browser."))
     user_agent = models.TextField(_("user agent"), blank=True)
@@ -126,6 +132,7 @@ class Session(models.Model):
             rotated_at=_clock.from_datetime(self.rotated_at),
             created_at=_clock.from_datetime(self.created_at),
             expires_at=_clock.from_datetime(self.expires_at),
+            end_is_fixed=self.end_is_fixed,
         )
 
     def end(self, reason: str = "revoked") -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -238,10 +239,12 @@ class RequestAuth:
     # --- clients that keep their tokens themselves
 
     @classmethod
-    def started(cls, request: HttpRequest, user: AbstractBaseUser) -> RequestAuth:
+    def started(
+        cls, request: HttpRequest, user: AbstractBaseUser, lifetime: timedelta | float | None = None
+    ) -> RequestAuth:
         """A new session of this user, apart from the request's own, and its `pair` of tokens."""
         auth = cls(request)
-        session, sid = sessions.start(request, user, auth.config.policy, remember=True)
+        session, sid = sessions.start(request, user, auth.config.policy, remember=True, lifetime=lifetime)
         auth._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], _clock.now())
         auth._remove_expired()
         return auth
@@ -326,9 +329,11 @@ class RequestAuth:
         named = {claims.session_id for claims in read}
         return named if self.claims is None else {*named, self.claims.session_id}
 
-    def login(self, user: AbstractBaseUser, *, remember: bool = True) -> None:
+    def login(
+        self, user: AbstractBaseUser, *, remember: bool = True, lifetime: timedelta | float | None = None
+    ) -> None:
         """See `jwtauth.login`."""
-        self._start(user, remember)
+        self._start(user, remember, lifetime=lifetime)
 
     def succeed(self, user: AbstractBaseUser) -> bool:
         """See `jwtauth.update_session_auth_hash`. ``False``: this request is not of a session of this user's."""
@@ -339,13 +344,20 @@ class RequestAuth:
         session = sessions.rows(claims.session_id).filter(user=user.pk).first()
         if session is None or self.config.policy.is_over(session.row(), _clock.now()):
             return False
-        self._start(user, session.remember, session)
+        self._start(user, session.remember, predecessor=session)
         return True
 
-    def _start(self, user: AbstractBaseUser, remember: bool, predecessor: Session | None = None) -> None:
+    def _start(
+        self,
+        user: AbstractBaseUser,
+        remember: bool,
+        *,
+        lifetime: timedelta | float | None = None,
+        predecessor: Session | None = None,
+    ) -> None:
         older = self.named_sessions()
         previous = (self._found, self.claims, self._issued, self._is_cleared)
-        session, sid = sessions.start(self._request, user, self.config.policy, remember, predecessor, older)
+        session, sid = sessions.start(self._request, user, self.config.policy, remember, lifetime, predecessor, older)
         self._duties.clear()
         self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], _clock.now())
         if transaction.get_connection(database()).in_atomic_block:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from jwtauth import _clock, _engine, devices
-from jwtauth.conf import get_config
+from jwtauth.conf import get_config, lifetime_seconds
 from jwtauth.exceptions import SessionLimitReached
 from jwtauth.models import Session, SessionQuerySet, columns_of, database
 from jwtauth.retries import retrying
@@ -97,6 +98,7 @@ def start(
     user: AbstractBaseUser,
     policy: _engine.Policy,
     remember: bool,
+    lifetime: timedelta | float | None = None,
     predecessor: Session | None = None,
     replaced: Collection[Any] = (),
 ) -> tuple[Session, _engine.Sid]:
@@ -105,15 +107,21 @@ def start(
     With a predecessor, whose place it takes, it keeps to the absolute limit of that one. The replaced ones, which are
     about to end, do not count for ``MAX_SESSIONS_PER_USER``.
 
-    Raises ``SessionLimitReached``.
+    Raises ``SessionLimitReached``, and ``ValueError`` for a lifetime that is none.
     """
     now = _clock.now()
     sid = _engine.Sid.generate(now)
-    row = policy.start(now) if predecessor is None else policy.succeed(predecessor.row(), now)
+    if predecessor is not None:
+        row = policy.succeed(predecessor.row(), now)
+    elif lifetime is not None:
+        row = policy.start_for(lifetime_seconds(lifetime), now)
+    else:
+        row = policy.start(now)
     session = Session(
         id=sid.session_id,
         created_at=_clock.to_datetime(row.created_at),
         last_seen_at=_clock.to_datetime(now),
+        end_is_fixed=row.end_is_fixed,
         auth_hash=_auth_hash(user),
         remember=remember,
         user_agent=devices.user_agent(request),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -17,26 +18,33 @@ from jwtauth.request import RequestAuth
 from jwtauth.sessions import admitted
 
 
-def login(request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True) -> None:
+def login(
+    request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True, lifetime: timedelta | float | None = None
+) -> None:
     """Sign this user in: start a session, and end the one that the request came with.
 
     ``request.user`` is the user at once, and the response sets the cookies. ``remember=False`` lets them go when the
-    browser is closed. Sends Django's ``user_logged_in``. Inside a transaction that is rolled back, it never happened.
+    browser is closed. With a ``lifetime``, a ``timedelta`` or seconds, this session ends so long after now, in use or
+    not, in place of ``REFRESH_TOKEN_LIFETIME`` and ``SESSION_LIFETIME``. Sends Django's ``user_logged_in``. Inside a
+    transaction that is rolled back, it never happened.
 
-    Raises ``ValueError`` for nobody or an unsaved user, ``PermissionDenied`` for one that is not active, and
-    ``ImproperlyConfigured`` where the middleware has not seen the request.
+    Raises ``ValueError`` for nobody, an unsaved user, or a lifetime under a second, ``PermissionDenied`` for one who
+    is not active, ``SessionLimitReached`` beyond their limit, and ``ImproperlyConfigured`` where the middleware has
+    not seen the request.
     """
     inner = django_request(request)
     auth = _auth(inner)
     _check(user)
-    auth.login(user, remember=remember)
+    auth.login(user, remember=remember, lifetime=lifetime)
     _set_user(request, inner, auth, user)
     if "CSRF_COOKIE" in inner.META:
         rotate_token(inner)
     user_logged_in.send(sender=user.__class__, request=inner, user=user)
 
 
-def start_session(request: HttpRequest, user: AbstractBaseUser) -> RequestAuth:
+def start_session(
+    request: HttpRequest, user: AbstractBaseUser, *, lifetime: timedelta | float | None = None
+) -> RequestAuth:
     """`login` for a client that keeps its tokens itself: no cookie is set, and the request's own session stays.
 
     Raises what `login` raises.
@@ -44,7 +52,7 @@ def start_session(request: HttpRequest, user: AbstractBaseUser) -> RequestAuth:
     inner = django_request(request)
     _auth(inner)
     _check(user)
-    started = RequestAuth.started(inner, user)
+    started = RequestAuth.started(inner, user, lifetime)
     user_logged_in.send(sender=user.__class__, request=inner, user=user)
     return started
 
@@ -93,9 +101,11 @@ async def aupdate_session_auth_hash(request: HttpRequest, user: AbstractBaseUser
     await sync_to_async(update_session_auth_hash)(request, user)
 
 
-async def alogin(request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True) -> None:
+async def alogin(
+    request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True, lifetime: timedelta | float | None = None
+) -> None:
     """`login` for async views."""
-    await sync_to_async(login)(request, user, remember=remember)
+    await sync_to_async(login)(request, user, remember=remember, lifetime=lifetime)
 
 
 async def alogout(request: HttpRequest) -> None:

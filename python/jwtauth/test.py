@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
@@ -18,14 +19,20 @@ from jwtauth.middleware import AuthenticationMiddleware
 from jwtauth.signin import login
 
 
-def force_login(client: ClientMixin, user: AbstractBaseUser, *, remember: bool = True) -> None:
+def force_login(
+    client: ClientMixin,
+    user: AbstractBaseUser,
+    *,
+    remember: bool = True,
+    lifetime: timedelta | float | None = None,
+) -> None:
     """Signs this user in, without a password and without a view. The client gets the cookies that `login` gives.
 
     For Django's ``Client`` and ``AsyncClient``, and DRF's ``APIClient``.
     """
 
     def view(request: object) -> HttpResponse:
-        login(request, user, remember=remember)  # type: ignore[arg-type]
+        login(request, user, remember=remember, lifetime=lifetime)  # type: ignore[arg-type]
         return HttpResponse()
 
     request = RequestFactory().post("/")
@@ -35,9 +42,15 @@ def force_login(client: ClientMixin, user: AbstractBaseUser, *, remember: bool =
     signed_in.cookies.update(response.cookies)
 
 
-async def aforce_login(client: ClientMixin, user: AbstractBaseUser, *, remember: bool = True) -> None:
+async def aforce_login(
+    client: ClientMixin,
+    user: AbstractBaseUser,
+    *,
+    remember: bool = True,
+    lifetime: timedelta | float | None = None,
+) -> None:
     """`force_login` for async tests."""
-    await sync_to_async(force_login)(client, user, remember=remember)
+    await sync_to_async(force_login)(client, user, remember=remember, lifetime=lifetime)
 
 
 class Clock:

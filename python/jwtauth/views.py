@@ -122,7 +122,12 @@ class LoginView(_Credentials):
         """Answers as `MeView` does."""
         validated = self.validated(request)
         with _limit_is_refusal():
-            login(request, validated["user"], remember=validated.get("remember", True))
+            login(
+                request,
+                validated["user"],
+                remember=validated.get("remember", True),
+                lifetime=validated.get("lifetime"),
+            )
         return Response(_me(self))
 
 
@@ -144,9 +149,9 @@ class TokenView(_Credentials):
 
     def post(self, request: Request) -> Response:
         """``access`` and ``refresh``, and the seconds that each is good for."""
-        user = self.validated(request)["user"]
+        validated = self.validated(request)
         with _limit_is_refusal():
-            started = start_session(request, user)
+            started = start_session(request, validated["user"], lifetime=validated.get("lifetime"))
         return Response(_pair(started))
 
 

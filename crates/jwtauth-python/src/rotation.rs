@@ -21,6 +21,10 @@ impl Policy {
         Session(self.0.start(now))
     }
 
+    fn start_for(&self, lifetime: u64, now: u64) -> Session {
+        Session(self.0.start_for(lifetime, now))
+    }
+
     fn succeed(&self, session: &Bound<'_, Session>, now: u64) -> Session {
         Session(self.0.succeed(&session.get().0, now))
     }
@@ -29,7 +33,7 @@ impl Policy {
     fn decide(&self, session: &Bound<'_, Session>, generation: u64, upload: bool, now: u64) -> Decision {
         let session = &session.get().0;
         let decision = self.0.decide(session, Presented { generation, upload }, now);
-        Decision { decision, created_at: session.created_at }
+        Decision { decision, session: *session }
     }
 
     fn acknowledges(&self, session: &Bound<'_, Session>, generation: u64) -> bool {
@@ -53,7 +57,7 @@ impl Policy {
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Decision {
     decision: jwtauth::Decision,
-    created_at: u64,
+    session: jwtauth::Session,
 }
 
 #[pymethods]
@@ -89,8 +93,8 @@ impl Decision {
                 generation: next.generation,
                 acknowledged_at: next.acknowledged_at,
                 rotated_at: next.rotated_at,
-                created_at: self.created_at,
                 expires_at: next.expires_at,
+                ..self.session
             })),
             _ => None,
         }

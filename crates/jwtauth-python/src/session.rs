@@ -34,9 +34,16 @@ pub(crate) struct Session(pub(crate) jwtauth::Session);
 #[pymethods]
 impl Session {
     #[new]
-    #[pyo3(signature = (*, generation, acknowledged_at, rotated_at, created_at, expires_at))]
-    fn new(generation: u64, acknowledged_at: Option<u64>, rotated_at: u64, created_at: u64, expires_at: u64) -> Self {
-        Self(jwtauth::Session { generation, acknowledged_at, rotated_at, created_at, expires_at })
+    #[pyo3(signature = (*, generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed))]
+    fn new(
+        generation: u64,
+        acknowledged_at: Option<u64>,
+        rotated_at: u64,
+        created_at: u64,
+        expires_at: u64,
+        end_is_fixed: bool,
+    ) -> Self {
+        Self(jwtauth::Session { generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed })
     }
 
     #[getter]
@@ -62,6 +69,11 @@ impl Session {
     #[getter]
     fn expires_at(&self) -> u64 {
         self.0.expires_at
+    }
+
+    #[getter]
+    fn end_is_fixed(&self) -> bool {
+        self.0.end_is_fixed
     }
 
     fn __repr__(&self) -> String {

@@ -144,8 +144,14 @@ impl Policy {
             acknowledged_at: Some(now),
             rotated_at: now,
             created_at: now,
-            expires_at: self.lifetimes.session_end(now, now),
+            expires_at: self.lifetimes.first_end(now),
+            end_is_fixed: false,
         }
+    }
+
+    /// The row of a session that starts at `now` and lives for so many seconds, in use or not.
+    pub fn start_for(&self, lifetime: u64, now: NumericDate) -> Session {
+        Session { expires_at: now.saturating_add(lifetime), end_is_fixed: true, ..self.start(now) }
     }
 
     /// The row of a session that takes the place of `session` at `now`, with another name: a thief's copies of the old
@@ -153,7 +159,8 @@ impl Policy {
     pub fn succeed(&self, session: &Session, now: NumericDate) -> Session {
         Session {
             created_at: session.created_at,
-            expires_at: self.lifetimes.session_end(session.created_at, now),
+            expires_at: self.lifetimes.session_end(session, now),
+            end_is_fixed: session.end_is_fixed,
             ..self.start(now)
         }
     }
@@ -214,7 +221,7 @@ impl Policy {
             generation,
             acknowledged_at: Some(now),
             rotated_at: now,
-            expires_at: self.lifetimes.session_end(session.created_at, now),
+            expires_at: self.lifetimes.session_end(session, now),
         }
     }
 }

@@ -83,6 +83,8 @@ pub struct Session {
     pub created_at: NumericDate,
     /// When the session is over unless it is refreshed before.
     pub expires_at: NumericDate,
+    /// Whether that was fixed at login: no refresh moves it, and no other limit holds.
+    pub end_is_fixed: bool,
 }
 
 /// How long tokens and sessions live, in seconds: `access <= idle <= absolute`.
@@ -118,9 +120,14 @@ impl Lifetimes {
         self.access
     }
 
-    /// The end of a session that was started at `created_at` and is refreshed, or started, at `now`.
-    pub fn session_end(&self, created_at: NumericDate, now: NumericDate) -> NumericDate {
-        now.saturating_add(self.idle).min(self.absolute_end(created_at))
+    /// The end of a session that starts at `now`.
+    pub fn first_end(&self, now: NumericDate) -> NumericDate {
+        self.end(now, now)
+    }
+
+    /// The end of a session that is refreshed at `now`.
+    pub fn session_end(&self, session: &Session, now: NumericDate) -> NumericDate {
+        if session.end_is_fixed { session.expires_at } else { self.end(session.created_at, now) }
     }
 
     /// The end of an access token issued at `now`: never after that of its session.
@@ -130,7 +137,11 @@ impl Lifetimes {
 
     /// Whether the session is over: by its row, or by the absolute limit as it is configured now.
     pub fn is_over(&self, session: &Session, now: NumericDate) -> bool {
-        now >= session.expires_at.min(self.absolute_end(session.created_at))
+        now >= session.expires_at || !session.end_is_fixed && now >= self.absolute_end(session.created_at)
+    }
+
+    fn end(&self, created_at: NumericDate, now: NumericDate) -> NumericDate {
+        now.saturating_add(self.idle).min(self.absolute_end(created_at))
     }
 
     fn absolute_end(&self, created_at: NumericDate) -> NumericDate {
@@ -141,6 +152,15 @@ impl Lifetimes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SESSION: Session = Session {
+        generation: 1,
+        acknowledged_at: None,
+        rotated_at: 1000,
+        created_at: 1000,
+        expires_at: 1100,
+        end_is_fixed: false,
+    };
 
     #[test]
     fn the_id_is_a_part_of_the_sha_256_of_the_name() {
@@ -215,19 +235,19 @@ mod tests {
     #[test]
     fn a_refresh_extends_the_session_up_to_its_absolute_end() {
         let lifetimes = Lifetimes::new(10, 100, Some(250)).unwrap();
-        assert_eq!(lifetimes.session_end(1000, 1000), 1100);
-        assert_eq!(lifetimes.session_end(1000, 1099), 1199);
-        assert_eq!(lifetimes.session_end(1000, 1198), 1250);
+        assert_eq!(lifetimes.first_end(1000), 1100);
+        assert_eq!(lifetimes.session_end(&SESSION, 1099), 1199);
+        assert_eq!(lifetimes.session_end(&SESSION, 1198), 1250);
         assert_eq!(lifetimes.access_end(1198, 1250), 1208);
         assert_eq!(lifetimes.access_end(1245, 1250), 1250);
         let endless = Lifetimes::new(10, 100, None).unwrap();
-        assert_eq!(endless.session_end(1000, 1_000_000), 1_000_100);
+        assert_eq!(endless.session_end(&SESSION, 1_000_000), 1_000_100);
     }
 
     #[test]
     fn the_end_of_time_is_no_overflow() {
         let lifetimes = Lifetimes::new(u64::MAX, u64::MAX, Some(u64::MAX)).unwrap();
-        assert_eq!(lifetimes.session_end(1000, u64::MAX - 1), u64::MAX);
+        assert_eq!(lifetimes.session_end(&SESSION, u64::MAX - 1), u64::MAX);
         assert_eq!(lifetimes.access_end(1000, u64::MAX), u64::MAX);
         assert_eq!(lifetimes.access(), u64::MAX);
     }
@@ -241,11 +261,18 @@ mod tests {
 
     #[test]
     fn a_shorter_absolute_limit_holds_for_sessions_that_run_already() {
-        let session =
-            Session { generation: 1, acknowledged_at: None, rotated_at: 1000, created_at: 1000, expires_at: 1100 };
         let lifetimes = Lifetimes::new(10, 50, Some(60)).unwrap();
-        assert!(!lifetimes.is_over(&session, 1059));
-        assert!(lifetimes.is_over(&session, 1060));
-        assert!(Lifetimes::new(10, 50, None).unwrap().is_over(&session, 1100));
+        assert!(!lifetimes.is_over(&SESSION, 1059));
+        assert!(lifetimes.is_over(&SESSION, 1060));
+        assert!(Lifetimes::new(10, 50, None).unwrap().is_over(&SESSION, 1100));
+    }
+
+    #[test]
+    fn no_limit_holds_but_a_fixed_end() {
+        let session = Session { end_is_fixed: true, ..SESSION };
+        let lifetimes = Lifetimes::new(10, 50, Some(60)).unwrap();
+        assert!(!lifetimes.is_over(&session, 1099));
+        assert!(lifetimes.is_over(&session, 1100));
+        assert_eq!(lifetimes.session_end(&session, 1099), 1100);
     }
 }

@@ -217,6 +217,7 @@ impl World {
             rotated_at: NOW - NumericDate::from(row.rotated),
             created_at: 0,
             expires_at: NumericDate::MAX,
+            end_is_fixed: false,
         }
     }
 

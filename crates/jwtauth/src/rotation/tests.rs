@@ -22,6 +22,7 @@ const SESSION: Session = Session {
     rotated_at: ROTATED,
     created_at: LOGIN,
     expires_at: ROTATED + IDLE,
+    end_is_fixed: false,
 };
 
 /// Generation 5, issued and not yet seen.
@@ -57,6 +58,7 @@ fn a_login_is_generation_1_and_acknowledged() {
         rotated_at: LOGIN,
         created_at: LOGIN,
         expires_at: LOGIN + IDLE,
+        end_is_fixed: false,
     };
     assert_eq!(row, expected);
     assert_eq!(token(&row, 1, LOGIN + GRACE - 1), Decision::RenewAccess { acknowledge: false });
@@ -175,6 +177,25 @@ fn a_session_is_over_at_its_absolute_end() {
 }
 
 #[test]
+fn a_fixed_end_is_moved_by_nothing() {
+    let policy = policy_with(ACCESS, GRACE);
+    for lifetime in [ACCESS, IDLE / 2, 3 * ABSOLUTE] {
+        let end = LOGIN + lifetime;
+        let row = Session { acknowledged_at: Some(LOGIN), ..policy.start_for(lifetime, LOGIN) };
+        for now in [LOGIN + GRACE, end - 1] {
+            let Decision::Rotate(next) = token(&row, 1, now) else { panic!("good at {now}") };
+            assert_eq!(next.expires_at, end);
+            assert_eq!(
+                policy.succeed(&row, now),
+                Session { created_at: LOGIN, end_is_fixed: true, expires_at: end, ..policy.start(now) }
+            );
+        }
+        assert_eq!(token(&row, 1, end), Decision::Refuse(Refusal::Expired));
+    }
+    assert_eq!(policy.start_for(u64::MAX, LOGIN).expires_at, u64::MAX);
+}
+
+#[test]
 fn the_grace_counts_for_no_more_than_an_access_token_lives() {
     let capped = policy_with(20, GRACE);
     let old = Presented { generation: 4, upload: false };
@@ -289,6 +310,10 @@ impl Figures {
     fn policy(self) -> Policy {
         Policy::new(Lifetimes::new(self.access, self.idle, self.absolute).unwrap(), self.grace)
     }
+
+    fn absolute_end(self, session: &Session) -> NumericDate {
+        self.absolute.map_or(u64::MAX, |absolute| session.created_at.saturating_add(absolute))
+    }
 }
 
 prop_compose! {
@@ -303,9 +328,9 @@ prop_compose! {
 prop_compose! {
     fn any_session()(
         generation in number(), acknowledged_at in prop::option::of(number()), rotated_at in number(),
-        created_at in number(), expires_at in number(),
+        created_at in number(), expires_at in number(), end_is_fixed: bool,
     ) -> Session {
-        Session { generation, acknowledged_at, rotated_at, created_at, expires_at }
+        Session { generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed }
     }
 }
 
@@ -329,8 +354,7 @@ proptest! {
     fn a_session_that_is_over_and_no_other_is_refused_as_expired(
         figures in figures(), (session, presented, now) in any_case(),
     ) {
-        let absolute_end = figures.absolute.map_or(u64::MAX, |absolute| session.created_at.saturating_add(absolute));
-        let over = now >= session.expires_at || now >= absolute_end;
+        let over = now >= session.expires_at || !session.end_is_fixed && now >= figures.absolute_end(&session);
         let decision = figures.policy().decide(&session, presented, now);
         prop_assert_eq!(decision == Decision::Refuse(Refusal::Expired), over, "{:?}", decision);
     }
@@ -343,9 +367,13 @@ proptest! {
             prop_assert!(next.generation > session.generation || session.generation == u64::MAX);
             prop_assert!(next.generation - session.generation <= MAX_ADOPTION);
             prop_assert_eq!(next.rotated_at, now);
-            prop_assert!(now < next.expires_at && next.expires_at - now <= figures.idle);
-            let absolute_end = figures.absolute.map_or(u64::MAX, |absolute| session.created_at.saturating_add(absolute));
-            prop_assert!(next.expires_at <= absolute_end);
+            prop_assert!(now < next.expires_at);
+            if session.end_is_fixed {
+                prop_assert_eq!(next.expires_at, session.expires_at);
+            } else {
+                prop_assert!(next.expires_at - now <= figures.idle);
+                prop_assert!(next.expires_at <= figures.absolute_end(&session));
+            }
         }
     }
 
