@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from jwtauth import _clock, expiry
 from jwtauth.models import Session
 from jwtauth.signals import refresh_token_reused
+from tests.demo import served
 
 ACCESS_LIFETIME, GRACE, IDLE, ABSOLUTE = 300, 30, 86_400, 30 * 86_400
 
@@ -74,6 +75,12 @@ def clock(monkeypatch):
     monkeypatch.setattr(_clock, "now", lambda: int(clock.now))
     monkeypatch.setattr(_clock, "monotonic_ms", lambda: int(clock.now * 1000))
     return clock
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    with served(tmp_path_factory.mktemp("demo")) as site:
+        yield site
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ SAFARI = (
         (FIREFOX, "Firefox on Windows"),
         (CHROME, "Chrome on Android"),
         (SAFARI, "Mobile Safari on iOS"),
+        ("Mozilla/5.0 (Linux; Android 15)", "Android"),
         ("curl/8.5.0", "curl"),
         ("", "Unknown device"),
         ("nonsense", "Unknown device"),

@@ -1,6 +1,8 @@
 """The Django app."""
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
 from django.contrib.auth.signals import user_logged_out
 from django.core.checks import Tags, register
 from django.utils.translation import gettext_lazy as _
@@ -22,4 +24,6 @@ class JwtAuthConfig(AppConfig):
         register(checks.check_databases, Tags.security)
         register(checks.check_serializers)
         register(checks.check_deployment, Tags.security, deploy=True)
+        if apps.is_installed("drf_spectacular"):
+            import_module("jwtauth.spectacular")
         user_logged_out.connect(end_with_django_session, dispatch_uid="jwtauth.end_with_django_session")

@@ -31,7 +31,7 @@ def _names(text: str) -> tuple[str, str]:
 def name(user_agent: str) -> str:
     """``"Firefox on Windows"``, as much of it as the header tells."""
     browser, system = _names(user_agent)
-    if browser and system:
+    if browser and system and browser != system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
     return browser or system or _("Unknown device")
 

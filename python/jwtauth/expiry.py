@@ -28,11 +28,11 @@ _MARGIN = 3600
 
 # The command's statements take about this many seconds each, and so make nobody wait for longer.
 _TARGET = 0.01
-_LEAST, _MOST = 100, 4_000
+_LEAST, _MOST = 100, 2_000
 
 # On SQLite whoever writes waits for whoever writes, and looks again every few milliseconds: so many seconds of work,
 # then so many of rest, in which they find the database free.
-_WORK, _REST = 0.06, 0.015
+_WORK, _REST = 0.03, 0.01
 
 # By the monotonic clock. Processes that start together do not all begin at once.
 _next_at = time.monotonic() + random.uniform(0, _PAUSE)  # noqa: S311 - not a secret

@@ -27,7 +27,7 @@ class LoginSerializer(serializers.Serializer[Any]):
     """Name and password, by the project's authentication backends. Subclasses set ``validated_data["user"]``."""
 
     password = serializers.CharField(
-        label=_("Password"), write_only=True, trim_whitespace=False, style={"input_type": "password"}
+        label=_("Password"), write_only=True, min_length=1, trim_whitespace=False, style={"input_type": "password"}
     )
     remember = serializers.BooleanField(
         label=_("Stay signed in"), default=True, help_text=_("Whether the cookies outlive the browser.")
@@ -36,7 +36,7 @@ class LoginSerializer(serializers.Serializer[Any]):
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         name = get_user_model().USERNAME_FIELD
         label = get_user_model()._meta.get_field(name).verbose_name  # type: ignore[union-attr]
-        username = serializers.CharField(label=label, write_only=True)
+        username = serializers.CharField(label=label, write_only=True, min_length=1)
         return {name: username, **super().get_fields()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -74,14 +74,25 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         return bool(session.pk == self.context["current"])
 
 
+class TokenField(serializers.CharField):
+    """Any text: what is no token of ours is for the engine to say."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Refuses numbers, which DRF would take for text."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        text: str = super().to_internal_value(data)
+        return text
+
+
 class RefreshSerializer(serializers.Serializer[Any]):
     """A refresh token."""
 
-    refresh = serializers.CharField(write_only=True)
+    refresh = TokenField(write_only=True, allow_blank=True)
 
 
 class RevokeSerializer(serializers.Serializer[Any]):
     """RFC 7009 section 2.1. An access token ends its session as well; the hint is not needed."""
 
-    token = serializers.CharField(write_only=True)
-    token_type_hint = serializers.CharField(write_only=True, required=False)
+    token = TokenField(write_only=True, allow_blank=True)
+    token_type_hint = TokenField(write_only=True, allow_blank=True, required=False)

@@ -15,5 +15,5 @@ urlpatterns = [
     path("me/", views.MeView.as_view(), name="me"),
     path("sessions/", views.SessionListView.as_view(), name="sessions"),
     path("sessions/others/", views.OtherSessionsView.as_view(), name="other-sessions"),
-    path("sessions/<uuid:pk>/", views.SessionView.as_view(), name="session"),
+    path("sessions/<pk>/", views.SessionView.as_view(), name="session"),
 ]

@@ -1,19 +1,11 @@
-"""A real browser (Debian's Chromium) and the demo site, served as `make run` serves it, on a database of its own."""
+"""A real browser: Debian's Chromium."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-SITE = Path(__file__).resolve().parents[2] / "examples" / "site"
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
     "--no-sandbox",
@@ -31,52 +23,6 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if Path(__file__).parent in item.path.parents:
                 item.add_marker(no_browser)
-
-
-@dataclass
-class Demo:
-    """The running site."""
-
-    url: str
-    port: int
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo")
-    env = os.environ | {"DEMO_DATABASE": str(folder / "db.sqlite3")}
-    env.pop("DJANGO_SETTINGS_MODULE", None)
-    manage = [sys.executable, str(SITE / "manage.py")]
-    subprocess.run([*manage, "migrate", "--verbosity", "0"], env=env, check=True)
-    subprocess.run([*manage, "demo_users"], env=env, check=True, stdout=subprocess.DEVNULL)
-    port = free_port()
-    with (folder / "server.log").open("wb") as log:
-        server = subprocess.Popen(
-            [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"], env=env, stdout=log, stderr=log
-        )
-        try:
-            wait_for(f"http://127.0.0.1:{port}/sign-in/", server)
-            yield Demo(f"http://127.0.0.1:{port}", port)
-        finally:
-            server.terminate()
-            server.wait(10)
-
-
-def wait_for(url, server):
-    for _ in range(200):
-        assert server.poll() is None, "the demo site did not start"
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the demo site does not answer")
 
 
 # Not for the whole session: while Playwright's event loop runs, Django takes every test for asynchronous code.

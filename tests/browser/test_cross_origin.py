@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM, free_port
+from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.databases.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS, SIBLING, FOREIGN, FRIEND = "ours.test", "sibling.ours.test", "foreign.test", "friend.test"

@@ -112,9 +112,9 @@ def test_cookies_saved_before_sign_out_are_worthless_after(demo, jar, sign_in):
 
 
 def test_a_device_that_is_signed_out_from_another_is_out_at_its_next_click(demo, jar, sign_in):
-    phone = sign_in(jar(user_agent="Mozilla/5.0 (Linux; Android 15) Firefox/140.0"))
+    phone = sign_in(jar(user_agent="Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"))
     laptop = sign_in(jar())
-    row = laptop.locator("#devices tr", has_text="Firefox on Android")
+    row = laptop.locator("#devices tr", has_text="Firefox Mobile on Android")
     row.get_by_role("button").click()
     expect(row).to_have_count(0)
     expect(laptop.get_by_text("Signed in as ada")).to_be_visible()

@@ -8,13 +8,18 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from demo import request_log
-from demo.devices import describe
 from jwtauth import login, logout
+
+# For the schema: the bearer is not good; nobody is signed in.
+REFUSALS = {401: OpenApiTypes.OBJECT, 403: OpenApiTypes.OBJECT}
 
 
 def sign_in(request):
@@ -46,7 +51,7 @@ def sign_out(request):
 def home(request):
     current = request.jwtauth.session
     devices = [
-        {"session": session, "name": describe(session.user_agent), "is_this": session.pk == current.pk}
+        {"session": session, "is_this": session.pk == current.pk}
         for session in request.user.jwtauth_sessions.live().order_by("-last_seen_at", "-created_at")
     ]
     return render(request, "demo/home.html", {"devices": devices, "session": current, "now": int(time.time())})
@@ -61,9 +66,18 @@ def end_device(request, session_id):
     return redirect("home")
 
 
+class PingSerializer(serializers.Serializer):
+    user = serializers.CharField()
+    generation = serializers.IntegerField()
+    expires_at = serializers.IntegerField()
+    now = serializers.FloatField()
+    outcome = serializers.CharField()
+
+
 class PingView(APIView):
     """An ordinary endpoint. The page asks it, and it tells what happened to the tokens on the way."""
 
+    @extend_schema(responses={200: PingSerializer, **REFUSALS})
     def get(self, request):
         return Response(
             {
@@ -76,6 +90,12 @@ class PingView(APIView):
         )
 
 
+class LogSerializer(serializers.Serializer):
+    now = serializers.FloatField()
+    requests = serializers.ListField(child=serializers.DictField())
+
+
+@extend_schema(responses={200: LogSerializer, **REFUSALS})
 @api_view(["GET"])
 def log(request):
     return Response({"now": time.time(), "requests": request_log.entries(request.auth.session_id)})

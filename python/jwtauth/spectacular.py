@@ -1,0 +1,271 @@
+"""What drf-spectacular needs to describe cookies, bearer tokens and the views of `jwtauth.urls` in OpenAPI.
+
+The app imports it where ``drf_spectacular`` is installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib.auth import get_user_model
+from django.db.models import IntegerField
+from django.utils.module_loading import import_string
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+    OpenApiViewExtension,
+)
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    Direction,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from rest_framework import serializers
+from rest_framework.views import APIView
+
+from jwtauth.authentication import JwtAuthentication
+from jwtauth.conf import get_config
+from jwtauth.serializers import SessionSerializer
+
+_COOKIE, _BEARER = "jwtauthCookie", "jwtauthBearer"
+
+
+class JwtAuthenticationScheme(OpenApiAuthenticationExtension):
+    """Either the access token's cookie, or ``Authorization: Bearer`` where the settings take it."""
+
+    target_class = "jwtauth.authentication.JwtAuthentication"
+    match_subclasses = True
+
+    @property
+    def name(self) -> list[str]:  # type: ignore[override]
+        return [_COOKIE, _BEARER] if get_config().bearer_tokens else [_COOKIE]
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
+        """One of them is enough."""
+        return [{name: []} for name in self.name]
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        """In the order of the names."""
+        cookie = {"type": "apiKey", "in": "cookie", "name": get_config().access_cookie_name}
+        bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        return [cookie, bearer][: len(self.name)]
+
+
+class _Named(OpenApiSerializerExtension):
+    """Names of components that no project has given to its own."""
+
+    def get_name(self, auto_schema: AutoSchema, direction: Direction) -> str:
+        """``JwtauthLogin`` for ``LoginSerializer``."""
+        serializer: type = self.target if isinstance(self.target, type) else type(self.target)
+        return f"Jwtauth{serializer.__name__.removesuffix('Serializer')}"
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        """With what DRF refuses and does not describe: null characters in what is sent."""
+        schema: dict[str, Any] = super().map_serializer(auto_schema, direction)
+        for field in schema["properties"].values():
+            if field.get("type") == "string" and field.get("writeOnly"):
+                field["pattern"] = r"^[^\x00]*$"
+        return schema
+
+
+class LoginSerializerExtension(_Named):
+    target_class = "jwtauth.serializers.LoginSerializer"
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        """And names of nothing but spaces."""
+        schema = super().map_serializer(auto_schema, direction)
+        schema["properties"][get_user_model().USERNAME_FIELD]["pattern"] = r"^[^\x00]*[^\s\x00][^\x00]*$"
+        return schema
+
+
+class SessionSerializerExtension(_Named):
+    target_class = "jwtauth.serializers.SessionSerializer"
+
+
+class RefreshSerializerExtension(_Named):
+    target_class = "jwtauth.serializers.RefreshSerializer"
+
+
+class RevokeSerializerExtension(_Named):
+    target_class = "jwtauth.serializers.RevokeSerializer"
+
+
+class UserSerializerExtension(_Named):
+    """Which fields it has is up to the user model."""
+
+    target_class = "jwtauth.serializers.UserSerializer"
+
+    def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
+        """An object of the key and the name."""
+        model = get_user_model()
+        key = {"type": "integer" if isinstance(model._meta.pk, IntegerField) else "string"}
+        properties = {"id": key, model.USERNAME_FIELD: {"type": "string"}}
+        return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+# --- what the views answer without a serializer
+
+
+class JwtauthError(serializers.Serializer[Any]):
+    detail = serializers.CharField()
+    code = serializers.CharField()
+
+
+class JwtauthMe(serializers.Serializer[Any]):
+    session = SessionSerializer(allow_null=True)
+    access_expires_in = serializers.IntegerField(allow_null=True, help_text="Seconds.")
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {"user": import_string(get_config().user_serializer)(), **super().get_fields()}
+
+
+class JwtauthTokenPair(serializers.Serializer[Any]):
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+    access_expires_in = serializers.IntegerField(help_text="Seconds.")
+    refresh_expires_in = serializers.IntegerField(help_text="Seconds.")
+
+
+class JwtauthEnded(serializers.Serializer[Any]):
+    ended = serializers.IntegerField(help_text="How many.")
+
+
+def _error(description: str) -> OpenApiResponse:
+    return OpenApiResponse(JwtauthError, description)
+
+
+# Some answers are DRF's and the middleware's, and so every view's.
+_EVERYWHERE = {
+    401: _error("`token_not_valid`: the `Authorization: Bearer` is not good."),
+    403: _error(
+        "`cross_origin`: the request came with cookies, from another origin. `not_authenticated`: from nobody."
+    ),
+    503: _error("`session_contention`: the database is too busy. Nothing has changed; try again."),
+}
+_INVALID = {
+    400: OpenApiResponse(
+        {"type": "object", "additionalProperties": {}},
+        "Lists of messages by field, or `detail` and `code` where the body cannot be read.",
+    )
+}
+_ATTEMPTS = {
+    **_EVERYWHERE,
+    **_INVALID,
+    401: _error("`no_active_account`: the name or the password is wrong, or the account is not active."),
+    403: _error("`cross_origin`: the request came from another origin. `session_limit`: too many sessions."),
+    429: _error("`throttled`: too many attempts. `Retry-After` says when to try again."),
+}
+_UNKNOWN = {404: _error("`not_found`: no such session of one's own.")}
+
+
+def _sets_cookies(status: int) -> list[OpenApiParameter]:
+    description = "The access and the refresh token, each in a cookie."
+    return [
+        OpenApiParameter(
+            "Set-Cookie", OpenApiTypes.STR, OpenApiParameter.HEADER, response=[status], description=description
+        )
+    ]
+
+
+class _View(OpenApiViewExtension):
+    """A view whose `operations` are described here: by method, the arguments of ``extend_schema``."""
+
+    match_subclasses = True
+    # What the schema says in place of the view.
+    attributes: ClassVar[dict[str, Any]] = {}
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        raise NotImplementedError
+
+    def view_replacement(self) -> type[APIView]:
+        """The view, described."""
+        described = {method: extend_schema(**arguments) for method, arguments in self.operations().items()}
+        replacement: type[APIView] = type(self.target.__name__, (self.target,), self.attributes)
+        return extend_schema_view(**described)(replacement)
+
+
+def _operation(description: str, responses: dict[int, Any], **others: Any) -> dict[str, Any]:
+    responses = dict(sorted({**_EVERYWHERE, **responses}.items()))
+    return {"description": description, "responses": responses, **others}
+
+
+class LoginViewExtension(_View):
+    target_class = "jwtauth.views.LoginView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        what = "Sign in by cookies, which the browser keeps and sends by itself."
+        return {"post": _operation(what, {200: JwtauthMe, **_ATTEMPTS}, parameters=_sets_cookies(200))}
+
+
+class LogoutViewExtension(_View):
+    target_class = "jwtauth.views.LogoutView"
+    attributes: ClassVar[dict[str, Any]] = {"authentication_classes": (JwtAuthentication,)}
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        what = "End the session now, and clear the cookies; also where nobody was signed in."
+        return {"post": _operation(what, {204: None}, request=None, parameters=_sets_cookies(204))}
+
+
+class TokenViewExtension(_View):
+    target_class = "jwtauth.views.TokenView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        what = "Sign in with a pair of tokens, for clients that are no browsers and keep them."
+        return {"post": _operation(what, {200: JwtauthTokenPair, **_ATTEMPTS})}
+
+
+class TokenRefreshViewExtension(_View):
+    target_class = "jwtauth.views.TokenRefreshView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        what = "The next pair of tokens, which takes the place of the one that this refresh token is of."
+        refused = _error("`token_not_valid`: the token is invalid, has expired, or its session is over.")
+        return {"post": _operation(what, {200: JwtauthTokenPair, **_INVALID, 401: refused})}
+
+
+class TokenRevokeViewExtension(_View):
+    target_class = "jwtauth.views.TokenRevokeView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        what = "End the session of a token, access or refresh (RFC 7009); also 200 for a token that is none."
+        return {"post": _operation(what, {200: {"type": "object"}, **_INVALID})}
+
+
+class MeViewExtension(_View):
+    target_class = "jwtauth.views.MeView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        return {"get": _operation("Who is signed in, and when what expires.", {200: JwtauthMe})}
+
+
+class SessionListViewExtension(_View):
+    target_class = "jwtauth.views.SessionListView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        return {"get": _operation("One's devices, the last seen first.", {200: SessionSerializer(many=True)})}
+
+
+class SessionViewExtension(_View):
+    target_class = "jwtauth.views.SessionView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        ended = "End it. Where it is the request's own, that is a logout, which clears the cookies."
+        return {
+            "get": _operation("One of one's devices.", {200: SessionSerializer, **_UNKNOWN}),
+            "delete": _operation(ended, {204: None, **_UNKNOWN}),
+        }
+
+
+class OtherSessionsViewExtension(_View):
+    target_class = "jwtauth.views.OtherSessionsView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        what = "End all of one's sessions but the one of this request."
+        return {
+            "delete": _operation(what, {200: JwtauthEnded}),
+            "post": _operation(f"{what} As `DELETE`, for forms.", {200: JwtauthEnded}, request=None),
+        }

@@ -1,0 +1,55 @@
+"""The demo site, served as `make run` serves it, on a database of its own."""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.databases.servers import free_port
+
+SITE = Path(__file__).resolve().parents[1] / "examples" / "site"
+
+
+@dataclass
+class Demo:
+    """The running site."""
+
+    url: str
+    port: int
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[Demo]:
+    """Runs it with its database and its log in this folder."""
+    env = os.environ | {"DEMO_DATABASE": str(folder / "db.sqlite3")}
+    env.pop("DJANGO_SETTINGS_MODULE", None)
+    manage = [sys.executable, str(SITE / "manage.py")]
+    subprocess.run([*manage, "migrate", "--verbosity", "0"], env=env, check=True)
+    subprocess.run([*manage, "demo_users"], env=env, check=True, stdout=subprocess.DEVNULL)
+    port = free_port()
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"], env=env, stdout=log, stderr=log
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/sign-in/", server)
+            yield Demo(f"http://127.0.0.1:{port}", port)
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def wait_for(url, server):
+    for _ in range(200):
+        assert server.poll() is None, "the demo site did not start"
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the demo site does not answer")

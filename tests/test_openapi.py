@@ -1,0 +1,167 @@
+"""The OpenAPI schema: of the ready-made views, by drf-spectacular, and of the demo site, against its answers."""
+
+import re
+
+import pytest
+import requests
+import schemathesis
+from django.test import override_settings
+from django.urls import include, path
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.validation import validate_schema
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from rest_framework.serializers import Serializer
+from schemathesis import GenerationMode
+
+from jwtauth import views
+
+OURS = [path("auth/", include("jwtauth.urls"))]
+ANSWERS = {
+    ("POST", "/auth/login/"): [200, 400, 401, 403, 429, 503],
+    ("POST", "/auth/logout/"): [204, 401, 403, 503],
+    ("POST", "/auth/token/"): [200, 400, 401, 403, 429, 503],
+    ("POST", "/auth/token/refresh/"): [200, 400, 401, 403, 503],
+    ("POST", "/auth/token/revoke/"): [200, 400, 401, 403, 503],
+    ("GET", "/auth/me/"): [200, 401, 403, 503],
+    ("GET", "/auth/sessions/"): [200, 401, 403, 503],
+    ("GET", "/auth/sessions/{id}/"): [200, 401, 403, 404, 503],
+    ("DELETE", "/auth/sessions/{id}/"): [204, 401, 403, 404, 503],
+    ("POST", "/auth/sessions/others/"): [200, 401, 403, 503],
+    ("DELETE", "/auth/sessions/others/"): [200, 401, 403, 503],
+}
+OF_THE_DEMO = [*ANSWERS, ("GET", "/api/ping/"), ("GET", "/api/log/")]
+
+
+def generated(patterns=OURS):
+    """The schema, which is valid and made without a warning."""
+    GENERATOR_STATS.reset()
+    schema = SchemaGenerator(patterns=patterns).get_schema(request=None, public=True)
+    assert not GENERATOR_STATS
+    validate_schema(schema)
+    return schema
+
+
+def operations(schema):
+    return {
+        (method.upper(), path): operation
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_every_view_is_there_with_what_it_answers():
+    found = operations(generated())
+    assert {key: [int(status) for status in operation["responses"]] for key, operation in found.items()} == ANSWERS
+
+
+@override_settings(JWTAUTH={"ACCESS_TOKEN_COOKIE_NAME": "mine"})
+def test_a_cookie_or_a_bearer_signs_in():
+    schema = generated()
+    assert schema["components"]["securitySchemes"] == {
+        "jwtauthCookie": {"type": "apiKey", "in": "cookie", "name": "mine"},
+        "jwtauthBearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    }
+    either = [{"jwtauthCookie": []}, {"jwtauthBearer": []}]
+    security = {key: operation["security"] for key, operation in operations(schema).items()}
+    assert security["GET", "/auth/me/"] == either
+    assert security["POST", "/auth/logout/"] == [*either, {}]
+    assert security["POST", "/auth/login/"] == [{}]
+
+
+@override_settings(JWTAUTH={"BEARER_TOKENS": False})
+def test_a_bearer_that_is_not_taken_is_not_named():
+    schema = generated()
+    assert list(schema["components"]["securitySchemes"]) == ["jwtauthCookie"]
+    assert operations(schema)["GET", "/auth/me/"]["security"] == [{"jwtauthCookie": []}]
+
+
+def test_components_have_names_that_are_no_project_s():
+    assert set(generated()["components"]["schemas"]) == {
+        "JwtauthEnded",
+        "JwtauthError",
+        "JwtauthLogin",
+        "JwtauthMe",
+        "JwtauthRefresh",
+        "JwtauthRevoke",
+        "JwtauthSession",
+        "JwtauthTokenPair",
+        "JwtauthUser",
+    }
+
+
+@override_settings(
+    JWTAUTH={
+        "LOGIN_SERIALIZER": "tests.serializers.PinSerializer",
+        "USER_SERIALIZER": "tests.serializers.EmailSerializer",
+    }
+)
+def test_serializers_of_the_project_s_own_are_described():
+    schemas = generated()["components"]["schemas"]
+    assert list(schemas["Pin"]["properties"]) == ["pin"]
+    assert schemas["JwtauthMe"]["properties"]["user"] == {"$ref": "#/components/schemas/Email"}
+
+
+def test_a_subclass_of_a_view_is_described_as_the_view_is():
+    class Here(views.LogoutView):
+        serializer_class = Serializer
+
+    found = operations(generated([path("out/", Here.as_view())]))
+    assert list(found["POST", "/out/"]["responses"]) == ["204", "401", "403", "503"]
+
+
+# --- the demo site
+
+
+LOGOUT = "/auth/logout/"
+
+
+def bearer_of_somebody_new_here(url):
+    """The token of a person who signs in with the form of the demo site."""
+    with requests.Session() as browser:
+        csrf = re.search('name="csrfmiddlewaretoken" value="(.+?)"', browser.get(f"{url}/sign-in/").text)[1]
+        form = {"username": "ada", "password": "ada-demo-pass", "csrfmiddlewaretoken": csrf}
+        assert browser.post(f"{url}/sign-in/", form).status_code == 200
+        return browser.cookies["access_token"]
+
+
+@pytest.fixture(scope="session")
+def demo_schema(demo):
+    answer = requests.get(f"{demo.url}/schema/?format=json")
+    validate_schema(answer.json())
+    schema = schemathesis.openapi.from_dict(answer.json())
+    schema.config.update(base_url=demo.url)
+
+    class Bearer:
+        def get(self, case, context):
+            return bearer_of_somebody_new_here(demo.url)
+
+        def set(self, case, token, context):
+            case.headers["Authorization"] = f"Bearer {token}"
+
+    schema.auth(refresh_interval=10).skip_for(path=LOGOUT)(Bearer)  # the demo's tokens live for 20 seconds
+    schema.auth(refresh_interval=None).apply_to(path=LOGOUT)(Bearer)
+    return schema
+
+
+def test_every_operation_of_the_demo_is_tried_below(demo_schema):
+    assert {(found.ok().method.upper(), found.ok().path) for found in demo_schema.get_all_operations()} == set(
+        OF_THE_DEMO
+    )
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize(("method", "url"), OF_THE_DEMO)
+def test_the_demo_answers_as_its_schema_says(demo_schema, method, url, mode):
+    operation = demo_schema[url][method]
+
+    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode, auth_storage=demo_schema.auth))
+    def answers(case):
+        case.call_and_validate()
+
+    try:
+        answers()
+    except Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE, "nothing about it can be wrong"
