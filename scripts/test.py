@@ -21,7 +21,14 @@ TOOLS = ROOT / ".tools"
 CARGO_LLVM_COV = "0.9.1"
 SERVERS = (PostgreSQL, MariaDB)
 # Those that start databases of their own, and those that need none.
-ONLY_ON_SQLITE = ("browser", "databases", "test_engine_binding.py", "test_startproject.py", "test_conf.py", "test_openapi.py")
+ONLY_ON_SQLITE = (
+    "browser",
+    "databases",
+    "test_engine_binding.py",
+    "test_startproject.py",
+    "test_conf.py",
+    "test_openapi.py",
+)
 RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 
 failed: list[str] = []
