@@ -1,0 +1,124 @@
+"""The documentation is complete, and what it points at is there."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import requests
+from django.core.exceptions import PermissionDenied
+from django.dispatch import Signal
+
+from jwtauth import conf, exceptions, signals, urls
+from jwtauth.models import SessionQuerySet
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PACKAGE = ROOT / "python/jwtauth"
+SOURCE = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+PAGES = [ROOT / "README.md", *(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
+
+
+def text(name):
+    return (DOCS / name).read_text()
+
+
+def not_in(names, page):
+    """Those that the page does not show as code."""
+    shown = " ".join(re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```", "", text(page), flags=re.M | re.S)))
+    return [name for name in names if not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", shown)]
+
+
+def test_the_reference_has_every_setting():
+    assert not_in(conf.SETTINGS, "reference/settings.md") == []
+
+
+def test_the_reference_has_every_check():
+    ids = set(re.findall(r'"jwtauth\.([EW]\d{3})"', SOURCE))
+    assert set(re.findall(r"jwtauth\.([EW]\d{3})", text("reference/checks.md"))) == ids
+
+
+def test_the_reference_has_every_view():
+    assert not_in([f"jwtauth:{pattern.name}" for pattern in urls.urlpatterns], "guides/views.md") == []
+
+
+def test_the_reference_has_every_signal():
+    names = [name for name, value in vars(signals).items() if isinstance(value, Signal)]
+    assert len(names) == 4
+    assert not_in(names, "reference/api.md") == []
+
+
+def test_the_reference_has_every_command():
+    commands = [path.stem for path in (PACKAGE / "management/commands").glob("jwtauth_*.py")]
+    assert len(commands) == 3
+    assert not_in(commands, "reference/api.md") == []
+
+
+def test_the_reference_has_every_exception():
+    errors = [
+        name
+        for name, value in vars(exceptions).items()
+        if isinstance(value, type) and value.__module__[:7] == "jwtauth"
+    ]
+    assert "SessionContention" in errors
+    assert [name for name in errors if name not in text("reference/api.md")] == []
+    assert issubclass(exceptions.SessionLimitReached, PermissionDenied)
+
+
+def test_the_reference_has_every_code_of_an_answer():
+    codes = {"token_not_valid", "session_contention", "session_limit", *re.findall(r'"code": "(\w+)"', SOURCE)}
+    codes |= set(re.findall(r'default_code = "(\w+)"', SOURCE))
+    both = text("reference/api.md") + text("guides/views.md")
+    assert [code for code in sorted(codes) if f"`{code}`" not in both] == []
+
+
+def test_the_reference_has_every_event():
+    events = {"generation_adopted", "generation_ahead", "refresh_token_reused"}
+    events |= set(re.findall(r'"event": "(\w+)"', SOURCE)) | set(re.findall(r'log_event\("(\w+)"', SOURCE))
+    assert "session_started" in events
+    assert not_in(sorted(events), "reference/api.md") == []
+
+
+def test_the_reference_has_every_method_of_the_manager():
+    methods = [name for name, value in vars(SessionQuerySet).items() if callable(value) and not name.startswith("_")]
+    assert [name for name in methods if f"{name}(" not in text("reference/api.md")] == []
+
+
+def test_every_test_that_the_comparison_names_is_there():
+    named = re.findall(r"blob/main/(\S+)", text("compare.md"))
+    assert len(named) > 5
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+def test_every_row_of_the_comparison_has_a_link_or_an_admission():
+    rows = [
+        line.split(" | ") for line in text("compare.md").splitlines() if line.startswith("| ") and "---" not in line
+    ]
+    ours = {row[0]: row[1] for row in rows if row[1] != "this package"}
+    assert len(ours) > 30
+    assert [name for name, cell in ours.items() if "](" not in cell and "][" not in cell and "**" not in cell] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_examples_in_python_are_python(page):
+    for example in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
+        ast.parse(example)
+
+
+def test_the_client_of_the_guide_for_apps_works(demo):
+    example = re.findall(r"^```python\n(.*?)^```", text("guides/mobile.md"), re.M | re.S)[1]
+    code = example.replace("https://api.example.com", demo.url).replace(
+        '"password": "..."', '"password": "ada-demo-pass"'
+    )
+    app = {}
+    exec(code, app)
+    assert app["call"]("GET", "/auth/me/").json()["user"]["username"] == "ada"
+
+    bad = app["pair"]["access"][:-4] + "AAAA"
+    app["pair"]["access"] = bad
+    assert app["call"]("GET", "/auth/me/").status_code == 200
+    assert app["pair"]["access"] != bad
+
+    assert requests.post(f"{demo.url}/auth/token/revoke/", json={"token": app["pair"]["refresh"]}).status_code == 200
+    with pytest.raises(PermissionError):
+        app["call"]("GET", "/auth/me/")
