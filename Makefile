@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model reliability docs bench clean
+.PHONY: help run test lint model reliability docs bench matrix clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
 	@echo 'make docs    the documentation, into docs/_build/html'
+	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: half an hour'
 	@echo 'make bench   benchmarks of the engine and of the Django app'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
@@ -40,7 +41,7 @@ run: $(REQUIRED)-run $(ENGINE)
 	@$(BIN)/python $(SITE) runserver --noreload 127.0.0.1:$(PORT) || \
 		{ echo 'The demo site did not start. If the port is taken: make run PORT=8001' >&2; exit 1; }
 
-test: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
+test: $(REQUIRED)-test $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
 	$(BIN)/python scripts/test.py
 
 lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
@@ -59,6 +60,9 @@ model:
 reliability: $(REQUIRED)-test $(ENGINE)
 	$(BIN)/pip install --quiet --requirement requirements/mariadb.txt
 	$(BIN)/python scripts/reliability.py
+
+matrix: $(REQUIRED)-test $(REQUIRED)-build
+	$(BIN)/python scripts/matrix.py
 
 docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html

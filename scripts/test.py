@@ -89,6 +89,11 @@ def python() -> None:
             on_server(server)
 
 
+def matrix() -> None:
+    """The oldest and the newest pair of Python and Django that this machine has."""
+    check("Python tests on the oldest and the newest pair", sys.executable, "scripts/matrix.py", "ends")
+
+
 def mariadb_driver() -> None:
     """Installs it where it can be built: not in requirements/test.txt, which everybody needs."""
     installed = VENV / ".installed-mariadb"
@@ -116,6 +121,7 @@ def main() -> int:
     check("lint", "make", "--no-print-directory", "lint")
     rust()
     python()
+    matrix()
     print()
     for what in left_out:
         print(f"Left out: {what}.")

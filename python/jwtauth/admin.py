@@ -83,9 +83,10 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         """Nothing about a session can be edited."""
         return False
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
         """Without Django's own deletion, which tells nobody that the session has ended."""
-        actions: dict[str, Any] = super().get_actions(request)
+        where = {} if action_location is None else {"action_location": action_location}  # new in Django 6.1
+        actions: dict[str, Any] = super().get_actions(request, **where)
         actions.pop("delete_selected", None)
         return actions
 

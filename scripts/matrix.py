@@ -1,0 +1,185 @@
+"""The test suite on every Python, Django and Django REST framework that the package supports and this machine has.
+
+``scripts/matrix.py`` tries all of them and writes docs/reference/compatibility-table.md; ``scripts/matrix.py ends``,
+which `make test` calls, the oldest and the newest pair. A Python is looked for on the path and among pyenv's; where
+there is none and root may run debootstrap, Debian's newest is put under .tools.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = ROOT / "docs/reference/compatibility-table.md"
+FOLDER = ROOT / ".tools/matrix"
+DEBIAN = ROOT / ".tools/debian-sid"
+
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+# With the first Python that each runs on.
+DJANGOS = {"5.2.19": "3.10", "6.0.10": "3.12", "6.1.3": "3.12"}
+DRFS = ("3.16.1", "3.17.2", "3.18.3")
+# What says nothing about a version: a browser, servers, the package's own build, and minutes of generated requests.
+LEFT_OUT = ["--ignore=tests/browser", "--ignore=tests/databases", "--ignore=tests/test_startproject.py"]
+LEFT_OUT += ["--deselect=tests/test_openapi.py::test_the_demo_answers_as_its_schema_says", "--no-cov", "-q"]
+
+
+@dataclass
+class Python:
+    """An interpreter, and what comes before its command."""
+
+    version: str
+    command: str
+    prefix: tuple[str, ...] = ()
+    root: Path = ROOT  # as it sees this checkout
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*self.prefix, *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    @property
+    def environment(self) -> str:
+        return str(self.root / FOLDER.relative_to(ROOT) / self.version)
+
+    def prepare(self, wheel: Path) -> str:
+        """A virtual environment with everything but Django and DRF: what went wrong."""
+        pip = [f"{self.environment}/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        wheel = self.root / wheel.relative_to(ROOT)
+        for command in (
+            [self.command, "-m", "venv", "--clear", self.environment],
+            [*pip, "--requirement", str(self.root / "requirements/test.txt")],
+            [*pip, "--no-deps", "--force-reinstall", str(wheel)],
+        ):
+            done = self.run(*command)
+            if done.returncode:
+                return done.stderr[-2000:]
+        return ""
+
+    def test(self, django: str, drf: str) -> tuple[bool, str]:
+        """Whether everything passed, and how much; or what was printed."""
+        python = f"{self.environment}/bin/python"
+        packages = [f"Django=={django}", f"djangorestframework=={drf}"]
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+        installed = self.run(*pip, *packages)
+        if installed.returncode:
+            return False, installed.stderr[-2000:]
+        tests = [python, "-m", "pytest", *LEFT_OUT, f"--rootdir={self.root}", "-p", "no:cacheprovider"]
+        done = self.run(*self.in_root(*tests))
+        found = re.search(r"^(\d+) passed", done.stdout.splitlines()[-1] if done.stdout else "", re.M)
+        if done.returncode or found is None:
+            return False, done.stdout[-6000:] + done.stderr[-2000:]
+        return True, f"{found[1]} passed"
+
+    def in_root(self, *command: str) -> list[str]:
+        """`chroot` starts in /."""
+        return ["env", "-C", str(self.root), *command] if self.prefix else list(command)
+
+
+def python(version: str) -> Python | None:
+    """One of this version, if there is any."""
+    pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
+    on_path = shutil.which(f"python{version}")  # which may be pyenv's way to say that it is not chosen
+    for found in [*([on_path] if on_path else []), *map(str, reversed(pyenv))]:
+        if subprocess.run([found, "-c", "import ensurepip, sqlite3, ssl"], capture_output=True).returncode == 0:
+            return Python(version, found)
+    return debian(version)
+
+
+def debian(version: str) -> Python | None:
+    """Debian's newest, where that is of this version."""
+    if os.geteuid() or not (DEBIAN.exists() or shutil.which("debootstrap")):
+        return None
+    if not (DEBIAN / "usr/bin/python3").exists():
+        mirrors = subprocess.check_output(["apt-get", "indextargets", "--format", "$(REPO_URI)"], text=True).split()
+        mirror = next((uri for uri in mirrors if uri.rstrip("/").endswith("/debian")), None)
+        packages = "--include=python3,python3-venv,python3-pip,ca-certificates"
+        if mirror is None:
+            return None
+        print(f"== Python {version}: Debian sid into {DEBIAN.relative_to(ROOT)}", flush=True)
+        command = ["debootstrap", "--variant=minbase", packages, "sid", str(DEBIAN), mirror]
+        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+            shutil.rmtree(DEBIAN)
+            return None
+    if not (DEBIAN / f"usr/bin/python{version}").exists():
+        return None
+    for name in ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
+        if Path(name).exists():
+            shutil.copy(name, DEBIAN / name[1:])
+    # A namespace of its own for the mounts: nothing is left of them once the command has ended.
+    inside = Path("/checkout")
+    (DEBIAN / inside.name).mkdir(exist_ok=True)
+    mounts = f'mount --bind {ROOT} {DEBIAN}{inside} && mount -t proc proc {DEBIAN}/proc && exec chroot {DEBIAN} "$@"'
+    prefix = ("unshare", "--mount", "--", "sh", "-c", mounts, "sh")
+    return Python(version, f"python{version}", prefix, inside)
+
+
+def wheel() -> Path:
+    """Built once: it is one for every Python."""
+    target = FOLDER / "wheel"
+    shutil.rmtree(target, ignore_errors=True)
+    command = [sys.executable, "-m", "maturin", "build", "--release", "--quiet", "--out", str(target)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return next(target.glob("*.whl"))
+
+
+def pairs(python: Python) -> list[tuple[str, str]]:
+    """Every Django and DRF for this Python."""
+    minor = PYTHONS.index(python.version)
+    return [(django, drf) for django, first in DJANGOS.items() if minor >= PYTHONS.index(first) for drf in DRFS]
+
+
+def try_all(found: Python, wanted: list[tuple[str, str]], built: Path) -> dict[tuple[str, str, str], tuple[bool, str]]:
+    problem = found.prepare(built)
+    results = {}
+    for django, drf in wanted:
+        result = (False, problem) if problem else found.test(django, drf)
+        results[found.version, django, drf] = result
+        print(f"Python {found.version}, Django {django}, DRF {drf}: {result[1]}", flush=True)
+    return results
+
+
+def main(which: str) -> int:
+    pythons = [found for version in PYTHONS if (found := python(version))]
+    missing = [version for version in PYTHONS if version not in {found.version for found in pythons}]
+    if which == "ends":
+        oldest, newest = pythons[0], pythons[-1]
+        work = [(oldest, pairs(oldest)[:1]), (newest, pairs(newest)[-1:])]
+    else:
+        work = [(found, pairs(found)) for found in pythons]
+    built = wheel()
+    results = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for found in pool.map(lambda one: try_all(*one, built), work):
+            results |= found
+    if which != "ends":
+        write_table(results, missing)
+    for version in missing:
+        print(f"Left out: Python {version}, which this machine does not have.")
+    return int(not all(passed for passed, _ in results.values()))
+
+
+def write_table(results: dict[tuple[str, str, str], tuple[bool, str]], missing: list[str]) -> None:
+    columns = [(django, drf) for django in DJANGOS for drf in DRFS]
+    titles = " | ".join(f"Django {django}, DRF {drf}" for django, drf in columns)
+    lines = ["<!-- Written by `make matrix`. -->", "", f"| CPython | {titles} |", "| --- |" + " --- |" * len(columns)]
+    for version in PYTHONS:
+        cells = [cell(results.get((version, *column)), version in missing) for column in columns]
+        lines.append(f"| {version} | {' | '.join(cells)} |")
+    TABLE.write_text("\n".join([*lines, ""]))
+    print(TABLE.read_text())
+
+
+def cell(result: tuple[bool, str] | None, is_missing: bool) -> str:
+    if result is None:
+        return "not tried" if is_missing else "no such Django"
+    return result[1] if result[0] else "**failed**"
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:] or ["all"]))
