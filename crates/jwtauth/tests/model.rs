@@ -653,7 +653,7 @@ fn deep_nobody_honest_is_signed_out() {
     let world = || World { uploads: true, logout: true, ..World::new() };
     holds("three requests", World { requests: 3, ..world() }.with_figures(3, 6, 2), &HONEST);
     holds("four requests", World { requests: 4, logout: false, ..world() }.with_figures(3, 6, 2), &HONEST[..6]);
-    holds("lost writes", World { restores: true, ..world() }.with_figures(4, 8, 3), &LOSSES);
+    holds("lost writes, longer figures", World { restores: true, ..world() }.with_figures(4, 8, 3), &LOSSES);
     holds("three requests, lost writes", World { requests: 3, restores: true, ..world() }, &LOSSES);
 }
 
