@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
 	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage'
-	@echo 'make lint    format, clippy, ruff, mypy, stubtest, migrations'
+	@echo 'make lint    format, clippy, ruff, mypy, pyright, stubtest, migrations'
 	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
 	@echo 'make docs    the documentation, into docs/_build/html'
@@ -51,6 +51,8 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/python -m mypy
+	$(BIN)/python -m mypy tests/typed_site.py
+	$(BIN)/basedpyright --level warning
 	$(BIN)/python -m mypy.stubtest jwtauth._engine --mypy-config-file pyproject.toml
 	$(BIN)/python -m django makemigrations --check --settings tests.settings jwtauth
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models, router
@@ -80,6 +80,16 @@ def _end_one(session: Session, reason: str, alias: str) -> int:
     return count
 
 
+if TYPE_CHECKING:
+    _Manager = SessionQuerySet
+else:
+    _Manager = models.Manager.from_queryset(SessionQuerySet)
+
+
+class SessionManager(_Manager):
+    """``Session.objects``: the methods of `SessionQuerySet`, which type checkers do not find by themselves."""
+
+
 class Session(models.Model):
     """A person's session on one device, from login to its end.
 
@@ -110,7 +120,7 @@ class Session(models.Model):
     ip_address = models.GenericIPAddressField(_("IP address"), null=True)
     last_seen_at = models.DateTimeField(_("last seen"))
 
-    objects = SessionQuerySet.as_manager()
+    objects = SessionManager()
 
     class Meta:
         verbose_name = _("session")
