@@ -294,3 +294,31 @@ def test_the_readme_s_example_works_pasted_into_a_new_project(serve):
     assert json.loads(body) == {"username": "ada"}
     assert browser.status("POST", "/logout/") == 204
     assert browser.status("GET", "/me/") == 403
+
+
+SETTINGS_WITH_AXES = """
+INSTALLED_APPS += ["rest_framework", "jwtauth", "axes"]
+MIDDLEWARE += ["jwtauth.middleware.AuthenticationMiddleware", "axes.middleware.AxesMiddleware"]
+REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.JwtAuthentication"]}
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 3
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+"""
+OUR_URLS = """
+from django.urls import include, path
+
+urlpatterns = [path("auth/", include("jwtauth.urls"))]
+"""
+
+
+@pytest.mark.parametrize("view", ["login", "token"])
+def test_django_axes_locks_out_who_guesses(serve, view):
+    browser = serve("mysite", settings=SETTINGS_WITH_AXES, views="", urls=OUR_URLS)
+    right, wrong = ({"username": "ada", "password": password} for password in (PASSWORD, "wrong"))
+    # A success is counted as one, and so are failures.
+    statuses = [browser.status("POST", f"/auth/{view}/", sent) for sent in (wrong, wrong, right, wrong, wrong)]
+    assert statuses == [401, 401, 200, 401, 401]
+    assert browser.status("POST", f"/auth/{view}/", wrong) == 429
+    assert browser.status("POST", f"/auth/{view}/", right) == 429
+    assert browser.status("POST", f"/auth/{view}/", {**wrong, "username": "bob"}) == 401
