@@ -14,6 +14,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,8 @@ DEBIAN = ROOT / ".tools/debian-sid"
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 # With the first Python that each runs on.
 DJANGOS = {"5.2.19": "3.10", "6.0.10": "3.12", "6.1.3": "3.12"}
-DRFS = ("3.16.1", "3.17.2", "3.18.3")
+# With the last Django that each can be imported with.
+DRFS = {"3.16.1": "6.0.10", "3.17.2": "6.0.10", "3.18.3": "6.1.3"}
 # What says nothing about a version: a browser, servers, the package's own build, and minutes of generated requests.
 LEFT_OUT = ["--ignore=tests/browser", "--ignore=tests/databases", "--ignore=tests/test_startproject.py"]
 LEFT_OUT += ["--deselect=tests/test_openapi.py::test_the_demo_answers_as_its_schema_says", "--no-cov", "-q"]
@@ -130,8 +132,14 @@ def wheel() -> Path:
 
 def pairs(python: Python) -> list[tuple[str, str]]:
     """Every Django and DRF for this Python."""
-    minor = PYTHONS.index(python.version)
-    return [(django, drf) for django, first in DJANGOS.items() if minor >= PYTHONS.index(first) for drf in DRFS]
+    return [(django, drf) for django, drf in product(DJANGOS, DRFS) if is_pair(python.version, django, drf)]
+
+
+def is_pair(version: str, django: str, drf: str) -> bool:
+    """Whether these go together, by their own word."""
+    order = list(DJANGOS)
+    is_old_enough = order.index(django) <= order.index(DRFS[drf])
+    return is_old_enough and PYTHONS.index(version) >= PYTHONS.index(DJANGOS[django])
 
 
 def try_all(found: Python, wanted: list[tuple[str, str]], built: Path) -> dict[tuple[str, str, str], tuple[bool, str]]:
@@ -169,16 +177,19 @@ def write_table(results: dict[tuple[str, str, str], tuple[bool, str]], missing: 
     titles = " | ".join(f"Django {django}, DRF {drf}" for django, drf in columns)
     lines = ["<!-- Written by `make matrix`. -->", "", f"| CPython | {titles} |", "| --- |" + " --- |" * len(columns)]
     for version in PYTHONS:
-        cells = [cell(results.get((version, *column)), version in missing) for column in columns]
+        cells = [cell(version, *column, results, missing) for column in columns]
         lines.append(f"| {version} | {' | '.join(cells)} |")
     TABLE.write_text("\n".join([*lines, ""]))
     print(TABLE.read_text())
 
 
-def cell(result: tuple[bool, str] | None, is_missing: bool) -> str:
-    if result is None:
-        return "not tried" if is_missing else "no such Django"
-    return result[1] if result[0] else "**failed**"
+def cell(version: str, django: str, drf: str, results: dict, missing: list[str]) -> str:
+    if not is_pair(version, django, drf):
+        return "-"
+    if version in missing:
+        return "not tried"
+    passed, said = results[version, django, drf]
+    return said if passed else "**failed**"
 
 
 if __name__ == "__main__":

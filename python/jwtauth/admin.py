@@ -41,7 +41,7 @@ class IsLive(admin.SimpleListFilter):
 class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
     """Every query is by an index, also on a million rows: in the order of ids, which is that of logins."""
 
-    list_display = ("id", "user", "device", "ip_address", "created_at", "last_seen_at", "expires_at")
+    list_display = ("user", "device", "ip_address", "created_at", "last_seen_at", "expires_at")
     list_filter = (IsLive,)
     list_select_related = ("user",)
     search_help_text = _("By the beginning of the user's name, or the whole address.")
@@ -50,6 +50,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
     ordering = ("-id",)
     actions = ("end_sessions",)
     fields = (
+        "id",
         "user",
         "device",
         "user_agent",

@@ -1,15 +1,32 @@
-"""Takes the README's picture anew: `.venv/bin/python -m pytest tests/browser/screenshot.py`."""
+"""Takes the pictures of the documentation anew: `.venv/bin/python -m pytest tests/browser/screenshot.py`."""
 
 from pathlib import Path
 
 from playwright.sync_api import expect
 
-PICTURE = Path(__file__).resolve().parents[2] / "docs" / "demo.png"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+VIEW = {"color_scheme": "light", "timezone_id": "UTC"}
 
 
 def test_the_picture_shows_ten_answers(jar, sign_in):
-    page = sign_in(jar(viewport={"width": 1120, "height": 1420}, color_scheme="light", timezone_id="UTC"))
+    page = sign_in(jar(viewport={"width": 1120, "height": 1420}, **VIEW))
     page.get_by_role("button", name="Fire ten at expiry").click()
     expect(page.locator("#results li")).to_have_count(10, timeout=45_000)
     expect(page.locator("#left")).to_have_text("15")
-    page.screenshot(path=PICTURE)
+    page.screenshot(path=DOCS / "demo.png")
+
+
+def test_the_picture_of_the_admin_shows_sessions(demo, jar, sign_in):
+    for agent in ("(X11; Linux x86_64; rv:140.0) Gecko/20100101", "(Android 15; Mobile; rv:140.0) Gecko/140.0"):
+        sign_in(jar(user_agent=f"Mozilla/5.0 {agent} Firefox/140.0"))
+    page = sign_in(jar(viewport={"width": 1280, "height": 460}, **VIEW), "admin")
+    page.goto(f"{demo.url}/admin/jwtauth/session/")
+    expect(page.get_by_text("Firefox Mobile on Android")).to_be_visible()
+    page.screenshot(path=DOCS / "admin.png")
+
+
+def test_the_picture_of_the_browsable_api_shows_who_is_there(demo, jar, sign_in):
+    page = sign_in(jar(viewport={"width": 1120, "height": 760}, **VIEW))
+    page.goto(f"{demo.url}/auth/me/")
+    expect(page.get_by_text('"username": "ada"')).to_be_visible()
+    page.screenshot(path=DOCS / "browsable-api.png")
