@@ -8,6 +8,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import override_settings
+from django.utils import translation
 from rest_framework.settings import api_settings
 
 from jwtauth.models import Session
@@ -421,3 +422,22 @@ def test_a_bearer_sees_its_own_session_as_the_current_one(pair, browser):
 def test_views_work_in_a_transaction_of_somebody_else_s(pair, browser):
     with transaction.atomic():
         assert who(browser, **bearer(pair)) == "ada"
+
+
+def test_what_people_read_can_be_translated(browser, ada, monkeypatch):
+    """Each answer that tells somebody something asks for its translation in the language of the request."""
+    catalogue = translation.trans_real.translation("de")
+    german = {
+        "No active account found with the given credentials.": "Kein aktives Konto mit diesen Angaben.",
+        "The access token is invalid, has expired, or its session is over.": "Das Token gilt nicht mehr.",
+        "Too many sessions, sign out on another device.": "Zu viele Sitzungen.",
+        "Unknown device": "Unbekanntes Gerät",
+    }
+    monkeypatch.setattr(catalogue, "_catalog", {**dict(catalogue._catalog.items()), **german})
+    with translation.override("de"):
+        assert post(browser, "login/", {**ADA, "password": "wrong"}).json()["detail"] in german.values()
+        bad = browser.get("/auth/me/", HTTP_AUTHORIZATION="Bearer x").json()
+        assert bad["detail"] in german.values()
+        assert post(browser, "login/", ADA).json()["session"]["device"] == "Unbekanntes Gerät"
+        with override_settings(JWTAUTH={"MAX_SESSIONS_PER_USER": 1, "MAX_SESSIONS_POLICY": "refuse"}):
+            assert post(Browser(), "login/", ADA).json()["detail"] in german.values()

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
 
 from jwtauth import bearer
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
@@ -119,7 +120,7 @@ class AuthenticationMiddleware:
 
 def _contended(error: SessionContention) -> JsonResponse:
     """An error, and no cookie is touched."""
-    detail = {"detail": f"{error}.".capitalize(), "code": error.code}
+    detail = {"detail": _("Sessions are in contention, try again."), "code": error.code}
     return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
 
 

@@ -255,7 +255,7 @@ def _limit_is_refusal() -> Iterator[None]:
     try:
         yield
     except SessionLimitReached as error:
-        raise PermissionDenied(str(error), error.code) from None
+        raise PermissionDenied(_("Too many sessions, sign out on another device."), error.code) from None
 
 
 def _pair(auth: RequestAuth) -> dict[str, Any]:
