@@ -30,7 +30,9 @@ PATIENCE = 30
 class Site:
     """Gunicorn or uvicorn, with workers that it replaces when they die."""
 
-    def __init__(self, *, workers: int = 2, threads: int = 8, asgi: bool = False, **databases: dict) -> None:
+    def __init__(
+        self, *, workers: int = 2, threads: int = 8, asgi: bool = False, env: dict | None = None, **databases: dict
+    ) -> None:
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="jwtauth-site-"))
         path = self.folder / "clock"
@@ -40,6 +42,7 @@ class Site:
             "JWTAUTH_TEST_CLOCK": str(path),
             "JWTAUTH_TEST_DATABASES": json.dumps(databases),
             "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
+            **(env or {}),
         }
         self.django("migrate", "--verbosity", "0")
         self.log = self.folder / "log"

@@ -1,8 +1,11 @@
 """Faults: workers killed in the middle, answers lost, a database restarted, restored and lagging."""
 
+import json
 import shutil
 import signal
 import threading
+import time
+from itertools import cycle
 
 import pytest
 
@@ -184,3 +187,38 @@ def test_a_replica_that_lags_by_an_hour_neither_revives_a_session_nor_loses_one(
         assert browser.get("/logout/", method="POST").status == 200
         browser.cookies = copy
         assert browser.get("/me/").status == 403
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
+def test_workers_ten_minutes_apart_sign_nobody_out_and_let_nobody_back_in(kind, make_database):
+    """Two machines, five minutes ahead and behind, with one database. Access tokens live for two seconds."""
+    database = make_database(kind)
+    settings = json.dumps({"COOKIE_SECURE": False, "ACCESS_TOKEN_LIFETIME": 2, "REFRESH_TOKEN_GRACE_PERIOD": 1})
+    apart = [{"JWTAUTH_TEST_SKEW": str(skew), "JWTAUTH_TEST_SETTINGS": settings} for skew in (300, -300)]
+    with (
+        Site(workers=1, env=apart[0], default=database) as ahead,
+        Site(workers=1, env=apart[1], default=database) as behind,
+    ):
+        user, *others = ahead.people(3)
+        for site, other in zip((ahead, behind), others, strict=True):  # each hears the database's time
+            visitor = Browser(site.port)
+            visitor.sign_in(other)
+            assert visitor.get("/me/").status == 200
+
+        browser = Browser(behind.port)
+        browser.sign_in(user)
+        began = time.monotonic()
+        for site in cycle((ahead, behind)):
+            browser.port = site.port
+            assert browser.get("/me/").status == 200
+            if time.monotonic() - began > 9:
+                break
+            time.sleep(0.1)
+        assert 3 <= generation(browser) <= 5
+
+        copies = dict(browser.cookies)
+        browser.port = behind.port
+        assert browser.get("/logout/", method="POST").status == 200
+        for site in (ahead, behind):
+            browser.port, browser.cookies = site.port, dict(copies)
+            assert browser.get("/me/").status == 403
