@@ -30,7 +30,7 @@ help:
 	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
 	@echo 'make docs    the documentation, into docs/_build/html'
-	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: half an hour'
+	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
 	@echo 'make bench   benchmarks of the engine and of the Django app'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'

@@ -27,6 +27,8 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 DJANGOS = {"5.2.19": "3.10", "6.0.10": "3.12", "6.1.3": "3.12"}
 # With the last Django that each can be imported with.
 DRFS = {"3.16.1": "6.0.10", "3.17.2": "6.0.10", "3.18.3": "6.1.3"}
+# Not on every machine where there is a Python.
+WORKS = "import ensurepip, sqlite3, ssl"
 # What says nothing about a version: a browser, servers, the package's own build, and minutes of generated requests.
 LEFT_OUT = ["--ignore=tests/browser", "--ignore=tests/databases", "--ignore=tests/test_startproject.py"]
 LEFT_OUT += ["--deselect=tests/test_openapi.py::test_the_demo_answers_as_its_schema_says", "--no-cov", "-q"]
@@ -88,7 +90,7 @@ def python(version: str) -> Python | None:
     pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
     on_path = shutil.which(f"python{version}")  # which may be pyenv's way to say that it is not chosen
     for found in [*([on_path] if on_path else []), *map(str, reversed(pyenv))]:
-        if subprocess.run([found, "-c", "import ensurepip, sqlite3, ssl"], capture_output=True).returncode == 0:
+        if subprocess.run([found, "-c", WORKS], capture_output=True).returncode == 0:
             return Python(version, found)
     return debian(version)
 
@@ -118,7 +120,8 @@ def debian(version: str) -> Python | None:
     (DEBIAN / inside.name).mkdir(exist_ok=True)
     mounts = f'mount --bind {ROOT} {DEBIAN}{inside} && mount -t proc proc {DEBIAN}/proc && exec chroot {DEBIAN} "$@"'
     prefix = ("unshare", "--mount", "--", "sh", "-c", mounts, "sh")
-    return Python(version, f"python{version}", prefix, inside)
+    found = Python(version, f"python{version}", prefix, inside)
+    return found if found.run(found.command, "-c", WORKS).returncode == 0 else None
 
 
 def wheel() -> Path:
@@ -155,11 +158,11 @@ def try_all(found: Python, wanted: list[tuple[str, str]], built: Path) -> dict[t
 def main(which: str) -> int:
     pythons = [found for version in PYTHONS if (found := python(version))]
     missing = [version for version in PYTHONS if version not in {found.version for found in pythons}]
-    if which == "ends":
-        oldest, newest = pythons[0], pythons[-1]
-        work = [(oldest, pairs(oldest)[:1]), (newest, pairs(newest)[-1:])]
-    else:
-        work = [(found, pairs(found)) for found in pythons]
+    work = [(found, pairs(found)) for found in pythons]
+    if which == "ends" and len(work) > 1:
+        work = [(work[0][0], work[0][1][:1]), (work[-1][0], work[-1][1][-1:])]
+    elif which == "ends":
+        work = [(found, list(dict.fromkeys((wanted[0], wanted[-1])))) for found, wanted in work]
     built = wheel()
     results = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
