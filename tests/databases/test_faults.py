@@ -206,15 +206,17 @@ def test_workers_ten_minutes_apart_sign_nobody_out_and_let_nobody_back_in(kind, 
             assert visitor.get("/me/").status == 200
 
         browser = Browser(behind.port)
-        browser.sign_in(user)
         began = time.monotonic()
+        browser.sign_in(user)
         for site in cycle((ahead, behind)):
             browser.port = site.port
             assert browser.get("/me/").status == 200
-            if time.monotonic() - began > 9:
+            took = time.monotonic() - began
+            if took > 9:
                 break
             time.sleep(0.1)
-        assert 3 <= generation(browser) <= 5
+        # Tokens end on whole seconds, so the first may live a second less; a slow machine has time for one more.
+        assert 3 <= generation(browser) <= 1 + (took + 1) / 2
 
         copies = dict(browser.cookies)
         browser.port = behind.port
