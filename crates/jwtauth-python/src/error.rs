@@ -1,18 +1,23 @@
 //! One exception class per decision of the caller, declared in `jwtauth.exceptions`; each carries the engine's `code`.
 
-use jwtauth::{CookieError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError, VerifyError};
+use jwtauth::{
+    ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError,
+    VerifyError,
+};
 use pyo3::{exceptions::PyOSError, prelude::*};
 
 mod imported {
+    pyo3::import_exception!(jwtauth.exceptions, ClaimsRefused);
     pyo3::import_exception!(jwtauth.exceptions, CrossOriginRefused);
     pyo3::import_exception!(jwtauth.exceptions, EngineConfigurationError);
     pyo3::import_exception!(jwtauth.exceptions, TokenError);
     pyo3::import_exception!(jwtauth.exceptions, TokenExpired);
 }
-use imported::{CrossOriginRefused, EngineConfigurationError, TokenError, TokenExpired};
+use imported::{ClaimsRefused, CrossOriginRefused, EngineConfigurationError, TokenError, TokenExpired};
 
 /// Any error of the engine, on its way to Python.
 pub(crate) enum Error {
+    Claims(String, &'static str),
     Configuration(String, &'static str),
     Origin(OriginError),
     Randomness(RandomnessError),
@@ -22,6 +27,7 @@ pub(crate) enum Error {
 impl From<Error> for PyErr {
     fn from(error: Error) -> Self {
         match error {
+            Error::Claims(message, code) => ClaimsRefused::new_err((message, code)),
             Error::Configuration(message, code) => EngineConfigurationError::new_err((message, code)),
             Error::Origin(error) => CrossOriginRefused::new_err((error.to_string(), error.code())),
             Error::Randomness(error) => PyOSError::new_err(error.to_string()),
@@ -31,16 +37,17 @@ impl From<Error> for PyErr {
     }
 }
 
-macro_rules! configuration {
-    ($($error:ty),*) => {$(
+macro_rules! texts {
+    ($variant:ident: $($error:ty),*) => {$(
         impl From<$error> for Error {
             fn from(error: $error) -> Self {
-                Self::Configuration(error.to_string(), error.code())
+                Self::$variant(error.to_string(), error.code())
             }
         }
     )*};
 }
-configuration!(CookieError, KeyError, LifetimesError, ProfileError);
+texts!(Claims: ClaimsError, IssueError);
+texts!(Configuration: CookieError, KeyError, LifetimesError, ProfileError);
 
 impl From<OriginError> for Error {
     fn from(error: OriginError) -> Self {

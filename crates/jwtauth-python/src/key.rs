@@ -1,20 +1,21 @@
 //! Keys and the ring of keys.
 
+use jwtauth::{Algorithm, GeneratedKey};
 use pyo3::prelude::*;
 
 use crate::error::Error;
 
-/// A secret for one algorithm.
+/// A key that makes signatures.
 #[pyclass(frozen, module = "jwtauth._engine")]
-pub(crate) struct Key(pub(crate) jwtauth::Key);
+pub(crate) struct SigningKey(pub(crate) jwtauth::SigningKey);
 
 #[pymethods]
-impl Key {
-    /// An HMAC key. Raises `EngineConfigurationError`.
+impl SigningKey {
+    /// Raises `EngineConfigurationError`.
     #[staticmethod]
-    #[pyo3(signature = (secret, *, algorithm))]
-    fn from_secret(secret: &[u8], algorithm: &str) -> Result<Self, Error> {
-        Ok(Self(jwtauth::Key::from_secret(algorithm.parse()?, secret)?))
+    #[pyo3(signature = (key, *, algorithm))]
+    fn read(key: &[u8], algorithm: &str) -> Result<Self, Error> {
+        Ok(Self(jwtauth::SigningKey::read(algorithm.parse()?, key)?))
     }
 
     #[getter]
@@ -32,7 +33,40 @@ impl Key {
     }
 }
 
-/// One signing key and the older keys still accepted.
+/// A key that verifies signatures.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct VerifyingKey(pub(crate) jwtauth::VerifyingKey);
+
+#[pymethods]
+impl VerifyingKey {
+    /// Raises `EngineConfigurationError`.
+    #[staticmethod]
+    #[pyo3(signature = (key, *, algorithm))]
+    fn read(key: &[u8], algorithm: &str) -> Result<Self, Error> {
+        Ok(Self(jwtauth::VerifyingKey::read(algorithm.parse()?, key)?))
+    }
+
+    #[getter]
+    fn algorithm(&self) -> &'static str {
+        self.0.algorithm().name()
+    }
+
+    #[getter]
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    #[getter]
+    fn public_jwk(&self) -> Option<String> {
+        self.0.public_jwk()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// One signing key and the keys whose signatures are accepted besides.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Keyring(pub(crate) jwtauth::Keyring);
 
@@ -40,12 +74,42 @@ pub(crate) struct Keyring(pub(crate) jwtauth::Keyring);
 impl Keyring {
     #[new]
     #[pyo3(signature = (signing, verifying = Vec::new()))]
-    fn new(signing: &Bound<'_, Key>, verifying: Vec<Py<Key>>) -> Result<Self, Error> {
-        let older = verifying.iter().map(|key| key.get().0.clone());
-        Ok(Self(jwtauth::Keyring::new(signing.get().0.clone(), older)?))
+    fn new(signing: &Bound<'_, SigningKey>, verifying: Vec<Py<VerifyingKey>>) -> Result<Self, Error> {
+        let others = verifying.iter().map(|key| key.get().0.clone());
+        Ok(Self(jwtauth::Keyring::new(signing.get().0.clone(), others)?))
+    }
+
+    #[getter]
+    fn keys(&self) -> Vec<VerifyingKey> {
+        self.0.verifying_keys().iter().cloned().map(VerifyingKey).collect()
+    }
+
+    #[getter]
+    fn jwk_set(&self) -> String {
+        self.0.verifying_keys().to_jwk_set()
     }
 
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+}
+
+/// The names of all algorithms.
+#[pyfunction]
+pub(crate) fn algorithms() -> Vec<&'static str> {
+    Algorithm::ALL.map(Algorithm::name).to_vec()
+}
+
+/// A new key, to be written down: as a PEM, unless it is a secret; as a JWK; and its public JWK.
+#[pyfunction]
+#[pyo3(signature = (algorithm, *, key_id = None))]
+pub(crate) fn generate_key(
+    py: Python<'_>,
+    algorithm: &str,
+    key_id: Option<&str>,
+) -> Result<(Option<String>, String, Option<String>), Error> {
+    let algorithm: Algorithm = algorithm.parse()?;
+    let made = py.detach(|| GeneratedKey::new(algorithm, key_id))?;
+    let text = |text: Option<&str>| text.map(str::to_owned);
+    Ok((text(made.expose_pem()), made.expose_jwk().to_owned(), text(made.public_jwk())))
 }

@@ -24,7 +24,7 @@ mod _engine {
         cache::VerifiedSessions,
         clock::DatabaseClock,
         cookie::{cookie_problems, cookie_values},
-        key::{Key, Keyring},
+        key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},
         origin::OriginPolicy,
         rotation::{Decision, Policy, is_upload},
         session::{Session, Sid},

@@ -1,6 +1,10 @@
 //! Tokens: issue, verify.
 
-use pyo3::{prelude::*, types::PyString};
+use pyo3::{
+    intern,
+    prelude::*,
+    types::{PyDict, PyString},
+};
 use uuid::Uuid;
 
 use crate::{error::Error, key::Keyring, session::Sid};
@@ -38,9 +42,17 @@ pub(crate) struct Claims(pub(crate) jwtauth::Claims);
 #[pymethods]
 impl Claims {
     #[new]
-    #[pyo3(signature = (*, subject, sid, generation, issued_at, expires_at))]
-    fn new(subject: String, sid: &Bound<'_, Sid>, generation: u64, issued_at: u64, expires_at: u64) -> Self {
-        Self(jwtauth::Claims { subject, sid: sid.get().0, generation, issued_at, expires_at })
+    #[pyo3(signature = (*, subject, sid, generation, issued_at, expires_at, custom = None))]
+    fn new(
+        subject: String,
+        sid: &Bound<'_, Sid>,
+        generation: u64,
+        issued_at: u64,
+        expires_at: u64,
+        custom: Option<&str>,
+    ) -> Result<Self, Error> {
+        let custom = custom.map(jwtauth::CustomClaims::from_json).transpose()?.unwrap_or_default();
+        Ok(Self(jwtauth::Claims { subject, sid: sid.get().0, generation, issued_at, expires_at, custom }))
     }
 
     #[getter]
@@ -73,6 +85,15 @@ impl Claims {
         self.0.expires_at
     }
 
+    /// A new dictionary each time.
+    #[getter]
+    fn custom<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if self.0.custom.is_empty() {
+            return Ok(PyDict::new(py).into_any());
+        }
+        py.import(intern!(py, "json"))?.call_method1(intern!(py, "loads"), (self.0.custom.to_json(),))
+    }
+
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
@@ -98,25 +119,42 @@ impl Tokens {
         Ok(Self(jwtauth::Tokens::new(keyring.get().0.clone(), profile)?))
     }
 
-    fn issue(&self, kind: Kind, claims: &Bound<'_, Claims>) -> String {
-        self.0.issue(kind.into(), &claims.get().0)
+    fn issue(&self, py: Python<'_>, kind: Kind, claims: &Bound<'_, Claims>) -> Result<String, Error> {
+        let claims = &claims.get().0;
+        Ok(self.without_interpreter(py, || self.0.issue(kind.into(), claims))?)
     }
 
     fn verify(&self, kind: Kind, token: &Bound<'_, PyString>, now: u64) -> Result<Claims, Error> {
-        Ok(Claims(self.0.verify(kind.into(), utf8(token)?.as_ref(), now)?))
+        let (py, token) = (token.py(), utf8(token)?);
+        Ok(Claims(self.without_interpreter(py, || self.0.verify(kind.into(), &token, now))?))
     }
 
     fn verify_ignoring_time(&self, kind: Kind, token: &Bound<'_, PyString>) -> Result<Claims, Error> {
-        Ok(Claims(self.0.verify_ignoring_time(kind.into(), utf8(token)?.as_ref())?))
+        let (py, token) = (token.py(), utf8(token)?);
+        Ok(Claims(self.without_interpreter(py, || self.0.verify_ignoring_time(kind.into(), &token))?))
     }
 
-    fn verify_newest(&self, kind: Kind, tokens: Vec<Bound<'_, PyString>>, now: u64) -> Result<Claims, Error> {
+    fn verify_newest(
+        &self,
+        py: Python<'_>,
+        kind: Kind,
+        tokens: Vec<Bound<'_, PyString>>,
+        now: u64,
+    ) -> Result<Claims, Error> {
         let tokens: Vec<_> = tokens.iter().filter_map(|token| utf8(token).ok()).collect();
-        Ok(Claims(self.0.verify_newest(kind.into(), tokens.iter().map(AsRef::as_ref), now)?))
+        let tokens = || tokens.iter().map(AsRef::as_ref);
+        Ok(Claims(self.without_interpreter(py, || self.0.verify_newest(kind.into(), tokens(), now))?))
     }
 
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
+    }
+}
+
+impl Tokens {
+    /// Lets other threads run while a signature is worked on that takes longer than letting go and coming back.
+    fn without_interpreter<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+        if self.0.signing_key().algorithm().is_symmetric() { work() } else { py.detach(work) }
     }
 }
 

@@ -4,13 +4,15 @@ use std::hint::black_box;
 
 use aws_lc_rs::hmac;
 use criterion::{Criterion, criterion_group, criterion_main};
-use jwtauth::{Algorithm, Claims, Key, Keyring, Kind, Lifetimes, Policy, Presented, Profile, Sid, Tokens};
+use jwtauth::{
+    Algorithm, Claims, CustomClaims, Keyring, Kind, Lifetimes, Policy, Presented, Profile, Sid, SigningKey, Tokens,
+};
 
 const SECRET: &[u8; 32] = b"thirty-two bytes are the least..";
 const NOW: u64 = 1_700_000_000;
 
 fn engine(criterion: &mut Criterion) {
-    let key = Key::from_secret(Algorithm::Hs256, SECRET).expect("the secret is long enough");
+    let key = SigningKey::read(Algorithm::Hs256, SECRET).expect("the secret is long enough");
     let ring = Keyring::new(key, []).expect("one key is not too many");
     let tokens = Tokens::new(ring, Profile::default()).expect("the default profile holds");
     let claims = Claims {
@@ -19,8 +21,9 @@ fn engine(criterion: &mut Criterion) {
         generation: 3,
         issued_at: NOW,
         expires_at: NOW + 300,
+        custom: CustomClaims::default(),
     };
-    let token = tokens.issue(Kind::Access, &claims);
+    let token = tokens.issue(Kind::Access, &claims).expect("it is short");
     let (message, signature) = token.rsplit_once('.').expect("a token has dots");
     let raw_key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
 

@@ -61,13 +61,14 @@ impl fmt::Debug for VerifiedSessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Sid;
+    use crate::{CustomClaims, Sid};
 
     fn claims(session: u16, generation: Generation, subject: &str) -> Claims {
         let mut sid = [0; 16];
         sid[..2].copy_from_slice(&session.to_be_bytes());
         let sid = Sid::from_bytes(sid);
-        Claims { subject: subject.to_owned(), sid, generation, issued_at: 0, expires_at: 0 }
+        let custom = CustomClaims::default();
+        Claims { subject: subject.to_owned(), sid, generation, issued_at: 0, expires_at: 0, custom }
     }
 
     #[test]

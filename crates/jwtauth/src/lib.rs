@@ -14,9 +14,9 @@
 //!
 //! ```
 //! use aws_lc_rs::rand::SystemRandom;
-//! use jwtauth::{Algorithm, Claims, Key, Keyring, Kind, Profile, Sid, Tokens};
+//! use jwtauth::{Algorithm, Claims, CustomClaims, Keyring, Kind, Profile, Sid, SigningKey, Tokens};
 //!
-//! let key = Key::from_secret(Algorithm::Hs256, b"thirty-two bytes are the least..")?;
+//! let key = SigningKey::read(Algorithm::Hs256, b"thirty-two bytes are the least..")?;
 //! let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
 //! let claims = Claims {
 //!     subject: "42".to_owned(),
@@ -24,8 +24,9 @@
 //!     generation: 1,
 //!     issued_at: 1_700_000_000,
 //!     expires_at: 1_700_000_300,
+//!     custom: CustomClaims::default(),
 //! };
-//! let token = tokens.issue(Kind::Access, &claims);
+//! let token = tokens.issue(Kind::Access, &claims)?;
 //! assert_eq!(tokens.verify(Kind::Access, &token, 1_700_000_010)?, claims);
 //! assert!(tokens.verify(Kind::Refresh, &token, 1_700_000_010).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -36,7 +37,9 @@ mod algorithm;
 mod cache;
 mod clock;
 mod cookie;
+mod encoding;
 mod error;
+mod json;
 mod key;
 mod keyring;
 mod origin;
@@ -48,10 +51,13 @@ pub use algorithm::Algorithm;
 pub use cache::VerifiedSessions;
 pub use clock::DatabaseClock;
 pub use cookie::{CookiePolicy, SameSite, cookie_values};
-pub use error::{CookieError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError, VerifyError};
-pub use key::Key;
-pub use keyring::{Keyring, MAX_KEYS};
+pub use error::{
+    ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError,
+    SigningError, VerifyError,
+};
+pub use key::{GeneratedKey, MAX_KEY_ID_LENGTH, SigningKey, VerifyingKey};
+pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
 pub use origin::{Origin, OriginPolicy, RequestHeaders};
 pub use rotation::{Decision, MAX_ADOPTION, Next, Policy, Presented, Refusal, is_upload};
 pub use session::{Generation, Lifetimes, NumericDate, Session, Sid};
-pub use token::{Claims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens};
+pub use token::{Claims, CustomClaims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens, Verifier};

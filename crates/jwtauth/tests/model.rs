@@ -26,8 +26,8 @@ use std::{
 };
 
 use jwtauth::{
-    Algorithm, Claims, Decision, Generation, Key, Keyring, Kind, Lifetimes, NumericDate, Policy, Presented, Profile,
-    Refusal, Session, Sid, Tokens,
+    Algorithm, Claims, CustomClaims, Decision, Generation, Keyring, Kind, Lifetimes, NumericDate, Policy, Presented,
+    Profile, Refusal, Session, Sid, SigningKey, Tokens,
 };
 use stateright::{Checker, Model, Property};
 
@@ -157,7 +157,7 @@ struct Forgeries {
 impl Forgeries {
     fn new() -> Self {
         let ring = |secret| {
-            let key = Key::from_secret(Algorithm::Hs256, secret).unwrap();
+            let key = SigningKey::read(Algorithm::Hs256, secret).unwrap();
             Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap()
         };
         let (tokens, others) = (ring(b"the server's own key of 32 bytes"), ring(b"a key of somebody else, 32 bytes"));
@@ -167,12 +167,13 @@ impl Forgeries {
             generation: NEWEST - 5,
             issued_at: NOW,
             expires_at: NOW + 1000,
+            custom: CustomClaims::default(),
         };
-        let good = tokens.issue(Kind::Refresh, &claims);
+        let good = tokens.issue(Kind::Refresh, &claims).unwrap();
         assert!(tokens.verify(Kind::Refresh, &good, NOW).is_ok(), "only the forging makes the difference");
         let forged = vec![
-            others.issue(Kind::Refresh, &claims),
-            tokens.issue(Kind::Access, &claims),
+            others.issue(Kind::Refresh, &claims).unwrap(),
+            tokens.issue(Kind::Access, &claims).unwrap(),
             good[..good.len() - 1].to_owned(),
             good.replacen('.', "", 1),
         ];

@@ -1,13 +1,16 @@
 //! A sign-in from login to theft, through the public API alone.
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{Algorithm, Claims, Decision, Key, Keyring, Kind, Lifetimes, Policy, Presented, Profile, Sid, Tokens};
+use jwtauth::{
+    Algorithm, Claims, CustomClaims, Decision, Keyring, Kind, Lifetimes, Policy, Presented, Profile, Sid, SigningKey,
+    Tokens,
+};
 
 const LOGIN: u64 = 1_700_000_000;
 
 #[test]
 fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Box<dyn std::error::Error>> {
-    let key = Key::from_secret(Algorithm::Hs256, &[7; 32])?;
+    let key = SigningKey::read(Algorithm::Hs256, &[7; 32])?;
     let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
     let policy = Policy::new(Lifetimes::new(300, 86_400, Some(30 * 86_400))?, 30);
 
@@ -15,8 +18,9 @@ fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Bo
     let mut row = policy.start(LOGIN);
     let refresh_token = |row: &jwtauth::Session| {
         let (issued_at, expires_at) = (row.rotated_at, row.expires_at);
-        let claims = Claims { subject: "42".to_owned(), sid, generation: row.generation, issued_at, expires_at };
-        tokens.issue(Kind::Refresh, &claims)
+        let (subject, generation, custom) = ("42".to_owned(), row.generation, CustomClaims::default());
+        let claims = Claims { subject, sid, generation, issued_at, expires_at, custom };
+        tokens.issue(Kind::Refresh, &claims).unwrap()
     };
     let first = refresh_token(&row);
 

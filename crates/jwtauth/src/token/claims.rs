@@ -1,21 +1,96 @@
 //! The claims set (RFC 7519 §4), written and read.
 
-use std::{collections::HashSet, fmt};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{self, DeserializeSeed, MapAccess, SeqAccess},
     ser::SerializeMap,
 };
+use serde_json::{Map, Number, Value};
 
-use super::{
-    Claims, Profile,
-    json::{self, Ignored, Name, set_once},
+use super::{Claims, Profile};
+use crate::{
+    ClaimsError, NumericDate, Sid, VerifyError,
+    json::{self, Name, insert_once, set_once},
 };
-use crate::{NumericDate, Sid, VerifyError};
 
 /// The largest integer that every JSON implementation agrees on (RFC 8259 §6).
 const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// Claims with a meaning of their own, which neither name the user nor are custom.
+const RESERVED: [&str; 8] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"];
+
+/// Whether a claim has a meaning that does not depend on the profile.
+pub(super) fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name)
+}
+
+/// The claims of an access token that are the site's own: a plan, a tenant, roles.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct CustomClaims(Map<String, Value>);
+
+impl CustomClaims {
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// A [`ClaimsError`]: no object, a name of a registered claim or of one of ours (`sub` among them), or an integer
+    /// that not every reader gets right.
+    pub fn from_json(text: &str) -> Result<Self, ClaimsError> {
+        let Ok(json::Strict(Value::Object(members))) = serde_json::from_str(text) else {
+            return Err(ClaimsError::NotAnObject);
+        };
+        for (name, value) in &members {
+            if is_reserved(name) || name == "sub" {
+                return Err(ClaimsError::Reserved(name.clone()));
+            }
+            if !is_exact(value) {
+                return Err(ClaimsError::Number(name.clone()));
+            }
+        }
+        Ok(Self(members))
+    }
+
+    /// As a JSON object.
+    pub fn to_json(&self) -> String {
+        json::text(&self.0)
+    }
+
+    /// The value of one of them.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// Each, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Whether every JSON implementation reads the same numbers.
+fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => is_exact_number(number),
+        Value::Array(values) => values.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        _ => true,
+    }
+}
+
+/// An integer up to 2⁵³ - 1, or a number that has a fraction, which is all that a larger one could not have.
+fn is_exact_number(number: &Number) -> bool {
+    match (number.as_i64(), number.as_f64()) {
+        (Some(integer), _) => integer.unsigned_abs() <= MAX_INTEGER,
+        (None, Some(real)) => real.fract() != 0.0 || real.abs() < 9e15,
+        (None, None) => false,
+    }
+}
 
 pub(super) fn encode(claims: &Claims, profile: &Profile) -> Vec<u8> {
     json::encode(&Encoded { claims, profile })
@@ -43,6 +118,9 @@ impl Serialize for Encoded<'_> {
             [one] => map.serialize_entry("aud", one)?,
             several => map.serialize_entry("aud", several)?,
         }
+        for (name, value) in claims.custom.iter().filter(|(name, _)| **name != profile.subject_claim) {
+            map.serialize_entry(name, value)?;
+        }
         map.end()
     }
 }
@@ -55,18 +133,19 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
         .and_then(|raw| json.end().map(|()| raw))
         .map_err(|_| VerifyError::MalformedClaims)?;
     let claims = Claims {
-        subject: raw.subject.ok_or(VerifyError::MissingClaim("sub"))?,
+        subject: raw.subject.ok_or(VerifyError::MissingClaim("sub"))?.0.into_owned(),
         sid: raw.sid.ok_or(VerifyError::MissingClaim("sid"))?.0,
         generation: raw.generation.ok_or(VerifyError::MissingClaim("gen"))?.0,
         issued_at: raw.issued_at.ok_or(VerifyError::MissingClaim("iat"))?.0,
         expires_at: raw.expires_at.ok_or(VerifyError::MissingClaim("exp"))?.0,
+        custom: CustomClaims(raw.custom),
     };
-    if profile.issuer.is_some() && raw.issuer != profile.issuer {
+    if profile.issuer.as_deref().is_some_and(|ours| raw.issuer.as_ref().is_none_or(|Name(theirs)| theirs != ours)) {
         return Err(VerifyError::WrongIssuer);
     }
     match raw.audience {
         None if profile.audience.is_empty() => {}
-        Some(Audience(named)) if named.iter().any(|name| profile.audience.contains(name)) => {}
+        Some(Audience(named)) if named.iter().any(|Name(name)| profile.audience.iter().any(|ours| ours == name)) => {}
         _ => return Err(VerifyError::WrongAudience),
     }
     Ok((claims, raw.not_before.map(|nbf| nbf.0)))
@@ -74,15 +153,16 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
 
 /// Claims of the right JSON types, absent or present.
 #[derive(Default)]
-struct RawClaims {
-    subject: Option<String>,
+struct RawClaims<'a> {
+    subject: Option<Name<'a>>,
     sid: Option<SidClaim>,
     generation: Option<Integer>,
     issued_at: Option<Integer>,
     expires_at: Option<Integer>,
     not_before: Option<Integer>,
-    issuer: Option<String>,
-    audience: Option<Audience>,
+    issuer: Option<Name<'a>>,
+    audience: Option<Audience<'a>>,
+    custom: Map<String, Value>,
 }
 
 struct RawClaimsSeed<'a> {
@@ -90,25 +170,24 @@ struct RawClaimsSeed<'a> {
 }
 
 impl<'de> DeserializeSeed<'de> for RawClaimsSeed<'_> {
-    type Value = RawClaims;
+    type Value = RawClaims<'de>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawClaims, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawClaims<'de>, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> de::Visitor<'de> for RawClaimsSeed<'_> {
-    type Value = RawClaims;
+    type Value = RawClaims<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a claims set")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawClaims, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawClaims<'de>, A::Error> {
         let mut claims = RawClaims::default();
         // Registered claims that we do not use must still be of their type.
-        let (mut unused_subject, mut token_id) = (None::<String>, None::<String>);
-        let mut others = HashSet::new();
+        let (mut unused_subject, mut token_id) = (None::<Name<'de>>, None::<Name<'de>>);
         while let Some(Name(name)) = map.next_key()? {
             match &*name {
                 claim if claim == self.subject_claim => set_once(&mut claims.subject, &mut map)?,
@@ -121,12 +200,7 @@ impl<'de> de::Visitor<'de> for RawClaimsSeed<'_> {
                 "aud" => set_once(&mut claims.audience, &mut map)?,
                 "sub" => set_once(&mut unused_subject, &mut map)?,
                 "jti" => set_once(&mut token_id, &mut map)?,
-                _ => {
-                    map.next_value::<Ignored>()?;
-                    if !others.insert(name) {
-                        return Err(de::Error::custom("a name occurs twice"));
-                    }
-                }
+                _ => insert_once(&mut claims.custom, name, &mut map)?,
             }
         }
         Ok(claims)
@@ -155,9 +229,9 @@ impl<'de> Deserialize<'de> for SidClaim {
 }
 
 /// One string, or an array of strings (RFC 7519 §4.1.3).
-struct Audience(Vec<String>);
+struct Audience<'a>(Vec<Name<'a>>);
 
-impl<'de> Deserialize<'de> for Audience {
+impl<'de> Deserialize<'de> for Audience<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AudienceVisitor)
     }
@@ -166,17 +240,21 @@ impl<'de> Deserialize<'de> for Audience {
 struct AudienceVisitor;
 
 impl<'de> de::Visitor<'de> for AudienceVisitor {
-    type Value = Audience;
+    type Value = Audience<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a string or an array of strings")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Audience, E> {
-        Ok(Audience(vec![name.to_owned()]))
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Audience<'de>, E> {
+        Ok(Audience(vec![Name(Cow::Borrowed(name))]))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Audience, A::Error> {
+    fn visit_str<E>(self, name: &str) -> Result<Audience<'de>, E> {
+        Ok(Audience(vec![Name(Cow::Owned(name.to_owned()))]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Audience<'de>, A::Error> {
         let mut names = Vec::new();
         while let Some(name) = seq.next_element()? {
             names.push(name);

@@ -1,25 +1,25 @@
 //! The JOSE header (RFC 7515 §4): `alg`, `typ`, and `kid` where there are several keys. Nothing else.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::Engine as _;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{self, MapAccess},
 };
 
-use super::{
-    Kind,
-    json::{Name, set_once},
+use super::Kind;
+use crate::{
+    Algorithm, VerifyError,
+    encoding::BASE64URL,
+    json::{self, Name, set_once},
 };
-use crate::{Algorithm, VerifyError};
 
 /// A header that is one of ours in form; its values are still the sender's word.
-#[derive(Debug)]
-pub(super) struct Header {
-    pub(super) algorithm: String,
-    pub(super) kind: String,
-    pub(super) key_id: Option<String>,
+pub(super) struct Header<'a> {
+    pub(super) algorithm: Cow<'a, str>,
+    pub(super) kind: Option<Cow<'a, str>>,
+    pub(super) key_id: Option<Cow<'a, str>>,
 }
 
 /// The header, encoded for a token.
@@ -32,18 +32,17 @@ pub(super) fn encode(algorithm: Algorithm, kind: Kind, key_id: Option<&str>) -> 
         kid: Option<&'a str>,
     }
     let fields = Fields { alg: algorithm.name(), typ: kind.name(), kid: key_id };
-    BASE64_URL_SAFE_NO_PAD.encode(super::json::encode(&fields))
+    BASE64URL.encode(json::encode(&fields))
 }
 
 /// # Errors
 ///
-/// [`VerifyError::Header`]: another parameter than the three, one of them twice, one that is no string, or `alg` or
-/// `typ` is missing.
-pub(super) fn parse(header: &[u8]) -> Result<Header, VerifyError> {
+/// [`VerifyError::Header`]: another parameter than the three, one of them twice, one that is no string, or no `alg`.
+pub(super) fn parse(header: &[u8]) -> Result<Header<'_>, VerifyError> {
     serde_json::from_slice(header).map_err(|_| VerifyError::Header)
 }
 
-impl<'de> Deserialize<'de> for Header {
+impl<'de> Deserialize<'de> for Header<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Visitor)
     }
@@ -52,14 +51,14 @@ impl<'de> Deserialize<'de> for Header {
 struct Visitor;
 
 impl<'de> de::Visitor<'de> for Visitor {
-    type Value = Header;
+    type Value = Header<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JOSE header")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-        let (mut algorithm, mut kind, mut key_id) = (None, None, None);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
+        let (mut algorithm, mut kind, mut key_id) = (None::<Name<'de>>, None::<Name<'de>>, None::<Name<'de>>);
         while let Some(Name(name)) = map.next_key()? {
             match &*name {
                 "alg" => set_once(&mut algorithm, &mut map)?,
@@ -69,9 +68,9 @@ impl<'de> de::Visitor<'de> for Visitor {
             }
         }
         Ok(Header {
-            algorithm: algorithm.ok_or_else(|| de::Error::missing_field("alg"))?,
-            kind: kind.ok_or_else(|| de::Error::missing_field("typ"))?,
-            key_id,
+            algorithm: algorithm.ok_or_else(|| de::Error::missing_field("alg"))?.0,
+            kind: kind.map(|Name(kind)| kind),
+            key_id: key_id.map(|Name(id)| id),
         })
     }
 }

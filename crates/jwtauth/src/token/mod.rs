@@ -5,11 +5,15 @@
 
 mod claims;
 mod header;
-mod json;
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::Engine as _;
 
-use crate::{Generation, Key, Keyring, NumericDate, ProfileError, Sid, VerifyError};
+pub use claims::CustomClaims;
+
+use crate::{
+    Generation, IssueError, Keyring, NumericDate, ProfileError, Sid, SigningKey, VerifyError, VerifyingKey,
+    VerifyingKeys, encoding::BASE64URL,
+};
 
 /// The longest token that is looked at, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
 pub const MAX_TOKEN_LENGTH: usize = 4096;
@@ -51,6 +55,8 @@ pub struct Claims {
     pub issued_at: NumericDate,
     /// `exp`.
     pub expires_at: NumericDate,
+    /// Every other claim: those that the site has added.
+    pub custom: CustomClaims,
 }
 
 /// What tokens say beyond [`Claims`], and how strictly their times are read.
@@ -72,16 +78,23 @@ impl Default for Profile {
     }
 }
 
-/// Claims with a meaning of their own, which cannot name the user.
-const RESERVED_CLAIMS: [&str; 8] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"];
+impl Profile {
+    fn check(self) -> Result<Self, ProfileError> {
+        if self.subject_claim.is_empty() || claims::is_reserved(&self.subject_claim) {
+            return Err(ProfileError::ReservedClaim(self.subject_claim));
+        }
+        if self.issuer.iter().chain(&self.audience).any(String::is_empty) {
+            return Err(ProfileError::EmptyName);
+        }
+        Ok(self)
+    }
+}
 
 /// Issues and verifies tokens with one ring of keys and one profile.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    keyring: Keyring,
-    profile: Profile,
-    access_header: String,
-    refresh_header: String,
+    signing: SigningKey,
+    verifier: Verifier,
 }
 
 impl Tokens {
@@ -89,25 +102,92 @@ impl Tokens {
     ///
     /// A [`ProfileError`] where the profile contradicts itself.
     pub fn new(keyring: Keyring, profile: Profile) -> Result<Self, ProfileError> {
-        if RESERVED_CLAIMS.contains(&profile.subject_claim.as_str()) || profile.subject_claim.is_empty() {
-            return Err(ProfileError::ReservedClaim(profile.subject_claim));
-        }
-        if profile.issuer.iter().chain(&profile.audience).any(String::is_empty) {
-            return Err(ProfileError::EmptyName);
-        }
-        let encoded = |kind| header::encode(keyring.signing_key().algorithm(), kind, keyring.header_key_id());
-        Ok(Self { access_header: encoded(Kind::Access), refresh_header: encoded(Kind::Refresh), keyring, profile })
+        let signing = keyring.signing_key().clone();
+        Ok(Self { signing, verifier: Verifier::new(keyring.into_verifying_keys(), profile)? })
     }
 
-    /// A signed token. It verifies if its numbers are below 2⁵³ and it is no longer than [`MAX_TOKEN_LENGTH`].
-    pub fn issue(&self, kind: Kind, claims: &Claims) -> String {
-        let mut token = self.header(kind).to_owned();
+    /// A signed token. It verifies if its numbers are below 2⁵³.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueError::TooLong`]: with these custom claims, it is longer than [`MAX_TOKEN_LENGTH`].
+    /// [`IssueError::Signing`]: the key made no signature.
+    pub fn issue(&self, kind: Kind, claims: &Claims) -> Result<String, IssueError> {
+        // The ring's first key is the one that signs.
+        let header = self.verifier.headers.first().map_or("", |headers| headers.of(kind));
+        let payload = claims::encode(claims, &self.verifier.profile);
+        let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 100);
+        token.push_str(header);
         token.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(claims::encode(claims, &self.profile), &mut token);
-        let signature = self.keyring.signing_key().sign(token.as_bytes());
+        BASE64URL.encode_string(payload, &mut token);
+        let signature = self.signing.sign(token.as_bytes(), |signature| BASE64URL.encode(signature))?;
         token.push('.');
-        BASE64_URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-        token
+        token.push_str(&signature);
+        if token.len() > MAX_TOKEN_LENGTH { Err(IssueError::TooLong { length: token.len() }) } else { Ok(token) }
+    }
+
+    /// The half that verifies.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// The key that signs.
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.signing
+    }
+}
+
+/// Verifies as its own verifier does.
+impl std::ops::Deref for Tokens {
+    type Target = Verifier;
+
+    fn deref(&self) -> &Verifier {
+        &self.verifier
+    }
+}
+
+/// Verifies tokens: all that a service needs which recognises people and signs nobody in.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    keys: VerifyingKeys,
+    profile: Profile,
+    /// For each key the headers of the tokens that its ring issues.
+    headers: Vec<Headers>,
+}
+
+/// The encoded headers of both kinds.
+#[derive(Clone, Debug)]
+struct Headers {
+    access: String,
+    refresh: String,
+}
+
+impl Headers {
+    fn of(&self, kind: Kind) -> &str {
+        match kind {
+            Kind::Access => &self.access,
+            Kind::Refresh => &self.refresh,
+        }
+    }
+}
+
+impl Verifier {
+    /// # Errors
+    ///
+    /// A [`ProfileError`] where the profile contradicts itself.
+    pub fn new(keys: VerifyingKeys, profile: Profile) -> Result<Self, ProfileError> {
+        let profile = profile.check()?;
+        let encoded = |key: &VerifyingKey, kind| header::encode(key.algorithm(), kind, keys.header_key_id(key));
+        let headers = keys
+            .iter()
+            .map(|key| Headers { access: encoded(key, Kind::Access), refresh: encoded(key, Kind::Refresh) })
+            .collect();
+        Ok(Self { keys, profile, headers })
+    }
+
+    /// The keys that it verifies with.
+    pub fn keys(&self) -> &VerifyingKeys {
+        &self.keys
     }
 
     /// Verifies a token of this kind at `now` and returns its claims.
@@ -164,15 +244,13 @@ impl Tokens {
         newest
     }
 
-    fn header(&self, kind: Kind) -> &str {
-        match kind {
-            Kind::Access => &self.access_header,
-            Kind::Refresh => &self.refresh_header,
-        }
-    }
-
     /// Everything but the time: the claims and `nbf`.
     fn authenticate(&self, kind: Kind, token: &str) -> Result<(Claims, Option<NumericDate>), VerifyError> {
+        claims::parse(&self.signed_payload(Some(kind), token)?, &self.profile)
+    }
+
+    /// The payload of a JWS that one of the keys has signed. Only tests ask for no `typ`.
+    fn signed_payload(&self, kind: Option<Kind>, token: &str) -> Result<Vec<u8>, VerifyError> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(VerifyError::TooLong);
         }
@@ -181,29 +259,36 @@ impl Tokens {
         // A third dot would be in the payload, whose base64 does not know it.
         let signature = decode(signature)?;
         let payload = decode(payload)?;
-        let signed_by = |key: &Key| key.verifies(message.as_bytes(), &signature);
-        let authentic = if header == self.header(kind) {
-            // Our own header, byte for byte: nothing to parse, and the signing key is the one to try.
-            signed_by(self.keyring.signing_key())
-        } else {
-            let header = header::parse(&decode(header)?)?;
-            let mut candidates = self.keyring.candidates(header.key_id.as_deref()).peekable();
-            if candidates.peek().is_none() {
-                return Err(VerifyError::UnknownKey);
-            }
-            let mut candidates = candidates.filter(|key| key.algorithm().name() == header.algorithm).peekable();
-            if candidates.peek().is_none() {
-                return Err(VerifyError::Algorithm);
-            }
-            if header.kind != kind.name() {
-                return Err(VerifyError::WrongType);
-            }
-            candidates.any(signed_by)
+        let signed_by = |key: &VerifyingKey| key.verifies(message.as_bytes(), &signature);
+        // A header of this ring's own, byte for byte: nothing to parse, and it says which key to try.
+        let is_ours = |headers: &Headers| kind.is_some_and(|kind| headers.of(kind) == header);
+        let authentic = match self.headers.iter().zip(self.keys.iter()).find(|(headers, _)| is_ours(headers)) {
+            Some((_, key)) => signed_by(key),
+            None => self.candidates(kind, &decode(header)?)?.any(signed_by),
         };
-        if !authentic {
-            return Err(VerifyError::BadSignature);
+        if authentic { Ok(payload) } else { Err(VerifyError::BadSignature) }
+    }
+
+    /// The keys that a token with this header may be signed with: at least one.
+    fn candidates(
+        &self,
+        kind: Option<Kind>,
+        header: &[u8],
+    ) -> Result<impl Iterator<Item = &VerifyingKey>, VerifyError> {
+        let header = header::parse(header)?;
+        let named: Vec<_> = self.keys.candidates(header.key_id.as_deref()).collect();
+        if named.is_empty() {
+            return Err(VerifyError::UnknownKey);
         }
-        claims::parse(&payload, &self.profile)
+        let mut candidates =
+            named.into_iter().filter(move |key| key.algorithm().answers_to(&header.algorithm)).peekable();
+        if candidates.peek().is_none() {
+            return Err(VerifyError::Algorithm);
+        }
+        if kind.is_some_and(|kind| header.kind.as_deref() != Some(kind.name())) {
+            return Err(VerifyError::WrongType);
+        }
+        Ok(candidates)
     }
 }
 
@@ -215,8 +300,10 @@ impl Claims {
 
 /// One canonical encoding: no padding, no stray bits, no other characters (RFC 7515 §2).
 fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
-    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| VerifyError::Malformed)
+    BASE64URL.decode(part).map_err(|_| VerifyError::Malformed)
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;

@@ -6,7 +6,10 @@ use proptest::{prelude::*, test_runner::RngSeed};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Algorithm;
+use crate::{
+    Algorithm, ClaimsError,
+    algorithm::{Curve, Family},
+};
 
 const NOW: NumericDate = 1_700_000_000;
 const EXP: NumericDate = NOW + 300;
@@ -16,8 +19,12 @@ const FOREIGN_SECRET: [u8; 64] = [3; 64];
 const MAX_INTEGER: u64 = 9_007_199_254_740_991;
 
 /// An HS256 key of this secret.
-fn key(secret: [u8; 64]) -> Key {
-    Key::from_secret(Algorithm::Hs256, &secret).unwrap()
+fn key(secret: [u8; 64]) -> SigningKey {
+    SigningKey::read(Algorithm::Hs256, &secret).unwrap()
+}
+
+fn verifying(secret: [u8; 64]) -> VerifyingKey {
+    key(secret).verifying_key().clone()
 }
 
 fn tokens_with(profile: Profile) -> Tokens {
@@ -30,11 +37,18 @@ fn tokens() -> Tokens {
 
 /// A ring of two, so that headers carry a `kid`.
 fn two_keys() -> Tokens {
-    Tokens::new(Keyring::new(key(SECRET), [key(OLD_SECRET)]).unwrap(), Profile::default()).unwrap()
+    Tokens::new(Keyring::new(key(SECRET), [verifying(OLD_SECRET)]).unwrap(), Profile::default()).unwrap()
 }
 
 fn claims() -> Claims {
-    Claims { subject: "42".to_owned(), sid: Sid::from_bytes([7; 16]), generation: 3, issued_at: NOW, expires_at: EXP }
+    Claims {
+        subject: "42".to_owned(),
+        sid: Sid::from_bytes([7; 16]),
+        generation: 3,
+        issued_at: NOW,
+        expires_at: EXP,
+        custom: CustomClaims::default(),
+    }
 }
 
 fn payload() -> Value {
@@ -59,13 +73,33 @@ fn without(claim: &str) -> String {
     payload.to_string()
 }
 
+const HMAC: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
+
+/// A key for any algorithm.
+fn key_for(algorithm: Algorithm) -> SigningKey {
+    match algorithm.family() {
+        Family::Hmac(_) => SigningKey::read(algorithm, &SECRET),
+        Family::Rsa { .. } => {
+            SigningKey::read(algorithm, include_bytes!("../../../../testdata/keys/rsa-2048.pkcs8.pem"))
+        }
+        Family::Ecdsa(Curve::P256) => {
+            SigningKey::read(algorithm, include_bytes!("../../../../testdata/keys/p-256.pkcs8.pem"))
+        }
+        Family::Ecdsa(Curve::P384) => {
+            SigningKey::read(algorithm, include_bytes!("../../../../testdata/keys/p-384.pkcs8.pem"))
+        }
+        Family::Ed25519 => SigningKey::read(algorithm, include_bytes!("../../../../testdata/keys/ed25519.pkcs8.pem")),
+    }
+    .unwrap()
+}
+
 const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
 
 /// A token of any header and payload, signed as it should be.
-fn forge_with(key: &Key, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
-    let encode = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
+fn forge_with(key: &SigningKey, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+    let encode = |part: &[u8]| BASE64URL.encode(part);
     let message = format!("{}.{}", encode(header.as_ref()), encode(payload.as_ref()));
-    let signature = encode(key.sign(message.as_bytes()).as_ref());
+    let signature = key.sign(message.as_bytes(), encode).unwrap();
     format!("{message}.{signature}")
 }
 
@@ -97,7 +131,7 @@ fn code_of_payload(payload: impl AsRef<[u8]>) -> &'static str {
 #[test]
 fn what_is_issued_verifies() {
     for kind in [Kind::Access, Kind::Refresh] {
-        let token = tokens().issue(kind, &claims());
+        let token = tokens().issue(kind, &claims()).unwrap();
         assert_eq!(tokens().verify(kind, &token, NOW), Ok(claims()));
     }
 }
@@ -106,7 +140,7 @@ fn what_is_issued_verifies() {
 fn a_token_made_by_hand_is_the_one_that_is_issued() {
     let sid = claims().sid.expose_secret();
     let payload = format!(r#"{{"sub":"42","sid":"{sid}","gen":3,"iat":{NOW},"exp":{EXP}}}"#);
-    assert_eq!(tokens().issue(Kind::Access, &claims()), forge(HEADER, payload));
+    assert_eq!(tokens().issue(Kind::Access, &claims()).unwrap(), forge(HEADER, payload));
 }
 
 /// Each token has the defect that its error names, and the one of the next.
@@ -240,10 +274,10 @@ mod header_parameters {
     #[test]
     fn every_algorithm_signs_and_refuses_the_others() {
         for algorithm in Algorithm::ALL {
-            let key = Key::from_secret(algorithm, &SECRET).unwrap();
+            let key = key_for(algorithm);
             let tokens = Tokens::new(Keyring::new(key.clone(), []).unwrap(), Profile::default()).unwrap();
-            assert_eq!(tokens.verify(Kind::Access, &tokens.issue(Kind::Access, &claims()), NOW), Ok(claims()));
-            for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+            assert_eq!(tokens.verify(Kind::Access, &tokens.issue(Kind::Access, &claims()).unwrap(), NOW), Ok(claims()));
+            for other in Algorithm::ALL.into_iter().filter(|other| !algorithm.answers_to(other.name())) {
                 let header = format!(r#"{{"alg":"{other}","typ":"at+jwt"}}"#);
                 assert_eq!(code_of(&tokens, &forge_with(&key, header, payload().to_string())), "token_algorithm");
             }
@@ -285,13 +319,13 @@ mod header_parameters {
             r#"{"alg":"HS256","\u0061lg":"none","typ":"at+jwt"}"#,
             r#"{"alg":"HS256","typ":"rt+jwt","typ":"at+jwt"}"#,
             r#"{"alg":"HS256","typ":"at+jwt","kid":"a","kid":"a"}"#,
-            r#"{"alg":"HS256"}"#,
             r#"{"typ":"at+jwt"}"#,
             "{}",
         ];
         for header in headers {
             assert_eq!(code_of_header(header), "token_header", "{header}");
         }
+        assert_eq!(code_of_header(r#"{"alg":"HS256"}"#), "token_wrong_type");
     }
 
     #[test]
@@ -357,7 +391,7 @@ mod header_parameters {
     fn neither_kind_stands_in_for_the_other() {
         for (kind, other) in [(Kind::Access, Kind::Refresh), (Kind::Refresh, Kind::Access)] {
             for tokens in [tokens(), two_keys()] {
-                let refused = tokens.verify(other, &tokens.issue(kind, &claims()), NOW);
+                let refused = tokens.verify(other, &tokens.issue(kind, &claims()).unwrap(), NOW);
                 assert_eq!(refused, Err(VerifyError::WrongType));
             }
         }
@@ -378,7 +412,7 @@ mod keys {
     #[test]
     fn a_token_names_its_key_where_there_are_several() {
         let header = |tokens: &Tokens| {
-            let token = tokens.issue(Kind::Access, &claims());
+            let token = tokens.issue(Kind::Access, &claims()).unwrap();
             String::from_utf8(decode(token.split('.').next().unwrap()).unwrap()).unwrap()
         };
         assert_eq!(header(&tokens()), HEADER);
@@ -415,16 +449,16 @@ mod keys {
     #[test]
     fn tokens_outlive_a_change_of_key() {
         let before = Tokens::new(Keyring::new(key(OLD_SECRET), []).unwrap(), Profile::default()).unwrap();
-        let token = before.issue(Kind::Refresh, &claims());
+        let token = before.issue(Kind::Refresh, &claims()).unwrap();
         assert_eq!(two_keys().verify(Kind::Refresh, &token, NOW), Ok(claims()));
-        let after = two_keys().issue(Kind::Refresh, &claims());
+        let after = two_keys().issue(Kind::Refresh, &claims()).unwrap();
         assert_eq!(tokens().verify(Kind::Refresh, &after, NOW), Ok(claims()));
     }
 
     #[test]
     fn a_header_of_other_bytes_is_read_as_ours_is() {
         for tokens in [tokens(), two_keys()] {
-            let header = decode(tokens.header(Kind::Access)).unwrap();
+            let header = decode(tokens.headers[0].of(Kind::Access)).unwrap();
             let spaced = [b" ", header.as_slice()].concat();
             assert_eq!(code_of(&tokens, &forge(spaced, payload().to_string())), "ok");
             let foreign = forge_with(&key(FOREIGN_SECRET), &header, payload().to_string());
@@ -437,8 +471,9 @@ mod keys {
 
     #[test]
     fn one_secret_may_be_two_keys() {
-        let old = Key::from_secret(Algorithm::Hs512, &SECRET).unwrap();
-        let tokens = Tokens::new(Keyring::new(key(SECRET), [old.clone()]).unwrap(), Profile::default()).unwrap();
+        let old = SigningKey::read(Algorithm::Hs512, &SECRET).unwrap();
+        let tokens =
+            Tokens::new(Keyring::new(key(SECRET), [old.verifying_key().clone()]).unwrap(), Profile::default()).unwrap();
         let header = |alg| format!(r#"{{"alg":"{alg}","typ":"at+jwt","kid":"{}"}}"#, old.id());
         assert_eq!(code_of(&tokens, &forge_with(&old, header("HS512"), payload().to_string())), "ok");
         assert_eq!(code_of(&tokens, &forge_with(&old, header("HS256"), payload().to_string())), "token_bad_signature");
@@ -452,7 +487,7 @@ mod signature {
     fn signed(signature: &[u8]) -> String {
         let token = forge(HEADER, payload().to_string());
         let (message, _) = token.rsplit_once('.').unwrap();
-        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+        format!("{message}.{}", BASE64URL.encode(signature))
     }
 
     fn genuine() -> Vec<u8> {
@@ -493,7 +528,7 @@ mod signature {
     #[test]
     fn it_covers_the_header() {
         let token = forge(HEADER, payload().to_string());
-        let spaced = BASE64_URL_SAFE_NO_PAD.encode(format!("{HEADER} "));
+        let spaced = BASE64URL.encode(format!("{HEADER} "));
         let (_, rest) = token.split_once('.').unwrap();
         assert_eq!(code(&format!("{spaced}.{rest}")), "token_bad_signature");
     }
@@ -616,8 +651,10 @@ mod claim_types {
     #[test]
     fn other_claims_are_anything() {
         let value = json!([null, true, -1, 1, 1.5, "a", {"a": {"a": []}, "b": {"a": 1}}, []]);
-        assert_eq!(verify(&forge(HEADER, with("custom", value))), Ok(claims()));
-        assert_eq!(verify(&forge(HEADER, with("", json!(null)))), Ok(claims()));
+        let custom = |token: &str| verify(token).unwrap().custom;
+        assert_eq!(custom(&forge(HEADER, with("custom", value.clone()))).get("custom"), Some(&value));
+        assert_eq!(custom(&forge(HEADER, with("", json!(null)))).get(""), Some(&json!(null)));
+        assert!(custom(&forge(HEADER, payload().to_string())).is_empty());
     }
 
     #[test]
@@ -659,6 +696,66 @@ mod claim_types {
     }
 }
 
+mod custom_claims {
+    use super::*;
+
+    fn custom(json: &str) -> Claims {
+        Claims { custom: CustomClaims::from_json(json).unwrap(), ..claims() }
+    }
+
+    #[test]
+    fn what_is_put_in_is_read_back() {
+        let json = r#"{"plan":"pro","roles":["a","b"],"tenant":{"id":7,"share":0.5},"trial":null}"#;
+        let token = tokens().issue(Kind::Access, &custom(json)).unwrap();
+        let read = verify(&token).unwrap();
+        assert_eq!(read, custom(json));
+        assert_eq!(read.custom.to_json(), json);
+        assert_eq!(read.custom.iter().count(), 4);
+    }
+
+    #[test]
+    fn names_with_a_meaning_are_refused() {
+        for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"] {
+            let error = CustomClaims::from_json(&format!(r#"{{"{name}":"x"}}"#)).unwrap_err();
+            assert_eq!(error, ClaimsError::Reserved(name.to_owned()));
+            assert_eq!(error.code(), "reserved_claim");
+        }
+    }
+
+    #[test]
+    fn they_never_name_the_user() {
+        let tokens = tokens_with(Profile { subject_claim: "user_id".to_owned(), ..Profile::default() });
+        let token = tokens.issue(Kind::Access, &custom(r#"{"user_id":"1","plan":"pro"}"#)).unwrap();
+        let read = tokens.verify(Kind::Access, &token, NOW).unwrap();
+        assert_eq!((read.subject.as_str(), read.custom.to_json().as_str()), ("42", r#"{"plan":"pro"}"#));
+    }
+
+    #[test]
+    fn they_are_one_object_whose_numbers_every_reader_gets_right() {
+        for text in ["", "[]", "null", "1", r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":1e999}"#, "{} {}"] {
+            assert_eq!(CustomClaims::from_json(text).unwrap_err().code(), "claims_not_an_object", "{text}");
+        }
+        for number in ["9007199254740992", "-9007199254740992", "18446744073709551616", "1e20", "[[9007199254740993]]"]
+        {
+            let error = CustomClaims::from_json(&format!(r#"{{"a":{number}}}"#)).unwrap_err();
+            assert_eq!((error.code(), error), ("claims_number", ClaimsError::Number("a".to_owned())), "{number}");
+        }
+        assert!(CustomClaims::from_json(r#"{"a":[9007199254740991,-9007199254740991,1.5,1e-7]}"#).is_ok());
+    }
+
+    #[test]
+    fn a_token_that_no_cookie_holds_is_not_issued() {
+        let with = |letters| custom(&format!(r#"{{"a":"{}"}}"#, "x".repeat(letters)));
+        let longest = (0..4000).rev().find(|letters| tokens().issue(Kind::Access, &with(*letters)).is_ok()).unwrap();
+        let token = tokens().issue(Kind::Access, &with(longest)).unwrap();
+        assert!((MAX_TOKEN_LENGTH - 3..=MAX_TOKEN_LENGTH).contains(&token.len()));
+        assert_eq!(verify(&token), Ok(with(longest)));
+        let error = tokens().issue(Kind::Access, &with(longest + 1)).unwrap_err();
+        assert_eq!(error.code(), "issued_token_too_long");
+        assert!(error.to_string().contains("4096"), "{error}");
+    }
+}
+
 mod profile {
     use super::*;
 
@@ -670,7 +767,7 @@ mod profile {
     fn a_configured_issuer_is_put_in_and_demanded() {
         let profile = Profile { issuer: Some("us".to_owned()), ..Profile::default() };
         let tokens = tokens_with(profile.clone());
-        assert_eq!(code_of(&tokens, &tokens.issue(Kind::Access, &claims())), "ok");
+        assert_eq!(code_of(&tokens, &tokens.issue(Kind::Access, &claims()).unwrap()), "ok");
         assert_eq!(code_for(&profile, with("iss", json!("us"))), "ok");
         assert_eq!(code_for(&profile, payload().to_string()), "token_wrong_issuer");
         for other in ["them", "US", "us ", ""] {
@@ -687,7 +784,7 @@ mod profile {
     fn one_configured_audience_must_be_named() {
         let profile = Profile { audience: vec!["a".to_owned(), "b".to_owned()], ..Profile::default() };
         let tokens = tokens_with(profile.clone());
-        assert_eq!(code_of(&tokens, &tokens.issue(Kind::Access, &claims())), "ok");
+        assert_eq!(code_of(&tokens, &tokens.issue(Kind::Access, &claims()).unwrap()), "ok");
         for named in [json!("a"), json!("b"), json!(["b"]), json!(["x", "a"]), json!(["a", "a"])] {
             assert_eq!(code_for(&profile, with("aud", named.clone())), "ok", "{named}");
         }
@@ -716,7 +813,7 @@ mod profile {
     fn one_audience_is_a_string_and_several_are_an_array() {
         let payload = |names: &[&str]| {
             let audience = names.iter().map(ToString::to_string).collect();
-            let token = tokens_with(Profile { audience, ..Profile::default() }).issue(Kind::Access, &claims());
+            let token = tokens_with(Profile { audience, ..Profile::default() }).issue(Kind::Access, &claims()).unwrap();
             serde_json::from_slice::<Value>(&decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap()
         };
         assert_eq!(payload(&[]).get("aud"), None);
@@ -728,7 +825,7 @@ mod profile {
     fn the_claim_that_names_the_user_may_have_another_name() {
         let profile = Profile { subject_claim: "user_id".to_owned(), ..Profile::default() };
         let tokens = tokens_with(profile.clone());
-        assert_eq!(tokens.verify(Kind::Access, &tokens.issue(Kind::Access, &claims()), NOW), Ok(claims()));
+        assert_eq!(tokens.verify(Kind::Access, &tokens.issue(Kind::Access, &claims()).unwrap(), NOW), Ok(claims()));
         let both = tokens.verify(Kind::Access, &forge(HEADER, with("user_id", json!("43"))), NOW).unwrap();
         assert_eq!(both.subject, "43");
         assert_eq!(code_for(&profile, payload().to_string()), "token_missing_claim");
@@ -816,7 +913,7 @@ mod time {
         assert_eq!(ignoring_time(&forge(HEADER, without("exp"))), Err(VerifyError::MissingClaim("exp")));
         let foreign = forge_with(&key(FOREIGN_SECRET), HEADER, payload().to_string());
         assert_eq!(ignoring_time(&foreign), Err(VerifyError::BadSignature));
-        let refresh = tokens().issue(Kind::Refresh, &claims());
+        let refresh = tokens().issue(Kind::Refresh, &claims()).unwrap();
         assert_eq!(ignoring_time(&refresh), Err(VerifyError::WrongType));
     }
 }
@@ -829,7 +926,7 @@ mod newest {
     }
 
     fn token(claims: &Claims) -> String {
-        tokens().issue(Kind::Access, claims)
+        tokens().issue(Kind::Access, claims).unwrap()
     }
 
     #[test]
@@ -889,7 +986,7 @@ mod secrecy {
             "7, 7".to_owned(),
             "0707".to_owned(),
             String::from_utf8(SECRET.to_vec()).unwrap(),
-            BASE64_URL_SAFE_NO_PAD.encode(SECRET),
+            BASE64URL.encode(SECRET),
             format!("{}, {}", SECRET[0], SECRET[1]),
             format!("{:02x}{:02x}", SECRET[0], SECRET[1]),
         ];
@@ -954,7 +1051,7 @@ fn config() -> ProptestConfig {
 prop_compose! {
     fn any_claims()(subject in ".{0,80}", sid: [u8; 16], generation in 0..=MAX_INTEGER, issued_at in 0..=MAX_INTEGER,
                     expires_at in 1..=MAX_INTEGER) -> Claims {
-        Claims { subject, sid: Sid::from_bytes(sid), generation, issued_at, expires_at }
+        Claims { subject, sid: Sid::from_bytes(sid), generation, issued_at, expires_at, custom: CustomClaims::default() }
     }
 }
 
@@ -991,12 +1088,12 @@ proptest! {
     #[test]
     fn what_any_profile_issues_it_verifies(
         claims in any_claims(), profile in any_profile(), several: bool, kind in prop_oneof![Just(Kind::Access), Just(Kind::Refresh)],
-        algorithm in prop::sample::select(&Algorithm::ALL),
+        algorithm in prop::sample::select(&HMAC),
     ) {
-        let key = Key::from_secret(algorithm, &SECRET).unwrap();
-        let older = several.then(|| Key::from_secret(algorithm, &OLD_SECRET).unwrap());
+        let key = SigningKey::read(algorithm, &SECRET).unwrap();
+        let older = several.then(|| VerifyingKey::read(algorithm, &OLD_SECRET).unwrap());
         let tokens = Tokens::new(Keyring::new(key, older).unwrap(), profile).unwrap();
-        let token = tokens.issue(kind, &claims);
+        let token = tokens.issue(kind, &claims).unwrap();
         prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)));
         prop_assert_eq!(tokens.verify(kind, &token, claims.expires_at - 1), Ok(claims));
     }
@@ -1015,7 +1112,7 @@ proptest! {
     fn an_arbitrary_signature_is_refused(signature in prop::collection::vec(any::<u8>(), 0..70)) {
         let token = forge(HEADER, payload().to_string());
         let message = &token[..token.rfind('.').unwrap()];
-        prop_assert_eq!(code(&format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))), "token_bad_signature");
+        prop_assert_eq!(code(&format!("{message}.{}", BASE64URL.encode(signature))), "token_bad_signature");
     }
 
     #[test]
@@ -1052,7 +1149,7 @@ proptest! {
 
 #[test]
 fn no_change_of_one_byte_leaves_a_token_valid() {
-    let token = tokens().issue(Kind::Access, &claims());
+    let token = tokens().issue(Kind::Access, &claims()).unwrap();
     for position in 0..token.len() {
         for byte in (0..128u8).filter(|byte| *byte != token.as_bytes()[position]) {
             let mut other = token.clone().into_bytes();
@@ -1065,7 +1162,7 @@ fn no_change_of_one_byte_leaves_a_token_valid() {
 
 #[test]
 fn no_byte_can_be_left_out_or_put_in() {
-    let token = tokens().issue(Kind::Access, &claims());
+    let token = tokens().issue(Kind::Access, &claims()).unwrap();
     for position in 0..token.len() {
         let (before, after) = token.split_at(position);
         assert!(verify(&format!("{before}{}", &after[1..])).is_err());
