@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The largest integer that every JSON implementation agrees on (RFC 8259 §6).
-const MAX_INTEGER: u64 = (1 << 53) - 1;
+pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Claims with a meaning of their own, which neither name the user nor are custom.
 const RESERVED: [&str; 8] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"];

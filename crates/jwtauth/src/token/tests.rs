@@ -696,6 +696,56 @@ mod claim_types {
     }
 }
 
+mod layout {
+    use super::*;
+
+    fn ours() -> Layout {
+        Layout::new(&Profile::default())
+    }
+
+    #[test]
+    fn what_is_issued_is_of_the_layout() {
+        let profiles = [
+            Profile::default(),
+            Profile { issuer: Some("a\"b".to_owned()), ..Profile::default() },
+            Profile { audience: vec!["a".to_owned(), "b".to_owned()], ..Profile::default() },
+            Profile { subject_claim: "us\\er\"".to_owned(), ..Profile::default() },
+        ];
+        for profile in profiles {
+            let payload = claims::encode(&claims(), &profile);
+            assert_eq!(Layout::new(&profile).read(&payload), Some(claims()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_quite_of_it_is_left_to_the_parser() {
+        let payload = String::from_utf8(claims::encode(&claims(), &Profile::default())).unwrap();
+        let others = [
+            payload.replace("42", "4\\u0032"),
+            payload.replace("42", "4\u{7}2"),
+            payload.replace(":3,", ":03,"),
+            payload.replace(":3,", ":-3,"),
+            payload.replace(":3,", ":3.0,"),
+            payload.replace(":3,", ":,"),
+            payload.replace(":3,", ":9007199254740992,"),
+            payload.replace(":3,", ":18446744073709551617,"),
+            payload.replace(&EXP.to_string(), ""),
+            payload.replace('}', r#","x":1}"#),
+            payload.replace('}', " }"),
+            format!("{payload} "),
+            payload[..payload.len() - 1].to_owned(),
+            payload.replace(&claims().sid.expose_secret(), "AAAAAAAAAAAAAAAAAAAAAB"),
+        ];
+        for other in others {
+            assert_ne!(other, payload);
+            assert_eq!(ours().read(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(ours().read(&payload.replace("42", "\u{fffd}").into_bytes()).unwrap().subject, "\u{fffd}");
+        let invalid = payload.into_bytes().into_iter().map(|byte| if byte == b'2' { 0xff } else { byte });
+        assert_eq!(ours().read(&invalid.collect::<Vec<_>>()), None);
+    }
+}
+
 mod custom_claims {
     use super::*;
 
@@ -1096,6 +1146,22 @@ proptest! {
         let token = tokens.issue(kind, &claims).unwrap();
         prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)));
         prop_assert_eq!(tokens.verify(kind, &token, claims.expires_at - 1), Ok(claims));
+    }
+
+    #[test]
+    fn what_is_read_without_a_parser_reads_the_same_with_one(
+        claims in any_claims(), profile in any_profile(), position in 0..200usize, byte: u8,
+    ) {
+        let mut payload = claims::encode(&claims, &profile);
+        let layout = Layout::new(&profile);
+        let escaped = claims.subject.chars().any(|c| c < ' ' || c == '"' || c == '\\');
+        prop_assert_eq!(layout.read(&payload), (!escaped).then_some(claims));
+        if let Some(changed) = payload.get_mut(position) {
+            *changed = byte;
+        }
+        if let Some(read) = layout.read(&payload) {
+            prop_assert_eq!(claims::parse(&payload, &profile), Ok((read, None)));
+        }
     }
 
     #[test]
