@@ -37,7 +37,7 @@ def calls() -> None:
     from jwtauth import _engine
 
     secret, now = b"a key for benchmarks only, long enough for SHA-256", int(time.time())
-    key = _engine.Key.from_secret(secret, algorithm="HS256")
+    key = _engine.SigningKey.read(secret, algorithm="HS256")
     tokens = _engine.Tokens(_engine.Keyring(key))
     claims = _engine.Claims(
         subject="42", sid=_engine.Sid.generate(now), generation=1, issued_at=now, expires_at=now + 3600

@@ -1,5 +1,7 @@
 """System checks: each id, with its words and its hint."""
 
+import base64
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from django.db import connection
 from django.test import override_settings
 
 import jwtauth
-from jwtauth import conf
+from jwtauth import _engine, conf
 from jwtauth.middleware import AuthenticationMiddleware
 
 OURS = "jwtauth.middleware.AuthenticationMiddleware"
@@ -54,6 +56,24 @@ def test_a_well_deployed_project_has_no_messages():
     assert found_with(deploy=True, **names) == {}
 
 
+def pem(name):
+    return (Path(__file__).parents[1] / f"testdata/keys/{name}.pem").read_text()
+
+
+ES256 = {"ALGORITHM": "ES256", "SIGNING_KEY": pem("p-256.pkcs8")}
+
+
+def jwk(**members):
+    """A public JWK with these members changed."""
+    key = _engine.VerifyingKey.read(pem("p-256.spki").encode(), algorithm="ES256")
+    return {**json.loads(key.public_jwk), **members}
+
+
+def jwk_of(byte):
+    """A secret with an id that is not its own."""
+    return {"kty": "oct", "kid": "a", "k": base64.urlsafe_b64encode(byte * 32).decode().rstrip("=")}
+
+
 @pytest.mark.parametrize(
     ("id", "settings", "message", "hint"),
     [
@@ -73,13 +93,34 @@ def test_a_well_deployed_project_has_no_messages():
         ("E007", {"ACCESS_TOKEN_LIFETIME": -1}, "a lifetime is negative", "ACCESS_TOKEN_LIFETIME <= REFRESH"),
         ("E007", {"ACCESS_TOKEN_LIFETIME": 86401}, "(86401 s) is longer than", "ACCESS_TOKEN_LIFETIME <= REFRESH"),
         ("E007", {"SESSION_LIFETIME": 86399}, "longer than the session's (86399 s)", "<= SESSION_LIFETIME"),
-        ("E008", {"ALGORITHM": "none"}, "algorithm is not supported; use HS256, HS384 or HS512", "'HS256'"),
+        ("E004", {"ALGORITHM": "RS256"}, "no key could be read: RS256 takes a PEM or a JWK", "jwtauth_generate_key"),
+        ("E004", {"ALGORITHM": "RS256", "SIGNING_KEY": pem("rsa-1024.pkcs8")}, "RSA key of 1024 bits", "makes a new"),
+        ("E004", {"ALGORITHM": "ES256", "SIGNING_KEY": pem("p-384.pkcs8")}, "ES256 cannot use a key on", "Change ALG"),
+        ("E004", {"ALGORITHM": "EdDSA", "SIGNING_KEY": pem("ed25519.spki")}, "a public key cannot sign", "the private"),
+        ("E004", {"ALGORITHM": "RS256", "SIGNING_KEY": pem("rsa-2048.encrypted")}, "PEM is encrypted", "openssl pkey"),
+        ("E004", {"SIGNING_KEY": pem("p-256.spki")}, "a key of a pair is no HMAC secret", "Set ALGORITHM to that"),
+        ("E004", {**ES256, "VERIFYING_KEYS": [pem("p-256.sec1")]}, "a private key, where a public one", "-pubout"),
+        ("E004", {**ES256, "VERIFYING_KEYS": [jwk(y=None)]}, "not a JWK that makes a key", "RFC 7518"),
+        ("E004", {**ES256, "VERIFYING_KEYS": [jwk(use="enc")]}, "use or key_ops does not allow", "Remove use"),
+        ("E004", {**ES256, "VERIFYING_KEYS": [jwk(alg="ES384")]}, "the JWK is not for ES256", "(algorithm, key)"),
+        ("E004", {**ES256, "VERIFYING_KEYS": [jwk(kid="")]}, "a key id must have 1 to 256 bytes", "leave it out"),
+        ("E004", {**ES256, "VERIFYING_KEYS": [("HS1", "x" * 32)]}, "algorithm is not supported", "comes first"),
+        ("E003", {"VERIFYING_KEYS": [jwk_of(b"x"), jwk_of(b"y")]}, "two different keys have the same id", "of its own"),
+        (
+            "E003",
+            {"SIGNING_KEY": {"kty": object()}},
+            "JWTAUTH['SIGNING_KEY'] has a value of the wrong",
+            "a JWK as a dict",
+        ),
+        ("E008", {"ALGORITHM": "none"}, "JWTAUTH['ALGORITHM'] is none of HS256, HS384, HS512, RS256", "'HS256'"),
         ("E009", {"ACCESS_TOKEN_COOKIE_NAME": "refresh_token"}, "different names", "REFRESH_TOKEN_COOKIE_NAME"),
         ("E009", {"ACCESS_TOKEN_COOKIE_NAME": "a b"}, '"a b" is not a cookie name', "Use letters"),
         ("E009", {"COOKIE_PATH": "/;"}, "Domain or Path holds a character", "Check COOKIE_DOMAIN and COOKIE_PATH"),
         ("E010", {"COOKIE_PARTITIONED": True, "COOKIE_SECURE": False}, "Partitioned needs Secure", "PARTITIONED to F"),
         ("E012", {"USER_ID_FIELD": "nickname"}, "no field 'nickname'", "Name a field of AUTH_USER_MODEL"),
         ("E012", {"USER_ID_FIELD": "groups"}, "no field 'groups'", "Name a field of AUTH_USER_MODEL"),
+        ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.nowhere.claims"}, "No module named 'tests.nowhere'", "dotted path"),
+        ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.settings.SECRET_KEY"}, "it is no function", "dotted path"),
         ("W001", {"ACCESS_TOKEN_LIFETIME": 59}, "below 60 seconds", "Use 60 s or more"),
     ],
 )
@@ -215,6 +256,6 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.glob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add(path.name)
-    expected = {f"E{n:03}" for n in range(1, 15)} | {f"W{n:03}" for n in range(1, 5)}
+    expected = {f"E{n:03}" for n in range(1, 16)} | {f"W{n:03}" for n in range(1, 5)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())

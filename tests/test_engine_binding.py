@@ -9,6 +9,7 @@ import pickle
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from threading import Barrier
 
 import jwt
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from jwtauth import _engine
 from jwtauth.exceptions import (
+    ClaimsRefused,
     CrossOriginRefused,
     EngineConfigurationError,
     JwtAuthError,
@@ -28,7 +30,9 @@ from jwtauth.exceptions import (
 SECRET = b"the words of this key are in no repr, and it is long enough for any hash"
 NOW = 1_800_000_000
 ACCESS, REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
-KEY = _engine.Key.from_secret(SECRET, algorithm="HS256")
+KEY = _engine.SigningKey.read(SECRET, algorithm="HS256")
+PUBLIC = json.loads(_engine.generate_key("ES256")[2])
+VERIFYING = _engine.VerifyingKey.read(json.dumps(PUBLIC).encode(), algorithm="ES256")
 TOKENS = _engine.Tokens(_engine.Keyring(KEY))
 SID = _engine.Sid.generate(NOW)
 POLICY = _engine.Policy(access=300, idle=86_400, absolute=None, grace=30)
@@ -49,6 +53,7 @@ def one_of_each():
     session = POLICY.start(NOW)
     return [
         KEY,
+        VERIFYING,
         _engine.Keyring(KEY),
         SID,
         session,
@@ -78,7 +83,7 @@ def signed(header, payload):
 
 def test_errors_carry_the_engine_s_code():
     token = TOKENS.issue(ACCESS, claims())
-    other = _engine.Tokens(_engine.Keyring(_engine.Key.from_secret(b"x" * 64, algorithm="HS256")))
+    other = _engine.Tokens(_engine.Keyring(_engine.SigningKey.read(b"x" * 64, algorithm="HS256")))
     for call, code in [
         (lambda: TOKENS.verify(ACCESS, "", NOW), "token_malformed"),
         (lambda: TOKENS.verify(ACCESS, "x" * (_engine.MAX_TOKEN_LENGTH + 1), NOW), "token_too_long"),
@@ -105,8 +110,8 @@ def test_an_expired_token_has_a_class_of_its_own():
 @pytest.mark.parametrize(
     ("make", "code"),
     [
-        (lambda: _engine.Key.from_secret(b"", algorithm="HS256"), "key_too_short"),
-        (lambda: _engine.Key.from_secret(SECRET, algorithm="none"), "unsupported_algorithm"),
+        (lambda: _engine.SigningKey.read(b"", algorithm="HS256"), "key_too_short"),
+        (lambda: _engine.SigningKey.read(SECRET, algorithm="none"), "unsupported_algorithm"),
         (lambda: _engine.Tokens(_engine.Keyring(KEY), subject_claim="exp"), "reserved_claim"),
         (lambda: _engine.Tokens(_engine.Keyring(KEY), issuer=""), "empty_name"),
         (lambda: _engine.Policy(access=0, idle=1, absolute=1, grace=0), "lifetime_zero"),
@@ -183,7 +188,7 @@ def test_no_error_shows_a_secret():
             TOKENS.verify(ACCESS, bad, NOW)
         assert token[40:60] not in repr(error.value)
     with pytest.raises(EngineConfigurationError) as error:
-        _engine.Key.from_secret(b"words of this key", algorithm="HS256")
+        _engine.SigningKey.read(b"words of this key", algorithm="HS256")
     assert "words" not in repr(error.value)
 
 
@@ -198,6 +203,37 @@ def test_a_key_says_what_it_is_for():
     assert KEY.algorithm == "HS256"
     thumbprint = json.dumps({"k": base64url(SECRET), "kty": "oct"}, separators=(",", ":"))
     assert KEY.id == base64url(hashlib.sha256(thumbprint.encode()).digest())
+
+
+def test_public_keys_are_shown_and_nothing_else():
+    pem, jwk, public = _engine.generate_key("ES256", key_id="2026-11")
+    ring = _engine.Keyring(_engine.SigningKey.read(pem.encode(), algorithm="ES256"), [VERIFYING])
+    assert [key.algorithm for key in ring.keys] == ["ES256", "ES256"]
+    assert json.loads(ring.jwk_set)["keys"][1] == PUBLIC == json.loads(VERIFYING.public_jwk)
+    assert json.loads(public)["kid"] == "2026-11" == _engine.SigningKey.read(jwk.encode(), algorithm="ES256").id
+    assert "d" in json.loads(jwk)
+    assert "d" not in json.loads(public)
+    assert not any(json.loads(jwk)["d"] in repr(thing) for thing in (ring, *ring.keys))
+    assert _engine.Keyring(KEY).jwk_set == '{"keys":[]}'
+    assert _engine.generate_key("HS256")[::2] == (None, None)
+
+
+def test_custom_claims_are_read_back():
+    ours = claims(custom='{"plan":"pro","roles":["a"],"limits":{"seats":3}}')
+    read = TOKENS.verify(ACCESS, TOKENS.issue(ACCESS, ours), NOW)
+    assert read.custom == ours.custom == {"plan": "pro", "roles": ["a"], "limits": {"seats": 3}}
+    assert claims().custom == {}
+    for custom, code in [
+        ("[]", "claims_not_an_object"),
+        ('{"exp":1}', "reserved_claim"),
+        (f'{{"a":{2**53}}}', "claims_number"),
+    ]:
+        with pytest.raises(ClaimsRefused) as error:
+            claims(custom=custom)
+        assert error.value.code == code
+    with pytest.raises(ClaimsRefused) as error:
+        TOKENS.issue(ACCESS, claims(custom=json.dumps({"a": "x" * 4000})))
+    assert error.value.code == "issued_token_too_long"
 
 
 def test_a_session_gives_back_its_columns():
@@ -294,17 +330,33 @@ rows = st.builds(
     expires_at=st.integers(0, 2**64 - 1),
     end_is_fixed=st.booleans(),
 )
+ALGORITHMS = st.sampled_from(_engine.algorithms())
+json_texts = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+).map(json.dumps)
+KEY_FILES = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "testdata/keys").glob("*.pem"))]
+key_texts = (
+    st.binary(max_size=80)
+    | st.sampled_from(KEY_FILES)
+    | st.dictionaries(
+        st.sampled_from([*PUBLIC, "d", "k"]), st.text(max_size=4) | st.sampled_from(list(PUBLIC.values()))
+    ).map(lambda members: json.dumps({**PUBLIC, **members}).encode())
+)
 MEMORY = _engine.VerifiedSessions(4)
 ORIGINS = _engine.OriginPolicy(["https://example.org", "https://*.example.com"])
 
 # Every function, with values of its types for its positional and its named arguments.
 CALLS = {
-    "Key.from_secret": (
-        _engine.Key.from_secret,
-        [st.binary(max_size=80)],
-        {"algorithm": texts | st.sampled_from(["HS256", "HS384", "HS512"])},
+    "SigningKey.read": (_engine.SigningKey.read, [key_texts], {"algorithm": texts | ALGORITHMS}),
+    "VerifyingKey.read": (_engine.VerifyingKey.read, [key_texts], {"algorithm": texts | ALGORITHMS}),
+    "Keyring": (_engine.Keyring, [st.just(KEY), st.lists(st.just(VERIFYING), max_size=20)], {}),
+    "generate_key": (
+        _engine.generate_key,
+        [texts | st.sampled_from(["HS256", "ES256", "ES384", "EdDSA"])],
+        {"key_id": st.none() | texts},
     ),
-    "Keyring": (_engine.Keyring, [st.just(KEY), st.lists(st.just(KEY), max_size=20)], {}),
     "Session": (
         _engine.Session,
         [],
@@ -326,6 +378,7 @@ CALLS = {
             "generation": integers,
             "issued_at": integers,
             "expires_at": integers,
+            "custom": st.none() | texts | json_texts,
         },
     ),
     "Tokens": (
@@ -429,7 +482,7 @@ def test_a_successor_keeps_the_start_of_the_session_before():
 
 def public_functions():
     """Every function and constructor of the module that takes arguments."""
-    without_arguments = {"Key", "Sid", "Sid.generate", "Kind", "Decision"}
+    without_arguments = {"SigningKey", "VerifyingKey", "algorithms", "Sid", "Sid.generate", "Kind", "Decision"}
     found = set()
     for name in _engine.__all__:
         thing = getattr(_engine, name)

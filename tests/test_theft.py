@@ -110,7 +110,7 @@ def test_knowing_the_session_is_not_enough(signed_in, clock, thefts):
         issued_at=clock.now,
         expires_at=clock.now + 1000,
     )
-    other = _engine.Tokens(_engine.Keyring(_engine.Key.from_secret(b"another key" * 9, algorithm="HS256")))
+    other = _engine.Tokens(_engine.Keyring(_engine.SigningKey.read(b"another key" * 9, algorithm="HS256")))
     good = config.tokens.issue(_engine.Kind.REFRESH, old)
     forger = Browser()
     for forged in (

@@ -125,6 +125,7 @@ def session_view(request):
             "refreshed": auth.refreshed,
             "renewed": auth.renewed,
             "expires_at": None if auth.claims is None else auth.claims.expires_at,
+            "custom": None if auth.claims is None else auth.claims.custom,
         }
     )
 

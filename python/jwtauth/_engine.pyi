@@ -5,7 +5,7 @@ Times are Unix seconds. Objects are immutable, shared freely between threads, an
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, final
+from typing import Any, Final, final
 from uuid import UUID
 
 __all__ = [
@@ -13,18 +13,21 @@ __all__ = [
     "Claims",
     "DatabaseClock",
     "Decision",
-    "Key",
     "Keyring",
     "Kind",
     "OriginPolicy",
     "Policy",
     "Session",
     "Sid",
+    "SigningKey",
     "Tokens",
     "VerifiedSessions",
+    "VerifyingKey",
     "__version__",
+    "algorithms",
     "cookie_problems",
     "cookie_values",
+    "generate_key",
     "is_upload",
 ]
 
@@ -35,12 +38,15 @@ MAX_TOKEN_LENGTH: Final[int]
 """The longest token that is looked at, in bytes."""
 
 @final
-class Key:
-    """A secret for one algorithm."""
+class SigningKey:
+    """A key that makes signatures, for one algorithm."""
 
     @staticmethod
-    def from_secret(secret: bytes, *, algorithm: str) -> Key:
-        """An HMAC key (RFC 7518 section 3.2). Raises ``EngineConfigurationError``: too short, unknown algorithm."""
+    def read(key: bytes, *, algorithm: str) -> SigningKey:
+        """A secret for HMAC; else a private key in PEM (RFC 7468: PKCS#8, PKCS#1, SEC1); or either as a JWK (RFC 7517).
+
+        Raises ``EngineConfigurationError``: why it cannot be a key of this algorithm.
+        """
 
     @property
     def algorithm(self) -> str:
@@ -48,14 +54,45 @@ class Key:
 
     @property
     def id(self) -> str:
-        """The ``kid``: the RFC 7638 thumbprint."""
+        """The ``kid``: that of the JWK, or the RFC 7638 thumbprint."""
+
+@final
+class VerifyingKey:
+    """A key that verifies signatures, for one algorithm: the secret of HMAC, or a public key."""
+
+    @staticmethod
+    def read(key: bytes, *, algorithm: str) -> VerifyingKey:
+        """A secret for HMAC; else a public key in PEM (RFC 7468: SPKI, PKCS#1, X.509 certificate); or either as a JWK.
+
+        Raises ``EngineConfigurationError``: why it cannot be a key of this algorithm.
+        """
+
+    @property
+    def algorithm(self) -> str:
+        """The ``alg`` (RFC 7518 section 3.1)."""
+
+    @property
+    def id(self) -> str:
+        """The ``kid``: that of the JWK, or the RFC 7638 thumbprint."""
+
+    @property
+    def public_jwk(self) -> str | None:
+        """The JWK for others to verify with; ``None`` for a secret."""
 
 @final
 class Keyring:
-    """One signing key and the older keys whose signatures are still accepted."""
+    """One signing key and the keys whose signatures are accepted besides."""
 
-    def __new__(cls, signing: Key, verifying: Sequence[Key] = ...) -> Keyring:
-        """Raises ``EngineConfigurationError``: too many keys."""
+    def __new__(cls, signing: SigningKey, verifying: Sequence[VerifyingKey] = ...) -> Keyring:
+        """Raises ``EngineConfigurationError``: too many keys, or one id for two of them."""
+
+    @property
+    def keys(self) -> list[VerifyingKey]:
+        """Every key that verifies, that of the signing key first."""
+
+    @property
+    def jwk_set(self) -> str:
+        """The public keys (RFC 7517 section 5), without secrets."""
 
 @final
 class Sid:
@@ -127,7 +164,18 @@ class Kind:
 class Claims:
     """What a token says."""
 
-    def __new__(cls, *, subject: str, sid: Sid, generation: int, issued_at: int, expires_at: int) -> Claims: ...
+    def __new__(
+        cls,
+        *,
+        subject: str,
+        sid: Sid,
+        generation: int,
+        issued_at: int,
+        expires_at: int,
+        custom: str | None = None,
+    ) -> Claims:
+        """``custom`` is a JSON object. Raises ``ClaimsRefused``: a name that has a meaning, too large a number."""
+
     @property
     def subject(self) -> str:
         """Who: ``sub``, or the claim that ``USER_ID_CLAIM`` names."""
@@ -152,6 +200,10 @@ class Claims:
     def expires_at(self) -> int:
         """``exp``."""
 
+    @property
+    def custom(self) -> dict[str, Any]:
+        """Every other claim: those that ``ACCESS_TOKEN_CLAIMS`` has added. A new dictionary each time."""
+
 @final
 class Tokens:
     """Issues and verifies tokens with one ring of keys."""
@@ -168,7 +220,7 @@ class Tokens:
         """Raises ``EngineConfigurationError``: a claim that cannot name the user, an empty issuer or audience."""
 
     def issue(self, kind: Kind, claims: Claims) -> str:
-        """A signed token."""
+        """A signed token. Raises ``ClaimsRefused``: with these custom claims, no cookie holds it."""
 
     def verify(self, kind: Kind, token: str, now: int) -> Claims:
         """The claims of a token of this kind. Raises ``TokenExpired``, ``TokenError``."""
@@ -272,6 +324,15 @@ class VerifiedSessions:
 
     def forget(self, session: UUID) -> None:
         """The session is over."""
+
+def algorithms() -> list[str]:
+    """The names of all algorithms."""
+
+def generate_key(algorithm: str, *, key_id: str | None = None) -> tuple[str | None, str, str | None]:
+    """A new key, to be written down: its PEM, its JWK, and its public JWK. A secret has but the second.
+
+    Raises ``EngineConfigurationError``: no such algorithm, or no such ``kid``.
+    """
 
 def cookie_problems(
     *,

@@ -23,6 +23,7 @@ class JwtAuthConfig(AppConfig):
         register(checks.check_middleware, Tags.security)
         register(checks.check_databases, Tags.security)
         register(checks.check_serializers)
+        register(checks.check_access_token_claims)
         register(checks.check_deployment, Tags.security, deploy=True)
         if apps.is_installed("drf_spectacular"):
             import_module("jwtauth.spectacular")

@@ -97,6 +97,21 @@ def check_serializers(**kwargs: Any) -> list[CheckMessage]:
     return messages
 
 
+def check_access_token_claims(**kwargs: Any) -> list[CheckMessage]:
+    """E015: the function that adds claims cannot be had."""
+    path = conf.values()["ACCESS_TOKEN_CLAIMS"]
+    try:
+        function = import_string(path) if isinstance(path, str) else path
+    except ImportError as error:
+        reason = str(error)
+    else:
+        if function is None or callable(function):
+            return []
+        reason = "it is no function"
+    hint = "Use the dotted path of a function that takes the request and the user, or leave it out."
+    return [Error(f"JWTAUTH['ACCESS_TOKEN_CLAIMS']: {reason}.", hint=hint, id="jwtauth.E015")]
+
+
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """W002: cookies without ``Secure``. W003: names without ``__Host-``."""
     return list(_deployment_warnings(conf.values()))

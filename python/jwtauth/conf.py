@@ -7,7 +7,9 @@ nothing is parsed again while nothing changes. What is wrong with them is a `Pro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
@@ -65,6 +67,8 @@ class Config:
     refuses_more_sessions: bool
     login_serializer: str
     user_serializer: str
+    access_token_claims: str | Callable[..., Any] | None
+    keyring: _engine.Keyring
     tokens: _engine.Tokens
     policy: _engine.Policy
     origins: _engine.OriginPolicy
@@ -250,13 +254,33 @@ def _same_site(value: object) -> str:
 def _key(value: object) -> bytes:
     if isinstance(value, (str, bytes)):
         return force_bytes(_encodable(value) if isinstance(value, str) else value)
-    raise ValueError("a string or bytes")
+    if isinstance(value, Mapping):
+        with suppress(TypeError, ValueError):
+            return json.dumps(dict(value), allow_nan=False).encode()
+    raise ValueError("a string or bytes, or a JWK as a dict")
 
 
-def _keys(value: object) -> list[bytes]:
+def _verifying_key(value: object) -> bytes | tuple[str, bytes]:
+    """A key for ``ALGORITHM``, or a pair of another algorithm and its key."""
+    if isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], str):
+        return value[0], _key(value[1])
+    return _key(value)
+
+
+def _keys(value: object) -> list[bytes | tuple[str, bytes]]:
     if isinstance(value, (list, tuple)):
-        return [_key(item) for item in value]
-    raise ValueError("a list of strings or bytes")
+        with suppress(ValueError):
+            return [_verifying_key(item) for item in value]
+    raise ValueError("a list of strings, bytes, JWKs as dicts, or pairs (algorithm, key)")
+
+
+def _callable(value: object) -> str | Callable[..., Any] | None:
+    if value is None or (callable(value) and not isinstance(value, type)):
+        return value
+    try:
+        return _dotted_path(value)
+    except ValueError:
+        raise ValueError('a function, or its dotted path (a string, as "accounts.tokens.claims")') from None
 
 
 @dataclass(frozen=True)
@@ -275,7 +299,7 @@ def _session_lifetime(_: _State, values: Mapping[str, Any]) -> int:
     return max(30 * _DAY, refresh_lifetime)
 
 
-def _verifying_keys(state: _State, values: Mapping[str, Any]) -> list[bytes]:
+def _verifying_keys(state: _State, values: Mapping[str, Any]) -> list[bytes | tuple[str, bytes]]:
     if values["SIGNING_KEY"] != force_bytes(state.secret_key):
         return []
     return [force_bytes(key) for key in state.secret_key_fallbacks]
@@ -299,6 +323,7 @@ SETTINGS: dict[str, _Setting] = {
     "ISSUER": _Setting(_text_or_none, _constant(None)),
     "AUDIENCE": _Setting(_texts, _constant([])),
     "LEEWAY": _Setting(_not_negative, _constant(0)),
+    "ACCESS_TOKEN_CLAIMS": _Setting(_callable, _constant(None)),
     "USER_ID_FIELD": _Setting(_text_or_none, _constant(None)),
     "USER_ID_CLAIM": _Setting(_text, _constant("sub")),
     "SESSION_CHECK_INTERVAL": _Setting(_interval_ms, _constant(0)),
@@ -344,10 +369,11 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
     values, found = _read(state)
     explicit_keys = isinstance(state.user, Mapping) and "VERIFYING_KEYS" in state.user
     found += _user_id_problems(values)
-    tokens = _build_tokens(values, explicit_keys, found)
+    keyring = _build_keyring(values, explicit_keys, found)
+    tokens = None if keyring is None else _build_tokens(values, keyring, found)
     policy = _build_policy(values, found)
     found += _cookie_problems(values)
-    if found or tokens is None or policy is None:
+    if found or keyring is None or tokens is None or policy is None:
         return None, found
     return Config(
         access_cookie_name=values["ACCESS_TOKEN_COOKIE_NAME"],
@@ -366,6 +392,8 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
         num_proxies=values["NUM_PROXIES"],
         login_serializer=values["LOGIN_SERIALIZER"],
         user_serializer=values["USER_SERIALIZER"],
+        access_token_claims=values["ACCESS_TOKEN_CLAIMS"],
+        keyring=keyring,
         tokens=tokens,
         policy=policy,
         origins=_engine.OriginPolicy(state.trusted_origins),
@@ -384,31 +412,62 @@ def _user_id_problems(values: Mapping[str, Any]) -> list[Problem]:
     return []
 
 
-def _build_tokens(values: Mapping[str, Any], explicit_keys: bool, found: list[Problem]) -> _engine.Tokens | None:
-    def key(secret: bytes) -> _engine.Key:
-        return _engine.Key.from_secret(secret, algorithm=values["ALGORITHM"])
+# What to do about a key, by the engine's code.
+_GENERATE = "manage.py jwtauth_generate_key makes a new one."
+_KEY_HINTS = {
+    "key_too_short": "Set SECRET_KEY or JWTAUTH['SIGNING_KEY'] to a longer random value, or use a shorter hash.",
+    "key_rsa_size": _GENERATE,
+    "key_malformed": f"Check that nothing of it is missing, line breaks included. {_GENERATE}",
+    "key_jwk": f"Check its members against RFC 7518, 6. {_GENERATE}",
+    "key_encrypted": "Decrypt it: openssl pkey -in key.pem.",
+    "key_wrong_kind": f"Change ALGORITHM, or the key. {_GENERATE}",
+    "key_wrong_algorithm": "Change ALGORITHM, or the JWK's alg. In VERIFYING_KEYS, (algorithm, key) names another.",
+    "key_wrong_use": "Remove use and key_ops from the JWK if they are not meant.",
+    "key_not_private": "Put the private key here, and the public one into VERIFYING_KEYS if it is another's.",
+    "key_not_public": "Put the public key here: openssl pkey -in key.pem -pubout.",
+    "key_not_a_secret": "Set ALGORITHM to that of the key, or use a random secret.",
+    "key_id": "Change the JWK's kid, or leave it out.",
+    "duplicate_key_id": "Give each JWK a kid of its own, or leave it out.",
+    "too_many_keys": "Remove the oldest of VERIFYING_KEYS or SECRET_KEY_FALLBACKS.",
+}
 
+
+def _build_keyring(values: Mapping[str, Any], explicit_keys: bool, found: list[Problem]) -> _engine.Keyring | None:
+    algorithm = values["ALGORITHM"]
+    if algorithm not in _engine.algorithms():
+        known = ", ".join(_engine.algorithms())
+        found.append(Problem("jwtauth.E008", f"JWTAUTH['ALGORITHM'] is none of {known}.", "The default is 'HS256'."))
+        return None
     try:
-        signing = key(values["SIGNING_KEY"])
+        signing = _engine.SigningKey.read(values["SIGNING_KEY"], algorithm=algorithm)
     except EngineConfigurationError as error:
-        if error.code == "unsupported_algorithm":
-            found.append(Problem("jwtauth.E008", f"JWTAUTH['ALGORITHM']: {error}.", "The default is 'HS256'."))
-        else:
-            hint = "Set SECRET_KEY or JWTAUTH['SIGNING_KEY'] to a longer random value, or use a shorter hash."
-            found.append(Problem("jwtauth.E004", f"JWTAUTH['SIGNING_KEY']: {error} (RFC 7518, 3.2).", hint))
+        found.append(Problem("jwtauth.E004", f"JWTAUTH['SIGNING_KEY']: {error}.", _KEY_HINTS[error.code]))
         return None
     verifying = []
-    for secret in values["VERIFYING_KEYS"]:
+    for entry in values["VERIFYING_KEYS"]:
+        other, key = entry if isinstance(entry, tuple) else (algorithm, entry)
         try:
-            verifying.append(key(secret))
+            verifying.append(_engine.VerifyingKey.read(key, algorithm=other))
         except EngineConfigurationError as error:
             # One of SECRET_KEY_FALLBACKS that is too short has never signed a token, so none is lost.
             if explicit_keys:
-                hint = "Remove it: a key of this length cannot have signed a token."
-                found.append(Problem("jwtauth.E004", f"JWTAUTH['VERIFYING_KEYS']: {error} (RFC 7518, 3.2).", hint))
+                hint = {
+                    **_KEY_HINTS,
+                    "key_too_short": "Remove it: a key of this length cannot have signed a token.",
+                    "unsupported_algorithm": "In a pair (algorithm, key), the algorithm comes first.",
+                }[error.code]
+                found.append(Problem("jwtauth.E004", f"JWTAUTH['VERIFYING_KEYS']: {error}.", hint))
+    try:
+        return _engine.Keyring(signing, verifying)
+    except EngineConfigurationError as error:
+        found.append(Problem("jwtauth.E003", f"JWTAUTH: {error}.", _KEY_HINTS[error.code]))
+        return None
+
+
+def _build_tokens(values: Mapping[str, Any], keyring: _engine.Keyring, found: list[Problem]) -> _engine.Tokens | None:
     try:
         return _engine.Tokens(
-            _engine.Keyring(signing, verifying),
+            keyring,
             issuer=values["ISSUER"],
             audience=values["AUDIENCE"],
             leeway=values["LEEWAY"],
@@ -416,7 +475,6 @@ def _build_tokens(values: Mapping[str, Any], explicit_keys: bool, found: list[Pr
         )
     except EngineConfigurationError as error:
         hint = {
-            "too_many_keys": "Remove the oldest of VERIFYING_KEYS or SECRET_KEY_FALLBACKS.",
             "reserved_claim": "Choose another USER_ID_CLAIM; the default is 'sub'.",
             "empty_name": "Leave ISSUER and AUDIENCE out where there is none.",
         }[error.code]

@@ -8,6 +8,7 @@
     ├── CrossOriginRefused           the request comes from elsewhere and may not use cookies: 403
     ├── SessionContention            the session's row kept changing while it was refreshed: an error response
     ├── SessionLimitReached          the user has as many sessions as MAX_SESSIONS_PER_USER lets them: 403
+    ├── ClaimsRefused                ACCESS_TOKEN_CLAIMS gives what no token can hold: a mistake of the site
     └── EngineConfigurationError     keys, lifetimes or names that contradict each other
 """
 
@@ -43,6 +44,10 @@ class SessionContention(JwtAuthError):
 
 class SessionLimitReached(JwtAuthError, PermissionDenied):
     """The user has as many sessions as ``MAX_SESSIONS_PER_USER`` lets them, and the policy is to refuse."""
+
+
+class ClaimsRefused(JwtAuthError):
+    """``ACCESS_TOKEN_CLAIMS`` gives a name that has a meaning, or more than a cookie holds. Nothing is written."""
 
 
 class EngineConfigurationError(JwtAuthError):

@@ -7,6 +7,7 @@ to wait for the end of the view's transaction and puts the cookies on the respon
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,11 +17,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DatabaseError, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.functional import SimpleLazyObject, empty
+from django.utils.module_loading import import_string
 
 from jwtauth import _clock, _engine, bearer, cookies, expiry, sessions
 from jwtauth.conf import get_config
@@ -188,8 +191,11 @@ class RequestAuth:
         if decided is not None:
             self._apply(claims, *decided)
 
-    def _decide(self, claims: _engine.Claims, upload: bool) -> tuple[_engine.Decision, SignedIn, int] | None:
-        """Reads, decides and writes the row; with the decision, the monotonic time before the database was asked.
+    def _decide(
+        self, claims: _engine.Claims, upload: bool
+    ) -> tuple[_engine.Decision, SignedIn, str | None, int] | None:
+        """Reads, decides and writes the row; with the decision, the custom claims of the access token and the monotonic
+        time before the database was asked.
 
         Raises `LostSwap` where another request was first. Then the row is in a state that mostly needs no swap.
         """
@@ -199,11 +205,14 @@ class RequestAuth:
             return None
         row = found.session.row()
         decision = self.config.policy.decide(row, claims.generation, upload=upload, now=_clock.now())
+        custom = self._custom_claims(found.user) if decision.admits else None  # before anything is written
         if decision.next is not None and not sessions.advance(found, decision.next):
             raise LostSwap
-        return decision, found, asked_at
+        return decision, found, custom, asked_at
 
-    def _apply(self, claims: _engine.Claims, decision: _engine.Decision, found: SignedIn, asked_at: int) -> None:
+    def _apply(
+        self, claims: _engine.Claims, decision: _engine.Decision, found: SignedIn, custom: str | None, asked_at: int
+    ) -> None:
         session = found.session
         if decision.code == _REUSED:
             self._end_reused(found, claims)
@@ -214,7 +223,7 @@ class RequestAuth:
             self._acknowledge(session)
         if decision.admits:
             self.refreshed = decision.code == "rotate"
-            self._sign_in(found, claims.sid, decision.issues, _clock.now())
+            self._sign_in(found, claims.sid, decision.issues, custom, _clock.now())
             self._remember(asked_at)
         if self.refreshed:
             sessions.log_event("session_refreshed", session)
@@ -244,8 +253,9 @@ class RequestAuth:
     ) -> RequestAuth:
         """A new session of this user, apart from the request's own, and its `pair` of tokens."""
         auth = cls(request)
+        custom = auth._custom_claims(user)
         session, sid = sessions.start(request, user, auth.config.policy, remember=True, lifetime=lifetime)
-        auth._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], _clock.now())
+        auth._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], custom, _clock.now())
         auth._remove_expired()
         return auth
 
@@ -275,7 +285,9 @@ class RequestAuth:
         self._found, self.claims = found, claims
         self._is_resolved, self._lazy_user = True, None
 
-    def _sign_in(self, found: SignedIn, sid: _engine.Sid, kinds: list[_engine.Kind], now: int) -> None:
+    def _sign_in(
+        self, found: SignedIn, sid: _engine.Sid, kinds: list[_engine.Kind], custom: str | None, now: int
+    ) -> None:
         """Makes this the request's session and issues tokens of these kinds for it."""
         row = found.session.row()
         subject = self._subject(found.user)
@@ -285,6 +297,7 @@ class RequestAuth:
             generation=row.generation,
             issued_at=now,
             expires_at=self.config.policy.access_end(now, row.expires_at),
+            custom=custom,
         )
         refresh = _engine.Claims(
             subject=subject,
@@ -356,10 +369,11 @@ class RequestAuth:
         predecessor: Session | None = None,
     ) -> None:
         older = self.named_sessions()
+        custom = self._custom_claims(user)
         previous = (self._found, self.claims, self._issued, self._is_cleared)
         session, sid = sessions.start(self._request, user, self.config.policy, remember, lifetime, predecessor, older)
         self._duties.clear()
-        self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], _clock.now())
+        self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], custom, _clock.now())
         if transaction.get_connection(database()).in_atomic_block:
             # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
             self._duties.append(lambda: self._settle_start(session, older, previous))
@@ -448,6 +462,26 @@ class RequestAuth:
             return
         if claims.subject == self._subject(found.user):
             self.config.verified.remember(claims, asked_at)
+
+    def _custom_claims(self, user: AbstractBaseUser) -> str | None:
+        """What ``ACCESS_TOKEN_CLAIMS`` adds, as a JSON object. Raises ``ClaimsRefused``, also for too much."""
+        function = self.config.access_token_claims
+        if function is None:
+            return None
+        if isinstance(function, str):
+            function = import_string(function)
+        custom = json.dumps(function(self._request, user), cls=DjangoJSONEncoder, allow_nan=False)
+        now = _clock.now()
+        longest = _engine.Claims(
+            subject=self._subject(user),
+            sid=_engine.Sid.generate(now),
+            generation=2**53 - 1,
+            issued_at=now,
+            expires_at=now,
+            custom=custom,
+        )
+        self.config.tokens.issue(_ACCESS, longest)
+        return custom
 
     def _subject(self, user: AbstractBaseUser) -> str:
         return str(getattr(user, self.config.user_id_field or "pk"))

@@ -162,6 +162,13 @@ _ATTEMPTS = {
 _UNKNOWN = {404: _error("`not_found`: no such session of one's own.")}
 
 
+_JWK_SET = {
+    "type": "object",
+    "properties": {"keys": {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "string"}}}},
+    "required": ["keys"],
+}
+
+
 def _sets_cookies(status: int) -> list[OpenApiParameter]:
     description = "The access and the refresh token, each in a cookie."
     return [
@@ -233,6 +240,18 @@ class TokenRevokeViewExtension(_View):
     def operations(self) -> dict[str, dict[str, Any]]:
         what = "End the session of a token, access or refresh (RFC 7009); also 200 for a token that is none."
         return {"post": _operation(what, {200: {"type": "object"}, **_INVALID})}
+
+
+class JwkSetViewExtension(_View):
+    target_class = "jwtauth.views.JwkSetView"
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        answer = OpenApiResponse(_JWK_SET, "A JWK Set (RFC 7517). Caches may keep it for five minutes.")
+        refusals = {(status, "application/json"): refusal for status, refusal in _EVERYWHERE.items()}
+        what = "The public keys that verify the tokens, for other services."
+        return {
+            "get": {"description": what, "responses": {(200, "application/jwk-set+json"): answer, **refusals}},
+        }
 
 
 class MeViewExtension(_View):

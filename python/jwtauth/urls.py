@@ -12,6 +12,7 @@ urlpatterns = [
     path("token/", views.TokenView.as_view(), name="token"),
     path("token/refresh/", views.TokenRefreshView.as_view(), name="token-refresh"),
     path("token/revoke/", views.TokenRevokeView.as_view(), name="token-revoke"),
+    path("jwks.json", views.JwkSetView.as_view(), name="jwks"),
     path("me/", views.MeView.as_view(), name="me"),
     path("sessions/", views.SessionListView.as_view(), name="sessions"),
     path("sessions/others/", views.OtherSessionsView.as_view(), name="other-sessions"),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections, transaction
+from django.http import HttpResponse
 from django.utils.cache import patch_cache_control
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
@@ -20,6 +21,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer
 from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.views import APIView
 
 from jwtauth import _clock, _engine, bearer
 from jwtauth.authentication import JwtAuthentication
@@ -192,6 +194,28 @@ class TokenRevokeView(JwtAuthView):
                 continue
             Session.objects.filter(pk=claims.session_id).end()
         return Response({})
+
+
+class JwkSetView(APIView):
+    """The public keys that verify the tokens (RFC 7517 section 5), for other services. Empty where a secret does.
+
+    Secrets and private keys are never in it. Caches may keep it for five minutes.
+    """
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """There is one representation, whatever the client would like."""
+        return super().perform_content_negotiation(request, force=True)
+
+    def get(self, request: Request) -> HttpResponse:
+        """The same for everybody."""
+        response = HttpResponse(get_config().keyring.jwk_set, content_type="application/jwk-set+json")
+        patch_cache_control(response, public=True, max_age=300)
+        response["Access-Control-Allow-Origin"] = "*"  # public keys, for pages as well
+        return response
 
 
 class MeView(JwtAuthView):

@@ -4,6 +4,9 @@ use std::str::FromStr;
 
 use crate::CookieError;
 
+/// The longest name of a cookie, in bytes; the rest of the 4096 that browsers keep (RFC 6265bis §5.5) is the token's.
+pub const MAX_COOKIE_NAME_LENGTH: usize = 128;
+
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SameSite {
@@ -54,7 +57,7 @@ impl CookiePolicy {
             problems.push(CookieError::SameName(self.access_name.clone()));
         }
         for name in [&self.access_name, &self.refresh_name] {
-            if name.is_empty() || !name.bytes().all(is_token_byte) {
+            if !(1..=MAX_COOKIE_NAME_LENGTH).contains(&name.len()) || !name.bytes().all(is_token_byte) {
                 problems.push(CookieError::InvalidName(name.clone()));
             }
             let host_only = has_prefix(name, "__Host-");
@@ -154,7 +157,7 @@ mod tests {
     fn names_differ_and_are_tokens() {
         let same = CookiePolicy { refresh_name: "access_token".to_owned(), ..policy() };
         assert_eq!(codes(&same), ["cookie_names_equal"]);
-        for name in ["", "a b", "a=b", "a;b", "é"] {
+        for name in ["", "a b", "a=b", "a;b", "é", &"a".repeat(129)] {
             let invalid = CookiePolicy { access_name: name.to_owned(), ..policy() };
             assert_eq!(codes(&invalid), ["cookie_name_invalid"], "{name}");
         }

@@ -143,11 +143,13 @@ impl ClaimsError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// It would be longer than what a cookie holds, and than what we verify.
-    #[error("token of {length} bytes is too long: a cookie holds {max}", max = crate::MAX_TOKEN_LENGTH)]
+    /// It would be longer than what a cookie holds beside its name (RFC 6265bis §5.5), because of its custom claims.
+    #[error("token of {length} bytes is too long: a cookie holds {maximum}")]
     TooLong {
         /// Bytes of the token.
         length: usize,
+        /// Bytes that a cookie holds.
+        maximum: usize,
     },
     /// The key made no signature.
     #[error(transparent)]
@@ -231,7 +233,8 @@ impl LifetimesError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookieError {
-    /// A name is empty or has a byte outside RFC 6265 §4.1.1 `token`.
+    /// A name is empty, longer than [`MAX_COOKIE_NAME_LENGTH`](crate::MAX_COOKIE_NAME_LENGTH), or has a byte outside RFC
+    /// 6265 §4.1.1 `token`.
     #[error("{0:?} is not a cookie name")]
     InvalidName(String),
     /// Both tokens would go into one cookie.

@@ -50,7 +50,7 @@ mod token;
 pub use algorithm::Algorithm;
 pub use cache::VerifiedSessions;
 pub use clock::DatabaseClock;
-pub use cookie::{CookiePolicy, SameSite, cookie_values};
+pub use cookie::{CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, cookie_values};
 pub use error::{
     ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError,
     SigningError, VerifyError,

@@ -13,12 +13,15 @@ pub use claims::CustomClaims;
 use layout::Layout;
 
 use crate::{
-    Generation, IssueError, Keyring, NumericDate, ProfileError, Sid, SigningKey, VerifyError, VerifyingKey,
-    VerifyingKeys, encoding::BASE64URL,
+    Generation, IssueError, Keyring, MAX_COOKIE_NAME_LENGTH, NumericDate, ProfileError, Sid, SigningKey, VerifyError,
+    VerifyingKey, VerifyingKeys, encoding::BASE64URL,
 };
 
 /// The longest token that is looked at, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
 pub const MAX_TOKEN_LENGTH: usize = 4096;
+
+/// The longest token that is issued: with a name of up to [`MAX_COOKIE_NAME_LENGTH`] bytes, a browser keeps its cookie.
+const MAX_ISSUED_LENGTH: usize = MAX_TOKEN_LENGTH - MAX_COOKIE_NAME_LENGTH;
 
 /// The most cookies of one name that are tried.
 pub const MAX_DUPLICATES: usize = 8;
@@ -112,7 +115,7 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// [`IssueError::TooLong`]: with these custom claims, it is longer than [`MAX_TOKEN_LENGTH`].
+    /// [`IssueError::TooLong`]: with these custom claims, no cookie would hold it.
     /// [`IssueError::Signing`]: the key made no signature.
     pub fn issue(&self, kind: Kind, claims: &Claims) -> Result<String, IssueError> {
         // The ring's first key is the one that signs.
@@ -125,7 +128,10 @@ impl Tokens {
         let signature = self.signing.sign(token.as_bytes(), |signature| BASE64URL.encode(signature))?;
         token.push('.');
         token.push_str(&signature);
-        if token.len() > MAX_TOKEN_LENGTH { Err(IssueError::TooLong { length: token.len() }) } else { Ok(token) }
+        if token.len() > MAX_ISSUED_LENGTH {
+            return Err(IssueError::TooLong { length: token.len(), maximum: MAX_ISSUED_LENGTH });
+        }
+        Ok(token)
     }
 
     /// The half that verifies.

@@ -1,0 +1,46 @@
+"""Makes a new key."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from jwtauth import _engine
+from jwtauth.exceptions import EngineConfigurationError
+
+
+class Command(BaseCommand):
+    """``manage.py jwtauth_generate_key [ALGORITHM] [--format pem|jwk] [--key-id ID] > key.pem``."""
+
+    help = (
+        "Makes a new key for JWTAUTH['SIGNING_KEY']: prints the private key on standard output, and its public half, "
+        "for VERIFYING_KEYS before it signs, on standard error. Keeps neither."
+    )
+    requires_system_checks = ()  # it is what one needs while there is no key
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("algorithm", nargs="?", default="EdDSA", help="Default: EdDSA.", metavar="ALGORITHM")
+        parser.add_argument("--format", choices=("pem", "jwk"), help="Default: pem, but jwk for the secrets of HMAC.")
+        parser.add_argument("--key-id", help="The kid, in a JWK. Default: the key's thumbprint (RFC 7638).")
+
+    def handle(
+        self, *args: Any, algorithm: str, format: str | None, key_id: str | None, verbosity: int, **options: Any
+    ) -> None:
+        if algorithm not in _engine.algorithms():
+            raise CommandError(f"ALGORITHM is one of {', '.join(_engine.algorithms())}.")
+        try:
+            pem, jwk, public = _engine.generate_key(algorithm, key_id=key_id)
+        except EngineConfigurationError as error:
+            raise CommandError(f"{error}.") from None
+        if format == "pem" and pem is None:
+            raise CommandError(f"{algorithm} takes a secret, which has no PEM: use --format jwk.")
+        if format != "jwk" and pem is not None:
+            if key_id is not None:
+                raise CommandError("A PEM has no key id: use --format jwk.")
+            self.stdout.write(pem, ending="")
+        else:
+            self.stdout.write(jwk)
+        if public is not None and verbosity:
+            self.stderr.write(f"Its public half, a JWK for VERIFYING_KEYS:\n{public}")

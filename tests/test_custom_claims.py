@@ -1,0 +1,128 @@
+"""Claims that a site adds to its access tokens."""
+
+import datetime
+import uuid
+from contextlib import suppress
+
+import jwt
+import pytest
+from django.test import override_settings
+
+from jwtauth.exceptions import ClaimsRefused
+from jwtauth.models import Session
+from tests.conftest import ACCESS_LIFETIME, GRACE, only_session
+
+pytestmark = pytest.mark.django_db
+
+TENANT = uuid.UUID(int=7)
+added = {}
+
+
+def claims(request, user):
+    return {"plan": "pro", "name": user.get_username(), "path": request.path, **added}
+
+
+@pytest.fixture(autouse=True)
+def _adding():
+    added.clear()
+    with override_settings(JWTAUTH={"ACCESS_TOKEN_CLAIMS": f"{__name__}.claims"}):
+        yield
+
+
+def said(browser, name="access_token"):
+    return jwt.decode(browser.token(name), options={"verify_signature": False})
+
+
+def custom(browser):
+    return browser.get("/me/session/").json()["custom"]
+
+
+def test_they_are_put_in_at_login_and_read_back(browser, ada):
+    browser.sign_in(ada)
+    assert said(browser)["plan"] == "pro"
+    assert custom(browser) == {"plan": "pro", "name": "ada", "path": "/login/"}
+    assert "plan" not in said(browser, "refresh_token")
+
+
+def test_a_refresh_asks_anew(browser, ada, clock):
+    browser.sign_in(ada)
+    added["plan"] = "free"
+    assert custom(browser)["plan"] == "pro"
+    clock.advance(ACCESS_LIFETIME + 1)
+    assert custom(browser) == {"plan": "free", "name": "ada", "path": "/me/session/"}
+    added["plan"] = "gone"
+    clock.advance(GRACE)
+    browser.forget_access_token()
+    assert custom(browser)["plan"] == "gone"
+
+
+def test_apps_get_them_as_well(browser, ada, clock):
+    pair = browser.post(
+        "/auth/token/", {"username": "ada", "password": "old password"}, content_type="application/json"
+    ).json()
+    assert jwt.decode(pair["access"], options={"verify_signature": False})["plan"] == "pro"
+    clock.advance(ACCESS_LIFETIME + 1)
+    body = {"refresh": pair["refresh"]}
+    pair = browser.post("/auth/token/refresh/", body, content_type="application/json").json()
+    assert jwt.decode(pair["access"], options={"verify_signature": False})["path"] == "/auth/token/refresh/"
+
+
+def test_an_upload_that_is_let_in_has_them(browser, ada, clock):
+    browser.sign_in(ada)
+    clock.advance(ACCESS_LIFETIME + 1)
+    browser.handler.enforce_csrf_checks = False
+    response = browser.post("/me/session/", b"x" * 70_000, content_type="application/octet-stream")
+    assert response.json()["custom"]["plan"] == "pro"
+
+
+def test_values_that_django_writes_as_text_are_text(browser, ada):
+    added.update(tenant=TENANT, since=datetime.date(2026, 11, 24))
+    browser.sign_in(ada)
+    assert custom(browser)["tenant"] == str(TENANT)
+    assert custom(browser)["since"] == "2026-11-24"
+
+
+@pytest.mark.parametrize("name", ["sub", "sid", "gen", "iss", "aud", "exp", "nbf", "iat", "jti"])
+def test_names_with_a_meaning_are_refused_before_anything_is_written(name, browser, ada):
+    added[name] = "x"
+    browser.raise_request_exception = True
+    with pytest.raises(ClaimsRefused) as refused:
+        browser.sign_in(ada)
+    assert refused.value.code == "reserved_claim"
+    assert not Session.objects.exists()
+
+
+def test_more_than_a_cookie_holds_is_refused_before_anything_is_written(browser, ada, clock):
+    browser.sign_in(ada)
+    browser.raise_request_exception = True
+    added["much"] = "x" * 4000
+    with pytest.raises(ClaimsRefused, match="a cookie holds") as refused:
+        browser.sign_in(ada)
+    assert refused.value.code == "issued_token_too_long"
+    clock.advance(ACCESS_LIFETIME + 1)
+    with pytest.raises(ClaimsRefused):
+        browser.get("/me/")
+    assert only_session().generation == 1
+    del added["much"]
+    assert browser.who() == "ada"
+    assert only_session().generation == 2
+
+
+def test_the_largest_that_fits_is_a_cookie_that_a_browser_keeps(browser, ada):
+    """4096 bytes of name and value together (RFC 6265bis section 5.5)."""
+    name = "n" * 128
+    browser.raise_request_exception = True
+    with override_settings(JWTAUTH={"ACCESS_TOKEN_CLAIMS": claims, "ACCESS_TOKEN_COOKIE_NAME": name}):
+        for size in range(2800, 2600, -1):
+            added["much"] = "x" * size
+            with suppress(ClaimsRefused):
+                browser.sign_in(ada)
+                break
+        assert browser.who() == "ada"
+    assert 4060 < len(name) + len(browser.token(name)) <= 4096
+
+
+def test_a_function_itself_may_be_given(browser, ada):
+    with override_settings(JWTAUTH={"ACCESS_TOKEN_CLAIMS": lambda request, user: {"tier": 1}}):
+        browser.sign_in(ada)
+        assert custom(browser) == {"tier": 1}

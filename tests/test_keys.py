@@ -1,0 +1,229 @@
+"""Keys of every algorithm, their change while people are signed in, and what others see of them."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import jwt
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from jwtauth import _engine
+from tests.conftest import ACCESS_LIFETIME, Browser, only_session
+
+pytestmark = pytest.mark.django_db
+
+ALGORITHMS = _engine.algorithms()
+PAIRS = [algorithm for algorithm in ALGORITHMS if not algorithm.startswith("HS")]
+KEYS = Path(__file__).parents[1] / "testdata/keys"
+FILES = {"RS": "rsa-2048", "PS": "rsa-2048", "ES256": "p-256", "ES384": "p-384", "Ed": "ed25519"}
+
+
+def file(algorithm, form):
+    stem = FILES.get(algorithm) or FILES[algorithm[:2]]
+    return (KEYS / f"{stem}.{form}.pem").read_text()
+
+
+def signing_key(algorithm):
+    return "s" * 64 if algorithm.startswith("HS") else file(algorithm, "pkcs8")
+
+
+def using(algorithm="HS256", **settings):
+    return override_settings(JWTAUTH={"ALGORITHM": algorithm, "SIGNING_KEY": signing_key(algorithm), **settings})
+
+
+def header(token):
+    return jwt.get_unverified_header(token)
+
+
+def jwk_set(browser):
+    response = browser.get("/auth/jwks.json")
+    assert response.status_code == 200
+    return response, response.json()
+
+
+# --- every algorithm
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_signs_in_refreshes_and_signs_out(algorithm, browser, ada, clock):
+    with using(algorithm):
+        browser.sign_in(ada)
+        assert browser.who() == "ada"
+        assert header(browser.token("access_token"))["alg"] == algorithm
+        clock.advance(ACCESS_LIFETIME + 1)
+        assert browser.get("/me/session/").json()["refreshed"] is True
+        assert browser.who() == "ada"
+        browser.post("/logout/")
+        assert browser.who() is None
+
+
+@pytest.mark.parametrize("algorithm", PAIRS)
+def test_others_verify_by_the_published_keys(algorithm, browser, ada):
+    with using(algorithm, ISSUER="https://example.com"):
+        browser.sign_in(ada)
+        token = browser.token("access_token")
+        _response, published = jwk_set(browser)
+    if algorithm == "Ed25519":  # PyJWT has the name without a way to look it up in a set
+        published["keys"][0]["alg"] = "EdDSA"
+    key = jwt.PyJWKSet.from_dict(published)[header(token)["kid"]]
+    if algorithm == "Ed25519":
+        assert header(token)["alg"] == "Ed25519"
+        return
+    assert jwt.decode(token, key.key, [algorithm], issuer="https://example.com")["sub"] == str(ada.pk)
+
+
+def test_a_token_of_another_algorithm_of_the_same_key_is_nobody(browser, ada):
+    with using("RS256"):
+        browser.sign_in(ada)
+    with using("PS256"):
+        assert browser.who() is None
+
+
+def test_both_names_of_ed25519_are_one_algorithm(browser, ada):
+    with using("EdDSA"):
+        browser.sign_in(ada)
+    with using("Ed25519"):
+        assert browser.who() == "ada"
+
+
+# --- a change of keys
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
+def test_a_key_is_changed_in_three_steps_and_nobody_is_signed_out(algorithm, browser, ada, clock):
+    _pem, old, old_public = _engine.generate_key(algorithm, key_id="old")
+    _pem, new, new_public = _engine.generate_key(algorithm, key_id="new")
+    before = {"ALGORITHM": algorithm, "SIGNING_KEY": old, "VERIFYING_KEYS": []}
+    publish = {**before, "VERIFYING_KEYS": [new_public or new]}
+    switch = {**before, "SIGNING_KEY": new, "VERIFYING_KEYS": [old_public or old]}
+    retire = {**before, "SIGNING_KEY": new}
+    with override_settings(JWTAUTH=before):
+        browser.sign_in(ada)
+    for step, signed_by in [(publish, "old"), (switch, "new"), (retire, "new")]:
+        with override_settings(JWTAUTH=step):
+            assert browser.who() == "ada"
+            clock.advance(ACCESS_LIFETIME + 1)
+            assert browser.who() == "ada"  # refreshed: both tokens are of the signing key now
+            if step is not retire or algorithm != "HS256":
+                assert {header(token)["kid"] for token in browser.tokens().values()} == {signed_by}
+    assert only_session().generation == 4
+
+
+def test_the_site_moves_from_its_secret_key_to_a_key_pair(browser, ada, clock, settings):
+    browser.sign_in(ada)
+    pair = {"ALGORITHM": "EdDSA", "SIGNING_KEY": file("Ed", "pkcs8")}
+    with override_settings(JWTAUTH={**pair, "VERIFYING_KEYS": [("HS256", settings.SECRET_KEY)]}):
+        assert browser.who() == "ada"
+        clock.advance(ACCESS_LIFETIME + 1)
+        assert browser.who() == "ada"
+        assert header(browser.token("refresh_token"))["alg"] == "EdDSA"
+    with override_settings(JWTAUTH=pair):
+        assert browser.who() == "ada"
+
+
+def test_a_key_that_has_been_retired_signs_nobody_in(browser, ada):
+    with override_settings(JWTAUTH={"SIGNING_KEY": "o" * 32}):
+        browser.sign_in(ada)
+    with override_settings(JWTAUTH={"SIGNING_KEY": "n" * 32, "VERIFYING_KEYS": ["x" * 32]}):
+        assert browser.who() is None
+
+
+# --- the published set
+
+
+def test_the_set_may_be_cached_and_is_for_everybody(browser, ada, clock):
+    with using("ES256"):
+        browser.sign_in(ada)
+        for client in (Browser(), browser):
+            response, published = jwk_set(client)
+            assert response["Content-Type"] == "application/jwk-set+json"
+            assert set(response["Cache-Control"].split(", ")) == {"public", "max-age=300"}
+            assert response["Access-Control-Allow-Origin"] == "*"
+            assert [key["alg"] for key in published["keys"]] == ["ES256"]
+        for accept in ("application/json", "application/jwk-set+json", "text/html", "x/y"):
+            assert browser.get("/auth/jwks.json", HTTP_ACCEPT=accept).status_code == 200
+        assert browser.post("/auth/jwks.json").status_code == 405
+
+
+def test_an_answer_that_sets_tokens_is_not_cached_though_it_is_the_set(browser, ada, clock):
+    with using("ES256"):
+        browser.sign_in(ada)
+        clock.advance(ACCESS_LIFETIME + 1)
+        response, _ = jwk_set(browser)
+    assert "access_token" in response.cookies
+    assert "no-store" in response["Cache-Control"]
+    assert "public" not in response["Cache-Control"]
+
+
+def test_no_secret_and_no_private_part_is_ever_in_it(browser):
+    with using("HS256", VERIFYING_KEYS=["v" * 32]):
+        assert jwk_set(browser)[1] == {"keys": []}
+    public = {"alg", "crv", "e", "kid", "kty", "n", "use", "x", "y"}
+    for algorithm in PAIRS:
+        with using(algorithm, VERIFYING_KEYS=[("HS256", "v" * 32), ("ES384", file("ES384", "spki"))]):
+            keys = jwk_set(browser)[1]["keys"]
+            assert {key["alg"] for key in keys} == {algorithm, "ES384"}
+            assert all(set(key) <= public for key in keys)
+
+
+# --- commands
+
+
+def run(*arguments):
+    out, err = StringIO(), StringIO()
+    call_command(*arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_key_from_the_command_signs_in(algorithm, browser, ada):
+    private, note = run("jwtauth_generate_key", algorithm)
+    with override_settings(JWTAUTH={"ALGORITHM": algorithm, "SIGNING_KEY": private}):
+        browser.sign_in(ada)
+        assert browser.who() == "ada"
+    if algorithm in PAIRS:
+        assert private.startswith("-----BEGIN PRIVATE KEY-----\n")
+        public = json.loads(note.splitlines()[1])
+        assert "d" not in public
+        with override_settings(JWTAUTH={"VERIFYING_KEYS": [(algorithm, public)]}):
+            assert browser.who() == "ada"
+    else:
+        assert json.loads(private)["alg"] == algorithm
+        assert note == ""
+
+
+def test_a_key_from_the_command_has_the_id_it_was_given():
+    private, note = run("jwtauth_generate_key", "ES256", "--format", "jwk", "--key-id", "2026-11")
+    assert json.loads(private)["kid"] == json.loads(note.splitlines()[1])["kid"] == "2026-11"
+    assert run("jwtauth_generate_key", "--verbosity", "0")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none"], "ALGORITHM is one of HS256, "),
+        (["HS256", "--format", "pem"], "takes a secret, which has no PEM"),
+        (["ES256", "--key-id", "x"], "A PEM has no key id"),
+        (["ES256", "--format", "jwk", "--key-id", "x" * 257], "a key id must have 1 to 256 bytes"),
+    ],
+)
+def test_a_key_that_cannot_be_made(arguments, message):
+    with pytest.raises(CommandError, match=message):
+        run("jwtauth_generate_key", *arguments)
+
+
+def test_the_ring_is_shown_and_no_secret():
+    with using("ES256", VERIFYING_KEYS=[("HS256", "v" * 32), ("EdDSA", file("Ed", "spki"))]):
+        shown, _ = run("jwtauth_keys")
+        published, _ = run("jwtauth_keys", "--jwks")
+    assert [line.split("  ")[1:] for line in shown.splitlines()] == [
+        ["ES256", "signs and verifies, in the JWK Set"],
+        ["HS256", "verifies, a secret"],
+        ["EdDSA", "verifies, in the JWK Set"],
+    ]
+    assert "vvv" not in shown
+    assert [key["alg"] for key in json.loads(published)["keys"]] == ["ES256", "EdDSA"]
+    with override_settings(JWTAUTH={"ALGORITHM": "ES256"}), pytest.raises(CommandError, match=r"jwtauth\.E004"):
+        run("jwtauth_keys")
