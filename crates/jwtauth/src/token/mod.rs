@@ -317,6 +317,8 @@ fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
 }
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod wycheproof;
