@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+FUZZ_SECONDS ?= 600
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,13 +22,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model reliability docs bench matrix clean
+.PHONY: help run test lint model fuzz miri reliability docs bench matrix clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
 	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage'
 	@echo 'make lint    format, clippy, ruff, mypy, pyright, stubtest, migrations'
 	@echo 'make model   the rules of rotation, in more states than make test visits'
+	@echo 'make fuzz    everything that reads bytes from the network, on random ones: FUZZ_SECONDS=600 for each target'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
@@ -54,10 +56,18 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	$(BIN)/python -m mypy tests/typed_site.py
 	$(BIN)/basedpyright --level warning
 	$(BIN)/python -m mypy.stubtest jwtauth._engine --mypy-config-file pyproject.toml
+	$(BIN)/python scripts/audit.py
 	$(BIN)/python -m django makemigrations --check --settings tests.settings jwtauth
 
 model:
 	cargo test -p jwtauth --release --test model -- --include-ignored --nocapture --test-threads=1
+
+fuzz: $(ENV)
+	$(BIN)/python scripts/fuzz.py $(FUZZ_SECONDS)
+
+# What calls aws-lc-rs is C, and Miri runs none.
+miri:
+	cargo +nightly miri test -p jwtauth --lib -- rotation:: clock:: origin:: cookie:: --skip proptest
 
 reliability: $(REQUIRED)-test $(ENGINE)
 	$(BIN)/pip install --quiet --requirement requirements/mariadb.txt

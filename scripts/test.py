@@ -19,6 +19,7 @@ from tests.databases.servers import MariaDB, PostgreSQL, Server  # noqa: E402
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 CARGO_LLVM_COV = "0.9.1"
+FUZZ_NEEDS_NIGHTLY = 3
 SERVERS = (PostgreSQL, MariaDB)
 # Those that start databases of their own, and those that need none.
 ONLY_ON_SQLITE = (
@@ -57,6 +58,15 @@ def rust() -> None:
         env=tools | {"PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}"},
     )
     check("Rust examples in documentation", "cargo", "test", "-p", "jwtauth", "--doc")
+
+
+def fuzz() -> None:
+    """Everything that reads bytes from the network, on random ones for a moment; `make fuzz` does it for long."""
+    done = subprocess.run([sys.executable, "scripts/fuzz.py", "4"], cwd=ROOT)
+    if done.returncode == FUZZ_NEEDS_NIGHTLY:
+        left_out.append("fuzzing (no nightly Rust: rustup toolchain install nightly)")
+    elif done.returncode:
+        failed.append("fuzzing")
 
 
 def llvm_tools() -> dict[str, str] | None:
@@ -120,6 +130,7 @@ def on_server(server: type[Server]) -> None:
 def main() -> int:
     check("lint", "make", "--no-print-directory", "lint")
     rust()
+    fuzz()
     python()
     matrix()
     print()

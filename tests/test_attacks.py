@@ -1,4 +1,4 @@
-"""The attack corpus of ``testdata/attacks.json`` through the binding and the middleware, and other libraries as oracles.
+"""The attack corpus of ``testdata/attacks.json`` through the binding and the middleware; other libraries as oracles.
 
 The engine's own tests read the same file.
 """

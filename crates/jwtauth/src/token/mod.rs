@@ -311,6 +311,22 @@ impl Claims {
     }
 }
 
+/// Both ways to read claims agree.
+#[cfg(fuzzing)]
+pub fn fuzz_claims(payload: &[u8]) {
+    let profile = Profile::default();
+    let parsed = claims::parse(payload, &profile);
+    if let Some(read) = Layout::new(&profile).read(payload) {
+        assert_eq!(parsed, Ok((read, None)));
+    }
+}
+
+/// A header is three strings, or refused.
+#[cfg(fuzzing)]
+pub fn fuzz_header(header: &[u8]) {
+    assert!(header::parse(header).is_ok_and(|header| header.algorithm.len() < 1 << 20) || header::parse(header).is_err());
+}
+
 /// One canonical encoding: no padding, no stray bits, no other characters (RFC 7515 §2).
 fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
     BASE64URL.decode(part).map_err(|_| VerifyError::Malformed)

@@ -763,6 +763,16 @@ mod custom_claims {
         assert_eq!(read.custom.iter().count(), 4);
     }
 
+    /// Found by the fuzz target `token`.
+    #[test]
+    fn a_fraction_is_read_as_it_was_written() {
+        for number in ["9.33333323333333333333333333333333333334", "0.1", "1e-300", "123456.789012345678"] {
+            let read = CustomClaims::from_json(&format!(r#"{{"a":{number}}}"#)).unwrap();
+            assert_eq!(read.get("a").unwrap().as_f64(), number.parse().ok(), "{number}");
+            assert_eq!(CustomClaims::from_json(&read.to_json()), Ok(read));
+        }
+    }
+
     #[test]
     fn names_with_a_meaning_are_refused() {
         for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"] {

@@ -1,0 +1,39 @@
+"""Licences, advisories, duplicates and sources of what we depend on; part of `make lint`.
+
+Advisories come from the RustSec database and from OSV. Where these cannot be reached, it says so.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+CARGO_DENY = "0.20.2"
+
+
+def main() -> int:
+    if not (TOOLS / "bin/cargo-deny").exists():
+        install = ["cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), f"cargo-deny@{CARGO_DENY}"]
+        subprocess.run(install, check=True)
+    deny = [str(TOOLS / "bin/cargo-deny"), "--workspace", "--log-level", "error", "check"]
+    failed = subprocess.run([*deny, "licenses", "bans", "sources"], cwd=ROOT).returncode != 0
+    failed |= not advisories("Rust", [*deny, "advisories"], "fetch")
+    pins = [argument for path in sorted((ROOT / "requirements").glob("*.txt")) for argument in ("-r", str(path))]
+    audit = [sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps", "--vulnerability-service", "osv", *pins]
+    failed |= not advisories("Python", audit, "ConnectionError")
+    return int(failed)
+
+
+def advisories(language: str, command: list[str], unreachable: str) -> bool:
+    """Whether none is known, as far as the database can be asked."""
+    done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode and unreachable in done.stdout:
+        print(f"{language} advisories: not looked at, the database cannot be reached from here.")
+        return True
+    print(f"{language} advisories: {'none.' if done.returncode == 0 else done.stdout}")
+    return done.returncode == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Runs the fuzz targets of `fuzz/`: `python scripts/fuzz.py SECONDS`, so many for each.
+
+They start from the test data and from `fuzz/corpus/`, which is in the repository; a run of a minute or more adds what
+it finds, reduced. A panic, a slow input or a growing memory fails. Without a nightly toolchain exits with 3.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+CORPUS = ROOT / "fuzz/corpus"
+TARGETS = ("token", "cookie", "jwk", "pem", "origin")
+CARGO_FUZZ = "0.13.2"
+MISSING = 3
+# One input may take a second, and all of them together half a gigabyte.
+LIMITS = ("-timeout=1", "-rss_limit_mb=512", "-max_len=8192", "-print_final_stats=1")
+
+
+def main() -> int:
+    seconds = int(sys.argv[1])
+    if subprocess.run(["cargo", "+nightly", "--version"], capture_output=True).returncode:
+        print("no nightly toolchain: rustup toolchain install nightly")
+        return MISSING
+    if not (TOOLS / "bin/cargo-fuzz").exists():
+        install = ["cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), f"cargo-fuzz@{CARGO_FUZZ}"]
+        subprocess.run(install, check=True)
+    failed = [target for target in TARGETS if not run(target, seconds)]
+    for target in failed:
+        print(f"FAILED: {target}")
+    return 1 if failed else 0
+
+
+def run(target: str, seconds: int) -> bool:
+    seeds = TOOLS / "fuzz-seeds" / target
+    shutil.rmtree(seeds, ignore_errors=True)
+    seeds.mkdir(parents=True)
+    for number, seed in enumerate(seeds_of(target)):
+        (seeds / f"{number:04}").write_bytes(seed)
+    (CORPUS / target).mkdir(parents=True, exist_ok=True)
+    found = TOOLS / "fuzz-found" / target
+    found.mkdir(parents=True, exist_ok=True)
+    fuzz = ["cargo", "+nightly", "fuzz"]
+    # Without AddressSanitizer: the engine has no unsafe code, and panics are what is looked for.
+    flags = ["--fuzz-dir", str(ROOT / "fuzz"), "--sanitizer", "none", target]
+    env = os.environ | {
+        "PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "CARGO_TARGET_DIR": str(ROOT / "target/fuzz"),
+    }
+    folders = [str(found), str(CORPUS / target), str(seeds)]
+    command = [*fuzz, "run", *flags, *folders, "--", f"-max_total_time={seconds}", *LIMITS]
+    done = subprocess.run(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        print(done.stdout)
+        return False
+    count, memory = (
+        re.search(rf"stat::{name}:\s*(\d+)", done.stdout)[1] for name in ("number_of_executed_units", "peak_rss_mb")
+    )
+    print(f"{target}: {int(count):,} inputs in {seconds} s, at most {memory} MiB", flush=True)
+    if seconds >= 60:  # keeps one input for each edge
+        merge = [str(CORPUS / target), str(found), str(seeds), "--", "-set_cover_merge=1", "-use_counters=0"]
+        subprocess.run([*fuzz, "run", *flags, *merge], cwd=ROOT, env=env, check=True, capture_output=True)
+    return True
+
+
+def seeds_of(target: str) -> list[bytes]:
+    """Of the test data, what fits the target."""
+    corpus = json.loads((ROOT / "testdata/attacks.json").read_text())
+    if target == "token":
+        tokens = [case["token"] for case in corpus["refused"] if isinstance(case["token"], str)]
+        claims = b'{"sub":"42","sid":"BwcHBwcHBwcHBwcHBwcHBw","gen":3,"iat":1,"exp":2}'
+        return [claims, *(token.encode() for token in tokens[::7])]
+    if target == "pem":
+        return [path.read_bytes() for path in sorted((ROOT / "testdata/keys").glob("*.pem"))]
+    if target == "jwk":
+        examples = json.loads((ROOT / "testdata/rfc-examples.json").read_text())
+        jwks = [example["key"] for section in examples.values() for example in section]
+        return [json.dumps(jwk).encode() for jwk in jwks] + [json.dumps({"keys": jwks}).encode()]
+    if target == "cookie":
+        return [b"access_token\na=1; access_token=x; b=2", b"65536", b"chunked\n65537"]
+    return [
+        b"https://own.example\nsame-origin",
+        b"https://a.wild.example:443\ncross-site",
+        b"null\nnone\nhttps://*.a.b",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
