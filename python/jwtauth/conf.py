@@ -78,39 +78,58 @@ class Config:
 def get_config() -> Config:
     """The settings now. Raises ``ImproperlyConfigured`` with the words of the first system check that fails."""
     global _current
-    state = _state()
     current = _current
-    if current is None or current[0] != state:
-        config, problems = build(state)
-        if config is None:
-            raise ImproperlyConfigured(str(problems[0]))
-        current = _current = (state, config)
-    return current[1]
+    if current is not None and current[0].is_now():
+        return current[1]
+    state = _state()
+    config, problems = build(state)
+    if config is None:
+        raise ImproperlyConfigured(str(problems[0]))
+    _current = (state, config)
+    return config
 
 
 @dataclass(frozen=True, repr=False)
 class _State:
     """Everything that a `Config` depends on; equal states make equal configs. It holds keys, so it has no ``repr``."""
 
-    user: object
     secret_key: str | bytes
+    user: object
     secret_key_fallbacks: Sequence[str | bytes]
     debug: bool
     trusted_origins: Sequence[str]
+
+    def is_now(self) -> bool:
+        """Whether `_state` would return an equal one. Every request asks, so it copies nothing."""
+        # What `settings` has looked up before, and drops when it changes: reading an attribute of it takes longer.
+        read = settings.__dict__
+        try:
+            return (
+                self.secret_key == read["SECRET_KEY"]
+                and self.user == (read["JWTAUTH"] if "JWTAUTH" in read else _user_settings())
+                and self.secret_key_fallbacks == read["SECRET_KEY_FALLBACKS"]
+                and self.debug == read["DEBUG"]
+                and self.trusted_origins == read["CSRF_TRUSTED_ORIGINS"]
+            )
+        except KeyError:
+            return self == _state()
 
 
 _current: tuple[_State, Config] | None = None
 
 
 def _state() -> _State:
-    user = getattr(settings, "JWTAUTH", None)
     return _State(
-        user=_copy(user),
         secret_key=settings.SECRET_KEY,
-        secret_key_fallbacks=list(settings.SECRET_KEY_FALLBACKS),
+        user=_copy(_user_settings()),
+        secret_key_fallbacks=copy(settings.SECRET_KEY_FALLBACKS),
         debug=settings.DEBUG,
-        trusted_origins=list(settings.CSRF_TRUSTED_ORIGINS),
+        trusted_origins=copy(settings.CSRF_TRUSTED_ORIGINS),
     )
+
+
+def _user_settings() -> object:
+    return getattr(settings, "JWTAUTH", None)
 
 
 def _copy(user: object) -> object:
