@@ -5,12 +5,15 @@ import copy
 import hashlib
 import hmac
 import json
+import os
 import pickle
+import signal
 import uuid
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import jwt
 import pytest
@@ -64,6 +67,7 @@ def one_of_each():
         POLICY.decide(session, 1, upload=False, now=NOW),
         _engine.OriginPolicy(["https://example.org"]),
         _engine.VerifiedSessions(4),
+        _engine.VerifiedSessions(4).asking(SID.session_id, 0),
         _engine.DatabaseClock(),
     ]
 
@@ -260,11 +264,14 @@ def test_a_decision_leaves_a_fixed_end_alone():
 
 def test_verified_sessions_are_remembered_for_a_while():
     sessions, ada = _engine.VerifiedSessions(10), claims()
-    sessions.remember(ada, 1000)
+    sessions.remember(ada, sessions.asking(ada.session_id, 1000))
     assert sessions.is_fresh(ada, now=1999, interval=1000)
     assert not sessions.is_fresh(ada, now=2000, interval=1000)
+    asked = sessions.asking(ada.session_id, 1000)
     sessions.forget(ada.session_id)
     assert not sessions.is_fresh(ada, now=1000, interval=None)
+    sessions.remember(ada, asked)
+    assert not sessions.is_fresh(ada, now=1000, interval=None), "the answer was older than the end"
 
 
 def test_cookies_of_one_name_are_all_found():
@@ -299,7 +306,7 @@ def test_integers_out_of_range_overflow(number):
         lambda: _engine.Policy(access=number, idle=1, absolute=None, grace=0),
         lambda: _engine.Tokens(_engine.Keyring(KEY), leeway=number),
         lambda: _engine.VerifiedSessions(number),
-        lambda: _engine.VerifiedSessions(1).remember(claims(), number),
+        lambda: _engine.VerifiedSessions(1).asking(SID.session_id, number),
         lambda: claims(generation=number),
         lambda: TOKENS.verify(ACCESS, TOKENS.issue(ACCESS, claims()), number),
     ):
@@ -438,7 +445,12 @@ CALLS = {
         },
     ),
     "VerifiedSessions": (_engine.VerifiedSessions, [integers], {}),
-    "VerifiedSessions.remember": (MEMORY.remember, [st.just(claims()), integers], {}),
+    "VerifiedSessions.asking": (MEMORY.asking, [st.uuids(), integers], {}),
+    "VerifiedSessions.remember": (
+        MEMORY.remember,
+        [st.just(claims()), st.builds(MEMORY.asking, st.uuids(), st.integers(0, 2**64 - 1))],
+        {},
+    ),
     "VerifiedSessions.is_fresh": (
         MEMORY.is_fresh,
         [st.just(claims())],
@@ -482,7 +494,7 @@ def test_a_successor_keeps_the_start_of_the_session_before():
 
 def public_functions():
     """Every function and constructor of the module that takes arguments."""
-    without_arguments = {"SigningKey", "VerifyingKey", "algorithms", "Sid", "Sid.generate", "Kind", "Decision"}
+    without_arguments = {"Asked", "SigningKey", "VerifyingKey", "algorithms", "Sid", "Sid.generate", "Kind", "Decision"}
     found = set()
     for name in _engine.__all__:
         thing = getattr(_engine, name)
@@ -538,13 +550,46 @@ def test_many_threads_verify_with_the_same_keys():
         barrier.wait(timeout=30)
         for index in range(300):
             assert said(TOKENS.verify(ACCESS, token, NOW)) == said(mine)
-            memory.remember(mine, index)
+            memory.remember(mine, memory.asking(mine.session_id, index))
             with pytest.raises(TokenError):
                 TOKENS.verify(ACCESS, forged, NOW)
         return worker
 
     with ThreadPoolExecutor(workers) as pool:
         assert list(pool.map(work, range(workers))) == list(range(workers))
+
+
+def test_a_fork_amid_threads_finds_no_lock_held():
+    memory, ada, over = _engine.VerifiedSessions(4), claims(), Event()
+    ids = [uuid.uuid4() for _ in range(256)]
+
+    def work():
+        while not over.is_set():
+            for session_id in ids:
+                memory.forget(session_id)
+            memory.remember(ada, memory.asking(ada.session_id, 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(work)
+        try:
+            for _ in range(20):
+                child = fork()
+                if child == 0:
+                    signal.alarm(20)  # a lock that nobody holds any more would be waited for without end
+                    for session_id in ids:
+                        memory.forget(session_id)
+                    memory.remember(ada, memory.asking(ada.session_id, 2))
+                    os._exit(0 if memory.is_fresh(ada, now=3, interval=2) else 1)
+                assert os.waitpid(child, 0)[1] == 0
+        finally:
+            over.set()
+
+
+def fork():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads, from Python 3.12
+        return os.fork()
 
 
 # --- PyJWT as the oracle

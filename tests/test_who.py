@@ -6,12 +6,13 @@ from asgiref.sync import async_to_sync
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.test import AsyncClient, Client, RequestFactory, override_settings
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIRequestFactory, force_authenticate
 
-from jwtauth import JwtAuthentication, sessions
+from jwtauth import JwtAuthentication, _clock, _engine, sessions
+from jwtauth.conf import get_config
 from jwtauth.middleware import AuthenticationMiddleware
 from jwtauth.models import Session
 from jwtauth.request import RequestAuth
@@ -333,6 +334,41 @@ def test_a_logout_by_this_process_is_effective_at_once(remembered, other_browser
     other_browser.carry(remembered.tokens())
     remembered.post("/logout/")
     assert other_browser.get("/public/").json() == {"is_authenticated": False}
+
+
+@pytest.mark.parametrize("end", [lambda _: Session.objects.end(), lambda phone: phone.post("/logout/")])
+@pytest.mark.parametrize("token", ["access_token", "refresh_token"])
+def test_an_end_while_another_request_asks_the_database_is_effective_at_once(
+    signed_in, other_browser, settings, monkeypatch, end, token
+):
+    settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10}
+    other_browser.carry(signed_in.tokens())
+    signed_in.carry({token: signed_in.token(token)})
+    find = sessions.find
+
+    def find_and_be_ended(session_id):
+        found = find(session_id)
+        monkeypatch.setattr(sessions, "find", find)
+        end(other_browser)
+        return found
+
+    monkeypatch.setattr(sessions, "find", find_and_be_ended)
+    signed_in.get("/public/")
+    assert not Session.objects.exists()
+    assert signed_in.get("/public/").json() == {"is_authenticated": False}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_end_in_a_transaction_is_effective_with_its_commit(ada, browser, clock, settings):
+    settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10}
+    browser.sign_in(ada)
+    with transaction.atomic():
+        Session.objects.end()
+        # Another thread asks meanwhile, and for it the session lives.
+        config, token = get_config(), browser.token("access_token")
+        claims = config.tokens.verify(_engine.Kind.ACCESS, token, clock.now)
+        config.verified.remember(claims, config.verified.asking(claims.session_id, _clock.monotonic_ms()))
+    assert browser.get("/public/").json() == {"is_authenticated": False}
 
 
 def test_none_asks_once(remembered, settings, clock, statements):

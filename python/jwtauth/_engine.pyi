@@ -10,6 +10,7 @@ from uuid import UUID
 
 __all__ = [
     "MAX_TOKEN_LENGTH",
+    "Asked",
     "Claims",
     "DatabaseClock",
     "Decision",
@@ -312,12 +313,22 @@ class DatabaseClock:
         """The database's time at this local time, in whole seconds (``NumericDate``, RFC 7519 section 2)."""
 
 @final
+class Asked:
+    """When the database was asked about a session; made by `VerifiedSessions.asking`."""
+
+@final
 class VerifiedSessions:
     """A bounded memory of sessions that the database has accepted. Times are monotonic milliseconds."""
 
     def __new__(cls, capacity: int) -> VerifiedSessions: ...
-    def remember(self, claims: Claims, at: int) -> None:
-        """The database accepted the session of these claims and their subject as its user; it was asked at ``at``."""
+    def asking(self, session: UUID, now: int) -> Asked:
+        """The database is about to be asked about this session."""
+
+    def remember(self, claims: Claims, asked: Asked) -> None:
+        """The database accepted the session of these claims and their subject as its user.
+
+        Does nothing where the session was forgotten since the database was asked.
+        """
 
     def is_fresh(self, claims: Claims, *, now: int, interval: int | None) -> bool:
         """Whether it accepted such claims less than ``interval`` ago; ``None``: ever."""

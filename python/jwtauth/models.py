@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import models, router
+from django.db import models, router, transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -64,8 +65,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         else:
             ids = list(found.values_list("pk", flat=True)) if config.check_interval_ms != 0 else []
             count, _by_model = retrying(found.delete, alias)
-            for session_id in ids:  # after it: until then a request may find the session, and remember it
-                config.verified.forget(session_id)
+            _forget(ids, alias)
         if count:
             _log.info("session_ended: %d, %s", count, reason, extra={"event": "session_ended", "reason": reason})
         return count
@@ -74,10 +74,23 @@ class SessionQuerySet(models.QuerySet["Session"]):
 def _end_one(session: Session, reason: str, alias: str) -> int:
     row: SessionQuerySet = Session.objects.using(alias).filter(pk=session.pk)
     count, _by_model = retrying(row.delete, alias)
-    get_config().verified.forget(session.pk)
+    _forget([session.pk], alias)
     if count:  # not by somebody else meanwhile, who tells of it
         session_ended.send_robust(Session, session=session, reason=reason)
     return count
+
+
+def _forget(ids: Collection[Any], alias: str) -> None:
+    """Has this process ask the database about these sessions, now that they are gone."""
+    verified = get_config().verified
+
+    def forget() -> None:
+        for session_id in ids:
+            verified.forget(session_id)
+
+    forget()
+    if ids and transaction.get_connection(alias).in_atomic_block:
+        transaction.on_commit(forget, using=alias)  # until then other threads find them
 
 
 if TYPE_CHECKING:

@@ -193,13 +193,13 @@ class RequestAuth:
 
     def _decide(
         self, claims: _engine.Claims, upload: bool
-    ) -> tuple[_engine.Decision, SignedIn, str | None, int] | None:
-        """Reads, decides and writes the row; with the decision, the custom claims of the access token and the monotonic
-        time before the database was asked.
+    ) -> tuple[_engine.Decision, SignedIn, str | None, _engine.Asked] | None:
+        """Reads, decides and writes the row; with the decision, the custom claims of the access token and when the
+        database was asked.
 
         Raises `LostSwap` where another request was first. Then the row is in a state that mostly needs no swap.
         """
-        asked_at = _clock.monotonic_ms()
+        asked = self._asking(claims)
         found = sessions.find(claims.session_id)
         if found is None:
             return None
@@ -208,10 +208,15 @@ class RequestAuth:
         custom = self._custom_claims(found.user) if decision.admits else None  # before anything is written
         if decision.next is not None and not sessions.advance(found, decision.next):
             raise LostSwap
-        return decision, found, custom, asked_at
+        return decision, found, custom, asked
 
     def _apply(
-        self, claims: _engine.Claims, decision: _engine.Decision, found: SignedIn, custom: str | None, asked_at: int
+        self,
+        claims: _engine.Claims,
+        decision: _engine.Decision,
+        found: SignedIn,
+        custom: str | None,
+        asked: _engine.Asked,
     ) -> None:
         session = found.session
         if decision.code == _REUSED:
@@ -224,7 +229,7 @@ class RequestAuth:
         if decision.admits:
             self.refreshed = decision.code == "rotate"
             self._sign_in(found, claims.sid, decision.issues, custom, _clock.now())
-            self._remember(asked_at)
+            self._remember(asked)
         if self.refreshed:
             sessions.log_event("session_refreshed", session)
             session_refreshed.send_robust(Session, request=self._request, user=found.user, session=session)
@@ -318,7 +323,7 @@ class RequestAuth:
         if claims is None:
             self._settle(None, None)
             return
-        asked_at = _clock.monotonic_ms()
+        asked = self._asking(claims)
         found = sessions.find(claims.session_id)  # an error of the database is one each time that somebody asks
         self._settle(None, None)
         if found is None or not self._is_of(claims, found.user):
@@ -328,7 +333,7 @@ class RequestAuth:
         if self.config.policy.is_over(row, _clock.now()):
             return
         self._settle(found, claims)
-        self._remember(asked_at)
+        self._remember(asked)
         if self.config.policy.acknowledges(row, claims.generation):
             self._duties.append(lambda: self._acknowledge(found.session))
         if self._request.method not in ("GET", "HEAD", "OPTIONS") and sessions.is_stale(found.session):
@@ -456,12 +461,15 @@ class RequestAuth:
         now = _clock.monotonic_ms()
         return self.config.verified.is_fresh(claims, now=now, interval=interval)
 
-    def _remember(self, asked_at: int) -> None:
+    def _asking(self, claims: _engine.Claims) -> _engine.Asked:
+        return self.config.verified.asking(claims.session_id, _clock.monotonic_ms())
+
+    def _remember(self, asked: _engine.Asked) -> None:
         found, claims = self._found, self.claims
         if self.config.check_interval_ms == 0 or found is None or claims is None:
             return
         if claims.subject == self._subject(found.user):
-            self.config.verified.remember(claims, asked_at)
+            self.config.verified.remember(claims, asked)
 
     def _custom_claims(self, user: AbstractBaseUser) -> str | None:
         """What ``ACCESS_TOKEN_CLAIMS`` adds, as a JSON object. Raises ``ClaimsRefused``, also for too much."""

@@ -5,10 +5,22 @@ use uuid::Uuid;
 
 use crate::token::Claims;
 
+/// When the database was asked about a session.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Asked(jwtauth::Asked);
+
+#[pymethods]
+impl Asked {
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
 /// A bounded memory of verified sessions. Times are monotonic milliseconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct VerifiedSessions(jwtauth::VerifiedSessions);
 
+// No method lets go of the interpreter, so no thread is within one, holding a lock, while another forks.
 #[pymethods]
 impl VerifiedSessions {
     #[new]
@@ -16,8 +28,12 @@ impl VerifiedSessions {
         Self(jwtauth::VerifiedSessions::new(capacity))
     }
 
-    fn remember(&self, claims: &Bound<'_, Claims>, at: u64) {
-        self.0.remember(&claims.get().0, at);
+    fn asking(&self, session: Uuid, now: u64) -> Asked {
+        Asked(self.0.asking(session, now))
+    }
+
+    fn remember(&self, claims: &Bound<'_, Claims>, asked: &Bound<'_, Asked>) {
+        self.0.remember(&claims.get().0, asked.get().0);
     }
 
     #[pyo3(signature = (claims, *, now, interval))]

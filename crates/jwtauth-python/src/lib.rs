@@ -21,7 +21,7 @@ mod token;
 mod _engine {
     #[pymodule_export]
     use crate::{
-        cache::VerifiedSessions,
+        cache::{Asked, VerifiedSessions},
         clock::DatabaseClock,
         cookie::{cookie_problems, cookie_values},
         key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},

@@ -1,11 +1,17 @@
 //! Sessions that this process has asked the database about, remembered for a bounded time.
 
-use std::{fmt, sync::Arc};
+use std::{
+    array, fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::{Claims, Generation};
+
+/// Sessions share a counter of ends with every 64th other.
+const COUNTERS: usize = 64;
 
 /// A bounded memory of verified sessions, for the modes that ask the database less often than every request.
 ///
@@ -13,8 +19,19 @@ use crate::{Claims, Generation};
 /// the database, which acknowledges it, and a token that names another person is none of this session's. What is
 /// forgotten is asked for again, so the bound costs queries and never a verdict. Times are monotonic milliseconds of
 /// the caller's clock.
+///
+/// A session may end here while the database still answers that it lives. So whoever asks takes an [`Asked`] before,
+/// and what was [forgotten](Self::forget) since is not remembered.
 pub struct VerifiedSessions {
     seen: Cache<Uuid, Seen>,
+    ends: [Mutex<u64>; COUNTERS],
+}
+
+/// When the database was asked about a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    at: u64,
+    ends: u64,
 }
 
 #[derive(Clone)]
@@ -27,14 +44,22 @@ struct Seen {
 impl VerifiedSessions {
     /// Remembers about `capacity` sessions, the more used ones rather.
     pub fn new(capacity: usize) -> Self {
-        Self { seen: Cache::new(capacity) }
+        Self { seen: Cache::new(capacity), ends: array::from_fn(|_| Mutex::new(0)) }
     }
 
-    /// The database accepted the session of these claims, and their subject as its user, at `at`: the time *before* it
-    /// was asked.
-    pub fn remember(&self, claims: &Claims, at: u64) {
-        let seen = Seen { generation: claims.generation, subject: claims.subject.as_str().into(), at };
-        self.seen.insert(claims.sid.session_id(), seen);
+    /// The database is about to be asked about this session; it is `now`.
+    pub fn asking(&self, session: Uuid, now: u64) -> Asked {
+        Asked { at: now, ends: *self.ends(session) }
+    }
+
+    /// The database accepted the session of these claims, and their subject as its user.
+    pub fn remember(&self, claims: &Claims, asked: Asked) {
+        let session = claims.sid.session_id();
+        let ends = self.ends(session); // held, so that an end comes before, and is seen, or after, and removes this
+        if *ends == asked.ends {
+            let subject = claims.subject.as_str().into();
+            self.seen.insert(session, Seen { generation: claims.generation, subject, at: asked.at });
+        }
     }
 
     /// Whether the database accepted such claims less than `interval` ago; `None`: ever.
@@ -48,18 +73,31 @@ impl VerifiedSessions {
 
     /// This process has ended the session, or learnt that it is over.
     pub fn forget(&self, session: Uuid) {
+        let mut ends = self.ends(session);
+        *ends = ends.wrapping_add(1);
         self.seen.remove(&session);
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "a remainder is less than its divisor")]
+    fn ends(&self, session: Uuid) -> MutexGuard<'_, u64> {
+        let [.., last] = *session.as_bytes();
+        self.ends[usize::from(last) % COUNTERS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for VerifiedSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedSessions").field("len", &self.seen.len()).finish()
+        f.debug_struct("VerifiedSessions").field("len", &self.seen.len()).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
+
     use super::*;
     use crate::{CustomClaims, Sid};
 
@@ -71,12 +109,16 @@ mod tests {
         Claims { subject: subject.to_owned(), sid, generation, issued_at: 0, expires_at: 0, custom }
     }
 
+    fn remember(sessions: &VerifiedSessions, claims: &Claims, at: u64) {
+        sessions.remember(claims, sessions.asking(claims.sid.session_id(), at));
+    }
+
     #[test]
     fn a_session_is_fresh_for_less_than_the_interval() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
         assert!(!sessions.is_fresh(&ada, 0, None));
-        sessions.remember(&ada, 1000);
+        remember(&sessions, &ada, 1000);
         assert!(sessions.is_fresh(&ada, 1999, Some(1000)));
         assert!(!sessions.is_fresh(&ada, 2000, Some(1000)));
         assert!(!sessions.is_fresh(&ada, 1000, Some(0)));
@@ -87,7 +129,7 @@ mod tests {
     #[test]
     fn another_generation_or_subject_is_not_known() {
         let sessions = VerifiedSessions::new(10);
-        sessions.remember(&claims(1, 2, "ada"), 0);
+        remember(&sessions, &claims(1, 2, "ada"), 0);
         for other in [claims(1, 1, "ada"), claims(1, 3, "ada"), claims(1, 2, "bob"), claims(2, 2, "ada")] {
             assert!(!sessions.is_fresh(&other, 0, None), "{other:?}");
         }
@@ -97,18 +139,60 @@ mod tests {
     fn an_ended_session_is_forgotten_at_once() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
-        sessions.remember(&ada, 0);
+        remember(&sessions, &ada, 0);
         sessions.forget(ada.sid.session_id());
         assert!(!sessions.is_fresh(&ada, 0, None));
+    }
+
+    #[test]
+    fn what_ended_while_the_database_was_asked_is_not_remembered() {
+        let sessions = VerifiedSessions::new(10);
+        let (ada, bob) = (claims(1, 1, "ada"), claims(2, 1, "bob"));
+        let asked = sessions.asking(ada.sid.session_id(), 0);
+        sessions.forget(ada.sid.session_id());
+        sessions.remember(&ada, asked);
+        assert!(!sessions.is_fresh(&ada, 0, None));
+        sessions.remember(&bob, sessions.asking(bob.sid.session_id(), 0));
+        assert!(sessions.is_fresh(&bob, 0, None));
+        remember(&sessions, &ada, 0); // only who asks again may say that it lives
+        assert!(sessions.is_fresh(&ada, 0, None));
+    }
+
+    #[test]
+    fn threads_never_see_a_session_that_has_ended() {
+        let sessions = VerifiedSessions::new(10);
+        let ada = claims(1, 1, "ada");
+        let id = ada.sid.session_id();
+        let is_live = AtomicBool::new(true); // the database's row
+        for _ in 0..500 {
+            is_live.store(true, Ordering::SeqCst);
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        let asked = sessions.asking(id, 0);
+                        if is_live.load(Ordering::SeqCst) {
+                            thread::yield_now(); // the answer is on its way
+                            sessions.remember(&ada, asked);
+                        }
+                    });
+                }
+                scope.spawn(|| {
+                    is_live.store(false, Ordering::SeqCst);
+                    sessions.forget(id);
+                    assert!(!sessions.is_fresh(&ada, 0, None));
+                });
+            });
+            assert!(!sessions.is_fresh(&ada, 0, None));
+        }
     }
 
     #[test]
     fn memory_is_bounded() {
         let sessions = VerifiedSessions::new(100);
         for session in 0..10_000 {
-            sessions.remember(&claims(session, 1, "ada"), 0);
+            remember(&sessions, &claims(session, 1, "ada"), 0);
         }
         assert!(sessions.seen.len() <= 100);
-        assert_eq!(format!("{sessions:?}"), format!("VerifiedSessions {{ len: {} }}", sessions.seen.len()));
+        assert_eq!(format!("{sessions:?}"), format!("VerifiedSessions {{ len: {}, .. }}", sessions.seen.len()));
     }
 }

@@ -55,7 +55,7 @@ pub mod fuzzing {
 }
 
 pub use algorithm::Algorithm;
-pub use cache::VerifiedSessions;
+pub use cache::{Asked, VerifiedSessions};
 pub use clock::DatabaseClock;
 pub use cookie::{CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, cookie_values};
 pub use error::{
