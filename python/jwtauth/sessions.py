@@ -11,12 +11,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_backends, get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
@@ -24,13 +25,18 @@ from jwtauth import _clock, _engine, devices
 from jwtauth.conf import get_config, lifetime_seconds
 from jwtauth.exceptions import SessionLimitReached
 from jwtauth.models import Session, SessionQuerySet, columns_of, database
+from jwtauth.prepared import Lookup
 from jwtauth.retries import retrying
 from jwtauth.signals import session_started
 
 _log = logging.getLogger("jwtauth.security")
 
-# Prefix of the session's columns on the user that the one query brings.
+# The columns of a session, of which the key is the first, and the names of the others in the one query: none that a
+# field of a user has.
+_NAMES = [field.attname for field in Session._meta.concrete_fields]
 _PREFIX = "jwtauth_session_"
+_ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
+_USER: Any = Session._meta.get_field("user")
 _LAST_SEEN_AFTER = 60  # seconds
 _DATABASE_TIME = "jwtauth_database_time"
 
@@ -49,37 +55,38 @@ def rows(*ids: Any) -> SessionQuerySet:
     return found
 
 
-def find(session_id: Any) -> SignedIn | None:
+def find(session_id: UUID) -> SignedIn | None:
     """The session of this id and its user, in one query, which also tells the database's time.
 
     ``None`` where the session is over, or its user deleted, hidden by the user model's default manager, of another
     password than at login, or not `admitted`. The rules of time are the engine's; this asks for none of them.
     """
     alias = database()
-    names = [field.attname for field in Session._meta.concrete_fields]
-    users = (
-        get_user_model()
-        ._default_manager.using(alias)
-        .filter(jwtauth_sessions__id=session_id)
-        .annotate(
-            **{_PREFIX + name: F(f"jwtauth_sessions__{name}") for name in names},
-            **{_DATABASE_TIME: _clock.DatabaseTime()},
-        )
-        .order_by()
-    )
 
-    def query() -> tuple[AbstractBaseUser | None, float | None]:
-        user = next(iter(users), None)
-        return user, None if user is None else user.__dict__.pop(_DATABASE_TIME)
+    def query() -> tuple[tuple[AbstractBaseUser, dict[str, Any]] | None, float | None]:
+        found = _lookup.find(get_user_model()._default_manager, alias, session_id)
+        return found, None if found is None else found[1].pop(_DATABASE_TIME)
 
-    user = _clock.ask(query)
-    if user is None:
+    found = _clock.ask(query)
+    if found is None:
         return None
-    session = Session.from_db(alias, names, [user.__dict__.pop(_PREFIX + name) for name in names])
-    session.user = cast(Any, user)  # of any user model
+    user, columns = found
+    session = Session.from_db(alias, _NAMES, [session_id, *(columns[name] for name in _ANNOTATED)])
+    _USER.set_cached_value(session, user)
     if not admitted(user) or not _auth_hash_holds(user, session.auth_hash):
         return None
     return SignedIn(session, user)
+
+
+def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
+    """The user of this session, annotated with its columns and the database's time."""
+    columns = {f"{_PREFIX}{name}": F(f"jwtauth_sessions__{name}") for name in _NAMES[1:]}
+    time = {_DATABASE_TIME: _clock.DatabaseTime()}
+    found: QuerySet[Any] = users.filter(jwtauth_sessions__id=session_id).annotate(**columns, **time).order_by()
+    return found
+
+
+_lookup = Lookup(_with_session, Session._meta.pk)
 
 
 def admitted(user: AbstractBaseUser) -> bool:

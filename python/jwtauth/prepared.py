@@ -1,0 +1,140 @@
+"""The strict check's statement, which Django compiles once and its cursor executes again and again.
+
+To put a queryset together and compile it takes Django many times what the database takes to answer. The statement is
+Django's own all the same: compiled by it for the user model, its default manager and the database at hand, executed by
+its cursor, with its converters for the columns. Only where nothing about it can change: a manager with a queryset of
+its own may filter by the tenant of this thread or by the time, so its queryset is made and compiled each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from inspect import getattr_static
+from typing import Any
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from django.core.signals import setting_changed
+from django.db import connections
+from django.db.models import Field, Manager, QuerySet
+
+_Found = tuple[Any, dict[str, Any]]
+_QuerySetOf = Callable[[QuerySet[Any], UUID], QuerySet[Any]]
+_Converters = list[tuple[int, Sequence[Callable[[Any, Any, Any], Any]], Any]]
+
+
+class Lookup:
+    """One row of a queryset that depends on an id: the instance, and what it is annotated with.
+
+    ``queryset_of`` filters and annotates what the model's default manager has; ``key`` is the field of the id.
+    """
+
+    def __init__(self, queryset_of: _QuerySetOf, key: Field[Any, Any]) -> None:
+        self._queryset_of, self._key = queryset_of, key
+        # Of each database, for the manager that it was compiled with.
+        self._statements: dict[str, tuple[Any, _Statement | None]] = {}
+        setting_changed.connect(self._forget)
+
+    def find(self, manager: Any, alias: str, id: UUID) -> _Found | None:
+        """The row of this id in the database ``alias``."""
+        known, statement = self._statements.get(alias, (None, None))
+        if known is not manager:
+            statement = self._prepared(manager, alias) if _is_plain(manager) else None
+            self._statements[alias] = manager, statement
+        if statement is not None:
+            return statement.find(id)
+        queryset = self._queryset_of(manager.using(alias), id)
+        for instance in queryset:
+            return instance, {name: instance.__dict__.pop(name) for name in queryset.query.annotations}
+        return None
+
+    def _prepared(self, manager: Any, alias: str) -> _Statement | None:
+        """``None`` where this is no statement that differs in the id alone."""
+        connection = connections[alias]
+        probes = UUID(int=1), UUID(int=2)
+        compilers = [self._queryset_of(manager.using(alias), id).query.get_compiler(using=alias) for id in probes]
+        (sql, parameters), (other_sql, others) = (compiler.as_sql() for compiler in compilers)
+        places = [at for at, (one, other) in enumerate(zip(parameters, others, strict=True)) if one != other]
+        if sql != other_sql or len(places) != 1:
+            return None
+        ids = [self._key.get_db_prep_value(probe, connection, prepared=True) for probe in probes]
+        if ids != [parameters[places[0]], others[places[0]]]:
+            return None
+        return _Statement(compilers[0], alias, sql, list(parameters), places[0], self._key)
+
+    def _forget(self, **kwargs: object) -> None:
+        """Receiver of ``setting_changed``: other settings may mean other tables, databases or converters."""
+        self._statements.clear()
+
+
+# What every class has for itself.
+_OWN = {"__dict__", "__doc__", "__firstlineno__", "__module__", "__static_attributes__", "__weakref__"}
+
+
+def _is_plain(manager: Any) -> bool:
+    """Whether Django alone says what the manager's querysets are and what becomes of them: it may add methods, and
+    replace none that counts here.
+    """
+    return (
+        not {"get_queryset", "using"} & vars(manager).keys()
+        and _inherits(type(manager), Manager, ["get_queryset", "using", "__getattribute__"])
+        and _inherits(manager._queryset_class, QuerySet, [name for name in dir(QuerySet) if name not in _OWN])
+    )
+
+
+def _inherits(kind: type, base: type, names: list[str]) -> bool:
+    return all(getattr_static(kind, name) is getattr_static(base, name) for name in names)
+
+
+class _Statement:
+    """A compiled ``SELECT``. Shared by all threads."""
+
+    def __init__(
+        self, compiler: Any, alias: str, sql: str, parameters: list[Any], place: int, key: Field[Any, Any]
+    ) -> None:
+        self._alias, self._key = alias, key
+        self._parameters, self._place = parameters, place
+        self._sql, self._names = sql, None
+        if compiler.connection.vendor == "sqlite":
+            # With names, for Django goes through a statement without them by a regular expression each time.
+            self._names = [f"p{at}" for at in range(len(parameters))]
+            self._sql = sql.replace("%%", "%%%%") % tuple(f"%({name})s" for name in self._names)
+        self._query = compiler.query
+        self._expressions = [expression for expression, _sql, _alias in compiler.select]
+        fields = compiler.klass_info["select_fields"]
+        self._model = compiler.klass_info["model"]
+        self._fields = slice(fields[0], fields[-1] + 1)
+        self._attributes = [expression.target.attname for expression in self._expressions[self._fields]]
+        self._annotations = list(compiler.annotation_col_map.items())
+        # Some are methods of the connection, and each thread has its own.
+        self._converters: WeakKeyDictionary[Any, _Converters] = WeakKeyDictionary()
+
+    def find(self, id: UUID) -> _Found | None:
+        """The row of this id."""
+        connection = connections[self._alias]
+        parameters: Any = self._parameters.copy()
+        parameters[self._place] = self._key.get_db_prep_value(id, connection, prepared=True)
+        if self._names is not None:
+            parameters = dict(zip(self._names, parameters, strict=True))
+        with connection.cursor() as cursor:
+            cursor.execute(self._sql, parameters)
+            row = cursor.fetchone()
+        if row is None:
+            return None
+        values = list(row)
+        for place, converters, expression in self._converters_of(connection):
+            value = values[place]
+            for convert in converters:
+                value = convert(value, expression, connection)
+            values[place] = value
+        instance = self._model.from_db(self._alias, self._attributes, values[self._fields])
+        return instance, {name: values[place] for name, place in self._annotations}
+
+    def _converters_of(self, connection: Any) -> _Converters:
+        known = self._converters.get(connection)
+        if known is None:
+            compiler = self._query.get_compiler(connection=connection)
+            found = compiler.get_converters(self._expressions)
+            known = [(place, converters, expression) for place, (converters, expression) in found.items()]
+            self._converters[connection] = known
+        return known
