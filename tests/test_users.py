@@ -9,7 +9,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.mark.parametrize("model", ["UuidUser", "TextUser", "PlainUser"])
+@pytest.mark.parametrize("model", ["UuidUser", "TextUser", "PlainUser", "MemberUser"])
 def test_any_user_model_signs_in_refreshes_and_signs_out(model, tmp_path):
     run("--user", model, tmp_path)
 

@@ -7,19 +7,23 @@ loses one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
+from hashlib import blake2b
+from secrets import token_bytes
 from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth import get_backends, get_user_model
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
+from django.utils.module_loading import import_string
 
 from jwtauth import _clock, _engine, devices
 from jwtauth.conf import get_config, lifetime_seconds
@@ -95,9 +99,15 @@ def admitted(user: AbstractBaseUser) -> bool:
     """
     if not user.is_active:
         return False
-    backends = get_backends() if settings.AUTHENTICATION_BACKENDS else []
+    backends = [make() for make in _backends(tuple(settings.AUTHENTICATION_BACKENDS))]
     asked = [backend for backend in backends if hasattr(backend, "user_can_authenticate")]
     return not asked or any(backend.user_can_authenticate(user) for backend in asked)
+
+
+@lru_cache(maxsize=4)
+def _backends(paths: tuple[str, ...]) -> list[Callable[[], Any]]:
+    """What makes a backend of each, as ``get_backends`` does, which imports them anew each time."""
+    return [import_string(path) for path in paths]
 
 
 def start(
@@ -204,7 +214,11 @@ def acknowledge(session: Session) -> None:
 
 def _auth_hash(user: AbstractBaseUser) -> str:
     """Changes with the password; empty for user models without one."""
-    return user.get_session_auth_hash() if hasattr(user, "get_session_auth_hash") else ""
+    if not hasattr(user, "get_session_auth_hash"):
+        return ""
+    if all(getattr(type(user), name, None) is method for name, method in _DJANGO_S_HASH.items()):
+        return _auth_hashes.of(user)
+    return user.get_session_auth_hash()  # a project's own may be of more than the password
 
 
 def _auth_hash_holds(user: AbstractBaseUser, auth_hash: str) -> bool:
@@ -212,3 +226,37 @@ def _auth_hash_holds(user: AbstractBaseUser, auth_hash: str) -> bool:
         return True
     fallbacks = user.get_session_auth_fallback_hash() if hasattr(user, "get_session_auth_fallback_hash") else ()
     return any(constant_time_compare(auth_hash, fallback) for fallback in fallbacks)
+
+
+_DJANGO_S_HASH = {name: getattr(AbstractBaseUser, name) for name in ("get_session_auth_hash", "_get_session_auth_hash")}
+
+
+class _AuthHashes:
+    """Django's own auth hashes of the last passwords, under one ``SECRET_KEY``.
+
+    Found by a digest, under a key that this object alone knows: no password's hash is kept.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._known: tuple[str | bytes, dict[bytes, str]] = "", {}
+        self._digest = blake2b(digest_size=16, key=token_bytes(32))
+
+    def of(self, user: AbstractBaseUser) -> str:
+        """``user.get_session_auth_hash()``."""
+        secret_key, known = self._known
+        if secret_key != settings.SECRET_KEY:
+            _, known = self._known = settings.SECRET_KEY, {}
+        digest = self._digest.copy()
+        digest.update(user.password.encode(errors="surrogatepass"))
+        name = digest.digest()
+        auth_hash = known.get(name)
+        if auth_hash is None:
+            auth_hash = str(user.get_session_auth_hash())
+            if len(known) >= self._capacity:
+                known.clear()
+            known[name] = auth_hash
+        return auth_hash
+
+
+_auth_hashes = _AuthHashes(10_000)

@@ -1,4 +1,4 @@
-"""A user with a UUID for a key, one with text, and one that has no password."""
+"""A user with a UUID for a key, one with text, one that has no password, and one in two tables."""
 
 import uuid
 
@@ -31,3 +31,22 @@ class PlainUser(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class BackwardsField(models.CharField):
+    """Is stored backwards, which only Django's converters know."""
+
+    def get_prep_value(self, value):
+        return value[::-1]
+
+    def from_db_value(self, value, expression, connection):
+        return value[::-1]
+
+
+class MemberUser(UuidUser):
+    """In two tables."""
+
+    badge = BackwardsField(max_length=20, default="abc")
+
+    def __str__(self):
+        return f"{self.name} {self.badge}"

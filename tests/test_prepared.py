@@ -1,0 +1,218 @@
+"""The strict check's statement is compiled once, and only where nothing about it can change."""
+
+from threading import Thread
+
+import pytest
+from django.contrib.auth.models import User, UserManager
+from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.sql.compiler import SQLCompiler
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+
+from jwtauth import sessions
+from tests.conftest import only_session
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Counts the statements about users that Django compiles in a call."""
+
+    def count(call, *args):
+        seen = []
+        with monkeypatch.context() as patch:
+            real = SQLCompiler.as_sql
+
+            def as_sql(compiler, *args, **kwargs):
+                seen.append(compiler.query.model is User)
+                return real(compiler, *args, **kwargs)
+
+            patch.setattr(SQLCompiler, "as_sql", as_sql)
+            call(*args)
+        return sum(seen)
+
+    return count
+
+
+@pytest.fixture
+def default_manager(monkeypatch):
+    """Makes this the default manager of users."""
+
+    def use(manager):
+        manager.model, manager.name = User, "objects"
+        monkeypatch.setattr(User._meta, "default_manager", manager)
+
+    return use
+
+
+class Moment:
+    """What a manager goes by: the tenant of this thread, the time, a feature flag."""
+
+    hides = False
+
+
+class Tenants(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().exclude(pk__gte=0) if Moment.hides else super().get_queryset()
+
+
+class Using(UserManager):
+    def using(self, alias):
+        return super().using(alias).exclude(pk__gte=0) if Moment.hides else super().using(alias)
+
+
+class FilteringQuerySet(QuerySet):
+    def filter(self, *args, **kwargs):
+        return super().filter(*args, **kwargs).exclude(pk__gte=0) if Moment.hides else super().filter(*args, **kwargs)
+
+
+class SiftingQuerySet(QuerySet):
+    def _fetch_all(self):
+        super()._fetch_all()
+        self._result_cache = [] if Moment.hides else self._result_cache
+
+
+class MoreMethods(QuerySet):
+    """Of Django, and then some."""
+
+    def staff(self):
+        return self.filter(is_staff=True)
+
+
+def one_that_is_patched():
+    manager = UserManager()
+    get_queryset = manager.get_queryset
+    manager.get_queryset = lambda: get_queryset().exclude(pk__gte=0) if Moment.hides else get_queryset()
+    return manager
+
+
+DYNAMIC = [
+    Tenants,
+    Using,
+    FilteringQuerySet.as_manager,
+    SiftingQuerySet.as_manager,
+    UserManager.from_queryset(FilteringQuerySet),
+    one_that_is_patched,
+]
+
+
+@pytest.mark.parametrize("make", DYNAMIC, ids=lambda make: getattr(make, "__qualname__", ""))
+def test_a_manager_that_depends_on_the_moment_is_asked_each_time(signed_in, default_manager, monkeypatch, make):
+    default_manager(make())
+    for hides in (False, False, True, False):
+        monkeypatch.setattr(Moment, "hides", hides)
+        assert signed_in.who() == (None if hides else "ada")
+
+
+@pytest.mark.parametrize("make", [UserManager, MoreMethods.as_manager, UserManager.from_queryset(MoreMethods)])
+def test_for_a_manager_of_django_s_it_is_compiled_once(signed_in, default_manager, compiled, make):
+    default_manager(make())
+    assert compiled(signed_in.who) == 2  # with two ids, by which the parameter is found
+    assert compiled(signed_in.who) == 0
+    assert signed_in.who() == "ada"
+
+
+def test_another_default_manager_is_another_statement(signed_in, default_manager, monkeypatch):
+    assert signed_in.who() == "ada"
+    default_manager(Tenants())
+    monkeypatch.setattr(Moment, "hides", True)
+    assert signed_in.who() is None
+
+
+def test_a_statement_with_the_id_in_two_places_is_not_compiled_once(signed_in, other_browser, bob, monkeypatch):
+    real = sessions._with_session
+
+    def twice(users, session_id):
+        return real(users, session_id).exclude(jwtauth_sessions__id=None).filter(jwtauth_sessions__pk=session_id)
+
+    monkeypatch.setattr(sessions, "_lookup", sessions.Lookup(twice, sessions.Session._meta.pk))
+    other_browser.sign_in(bob)
+    for _ in range(2):
+        assert (signed_in.who(), other_browser.who()) == ("ada", "bob")
+
+
+def test_who_watches_statements_sees_it_with_the_id(signed_in):
+    signed_in.who()
+    with CaptureQueriesContext(connection) as captured:
+        signed_in.who()
+    assert [only_session().pk.hex in query["sql"].replace("-", "") for query in captured] == [True]
+
+
+def test_who_wraps_statements_may_refuse_it(signed_in):
+    def refuse(execute, sql, params, many, context):
+        raise PermissionError("no statements here")
+
+    signed_in.who()
+    with connection.execute_wrapper(refuse):
+        assert signed_in.get("/me/").status_code == 500
+    assert signed_in.who() == "ada"
+
+
+def test_settings_that_change_what_columns_mean_hold_at_once(signed_in):
+    found = sessions.find(only_session().pk)
+    assert found.session.created_at.tzinfo is not None
+    with override_settings(USE_TZ=False):
+        naive = sessions.find(found.session.pk)
+        assert (naive.session.created_at.tzinfo, naive.user.date_joined.tzinfo) == (None, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_thread_converts_with_its_own_connection(signed_in):
+    expected = sessions.find(only_session().pk)
+    found = []
+
+    def work():
+        found.append(sessions.find(expected.session.pk))
+        connection.close()
+
+    threads = [Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    columns = [field.attname for field in expected.session._meta.concrete_fields]
+    for one in found:
+        assert one.user == expected.user
+        assert one.user.date_joined == expected.user.date_joined
+        assert [getattr(one.session, name) for name in columns] == [getattr(expected.session, name) for name in columns]
+    assert len(found) == 4
+
+
+def test_it_brings_what_django_s_own_queryset_brings(signed_in, ada):
+    found, session = sessions.find(only_session().pk), only_session()
+    assert {name: value for name, value in vars(found.session).items() if name != "_state"} == {
+        name: value for name, value in vars(session).items() if name != "_state"
+    }
+    same = User.objects.get(pk=ada.pk)
+    assert {**vars(found.user), "_state": None} == {**vars(same), "_state": None}
+    assert (found.user._state.db, found.user._state.adding) == (same._state.db, same._state.adding)
+
+
+# --- the auth hash
+
+
+def test_a_hash_that_a_project_makes_of_more_is_made_each_time(signed_in, monkeypatch, clock):
+    mark = {"value": ""}
+    monkeypatch.setattr(User, "get_session_auth_hash", lambda user: user.password + mark["value"])
+    signed_in.sign_in(User.objects.get())
+    assert signed_in.who() == "ada"
+    mark["value"] = "signed out everywhere"
+    assert signed_in.who() is None
+
+
+def test_the_memory_of_hashes_is_bounded_and_has_no_password_in_it(ada, bob):
+    hashes = sessions._AuthHashes(2)
+    users = [ada, bob, User(password="third")]
+    for _ in range(2):
+        assert [hashes.of(user) for user in users] == [user.get_session_auth_hash() for user in users]
+        assert len(hashes._known[1]) <= 2
+    assert not any(user.password in repr(vars(hashes)) for user in users)
+
+
+def test_a_new_secret_key_is_another_hash(ada, settings):
+    hashes = sessions._AuthHashes(2)
+    before = hashes.of(ada)
+    settings.SECRET_KEY = "another key, which is long enough for SHA-256"
+    assert hashes.of(ada) == ada.get_session_auth_hash() != before
