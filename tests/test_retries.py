@@ -1,10 +1,10 @@
 """A database that asks to try again is asked again, within bounds, and then it is an error that keeps the cookies."""
 
 import sqlite3
+from contextlib import ExitStack
 
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
-from django.db.models import QuerySet
 
 from jwtauth import retries
 from jwtauth.exceptions import SessionContention
@@ -23,27 +23,28 @@ def locked():
 
 
 @pytest.fixture
-def unlucky(monkeypatch):
-    """Makes the next statements of a kind fail."""
+def unlucky():
+    """Makes the next statements of a kind on sessions fail."""
+    with ExitStack() as wrappers:
 
-    def fail(method, times):
-        real, left = getattr(QuerySet, method), [times]
+        def fail(word, times):
+            left = [times]
 
-        def statement(queryset, *args, **kwargs):
-            if queryset.model is Session and left[0]:
-                left[0] -= 1
-                raise locked()
-            return real(queryset, *args, **kwargs)
+            def statement(execute, sql, *args):
+                if left[0] and sql.replace("`", '"').startswith(f'{word} "jwtauth_session"'):
+                    left[0] -= 1
+                    raise locked()
+                return execute(sql, *args)
 
-        monkeypatch.setattr(QuerySet, method, statement)
-        return left
+            wrappers.enter_context(connection.execute_wrapper(statement))
+            return left
 
-    return fail
+        yield fail
 
 
 def test_a_refresh_that_met_a_lock_is_done_again(signed_in, clock, unlucky):
     clock.advance(ACCESS_LIFETIME)
-    left = unlucky("update", 3)
+    left = unlucky("UPDATE", 3)
     assert signed_in.who() == "ada"
     assert left == [0]
     assert only_session().generation == 2
@@ -52,7 +53,7 @@ def test_a_refresh_that_met_a_lock_is_done_again(signed_in, clock, unlucky):
 def test_a_refresh_that_never_gets_the_lock_is_an_error_that_keeps_the_cookies(signed_in, clock, unlucky):
     clock.advance(ACCESS_LIFETIME)
     before = signed_in.tokens()
-    left = unlucky("update", 1000)
+    left = unlucky("UPDATE", 1000)
     response = signed_in.get("/me/")
     assert (response.status_code, response.json()["code"]) == (503, "session_contention")
     assert response["Retry-After"] == "1"
@@ -65,7 +66,7 @@ def test_a_refresh_that_never_gets_the_lock_is_an_error_that_keeps_the_cookies(s
 
 @pytest.mark.parametrize("times", [2, 1000])
 def test_logout_ends_the_session_or_says_that_it_did_not(signed_in, unlucky, times):
-    left = unlucky("delete", times)
+    left = unlucky("DELETE FROM", times)
     response = signed_in.post("/logout/")
     if times == 2:
         assert response.status_code == 200
@@ -98,7 +99,7 @@ def test_a_login_that_meets_a_lock_is_done_again(browser, ada, monkeypatch):
 def test_an_acknowledgement_that_never_gets_the_lock_is_no_error(signed_in, clock, unlucky):
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/idle/")
-    left = unlucky("update", 1000)
+    left = unlucky("UPDATE", 1000)
     assert signed_in.who() == "ada"
     assert left[0] < 1000
     assert only_session().acknowledged_at is None
@@ -107,7 +108,7 @@ def test_an_acknowledgement_that_never_gets_the_lock_is_no_error(signed_in, cloc
 def test_a_login_that_cannot_be_settled_sets_no_cookies(browser, ada, unlucky, monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     browser.sign_in(ada)
-    unlucky("delete", 1000)
+    unlucky("DELETE FROM", 1000)
     response = browser.post(f"/login/?user={ada.pk}")
     assert response.status_code == 503
     assert not response.cookies

@@ -1,11 +1,27 @@
 """What each flow costs in SQL statements."""
 
 import pytest
+from django.db import connection
+from django.db.models.signals import post_delete
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
-from tests.conftest import ACCESS_LIFETIME, GRACE, refresh
+from jwtauth.models import Session
+from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def statements():
+    """Counts the SQL statements of a call, with those that begin and end a transaction."""
+
+    def count(call, *args, **kwargs):
+        with CaptureQueriesContext(connection) as captured:
+            call(*args, **kwargs)
+        return [query["sql"].split()[0] for query in captured]
+
+    return count
 
 
 @pytest.mark.parametrize("url", ["/me/", "/me/class/", "/me/plain/", "/me/template/", "/me/session/"])
@@ -52,6 +68,21 @@ def test_login_is_an_insert_and_django_s_last_login(browser, ada, statements):
 
 def test_logout_is_the_check_and_a_delete(signed_in, statements):
     assert statements(signed_in.post, "/logout/") == ["SELECT", "DELETE"]
+
+
+def test_whoever_wants_to_hear_of_each_row_hears_of_it(signed_in, statements):
+    heard = []
+
+    def receiver(sender, instance, **kwargs):
+        heard.append(instance.pk)
+
+    session = only_session()
+    post_delete.connect(receiver, Session)
+    try:
+        assert statements(signed_in.post, "/logout/") == ["SELECT", "SELECT", "BEGIN", "DELETE", "COMMIT"]
+    finally:
+        post_delete.disconnect(receiver, Session)
+    assert heard == [session.pk]
 
 
 def test_logout_of_nobody_is_none(db, browser, statements):

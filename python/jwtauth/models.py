@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models, router, transaction
+from django.db.models.deletion import Collector
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -64,7 +65,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
             count = sum(_end_one(session, reason, alias) for session in found)
         else:
             ids = list(found.values_list("pk", flat=True)) if config.check_interval_ms != 0 else []
-            count, _by_model = retrying(found.delete, alias)
+            count = retrying(lambda: _delete(found, alias), alias)
             _forget(ids, alias)
         if count:
             _log.info("session_ended: %d, %s", count, reason, extra={"event": "session_ended", "reason": reason})
@@ -73,10 +74,22 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 def _end_one(session: Session, reason: str, alias: str) -> int:
     row: SessionQuerySet = Session.objects.using(alias).filter(pk=session.pk)
-    count, _by_model = retrying(row.delete, alias)
+    count = retrying(lambda: _delete(row, alias), alias)
     _forget([session.pk], alias)
     if count:  # not by somebody else meanwhile, who tells of it
         session_ended.send_robust(Session, session=session, reason=reason)
+    return count
+
+
+def _delete(found: SessionQuerySet, alias: str) -> int:
+    """In one statement, where nothing refers to sessions and nobody wants to hear of each: without the transaction that
+    ``delete()`` would begin and commit around it.
+    """
+    query = found.query
+    if query.is_sliced or query.distinct or query.combinator or not Collector(using=alias).can_fast_delete(found):
+        return found.delete()[0]
+    with transaction.mark_for_rollback_on_error(using=alias):
+        count: int = found.order_by()._raw_delete(alias) or 0  # None: there can be no row
     return count
 
 
