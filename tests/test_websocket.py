@@ -4,6 +4,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from asgiref.testing import ApplicationCommunicator
 
+from jwtauth import asgi
 from jwtauth.asgi import WebSocketAuthMiddleware, is_signed_in
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, GRACE, IDLE, only_session, refresh
@@ -63,6 +64,14 @@ def test_the_person_of_the_cookies_is_in_the_scope(signed_in):
 def test_without_cookies_it_is_nobody(browser):
     assert open_socket(browser) == ["AnonymousUser"]
     assert open_socket(browser, ("origin", "https://elsewhere.example")) == ["AnonymousUser"]
+
+
+def test_nobody_s_handshake_does_not_leave_the_event_loop(browser, monkeypatch):
+    async def no_thread(*args):
+        raise AssertionError("a thread was asked for")
+
+    monkeypatch.setattr(asgi, "_with_connections", no_thread)
+    assert open_socket(browser) == ["AnonymousUser"]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """``request.user`` wherever Django and DRF have one, and who is out at once."""
 
+import asyncio
+from unittest.mock import Mock
+
 import jwt
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.asgi import ASGIHandler
 from django.db import DatabaseError, transaction
-from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIRequestFactory, force_authenticate
 
@@ -231,12 +235,43 @@ def test_the_cross_origin_rule_holds_under_async(ada, clock):
     assert response.json()["code"] == "cross_origin"
 
 
-def test_async_work_without_a_token_does_not_leave_the_event_loop():
-    async def view(request):
-        assert isinstance(await request.auser(), AnonymousUser)
-        return type("Response", (), {"headers": {}, "has_header": lambda *a: False, "__setitem__": lambda *a: None})()
+@pytest.fixture
+def on_the_event_loop(monkeypatch):
+    """What an async server answers, with our middleware alone, to whom any step into a thread is an error."""
 
-    async_to_sync(AuthenticationMiddleware(view))(RequestFactory().get("/"))
+    async def answer(cookies, headers):
+        handler, factory = ASGIHandler(), AsyncRequestFactory()
+        factory.cookies.load(cookies)
+        request = factory.get("/who/async/", headers=headers)
+        no_thread = Mock(side_effect=AssertionError("a thread was asked for"))
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.get_running_loop(), "run_in_executor", no_thread)
+            return (await handler.get_response_async(request)).content.decode()
+
+    def get(cookies=(), **headers):
+        with override_settings(MIDDLEWARE=[OURS]):
+            return asyncio.run(answer(dict(cookies), headers))
+
+    return get
+
+
+def test_nobody_s_request_does_not_leave_the_event_loop(on_the_event_loop):
+    assert on_the_event_loop() == "False None"
+    assert on_the_event_loop({"access_token": "nonsense", "refresh_token": "nonsense"}) == "False None"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_within_the_check_interval_does_not_leave_the_event_loop(on_the_event_loop, remembered, ada):
+    token = remembered.token("access_token")
+    assert on_the_event_loop({"access_token": token}) == f"True {ada.pk}"
+    assert on_the_event_loop(authorization=f"Bearer {token}") == f"True {ada.pk}"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_question_to_the_database_leaves_it(on_the_event_loop, remembered, clock):
+    """So that the two tests above can fail."""
+    with pytest.raises(AssertionError, match="a thread was asked for"):
+        on_the_event_loop({"refresh_token": remembered.token("refresh_token")})
 
 
 # --- caches

@@ -26,6 +26,7 @@ urlpatterns = [
     path("me/plain/", views.plain_me),
     path("me/template/", views.template_me),
     path("me/async/", views.async_me),
+    path("who/async/", views.async_who),
     path("me/cached/", cache_page(60)(vary_on_cookie(views.plain_me))),
     path("me/session/", views.session_view),
     path("public/", views.public),

@@ -112,6 +112,12 @@ async def async_me(request):
     return HttpResponse(str(await request.auser()))
 
 
+async def async_who(request):
+    """What is known without asking the database."""
+    user = await request.auser() if request.jwtauth.claims is None else request.user
+    return HttpResponse(f"{user.is_authenticated} {user.pk}")
+
+
 def permission(request):
     return JsonResponse({"may": request.user.has_perm("jwtauth.view_session")})
 

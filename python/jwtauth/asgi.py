@@ -43,7 +43,8 @@ class WebSocketAuthMiddleware:
         try:
             if auth.identify():
                 auth.check_origin()
-            user = await _with_connections(_who, auth)
+            asks = auth.needs_refresh or auth.needs_query
+            user = await _with_connections(_who, auth) if asks else auth.user
         except CrossOriginRefused as error:
             security_log.warning("cross_origin: %s", error, extra={"event": "cross_origin", "code": error.code})
             await _refuse(scope, receive, send, 403)

@@ -84,9 +84,8 @@ class AuthenticationMiddleware:
         auth = self._install_again(request)
         if auth is None or not auth.is_bearer or _asks_drf(view):
             return None
-        if auth.claims is not None and await sync_to_async(lambda: auth.is_authenticated)():
-            return None
-        return bearer.refusal()
+        is_signed_in = auth.is_authenticated if auth.is_known else await sync_to_async(lambda: auth.is_authenticated)()
+        return None if is_signed_in else bearer.refusal()
 
     def _install_again(self, request: HttpRequest) -> RequestAuth | None:
         # Django's middleware of the same name sets request.user too, and may come after ours.

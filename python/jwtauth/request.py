@@ -117,6 +117,11 @@ class RequestAuth:
         """Whether `found` has yet to ask the database."""
         return not self._is_resolved
 
+    @property
+    def is_known(self) -> bool:
+        """Whether `is_authenticated` is known without asking the database."""
+        return self._is_resolved or self._lazy_user is not None
+
     # --- the way of a request
 
     def identify(self) -> bool:
