@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README, QUICKSTART, MOBILE = (
+    ROOT / name for name in ("README.md", "docs/guides/quickstart.md", "docs/guides/mobile.md")
+)
 PASSWORD = "correct horse battery"
 
 # --- the text of 0.0.8, as written there; what it leaves out (imports, REST framework in INSTALLED_APPS) completed
@@ -277,15 +281,15 @@ def test_a_project_written_for_0_0_8_runs_as_its_text_says(serve, jwtauth):
     assert browser.status("GET", "/logged/") == 204
 
 
-def readme_example(name):
+def example(page, name):
     """The fenced block that follows the marker of this name."""
-    found = re.findall(rf"^<!-- example: {name} -->\n+```python\n(.*?)^```$", README.read_text(), re.M | re.S)
-    assert len(found) == 1, f"README.md has {len(found)} examples named {name}"
+    found = re.findall(rf"^<!-- example: {name} -->\n+```\w+\n(.*?)^```$", page.read_text(), re.M | re.S)
+    assert len(found) == 1, f"{page.name} has {len(found)} examples named {name}"
     return found[0]
 
 
 def test_the_readme_s_example_works_pasted_into_a_new_project(serve):
-    browser = serve("mysite", **{name: readme_example(name) for name in ("settings", "views", "urls")})
+    browser = serve("mysite", **{name: example(README, name) for name in ("settings", "views", "urls")})
     assert browser.status("GET", "/me/") == 403
     assert browser.status("POST", "/login/", {"username": "ada", "password": "wrong"}) == 403
     assert browser.status("POST", "/login/", {"username": "ada", "password": PASSWORD}) == 204
@@ -294,6 +298,38 @@ def test_the_readme_s_example_works_pasted_into_a_new_project(serve):
     assert json.loads(body) == {"username": "ada"}
     assert browser.status("POST", "/logout/") == 204
     assert browser.status("GET", "/me/") == 403
+
+
+def in_a_shell(page, name, browser, folder, **environment):
+    """What each command of this example prints, which is JSON or nothing."""
+    port = browser.origin.rpartition(":")[2]
+    commands = example(page, name).replace("localhost:8000", f"127.0.0.1:{port}").replace('"secret"', f'"{PASSWORD}"')
+    answers = []
+    for command in commands.splitlines():
+        options = {"cwd": folder, "env": {**os.environ, **environment}, "capture_output": True, "check": True}
+        said = subprocess.run(["sh", "-c", command.replace("curl ", "curl -sS --fail ", 1)], **options).stdout
+        answers.append(json.loads(said) if said else None)
+    return answers
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the guides' commands are curl's; .ci/run installs it")
+def test_the_quickstart_and_the_guide_for_apps_work_as_they_are_written(serve, tmp_path):
+    assert example(MOBILE, "urls") == example(QUICKSTART, "urls")
+    browser = serve("mysite", **{name: example(QUICKSTART, name) for name in ("settings", "urls")}, views="")
+
+    signed_in, me, signed_out = in_a_shell(QUICKSTART, "curl", browser, tmp_path)
+    assert signed_in["user"]["username"] == me["user"]["username"] == "ada"
+    assert signed_out is None
+    assert "token" not in (tmp_path / "jar").read_text()
+
+    (pair,) = in_a_shell(MOBILE, "token", browser, tmp_path)
+    tokens = {"ACCESS": pair["access"], "REFRESH": pair["refresh"]}
+    me, renewed, revoked = in_a_shell(MOBILE, "curl", browser, tmp_path, **tokens)
+    assert me["user"]["username"] == "ada"
+    assert renewed["refresh_expires_in"] == pair["refresh_expires_in"]
+    assert revoked == {}
+    with pytest.raises(subprocess.CalledProcessError):
+        in_a_shell(MOBILE, "curl", browser, tmp_path, **tokens)
 
 
 SETTINGS_WITH_AXES = """
