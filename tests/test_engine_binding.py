@@ -252,6 +252,9 @@ def test_a_decision_says_what_to_do():
     rotate = POLICY.decide(row, 1, upload=False, now=NOW + 301)
     assert (rotate.code, rotate.admits, rotate.issues, rotate.acknowledge) == ("rotate", True, [ACCESS, REFRESH], False)
     assert (rotate.next.generation, rotate.next.created_at, rotate.next.expires_at) == (2, NOW, NOW + 301 + 86_400)
+    assert rotate.warning is None
+    ahead = POLICY.decide(row, 18, upload=False, now=NOW)
+    assert (ahead.code, ahead.warning) == ("generation_ahead", "generation_ahead")
     over = POLICY.decide(row, 1, upload=False, now=NOW + 86_400)
     assert (over.code, over.admits, over.issues, over.next) == ("session_expired", False, [], None)
 

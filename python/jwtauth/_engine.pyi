@@ -282,6 +282,10 @@ class Decision:
         """Write ``acknowledged_at = now`` where it is empty."""
 
     @property
+    def warning(self) -> str | None:
+        """The name under which a decision that is worth a look is logged."""
+
+    @property
     def next(self) -> Session | None:
         """The row as it is to be written, where the generation that was read still stands."""
 

@@ -36,8 +36,6 @@ from jwtauth.signals import refresh_token_reused, session_refreshed
 
 security_log = logging.getLogger("jwtauth.security")
 
-# Decisions that are worth a look, and the event that is logged for them.
-_LOGGED = {"adopt": "generation_adopted", "generation_ahead": "generation_ahead"}
 _REUSED = "refresh_token_reused"
 
 _ACCESS, _REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
@@ -228,8 +226,8 @@ class RequestAuth:
         if decision.code == _REUSED:
             self._end_reused(found, claims)
             return
-        if decision.code in _LOGGED:
-            self._log(_LOGGED[decision.code], session, claims)
+        if decision.warning is not None:
+            self._log(decision.warning, session, claims)
         if decision.acknowledge:
             self._acknowledge(session)
         if decision.admits:

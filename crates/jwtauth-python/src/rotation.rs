@@ -79,25 +79,18 @@ impl Decision {
 
     #[getter]
     fn acknowledge(&self) -> bool {
-        matches!(
-            self.decision,
-            jwtauth::Decision::RenewAccess { acknowledge: true } | jwtauth::Decision::Admit { acknowledge: true }
-        )
+        self.decision.acknowledges()
+    }
+
+    #[getter]
+    fn warning(&self) -> Option<&'static str> {
+        self.decision.warning()
     }
 
     /// The row as it is to be written.
     #[getter]
     fn next(&self) -> Option<Session> {
-        match self.decision {
-            jwtauth::Decision::Rotate(next) | jwtauth::Decision::Adopt(next) => Some(Session(jwtauth::Session {
-                generation: next.generation,
-                acknowledged_at: next.acknowledged_at,
-                rotated_at: next.rotated_at,
-                expires_at: next.expires_at,
-                ..self.session
-            })),
-            _ => None,
-        }
+        self.decision.next(&self.session).map(Session)
     }
 
     fn __repr__(&self) -> String {

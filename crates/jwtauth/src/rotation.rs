@@ -111,6 +111,34 @@ impl Decision {
         }
     }
 
+    /// Whether the caller is to note that the row's generation was seen: `acknowledged_at = now` where it is empty and
+    /// the generation still the one that was read.
+    pub fn acknowledges(&self) -> bool {
+        matches!(self, Self::RenewAccess { acknowledge: true } | Self::Admit { acknowledge: true })
+    }
+
+    /// The name under which a decision that is worth a look is logged as a warning.
+    pub fn warning(&self) -> Option<&'static str> {
+        match self {
+            Self::Adopt(_) => Some("generation_adopted"),
+            Self::Refuse(Refusal::Ahead) => Some("generation_ahead"),
+            Self::Reuse => Some("refresh_token_reused"),
+            _ => None,
+        }
+    }
+
+    /// The row of `session` as it is to be written, where this decision writes it.
+    pub fn next(&self, session: &Session) -> Option<Session> {
+        let (Self::Rotate(next) | Self::Adopt(next)) = *self else { return None };
+        Some(Session {
+            generation: next.generation,
+            acknowledged_at: next.acknowledged_at,
+            rotated_at: next.rotated_at,
+            expires_at: next.expires_at,
+            ..*session
+        })
+    }
+
     /// Whether the request is the session's, and so its user's.
     pub fn admits(&self) -> bool {
         !matches!(self, Self::Refuse(_) | Self::Reuse)

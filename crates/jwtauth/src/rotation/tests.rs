@@ -238,6 +238,33 @@ fn a_stolen_token_is_found_when_both_have_refreshed() {
 }
 
 #[test]
+fn the_first_sight_of_a_generation_is_to_be_noted() {
+    assert!(token(&UNSEEN, 5, ROTATED + 1).acknowledges());
+    assert!(upload(&UNSEEN, 5, ROTATED + 1).acknowledges());
+    for decision in [token(&SESSION, 5, SEEN + 1), token(&UNSEEN, 4, SEEN), upload(&UNSEEN, 4, SEEN)] {
+        assert!(!decision.acknowledges(), "{decision:?}");
+    }
+}
+
+#[test]
+fn what_is_worth_a_look_has_a_name() {
+    let now = SEEN + 1000;
+    let warnings = [4, 5, 6, 21, 22].map(|generation| token(&SESSION, generation, now).warning());
+    let (adopted, ahead) = (Some("generation_adopted"), Some("generation_ahead"));
+    assert_eq!(warnings, [Some("refresh_token_reused"), None, adopted, adopted, ahead]);
+    assert_eq!(token(&SESSION, 5, SESSION.expires_at).warning(), None);
+}
+
+#[test]
+fn the_next_row_keeps_what_login_has_fixed() {
+    let fixed = Session { end_is_fixed: true, ..SESSION };
+    let now = SEEN + 1000;
+    let next = token(&fixed, 5, now).next(&fixed);
+    assert_eq!(next, Some(Session { generation: 6, acknowledged_at: None, rotated_at: now, ..fixed }));
+    assert_eq!(token(&fixed, 5, SEEN).next(&fixed), None);
+}
+
+#[test]
 fn each_decision_has_its_code_and_its_consequences() {
     let (both, access, none): (&[Kind], &[Kind], &[Kind]) = (&[Kind::Access, Kind::Refresh], &[Kind::Access], &[]);
     let table = [
