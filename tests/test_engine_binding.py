@@ -259,6 +259,13 @@ def test_a_decision_says_what_to_do():
     assert (over.code, over.admits, over.issues, over.next) == ("session_expired", False, [], None)
 
 
+def test_two_people_s_tokens_are_not_believed():
+    other = claims(subject="8", sid=_engine.Sid.generate(NOW))
+    assert _engine.believed(access=claims(), refresh=claims()) == (True, False)
+    assert _engine.believed(access=None, refresh=other) == (False, True)
+    assert _engine.believed(access=claims(), refresh=other) == (False, False)
+
+
 def test_a_decision_leaves_a_fixed_end_alone():
     row = POLICY.start_for(1000, NOW)
     following = POLICY.decide(row, 1, upload=False, now=NOW + 301).next
@@ -460,6 +467,11 @@ CALLS = {
         {"now": integers, "interval": st.none() | integers},
     ),
     "VerifiedSessions.forget": (MEMORY.forget, [st.uuids()], {}),
+    "believed": (
+        _engine.believed,
+        [],
+        {"access": st.none() | st.just(claims()), "refresh": st.none() | st.builds(claims, subject=texts)},
+    ),
     "cookie_problems": (
         _engine.cookie_problems,
         [],

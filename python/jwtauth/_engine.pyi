@@ -26,6 +26,7 @@ __all__ = [
     "VerifyingKey",
     "__version__",
     "algorithms",
+    "believed",
     "cookie_problems",
     "cookie_values",
     "generate_key",
@@ -348,6 +349,9 @@ def generate_key(algorithm: str, *, key_id: str | None = None) -> tuple[str | No
 
     Raises ``EngineConfigurationError``: no such algorithm, or no such ``kid``.
     """
+
+def believed(*, access: Claims | None, refresh: Claims | None) -> tuple[bool, bool]:
+    """Whether the access and whether the refresh token count, of a request that brought such. Two people's do not."""
 
 def cookie_problems(
     *,

@@ -136,10 +136,9 @@ class RequestAuth:
         self.claims = cookies.read(self._request, self.config, _ACCESS, now)
         self._refresh_claims = cookies.read(self._request, self.config, _REFRESH, now)
         if self.claims is not None and self._refresh_claims is not None:
-            if self.claims.session_id == self._refresh_claims.session_id:
-                self._refresh_claims = None  # a good access token: the refresh token is not looked at
-            elif self.claims.subject != self._refresh_claims.subject:
-                self.claims = self._refresh_claims = None  # two people's tokens: neither is believed
+            access, refresh = _engine.believed(access=self.claims, refresh=self._refresh_claims)
+            self.claims = self.claims if access else None
+            self._refresh_claims = self._refresh_claims if refresh else None
         self._expect(self.claims)
         return self.claims is not None or self._refresh_claims is not None
 

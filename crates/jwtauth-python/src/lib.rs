@@ -28,7 +28,7 @@ mod _engine {
         origin::OriginPolicy,
         rotation::{Decision, Policy, is_upload},
         session::{Session, Sid},
-        token::{Claims, Kind, Tokens},
+        token::{Claims, Kind, Tokens, believed},
     };
 
     #[pymodule_export]

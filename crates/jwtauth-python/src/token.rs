@@ -158,6 +158,15 @@ impl Tokens {
     }
 }
 
+/// Whether the access and whether the refresh token count, of a request that brought such.
+#[pyfunction]
+#[pyo3(signature = (*, access, refresh))]
+pub(crate) fn believed(access: Option<&Bound<'_, Claims>>, refresh: Option<&Bound<'_, Claims>>) -> (bool, bool) {
+    let (access, refresh) =
+        jwtauth::believed(access.map(|claims| &claims.get().0), refresh.map(|claims| &claims.get().0));
+    (access.is_some(), refresh.is_some())
+}
+
 /// A lone surrogate is no text that a token could be.
 fn utf8<'a>(token: &'a Bound<'_, PyString>) -> Result<std::borrow::Cow<'a, str>, Error> {
     token.to_cow().map_err(|_| Error::Verify(jwtauth::VerifyError::Malformed))

@@ -67,4 +67,6 @@ pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
 pub use origin::{Origin, OriginPolicy, RequestHeaders};
 pub use rotation::{Decision, MAX_ADOPTION, Next, Policy, Presented, Refusal, is_upload};
 pub use session::{Generation, Lifetimes, NumericDate, Session, Sid};
-pub use token::{Claims, CustomClaims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens, Verifier};
+pub use token::{
+    Claims, CustomClaims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens, Verifier, believed,
+};

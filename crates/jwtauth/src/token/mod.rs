@@ -305,6 +305,22 @@ impl Verifier {
     }
 }
 
+/// Which of the two tokens of one request count, both verified: the access token that says who is there, and the
+/// refresh token that is to be presented to [`Policy::decide`](crate::Policy::decide).
+///
+/// A good access token means that the refresh token of its session is not looked at. Of two sessions of one person,
+/// the refresh token decides. Two people's tokens are no person's: neither is believed.
+pub fn believed<'c>(
+    access: Option<&'c Claims>,
+    refresh: Option<&'c Claims>,
+) -> (Option<&'c Claims>, Option<&'c Claims>) {
+    match (access, refresh) {
+        (Some(access), Some(refresh)) if access.sid == refresh.sid => (Some(access), None),
+        (Some(access), Some(refresh)) if access.subject != refresh.subject => (None, None),
+        unchanged => unchanged,
+    }
+}
+
 impl Claims {
     fn is_newer_than(&self, other: &Self) -> bool {
         if self.sid == other.sid { self.generation > other.generation } else { self.issued_at > other.issued_at }

@@ -1247,3 +1247,24 @@ fn no_byte_can_be_left_out_or_put_in() {
         }
     }
 }
+
+#[test]
+fn of_one_session_s_tokens_the_access_token_counts() {
+    let (access, refresh) = (claims(), Claims { generation: 9, ..claims() });
+    assert_eq!(believed(Some(&access), Some(&refresh)), (Some(&access), None));
+    assert_eq!(believed(Some(&access), None), (Some(&access), None));
+    assert_eq!(believed(None, Some(&refresh)), (None, Some(&refresh)));
+    assert_eq!(believed(None, None), (None, None));
+}
+
+#[test]
+fn of_two_sessions_of_one_person_both_tokens_count() {
+    let (access, refresh) = (claims(), Claims { sid: Sid::from_bytes([8; 16]), ..claims() });
+    assert_eq!(believed(Some(&access), Some(&refresh)), (Some(&access), Some(&refresh)));
+}
+
+#[test]
+fn of_two_people_s_tokens_none_counts() {
+    let thief = Claims { subject: "43".to_owned(), sid: Sid::from_bytes([8; 16]), ..claims() };
+    assert_eq!(believed(Some(&claims()), Some(&thief)), (None, None));
+}
