@@ -9,6 +9,7 @@ from typing import Any, Final, final
 from uuid import UUID
 
 __all__ = [
+    "LAST_SEEN_INTERVAL",
     "MAX_TOKEN_LENGTH",
     "Asked",
     "Claims",
@@ -38,6 +39,9 @@ __version__: Final[str]
 
 MAX_TOKEN_LENGTH: Final[int]
 """The longest token that is looked at, in bytes."""
+
+LAST_SEEN_INTERVAL: Final[int]
+"""Seconds between two notes of when a person was last seen."""
 
 @final
 class SigningKey:

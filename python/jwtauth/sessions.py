@@ -41,7 +41,6 @@ _NAMES = [field.attname for field in Session._meta.concrete_fields]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
 _USER: Any = Session._meta.get_field("user")
-_LAST_SEEN_AFTER = 60  # seconds
 _DATABASE_TIME = "jwtauth_database_time"
 
 
@@ -195,13 +194,13 @@ def advance(found: SignedIn, next_row: _engine.Session) -> bool:
 def touch(session: Session) -> None:
     """Notes that the person was here, at most once a minute."""
     now = _clock.now()
-    stale = rows(session.pk).filter(last_seen_at__lte=_clock.to_datetime(now - _LAST_SEEN_AFTER))
+    stale = rows(session.pk).filter(last_seen_at__lte=_clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL))
     stale.update(last_seen_at=_clock.to_datetime(now))
 
 
 def is_stale(session: Session) -> bool:
     """Whether `touch` would write."""
-    return _clock.from_datetime(session.last_seen_at) <= _clock.now() - _LAST_SEEN_AFTER
+    return _clock.from_datetime(session.last_seen_at) <= _clock.now() - _engine.LAST_SEEN_INTERVAL
 
 
 def acknowledge(session: Session) -> None:

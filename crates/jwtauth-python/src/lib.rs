@@ -37,4 +37,7 @@ mod _engine {
 
     #[pymodule_export]
     const MAX_TOKEN_LENGTH: usize = jwtauth::MAX_TOKEN_LENGTH;
+
+    #[pymodule_export]
+    const LAST_SEEN_INTERVAL: u64 = jwtauth::LAST_SEEN_INTERVAL;
 }

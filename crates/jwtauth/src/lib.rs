@@ -66,7 +66,7 @@ pub use key::{GeneratedKey, MAX_KEY_ID_LENGTH, SigningKey, VerifyingKey};
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
 pub use origin::{Origin, OriginPolicy, RequestHeaders};
 pub use rotation::{Decision, MAX_ADOPTION, Next, Policy, Presented, Refusal, is_upload};
-pub use session::{Generation, Lifetimes, NumericDate, Session, Sid};
+pub use session::{Generation, LAST_SEEN_INTERVAL, Lifetimes, NumericDate, Session, Sid, is_last_seen_stale};
 pub use token::{
     Claims, CustomClaims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens, Verifier, believed,
 };

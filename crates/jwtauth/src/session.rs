@@ -87,6 +87,14 @@ pub struct Session {
     pub end_is_fixed: bool,
 }
 
+/// Seconds between two notes of when a person was last seen, so that most requests write nothing.
+pub const LAST_SEEN_INTERVAL: u64 = 60;
+
+/// Whether to note that the person was here at `now`, where `last_seen` was noted before.
+pub fn is_last_seen_stale(last_seen: NumericDate, now: NumericDate) -> bool {
+    last_seen <= now.saturating_sub(LAST_SEEN_INTERVAL)
+}
+
 /// How long tokens and sessions live, in seconds: `access <= idle <= absolute`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Lifetimes {
@@ -220,6 +228,13 @@ mod tests {
         for other in others {
             assert_eq!(Sid::parse(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_person_is_noted_once_a_minute() {
+        assert!(!is_last_seen_stale(1000, 1059));
+        assert!(is_last_seen_stale(1000, 1060));
+        assert!(!is_last_seen_stale(1000, 10), "noted by a clock that is ahead");
     }
 
     #[test]
