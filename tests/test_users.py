@@ -1,10 +1,12 @@
 """User models with other keys or without a password, databases behind a router: each a project of its own."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from django.contrib.auth import get_user_model
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,3 +25,11 @@ def run(option, value, tmp_path):
     done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip() == "signed in, refreshed, acknowledged, signed out"
+
+
+def test_django_makes_the_auth_hashes_that_the_engine_is_tested_with(settings):
+    vectors = json.loads((HERE.parent / "testdata/auth-hash.json").read_text())
+    assert len(vectors) > 3
+    for vector in vectors:
+        settings.SECRET_KEY = vector["secret_key"]
+        assert get_user_model()(password=vector["password"]).get_session_auth_hash() == vector["hash"]

@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod algorithm;
+mod auth_hash;
 mod cache;
 mod clock;
 mod cookie;
@@ -55,6 +56,7 @@ pub mod fuzzing {
 }
 
 pub use algorithm::Algorithm;
+pub use auth_hash::AuthHasher;
 pub use cache::{Asked, VerifiedSessions};
 pub use clock::DatabaseClock;
 pub use cookie::{CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, cookie_values};

@@ -1,0 +1,128 @@
+//! What ties a session to its user's password: Django's `AbstractBaseUser.get_session_auth_hash`.
+
+use std::fmt;
+
+use aws_lc_rs::{digest, hmac};
+
+/// Makes and checks the hash that a session's row keeps of its user, so that a new password ends it.
+///
+/// HMAC-SHA-256 of the password field, with a key derived from Django's `SECRET_KEY`; older keys still check, as
+/// `SECRET_KEY_FALLBACKS` do. Neither `Debug` nor any method shows a key.
+///
+/// ```
+/// use jwtauth::AuthHasher;
+///
+/// let before = AuthHasher::new(b"the old secret key", None::<&[u8]>).hash("argon2$...");
+/// let now = AuthHasher::new(b"the secret key", [b"the old secret key"]);
+/// assert!(now.holds(&before, "argon2$..."));
+/// assert!(!now.holds(&before, "argon2$another"), "the password was changed");
+/// ```
+#[derive(Clone)]
+pub struct AuthHasher {
+    current: hmac::Key,
+    older: Vec<hmac::Key>,
+}
+
+/// Django's name for what the key is used for (`salted_hmac`).
+const KEY_SALT: &[u8] = b"django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
+
+impl AuthHasher {
+    /// Hashes with `secret_key`, and accepts what was hashed with one of the `fallbacks`.
+    pub fn new<K: AsRef<[u8]>>(secret_key: &[u8], fallbacks: impl IntoIterator<Item = K>) -> Self {
+        let older = fallbacks.into_iter().map(|key| derive(key.as_ref())).collect();
+        Self { current: derive(secret_key), older }
+    }
+
+    /// The hash of a user's password field as the database has it: 64 lower-case hexadecimal digits.
+    pub fn hash(&self, password: &str) -> String {
+        use fmt::Write;
+        let tag = hmac::sign(&self.current, password.as_bytes());
+        tag.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    /// Whether a session with this hash is of a user with this password field. Compares in constant time.
+    pub fn holds(&self, hash: &str, password: &str) -> bool {
+        let Some(tag) = from_hex(hash) else { return false };
+        std::iter::once(&self.current)
+            .chain(&self.older)
+            .any(|key| hmac::verify(key, password.as_bytes(), &tag).is_ok())
+    }
+}
+
+impl fmt::Debug for AuthHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthHasher({} [redacted])", self.older.len() + 1)
+    }
+}
+
+/// SHA-256 over salt and secret, as in Django's `salted_hmac`.
+fn derive(secret: &[u8]) -> hmac::Key {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(KEY_SALT);
+    context.update(secret);
+    hmac::Key::new(hmac::HMAC_SHA256, context.finish().as_ref())
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; 32];
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    if pairs.len() != bytes.len() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn django_makes_the_same_hashes() {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../testdata/auth-hash.json")).unwrap();
+        let text = |vector: &serde_json::Value, name: &str| vector[name].as_str().unwrap().to_owned();
+        for vector in vectors.as_array().unwrap() {
+            let (password, hash) = (text(vector, "password"), text(vector, "hash"));
+            let hasher = AuthHasher::new(text(vector, "secret_key").as_bytes(), None::<&[u8]>);
+            assert_eq!(hasher.hash(&password), hash);
+            assert!(hasher.holds(&hash, &password));
+            assert!(!hasher.holds(&hash, &format!("{password}x")));
+        }
+        assert!(vectors.as_array().unwrap().len() >= 4);
+    }
+
+    #[test]
+    fn a_fallback_checks_and_the_current_key_hashes() {
+        let old = AuthHasher::new(b"old", None::<&[u8]>);
+        let both = AuthHasher::new(b"new", [b"old"]);
+        assert!(both.holds(&old.hash("password"), "password"));
+        assert!(!old.holds(&both.hash("password"), "password"));
+    }
+
+    #[test]
+    fn what_is_no_hash_holds_for_nobody() {
+        let hasher = AuthHasher::new(b"key", None::<&[u8]>);
+        let hash = hasher.hash("password");
+        for other in
+            ["", "00", &hash[..62], &format!("{hash}00"), &hash.to_uppercase(), &"g".repeat(64), &"é".repeat(32)]
+        {
+            assert!(!hasher.holds(other, "password"), "{other}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        assert_eq!(format!("{:?}", AuthHasher::new(b"key", [b"old"])), "AuthHasher(2 [redacted])");
+    }
+}
