@@ -49,6 +49,7 @@ def test_nobody_is_anonymous_everywhere(browser):
         "refreshed": False,
         "renewed": False,
         "expires_at": None,
+        "custom": None,
     }
 
 

@@ -69,6 +69,4 @@ pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
 pub use origin::{Origin, OriginPolicy, RequestHeaders};
 pub use rotation::{Decision, MAX_ADOPTION, Next, Policy, Presented, Refusal, is_upload};
 pub use session::{Generation, LAST_SEEN_INTERVAL, Lifetimes, NumericDate, Session, Sid, is_last_seen_stale};
-pub use token::{
-    Claims, CustomClaims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens, Verifier, believed,
-};
+pub use token::{Claims, CustomClaims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens, Verifier, believed};

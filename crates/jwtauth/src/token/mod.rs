@@ -337,10 +337,10 @@ pub fn fuzz_claims(payload: &[u8]) {
     }
 }
 
-/// A header is three strings, or refused.
+/// No header makes it panic.
 #[cfg(fuzzing)]
 pub fn fuzz_header(header: &[u8]) {
-    assert!(header::parse(header).is_ok_and(|header| header.algorithm.len() < 1 << 20) || header::parse(header).is_err());
+    let _ = header::parse(header);
 }
 
 /// One canonical encoding: no padding, no stray bits, no other characters (RFC 7515 §2).

@@ -2,7 +2,7 @@
 //!
 //! A vector of JWS has other claims and another `typ` than our tokens, so it goes through everything but these two checks.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde_json::{Value, json};
 use wycheproof_ng_ecdsa::TestName as Ecdsa;
@@ -136,12 +136,12 @@ fn every_vector_has_the_verdict_of_its_label_and_the_table_says_so() {
         let tokens = tokens.unwrap_or_default();
         let cell = primitive.as_ref().map_or("–".to_owned(), pair);
         let own = own_tokens(algorithm);
-        table += &format!("| {algorithm} | {} | {} | {cell} | {own}, {own} |\n", pair(&tokens), tokens.exceptions);
+        writeln!(table, "| {algorithm} | {} | {} | {cell} | {own}, {own} |", pair(&tokens), tokens.exceptions).unwrap();
     }
     let Passed { refused, exceptions, .. } = tokens.remove("none").unwrap();
-    table += &format!("| keys that are refused | 0, {refused} | {exceptions} | – | – |\n\nThe exceptions:\n\n");
+    writeln!(table, "| keys that are refused | 0, {refused} | {exceptions} | – | – |\n\nThe exceptions:\n").unwrap();
     for (set, id, why) in EXCEPTIONS {
-        table += &format!("- {set} {id}: {why}.\n");
+        writeln!(table, "- {set} {id}: {why}.").unwrap();
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/vectors-table.md");
     if std::env::var_os("JWTAUTH_WRITE_TABLES").is_some() {
