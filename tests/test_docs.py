@@ -11,6 +11,7 @@ from django.dispatch import Signal
 
 from jwtauth import conf, exceptions, signals, urls
 from jwtauth.models import SessionQuerySet
+from tests.demo import served
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -111,6 +112,13 @@ def test_every_cell_of_ours_in_the_comparison_has_a_link():
 def test_examples_in_python_are_python(page):
     for example in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
         ast.parse(example)
+
+
+@pytest.fixture
+def demo(tmp_path):
+    """One of its own, whose attempts to sign in nobody has used up."""
+    with served(tmp_path) as site:
+        yield site
 
 
 def test_the_client_of_the_guide_for_apps_works(demo):
