@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -19,7 +20,8 @@ from tests.databases.servers import MariaDB, PostgreSQL, Server  # noqa: E402
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 CARGO_LLVM_COV = "0.9.1"
-FUZZ_NEEDS_NIGHTLY = 3
+# What a script exits with where the machine lacks a program.
+NEEDS_MORE = 3
 SERVERS = (PostgreSQL, MariaDB)
 # Those that start databases of their own, and those that need none.
 ONLY_ON_SQLITE = (
@@ -36,37 +38,50 @@ failed: list[str] = []
 left_out: list[str] = []
 
 
-def check(name: str, *command: str, env: dict[str, str] | None = None) -> None:
-    print(f"\n== {name}: {' '.join(command)}", flush=True)
-    if subprocess.run(command, cwd=ROOT, env=os.environ | (env or {})).returncode:
+def check(name: str, *command: str, env: dict[str, str] | None = None, aside: bool = False) -> int:
+    """Runs it. ``aside``: beside others, so that what it prints comes when it is done."""
+    heading = f"\n== {name}: {' '.join(command)}"
+    environment = os.environ | (env or {})
+    if aside:
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        print(f"{heading}\n{done.stdout}", flush=True)
+    else:
+        print(heading, flush=True)
+        done = subprocess.run(command, cwd=ROOT, env=environment)
+    if done.returncode and done.returncode != NEEDS_MORE:
         failed.append(name)
+    return done.returncode
 
 
 def rust() -> None:
+    """The tests in Rust, and fuzzing. Python's are run at the same time: they mostly wait."""
     tools = llvm_tools()
     if tools is None:
         left_out.append("Rust coverage (no llvm-cov as new as rustc's LLVM: apt install llvm-NN, see `rustc -vV`)")
-        check("Rust tests", "cargo", "test", "--workspace")
+        check("Rust tests", "cargo", "test", "--workspace", aside=True)
+        fuzz()
         return
     if not (TOOLS / "bin/cargo-llvm-cov").exists():
         version = f"cargo-llvm-cov@{CARGO_LLVM_COV}"
-        check("cargo-llvm-cov", "cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), version)
+        install = ("cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), version)
+        check("cargo-llvm-cov", *install, aside=True)
     check(
         "Rust tests and coverage",
         *("cargo", "llvm-cov", "--workspace", "--exclude-from-report", "jwtauth-python"),
         *("--fail-under-lines", str(RUST_COVERAGE)),
         env=tools | {"PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+        aside=True,
     )
-    check("Rust examples in documentation", "cargo", "test", "-p", "jwtauth", "--doc")
+    check("Rust examples in documentation", "cargo", "test", "-p", "jwtauth", "--doc", aside=True)
+    fuzz()
 
 
 def fuzz() -> None:
     """Everything that reads bytes from the network, on random ones for a moment; `make fuzz` does it for long."""
-    done = subprocess.run([sys.executable, "scripts/fuzz.py", "4"], cwd=ROOT)
-    if done.returncode == FUZZ_NEEDS_NIGHTLY:
+    if check("fuzzing", sys.executable, "scripts/fuzz.py", "4", aside=True) == NEEDS_MORE:
         left_out.append("fuzzing (no nightly Rust: rustup toolchain install nightly)")
-    elif done.returncode:
-        failed.append("fuzzing")
 
 
 def llvm_tools() -> dict[str, str] | None:
@@ -129,9 +144,10 @@ def on_server(server: type[Server]) -> None:
 
 def main() -> int:
     check("lint", "make", "--no-print-directory", "lint")
-    rust()
-    fuzz()
+    beside = Thread(target=rust)
+    beside.start()
     python()
+    beside.join()
     matrix()
     print()
     for what in left_out:
