@@ -21,7 +21,7 @@ VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 CARGO_LLVM_COV = "0.9.1"
 # What a script exits with where the machine lacks a program.
-NEEDS_MORE = 3
+NEEDS_MORE = 77
 SERVERS = (PostgreSQL, MariaDB)
 # Those that start databases of their own, and those that need none.
 ONLY_ON_SQLITE = (
