@@ -1,10 +1,12 @@
 """The strict check's statement is compiled once, and only where nothing about it can change."""
 
+import gc
+import weakref
 from threading import Thread
 
 import pytest
 from django.contrib.auth.models import User, UserManager
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import QuerySet
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import override_settings
@@ -178,6 +180,24 @@ def test_each_thread_converts_with_its_own_connection(signed_in):
         assert one.user.date_joined == expected.user.date_joined
         assert [getattr(one.session, name) for name in columns] == [getattr(expected.session, name) for name in columns]
     assert len(found) == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_s_connection_goes_with_the_thread(signed_in):
+    session_id, seen = only_session().pk, []
+
+    def work():
+        sessions.find(session_id)
+        seen.append(weakref.ref(connections["default"]))
+        connection.close()
+
+    sessions.find(session_id)
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+    del thread
+    gc.collect()
+    assert seen[0]() is None
 
 
 def test_it_brings_what_django_s_own_queryset_brings(signed_in, ada):

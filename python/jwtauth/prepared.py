@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from inspect import getattr_static
 from typing import Any
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from django.core.signals import setting_changed
 from django.db import connections
@@ -20,6 +19,8 @@ from django.db.models import Field, Manager, QuerySet
 
 _Found = tuple[Any, dict[str, Any]]
 _QuerySetOf = Callable[[QuerySet[Any], UUID], QuerySet[Any]]
+# An attribute of a connection.
+_CONVERTERS = "_jwtauth_converters"
 _Converters = list[tuple[int, Sequence[Callable[[Any, Any, Any], Any]], Any]]
 
 
@@ -106,8 +107,6 @@ class _Statement:
         self._fields = slice(fields[0], fields[-1] + 1)
         self._attributes = [expression.target.attname for expression in self._expressions[self._fields]]
         self._annotations = list(compiler.annotation_col_map.items())
-        # Some are methods of the connection, and each thread has its own.
-        self._converters: WeakKeyDictionary[Any, _Converters] = WeakKeyDictionary()
 
     def find(self, id: UUID) -> _Found | None:
         """The row of this id."""
@@ -131,10 +130,13 @@ class _Statement:
         return instance, {name: values[place] for name, place in self._annotations}
 
     def _converters_of(self, connection: Any) -> _Converters:
-        known = self._converters.get(connection)
-        if known is None:
+        # Some are methods of the connection, of which each thread has its own: with it they are kept, and go.
+        of: _Statement | None
+        known: _Converters
+        of, known = connection.__dict__.get(_CONVERTERS, (None, []))
+        if of is not self:
             compiler = self._query.get_compiler(connection=connection)
             found = compiler.get_converters(self._expressions)
             known = [(place, converters, expression) for place, (converters, expression) in found.items()]
-            self._converters[connection] = known
+            setattr(connection, _CONVERTERS, (self, known))
         return known
