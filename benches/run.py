@@ -1,100 +1,308 @@
-"""What it costs beside the alternatives, in one run: `make bench`.
+"""What it costs beside the alternatives: `make bench` measures all parts and writes docs/performance/.
 
-Every way to authenticate runs in a process of its own, and the measurements take turns, so that a machine's moods are
-everybody's. A figure is the median over rounds of the median within a round; `±` is half the range between the
-quartiles of the rounds. Cost is what the request takes beyond the same request without authentication.
+    python benches/run.py [--quick] [PART ...]
+
+A part's figures go to `docs/performance/results.json`, from which the page and its plots are made; parts that are not
+named keep theirs. Whatever is compared takes turns in one run, so that a machine's moods are everybody's. A figure is
+the median over rounds of the median within a round; `±` is half the range between the quartiles of the rounds.
 """
 
+from __future__ import annotations
+
+import argparse
 import json
 import os
+import platform
+import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
 HERE = Path(__file__).resolve().parent
-TOOLS = HERE.parent / ".tools"
-PROTOTYPE = TOOLS / "prototype-0.0.8"
-VARIANTS = ["none", "jwtauth", "jwtauth, interval 10 s", "prototype 0.0.8", "simplejwt", "Django sessions"]
-# What a variant has no such operation for.
-WITHOUT = {("none", "login"), ("none", "logout"), ("simplejwt", "logout")}
-OPERATIONS = {"request": 400, "login": 100, "logout": 100}
-ROUNDS = 15
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+import report  # noqa: E402
+
+from jwtauth import _engine  # noqa: E402
+from tests.databases.servers import PostgreSQL, free_port  # noqa: E402
+
+PROTOTYPE = ROOT / ".tools/prototype-0.0.8"
+RESULTS = ROOT / "docs/performance/results.json"
+VARIANTS = [
+    "none",
+    "jwtauth",
+    "jwtauth, interval 10 s",
+    "prototype 0.0.8",
+    "simplejwt",
+    "dj-rest-auth cookies",
+    "knox",
+    "Django sessions",
+]
+# How many of each a round has, and which variants have no such operation.
+OPERATIONS = {"request": 200, "login": 50, "refresh": 50, "logout": 50}
+WITHOUT = {
+    "none": {"login", "refresh", "logout"},
+    "simplejwt": {"logout"},
+    "dj-rest-auth cookies": {"logout"},
+    "knox": {"refresh"},
+    "Django sessions": {"refresh"},
+}
+SERVED = ["none", "jwtauth", "jwtauth, interval 10 s", "simplejwt", "Django sessions"]
+SQLITE_OPTIONS = {"init_command": "PRAGMA journal_mode=wal; PRAGMA synchronous=normal;"}
 
 
-def main() -> None:
-    calls()
-    requests()
+def summary(rounds: list[float]) -> dict[str, float]:
+    low, _, high = quantiles(rounds, n=4) if len(rounds) > 1 else rounds * 3
+    return {"median": median(rounds), "spread": (high - low) / 2}
 
 
-def calls() -> None:
-    """Verifying one HS256 access token from Python."""
-    import jwt
-    from joserfc import jwt as jose
-    from joserfc.jwk import OctKey
+# --- (a) the engine
 
-    from jwtauth import _engine
 
-    secret, now = b"a key for benchmarks only, long enough for SHA-256", int(time.time())
-    key = _engine.SigningKey.read(secret, algorithm="HS256")
-    tokens = _engine.Tokens(_engine.Keyring(key))
-    claims = _engine.Claims(
-        subject="42", sid=_engine.Sid.generate(now), generation=1, issued_at=now, expires_at=now + 3600
-    )
-    token = tokens.issue(_engine.Kind.ACCESS, claims)
-    jose_key = OctKey.import_key(secret)
-    ways = {
-        "jwtauth": lambda: tokens.verify(_engine.Kind.ACCESS, token, now),
-        "PyJWT": lambda: jwt.decode(token, secret, algorithms=["HS256"]),
-        "joserfc": lambda: jose.decode(token, jose_key, algorithms=["HS256"]),
+def engine(quick: bool) -> dict:
+    """The engine against the raw primitive and other crates."""
+    command = ["cargo", "run", "--quiet", "--release", "--manifest-path", str(HERE / "engine/Cargo.toml")]
+    target = ["--target-dir", str(ROOT / "target/engine-bench")]
+    measured = subprocess.check_output([*command, *target, "--", "3" if quick else "25"], cwd=ROOT, text=True)
+    return {
+        group: {name: summary(rounds) for name, rounds in contenders}
+        for group, contenders in json.loads(measured).items()
     }
+
+
+# --- (b) a call from Python
+
+
+def calls(quick: bool) -> dict:
+    """Verifying and signing an access token from Python, with each algorithm."""
+    # Ed25519 is EdDSA under another name.
+    return {
+        f"{operation} {algorithm}": _turns(ways, quick)
+        for algorithm in _engine.algorithms()
+        if algorithm != "Ed25519"
+        for operation, ways in _calls(algorithm).items()
+    }
+
+
+def _calls(algorithm: str) -> dict:
+    import jwt
+    from joserfc import jwk, jws
+    from joserfc import jwt as jose
+
+    _pem, private, public = _engine.generate_key(algorithm, key_id="k")
+    now = int(time.time())
+    tokens = _engine.Tokens(_engine.Keyring(_engine.SigningKey.read(private.encode(), algorithm=algorithm)))
+    sid = _engine.Sid.generate(now)
+    claims = _engine.Claims(subject="42", sid=sid, generation=1, issued_at=now, expires_at=now + 3600)
+    token = tokens.issue(_engine.Kind.ACCESS, claims)
+    # Keys that are ready, as a site would keep them.
+    signs, verifies = jwt.PyJWK(json.loads(private)).key, jwt.PyJWK(json.loads(public or private)).key
+    jose_signs, jose_verifies = jwk.import_key(json.loads(private)), jwk.import_key(json.loads(public or private))
+    said = jwt.decode(token, verifies, algorithms=[algorithm])
+    header = {"alg": algorithm, "typ": "at+jwt"}
+    allowed = jws.JWSRegistry(algorithms=[algorithm])
+    return {
+        "verify": {
+            "jwtauth": lambda: tokens.verify(_engine.Kind.ACCESS, token, now),
+            "PyJWT": lambda: jwt.decode(token, verifies, algorithms=[algorithm]),
+            "joserfc": lambda: jose.decode(token, jose_verifies, registry=allowed),
+        },
+        "sign": {
+            "jwtauth": lambda: tokens.issue(_engine.Kind.ACCESS, claims),
+            "PyJWT": lambda: jwt.encode(said, signs, algorithm, headers=header),
+            "joserfc": lambda: jose.encode(header, said, jose_signs, registry=allowed),
+        },
+    }
+
+
+def _turns(ways: dict, quick: bool) -> dict:
     rounds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            for _ in range(1000):
-                way()
-            rounds[name].append((time.perf_counter() - start) * 1000)
-    print("\n| verify HS256 from Python | µs | times jwtauth |\n| --- | ---: | ---: |")
-    for name, values in rounds.items():
-        print(f"| {name} | {spread(values, 2)} | {median(values) / median(rounds['jwtauth']):.1f} |")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # joserfc: EdDSA has another name since RFC 9864
+        for _ in range(3 if quick else 15):
+            for name, way in ways.items():
+                calls, start = 0, time.perf_counter()
+                while time.perf_counter() - start < 0.01:
+                    for _ in range(4):
+                        way()
+                    calls += 4
+                rounds[name].append((time.perf_counter() - start) / calls * 1e6)
+    return {name: summary(values) for name, values in rounds.items()}
 
 
-def requests() -> None:
-    """A DRF request through the WSGI application, on SQLite."""
-    install_prototype()
-    workers = {name: start(name) for name in VARIANTS}
-    results: dict[tuple[str, str], list[float]] = {}
-    statements: dict[tuple[str, str], int] = {}
-    for _ in range(ROUNDS):
-        for operation, count in OPERATIONS.items():
-            for name, worker in workers.items():
-                if (name, operation) not in WITHOUT:
-                    answer = ask(worker, f"{operation} {count}")
-                    results.setdefault((name, operation), []).append(answer["us"])
-                    statements[name, operation] = answer["statements"]
-    for worker in workers.values():
-        worker.stdin.close()
-        worker.wait()
-    floor = median(results["none", "request"])
-    print(
-        f"\nA DRF request through WSGI on SQLite takes {floor:.0f} µs without authentication. Cost in µs [queries]:\n"
-    )
-    print("| | request | login | logout |\n| --- | ---: | ---: | ---: |")
-    for name in VARIANTS[1:]:
-        cells = [
-            f"{spread([value - floor for value in results[name, operation]], 0)} [{statements[name, operation]}]"
-            if (name, operation) in results
-            else "-"
-            for operation in OPERATIONS
-        ]
-        print(f"| {name} | {' | '.join(cells)} |")
+# --- (c) requests
 
 
-def spread(values: list[float], digits: int) -> str:
-    low, _, high = quantiles(values, n=4)
-    return f"{median(values):.{digits}f} ± {(high - low) / 2:.{digits}f}"
+def requests(quick: bool) -> dict:
+    """A DRF request through the WSGI application, on SQLite and PostgreSQL."""
+    results = {}
+    for vendor, database in databases():
+        with database as new:
+            results[vendor] = _requests(new, quick)
+    return results
+
+
+def _requests(new, quick: bool) -> dict:
+    rounds: dict[str, dict[str, list[float]]] = {}
+    statements: dict[str, dict[str, int]] = {}
+    with ExitStack() as stack:
+        workers = {name: stack.enter_context(worker(name, new(name))) for name in VARIANTS}
+        for _ in range(2 if quick else 15):
+            for operation, count in OPERATIONS.items():
+                for name, ask in workers.items():
+                    if operation not in WITHOUT.get(name, set()):
+                        answer = ask(operation, count // 5 if quick else count)
+                        rounds.setdefault(name, {}).setdefault(operation, []).append(median(answer["us"]))
+                        statements.setdefault(name, {})[operation] = answer["statements"]
+    floor = median(rounds["none"]["request"])
+    return {
+        "floor": summary(rounds["none"]["request"]),
+        "added": {
+            name: {
+                operation: summary([value - floor for value in values]) | {"statements": statements[name][operation]}
+                for operation, values in operations.items()
+            }
+            for name, operations in rounds.items()
+            if name != "none"
+        },
+    }
+
+
+def served(quick: bool) -> dict:
+    """The same request through gunicorn, one worker process, asked by wrk over four connections."""
+    if not shutil.which("wrk"):
+        print("Left out: requests through a server (apt install wrk).")
+        return {}
+    results = {}
+    for vendor, database in databases():
+        with database as new, ExitStack() as stack:
+            rounds: dict[str, list[float]] = {}
+            servers = {name: stack.enter_context(server(name, new(name))) for name in SERVED}
+            for _ in range(2 if quick else 7):
+                for name, rate in servers.items():
+                    rounds.setdefault(name, []).append(rate(1 if quick else 3))
+            results[vendor] = {name: summary(values) for name, values in rounds.items()}
+    return results
+
+
+@contextmanager
+def server(name: str, database: dict):
+    """A gunicorn, and what asks it for so many seconds and tells the requests a second."""
+    with worker(name, database) as ask:
+        headers = ask("headers", 0)
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--workers=1", f"--bind=127.0.0.1:{port}", "--log-level=error"]
+    environment = variant_environment(name, database) | {"JWTAUTH_BENCH_VARIANT": name}
+    process = subprocess.Popen([*command, f"--chdir={HERE}", "variant:application"], env=environment)
+    sent = [f"-H{key.removeprefix('HTTP_').title()}: {value}" for key, value in headers.items()]
+
+    def rate(seconds: int) -> float:
+        url = f"http://127.0.0.1:{port}/me"
+        said = subprocess.check_output(["wrk", "-t1", "-c4", f"-d{seconds}s", *sent, url], text=True)
+        assert "Non-2xx" not in said, said
+        return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
+
+    try:
+        for _ in range(100):
+            if (
+                subprocess.run(
+                    ["wrk", "-t1", "-c1", "-d1s", f"http://127.0.0.1:{port}/"], capture_output=True
+                ).returncode
+                == 0
+            ):
+                break
+            time.sleep(0.1)
+        yield rate
+    finally:
+        process.terminate()
+        process.wait()
+
+
+# --- (d) growth
+
+
+def growth(quick: bool) -> dict:
+    """What it costs as the table grows."""
+    sizes = [10**n for n in range(3, 5 if quick else 8)]
+    results = {}
+    for vendor, database in databases():
+        with database as new:
+            command = [sys.executable, str(HERE / "growth.py"), *map(str, sizes)]
+            environment = os.environ | {"JWTAUTH_BENCH_DATABASE": json.dumps(new("growth"))}
+            results[vendor] = json.loads(subprocess.check_output(command, env=environment, text=True))
+    return results
+
+
+# --- (e) memory, size, start
+
+
+def size(quick: bool) -> dict:
+    """Memory, the wheel, and what an import takes."""
+    return json.loads(subprocess.check_output([sys.executable, str(HERE / "size.py")], text=True))
+
+
+# --- where and how
+
+
+def databases() -> Iterator[tuple[str, object]]:
+    """Each vendor, and a context that gives a function from a name to a new database."""
+
+    @contextmanager
+    def sqlite():
+        with tempfile.TemporaryDirectory(prefix="jwtauth-bench-") as folder:
+            yield lambda name: {
+                "ENGINE": "django.db.backends.sqlite3",
+                "NAME": str(Path(folder) / f"{re.sub(r'[^a-z]', '', name.lower())}.sqlite3"),
+                "OPTIONS": SQLITE_OPTIONS,
+            }
+
+    @contextmanager
+    def postgresql():
+        with PostgreSQL() as running:
+
+            def new(name: str) -> dict:
+                database = re.sub(r"[^a-z]", "", name.lower())
+                running.create_database(database)
+                return running.settings(database)
+
+            yield new
+
+    yield "SQLite", sqlite()
+    if PostgreSQL.is_installed():
+        yield "PostgreSQL", postgresql()
+    else:
+        print(f"Left out: PostgreSQL (apt install {PostgreSQL.packages}).")
+
+
+def variant_environment(name: str, database: dict) -> dict[str, str]:
+    environment = os.environ | {"JWTAUTH_BENCH_DATABASE": json.dumps(database)}
+    return environment | ({"PYTHONPATH": str(PROTOTYPE)} if "prototype" in name else {})
+
+
+@contextmanager
+def worker(name: str, database: dict):
+    """A process of `variant.py`, and what asks it."""
+    command = [sys.executable, str(HERE / "variant.py"), name]
+    environment = variant_environment(name, database)
+    process = subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(operation: str, count: int) -> dict:
+        print(operation, count, file=process.stdin, flush=True)
+        return json.loads(process.stdout.readline())
+
+    try:
+        yield ask
+    finally:
+        process.stdin.close()
+        process.wait()
 
 
 def install_prototype() -> None:
@@ -104,15 +312,38 @@ def install_prototype() -> None:
         subprocess.run([*pip, "--target", str(PROTOTYPE), "drf-cookie-jwtauth==0.0.8"], check=True)
 
 
-def start(name: str) -> subprocess.Popen:
-    env = os.environ | ({"PYTHONPATH": str(PROTOTYPE)} if "prototype" in name else {})
-    command = [sys.executable, str(HERE / "variant.py"), name]
-    return subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def machine() -> dict[str, object]:
+    import django
+    import rest_framework
+
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return {
+        "processor": cpu[1] if cpu else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "django": django.__version__,
+        "drf": rest_framework.__version__,
+        "day": time.strftime("%Y-%m-%d"),
+    }
 
 
-def ask(worker: subprocess.Popen, line: str) -> dict:
-    print(line, file=worker.stdin, flush=True)
-    return json.loads(worker.stdout.readline())
+PARTS = {part.__name__: part for part in (engine, calls, requests, served, growth, size)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="few rounds and small tables, to try the benchmarks")
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []])
+    arguments = parser.parse_args()
+    install_prototype()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in arguments.parts or PARTS:
+        print(f"== {name}: {PARTS[name].__doc__}", flush=True)
+        results[name] = {"results": PARTS[name](arguments.quick), "machine": machine()}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    report.write(results, RESULTS.parent)
+    print((RESULTS.parent / "index.md").read_text())
 
 
 if __name__ == "__main__":

@@ -2,27 +2,32 @@
 
     python variant.py NAME
 
-Reads lines `OPERATION COUNT` and answers each with a line of JSON: microseconds a request, and statements.
+Reads lines `OPERATION COUNT` and answers each with a line of JSON: microseconds for each of so many, and statements.
+`headers 0` answers with those of somebody who is signed in. The environment's JWTAUTH_BENCH_DATABASE is an entry of
+Django's `DATABASES`, and what a server of WSGI needs beside it is JWTAUTH_BENCH_VARIANT, the name.
 """
 
 import json
 import os
 import sys
-import tempfile
 import time
-from functools import partial
+from collections.abc import Callable
+from datetime import timedelta
 
-NAME = sys.argv[1]
-DATABASE = os.path.join(tempfile.mkdtemp(prefix="jwtauth-bench-"), "db.sqlite3")
+NAME = os.environ.get("JWTAUTH_BENCH_VARIANT") or sys.argv[1]
 AUTHENTICATION = {
     "none": [],
     "jwtauth": ["jwtauth.JwtAuthentication"],
     "jwtauth, interval 10 s": ["jwtauth.JwtAuthentication"],
     "prototype 0.0.8": ["jwtauth.JwtAuthentication"],
     "simplejwt": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
+    "dj-rest-auth cookies": ["dj_rest_auth.jwt_auth.JWTCookieAuthentication"],
+    "knox": ["knox.auth.TokenAuthentication"],
     "Django sessions": ["rest_framework.authentication.SessionAuthentication"],
 }[NAME]
+PROTOTYPE = NAME == "prototype 0.0.8"
 OURS = AUTHENTICATION == ["jwtauth.JwtAuthentication"]
+SIMPLEJWT = NAME in ("simplejwt", "dj-rest-auth cookies")
 SESSIONS = NAME == "Django sessions"
 
 from django.conf import settings  # noqa: E402
@@ -32,20 +37,15 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     USE_TZ=True,
-    DATABASES={
-        "default": {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": DATABASE,
-            "OPTIONS": {"init_command": "PRAGMA journal_mode=wal; PRAGMA synchronous=normal;"},
-            "CONN_MAX_AGE": None,
-        }
-    },
+    DATABASES={"default": json.loads(os.environ["JWTAUTH_BENCH_DATABASE"]) | {"CONN_MAX_AGE": None}},
     INSTALLED_APPS=[
         "django.contrib.auth",
         "django.contrib.contenttypes",
         "django.contrib.sessions",
         "rest_framework",
         *(["jwtauth"] if OURS else []),
+        *(["knox"] if NAME == "knox" else []),
+        *(["dj_rest_auth"] if NAME == "dj-rest-auth cookies" else []),
     ],
     MIDDLEWARE=[
         *(["django.contrib.sessions.middleware.SessionMiddleware"] if SESSIONS else []),
@@ -53,7 +53,17 @@ settings.configure(
         *(["jwtauth.middleware.AuthenticationMiddleware"] if OURS else []),
     ],
     REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": AUTHENTICATION},
-    JWTAUTH={"SESSION_CHECK_INTERVAL": 10} if "interval" in NAME else {},
+    REST_AUTH={
+        "USE_JWT": True,
+        "SESSION_LOGIN": False,
+        "TOKEN_MODEL": None,
+        "JWT_AUTH_COOKIE": "access",
+        "JWT_AUTH_REFRESH_COOKIE": "refresh",
+    },
+    # Without a grace, so that one refresh may follow the other.
+    JWTAUTH={}
+    if PROTOTYPE
+    else {"REFRESH_TOKEN_GRACE_PERIOD": 0, "SESSION_CHECK_INTERVAL": 10 if "interval" in NAME else 0},
     LOGGING_CONFIG=None,
 )
 
@@ -62,6 +72,8 @@ import django  # noqa: E402
 django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402
+from django.contrib.auth.models import update_last_login  # noqa: E402
+from django.contrib.auth.signals import user_logged_in, user_logged_out  # noqa: E402
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
@@ -71,9 +83,6 @@ from django.urls import path  # noqa: E402
 from rest_framework.decorators import api_view, permission_classes  # noqa: E402
 from rest_framework.permissions import AllowAny, IsAuthenticated  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
-
-call_command("migrate", verbosity=0)
-USER = get_user_model().objects.create_user("ada", password="not used")
 
 
 @api_view(["GET"])
@@ -85,20 +94,35 @@ def me(request):
 @api_view(["POST"])
 @permission_classes([AllowAny])
 def login_view(request):
+    """The person is known; what checks a password takes as long as it is told to, everywhere."""
+    response = Response({})
+    user = person()
     if OURS:
         from jwtauth import login
 
-        login(request, USER)
+        login(request, user)
+        if PROTOTYPE:
+            update_last_login(None, user)
     elif SESSIONS:
         from django.contrib.auth import login
 
-        login(request._request, USER)
-    elif NAME == "simplejwt":
+        login(request._request, user)
+    elif NAME == "knox":
+        from knox.models import AuthToken
+
+        response.data = {"token": AuthToken.objects.create(user)[1]}
+        user_logged_in.send(sender=user.__class__, request=request, user=user)
+    elif SIMPLEJWT:
         from rest_framework_simplejwt.tokens import RefreshToken
 
-        token = RefreshToken.for_user(USER)
-        return Response({"refresh": str(token), "access": str(token.access_token)})
-    return Response({})
+        token = RefreshToken.for_user(user)
+        update_last_login(None, user)
+        response.data = {"refresh": str(token), "access": str(token.access_token)}
+        if NAME != "simplejwt":
+            from dj_rest_auth.jwt_auth import set_jwt_cookies
+
+            set_jwt_cookies(response, str(token.access_token), str(token))
+    return response
 
 
 @api_view(["GET"])  # so that DRF's session authentication asks for no CSRF token
@@ -112,57 +136,114 @@ def logout_view(request):
         from django.contrib.auth import logout
 
         logout(request._request)
+    elif NAME == "knox":
+        request.auth.delete()
+        user_logged_out.send(sender=type(request.user), request=request, user=request.user)
     return Response({})
 
 
 urlpatterns = [path("me", me), path("login", login_view), path("logout", logout_view)]
-handler, factory = WSGIHandler(), RequestFactory()
+if NAME == "simplejwt":
+    from rest_framework_simplejwt.views import TokenRefreshView
+
+    urlpatterns.append(path("refresh", TokenRefreshView.as_view()))
+elif NAME == "dj-rest-auth cookies":
+    from dj_rest_auth.jwt_auth import get_refresh_view
+
+    urlpatterns.append(path("refresh", get_refresh_view().as_view()))
+
+application, factory = WSGIHandler(), RequestFactory()
 Headers = dict[str, str]
+_person = []
 
 
-def send(method: str, url: str, headers: Headers) -> tuple[float, object]:
-    environ = getattr(factory, method)(url).environ | headers
+def person():
+    if not _person:
+        _person.append(get_user_model().objects.get(username="ada"))
+    return _person[0]
+
+
+def send(method: str, url: str, headers: Headers, data: object = None) -> tuple[float, object]:
+    body = {"data": data, "content_type": "application/json"} if data is not None else {}
+    environ = getattr(factory, method)(url, **body).environ | headers
     start = time.perf_counter()
-    response = handler(environ, lambda status, headers: None)
-    body = b"".join(response)
+    response = application(environ, lambda status, headers: None)
+    content = b"".join(response)
     response.close()
     elapsed = time.perf_counter() - start
-    assert response.status_code == 200, (NAME, url, response.status_code, body)
+    assert response.status_code == 200, (NAME, url, response.status_code, content)
     return elapsed, response
 
 
+def cookies(response: object, *names: str) -> Headers:
+    jar = {name: morsel.value for name, morsel in response.cookies.items() if not names or name in names}
+    return {"HTTP_COOKIE": "; ".join(f"{name}={value}" for name, value in jar.items())}
+
+
 def sign_in() -> Headers:
+    if NAME == "none":
+        return {}
     _, response = send("post", "/login", {})
     if NAME == "simplejwt":
         return {"HTTP_AUTHORIZATION": f"Bearer {response.data['access']}"}
-    return {"HTTP_COOKIE": "; ".join(f"{name}={morsel.value}" for name, morsel in response.cookies.items())}
+    if NAME == "knox":
+        return {"HTTP_AUTHORIZATION": f"Token {response.data['token']}"}
+    return cookies(response)
 
 
-def measure(operation: str, headers: Headers) -> float:
+def stale() -> tuple[object, ...]:
+    """What to `send` for a refresh: of a session whose access token is over."""
+    if NAME == "simplejwt":
+        return "post", "/refresh", {}, {"refresh": send("post", "/login", {})[1].data["refresh"]}
+    if SIMPLEJWT:
+        return "post", "/refresh", cookies(send("post", "/login", {})[1]), {}
+    if PROTOTYPE:
+        from jwtauth import tokens
+
+        lifetime = tokens.api_settings.ACCESS_TOKEN_LIFETIME
+        tokens.api_settings.ACCESS_TOKEN_LIFETIME = timedelta(seconds=-1)
+        headers = sign_in()
+        tokens.api_settings.ACCESS_TOKEN_LIFETIME = lifetime
+        return "get", "/me", headers
+    return "get", "/me", cookies(send("post", "/login", {})[1], "refresh_token")
+
+
+def prepare(operation: str, headers: Headers) -> Callable[[], float]:
+    """Makes ready for one, and returns what does it and tells the seconds."""
     if operation == "request":
-        return send("get", "/me", headers)[0]
-    if operation == "login":
-        return send("post", "/login", {})[0]
-    return send("get", "/logout", sign_in())[0]
+        arguments: tuple[object, ...] = ("get", "/me", headers)
+    elif operation == "login":
+        arguments = ("post", "/login", {})
+    elif operation == "refresh":
+        arguments = stale()
+    else:
+        arguments = ("get", "/logout", sign_in())
+    return lambda: send(*arguments)[0]
 
 
-def count_statements(action) -> int:
+def statements(action: Callable[[], object]) -> int:
     with CaptureQueriesContext(connection) as captured:
         action()
     return len(captured)
 
 
 def main() -> None:
+    call_command("migrate", verbosity=0)
+    get_user_model().objects.get_or_create(username="ada")
     headers = sign_in()
     for line in sys.stdin:
         operation, count = line.split()
-        measure(operation, headers)  # what is done once is no cost of a request
-        statements = count_statements(partial(measure, operation, headers))
-        if operation == "logout":
-            statements -= count_statements(sign_in)
-        elapsed = sorted(measure(operation, headers) for _ in range(int(count)))
-        answer = {"us": elapsed[len(elapsed) // 2] * 1e6, "statements": statements}
+        if operation == "headers":
+            print(json.dumps(sign_in()), flush=True)
+            continue
+        prepare(operation, headers)()  # what is done once is no cost of a request
+        answer = {"statements": statements(prepare(operation, headers))}
+        answer["us"] = sorted(prepare(operation, headers)() * 1e6 for _ in range(int(count)))
         print(json.dumps(answer), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    # Django looks for the views in the module of this name.
+    sys.modules["variant"] = sys.modules["__main__"]
+    settings.ROOT_URLCONF = "variant"
+    main()

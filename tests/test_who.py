@@ -17,7 +17,6 @@ from rest_framework.test import APIRequestFactory, force_authenticate
 
 from jwtauth import JwtAuthentication, _clock, _engine, sessions
 from jwtauth.conf import get_config
-from jwtauth.middleware import AuthenticationMiddleware
 from jwtauth.models import Session
 from jwtauth.request import RequestAuth
 from tests import settings as project

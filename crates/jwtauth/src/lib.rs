@@ -6,7 +6,7 @@
 //!
 //! The way of one request is the reading order:
 //!
-//! 1. [`Tokens::verify`] says whether a cookie holds a token of ours, and what it claims.
+//! 1. [`Verifier::verify`] says whether a cookie holds a token of ours, and what it claims.
 //! 2. The caller looks the session up by [`Sid::session_id`]: the database keeps the digest, never the `sid`.
 //! 3. A refresh token goes with its row through [`Policy::decide`], which answers with a [`Decision`]: rotate, hand out
 //!    the newest tokens again, refuse, or end the session because a copied token came back.

@@ -1,0 +1,205 @@
+"""The page and the plots of docs/performance/, from the figures that `run.py` has measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+# The same figures give the same bytes.
+matplotlib.rcParams |= {
+    "svg.hashsalt": "jwtauth",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+OURS = "#1f6feb"
+THEIRS = "#9aa4af"
+OPERATIONS = ("request", "login", "refresh", "logout")
+INTRODUCTION = """# Measurements
+
+`make bench` measures and writes this page; nobody writes it by hand. Whatever is in one table took turns in one run.
+`±` is half the range between the quartiles of the rounds. Times are the machine's; ratios carry over.
+"""
+
+
+def write(results: dict, folder: Path) -> None:
+    """Writes index.md and an SVG for each part that was measured."""
+    sections = [INTRODUCTION]
+    for name, section in SECTIONS.items():
+        part = results.get(name, {})
+        if part.get("results"):
+            sections.append(section(part["results"], folder) + "\n" + where(part["machine"]))
+    (folder / "index.md").write_text("\n".join(sections))
+
+
+def where(machine: dict) -> str:
+    return (
+        f"{machine['day']}: {machine['processor']}, {machine['cores']} cores, CPython {machine['python']}, "
+        f"Django {machine['django']}, DRF {machine['drf']}.\n"
+    )
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def figure(value: dict, digits: int = 0) -> str:
+    return f"{value['median']:.{digits}f} ± {value['spread']:.{digits}f}"
+
+
+def bars(title: str, unit: str, values: dict[str, dict], path: Path) -> str:
+    """A plot of bars, and the text that shows it."""
+    names = list(values)
+    plot, axes = plt.subplots(figsize=(7, 0.4 * len(names) + 1))
+    axes.barh(
+        names,
+        [values[name]["median"] for name in names],
+        xerr=[values[name]["spread"] for name in names],
+        color=[OURS if "jwtauth" in name else THEIRS for name in names],
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.set_title(title, loc="left")
+    save(plot, path)
+    return f"![{title}]({path.name})\n"
+
+
+def save(plot, path: Path) -> None:
+    plot.tight_layout()
+    plot.savefig(path, metadata={"Date": None})
+    plt.close(plot)
+
+
+def engine(results: dict, folder: Path) -> str:
+    text = (
+        "## The engine\n\nMicroseconds in Rust. The raw primitive is the same library's, with a key that is parsed, "
+        "over the same bytes; × says how many times as long.\n\n"
+    )
+    for operation in ("verify", "sign"):
+        rows = []
+        for algorithm in algorithms(results, operation):
+            contenders = results[f"{operation} {algorithm}"]
+            raw = contenders["raw primitive"]["median"]
+            cells = [
+                f"{figure(scaled(contenders[name]), 2)} ×{contenders[name]['median'] / raw:.2f}"
+                if name in contenders
+                else "–"
+                for name in ("jwtauth", "jsonwebtoken", "jwt-simple")
+            ]
+            rows.append([algorithm, figure(scaled(contenders["raw primitive"]), 2), *cells])
+        text += table([operation, "raw primitive", "jwtauth", "jsonwebtoken", "jwt-simple"], rows) + "\n"
+    rows = [[name, f"{value['median']:.0f} ns"] for name, value in results["rules"].items()]
+    text += table(["", ""], rows) + "\n"
+    hs256 = {name: scaled(value) for name, value in results["verify HS256"].items()}
+    return text + bars("Verify HS256 in Rust", "µs", hs256, folder / "engine.svg")
+
+
+def scaled(value: dict) -> dict:
+    """Nanoseconds as microseconds."""
+    return {name: number / 1000 for name, number in value.items()}
+
+
+def algorithms(results: dict, operation: str) -> list[str]:
+    order = ("HS", "RS", "PS", "ES", "Ed")
+    names = [group.split()[1] for group in results if group.startswith(operation)]
+    return sorted(names, key=lambda name: (order.index(name[:2]), name))
+
+
+def calls(results: dict, folder: Path) -> str:
+    text = "## A call from Python\n\nMicroseconds, with keys that are ready; × is how many times as long as ours.\n\n"
+    for operation in ("verify", "sign"):
+        rows = []
+        for algorithm in algorithms(results, operation):
+            contenders = results[f"{operation} {algorithm}"]
+            ours = contenders["jwtauth"]["median"]
+            others = [
+                f"{figure(contenders[name], 1)} ×{contenders[name]['median'] / ours:.1f}"
+                for name in ("PyJWT", "joserfc")
+            ]
+            rows.append([algorithm, figure(contenders["jwtauth"], 1), *others])
+        text += table([operation, "jwtauth", "PyJWT", "joserfc"], rows) + "\n"
+    return text + bars("Verify HS256 from Python", "µs", results["verify HS256"], folder / "calls.svg")
+
+
+def requests(results: dict, folder: Path) -> str:
+    text = (
+        "## A request\n\nMicroseconds that authentication adds to a DRF request through WSGI, and SQL statements.\n\n"
+    )
+    for vendor, part in results.items():
+        text += f"{vendor}; without authentication the request takes {figure(part['floor'])} µs.\n\n"
+        rows = [
+            [name, *(cell(operations.get(operation)) for operation in OPERATIONS)]
+            for name, operations in part["added"].items()
+        ]
+        text += table(["", *OPERATIONS], rows) + "\n"
+        simplejwt = part["added"]["simplejwt"]["request"]["median"]
+        text += "Of what simplejwt adds to a request: " + ", ".join(
+            f"{name} {operations['request']['median'] / simplejwt:.2f}"
+            for name, operations in part["added"].items()
+            if "jwtauth" in name
+        )
+        text += ".\n\n"
+        values = {name: operations["request"] for name, operations in part["added"].items()}
+        path = folder / f"requests-{vendor.lower()}.svg"
+        text += bars(f"Added to a request, {vendor}", "µs", values, path) + "\n"
+    return text
+
+
+def cell(value: dict | None) -> str:
+    return "–" if value is None else f"{figure(value)} [{value['statements']}]"
+
+
+def served(results: dict, folder: Path) -> str:
+    text = (
+        "## Through a server\n\nRequests a second: gunicorn with one worker process, wrk with four connections, both "
+        "on this machine.\n\n"
+    )
+    names = list(next(iter(results.values())))
+    rows = [[name, *(figure(part[name]) for part in results.values())] for name in names]
+    return text + table(["", *results], rows)
+
+
+def growth(results: dict, folder: Path) -> str:
+    text = (
+        "## As the table grows\n\nMicroseconds for the whole request, and for each expired session that is removed.\n\n"
+    )
+    plot, axes = plt.subplots(1, len(results), figsize=(4.5 * len(results), 3.2), sharey=True, squeeze=False)
+    for axis, (vendor, sizes) in zip(axes[0], results.items(), strict=True):
+        columns = ("request", "login", "refresh", "cleaned")
+        rows = [
+            [
+                f"{int(size):,}".replace(",", " "),
+                *(f"{found[name]:.{1 if name == 'cleaned' else 0}f}" for name in columns),
+                f"{found['bytes'] / 2**20:.1f}",
+            ]
+            for size, found in sizes.items()
+        ]
+        text += table([f"sessions, {vendor}", *columns, "MiB"], rows) + "\n"
+        for name in ("request", "login", "refresh"):
+            axis.plot([int(size) for size in sizes], [found[name] for found in sizes.values()], marker="o", label=name)
+        axis.set_xscale("log")
+        axis.set_ylim(bottom=0)
+        axis.set_title(vendor, loc="left")
+        axis.set_xlabel("sessions")
+    axes[0][0].set_ylabel("µs")
+    axes[0][-1].legend(frameon=False)
+    save(plot, folder / "growth.svg")
+    return text + "![What it costs as the table grows](growth.svg)\n"
+
+
+def size(results: dict, folder: Path) -> str:
+    rows = [
+        ["a remembered session (`SESSION_CHECK_INTERVAL`)", f"{results['session_bytes']:.0f} bytes"],
+        ["wheel", f"{results['wheel_bytes'] / 1e6:.2f} MB"],
+        ["start of a site, beyond Django and DRF", f"{results['import_ms']:.0f} ms"],
+    ]
+    return "## Memory, size, start\n\n" + table(["", ""], rows)
+
+
+SECTIONS = {section.__name__: section for section in (requests, served, growth, engine, calls, size)}
