@@ -33,7 +33,7 @@ help:
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
-	@echo 'make bench   benchmarks of the engine and of the Django app'
+	@echo 'make bench   measures beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
 
@@ -80,8 +80,7 @@ docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
 
 bench: $(REQUIRED)-bench $(ENGINE)
-	cargo bench -p jwtauth
-	$(BIN)/python benches/run.py
+	$(BIN)/python benches/run.py $(PARTS)
 
 clean:
 	rm -rf .venv .tools target dist build docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -145,6 +145,8 @@ def requests(results: dict, folder: Path) -> str:
             if "jwtauth" in name
         )
         text += ".\n\n"
+        if "knox" in part["added"]:
+            text += "knox looks at each token of the user in every request, and the one person here has hundreds.\n\n"
         values = {name: operations["request"] for name, operations in part["added"].items()}
         path = folder / f"requests-{vendor.lower()}.svg"
         text += bars(f"Added to a request, {vendor}", "µs", values, path) + "\n"
