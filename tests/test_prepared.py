@@ -7,6 +7,7 @@ from threading import Thread
 import pytest
 from django.contrib.auth.models import User, UserManager
 from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import override_settings
@@ -160,6 +161,11 @@ def test_settings_that_change_what_columns_mean_hold_at_once(signed_in):
         assert (naive.session.created_at.tzinfo, naive.user.date_joined.tzinfo) == (None, None)
 
 
+def hang_up():
+    """Also of a database in memory, whose connections Django itself never closes."""
+    BaseDatabaseWrapper.close(connections["default"])
+
+
 @pytest.mark.django_db(transaction=True)
 def test_each_thread_converts_with_its_own_connection(signed_in):
     expected = sessions.find(only_session().pk)
@@ -167,7 +173,7 @@ def test_each_thread_converts_with_its_own_connection(signed_in):
 
     def work():
         found.append(sessions.find(expected.session.pk))
-        connection.close()
+        hang_up()
 
     threads = [Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -189,7 +195,7 @@ def test_a_thread_s_connection_goes_with_the_thread(signed_in):
     def work():
         sessions.find(session_id)
         seen.append(weakref.ref(connections["default"]))
-        connection.close()
+        hang_up()
 
     sessions.find(session_id)
     thread = Thread(target=work)
