@@ -22,7 +22,7 @@ class Worker:
 
     def __enter__(self):
         self.monkeypatch.setattr(_clock, "_database_clock", self.heard)
-        self.monkeypatch.setattr(_clock, "_local_ms", lambda: int((time.time() + self.off) * 1000))
+        self.monkeypatch.setattr(_clock, "local_ms", lambda: int((time.time() + self.off) * 1000))
         return self
 
     def __exit__(self, *error):

@@ -216,6 +216,20 @@ def test_it_brings_what_django_s_own_queryset_brings(signed_in, ada):
     assert (found.user._state.db, found.user._state.adding) == (same._state.db, same._state.adding)
 
 
+def test_times_are_of_the_time_zone_that_the_database_keeps(signed_in, ada, monkeypatch):
+    connection.__dict__.pop("_jwtauth_converters", None)
+    monkeypatch.setitem(connection.settings_dict, "TIME_ZONE", "Asia/Tokyo")
+    for name in ("timezone", "timezone_name"):
+        monkeypatch.delitem(connection.__dict__, name, raising=False)
+    found = sessions.find(only_session().pk)
+    assert (found.session.created_at, found.user.date_joined) == (
+        only_session().created_at,
+        User.objects.get(pk=ada.pk).date_joined,
+    )
+    for name in ("timezone", "timezone_name", "_jwtauth_converters"):
+        connection.__dict__.pop(name, None)
+
+
 # --- the auth hash
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
 from django.db.models import FloatField, Func
 
 from jwtauth import _engine
-
-_T = TypeVar("_T")
 
 _database_clock = _engine.DatabaseClock()
 
@@ -38,19 +35,17 @@ class DatabaseTime(Func):
 
 def now() -> int:
     """Unix seconds (``NumericDate``, RFC 7519 section 2): the database's, as last heard, so that workers agree."""
-    return _database_clock.now(_local_ms())
+    return _database_clock.now(local_ms())
 
 
-def ask(query: Callable[[], tuple[_T, float | None]]) -> _T:
-    """Runs a query that brings a `DatabaseTime` beside its result, and goes by that time from now on."""
-    asked = _local_ms()
-    result, theirs = query()
+def hear(asked: int, theirs: float | None) -> None:
+    """Goes by a `DatabaseTime` from now on, which a query brought that was begun at ``asked``, of `local_ms`."""
     if theirs is not None:
-        _database_clock.hear(asked=asked, answered=_local_ms(), theirs=int(theirs * 1000))
-    return result
+        _database_clock.hear(asked=asked, answered=local_ms(), theirs=int(theirs * 1000))
 
 
-def _local_ms() -> int:
+def local_ms() -> int:
+    """Unix milliseconds of this machine's clock."""
     return time.time_ns() // 1_000_000
 
 

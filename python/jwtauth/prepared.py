@@ -8,24 +8,52 @@ its own may filter by the tenant of this thread or by the time, so its queryset 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
 from inspect import getattr_static
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core.signals import setting_changed
 from django.db import connections
+from django.db.backends.sqlite3.operations import DatabaseOperations
 from django.db.models import Field, Manager, QuerySet
 
-_Found = tuple[Any, dict[str, Any]]
 _QuerySetOf = Callable[[QuerySet[Any], UUID], QuerySet[Any]]
 # An attribute of a connection.
 _CONVERTERS = "_jwtauth_converters"
-_Converters = list[tuple[int, Sequence[Callable[[Any, Any, Any], Any]], Any]]
+_Converter = tuple[Sequence[Callable[[Any, Any, Any], Any]], Any]
+
+
+class Row:
+    """What a row has beside the instance: each value is converted as often as it is asked for, which may be never."""
+
+    __slots__ = ("_connection", "_converters", "_places", "_values")
+
+    def __init__(
+        self, values: Sequence[Any], places: Mapping[str, int], converters: Mapping[int, _Converter], connection: Any
+    ) -> None:
+        self._values, self._places, self._converters, self._connection = values, places, converters, connection
+
+    def __getitem__(self, name: str) -> Any:
+        place = self._places[name]
+        value = self._values[place]
+        found = self._converters.get(place)
+        if found is not None:
+            converters, expression = found
+            for convert in converters:
+                value = convert(value, expression, self._connection)
+        return value
+
+
+# Of the instance's fields, and of every place.
+_Converters = tuple[list[tuple[int, Sequence[Callable[[Any, Any, Any], Any]], Any]], Mapping[int, _Converter]]
+_Found = tuple[Any, Row | Mapping[str, Any]]
 
 
 class Lookup:
-    """One row of a queryset that depends on an id: the instance, and what it is annotated with.
+    """One row of a queryset that depends on an id: the instance, and what it is annotated with by name.
 
     ``queryset_of`` filters and annotates what the model's default manager has; ``key`` is the field of the id.
     """
@@ -106,7 +134,7 @@ class _Statement:
         self._model = compiler.klass_info["model"]
         self._fields = slice(fields[0], fields[-1] + 1)
         self._attributes = [expression.target.attname for expression in self._expressions[self._fields]]
-        self._annotations = list(compiler.annotation_col_map.items())
+        self._annotations = dict(compiler.annotation_col_map)
 
     def find(self, id: UUID) -> _Found | None:
         """The row of this id."""
@@ -120,23 +148,40 @@ class _Statement:
             row = cursor.fetchone()
         if row is None:
             return None
-        values = list(row)
-        for place, converters, expression in self._converters_of(connection):
+        values, (of_fields, of_all) = list(row), self._converters_of(connection)
+        for place, converters, expression in of_fields:
             value = values[place]
             for convert in converters:
                 value = convert(value, expression, connection)
             values[place] = value
         instance = self._model.from_db(self._alias, self._attributes, values[self._fields])
-        return instance, {name: values[place] for name, place in self._annotations}
+        return instance, Row(row, self._annotations, of_all, connection)
 
     def _converters_of(self, connection: Any) -> _Converters:
         # Some are methods of the connection, of which each thread has its own: with it they are kept, and go.
         of: _Statement | None
         known: _Converters
-        of, known = connection.__dict__.get(_CONVERTERS, (None, []))
+        of, known = connection.__dict__.get(_CONVERTERS, (None, None))
         if of is not self:
             compiler = self._query.get_compiler(connection=connection)
-            found = compiler.get_converters(self._expressions)
-            known = [(place, converters, expression) for place, (converters, expression) in found.items()]
+            found = {
+                place: ([_as_quick(convert, connection) for convert in converters], expression)
+                for place, (converters, expression) in compiler.get_converters(self._expressions).items()
+            }
+            fields = range(*self._fields.indices(len(self._expressions)))
+            known = [(place, *found[place]) for place in fields if place in found], found
             setattr(connection, _CONVERTERS, (self, known))
         return known
+
+
+def _as_quick(convert: Callable[[Any, Any, Any], Any], connection: Any) -> Callable[[Any, Any, Any], Any]:
+    """Django's own converter of times on SQLite in fewer steps, where times are in UTC; any other as it is."""
+    if getattr(convert, "__func__", None) is not DatabaseOperations.convert_datetimefield_value:
+        return convert
+    return _utc_datetime if settings.USE_TZ and connection.timezone is timezone.utc else convert
+
+
+def _utc_datetime(value: Any, expression: Any, connection: Any) -> Any:
+    if type(value) is datetime and value.tzinfo is None:
+        return datetime.combine(value.date(), value.time(), timezone.utc)  # replace() takes four times as long
+    return connection.ops.convert_datetimefield_value(value, expression, connection)

@@ -196,7 +196,7 @@ class RequestAuth:
 
     def _decide(
         self, claims: _engine.Claims, upload: bool
-    ) -> tuple[_engine.Decision, SignedIn, str | None, _engine.Asked] | None:
+    ) -> tuple[_engine.Decision, SignedIn, str | None, _engine.Asked | None] | None:
         """Reads, decides and writes the row; with the decision, the custom claims of the access token and when the
         database was asked.
 
@@ -206,7 +206,7 @@ class RequestAuth:
         found = sessions.find(claims.session_id)
         if found is None:
             return None
-        row = found.session.row()
+        row = found.row
         decision = self.config.policy.decide(row, claims.generation, upload=upload, now=_clock.now())
         custom = self._custom_claims(found.user) if decision.admits else None  # before anything is written
         if decision.next is not None and not sessions.advance(found, decision.next):
@@ -219,7 +219,7 @@ class RequestAuth:
         decision: _engine.Decision,
         found: SignedIn,
         custom: str | None,
-        asked: _engine.Asked,
+        asked: _engine.Asked | None,
     ) -> None:
         session = found.session
         if decision.code == _REUSED:
@@ -328,12 +328,13 @@ class RequestAuth:
             return
         asked = self._asking(claims)
         found = sessions.find(claims.session_id)  # an error of the database is one each time that somebody asks
-        self._settle(None, None)
         if found is None or not self._is_of(claims, found.user):
+            self._settle(None, None)
             self.config.verified.forget(claims.session_id)
             return
-        row = found.session.row()
+        row = found.row
         if self.config.policy.is_over(row, _clock.now()):
+            self._settle(None, None)
             return
         self._settle(found, claims)
         self._remember(asked)
@@ -464,12 +465,14 @@ class RequestAuth:
         now = _clock.monotonic_ms()
         return self.config.verified.is_fresh(claims, now=now, interval=interval)
 
-    def _asking(self, claims: _engine.Claims) -> _engine.Asked:
+    def _asking(self, claims: _engine.Claims) -> _engine.Asked | None:
+        if self.config.check_interval_ms == 0:
+            return None
         return self.config.verified.asking(claims.session_id, _clock.monotonic_ms())
 
-    def _remember(self, asked: _engine.Asked) -> None:
+    def _remember(self, asked: _engine.Asked | None) -> None:
         found, claims = self._found, self.claims
-        if self.config.check_interval_ms == 0 or found is None or claims is None:
+        if asked is None or found is None or claims is None:
             return
         if claims.subject == self._subject(found.user):
             self.config.verified.remember(claims, asked)

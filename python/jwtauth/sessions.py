@@ -7,8 +7,7 @@ loses one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import blake2b
@@ -28,8 +27,8 @@ from django.utils.module_loading import import_string
 from jwtauth import _clock, _engine, devices
 from jwtauth.conf import get_config, lifetime_seconds
 from jwtauth.exceptions import SessionLimitReached
-from jwtauth.models import Session, SessionQuerySet, columns_of, database
-from jwtauth.prepared import Lookup
+from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of
+from jwtauth.prepared import Lookup, Row
 from jwtauth.retries import retrying
 from jwtauth.signals import session_started
 
@@ -44,12 +43,49 @@ _USER: Any = Session._meta.get_field("user")
 _DATABASE_TIME = "jwtauth_database_time"
 
 
-@dataclass
 class SignedIn:
-    """A session with its user, both as the database had them in one moment."""
+    """A session with its user, both as the database had them in one moment.
 
-    session: Session
-    user: AbstractBaseUser
+    Of a session that `find` found, only what somebody asks for is made of its columns.
+    """
+
+    __slots__ = ("_columns", "_row", "_session", "auth_hash", "session_id", "user")
+
+    def __init__(self, session: Session, user: AbstractBaseUser) -> None:
+        self.session_id: UUID = session.pk
+        self.user, self.auth_hash = user, session.auth_hash
+        self._session: Session | None = session
+        self._row: _engine.Session | None = None
+        self._columns: Row | Mapping[str, Any] = {}
+
+    @classmethod
+    def of_columns(cls, session_id: UUID, user: AbstractBaseUser, columns: Row | Mapping[str, Any]) -> SignedIn:
+        """Of what the one query brings."""
+        found = cls.__new__(cls)
+        found.session_id, found.user, found.auth_hash = session_id, user, columns[_PREFIX + "auth_hash"]
+        found._columns, found._session, found._row = columns, None, None
+        return found
+
+    @property
+    def session(self) -> Session:
+        """The session, the same one each time."""
+        session = self._session
+        if session is None:
+            values = [self.session_id, *(self._columns[name] for name in _ANNOTATED)]
+            session = self._session = Session.from_db(database(), _NAMES, values)
+            _USER.set_cached_value(session, self.user)
+        return session
+
+    @property
+    def row(self) -> _engine.Session:
+        """What the engine's rules need of the session, as it was found."""
+        row = self._row
+        if row is None:
+            row = self._row = row_of(self._column) if self._session is None else self._session.row()
+        return row
+
+    def _column(self, name: str) -> Any:
+        return self._columns[_PREFIX + name]
 
 
 def rows(*ids: Any) -> SessionQuerySet:
@@ -66,19 +102,14 @@ def find(session_id: UUID) -> SignedIn | None:
     """
     alias = database()
 
-    def query() -> tuple[tuple[AbstractBaseUser, dict[str, Any]] | None, float | None]:
-        found = _lookup.find(get_user_model()._default_manager, alias, session_id)
-        return found, None if found is None else found[1].pop(_DATABASE_TIME)
-
-    found = _clock.ask(query)
+    asked = _clock.local_ms()
+    found = _lookup.find(get_user_model()._default_manager, alias, session_id)
     if found is None:
         return None
     user, columns = found
-    session = Session.from_db(alias, _NAMES, [session_id, *(columns[name] for name in _ANNOTATED)])
-    _USER.set_cached_value(session, user)
-    if not admitted(user) or not _auth_hash_holds(user, session.auth_hash):
-        return None
-    return SignedIn(session, user)
+    _clock.hear(asked, columns[_DATABASE_TIME])
+    signed_in = SignedIn.of_columns(session_id, user, columns)
+    return signed_in if admitted(user) and _auth_hash_holds(user, signed_in.auth_hash) else None
 
 
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
@@ -98,9 +129,14 @@ def admitted(user: AbstractBaseUser) -> bool:
     """
     if not user.is_active:
         return False
-    backends = [make() for make in _backends(tuple(settings.AUTHENTICATION_BACKENDS))]
-    asked = [backend for backend in backends if hasattr(backend, "user_can_authenticate")]
-    return not asked or any(backend.user_can_authenticate(user) for backend in asked)
+    verdict = True
+    for make in _backends(tuple(settings.AUTHENTICATION_BACKENDS)):
+        can_authenticate = getattr(make(), "user_can_authenticate", None)
+        if can_authenticate is not None:
+            verdict = can_authenticate(user)
+            if verdict:
+                break
+    return bool(verdict)
 
 
 @lru_cache(maxsize=4)
@@ -215,7 +251,8 @@ def _auth_hash(user: AbstractBaseUser) -> str:
     """Changes with the password; empty for user models without one."""
     if not hasattr(user, "get_session_auth_hash"):
         return ""
-    if all(getattr(type(user), name, None) is method for name, method in _DJANGO_S_HASH.items()):
+    kind = type(user)
+    if getattr(kind, _OUTER, None) is _DJANGO_S_OUTER and getattr(kind, _INNER, None) is _DJANGO_S_INNER:
         return _auth_hashes.of(user)
     return user.get_session_auth_hash()  # a project's own may be of more than the password
 
@@ -227,7 +264,9 @@ def _auth_hash_holds(user: AbstractBaseUser, auth_hash: str) -> bool:
     return any(constant_time_compare(auth_hash, fallback) for fallback in fallbacks)
 
 
-_DJANGO_S_HASH = {name: getattr(AbstractBaseUser, name) for name in ("get_session_auth_hash", "_get_session_auth_hash")}
+# The method, and what Django's own of that name calls.
+_OUTER, _INNER = "get_session_auth_hash", "_get_session_auth_hash"
+_DJANGO_S_OUTER, _DJANGO_S_INNER = getattr(AbstractBaseUser, _OUTER), getattr(AbstractBaseUser, _INNER)
 
 
 class _AuthHashes:

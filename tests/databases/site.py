@@ -57,8 +57,8 @@ def report(**kwargs):
 
 
 if "JWTAUTH_TEST_SKEW" in os.environ:  # a machine whose clock is wrong, and time that passes by itself
-    right_ms, skew_ms = _clock._local_ms, 1000 * int(os.environ["JWTAUTH_TEST_SKEW"])
-    _clock._local_ms = lambda: right_ms() + skew_ms
+    right_ms, skew_ms = _clock.local_ms, 1000 * int(os.environ["JWTAUTH_TEST_SKEW"])
+    _clock.local_ms = lambda: right_ms() + skew_ms
 else:
     _clock.now = now
 step(sessions, "find", "reading")
