@@ -153,6 +153,15 @@ def requests(results: dict, folder: Path) -> str:
     return text
 
 
+def steps(results: dict, folder: Path) -> str:
+    text = (
+        "## Where the strict check spends its time\n\nMicroseconds that each adds to a request on SQLite, beside a "
+        "request whose authentication does nothing. The statement alone, by Django's own cursor, is the least that any "
+        "check which asks the database can take.\n\n"
+    )
+    return text + table(["", "µs"], [[name, figure(value)] for name, value in results.items()])
+
+
 def cell(value: dict | None) -> str:
     return "–" if value is None else f"{figure(value)} [{value['statements']}]"
 
@@ -176,7 +185,7 @@ def growth(results: dict, folder: Path) -> str:
         columns = ("request", "login", "refresh", "cleaned")
         rows = [
             [
-                f"{int(size):,}".replace(",", " "),
+                thousands(int(size)),
                 *(f"{found[name]:.{1 if name == 'cleaned' else 0}f}" for name in columns),
                 f"{found['bytes'] / 2**20:.1f}",
             ]
@@ -195,6 +204,24 @@ def growth(results: dict, folder: Path) -> str:
     return text + "![What it costs as the table grows](growth.svg)\n"
 
 
+def instructions(results: dict, folder: Path) -> str:
+    text = (
+        "## Instructions\n\nWhat authentication adds to a request on SQLite, counted by valgrind's callgrind, which no "
+        "load of the machine changes.\n\n"
+    )
+    rows = [[name, thousands(count)] for name, count in results["added"].items()]
+    text += table(["", "instructions"], rows) + "\n"
+    text += (
+        "`make test` counts these again and fails where one has grown by a tenth "
+        "(`benches/instructions.py`, which keeps them):\n\n"
+    )
+    return text + table(["", "instructions"], [[name, thousands(count)] for name, count in results["paths"].items()])
+
+
+def thousands(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
 def size(results: dict, folder: Path) -> str:
     rows = [
         ["a remembered session (`SESSION_CHECK_INTERVAL`)", f"{results['session_bytes']:.0f} bytes"],
@@ -204,4 +231,6 @@ def size(results: dict, folder: Path) -> str:
     return "## Memory, size, start\n\n" + table(["", ""], rows)
 
 
-SECTIONS = {section.__name__: section for section in (requests, served, growth, engine, calls, size)}
+SECTIONS = {
+    section.__name__: section for section in (requests, steps, served, growth, instructions, engine, calls, size)
+}

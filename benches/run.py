@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
+import instructions as counting  # noqa: E402
 import report  # noqa: E402
 
 from jwtauth import _engine  # noqa: E402
@@ -226,6 +227,20 @@ def server(name: str, database: dict):
         process.wait()
 
 
+def steps(quick: bool) -> dict:
+    """What the steps of the strict check add to a request, on SQLite."""
+    _vendor, database = next(databases())
+    rounds: dict[str, list[float]] = {}
+    with database as new:
+        for number in range(3 if quick else 7):
+            environment = variant_environment("jwtauth", new("steps" + "x" * number))
+            command = [sys.executable, str(HERE / "steps.py"), "200" if quick else "1000"]
+            found = json.loads(subprocess.check_output(command, env=environment, text=True))
+            for name, microseconds in found.items():
+                rounds.setdefault(name, []).append(microseconds)
+    return {name: summary(values) for name, values in rounds.items()}
+
+
 # --- (d) growth
 
 
@@ -241,7 +256,23 @@ def growth(quick: bool) -> dict:
     return results
 
 
-# --- (e) memory, size, start
+# --- (e) instructions
+
+
+def instructions(quick: bool) -> dict:
+    """The instructions of a request, by callgrind, and of our hot paths."""
+    if not shutil.which("valgrind"):
+        print("Left out: instructions (apt install valgrind).")
+        return {}
+    requests = {}
+    for name in VARIANTS:
+        environment = {"PYTHONPATH": str(PROTOTYPE)} if "prototype" in name else {}
+        requests[name] = counting.by_callgrind(name, ["request"], environment)["request"]
+    floor = requests.pop("none")
+    return {"added": {name: count - floor for name, count in requests.items()}, "paths": counting.counted()}
+
+
+# --- (f) memory, size, start
 
 
 def size(quick: bool) -> dict:
@@ -327,7 +358,7 @@ def machine() -> dict[str, object]:
     }
 
 
-PARTS = {part.__name__: part for part in (engine, calls, requests, served, growth, size)}
+PARTS = {part.__name__: part for part in (engine, calls, requests, steps, served, growth, instructions, size)}
 
 
 def main() -> None:

@@ -55,13 +55,18 @@ def check(name: str, *command: str, env: dict[str, str] | None = None, aside: bo
     return done.returncode
 
 
+def beside_python() -> None:
+    """What Python's tests, which mostly wait, leave a processor for."""
+    rust()
+    fuzz()
+    instructions()
+
+
 def rust() -> None:
-    """The tests in Rust, and fuzzing. Python's are run at the same time: they mostly wait."""
     tools = llvm_tools()
     if tools is None:
         left_out.append("Rust coverage (no llvm-cov as new as rustc's LLVM: apt install llvm-NN, see `rustc -vV`)")
         check("Rust tests", "cargo", "test", "--workspace", aside=True)
-        fuzz()
         return
     if not (TOOLS / "bin/cargo-llvm-cov").exists():
         version = f"cargo-llvm-cov@{CARGO_LLVM_COV}"
@@ -75,13 +80,18 @@ def rust() -> None:
         aside=True,
     )
     check("Rust examples in documentation", "cargo", "test", "-p", "jwtauth", "--doc", aside=True)
-    fuzz()
 
 
 def fuzz() -> None:
     """Everything that reads bytes from the network, on random ones for a moment; `make fuzz` does it for long."""
     if check("fuzzing", sys.executable, "scripts/fuzz.py", "4", aside=True) == NEEDS_MORE:
         left_out.append("fuzzing (no nightly Rust: rustup toolchain install nightly)")
+
+
+def instructions() -> None:
+    """What the hot paths cost, as a count that is the same on a busy machine."""
+    if check("instructions", sys.executable, "benches/instructions.py", "--check", aside=True) == NEEDS_MORE:
+        left_out.append("instructions of the hot paths (apt install valgrind gcc; or none kept for this Python)")
 
 
 def llvm_tools() -> dict[str, str] | None:
@@ -144,7 +154,7 @@ def on_server(server: type[Server]) -> None:
 
 def main() -> int:
     check("lint", "make", "--no-print-directory", "lint")
-    beside = Thread(target=rust)
+    beside = Thread(target=beside_python)
     beside.start()
     python()
     beside.join()
