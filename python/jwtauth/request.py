@@ -363,7 +363,7 @@ class RequestAuth:
         if claims is None:
             return False
         # Not by the strict check, which would miss the password that this session was started with.
-        session = sessions.rows(claims.session_id).filter(user=user.pk).first()
+        session = sessions.rows(claims.session_id, user=user.pk).first()
         if session is None or self.config.policy.is_over(session.row(), _clock.now()):
             return False
         self._start(user, session.remember, predecessor=session)
