@@ -17,7 +17,6 @@ from uuid import UUID
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.db import connections
-from django.db.backends.sqlite3.operations import DatabaseOperations
 from django.db.models import Field, Manager, QuerySet
 
 _QuerySetOf = Callable[[QuerySet[Any], UUID], QuerySet[Any]]
@@ -176,9 +175,14 @@ class _Statement:
 
 def _as_quick(convert: Callable[[Any, Any, Any], Any], connection: Any) -> Callable[[Any, Any, Any], Any]:
     """Django's own converter of times on SQLite in fewer steps, where times are in UTC; any other as it is."""
-    if getattr(convert, "__func__", None) is not DatabaseOperations.convert_datetimefield_value:
+    function = getattr(convert, "__func__", None)
+    if (getattr(function, "__module__", None), getattr(function, "__qualname__", None)) != _DJANGO_S_ON_SQLITE:
         return convert
     return _utc_datetime if settings.USE_TZ and connection.timezone is timezone.utc else convert
+
+
+# By name, for a site without SQLite need not have it.
+_DJANGO_S_ON_SQLITE = "django.db.backends.sqlite3.operations", "DatabaseOperations.convert_datetimefield_value"
 
 
 def _utc_datetime(value: Any, expression: Any, connection: Any) -> Any:
