@@ -33,6 +33,24 @@ def run_python(source, **environment):
     return done.stdout.split()
 
 
+def test_a_site_without_sqlite_imports_none():
+    source = """
+import sys
+sys.modules["sqlite3"] = sys.modules["_sqlite3"] = None
+import django
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="k" * 50,
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "jwtauth"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.dummy"}},
+)
+django.setup()
+import jwtauth.middleware, jwtauth.views
+print(*(name for name in sys.modules if name.startswith("django.db.backends.sqlite3")), "imported")
+"""
+    assert run_python(source) == ["imported"]
+
+
 @pytest.mark.parametrize("name", jwtauth.__all__)
 def test_exports_are_there(name):
     assert callable(getattr(jwtauth, name))
