@@ -13,7 +13,7 @@ ENV := $(VENV)/.created
 REQUIRED := $(VENV)/.installed
 ENGINE := $(VENV)/.engine
 ENGINE_SOURCES := Cargo.toml Cargo.lock pyproject.toml \
-	$(shell find crates -path '*/src/*' -name '*.rs' -o -name Cargo.toml)
+	$(shell find crates/jwtauth crates/jwtauth-python -path '*/src/*' -name '*.rs' -o -name Cargo.toml)
 
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
@@ -48,8 +48,8 @@ test: $(REQUIRED)-test $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
 
 lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	cargo fmt --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --all-features --no-deps
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/python -m mypy

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
@@ -63,23 +64,32 @@ def beside_python() -> None:
 
 
 def rust() -> None:
-    tools = llvm_tools()
-    if tools is None:
-        left_out.append("Rust coverage (no llvm-cov as new as rustc's LLVM: apt install llvm-NN, see `rustc -vV`)")
-        check("Rust tests", "cargo", "test", "--workspace", aside=True)
-        return
-    if not (TOOLS / "bin/cargo-llvm-cov").exists():
-        version = f"cargo-llvm-cov@{CARGO_LLVM_COV}"
-        install = ("cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), version)
-        check("cargo-llvm-cov", *install, aside=True)
-    check(
-        "Rust tests and coverage",
-        *("cargo", "llvm-cov", "--workspace", "--exclude-from-report", "jwtauth-python"),
-        *("--fail-under-lines", str(RUST_COVERAGE)),
-        env=tools | {"PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}"},
-        aside=True,
-    )
-    check("Rust examples in documentation", "cargo", "test", "-p", "jwtauth", "--doc", aside=True)
+    with ExitStack() as stack:
+        environment = {}
+        if PostgreSQL.is_installed():
+            running = stack.enter_context(PostgreSQL())
+            running.create_database("rust")
+            found = running.settings("rust")
+            environment["POSTGRES_TEST_URL"] = "postgres://{USER}@{HOST}:{PORT}/{NAME}".format(**found)
+        tools = llvm_tools()
+        if tools is None:
+            left_out.append("Rust coverage (no llvm-cov as new as rustc's LLVM: apt install llvm-NN, see `rustc -vV`)")
+            check("Rust tests", "cargo", "test", "--workspace", "--all-features", env=environment, aside=True)
+            return
+        if not (TOOLS / "bin/cargo-llvm-cov").exists():
+            version = f"cargo-llvm-cov@{CARGO_LLVM_COV}"
+            install = ("cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), version)
+            check("cargo-llvm-cov", *install, aside=True)
+        path = {"PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+        check(
+            "Rust tests and coverage",
+            *("cargo", "llvm-cov", "--workspace", "--all-features", "--exclude-from-report", "jwtauth-python"),
+            *("--fail-under-lines", str(RUST_COVERAGE)),
+            env=environment | tools | path,
+            aside=True,
+        )
+    packages = ("-p", "jwtauth", "-p", "jwtauth-axum", "--all-features")
+    check("Rust examples in documentation", "cargo", "test", *packages, "--doc", aside=True)
 
 
 def fuzz() -> None:

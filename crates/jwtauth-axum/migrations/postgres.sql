@@ -1,0 +1,19 @@
+-- Sessions, as Django's migrations of jwtauth make the table: for projects without Django. A user's key is text of
+-- whatever kind yours are.
+CREATE TABLE "jwtauth_session" (
+    "id" uuid NOT NULL PRIMARY KEY,
+    "generation" bigint NOT NULL,
+    "acknowledged_at" timestamp with time zone NULL,
+    "rotated_at" timestamp with time zone NOT NULL,
+    "created_at" timestamp with time zone NOT NULL,
+    "expires_at" timestamp with time zone NOT NULL,
+    "auth_hash" text NOT NULL,
+    "remember" boolean NOT NULL,
+    "user_agent" text NOT NULL,
+    "ip_address" inet NULL,
+    "last_seen_at" timestamp with time zone NOT NULL,
+    "user_id" text NOT NULL,
+    "end_is_fixed" boolean DEFAULT false NOT NULL
+);
+CREATE INDEX "jwtauth_session_expires_at_8889006b" ON "jwtauth_session" ("expires_at");
+CREATE INDEX "jwtauth_session_user_id_20fd0ab7" ON "jwtauth_session" ("user_id");

@@ -1,0 +1,19 @@
+-- Sessions, as Django's migrations of jwtauth make the table: for projects without Django. A user's key is text of
+-- whatever kind yours are.
+CREATE TABLE "jwtauth_session" (
+    "id" char(32) NOT NULL PRIMARY KEY,
+    "generation" bigint NOT NULL,
+    "acknowledged_at" datetime NULL,
+    "rotated_at" datetime NOT NULL,
+    "created_at" datetime NOT NULL,
+    "expires_at" datetime NOT NULL,
+    "auth_hash" text NOT NULL,
+    "remember" bool NOT NULL,
+    "user_agent" text NOT NULL,
+    "ip_address" char(39) NULL,
+    "last_seen_at" datetime NOT NULL,
+    "user_id" text NOT NULL,
+    "end_is_fixed" bool DEFAULT 0 NOT NULL
+);
+CREATE INDEX "jwtauth_session_expires_at_8889006b" ON "jwtauth_session" ("expires_at");
+CREATE INDEX "jwtauth_session_user_id_20fd0ab7" ON "jwtauth_session" ("user_id");

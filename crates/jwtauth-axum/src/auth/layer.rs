@@ -1,0 +1,55 @@
+use std::{net::IpAddr, sync::Arc};
+
+use http::request::Parts;
+use jwtauth::CustomClaims;
+use tower_layer::Layer;
+
+use super::AuthService;
+use crate::{Config, SessionStore, clock::Clock, shared::Shared};
+
+/// Authenticates every request by cookie or bearer, and writes the cookies of the response.
+///
+/// Bodies may be any that can be made of text, as axum's and `http_body_util::Full` can, for the answers to requests that go
+/// no further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store fails.
+#[derive(Clone, Debug)]
+pub struct AuthLayer {
+    shared: Shared,
+}
+
+impl AuthLayer {
+    /// A layer with this configuration, over these sessions.
+    pub fn new(config: Config, store: impl SessionStore) -> Self {
+        Self { shared: Shared::new(config, Arc::new(store)) }
+    }
+
+    /// Adds claims of the service's own to access tokens, at login and refresh: of a user, by their primary key. Where
+    /// Django issues tokens of the same sessions, the same as its `ACCESS_TOKEN_CLAIMS`.
+    #[must_use]
+    pub fn with_custom_claims(mut self, claims: impl Fn(&str) -> CustomClaims + Send + Sync + 'static) -> Self {
+        self.shared.custom_claims = Some(Arc::new(claims));
+        self
+    }
+
+    /// How to tell the client's address, which the session notes at login: by axum's `ConnectInfo` in the extensions, or by
+    /// a header that a proxy sets. Default: it is not noted.
+    #[must_use]
+    pub fn with_client_address(mut self, address: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
+        self.shared.address = Some(Arc::new(address));
+        self
+    }
+
+    /// Another clock than the system's, for tests: milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn with_clock(mut self, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        self.shared.clock = Clock::new(Arc::new(now));
+        self
+    }
+}
+
+impl<S> Layer<S> for AuthLayer {
+    type Service = AuthService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthService::new(inner, self.shared.clone())
+    }
+}

@@ -1,0 +1,88 @@
+use std::{
+    mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::ResponseFuture;
+use crate::{Auth, Rejection, request::RequestAuth, shared::Shared};
+
+/// The longest body that no proxy holds back for long is the engine's to say; beyond what `Content-Length` tells, a body of
+/// unknown length may be longer.
+fn has_unknown_length(body: &impl Body, has_content_length: bool) -> bool {
+    !has_content_length && !body.is_end_stream() && body.size_hint().exact().is_none()
+}
+
+/// [`AuthLayer`](super::AuthLayer) around a service.
+#[derive(Clone, Debug)]
+pub struct AuthService<S> {
+    inner: S,
+    shared: Shared,
+}
+
+impl<S> AuthService<S> {
+    pub(super) fn new(inner: S, shared: Shared) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for AuthService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Body + Send + 'static,
+    R: From<String> + Send,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = ResponseFuture<R, S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let has_content_length = parts.headers.contains_key(http::header::CONTENT_LENGTH);
+        let has_long_body = has_unknown_length(&body, has_content_length);
+        let identified = RequestAuth::identify(self.shared.clone(), &parts, has_long_body);
+        // The one that is ready; its clone may not be.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        ResponseFuture::new(async move {
+            let auth = match identified {
+                Ok(auth) => Arc::new(auth),
+                Err(rejection) => return Ok(refused(&rejection, None)),
+            };
+            if let Err(rejection) = admit(&auth).await {
+                return Ok(refused(&rejection, Some(&auth)));
+            }
+            parts.extensions.insert(Auth(Arc::clone(&auth)));
+            let mut response = inner.call(Request::from_parts(parts, body)).await?;
+            auth.finish(response.headers_mut());
+            Ok(response)
+        })
+    }
+}
+
+/// What comes before the handler: the refresh, and for a bearer, which is an explicit claim, the strict check.
+async fn admit(auth: &RequestAuth) -> Result<(), Rejection> {
+    auth.refresh().await?;
+    if auth.is_bearer() && auth.user_id().await?.is_none() {
+        return Err(Rejection::InvalidToken);
+    }
+    Ok(())
+}
+
+fn refused<R: From<String>>(rejection: &Rejection, auth: Option<&RequestAuth>) -> Response<R> {
+    let mut response = rejection.response();
+    if let Some(auth) = auth {
+        auth.finish(response.headers_mut());
+    }
+    response
+}

@@ -1,0 +1,35 @@
+//! What the layer needs of the settings, parsed once.
+
+use jwtauth::{CookiePolicy, OriginPolicy, Policy, Tokens};
+
+use crate::{LimitPolicy, Settings, SettingsError};
+
+/// [`Settings`] that are without contradiction. Made by [`Settings::build`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) tokens: Tokens,
+    pub(crate) policy: Policy,
+    pub(crate) cookies: CookiePolicy,
+    pub(crate) origins: OriginPolicy,
+    /// Milliseconds; `None`: a session that was verified once is not asked for again.
+    pub(crate) check_interval: Option<u64>,
+    pub(crate) reuse_ends_all: bool,
+    pub(crate) bearer: bool,
+    pub(crate) limit: Option<(usize, LimitPolicy)>,
+}
+
+impl Config {
+    /// The default settings, with this secret of at least 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Key`] where it is too short.
+    pub fn new(secret: &str) -> Result<Self, SettingsError> {
+        Settings { secret_key: secret.into(), ..Settings::default() }.build()
+    }
+
+    /// Issues and verifies this configuration's tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+}

@@ -1,0 +1,184 @@
+//! What goes wrong, and the answers: status, code and body are those of the Django side.
+
+use axum_core::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::StoreError;
+
+/// Why it is not known who is there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// No [`AuthLayer`](crate::AuthLayer) has seen the request.
+    #[error("no AuthLayer around this handler")]
+    MissingLayer,
+    /// The store was asked again and again, and other requests were first each time.
+    #[error("sessions are in contention, try again")]
+    Contention,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The operating system gave no random bytes.
+    #[error("no session could be named: {0}")]
+    Randomness(jwtauth::RandomnessError),
+    /// The custom claims are too long, or the key made no signature.
+    #[error("no token could be issued: {0}")]
+    Issue(jwtauth::IssueError),
+}
+
+impl AuthError {
+    /// The stable name, as in the JSON body.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::MissingLayer => "missing_layer",
+            Self::Contention => "session_contention",
+            Self::Store(_) => "store_error",
+            Self::Randomness(_) => "no_randomness",
+            Self::Issue(error) => error.code(),
+        }
+    }
+}
+
+/// Why a login did not happen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// There is no such user, or they are not active.
+    #[error("this account is not active")]
+    UnknownUser,
+    /// Beyond `MAX_SESSIONS_PER_USER`, where the policy is to refuse.
+    #[error("too many sessions, sign out on another device")]
+    SessionLimit,
+    /// Anything else.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+impl LoginError {
+    /// The stable name, as in the JSON body.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownUser => "no_active_account",
+            Self::SessionLimit => "session_limit",
+            Self::Auth(error) => error.code(),
+        }
+    }
+}
+
+impl From<StoreError> for LoginError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::UnknownUser => Self::UnknownUser,
+            StoreError::LimitReached => Self::SessionLimit,
+            error => Self::Auth(error.into()),
+        }
+    }
+}
+
+/// Why a request goes no further.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// Nobody is signed in: 403, as Django REST framework answers where there is no challenge.
+    #[error("authentication credentials were not provided")]
+    NotAuthenticated,
+    /// `Authorization: Bearer` is not an access token of a live session: 401 (RFC 6750 §3.1).
+    #[error("the access token is invalid, has expired, or its session is over")]
+    InvalidToken,
+    /// A page of another origin may not use the cookies: 403.
+    #[error("{0}")]
+    CrossOrigin(#[from] jwtauth::OriginError),
+    /// It is not known who is there: 503 in contention, else 500.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
+impl Rejection {
+    /// The status of the response.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotAuthenticated | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
+            Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::Auth(AuthError::Contention) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Auth(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The stable name, as in the JSON body; Django REST framework's body has none where nobody is signed in.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotAuthenticated => "not_authenticated",
+            Self::InvalidToken => "token_not_valid",
+            Self::CrossOrigin(_) => "cross_origin",
+            Self::Auth(error) => error.code(),
+        }
+    }
+
+    /// The JSON body.
+    pub(crate) fn body(&self) -> String {
+        let detail = match self {
+            Self::NotAuthenticated => {
+                return serde_json::json!({"detail": "Authentication credentials were not provided."}).to_string();
+            }
+            Self::InvalidToken => "The access token is invalid, has expired, or its session is over.".to_owned(),
+            Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
+            Self::Auth(AuthError::Contention) => "Sessions are in contention, try again.".to_owned(),
+            Self::Auth(_) => "Server error.".to_owned(),
+        };
+        serde_json::json!({"detail": detail, "code": self.code()}).to_string()
+    }
+
+    /// The response, in any body that can be made of text.
+    pub(crate) fn response<B: From<String>>(&self) -> Response<B> {
+        let mut response = Response::new(B::from(self.body()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self {
+            Self::InvalidToken => drop(headers.insert(header::WWW_AUTHENTICATE, CHALLENGE)),
+            Self::Auth(AuthError::Contention) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        if let Self::Auth(error) = &self {
+            tracing::error!(error = error as &dyn std::error::Error, code = error.code());
+        }
+        self.response::<Body>()
+    }
+}
+
+impl IntoResponse for AuthError {
+    fn into_response(self) -> Response {
+        Rejection::from(self).into_response()
+    }
+}
+
+impl IntoResponse for LoginError {
+    /// 401 for an unknown user and 403 beyond the limit, as Django's `login/` answers.
+    fn into_response(self) -> Response {
+        let (status, detail) = match self {
+            Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),
+            Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions, sign out on another device."),
+            Self::Auth(error) => return error.into_response(),
+        };
+        let body = serde_json::json!({"detail": detail, "code": self.code()}).to_string();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1: a 401 names a scheme.
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
+        }
+        response
+    }
+}

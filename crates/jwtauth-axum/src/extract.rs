@@ -1,0 +1,59 @@
+//! Extractors for who is there.
+
+use axum_core::extract::FromRequestParts;
+use http::request::Parts;
+use jwtauth::Claims;
+use uuid::Uuid;
+
+use crate::{Auth, Rejection};
+
+/// Somebody who is signed in. Rejects with 403 where nobody is, as Django REST framework does.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    /// The user's primary key, as text.
+    pub user_id: String,
+    /// The session's id, which may be shown.
+    pub session_id: Uuid,
+    /// The claims of the access token in force.
+    pub claims: Claims,
+}
+
+/// Whoever is signed in, or nobody.
+#[derive(Clone, Debug)]
+pub struct MaybeAuthenticated(pub Option<Authenticated>);
+
+/// The claims of a verified access token, without asking whether its session has been ended meanwhile: at most
+/// `ACCESS_TOKEN_LIFETIME` old. Rejects as [`Authenticated`] does.
+#[derive(Clone, Debug)]
+pub struct AccessClaims(pub Claims);
+
+async fn authenticated(parts: &mut Parts) -> Result<Option<Authenticated>, Rejection> {
+    let auth = Auth::from_request_parts(parts, &()).await?;
+    let found = auth.0.user_id().await?;
+    Ok(found.map(|(user_id, claims)| Authenticated { user_id, session_id: claims.sid.session_id(), claims }))
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        authenticated(parts).await?.ok_or(Rejection::NotAuthenticated)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MaybeAuthenticated {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
+        Ok(Self(authenticated(parts).await?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for AccessClaims {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        let auth = Auth::from_request_parts(parts, state).await?;
+        auth.0.claims().map(Self).ok_or(Rejection::NotAuthenticated)
+    }
+}

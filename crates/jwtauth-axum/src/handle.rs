@@ -1,0 +1,122 @@
+//! The handle by which a handler signs people in and out.
+
+use std::{sync::Arc, time::Duration};
+
+use axum_core::extract::FromRequestParts;
+use http::request::Parts;
+use uuid::Uuid;
+
+use crate::{AuthError, LoginError, Record, request::RequestAuth};
+
+/// Signs in and out, and ends sessions. An extractor; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Auth(pub(crate) Arc<RequestAuth>);
+
+/// Who is to be signed in, and for how long.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub(crate) user_id: String,
+    pub(crate) remember: bool,
+    pub(crate) lifetime: Option<Duration>,
+}
+
+impl Login {
+    /// A login of the user with this primary key.
+    #[expect(clippy::needless_pass_by_value, reason = "a key is a number or a short text")]
+    pub fn new(user_id: impl ToString) -> Self {
+        Self { user_id: user_id.to_string(), remember: true, lifetime: None }
+    }
+
+    /// Whether the cookies outlive the browser. Default: they do.
+    #[must_use]
+    pub fn with_remember(mut self, remember: bool) -> Self {
+        self.remember = remember;
+        self
+    }
+
+    /// The session ends so long after now, in use or not, in place of `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME`. At
+    /// least a second.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+}
+
+impl Auth {
+    /// Signs this user in: starts a session, ends the one that the request came with, and has the response set the cookies.
+    /// That the person is who they say is for the caller to have checked.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError`]; no session has been started then.
+    pub async fn login(&self, user_id: impl ToString) -> Result<(), LoginError> {
+        self.login_with(Login::new(user_id)).await
+    }
+
+    /// [`login`](Self::login), with more to say.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError`]; no session has been started then.
+    pub async fn login_with(&self, login: Login) -> Result<(), LoginError> {
+        self.0.login(login).await
+    }
+
+    /// Ends the session now, and has the response clear the cookies, also where nobody was signed in.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: the store failed, and the session may live.
+    pub async fn logout(&self) -> Result<(), AuthError> {
+        self.0.logout().await
+    }
+
+    /// The session of this request, asked of the store the first time.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: it is not known.
+    pub async fn session(&self) -> Result<Option<Record>, AuthError> {
+        Ok(self.0.resolve().await?.map(|(record, _)| record))
+    }
+
+    /// The live sessions of the user who is signed in, the newest first; none where nobody is.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: the store failed.
+    pub async fn sessions(&self) -> Result<Vec<Record>, AuthError> {
+        let Some(record) = self.session().await? else { return Ok(Vec::new()) };
+        Ok(self.0.shared.store.of_user(&record.user_id, self.0.shared.clock.now()).await?)
+    }
+
+    /// Ends one session of the user who is signed in. Whether there was one of this id.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: the store failed.
+    pub async fn end(&self, session_id: Uuid) -> Result<bool, AuthError> {
+        let is_own = self.sessions().await?.iter().any(|record| record.id == session_id);
+        Ok(is_own && self.0.end([session_id], "revoked").await? > 0)
+    }
+
+    /// Ends all sessions of the user who is signed in but this one. How many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: the store failed.
+    pub async fn end_others(&self) -> Result<u64, AuthError> {
+        let Some(own) = self.session().await? else { return Ok(0) };
+        let others = self.sessions().await?.into_iter().map(|record| record.id).filter(|id| *id != own.id);
+        self.0.end(others, "revoked").await
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Auth {
+    type Rejection = AuthError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, AuthError> {
+        parts.extensions.get().cloned().ok_or(AuthError::MissingLayer)
+    }
+}

@@ -1,0 +1,100 @@
+//! What a request's head says.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, header, request::Parts, uri::Authority};
+use jwtauth::{Kind, Origin, OriginError, RequestHeaders};
+
+use crate::{cookies, shared::Shared};
+
+const MAX_USER_AGENT: usize = 512;
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What is needed of it after the handler has taken the request.
+pub(crate) struct Head {
+    pub(crate) user_agent: String,
+    pub(crate) address: Option<IpAddr>,
+    /// The method changes nothing (RFC 9110 §9.2.1).
+    pub(crate) is_safe: bool,
+    pub(crate) is_upload: bool,
+    /// Tokens: none where there is a bearer, for then cookies are not looked at.
+    pub(crate) access: Vec<String>,
+    pub(crate) refresh: Vec<String>,
+    pub(crate) bearer: Option<String>,
+}
+
+impl Head {
+    pub(crate) fn read(parts: &Parts, has_long_body: bool, shared: &Shared) -> Self {
+        let bearer = if shared.config.bearer { bearer(&parts.headers) } else { None };
+        let values = |kind| match bearer {
+            Some(_) => Vec::new(),
+            None => cookies::values(&parts.headers, &shared.config.cookies, kind),
+        };
+        Self {
+            user_agent: user_agent(&parts.headers),
+            address: shared.address.as_ref().and_then(|address| address(parts)),
+            is_safe: parts.method.is_safe(),
+            is_upload: has_long_body
+                || jwtauth::is_upload(
+                    joined(&parts.headers, &header::CONTENT_LENGTH).as_deref(),
+                    joined(&parts.headers, &header::TRANSFER_ENCODING).as_deref(),
+                ),
+            access: values(Kind::Access),
+            refresh: values(Kind::Refresh),
+            bearer,
+        }
+    }
+
+    /// Whether the request brought a cookie of either name.
+    pub(crate) fn has_cookies(&self) -> bool {
+        !self.access.is_empty() || !self.refresh.is_empty()
+    }
+}
+
+/// Whether the request may use cookies, by the engine's table.
+pub(crate) fn check_origin(parts: &Parts, shared: &Shared) -> Result<(), OriginError> {
+    let sec_fetch_site = joined(&parts.headers, &SEC_FETCH_SITE);
+    let origin = joined(&parts.headers, &header::ORIGIN);
+    let upgrade = joined(&parts.headers, &header::UPGRADE).unwrap_or_default();
+    // HTTP/2 has a method of its own for handshakes (RFC 8441).
+    let websocket = upgrade.to_ascii_lowercase().contains("websocket") || parts.method == http::Method::CONNECT;
+    let request = RequestHeaders {
+        method: parts.method.as_str(),
+        websocket,
+        sec_fetch_site: sec_fetch_site.as_deref(),
+        origin: origin.as_deref(),
+    };
+    shared.config.origins.check(request, || own_origin(parts, shared))
+}
+
+/// The origin that the request was sent to. What is behind a proxy does not see its scheme: cookies that are `Secure` are
+/// sent to `https` alone.
+fn own_origin(parts: &Parts, shared: &Shared) -> Option<Origin> {
+    let host = match parts.headers.get(header::HOST) {
+        Some(host) => host.to_str().ok()?,
+        None => parts.uri.authority().map(Authority::as_str)?,
+    };
+    let scheme = if shared.config.cookies.secure { "https" } else { "http" };
+    Origin::parse(&format!("{scheme}://{host}"))
+}
+
+/// The token that `Authorization` names (RFC 6750 §2.1). The scheme's case does not matter.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = joined(headers, &header::AUTHORIZATION)?;
+    let (scheme, token) = value.split_once(' ').unwrap_or((&value, ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' ').to_owned())
+}
+
+/// The values of this header, joined by commas (RFC 9110 §5.2), so that what is repeated is no value of ours. What is no
+/// text is none of ours either.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let first = values.next()?.into_owned();
+    Some(values.fold(first, |joined, value| joined + "," + &value))
+}
+
+/// The header, as far as it can be shown.
+fn user_agent(headers: &HeaderMap) -> String {
+    let text = headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    text.iter().flat_map(|text| text.chars()).take(MAX_USER_AGENT).filter(|found| !found.is_control()).collect()
+}

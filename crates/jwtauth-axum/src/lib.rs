@@ -1,0 +1,67 @@
+//! Sign-in sessions for axum and tower: the login of a Django site with `jwtauth`, in a Rust service beside it.
+//!
+//! [`AuthLayer`] reads the same cookies by the same rules on the same table: it verifies the access token, refreshes the
+//! session in the request that finds it expired, and writes the cookies. All rules are the [`jwtauth`] engine's.
+//!
+//! | extractor | gives |
+//! | --- | --- |
+//! | [`Authenticated`] | who is signed in, asked of the store; else 403, or 401 for a bad bearer, as Django answers |
+//! | [`MaybeAuthenticated`] | the same, or nobody |
+//! | [`AccessClaims`] | the claims of the access token, without a query |
+//! | [`Auth`] | the handle: [`login`](Auth::login), [`logout`](Auth::logout), [`sessions`](Auth::sessions), [`end`](Auth::end) |
+//!
+//! ```
+//! use axum::{Json, Router, routing::{get, post}};
+//! use jwtauth_axum::{Auth, AuthLayer, Authenticated, Config, LoginError, MemoryStore};
+//!
+//! async fn me(user: Authenticated) -> String {
+//!     user.user_id
+//! }
+//!
+//! async fn sign_in(auth: Auth) -> Result<(), LoginError> {
+//!     // Here the password is checked.
+//!     auth.login("42").await
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::new("a secret of at least thirty-two bytes")?;
+//! let app: Router = Router::new()
+//!     .route("/me", get(me))
+//!     .route("/login", post(sign_in))
+//!     .layer(AuthLayer::new(config, MemoryStore::default()));
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod auth;
+mod clock;
+mod config;
+mod cookies;
+mod error;
+mod event;
+mod extract;
+mod handle;
+mod head;
+mod request;
+mod retry;
+mod settings;
+mod shared;
+mod store;
+
+pub use auth::{AuthLayer, AuthService, ResponseFuture};
+pub use config::Config;
+pub use error::{AuthError, LoginError, Rejection};
+pub use extract::{AccessClaims, Authenticated, MaybeAuthenticated};
+pub use handle::{Auth, Login};
+pub use jwtauth;
+pub use settings::{Secret, Settings, SettingsError, VerifyingKeySetting};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use store::DjangoUsers;
+#[cfg(feature = "conformance")]
+pub use store::conformance;
+pub use store::{Found, Limit, LimitPolicy, MemoryStore, Record, SessionStore, StoreError};
+#[cfg(feature = "postgres")]
+pub use store::{POSTGRES_SCHEMA, PostgresStore};
+#[cfg(feature = "sqlite")]
+pub use store::{SQLITE_SCHEMA, SqliteStore};

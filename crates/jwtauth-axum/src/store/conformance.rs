@@ -1,0 +1,222 @@
+//! What every store has to do, as checks that your own can run in a test.
+//!
+//! ```
+//! use jwtauth_axum::{MemoryStore, conformance};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! conformance::check(&MemoryStore::default(), "1", "2").await;
+//! # }
+//! ```
+
+#![expect(clippy::panic, reason = "as a test does, each check panics where the store does not do as it must")]
+
+use std::sync::Arc;
+
+use aws_lc_rs::rand::SystemRandom;
+use jwtauth::{NumericDate, Session, Sid};
+use uuid::Uuid;
+
+use super::{Found, Limit, LimitPolicy, Record, SessionStore, StoreError};
+
+const NOW: NumericDate = 1_800_000_000;
+const NOBODY: Uuid = Uuid::nil();
+
+/// Runs all checks for two users who exist, are active, and have no sessions. Leaves none.
+///
+/// # Panics
+///
+/// Where the store does not do as it must.
+pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
+    what_is_written_is_found(store, user).await;
+    what_is_not_there_is_not_found(store).await;
+    a_swap_is_won_once(store, user).await;
+    a_generation_is_acknowledged_once(store, user).await;
+    a_person_is_noted(store, user).await;
+    a_user_s_sessions_are_listed(store, user, other_user).await;
+    ends_are_counted(store, user).await;
+    the_oldest_make_way(store, user, other_user).await;
+    too_many_are_refused(store, user).await;
+    what_is_over_is_removed(store, user).await;
+}
+
+/// Of many who race to rotate the same generation, one wins.
+///
+/// # Panics
+///
+/// Where none does, or several.
+pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
+    let id = insert(&*store, record(user, NOW)).await;
+    for generation in 1..=20 {
+        let racers = (0..16).map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                loop {
+                    match store.advance(id, generation, row(generation + 1, NOW), NOW).await {
+                        Err(StoreError::Busy(_)) => tokio::task::yield_now().await,
+                        done => return done.is_ok_and(|won| won),
+                    }
+                }
+            })
+        });
+        let mut won = 0;
+        for racer in racers.collect::<Vec<_>>() {
+            won += u32::from(racer.await.unwrap_or_else(|error| panic!("a racer: {error}")));
+        }
+        assert_eq!(won, 1, "one of 16 wins the swap of generation {generation}");
+    }
+    end(&*store, &[id]).await;
+}
+
+fn row(generation: u64, now: NumericDate) -> Session {
+    Session {
+        generation,
+        acknowledged_at: Some(now),
+        rotated_at: now,
+        created_at: now,
+        expires_at: now + 86_400,
+        end_is_fixed: false,
+    }
+}
+
+fn record(user: &str, now: NumericDate) -> Record {
+    let sid = Sid::generate(&SystemRandom::new(), now).unwrap_or_else(|error| panic!("{error}"));
+    Record {
+        id: sid.session_id(),
+        user_id: user.to_owned(),
+        session: row(1, now),
+        remember: true,
+        user_agent: "Mozilla/5.0 (conformance; ünï)".to_owned(),
+        ip_address: "2001:db8::7".parse().ok(),
+        last_seen_at: now,
+    }
+}
+
+async fn insert(store: &impl SessionStore, record: Record) -> Uuid {
+    let id = record.id;
+    let surplus = store.insert(record, None, NOW).await.unwrap_or_else(|error| panic!("insert: {error:?}"));
+    assert!(surplus.is_empty(), "without a limit nobody makes way");
+    id
+}
+
+async fn find(store: &impl SessionStore, id: Uuid) -> Option<Record> {
+    let found: Option<Found> = store.find(id).await.unwrap_or_else(|error| panic!("find: {error:?}"));
+    found.map(|found| found.record)
+}
+
+async fn end(store: &impl SessionStore, ids: &[Uuid]) -> u64 {
+    store.end(ids).await.unwrap_or_else(|error| panic!("end: {error:?}"))
+}
+
+async fn of_user(store: &impl SessionStore, user: &str, now: NumericDate) -> Vec<Uuid> {
+    let found = store.of_user(user, now).await.unwrap_or_else(|error| panic!("of_user: {error:?}"));
+    found.into_iter().map(|record| record.id).collect()
+}
+
+async fn what_is_written_is_found(store: &impl SessionStore, user: &str) {
+    let plain = record(user, NOW);
+    let session = Session { acknowledged_at: None, end_is_fixed: true, ..plain.session };
+    let other = Record { session, remember: false, ip_address: None, ..record(user, NOW) };
+    for written in [plain, other] {
+        let id = insert(store, written.clone()).await;
+        assert_eq!(find(store, id).await, Some(written), "every field comes back as it was written");
+        end(store, &[id]).await;
+    }
+}
+
+async fn what_is_not_there_is_not_found(store: &impl SessionStore) {
+    assert_eq!(find(store, NOBODY).await, None);
+    assert!(!store.advance(NOBODY, 1, row(2, NOW), NOW).await.unwrap_or(true), "a swap of no row is lost");
+    assert!(store.acknowledge(NOBODY, 1, NOW).await.is_ok() && store.touch(NOBODY, NOW).await.is_ok());
+}
+
+async fn a_swap_is_won_once(store: &impl SessionStore, user: &str) {
+    let written = record(user, NOW);
+    let id = insert(store, written.clone()).await;
+    let next = Session {
+        generation: 2,
+        acknowledged_at: None,
+        rotated_at: NOW + 60,
+        expires_at: NOW + 90_000,
+        ..written.session
+    };
+    assert!(store.advance(id, 1, next, NOW + 60).await.unwrap_or(false), "the first swap is won");
+    assert!(
+        !store.advance(id, 1, row(9, NOW), NOW).await.unwrap_or(true),
+        "the second, of the same generation, is lost"
+    );
+    assert_eq!(find(store, id).await, Some(Record { session: next, last_seen_at: NOW + 60, ..written }));
+    end(store, &[id]).await;
+}
+
+async fn a_generation_is_acknowledged_once(store: &impl SessionStore, user: &str) {
+    let mut written = record(user, NOW);
+    written.session.acknowledged_at = None;
+    let id = insert(store, written).await;
+    for (generation, at, expected) in [(2, NOW + 1, None), (1, NOW + 2, Some(NOW + 2)), (1, NOW + 3, Some(NOW + 2))] {
+        store.acknowledge(id, generation, at).await.unwrap_or_else(|error| panic!("acknowledge: {error:?}"));
+        assert_eq!(find(store, id).await.and_then(|record| record.session.acknowledged_at), expected);
+    }
+    end(store, &[id]).await;
+}
+
+async fn a_person_is_noted(store: &impl SessionStore, user: &str) {
+    let id = insert(store, record(user, NOW)).await;
+    store.touch(id, NOW + 100).await.unwrap_or_else(|error| panic!("touch: {error:?}"));
+    assert_eq!(find(store, id).await.map(|record| record.last_seen_at), Some(NOW + 100));
+    end(store, &[id]).await;
+}
+
+async fn a_user_s_sessions_are_listed(store: &impl SessionStore, user: &str, other_user: &str) {
+    let older = insert(store, record(user, NOW - 1000)).await;
+    let newer = insert(store, record(user, NOW)).await;
+    let other = insert(store, record(other_user, NOW)).await;
+    assert_eq!(of_user(store, user, NOW).await, [newer, older], "the newest first, and nobody else's");
+    assert_eq!(of_user(store, user, NOW - 1000 + 86_400).await, [newer], "none that is over");
+    end(store, &[older, newer, other]).await;
+}
+
+async fn ends_are_counted(store: &impl SessionStore, user: &str) {
+    let (one, other) = (insert(store, record(user, NOW)).await, insert(store, record(user, NOW)).await);
+    assert_eq!(end(store, &[one, other, NOBODY]).await, 2);
+    assert_eq!(end(store, &[one]).await, 0);
+    assert_eq!(find(store, one).await, None, "what has ended is gone");
+    assert_eq!(end(store, &[]).await, 0);
+}
+
+async fn the_oldest_make_way(store: &impl SessionStore, user: &str, other_user: &str) {
+    let limit = |replaced| Some(Limit { most: 2, policy: LimitPolicy::EndOldest, replaced });
+    let other = insert(store, record(other_user, NOW)).await;
+    let first = insert(store, record(user, NOW - 3)).await;
+    let second = insert(store, record(user, NOW - 2)).await;
+    let third = record(user, NOW - 1);
+    let gone =
+        store.insert(third.clone(), limit(vec![]), NOW).await.unwrap_or_else(|error| panic!("insert: {error:?}"));
+    assert_eq!((gone, of_user(store, user, NOW).await), (vec![first], vec![third.id, second]), "the oldest is gone");
+    let fourth = record(user, NOW);
+    let gone = store.insert(fourth.clone(), limit(vec![second]), NOW).await.unwrap_or_default();
+    assert!(gone.is_empty(), "one that is about to be replaced does not count");
+    end(store, &[other, second, third.id, fourth.id]).await;
+}
+
+async fn too_many_are_refused(store: &impl SessionStore, user: &str) {
+    let id = insert(store, record(user, NOW)).await;
+    let limit = Limit { most: 1, policy: LimitPolicy::Refuse, replaced: vec![] };
+    let refused = store.insert(record(user, NOW), Some(limit), NOW).await;
+    assert!(matches!(refused, Err(StoreError::LimitReached)), "one more than may be: {refused:?}");
+    assert_eq!(of_user(store, user, NOW).await, [id], "and nothing was written");
+    end(store, &[id]).await;
+}
+
+async fn what_is_over_is_removed(store: &impl SessionStore, user: &str) {
+    let mut over = Vec::new();
+    for age in 1..=3 {
+        over.push(insert(store, record(user, NOW - 86_400 - age)).await);
+    }
+    let live = insert(store, record(user, NOW)).await;
+    for (most, removed) in [(2, 2), (2, 1), (2, 0)] {
+        assert_eq!(store.remove_expired(most, NOW).await.ok(), Some(removed), "at most so many");
+    }
+    assert!(find(store, live).await.is_some(), "and none that is live");
+    end(store, &[live]).await;
+}

@@ -1,0 +1,56 @@
+//! A store behind a pointer, so that extractors need not name its type.
+
+use std::{future::Future, pin::Pin};
+
+use jwtauth::{Generation, NumericDate, Session};
+use uuid::Uuid;
+
+use super::{Found, Limit, Record, SessionStore, StoreError};
+
+type Answer<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 's>>;
+
+/// [`SessionStore`], whose methods a trait object can have.
+pub(crate) trait ErasedStore: Send + Sync {
+    fn find(&self, id: Uuid) -> Answer<'_, Option<Found>>;
+    fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>>;
+    fn advance(&self, id: Uuid, from: Generation, next: Session, now: NumericDate) -> Answer<'_, bool>;
+    fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Answer<'_, ()>;
+    fn touch(&self, id: Uuid, now: NumericDate) -> Answer<'_, ()>;
+    fn of_user<'s>(&'s self, user_id: &'s str, now: NumericDate) -> Answer<'s, Vec<Record>>;
+    fn end<'s>(&'s self, ids: &'s [Uuid]) -> Answer<'s, u64>;
+    fn remove_expired(&self, most: u32, now: NumericDate) -> Answer<'_, u64>;
+}
+
+impl<S: SessionStore> ErasedStore for S {
+    fn find(&self, id: Uuid) -> Answer<'_, Option<Found>> {
+        Box::pin(SessionStore::find(self, id))
+    }
+
+    fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>> {
+        Box::pin(SessionStore::insert(self, record, limit, now))
+    }
+
+    fn advance(&self, id: Uuid, from: Generation, next: Session, now: NumericDate) -> Answer<'_, bool> {
+        Box::pin(SessionStore::advance(self, id, from, next, now))
+    }
+
+    fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Answer<'_, ()> {
+        Box::pin(SessionStore::acknowledge(self, id, generation, now))
+    }
+
+    fn touch(&self, id: Uuid, now: NumericDate) -> Answer<'_, ()> {
+        Box::pin(SessionStore::touch(self, id, now))
+    }
+
+    fn of_user<'s>(&'s self, user_id: &'s str, now: NumericDate) -> Answer<'s, Vec<Record>> {
+        Box::pin(SessionStore::of_user(self, user_id, now))
+    }
+
+    fn end<'s>(&'s self, ids: &'s [Uuid]) -> Answer<'s, u64> {
+        Box::pin(SessionStore::end(self, ids))
+    }
+
+    fn remove_expired(&self, most: u32, now: NumericDate) -> Answer<'_, u64> {
+        Box::pin(SessionStore::remove_expired(self, most, now))
+    }
+}

@@ -1,0 +1,96 @@
+//! A store in memory: for tests, and for a service that may forget its sessions when it stops.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jwtauth::{Generation, NumericDate, Session};
+use uuid::Uuid;
+
+use super::{Found, Limit, LimitPolicy, Record, SessionStore, StoreError};
+
+/// Sessions of this process. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    rows: Arc<Mutex<HashMap<Uuid, Record>>>,
+}
+
+impl MemoryStore {
+    fn rows(&self) -> MutexGuard<'_, HashMap<Uuid, Record>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SessionStore for MemoryStore {
+    async fn find(&self, id: Uuid) -> Result<Option<Found>, StoreError> {
+        Ok(self.rows().get(&id).map(|record| Found { record: record.clone(), time: None }))
+    }
+
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, StoreError> {
+        let mut rows = self.rows();
+        let surplus = match limit {
+            Some(limit) => surplus(&live(&rows, &record.user_id, now), &limit)?,
+            None => Vec::new(),
+        };
+        rows.retain(|id, _| !surplus.contains(id));
+        rows.insert(record.id, record);
+        Ok(surplus)
+    }
+
+    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: NumericDate) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let Some(row) = rows.get_mut(&id).filter(|row| row.session.generation == from) else { return Ok(false) };
+        row.session = next;
+        row.last_seen_at = now;
+        Ok(true)
+    }
+
+    async fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Result<(), StoreError> {
+        if let Some(row) = self.rows().get_mut(&id).filter(|row| row.session.generation == generation) {
+            row.session.acknowledged_at.get_or_insert(now);
+        }
+        Ok(())
+    }
+
+    async fn touch(&self, id: Uuid, now: NumericDate) -> Result<(), StoreError> {
+        if let Some(row) = self.rows().get_mut(&id) {
+            row.last_seen_at = now;
+        }
+        Ok(())
+    }
+
+    async fn of_user(&self, user_id: &str, now: NumericDate) -> Result<Vec<Record>, StoreError> {
+        Ok(live(&self.rows(), user_id, now))
+    }
+
+    async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        Ok(ids.iter().filter(|id| rows.remove(id).is_some()).count() as u64)
+    }
+
+    async fn remove_expired(&self, most: u32, now: NumericDate) -> Result<u64, StoreError> {
+        let mut rows = self.rows();
+        let over = rows.values().filter(|row| row.session.expires_at <= now).map(|row| row.id);
+        let over: Vec<Uuid> = over.take(most as usize).collect();
+        Ok(over.iter().filter(|id| rows.remove(id).is_some()).count() as u64)
+    }
+}
+
+/// The sessions of this user that are live, the newest first.
+fn live(rows: &HashMap<Uuid, Record>, user_id: &str, now: NumericDate) -> Vec<Record> {
+    let of_user = rows.values().filter(|row| row.user_id == user_id && row.session.expires_at > now);
+    let mut live: Vec<Record> = of_user.cloned().collect();
+    live.sort_by_key(|row| std::cmp::Reverse((row.session.created_at, row.id)));
+    live
+}
+
+/// Which of these sessions, the newest first, make way for one more.
+pub(super) fn surplus(live: &[Record], limit: &Limit) -> Result<Vec<Uuid>, StoreError> {
+    let counting = live.iter().map(|row| row.id).filter(|id| !limit.replaced.contains(id));
+    let surplus: Vec<Uuid> = counting.skip(limit.most.saturating_sub(1)).collect();
+    if !surplus.is_empty() && limit.policy == LimitPolicy::Refuse {
+        return Err(StoreError::LimitReached);
+    }
+    Ok(surplus)
+}

@@ -1,0 +1,418 @@
+//! The layer and its extractors, as browsers and other clients see them.
+
+mod common;
+
+use axum::body::Body;
+use common::{Browser, Chunked, Clock, NOW, app, layer, names, settings};
+use http::{StatusCode, header};
+use jwtauth_axum::{MemoryStore, SessionStore, Settings, jwtauth::CustomClaims};
+
+fn service(settings: &Settings) -> (axum::Router, MemoryStore, Clock) {
+    let (store, clock) = (MemoryStore::default(), Clock::default());
+    (app(layer(settings, store.clone(), &clock)), store, clock)
+}
+
+// --- sign in, sign out
+
+#[tokio::test]
+async fn whoever_signs_in_is_there_until_they_sign_out() {
+    let (app, ..) = service(&settings());
+    let mut browser = Browser::new(&app);
+    assert_eq!(browser.who().await, "nobody");
+    let answer = browser.post("/login/42").await;
+    assert_eq!((answer.status, names(&answer)), (StatusCode::OK, vec!["access_token", "refresh_token"]));
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store, private");
+    assert_eq!(answer.headers[header::VARY], "Cookie");
+    assert_eq!(browser.get("/me").await.body, "42");
+    let copy = browser.clone();
+    let answer = browser.post("/logout").await;
+    assert_eq!((answer.status, browser.jar.len()), (StatusCode::OK, 0));
+    assert_eq!(copy.send(copy.request("GET", "/me")).await.status, StatusCode::FORBIDDEN, "a copy ended with it");
+}
+
+#[tokio::test]
+async fn cookies_have_django_s_attributes() {
+    let (app, ..) = service(&settings());
+    let answer = Browser::new(&app).post("/login/42").await;
+    for (cookie, max_age) in answer.set_cookies().into_iter().zip([300, 86_400]) {
+        let attributes = cookie.split_once("; ").unwrap().1;
+        assert_eq!(attributes, format!("HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age={max_age}"));
+    }
+    let answer = Browser::new(&app).post("/logout").await;
+    let gone = "HttpOnly; SameSite=Strict; Secure; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+    assert_eq!(answer.set_cookies(), [format!("access_token=; {gone}"), format!("refresh_token=; {gone}")]);
+}
+
+#[tokio::test]
+async fn the_settings_name_the_cookies() {
+    let settings = Settings {
+        access_token_cookie_name: "__Host-a".to_owned(),
+        refresh_token_cookie_name: "__Host-r".to_owned(),
+        cookie_samesite: "Lax".to_owned(),
+        cookie_partitioned: true,
+        ..settings()
+    };
+    let (app, ..) = service(&settings);
+    let mut browser = Browser::signed_in(&app, "42").await;
+    assert_eq!(browser.jar.keys().collect::<Vec<_>>(), ["__Host-a", "__Host-r"]);
+    assert_eq!(browser.who().await, "42");
+    let answer = browser.post("/login/42").await;
+    assert!(
+        answer.set_cookies().iter().all(|cookie| cookie.contains("SameSite=Lax") && cookie.contains("Partitioned"))
+    );
+}
+
+#[tokio::test]
+async fn a_login_may_end_with_the_browser_and_at_a_time_of_its_own() {
+    let (app, _, clock) = service(&settings());
+    let mut browser = Browser::new(&app);
+    let answer = browser.post("/brief/42").await;
+    assert!(answer.set_cookies().iter().all(|cookie| !cookie.contains("Max-Age")), "{:?}", answer.set_cookies());
+    clock.advance(3599);
+    assert_eq!(browser.who().await, "42");
+    clock.advance(1);
+    assert_eq!(browser.who().await, "nobody", "the lifetime is over, in use or not");
+}
+
+#[tokio::test]
+async fn a_login_ends_the_session_that_its_cookies_name() {
+    let (app, ..) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let mut old = browser.clone();
+    browser.post("/login/43").await;
+    assert_eq!((browser.who().await, old.who().await), ("43".to_owned(), "nobody".to_owned()));
+}
+
+#[tokio::test]
+async fn nobody_is_refused_in_django_s_words() {
+    let (app, ..) = service(&settings());
+    for path in ["/me", "/claims"] {
+        let answer = Browser::new(&app).get(path).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN);
+        assert_eq!(answer.body, r#"{"detail":"Authentication credentials were not provided."}"#);
+    }
+}
+
+// --- rotation
+
+#[tokio::test]
+async fn an_expired_access_token_is_refreshed_in_the_same_request() {
+    let (app, _, clock) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let before = browser.jar.clone();
+    clock.advance(301);
+    let answer = browser.get("/me").await;
+    assert_eq!((answer.body.as_str(), names(&answer)), ("42", vec!["access_token", "refresh_token"]));
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store, private");
+    assert!(before.iter().all(|(name, value)| browser.jar[name] != *value), "both tokens are new");
+    let again = browser.get("/me").await;
+    assert_eq!((again.body.as_str(), names(&again).len()), ("42", 0), "and good for the next request");
+}
+
+#[tokio::test]
+async fn parallel_requests_get_the_same_tokens() {
+    let (app, _, clock) = service(&settings());
+    let browser = Browser::signed_in(&app, "42").await;
+    clock.advance(301);
+    let one = browser.send(browser.request("GET", "/me")).await;
+    let other = browser.send(browser.request("GET", "/me")).await;
+    assert_eq!((one.status, one.set_cookies()), (StatusCode::OK, other.set_cookies()));
+}
+
+#[tokio::test]
+async fn an_access_cookie_that_got_lost_is_replaced_alone() {
+    let (app, ..) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    browser.jar.remove("access_token");
+    let answer = browser.get("/me").await;
+    assert_eq!((answer.body.as_str(), names(&answer)), ("42", vec!["access_token"]));
+}
+
+#[tokio::test]
+async fn a_copied_refresh_token_ends_the_session_and_no_other() {
+    let (app, _, clock) = service(&settings());
+    let mut owner = Browser::signed_in(&app, "42").await;
+    let mut elsewhere = Browser::signed_in(&app, "42").await;
+    let mut thief = owner.clone();
+    clock.advance(301);
+    assert_eq!(owner.who().await, "42");
+    assert_eq!(owner.who().await, "42", "which acknowledges the new generation");
+    clock.advance(31);
+    let answer = thief.get("/me").await;
+    assert_eq!((answer.status, names(&answer).len()), (StatusCode::FORBIDDEN, 0));
+    assert_eq!((owner.who().await, elsewhere.who().await), ("nobody".to_owned(), "42".to_owned()));
+}
+
+#[tokio::test]
+async fn a_copied_refresh_token_ends_all_sessions_where_the_settings_say_so() {
+    let (app, _, clock) = service(&Settings { reuse_ends_all_sessions: true, ..settings() });
+    let mut owner = Browser::signed_in(&app, "42").await;
+    let (mut elsewhere, mut other) = (Browser::signed_in(&app, "42").await, Browser::signed_in(&app, "7").await);
+    let mut thief = owner.clone();
+    clock.advance(301);
+    owner.who().await;
+    owner.who().await;
+    clock.advance(31);
+    thief.who().await;
+    assert_eq!((elsewhere.who().await, other.who().await), ("nobody".to_owned(), "7".to_owned()));
+}
+
+#[tokio::test]
+async fn an_upload_is_let_in_and_changes_no_cookie() {
+    let (app, _, clock) = service(&settings());
+    let browser = Browser::signed_in(&app, "42").await;
+    clock.advance(301);
+    let announced = browser.request("POST", "/me").header(header::CONTENT_LENGTH, "100000");
+    let chunked = Body::new(Chunked(Some("of unknown length".into())));
+    for request in [announced.body(Body::empty()).unwrap(), browser.request("POST", "/me").body(chunked).unwrap()] {
+        let answer = browser.send_body(request).await;
+        assert_eq!((answer.body.as_str(), names(&answer).len()), ("42", 0));
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_not_used() {
+    let (app, _, clock) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    clock.advance(86_401);
+    let answer = browser.get("/me").await;
+    assert_eq!((answer.status, names(&answer).len()), (StatusCode::FORBIDDEN, 0));
+}
+
+#[tokio::test]
+async fn a_generation_that_the_database_lost_is_adopted() {
+    let (app, store, clock) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let backup = store.of_user("42", NOW.unsigned_abs()).await.unwrap().remove(0);
+    clock.advance(301);
+    browser.who().await;
+    store.end(&[backup.id]).await.unwrap();
+    store.insert(backup, None, 0).await.unwrap();
+    clock.advance(301);
+    assert_eq!(browser.who().await, "42");
+}
+
+#[tokio::test]
+async fn who_was_here_is_noted_by_what_changes_something() {
+    let (app, store, clock) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let last_seen = async || store.of_user("42", 0).await.unwrap()[0].last_seen_at.cast_signed() - NOW;
+    clock.advance(100);
+    browser.get("/me").await;
+    assert_eq!(last_seen().await, 0, "a plain read writes nothing");
+    browser.post("/me").await;
+    assert_eq!(last_seen().await, 100);
+}
+
+// --- ends
+
+#[tokio::test]
+async fn a_person_sees_and_ends_their_own_sessions() {
+    let (app, _, clock) = service(&settings());
+    let mut phone = Browser::signed_in(&app, "42").await;
+    clock.advance(1);
+    let (mut laptop, mut other) = (Browser::signed_in(&app, "42").await, Browser::signed_in(&app, "7").await);
+    let listed = laptop.get("/sessions").await.body;
+    let ids: Vec<&str> = listed.split(' ').collect();
+    assert_eq!(ids.len(), 2, "their own, the newest first");
+    let theirs = other.get("/sessions").await.body;
+    assert_eq!(laptop.post(&format!("/sessions/{theirs}")).await.body, "false", "somebody else's is not there");
+    assert_eq!(laptop.post(&format!("/sessions/{}", ids[1])).await.body, "true");
+    assert_eq!((phone.who().await, laptop.who().await, other.who().await), ("nobody".into(), "42".into(), "7".into()));
+}
+
+#[tokio::test]
+async fn the_others_end_and_this_one_stays() {
+    let (app, ..) = service(&settings());
+    let (mut one, mut other) = (Browser::signed_in(&app, "42").await, Browser::signed_in(&app, "42").await);
+    assert_eq!(one.post("/others").await.body, "1");
+    assert_eq!((one.who().await, other.who().await), ("42".to_owned(), "nobody".to_owned()));
+    assert_eq!(Browser::new(&app).post("/others").await.body, "0");
+}
+
+#[tokio::test]
+async fn the_oldest_session_makes_way_or_the_login_is_refused() {
+    for (policy, status, oldest) in [("end_oldest", StatusCode::OK, "nobody"), ("refuse", StatusCode::FORBIDDEN, "42")]
+    {
+        let limited = Settings { max_sessions_per_user: Some(2), max_sessions_policy: policy.to_owned(), ..settings() };
+        let (app, _, clock) = service(&limited);
+        let mut first = Browser::signed_in(&app, "42").await;
+        clock.advance(1);
+        Browser::signed_in(&app, "42").await;
+        clock.advance(1);
+        let answer = Browser::new(&app).post("/login/42").await;
+        assert_eq!((answer.status, first.who().await), (status, oldest.to_owned()));
+        if policy == "refuse" {
+            assert_eq!(
+                answer.body,
+                r#"{"code":"session_limit","detail":"Too many sessions, sign out on another device."}"#
+            );
+        }
+    }
+}
+
+// --- bearer
+
+#[tokio::test]
+async fn a_bearer_is_an_explicit_claim() {
+    let (app, ..) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let bearer = format!("bearer {}", browser.jar["access_token"]);
+    let send = async |path: &str, value: &str, with: &Browser| {
+        with.send(
+            with.request("POST", path).header(header::AUTHORIZATION, value).header("Sec-Fetch-Site", "cross-site"),
+        )
+        .await
+    };
+    let stranger = Browser::new(&app);
+    let answer = send("/me", &bearer, &stranger).await;
+    assert_eq!(answer.body, "42");
+    assert_eq!(answer.headers[header::VARY], "Cookie");
+    assert!(answer.headers.get_all(header::VARY).iter().any(|vary| vary == "Authorization"));
+    let refresh = format!("Bearer {}", browser.jar["refresh_token"]);
+    for bad in ["Bearer", "Bearer ", "Bearer x", "bearer a.b.c", &refresh] {
+        for path in ["/me", "/open"] {
+            let answer = send(path, bad, &browser).await; // its cookies are good, and not looked at
+            assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{bad}");
+            assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer error=\"invalid_token\"");
+            assert_eq!(answer.code(), "token_not_valid");
+        }
+    }
+    assert_eq!(send("/maybe", "Basic YTpi", &stranger).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    browser.post("/logout").await;
+    assert_eq!(send("/open", &bearer, &stranger).await.status, StatusCode::UNAUTHORIZED, "its session is over");
+}
+
+#[tokio::test]
+async fn where_bearers_are_off_the_cookies_count() {
+    let (app, ..) = service(&Settings { bearer_tokens: false, ..settings() });
+    let browser = Browser::signed_in(&app, "42").await;
+    let request = browser.request("GET", "/me").header(header::AUTHORIZATION, "Bearer x");
+    assert_eq!(browser.send(request).await.body, "42");
+}
+
+// --- cross-origin
+
+#[tokio::test]
+async fn pages_of_other_origins_may_not_use_the_cookies() {
+    let trusting = Settings { csrf_trusted_origins: vec!["https://*.friend.example".to_owned()], ..settings() };
+    let (app, ..) = service(&trusting);
+    let browser = Browser::signed_in(&app, "42").await;
+    let post = |headers: &[(&str, &str)]| {
+        headers.iter().fold(browser.request("POST", "/me"), |request, (name, value)| request.header(*name, *value))
+    };
+    let own = [("Origin", "https://own.example")];
+    let friend = [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://app.friend.example")];
+    let plain = [("Sec-Fetch-Site", "same-origin"), ("Origin", "null")];
+    for passes in [&own[..], &friend, &plain, &[]] {
+        assert_eq!(browser.send(post(passes)).await.body, "42", "{passes:?}");
+    }
+    let sibling = [("Sec-Fetch-Site", "same-site"), ("Origin", "https://www.own.example")];
+    let insecure = [("Origin", "http://own.example")];
+    let twice = [("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")];
+    for refused in [&sibling[..], &insecure, &twice, &[("Origin", "null")]] {
+        let answer = browser.send(post(refused)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "cross_origin"), "{refused:?}");
+        assert!(answer.body.contains("CSRF Failed: ") && names(&answer).is_empty());
+    }
+    let stranger = Browser::new(&app);
+    let request = stranger.request("POST", "/open").header("Sec-Fetch-Site", "cross-site");
+    assert_eq!(stranger.send(request).await.status, StatusCode::OK, "without cookies there is nothing to protect");
+}
+
+#[tokio::test]
+async fn a_websocket_of_another_origin_is_refused() {
+    let (app, ..) = service(&settings());
+    let browser = Browser::signed_in(&app, "42").await;
+    let handshake = |origin: Option<&str>| {
+        let request = browser.request("GET", "/me").header(header::UPGRADE, "WebSocket");
+        origin.into_iter().fold(request, |request, origin| request.header(header::ORIGIN, origin))
+    };
+    assert_eq!(browser.send(handshake(Some("https://own.example"))).await.body, "42");
+    for origin in [None, Some("https://evil.example"), Some("null")] {
+        assert_eq!(browser.send(handshake(origin)).await.code(), "cross_origin");
+    }
+}
+
+// --- bad input
+
+#[tokio::test]
+async fn bad_cookies_are_no_cookies() {
+    let (app, ..) = service(&settings());
+    let good = Browser::signed_in(&app, "42").await;
+    let long = [b"access_token=".to_vec(), vec![b'a'; 50_000]].concat();
+    let bad: [&[u8]; 7] = [
+        b"access_token=; refresh_token=",
+        b"access_token=x; refresh_token=..",
+        b"access_token=\xff\xfe; refresh_token=\xc3\x28",
+        b"access_token; refresh_token",
+        b";;;===;",
+        b"\"access_token\"=\"\"",
+        &long,
+    ];
+    for cookie in bad {
+        let value = http::HeaderValue::from_bytes(cookie).unwrap();
+        let browser = Browser::new(&app);
+        let answer = browser.send(browser.request("GET", "/maybe").header(header::COOKIE, value)).await;
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "nobody"));
+        assert_eq!(names(&answer).len(), 0, "nothing is cleared");
+    }
+    let both = format!("access_token=stale; access_token={}", good.jar["access_token"]);
+    let stranger = Browser::new(&app);
+    let answer = stranger.send(stranger.request("GET", "/me").header(header::COOKIE, both)).await;
+    assert_eq!(answer.body, "42", "of several cookies of one name, the good one counts");
+}
+
+#[tokio::test]
+async fn the_attack_corpus_is_nobody_s() {
+    let corpus: serde_json::Value = serde_json::from_str(include_str!("../../../testdata/attacks.json")).unwrap();
+    let secret = corpus["rings"]["secret"]["secret"].as_str().unwrap();
+    let (app, _, clock) = service(&Settings { secret_key: secret.into(), ..Settings::default() });
+    clock.advance(corpus["now"].as_i64().unwrap() - NOW);
+    let cases = corpus["refused"].as_array().unwrap();
+    assert!(cases.len() > 600);
+    for case in cases {
+        let token = case["token"].as_str().map_or_else(
+            || case["token"]["repeat"].as_str().unwrap().repeat(50_000),
+            |token| token.chars().take(100_000).collect(),
+        );
+        let browser = Browser::new(&app);
+        for name in ["access_token", "refresh_token"] {
+            let Ok(value) = http::HeaderValue::from_str(&format!("{name}={token}")) else { continue };
+            let answer = browser.send(browser.request("GET", "/maybe").header(header::COOKIE, value)).await;
+            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "nobody"), "{}", case["what"]);
+        }
+        let Ok(value) = http::HeaderValue::from_str(&format!("Bearer {token}")) else { continue };
+        let answer = browser.send(browser.request("GET", "/maybe").header(header::AUTHORIZATION, value)).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", case["what"]);
+    }
+}
+
+// --- claims
+
+#[tokio::test]
+async fn claims_of_the_service_s_own_are_in_access_tokens() {
+    let (store, clock) = (MemoryStore::default(), Clock::default());
+    let claims = |user: &str| CustomClaims::from_json(&format!("{{\"team\":\"{user}\"}}")).unwrap();
+    let app = app(layer(&settings(), store, &clock).with_custom_claims(claims));
+    let mut browser = Browser::signed_in(&app, "42").await;
+    assert_eq!(browser.get("/claims").await.body, r#"{"team":"42"}"#);
+    clock.advance(301);
+    assert_eq!(browser.get("/claims").await.body, r#"{"team":"42"}"#, "also after a refresh");
+}
+
+#[tokio::test]
+async fn claims_that_no_cookie_would_hold_are_an_error_that_signs_nobody_out() {
+    let (store, clock) = (MemoryStore::default(), Clock::default());
+    let plain = app(layer(&settings(), store.clone(), &clock));
+    let huge = |_: &str| CustomClaims::from_json(&format!("{{\"a\":\"{}\"}}", "a".repeat(5000))).unwrap();
+    let too_much = app(layer(&settings(), store.clone(), &clock).with_custom_claims(huge));
+    let mut browser = Browser::signed_in(&plain, "42").await;
+    clock.advance(301);
+    browser.app = too_much;
+    let answer = browser.get("/me").await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "issued_token_too_long"));
+    assert_eq!(names(&answer).len(), 0);
+    browser.app = plain;
+    assert_eq!(browser.who().await, "42", "nothing had been written");
+}

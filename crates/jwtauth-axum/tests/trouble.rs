@@ -1,0 +1,234 @@
+//! What the layer asks of its store, and what happens where that fails.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use common::{Browser, Clock, app, layer, names, settings};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use jwtauth_axum::{
+    Auth, AuthLayer, Found, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
+    jwtauth::{Generation, NumericDate, Session},
+};
+use tower::{Layer, ServiceExt};
+use uuid::Uuid;
+
+/// A store that counts what it is asked, and fails or is in contention where it is told to.
+#[derive(Clone, Default)]
+struct Troubled {
+    inner: MemoryStore,
+    finds: Arc<AtomicUsize>,
+    fails: Arc<AtomicBool>,
+    swaps_are_lost: Arc<AtomicBool>,
+}
+
+impl Troubled {
+    fn trouble(&self) -> Result<(), StoreError> {
+        if self.fails.load(Ordering::Relaxed) { Err(StoreError::Failed("the disk is full".into())) } else { Ok(()) }
+    }
+
+    fn finds(&self) -> usize {
+        self.finds.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl SessionStore for Troubled {
+    async fn find(&self, id: Uuid) -> Result<Option<Found>, StoreError> {
+        self.trouble()?;
+        self.finds.fetch_add(1, Ordering::Relaxed);
+        self.inner.find(id).await
+    }
+
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, StoreError> {
+        self.trouble()?;
+        self.inner.insert(record, limit, now).await
+    }
+
+    async fn advance(&self, id: Uuid, from: Generation, to: Session, now: NumericDate) -> Result<bool, StoreError> {
+        self.trouble()?;
+        if self.swaps_are_lost.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.inner.advance(id, from, to, now).await
+    }
+
+    async fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Result<(), StoreError> {
+        self.inner.acknowledge(id, generation, now).await
+    }
+
+    async fn touch(&self, id: Uuid, now: NumericDate) -> Result<(), StoreError> {
+        self.inner.touch(id, now).await
+    }
+
+    async fn of_user(&self, user_id: &str, now: NumericDate) -> Result<Vec<Record>, StoreError> {
+        self.inner.of_user(user_id, now).await
+    }
+
+    async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+        self.trouble()?;
+        self.inner.end(ids).await
+    }
+
+    async fn remove_expired(&self, most: u32, now: NumericDate) -> Result<u64, StoreError> {
+        self.inner.remove_expired(most, now).await
+    }
+}
+
+fn service(settings: &Settings) -> (axum::Router, Troubled, Clock) {
+    let (store, clock) = (Troubled::default(), Clock::default());
+    (app(layer(settings, store.clone(), &clock)), store, clock)
+}
+
+// --- what is asked
+
+#[tokio::test]
+async fn who_is_there_is_asked_once_and_only_where_somebody_wants_to_know() {
+    let (app, store, _) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    for (path, finds) in [("/open", 0), ("/claims", 0), ("/me", 1), ("/sessions", 1)] {
+        browser.get(path).await;
+        assert_eq!(store.finds(), finds, "{path}");
+    }
+    Browser::new(&app).get("/me").await;
+    assert_eq!(store.finds(), 0, "nobody is asked for");
+}
+
+#[tokio::test]
+async fn within_the_interval_nothing_is_asked_and_an_end_here_holds_at_once() {
+    for interval in [Some(3600.0), None] {
+        let (app, store, _) = service(&Settings { session_check_interval: interval, ..settings() });
+        let mut browser = Browser::signed_in(&app, "42").await;
+        assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), 1));
+        assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), 0));
+        let mut copy = browser.clone();
+        browser.post("/logout").await;
+        assert_eq!(copy.who().await, "nobody");
+    }
+}
+
+#[tokio::test]
+async fn an_end_elsewhere_holds_once_the_interval_is_over() {
+    let store = MemoryStore::default();
+    let interval = Settings { session_check_interval: Some(0.05), ..settings() };
+    let here = app(layer(&interval, store.clone(), &Clock::default()));
+    let elsewhere = app(layer(&settings(), store, &Clock::default()));
+    let mut browser = Browser::signed_in(&here, "42").await;
+    assert_eq!(browser.who().await, "42");
+    let mut there = browser.clone();
+    there.app = elsewhere;
+    there.post("/logout").await;
+    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    assert_eq!(browser.who().await, "nobody");
+}
+
+// --- what fails
+
+#[tokio::test]
+async fn where_the_store_fails_nobody_is_signed_in_or_out() {
+    let (app, store, clock) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    for seconds in [0, 301] {
+        clock.advance(seconds);
+        store.fails.store(true, Ordering::Relaxed);
+        for (method, path) in [("GET", "/me"), ("GET", "/maybe"), ("POST", "/logout"), ("POST", "/login/7")] {
+            let answer = browser.send(browser.request(method, path)).await;
+            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "store_error"));
+            assert!(names(&answer).is_empty() && !answer.body.contains("disk"), "{}", answer.body);
+        }
+        store.fails.store(false, Ordering::Relaxed);
+    }
+    assert_eq!(browser.who().await, "42");
+}
+
+#[tokio::test]
+async fn contention_is_503_and_leaves_the_cookies() {
+    let (app, store, clock) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    clock.advance(301);
+    store.swaps_are_lost.store(true, Ordering::Relaxed);
+    let answer = browser.get("/me").await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "session_contention"));
+    assert_eq!((&answer.headers[header::RETRY_AFTER], names(&answer).len()), (&"1".parse().unwrap(), 0));
+    store.swaps_are_lost.store(false, Ordering::Relaxed);
+    assert_eq!(browser.who().await, "42");
+}
+
+#[tokio::test]
+async fn a_handler_without_the_layer_is_an_error_of_the_service() {
+    let app = axum::Router::new().route("/me", axum::routing::get(async |_: Auth| ""));
+    let answer = Browser::new(&app).get("/me").await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "missing_layer"));
+}
+
+// --- around the layer
+
+#[tokio::test]
+async fn it_works_around_any_tower_service_and_body() {
+    let inner = tower::service_fn(async |request: Request<Full<axum::body::Bytes>>| {
+        let auth = request.extensions().get::<Auth>().cloned().unwrap();
+        auth.login("42").await.unwrap();
+        Ok::<_, std::convert::Infallible>(Response::new(Full::<axum::body::Bytes>::from("signed in")))
+    });
+    let service = AuthLayer::new(common::config(), MemoryStore::default()).layer(inner);
+    let answer = service.clone().oneshot(Request::new(Full::default())).await.unwrap();
+    assert_eq!(answer.headers().get_all(header::SET_COOKIE).iter().count(), 2);
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "signed in");
+    let bad = Request::builder().header(header::AUTHORIZATION, "Bearer x").body(Full::default()).unwrap();
+    assert_eq!(service.oneshot(bad).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn no_token_and_no_key_is_shown_or_logged() {
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let (app, store, clock) = service(&settings());
+    let mut owner = Browser::signed_in(&app, "42").await;
+    let mut thief = owner.clone();
+    let stolen: Vec<String> = thief.jar.values().cloned().collect();
+    clock.advance(301);
+    for _ in 0..2 {
+        owner.who().await;
+    }
+    clock.advance(31);
+    thief.who().await;
+    owner.send(owner.request("POST", "/me").header("Sec-Fetch-Site", "cross-site")).await;
+    store.fails.store(true, Ordering::Relaxed);
+    owner.get("/me").await;
+    let shown = format!("{:?} {:?}", settings(), AuthLayer::new(common::config(), store));
+    let logged = written.text();
+    for event in ["session_started", "session_refreshed", "session_ended", "refresh_token_reused", "cross_origin"] {
+        assert!(logged.contains(event) && logged.contains("jwtauth.security"), "{event} in {logged}");
+    }
+    for secret in stolen.iter().chain(owner.jar.values()).flat_map(|token| token.split('.').skip(1)) {
+        assert!(!logged.contains(secret) && !shown.contains(secret));
+    }
+    assert!(!logged.contains(common::SECRET) && !shown.contains(common::SECRET));
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Written {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
