@@ -6,7 +6,6 @@ FUZZ_SECONDS ?= 600
 
 VENV := .venv
 BIN := $(VENV)/bin
-SITE := examples/site/manage.py
 
 # Stamps: the environment, a requirements file installed in it, the extension module built into python/jwtauth.
 ENV := $(VENV)/.created
@@ -38,10 +37,8 @@ help:
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
 
 run: $(REQUIRED)-run $(ENGINE)
-	$(BIN)/python $(SITE) migrate --verbosity 0
-	@$(BIN)/python $(SITE) demo_users
-	@$(BIN)/python $(SITE) runserver --noreload 127.0.0.1:$(PORT) || \
-		{ echo 'The demo site did not start. If the port is taken: make run PORT=8001' >&2; exit 1; }
+	@$(BIN)/python scripts/run.py $(PORT) || \
+		{ echo 'The demo did not start. If the port is taken: make run PORT=8001' >&2; exit 1; }
 
 test: $(REQUIRED)-test $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
 	$(BIN)/python scripts/test.py

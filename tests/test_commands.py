@@ -1,11 +1,17 @@
 """Management commands but `jwtauth_clean`, which is in test_expiry."""
 
+import json
+import re
+from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.test import override_settings
 
 from jwtauth import conf
+from jwtauth.management.commands import jwtauth_settings
 from jwtauth.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -77,3 +83,77 @@ def test_a_wrong_configuration_fails(settings):
     settings.JWTAUTH = {"ALGORITHM": "none"}
     with pytest.raises(CommandError):
         run("jwtauth_check")
+
+
+# --- jwtauth_settings, which the tests of the Rust service read as well
+
+
+def settings_printed():
+    printed, _said = run("jwtauth_settings")
+    lines = [line.partition(" = ") for line in printed.splitlines() if not line.startswith("#")]
+    return {name: json.loads(value) for name, _is, value in lines}
+
+
+@override_settings(
+    JWTAUTH={
+        "SESSION_LIFETIME": None,
+        "AUDIENCE": ["one", 'an "other" \u00e9'],
+        "VERIFYING_KEYS": ["k" * 32, ("HS512", "l" * 64)],
+        "SESSION_CHECK_INTERVAL": 2.5,
+        "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
+    },
+    SECRET_KEY_FALLBACKS=["an older key of this site, of forty bytes"],
+)
+def test_the_settings_are_printed_as_the_rust_side_reads_them():
+    printed = settings_printed()
+    assert printed["SECRET_KEY"] == settings.SECRET_KEY
+    assert printed["SECRET_KEY_FALLBACKS"] == settings.SECRET_KEY_FALLBACKS
+    assert (printed["SESSION_LIFETIME"], printed["SESSION_CHECK_INTERVAL"]) == ("none", 2.5)
+    assert (printed["ACCESS_TOKEN_LIFETIME"], printed["MAX_SESSIONS_PER_USER"]) == (600, "none")
+    assert printed["AUDIENCE"] == ["one", 'an "other" \u00e9']
+    assert printed["VERIFYING_KEYS"] == ["k" * 32, ["HS512", "l" * 64]]
+    assert "ISSUER" not in printed
+
+
+def test_every_setting_is_printed_or_django_s_own():
+    assert (
+        set(conf.SETTINGS) - set(settings_printed()) - jwtauth_settings._DJANGO_S_OWN
+        == {name for name in conf.SETTINGS if conf.values()[name] is None and name not in jwtauth_settings._MAY_BE_NONE}
+        - jwtauth_settings._DJANGO_S_OWN
+    )
+
+
+@override_settings(JWTAUTH={"USER_ID_FIELD": "username"})
+def test_what_the_rust_side_cannot_have_is_an_error():
+    with pytest.raises(CommandError, match="primary key"):
+        run("jwtauth_settings")
+
+
+@override_settings(JWTAUTH={"ACCESS_TOKEN_CLAIMS": "tests.views.me"})
+def test_a_function_of_the_site_s_is_pointed_out():
+    assert "ACCESS_TOKEN_CLAIMS" in run("jwtauth_settings")[1]
+
+
+def test_a_file_that_differs_names_its_lines(tmp_path):
+    path = tmp_path / "jwtauth.toml"
+    path.write_text(run("jwtauth_settings")[0])
+    assert run("jwtauth_settings", check=path) == (f"{path} has the settings in force.\n", "")
+    with (
+        override_settings(JWTAUTH={"ISSUER": "site", "ALGORITHM": "HS384", "ACCESS_TOKEN_COOKIE_NAME": "other"}),
+        pytest.raises(CommandError) as differs,
+    ):
+        run("jwtauth_settings", check=path)
+    said = str(differs.value)
+    assert re.findall(r":(\d+): (\w+) is another here", said) == [
+        (str(number), name)
+        for number, name in enumerate(re.findall(r"^# Made|^\w+", path.read_text(), re.M), 1)
+        if name in {"ALGORITHM", "ACCESS_TOKEN_COOKIE_NAME"}
+    ]
+    assert "ISSUER is missing" in said
+    another = "quite another key, of forty bytes or so."
+    with override_settings(SECRET_KEY=another), pytest.raises(CommandError) as differs:
+        run("jwtauth_settings", check=path)
+    assert settings.SECRET_KEY not in str(differs.value)
+    assert "SECRET_KEY is another here" in str(differs.value)
+    with pytest.raises(CommandError, match="nowhere"):
+        run("jwtauth_settings", check=tmp_path / "nowhere")

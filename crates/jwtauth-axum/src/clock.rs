@@ -14,16 +14,22 @@ type Local = Arc<dyn Fn() -> i64 + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Clock {
     local: Local,
-    database: Arc<DatabaseClock>,
+    /// `None` where the local clock is a test's.
+    database: Option<Arc<DatabaseClock>>,
 }
 
 impl Clock {
+    /// A test's.
     pub(crate) fn new(local: Local) -> Self {
-        Self { local, database: Arc::default() }
+        Self { local, database: None }
     }
 
     pub(crate) fn now(&self) -> NumericDate {
-        self.database.now(self.local_ms())
+        let local = self.local_ms();
+        match &self.database {
+            Some(database) => database.now(local),
+            None => (local / 1000).try_into().unwrap_or(0),
+        }
     }
 
     pub(crate) fn local_ms(&self) -> i64 {
@@ -32,18 +38,19 @@ impl Clock {
 
     /// What the database's clock said between `asked` and now.
     pub(crate) fn hear(&self, asked: i64, theirs: Option<i64>) {
-        if let Some(theirs) = theirs {
-            self.database.hear(asked, self.local_ms(), theirs);
+        if let (Some(database), Some(theirs)) = (&self.database, theirs) {
+            database.hear(asked, self.local_ms(), theirs);
         }
     }
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self::new(Arc::new(|| {
+        let local = || {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        }))
+        };
+        Self { local: Arc::new(local), database: Some(Arc::default()) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 import time
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.decorators import login_required
 from django.shortcuts import redirect, render
@@ -54,7 +55,8 @@ def home(request):
         {"session": session, "is_this": session.pk == current.pk}
         for session in request.user.jwtauth_sessions.live().order_by("-last_seen_at", "-created_at")
     ]
-    return render(request, "demo/home.html", {"devices": devices, "session": current, "now": int(time.time())})
+    context = {"devices": devices, "session": current, "now": int(time.time()), "service": settings.DEMO_SERVICE}
+    return render(request, "demo/home.html", context)
 
 
 @login_required

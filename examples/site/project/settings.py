@@ -52,6 +52,9 @@ JWTAUTH = {
 }
 SILENCED_SYSTEM_CHECKS = ["jwtauth.W001"]
 
+# For the demo only: the path of the Rust service beside it, where there is one.
+DEMO_SERVICE = os.environ.get("DEMO_SERVICE", "")
+
 ROOT_URLCONF = "project.urls"
 LOGIN_URL = "sign-in"
 

@@ -38,7 +38,7 @@ impl AuthLayer {
         self
     }
 
-    /// Another clock than the system's, for tests: milliseconds since 1970-01-01T00:00:00Z.
+    /// Another clock than the system's and the database's, for tests: milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn with_clock(mut self, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         self.shared.clock = Clock::new(Arc::new(now));

@@ -127,6 +127,13 @@ at("burst").addEventListener("click", () => {
   at("burst").textContent = "Waiting for the token to expire";
 });
 for (const time of document.querySelectorAll("time")) time.textContent = format(new Date(time.dateTime), DATE);
+if (at("service")) {
+  const service = at("service");
+  const isUser = (me) => `It knows you as user ${me.user}, by the cookies of this site and without a word to Django.`;
+  fetch(service.dataset.url)
+    .then(async (answer) => { service.textContent = answer.ok ? isUser(await answer.json()) : "It knows nobody."; })
+    .catch(() => { service.textContent = "It does not answer."; });
+}
 setInterval(tick, 250);
 tick();
 showLog().catch(() => {});

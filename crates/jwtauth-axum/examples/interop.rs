@@ -1,0 +1,60 @@
+//! A service for the tests beside Django: of the table that Django made, by the settings that it printed.
+//!
+//! `interop ADDRESS SETTINGS DATABASE CLOCK`: the clock is a file of eight bytes, the seconds in the machine's byte order.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{collections::HashMap, env, fs};
+
+use axum::{
+    Router,
+    extract::Query,
+    routing::{get, post},
+};
+use jwtauth_axum::{
+    Auth, AuthError, AuthLayer, DjangoUsers, LoginError, MaybeAuthenticated, PostgresStore, SessionStore, Settings,
+    SqliteStore,
+};
+use sqlx::{PgPool, SqlitePool, sqlite::SqliteConnectOptions};
+
+#[tokio::main]
+async fn main() {
+    let [address, settings, database, clock] = env::args().skip(1).collect::<Vec<_>>().try_into().unwrap();
+    let settings = Settings::read(settings).unwrap();
+    let users = Some(DjangoUsers::new(settings.auth_hasher()));
+    if database.starts_with("postgres:") {
+        let pool = PgPool::connect(&database).await.unwrap();
+        serve(&address, &settings, PostgresStore::new(pool, users).await.unwrap(), clock).await;
+    } else {
+        let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(database)).await.unwrap();
+        serve(&address, &settings, SqliteStore::new(pool, users).await.unwrap(), clock).await;
+    }
+}
+
+async fn serve(address: &str, settings: &Settings, store: impl SessionStore, clock: String) {
+    let now = move || i64::from_ne_bytes(fs::read(&clock).unwrap().try_into().unwrap()) * 1000;
+    let app = Router::new()
+        .route("/idle/", get(async || ""))
+        .route("/who/", get(who))
+        .route("/login/", post(login))
+        .route("/logout/", post(logout))
+        .route("/others/", post(end_others))
+        .layer(AuthLayer::new(settings.build().unwrap(), store).with_clock(now));
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    axum::serve(listener, app).await.unwrap();
+}
+
+async fn who(MaybeAuthenticated(user): MaybeAuthenticated) -> String {
+    user.map_or_else(|| "nobody".to_owned(), |user| user.user_id)
+}
+
+async fn login(auth: Auth, Query(query): Query<HashMap<String, String>>) -> Result<(), LoginError> {
+    auth.login(&query["user"]).await
+}
+
+async fn logout(auth: Auth) -> Result<(), AuthError> {
+    auth.logout().await
+}
+
+async fn end_others(auth: Auth) -> Result<String, AuthError> {
+    Ok(auth.end_others().await?.to_string())
+}

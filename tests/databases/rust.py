@@ -1,0 +1,61 @@
+"""The Rust service of `crates/jwtauth-axum/examples/interop.rs`, beside a `Site` on its database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.databases.served import PATIENCE, ROOT, Browser, Site
+from tests.databases.servers import free_port
+
+
+def build() -> Path:
+    """The program."""
+    command = ["cargo", "build", "--quiet", "--package", "jwtauth-axum", "--example", "interop", "--all-features"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target / "debug/examples/interop"
+
+
+class Service:
+    """It knows the settings as ``manage.py jwtauth_settings`` prints them."""
+
+    def __init__(self, program: Path, site: Site, database: dict) -> None:
+        self.port = free_port()
+        settings = site.folder / "jwtauth.toml"
+        command = [sys.executable, "-m", "django", "jwtauth_settings"]
+        settings.write_bytes(subprocess.check_output(command, cwd=ROOT, env=site.env))
+        arguments = [f"127.0.0.1:{self.port}", str(settings), url(database), site.env["JWTAUTH_TEST_CLOCK"]]
+        self.log = site.folder / "service.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([str(program), *arguments], env={}, stdout=log, stderr=log)
+        self.wait()
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(PATIENCE)
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                if Browser(self.port).get("/idle/").status == 200:
+                    return
+            except OSError:
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the service did not start:\n{self.log.read_text()}")
+            time.sleep(0.02)
+
+
+def url(database: dict) -> str:
+    if database["ENGINE"].endswith("sqlite3"):
+        return database["NAME"]
+    return "postgres://{USER}@{HOST}:{PORT}/{NAME}".format(**database)

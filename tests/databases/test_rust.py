@@ -1,0 +1,160 @@
+"""One login for Django and a Rust service: signed in at one, used, refreshed and ended at the other."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import product
+
+import pytest
+
+from tests.databases.rust import Service, build
+from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Site
+
+ROUNDS, RACERS = 10, 16
+
+
+@pytest.fixture(scope="session")
+def program():
+    if not shutil.which("cargo"):
+        pytest.skip("cargo is not installed, without which nothing of this project is built")
+    return build()
+
+
+@contextmanager
+def pair(program, database):
+    """The Django site and the Rust service, and where each says who is there."""
+    with Site(default=database) as site, Service(program, site, database) as service:
+        yield site, {"django": site.port, "rust": service.port}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def both(request, program, make_database):
+    with pair(program, make_database(request.param)) as found:
+        yield found
+
+
+class Person:
+    """A browser that knows both."""
+
+    def __init__(self, ports, key):
+        self.ports, self.key = ports, str(key)
+        self.browser = Browser(ports["django"])
+
+    def at(self, face):
+        self.browser.port = self.ports[face]
+        return self.browser
+
+    def sign_in(self, face):
+        self.at(face).sign_in(self.key)
+        return self
+
+    def is_known_at(self, face):
+        answer = self.at(face).get({"django": "/me/session/", "rust": "/who/"}[face])
+        assert answer.status == 200, answer.body
+        return json.loads(answer.body)["is_authenticated"] if face == "django" else answer.body.decode() == self.key
+
+    def is_known(self):
+        found = {self.is_known_at(face) for face in self.ports}
+        assert len(found) == 1, "Django and the Rust service say the same"
+        return found.pop()
+
+    def copy(self):
+        other = Person(self.ports, self.key)
+        other.browser.cookies = dict(self.browser.cookies)
+        return other
+
+
+FACES = ("django", "rust")
+
+
+def test_every_order_of_sign_in_use_refresh_and_end(both):
+    site, ports = both
+    orders = list(product(FACES, repeat=4))
+    for (starts, uses, refreshes, ends), key in zip(orders, site.people(len(orders)), strict=True):
+        person = Person(ports, key).sign_in(starts)
+        assert person.is_known_at(uses)
+        generation = generation_of(person)
+        site.advance(ACCESS_LIFETIME + 1)
+        person.browser.expire()
+        assert person.is_known_at(refreshes)
+        assert generation_of(person) == generation + 1
+        assert person.is_known()
+        copy = person.copy()
+        assert person.at(ends).get("/logout/", method="POST").status == 200
+        assert not any(person.browser.cookies.values())
+        assert not copy.is_known()
+
+
+def test_the_others_end_at_both(both):
+    site, ports = both
+    for here, there in product(FACES, repeat=2):
+        (key,) = site.people(1)
+        kept, ended = Person(ports, key).sign_in(here), Person(ports, key).sign_in(there)
+        assert kept.at(here).get("/others/", method="POST").status == 200
+        assert (kept.is_known(), ended.is_known()) == (True, False)
+
+
+def test_a_thief_is_found_across_both(both):
+    site, ports = both
+    for owner_at, thief_at in product(FACES, repeat=2):
+        (key,) = site.people(1)
+        owner = Person(ports, key).sign_in(owner_at)
+        thief = owner.copy()
+        site.advance(ACCESS_LIFETIME + 1)
+        owner.browser.expire()
+        assert owner.is_known_at(owner_at)
+        assert owner.is_known_at(thief_at)
+        site.advance(GRACE + 1)
+        assert not thief.is_known_at(thief_at)
+        assert not owner.is_known()
+
+
+@pytest.mark.parametrize(
+    "change", ["is_active=False", "password='another'", None], ids=["deactivated", "new password", "deleted"]
+)
+def test_what_becomes_of_the_user_ends_sessions_at_both(both, change):
+    site, ports = both
+    (key,) = site.people(1)
+    people = [Person(ports, key).sign_in(face) for face in FACES]
+    assert all(person.is_known() for person in people)
+    users = f"from django.contrib.auth.models import User; User.objects.filter(pk={key})"
+    site.django("shell", "--no-imports", "--command", f"{users}.{f'update({change})' if change else 'delete()'}")
+    for person in people:
+        assert not person.is_known()
+
+
+def test_an_inactive_user_is_signed_in_by_neither(both):
+    site, ports = both
+    (key,) = site.people(1)
+    users = "from django.contrib.auth.models import User; User.objects"
+    site.django("shell", "--no-imports", "--command", f"{users}.filter(pk={key}).update(is_active=False)")
+    for face, status in (("django", 403), ("rust", 401)):
+        answer = Person(ports, key).at(face).get(f"/login/?user={key}", method="POST")
+        assert (answer.status, answer.cookies) == (status, {})
+
+
+def test_workers_of_both_that_race_rotate_once(both):
+    site, ports = both
+    (key,) = site.people(1)
+    person = Person(ports, key).sign_in("rust")
+    with ThreadPoolExecutor(RACERS) as pool:
+        for number in range(1, ROUNDS + 1):
+            site.advance(ACCESS_LIFETIME + 1)
+            person.browser.expire()
+            racers = [person.copy() for _ in range(RACERS)]
+            known = list(pool.map(lambda one: one[1].is_known_at(FACES[one[0] % 2]), enumerate(racers)))
+            assert all(known), "everybody is signed in"
+            assert len({racer.browser.cookies["refresh_token"] for racer in racers}) == 1, "with the same token"
+            person = racers[-1]
+            assert generation_of(person) == number + 1, "one rotation for all"
+            assert person.is_known()
+
+
+def generation_of(person):
+    """Of the refresh token that the browser has."""
+    payload = person.browser.cookies["refresh_token"].split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=="))["gen"]
