@@ -123,6 +123,13 @@ def test_every_setting_is_printed_or_django_s_own():
     )
 
 
+def test_without_keys_they_are_left_out():
+    printed, _said = run("jwtauth_settings", public=True)
+    assert settings.SECRET_KEY not in printed
+    assert "ALGORITHM = " in printed
+    assert not {"SECRET_KEY", "SIGNING_KEY", "VERIFYING_KEYS"} & set(re.findall(r"^\w+", printed, re.M))
+
+
 @override_settings(JWTAUTH={"USER_ID_FIELD": "username"})
 def test_what_the_rust_side_cannot_have_is_an_error():
     with pytest.raises(CommandError, match="primary key"):

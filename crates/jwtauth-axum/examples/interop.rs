@@ -1,7 +1,7 @@
 //! A service for the tests beside Django: of the table that Django made, by the settings that it printed.
 //!
 //! `interop ADDRESS SETTINGS DATABASE CLOCK`: the clock is a file of eight bytes, the seconds in the machine's byte order.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::{collections::HashMap, env, fs};
 

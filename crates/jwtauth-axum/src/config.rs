@@ -9,13 +9,20 @@ use crate::{LimitPolicy, Settings, SettingsError};
 pub struct Config {
     pub(crate) tokens: Tokens,
     pub(crate) policy: Policy,
-    pub(crate) cookies: CookiePolicy,
-    pub(crate) origins: OriginPolicy,
+    pub(crate) transport: Transport,
     /// Milliseconds; `None`: a session that was verified once is not asked for again.
     pub(crate) check_interval: Option<u64>,
     pub(crate) reuse_ends_all: bool,
-    pub(crate) bearer: bool,
     pub(crate) limit: Option<(usize, LimitPolicy)>,
+}
+
+/// How tokens travel: what a service needs to read them that issues none.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    pub(crate) cookies: CookiePolicy,
+    pub(crate) origins: OriginPolicy,
+    /// Whether `Authorization: Bearer` counts.
+    pub(crate) bearer: bool,
 }
 
 impl Config {

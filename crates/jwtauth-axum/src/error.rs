@@ -91,6 +91,9 @@ pub enum Rejection {
     /// A page of another origin may not use the cookies: 403.
     #[error("{0}")]
     CrossOrigin(#[from] jwtauth::OriginError),
+    /// A [`ResourceLayer`](crate::ResourceLayer) has no keys: 503.
+    #[error(transparent)]
+    Keys(#[from] crate::KeysError),
     /// It is not known who is there: 503 in contention, else 500.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -104,7 +107,7 @@ impl Rejection {
         match self {
             Self::NotAuthenticated | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::Auth(AuthError::Contention) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Auth(AuthError::Contention) | Self::Keys(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Auth(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -115,6 +118,7 @@ impl Rejection {
             Self::NotAuthenticated => "not_authenticated",
             Self::InvalidToken => "token_not_valid",
             Self::CrossOrigin(_) => "cross_origin",
+            Self::Keys(_) => "keys_unavailable",
             Self::Auth(error) => error.code(),
         }
     }
@@ -128,6 +132,7 @@ impl Rejection {
             Self::InvalidToken => "The access token is invalid, has expired, or its session is over.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
             Self::Auth(AuthError::Contention) => "Sessions are in contention, try again.".to_owned(),
+            Self::Keys(_) => "The access token cannot be verified, try again.".to_owned(),
             Self::Auth(_) => "Server error.".to_owned(),
         };
         serde_json::json!({"detail": detail, "code": self.code()}).to_string()
@@ -141,7 +146,7 @@ impl Rejection {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match self {
             Self::InvalidToken => drop(headers.insert(header::WWW_AUTHENTICATE, CHALLENGE)),
-            Self::Auth(AuthError::Contention) => {
+            Self::Auth(AuthError::Contention) | Self::Keys(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -5,7 +5,7 @@ use http::request::Parts;
 use jwtauth::Claims;
 use uuid::Uuid;
 
-use crate::{Auth, Rejection};
+use crate::{Auth, Rejection, resource::Recognised};
 
 /// Somebody who is signed in. Rejects with 403 where nobody is, as Django REST framework does.
 #[derive(Clone, Debug)]
@@ -53,6 +53,9 @@ impl<S: Send + Sync> FromRequestParts<S> for AccessClaims {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
+        if let Some(Recognised(claims)) = parts.extensions.get() {
+            return claims.clone().map(Self).ok_or(Rejection::NotAuthenticated);
+        }
         let auth = Auth::from_request_parts(parts, state).await?;
         auth.0.claims().map(Self).ok_or(Rejection::NotAuthenticated)
     }

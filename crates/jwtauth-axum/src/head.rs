@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, header, request::Parts, uri::Authority};
 use jwtauth::{Kind, Origin, OriginError, RequestHeaders};
 
-use crate::{cookies, shared::Shared};
+use crate::{config::Transport, cookies, event, shared::AddressOf};
 
 const MAX_USER_AGENT: usize = 512;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -24,15 +24,15 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn read(parts: &Parts, has_long_body: bool, shared: &Shared) -> Self {
-        let bearer = if shared.config.bearer { bearer(&parts.headers) } else { None };
+    pub(crate) fn read(parts: &Parts, has_long_body: bool, transport: &Transport, address: Option<&AddressOf>) -> Self {
+        let bearer = if transport.bearer { bearer(&parts.headers) } else { None };
         let values = |kind| match bearer {
             Some(_) => Vec::new(),
-            None => cookies::values(&parts.headers, &shared.config.cookies, kind),
+            None => cookies::values(&parts.headers, &transport.cookies, kind),
         };
         Self {
             user_agent: user_agent(&parts.headers),
-            address: shared.address.as_ref().and_then(|address| address(parts)),
+            address: address.and_then(|address| address(parts)),
             is_safe: parts.method.is_safe(),
             is_upload: has_long_body
                 || jwtauth::is_upload(
@@ -52,7 +52,7 @@ impl Head {
 }
 
 /// Whether the request may use cookies, by the engine's table.
-pub(crate) fn check_origin(parts: &Parts, shared: &Shared) -> Result<(), OriginError> {
+pub(crate) fn check_origin(parts: &Parts, transport: &Transport) -> Result<(), OriginError> {
     let sec_fetch_site = joined(&parts.headers, &SEC_FETCH_SITE);
     let origin = joined(&parts.headers, &header::ORIGIN);
     let upgrade = joined(&parts.headers, &header::UPGRADE).unwrap_or_default();
@@ -64,17 +64,17 @@ pub(crate) fn check_origin(parts: &Parts, shared: &Shared) -> Result<(), OriginE
         sec_fetch_site: sec_fetch_site.as_deref(),
         origin: origin.as_deref(),
     };
-    shared.config.origins.check(request, || own_origin(parts, shared))
+    transport.origins.check(request, || own_origin(parts, transport)).inspect_err(|error| event::cross_origin(*error))
 }
 
 /// The origin that the request was sent to. What is behind a proxy does not see its scheme: cookies that are `Secure` are
 /// sent to `https` alone.
-fn own_origin(parts: &Parts, shared: &Shared) -> Option<Origin> {
+fn own_origin(parts: &Parts, transport: &Transport) -> Option<Origin> {
     let host = match parts.headers.get(header::HOST) {
         Some(host) => host.to_str().ok()?,
         None => parts.uri.authority().map(Authority::as_str)?,
     };
-    let scheme = if shared.config.cookies.secure { "https" } else { "http" };
+    let scheme = if transport.cookies.secure { "https" } else { "http" };
     Origin::parse(&format!("{scheme}://{host}"))
 }
 

@@ -44,6 +44,7 @@ mod extract;
 mod handle;
 mod head;
 mod request;
+mod resource;
 mod retry;
 mod settings;
 mod shared;
@@ -55,6 +56,9 @@ pub use error::{AuthError, LoginError, Rejection};
 pub use extract::{AccessClaims, Authenticated, MaybeAuthenticated};
 pub use handle::{Auth, Login};
 pub use jwtauth;
+#[cfg(feature = "jwks")]
+pub use resource::RemoteKeys;
+pub use resource::{FixedKeys, KeysError, ResourceLayer, ResourceService, VerifierSource};
 pub use settings::{Secret, Settings, SettingsError, VerifyingKeySetting};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use store::DjangoUsers;

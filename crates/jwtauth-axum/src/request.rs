@@ -63,7 +63,7 @@ impl RequestAuth {
     ///
     /// [`Rejection::InvalidToken`] for a bad bearer, [`Rejection::CrossOrigin`] where cookies may not be used.
     pub(crate) fn identify(shared: Shared, parts: &Parts, has_long_body: bool) -> Result<Self, Rejection> {
-        let head = Head::read(parts, has_long_body, &shared);
+        let head = Head::read(parts, has_long_body, &shared.config.transport, shared.address.as_ref());
         let (tokens, now) = (&shared.config.tokens, shared.clock.now());
         let mut state = State::default();
         if let Some(token) = &head.bearer {
@@ -73,7 +73,7 @@ impl RequestAuth {
                 |kind, values: &[String]| tokens.verify_newest(kind, values.iter().map(String::as_str), now).ok();
             let (access, refresh) = (newest(Kind::Access, &head.access), newest(Kind::Refresh, &head.refresh));
             if access.is_some() || refresh.is_some() {
-                check_origin(parts, &shared).inspect_err(|error| event::cross_origin(*error))?;
+                check_origin(parts, &shared.config.transport)?;
             }
             let (access, refresh) = jwtauth::believed(access.as_ref(), refresh.as_ref());
             (state.claims, state.refresh) = (access.cloned(), refresh.cloned());
@@ -299,7 +299,8 @@ impl RequestAuth {
 
     /// Puts cookies and caching headers on the response. Asks no store.
     pub(crate) fn finish(&self, headers: &mut HeaderMap) {
-        let (config, state) = (&self.shared.config, self.state());
+        let (tokens, cookies, state) =
+            (&self.shared.config.tokens, &self.shared.config.transport.cookies, self.state());
         let writes = state.is_cleared || !state.issued.is_empty();
         if state.was_asked || writes || self.head.has_cookies() {
             headers.append(header::VARY, HeaderValue::from_static("Cookie"));
@@ -314,14 +315,14 @@ impl RequestAuth {
         };
         if state.is_cleared {
             for kind in [Kind::Access, Kind::Refresh] {
-                set(cookies::clear(&config.cookies, kind));
+                set(cookies::clear(cookies, kind));
             }
         }
         let remember = state.found.as_ref().is_some_and(|record| record.remember);
         for (kind, claims) in &state.issued {
             let max_age = remember.then(|| claims.expires_at.saturating_sub(self.shared.clock.now()));
-            match config.tokens.issue(*kind, claims) {
-                Ok(token) => set(cookies::set(&config.cookies, *kind, &token, max_age)),
+            match tokens.issue(*kind, claims) {
+                Ok(token) => set(cookies::set(cookies, *kind, &token, max_age)),
                 Err(error) => tracing::error!(code = error.code(), "no token was issued: {error}"),
             }
         }

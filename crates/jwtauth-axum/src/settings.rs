@@ -8,7 +8,7 @@ use jwtauth::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-use crate::{Config, LimitPolicy};
+use crate::{Config, LimitPolicy, config::Transport};
 
 const DAY: u64 = 24 * 60 * 60;
 
@@ -189,27 +189,35 @@ impl Settings {
     ///
     /// The first [`SettingsError`].
     pub fn build(&self) -> Result<Config, SettingsError> {
+        let lifetimes = Lifetimes::new(self.access_token_lifetime, self.refresh_token_lifetime, self.session_lifetime)?;
+        Ok(Config {
+            transport: self.transport()?,
+            tokens: Tokens::new(self.keyring()?, self.profile())?,
+            policy: Policy::new(lifetimes, self.refresh_token_grace_period),
+            check_interval: self.check_interval()?,
+            reuse_ends_all: self.reuse_ends_all_sessions,
+            limit: self.limit()?,
+        })
+    }
+
+    /// How tokens travel.
+    pub(crate) fn transport(&self) -> Result<Transport, SettingsError> {
         let cookies = self.cookies()?;
         if let Some(problem) = cookies.problems().into_iter().next() {
             return Err(SettingsError::Cookies(problem));
         }
-        let profile = Profile {
+        let origins = OriginPolicy::new(self.csrf_trusted_origins.iter().map(String::as_str));
+        Ok(Transport { cookies, origins, bearer: self.bearer_tokens })
+    }
+
+    /// What tokens say, and how strictly their times are read.
+    pub(crate) fn profile(&self) -> Profile {
+        Profile {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             leeway: self.leeway,
             subject_claim: self.user_id_claim.clone(),
-        };
-        let lifetimes = Lifetimes::new(self.access_token_lifetime, self.refresh_token_lifetime, self.session_lifetime)?;
-        Ok(Config {
-            tokens: Tokens::new(self.keyring()?, profile)?,
-            policy: Policy::new(lifetimes, self.refresh_token_grace_period),
-            cookies,
-            origins: OriginPolicy::new(self.csrf_trusted_origins.iter().map(String::as_str)),
-            check_interval: self.check_interval()?,
-            reuse_ends_all: self.reuse_ends_all_sessions,
-            bearer: self.bearer_tokens,
-            limit: self.limit()?,
-        })
+        }
     }
 
     /// What ties sessions to passwords in Django's user table.
@@ -232,7 +240,7 @@ impl Settings {
         })
     }
 
-    fn keyring(&self) -> Result<Keyring, SettingsError> {
+    pub(crate) fn keyring(&self) -> Result<Keyring, SettingsError> {
         let (setting, secret) = match &self.signing_key {
             Some(key) => ("SIGNING_KEY", key),
             None => ("SECRET_KEY", &self.secret_key),

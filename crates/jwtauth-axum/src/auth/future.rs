@@ -11,7 +11,7 @@ use http::Response;
 pub struct ResponseFuture<R, E>(Pin<Box<dyn Future<Output = Result<Response<R>, E>> + Send>>);
 
 impl<R, E> ResponseFuture<R, E> {
-    pub(super) fn new(future: impl Future<Output = Result<Response<R>, E>> + Send + 'static) -> Self {
+    pub(crate) fn new(future: impl Future<Output = Result<Response<R>, E>> + Send + 'static) -> Self {
         Self(Box::pin(future))
     }
 }

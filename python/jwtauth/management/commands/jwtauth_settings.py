@@ -14,6 +14,7 @@ from jwtauth import conf
 
 # What the Rust side does not have: views, serializers, proxies, and callables of this site.
 _DJANGO_S_OWN = {"ACCESS_TOKEN_CLAIMS", "USER_ID_FIELD", "NUM_PROXIES", "LOGIN_SERIALIZER", "USER_SERIALIZER"}
+_KEYS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "SIGNING_KEY", "VERIFYING_KEYS"}
 # Where none means something else than the default.
 _MAY_BE_NONE = {"SESSION_LIFETIME", "SESSION_CHECK_INTERVAL", "MAX_SESSIONS_PER_USER"}
 
@@ -21,16 +22,18 @@ _MAY_BE_NONE = {"SESSION_LIFETIME", "SESSION_CHECK_INTERVAL", "MAX_SESSIONS_PER_
 class Command(BaseCommand):
     """``manage.py jwtauth_settings``. What it prints holds the keys: for a file that nobody else can read.
 
-    With ``--check FILE`` it says instead which lines of that file are not so, and fails where any is.
+    With ``--public`` it leaves them out, for a service that verifies by the public keys of ``jwks.json``. With ``--check
+    FILE`` it says instead which lines of that file are not so, and fails where any is.
     """
 
     help = "Prints the settings in force as the TOML that jwtauth-axum reads. It holds keys: keep it as secret."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """``--check FILE``."""
+        """``--public``, ``--check FILE``."""
+        parser.add_argument("--public", action="store_true", help="Leaves the keys out.")
         parser.add_argument("--check", metavar="FILE", type=Path, help="Says which lines of this file to change.")
 
-    def handle(self, *args: Any, check: Path | None, **options: Any) -> None:
+    def handle(self, *args: Any, public: bool, check: Path | None, **options: Any) -> None:
         """Raises ``CommandError`` where the Rust side cannot have these settings, or the file differs."""
         conf.get_config()  # with the words of the first check that fails
         values = conf.values()
@@ -39,12 +42,13 @@ class Command(BaseCommand):
         lines = {
             name: f"{name} = {_toml(value)}"
             for name, value in self._named(values).items()
-            if value is not None or name in _MAY_BE_NONE
+            if (value is not None or name in _MAY_BE_NONE) and not (public and name in _KEYS)
         }
         if check is not None:
             self._check(check, lines)
             return
-        self.stdout.write("\n".join(["# Made by manage.py jwtauth_settings. It holds keys.", *lines.values()]))
+        about = "It holds no keys." if public else "It holds keys."
+        self.stdout.write("\n".join([f"# Made by manage.py jwtauth_settings. {about}", *lines.values()]))
         if values["ACCESS_TOKEN_CLAIMS"] is not None:
             self.stderr.write("JWTAUTH['ACCESS_TOKEN_CLAIMS'] is a function of this site: give AuthLayer its equal.")
 
