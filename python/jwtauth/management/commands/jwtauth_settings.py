@@ -22,7 +22,7 @@ _MAY_BE_NONE = {"SESSION_LIFETIME", "SESSION_CHECK_INTERVAL", "MAX_SESSIONS_PER_
 class Command(BaseCommand):
     """``manage.py jwtauth_settings``. What it prints holds the keys: for a file that nobody else can read.
 
-    With ``--public`` it leaves them out, for a service that verifies by the public keys of ``jwks.json``. With ``--check
+    With ``--public`` it leaves them out, for a service that verifies by the keys of ``jwks.json``. With ``--check
     FILE`` it says instead which lines of that file are not so, and fails where any is.
     """
 
