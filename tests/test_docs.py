@@ -138,3 +138,14 @@ def test_the_client_of_the_guide_for_apps_works(demo):
     assert requests.post(f"{demo.url}/auth/token/revoke/", json={"token": app["pair"]["refresh"]}).status_code == 200
     with pytest.raises(PermissionError):
         app["call"]("GET", "/auth/me/")
+
+
+def test_the_rust_of_the_guide_is_compiled():
+    def lines(source):
+        return [line.strip() for line in source.splitlines() if line.strip()]
+
+    examples = ROOT / "crates/jwtauth-axum/examples"
+    blocks = re.findall(r"```rust\n(.*?)```", text("guides/rust.md"), re.S)
+    for block, example in zip(blocks, ["guide.rs", "resource.rs"], strict=True):
+        compiled = lines((examples / example).read_text())
+        assert [line for line in lines(block) if line not in compiled] == []

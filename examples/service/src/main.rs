@@ -1,6 +1,4 @@
-//! An axum service beside the demo site: whoever signed in at Django is known here, and the other way round.
-//!
-//! `make run` starts both, on one origin: `/rust/` is ours, and the rest is handed to Django.
+//! A service beside the demo site, on one origin and one login: `/rust/` is ours, and the rest is handed to Django.
 
 mod people;
 mod proxy;
