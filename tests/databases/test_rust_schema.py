@@ -1,0 +1,80 @@
+"""The schema that Rust services without Django make is the one that Django migrates, but for the user's key."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MIGRATIONS = ROOT / "crates/jwtauth-axum/migrations"
+
+
+def migrate(database):
+    """Django's own migrations, on this entry of ``DATABASES``."""
+    environment = os.environ | {
+        "JWTAUTH_TEST_DATABASES": json.dumps({"default": database}),
+        "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
+    }
+    command = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+
+
+def same_but_for_the_user(theirs, ours):
+    user = [{name: column for name, *column in columns}["user_id"] for columns in (theirs, ours)]
+    assert user[0] != user[1], "text, whatever the project's keys are"
+    return [[column for column in columns if column[0] != "user_id"] for columns in (theirs, ours)]
+
+
+def test_on_sqlite(make_database):
+    def found(connection):
+        columns = [row[1:] for row in connection.execute("PRAGMA table_info(jwtauth_session)")]
+        names = [row[1] for row in connection.execute("PRAGMA index_list(jwtauth_session)")]
+        return columns, {
+            name: [row[2] for row in connection.execute(f"PRAGMA index_info({name})")]
+            for name in names
+            if not name.startswith("sqlite_autoindex")
+        }
+
+    database = make_database("sqlite")
+    migrate(database)
+    with closing(sqlite3.connect(database["NAME"])) as django, closing(sqlite3.connect(":memory:")) as ours:
+        ours.executescript((MIGRATIONS / "sqlite.sql").read_text())
+        (theirs, their_indexes), (columns, indexes) = found(django), found(ours)
+    theirs, columns = same_but_for_the_user(theirs, columns)
+    assert theirs == columns
+    assert their_indexes == indexes
+    assert len(indexes) == 2
+
+
+@pytest.mark.usefixtures("postgresql")
+def test_on_postgresql(make_database):
+    def found(connection):
+        columns = connection.execute(
+            "SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns "
+            "WHERE table_name = 'jwtauth_session' ORDER BY ordinal_position"
+        ).fetchall()
+        indexes = connection.execute(
+            "SELECT indexdef FROM pg_indexes WHERE tablename = 'jwtauth_session' AND indexname NOT LIKE '%pkey' "
+            "ORDER BY indexname"
+        ).fetchall()
+        return columns, indexes
+
+    def connect(database):
+        names = {"host": database["HOST"], "port": database["PORT"], "dbname": database["NAME"]}
+        return psycopg.connect(**names, user=database["USER"], autocommit=True)
+
+    migrated, made = make_database("postgresql"), make_database("postgresql")
+    migrate(migrated)
+    with connect(migrated) as django, connect(made) as ours:
+        ours.execute((MIGRATIONS / "postgres.sql").read_text())
+        (theirs, their_indexes), (columns, indexes) = found(django), found(ours)
+    theirs, columns = same_but_for_the_user(theirs, columns)
+    assert theirs == columns
+    assert their_indexes == indexes
+    assert len(indexes) == 2
