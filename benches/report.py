@@ -176,6 +176,33 @@ def served(results: dict, folder: Path) -> str:
     return text + table(["", *results], rows)
 
 
+def service(results: dict, folder: Path) -> str:
+    ways = results["ways"]
+    bare, query = (ways[name]["rate"]["median"] for name in ("no authentication", "one query"))
+    text = (
+        "## A Rust service\n\nRequests a second to an axum service on this machine, on SQLite, and the median of their "
+        "latency: wrk with eight connections. `one query` is a handler without authentication that asks for the user "
+        "by primary key. × is the time of a request in that of the bare handler, and in that of the one query.\n\n"
+    )
+    rows = [
+        [
+            name,
+            figure(way["rate"]),
+            f"{way['latency']['median']:.0f}",
+            *(f"×{of / way['rate']['median']:.2f}" for of in (bare, query)),
+        ]
+        for name, way in ways.items()
+    ]
+    text += table(["", "requests/s", "latency, µs", "of bare", "of one query"], rows) + "\n"
+    rows = [
+        [thousands(int(size)), *(figure(part[name]["rate"]) for name in ("one query", "jwtauth"))]
+        for size, part in results["growth"].items()
+    ]
+    text += "Requests a second as the table grows:\n\n" + table(["sessions", "one query", "jwtauth"], rows) + "\n"
+    values = {name: way["rate"] for name, way in ways.items()}
+    return text + bars("An axum service, requests a second", "requests/s", values, folder / "service.svg")
+
+
 def growth(results: dict, folder: Path) -> str:
     text = (
         "## As the table grows\n\nMicroseconds for the whole request, and for each expired session that is removed.\n\n"
@@ -232,5 +259,6 @@ def size(results: dict, folder: Path) -> str:
 
 
 SECTIONS = {
-    section.__name__: section for section in (requests, steps, served, growth, instructions, engine, calls, size)
+    section.__name__: section
+    for section in (requests, steps, served, service, growth, instructions, engine, calls, size)
 }

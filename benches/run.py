@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 import instructions as counting  # noqa: E402
 import report  # noqa: E402
+import services  # noqa: E402
 
 from jwtauth import _engine  # noqa: E402
 from tests.databases.servers import PostgreSQL, free_port  # noqa: E402
@@ -241,6 +242,28 @@ def steps(quick: bool) -> dict:
     return {name: summary(values) for name, values in rounds.items()}
 
 
+def service(quick: bool) -> dict:
+    """An axum service, on SQLite, by wrk."""
+    if not shutil.which("wrk"):
+        print("Left out: the axum service (apt install wrk).")
+        return {}
+    _vendor, database = next(databases())
+    with database as new:
+        entry = new("service")
+        with worker("jwtauth", entry):
+            pass  # which migrates it, and makes user 1
+        rounds, seconds, sizes = (2, 1, services.GROWTH[:2]) if quick else (7, 2, services.GROWTH)
+        found, grown = services.measure(Path(entry["NAME"]), rounds, seconds, sizes)
+    return {
+        "ways": {way: summaries(values) for way, values in found.items()},
+        "growth": {str(size): {way: summaries(values) for way, values in part.items()} for size, part in grown.items()},
+    }
+
+
+def summaries(values: dict[str, list[float]]) -> dict:
+    return {name: summary(rounds) for name, rounds in values.items()}
+
+
 # --- (d) growth
 
 
@@ -358,7 +381,7 @@ def machine() -> dict[str, object]:
     }
 
 
-PARTS = {part.__name__: part for part in (engine, calls, requests, steps, served, growth, instructions, size)}
+PARTS = {part.__name__: part for part in (engine, calls, requests, steps, served, service, growth, instructions, size)}
 
 
 def main() -> None:

@@ -24,7 +24,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(crate) fn read(parts: &Parts, has_long_body: bool, transport: &Transport, address: Option<&AddressOf>) -> Self {
+    pub(crate) fn read(
+        parts: &Parts,
+        length: Option<String>,
+        transport: &Transport,
+        address: Option<&AddressOf>,
+    ) -> Self {
         let bearer = if transport.bearer { bearer(&parts.headers) } else { None };
         let values = |kind| match bearer {
             Some(_) => Vec::new(),
@@ -34,11 +39,10 @@ impl Head {
             user_agent: user_agent(&parts.headers),
             address: address.and_then(|address| address(parts)),
             is_safe: parts.method.is_safe(),
-            is_upload: has_long_body
-                || jwtauth::is_upload(
-                    joined(&parts.headers, &header::CONTENT_LENGTH).as_deref(),
-                    joined(&parts.headers, &header::TRANSFER_ENCODING).as_deref(),
-                ),
+            is_upload: jwtauth::is_upload(
+                joined(&parts.headers, &header::CONTENT_LENGTH).or(length).as_deref(),
+                joined(&parts.headers, &header::TRANSFER_ENCODING).as_deref(),
+            ),
             access: values(Kind::Access),
             refresh: values(Kind::Refresh),
             bearer,

@@ -7,7 +7,7 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use aws_lc_rs::rand::SystemRandom;
@@ -29,7 +29,7 @@ const MARGIN: u64 = 3600;
 
 /// One request, from its head to its response.
 pub(crate) struct RequestAuth {
-    pub(crate) shared: Shared,
+    pub(crate) shared: Arc<Shared>,
     head: Head,
     state: Mutex<State>,
 }
@@ -57,13 +57,13 @@ impl State {
 }
 
 impl RequestAuth {
-    /// Verifies the tokens; asks no store. `has_long_body`: longer than its head says, or of unknown length.
+    /// Verifies the tokens; asks no store. `length`: of the body, where its head does not tell.
     ///
     /// # Errors
     ///
     /// [`Rejection::InvalidToken`] for a bad bearer, [`Rejection::CrossOrigin`] where cookies may not be used.
-    pub(crate) fn identify(shared: Shared, parts: &Parts, has_long_body: bool) -> Result<Self, Rejection> {
-        let head = Head::read(parts, has_long_body, &shared.config.transport, shared.address.as_ref());
+    pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts, length: Option<String>) -> Result<Self, Rejection> {
+        let head = Head::read(parts, length, &shared.config.transport, shared.address.as_ref());
         let (tokens, now) = (&shared.config.tokens, shared.clock.now());
         let mut state = State::default();
         if let Some(token) = &head.bearer {

@@ -164,10 +164,17 @@ async fn an_upload_is_let_in_and_changes_no_cookie() {
     clock.advance(301);
     let announced = browser.request("POST", "/me").header(header::CONTENT_LENGTH, "100000");
     let chunked = Body::new(Chunked(Some("of unknown length".into())));
-    for request in [announced.body(Body::empty()).unwrap(), browser.request("POST", "/me").body(chunked).unwrap()] {
+    let unannounced = Body::from(vec![0; 100_000]);
+    for request in [
+        announced.body(Body::empty()).unwrap(),
+        browser.request("POST", "/me").body(chunked).unwrap(),
+        browser.request("POST", "/me").body(unannounced).unwrap(),
+    ] {
         let answer = browser.send_body(request).await;
         assert_eq!((answer.body.as_str(), names(&answer).len()), ("42", 0));
     }
+    let short = browser.request("POST", "/me").body(Body::from("short")).unwrap();
+    assert_eq!(names(&browser.send_body(short).await).len(), 2, "what is short is no upload");
 }
 
 #[tokio::test]

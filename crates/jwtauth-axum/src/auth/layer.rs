@@ -13,20 +13,20 @@ use crate::{Config, SessionStore, clock::Clock, shared::Shared};
 /// no further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store fails.
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
-    shared: Shared,
+    shared: Arc<Shared>,
 }
 
 impl AuthLayer {
     /// A layer with this configuration, over these sessions.
     pub fn new(config: Config, store: impl SessionStore) -> Self {
-        Self { shared: Shared::new(config, Arc::new(store)) }
+        Self { shared: Arc::new(Shared::new(config, Arc::new(store))) }
     }
 
     /// Adds claims of the service's own to access tokens, at login and refresh: of a user, by their primary key. Where
     /// Django issues tokens of the same sessions, the same as its `ACCESS_TOKEN_CLAIMS`.
     #[must_use]
     pub fn with_custom_claims(mut self, claims: impl Fn(&str) -> CustomClaims + Send + Sync + 'static) -> Self {
-        self.shared.custom_claims = Some(Arc::new(claims));
+        Arc::make_mut(&mut self.shared).custom_claims = Some(Arc::new(claims));
         self
     }
 
@@ -34,14 +34,14 @@ impl AuthLayer {
     /// a header that a proxy sets. Default: it is not noted.
     #[must_use]
     pub fn with_client_address(mut self, address: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
-        self.shared.address = Some(Arc::new(address));
+        Arc::make_mut(&mut self.shared).address = Some(Arc::new(address));
         self
     }
 
     /// Another clock than the system's and the database's, for tests: milliseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn with_clock(mut self, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        self.shared.clock = Clock::new(Arc::new(now));
+        Arc::make_mut(&mut self.shared).clock = Clock::new(Arc::new(now));
         self
     }
 }
@@ -50,6 +50,6 @@ impl<S> Layer<S> for AuthLayer {
     type Service = AuthService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        AuthService::new(inner, self.shared.clone())
+        AuthService::new(inner, Arc::clone(&self.shared))
     }
 }

@@ -11,21 +11,22 @@ use tower_service::Service;
 use super::ResponseFuture;
 use crate::{Auth, Rejection, request::RequestAuth, shared::Shared};
 
-/// The longest body that no proxy holds back for long is the engine's to say; beyond what `Content-Length` tells, a body of
-/// unknown length may be longer.
-fn has_unknown_length(body: &impl Body, has_content_length: bool) -> bool {
-    !has_content_length && !body.is_end_stream() && body.size_hint().exact().is_none()
+/// What `Content-Length` would say of a body that has none in its head, as in HTTP/2: for the engine, what is no number is
+/// unknown.
+fn unannounced_length(body: &impl Body) -> Option<String> {
+    let length = body.size_hint().exact().map_or_else(|| "unknown".to_owned(), |length| length.to_string());
+    (!body.is_end_stream()).then_some(length)
 }
 
 /// [`AuthLayer`](super::AuthLayer) around a service.
 #[derive(Clone, Debug)]
 pub struct AuthService<S> {
     inner: S,
-    shared: Shared,
+    shared: Arc<Shared>,
 }
 
 impl<S> AuthService<S> {
-    pub(super) fn new(inner: S, shared: Shared) -> Self {
+    pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
         Self { inner, shared }
     }
 }
@@ -48,9 +49,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let has_content_length = parts.headers.contains_key(http::header::CONTENT_LENGTH);
-        let has_long_body = has_unknown_length(&body, has_content_length);
-        let identified = RequestAuth::identify(self.shared.clone(), &parts, has_long_body);
+        let identified = RequestAuth::identify(Arc::clone(&self.shared), &parts, unannounced_length(&body));
         // The one that is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);

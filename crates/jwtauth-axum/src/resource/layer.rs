@@ -96,7 +96,7 @@ where
         let shared = Arc::clone(&self.shared);
         ResponseFuture::new(async move {
             let (mut parts, body) = request.into_parts();
-            let head = Head::read(&parts, false, &shared.transport, None);
+            let head = Head::read(&parts, None, &shared.transport, None);
             let mut response = match shared.recognise(&parts, &head).await {
                 Ok(claims) => {
                     parts.extensions.insert(Recognised(claims));
