@@ -8,6 +8,16 @@ use uuid::Uuid;
 use crate::{Auth, Rejection, resource::Recognised};
 
 /// Somebody who is signed in. Rejects with 403 where nobody is, as Django REST framework does.
+///
+/// ```
+/// use jwtauth_axum::Authenticated;
+///
+/// async fn me(user: Authenticated) -> String {
+///     format!("user {}, of session {}", user.user_id, user.session_id)
+/// }
+/// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
+/// # is_a_handler(me);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Authenticated {
     /// The user's primary key, as text.
@@ -19,11 +29,31 @@ pub struct Authenticated {
 }
 
 /// Whoever is signed in, or nobody.
+///
+/// ```
+/// use jwtauth_axum::MaybeAuthenticated;
+///
+/// async fn greet(MaybeAuthenticated(user): MaybeAuthenticated) -> String {
+///     user.map_or_else(|| "Hello!".to_owned(), |user| format!("Hello, user {}!", user.user_id))
+/// }
+/// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
+/// # is_a_handler(greet);
+/// ```
 #[derive(Clone, Debug)]
 pub struct MaybeAuthenticated(pub Option<Authenticated>);
 
 /// The claims of a verified access token, without asking whether its session has been ended meanwhile: at most
 /// `ACCESS_TOKEN_LIFETIME` old. Rejects as [`Authenticated`] does.
+///
+/// ```
+/// use jwtauth_axum::AccessClaims;
+///
+/// async fn plan(AccessClaims(claims): AccessClaims) -> String {
+///     claims.custom.get("plan").and_then(|plan| plan.as_str()).unwrap_or("none").to_owned()
+/// }
+/// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
+/// # is_a_handler(plan);
+/// ```
 #[derive(Clone, Debug)]
 pub struct AccessClaims(pub Claims);
 

@@ -9,10 +9,43 @@ use uuid::Uuid;
 use crate::{AuthError, LoginError, Record, request::RequestAuth};
 
 /// Signs in and out, and ends sessions. An extractor; cheap to clone.
+///
+/// ```
+/// use jwtauth_axum::{Auth, AuthError, LoginError};
+///
+/// async fn sign_in(auth: Auth) -> Result<(), LoginError> {
+///     auth.login(42).await // whose password has been checked
+/// }
+///
+/// async fn devices(auth: Auth) -> Result<String, AuthError> {
+///     let devices = auth.sessions().await?.into_iter().map(|session| session.user_agent);
+///     Ok(devices.collect::<Vec<_>>().join("\n"))
+/// }
+///
+/// async fn sign_out_elsewhere(auth: Auth) -> Result<String, AuthError> {
+///     Ok(format!("{} sessions ended", auth.end_others().await?))
+/// }
+/// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
+/// # is_a_handler(sign_in);
+/// # is_a_handler(devices);
+/// # is_a_handler(sign_out_elsewhere);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Auth(pub(crate) Arc<RequestAuth>);
 
 /// Who is to be signed in, and for how long.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jwtauth_axum::{Auth, Login, LoginError};
+///
+/// async fn sign_in_on_a_shared_machine(auth: Auth) -> Result<(), LoginError> {
+///     auth.login_with(Login::new(42).with_remember(false).with_lifetime(Duration::from_hours(8))).await
+/// }
+/// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
+/// # is_a_handler(sign_in_on_a_shared_machine);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Login {
     pub(crate) user_id: String,

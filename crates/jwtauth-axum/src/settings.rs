@@ -13,6 +13,10 @@ use crate::{Config, LimitPolicy, config::Transport};
 const DAY: u64 = 24 * 60 * 60;
 
 /// A key or a secret: `Debug` shows none of it.
+///
+/// ```
+/// assert_eq!(format!("{:?}", jwtauth_axum::Secret::from("a key")), "[redacted]");
+/// ```
 #[derive(Clone, Default, Deserialize, Eq, PartialEq)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -51,6 +55,19 @@ pub enum VerifyingKeySetting {
 ///
 /// `manage.py jwtauth_settings` prints those of a Django site as TOML. Durations are seconds. What may be `None` in Django
 /// is `"none"` in text.
+///
+/// ```
+/// use jwtauth_axum::{Settings, SettingsError};
+///
+/// let settings = Settings {
+///     secret_key: "a secret of at least thirty-two bytes".into(),
+///     access_token_lifetime: 600,
+///     cookie_samesite: "Sometimes".to_owned(),
+///     ..Settings::default()
+/// };
+/// let wrong = settings.build().expect_err("a browser knows no such value");
+/// assert_eq!(wrong.to_string(), "COOKIE_SAMESITE: use \"Strict\", \"Lax\" or \"None\"");
+/// ```
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with Django's name")]

@@ -11,6 +11,21 @@ use crate::{Config, SessionStore, clock::Clock, shared::Shared};
 ///
 /// Bodies may be any that can be made of text, as axum's and `http_body_util::Full` can, for the answers to requests that go
 /// no further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store fails.
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use axum::{Router, extract::ConnectInfo, routing::get};
+/// use jwtauth_axum::{AuthLayer, Authenticated, Config, MemoryStore, jwtauth::CustomClaims};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = AuthLayer::new(Config::new("a secret of at least thirty-two bytes")?, MemoryStore::default())
+///     .with_client_address(|head| head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.ip()))
+///     .with_custom_claims(|user_id| CustomClaims::from_json(r#"{"plan": "free"}"#).unwrap_or_default());
+/// let app: Router = Router::new().route("/me", get(async |user: Authenticated| user.user_id)).layer(layer);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct AuthLayer {
     shared: Arc<Shared>,

@@ -24,6 +24,18 @@ pub trait VerifierSource: Send + Sync + 'static {
 pub struct KeysError(#[source] pub(super) Box<dyn Error + Send + Sync>);
 
 /// Keys that stay as long as the service runs: those of the settings.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use jwtauth_axum::{AccessClaims, FixedKeys, ResourceLayer, Settings};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings = Settings { secret_key: "the secret that the site signs with".into(), ..Settings::default() };
+/// let layer = ResourceLayer::new(&settings, FixedKeys::of(&settings)?)?;
+/// let app: Router = Router::new().route("/me", get(async |AccessClaims(claims)| claims.subject)).layer(layer);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct FixedKeys(Arc<Verifier>);
 

@@ -11,6 +11,17 @@ use uuid::Uuid;
 use super::{Found, Limit, LimitPolicy, Record, SessionStore, StoreError};
 
 /// Sessions of this process. Clones share them.
+///
+/// ```
+/// use jwtauth_axum::{MemoryStore, SessionStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), jwtauth_axum::StoreError> {
+/// let store = MemoryStore::default();
+/// assert!(store.of_user("42", 1_800_000_000).await?.is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     rows: Arc<Mutex<HashMap<Uuid, Record>>>,
