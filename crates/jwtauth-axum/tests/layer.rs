@@ -283,6 +283,7 @@ async fn a_bearer_is_an_explicit_claim() {
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{bad}");
             assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer error=\"invalid_token\"");
             assert_eq!(answer.code(), "token_not_valid");
+            assert_eq!(answer.headers[header::VARY], "Authorization");
         }
     }
     assert_eq!(send("/maybe", "Basic YTpi", &stranger).await.status, StatusCode::METHOD_NOT_ALLOWED);
@@ -321,6 +322,7 @@ async fn pages_of_other_origins_may_not_use_the_cookies() {
         let answer = browser.send(post(refused)).await;
         assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "cross_origin"), "{refused:?}");
         assert!(answer.body.contains("CSRF Failed: ") && names(&answer).is_empty());
+        assert_eq!(answer.headers[header::VARY], "Cookie");
     }
     let stranger = Browser::new(&app);
     let request = stranger.request("POST", "/open").header("Sec-Fetch-Site", "cross-site");

@@ -4,7 +4,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
@@ -56,10 +56,12 @@ where
         ResponseFuture::new(async move {
             let auth = match identified {
                 Ok(auth) => Arc::new(auth),
-                Err(rejection) => return Ok(refused(&rejection, None)),
+                Err(rejection) => return Ok(unread(&rejection)),
             };
             if let Err(rejection) = admit(&auth).await {
-                return Ok(refused(&rejection, Some(&auth)));
+                let mut response = rejection.response();
+                auth.finish(response.headers_mut());
+                return Ok(response);
             }
             parts.extensions.insert(Auth(Arc::clone(&auth)));
             let mut response = inner.call(Request::from_parts(parts, body)).await?;
@@ -78,10 +80,10 @@ async fn admit(auth: &RequestAuth) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn refused<R: From<String>>(rejection: &Rejection, auth: Option<&RequestAuth>) -> Response<R> {
+/// The answer to a request that goes no further for what is in its head.
+fn unread<R: From<String>>(rejection: &Rejection) -> Response<R> {
     let mut response = rejection.response();
-    if let Some(auth) = auth {
-        auth.finish(response.headers_mut());
-    }
+    let by = if matches!(rejection, Rejection::InvalidToken) { "Authorization" } else { "Cookie" };
+    response.headers_mut().append(header::VARY, HeaderValue::from_static(by));
     response
 }

@@ -40,11 +40,11 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
     what_is_over_is_removed(store, user).await;
 }
 
-/// Of many who race to rotate the same generation, one wins.
+/// Of many who race to rotate the same generation, one wins; and many who sign in at once keep to their limit.
 ///
 /// # Panics
 ///
-/// Where none does, or several.
+/// Where none wins, or several, or where there are more sessions than may be.
 pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
     let id = insert(&*store, record(user, NOW)).await;
     for generation in 1..=20 {
@@ -66,6 +66,25 @@ pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
         assert_eq!(won, 1, "one of 16 wins the swap of generation {generation}");
     }
     end(&*store, &[id]).await;
+    let limit = Limit { most: 3, policy: LimitPolicy::EndOldest, replaced: vec![] };
+    let logins = (0..16).map(|_| {
+        let (store, limit, user) = (Arc::clone(&store), limit.clone(), user.to_owned());
+        tokio::spawn(async move {
+            loop {
+                match store.insert(record(&user, NOW), Some(limit.clone()), NOW).await {
+                    Err(StoreError::Busy(_)) => tokio::task::yield_now().await,
+                    done => return done.map(|_| ()),
+                }
+            }
+        })
+    });
+    for login in logins.collect::<Vec<_>>() {
+        let done = login.await.unwrap_or_else(|error| panic!("a login: {error}"));
+        assert!(done.is_ok(), "{done:?}");
+    }
+    let live = of_user(&*store, user, NOW).await;
+    assert_eq!(live.len(), 3, "as many as may be");
+    end(&*store, &live).await;
 }
 
 fn row(generation: u64, now: NumericDate) -> Session {

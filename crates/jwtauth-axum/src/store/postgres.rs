@@ -57,6 +57,7 @@ impl PostgresStore {
             address_text: |column| format!("host({column})"),
             uuid_text: |id| id.hyphenated().to_string(),
             user: format!("CAST({{}} AS {kind})"),
+            lock: Some("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
             has_bare_uuids: false,
         };
         let statements = Statements::new(&dialect, users.as_ref());

@@ -46,6 +46,8 @@ pub(super) struct Dialect {
     pub(super) uuid_text: fn(Uuid) -> String,
     /// A parameter as a user's key, by its column's type.
     pub(super) user: String,
+    /// What has logins of one user wait for each other where there is no table of users, if the database needs it.
+    pub(super) lock: Option<&'static str>,
     /// Users' keys are UUIDs that the database keeps as text without hyphens.
     pub(super) has_bare_uuids: bool,
 }
@@ -115,10 +117,13 @@ impl Statements {
                 format!("SELECT password, is_active FROM {} WHERE {} = {user}", quoted(table), quoted(key))
             }),
             // A write that changes nothing, as Django's login does: logins of one user wait for each other.
-            lock: users.map(|DjangoUsers { table, key, .. }| {
-                let (table, key) = (quoted(table), quoted(key));
-                format!("UPDATE {table} SET {key} = {key} WHERE {key} = {user}")
-            }),
+            lock: match users {
+                Some(DjangoUsers { table, key, .. }) => {
+                    let (table, key) = (quoted(table), quoted(key));
+                    Some(format!("UPDATE {table} SET {key} = {key} WHERE {key} = {user}"))
+                }
+                None => dialect.lock.map(str::to_owned),
+            },
             insert: format!(
                 "INSERT INTO jwtauth_session (id, user_id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
                  end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) VALUES ({}, {}, $3, {}, {}, {}, \

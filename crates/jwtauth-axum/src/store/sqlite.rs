@@ -55,6 +55,7 @@ impl SqliteStore {
             address_text: str::to_owned,
             uuid_text: |id| id.simple().to_string(),
             user: "{}".to_owned(), // the column's affinity makes it a number where it is one
+            lock: None,            // BEGIN IMMEDIATE waits already
             has_bare_uuids: kind.eq_ignore_ascii_case("char(32)"),
         };
         let statements = Statements::new(&dialect, users.as_ref());
