@@ -4,14 +4,17 @@ use cookie::{
     Cookie, Expiration, SameSite,
     time::{Duration, OffsetDateTime},
 };
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderValue;
 use jwtauth::{CookiePolicy, Kind};
 
 /// The values of every cookie of the kind's name, of all `Cookie` headers: HTTP/2 may send several.
-pub(crate) fn values(headers: &HeaderMap, policy: &CookiePolicy, kind: Kind) -> Vec<String> {
-    let name = name(policy, kind);
-    let headers = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    headers.flat_map(|header| jwtauth::cookie_values(header, name)).map(str::to_owned).collect()
+pub(crate) fn values<'h>(
+    headers: &'h [HeaderValue],
+    policy: &'h CookiePolicy,
+    kind: Kind,
+) -> impl Iterator<Item = &'h str> + Clone {
+    let texts = headers.iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(move |header| jwtauth::cookie_values(header, name(policy, kind)))
 }
 
 /// The `Set-Cookie` of a token; `max_age` in seconds, or `None` for until the browser is closed.

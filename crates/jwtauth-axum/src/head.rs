@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, header, request::Parts, uri::Authority};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts, uri::Authority};
 use jwtauth::{Kind, Origin, OriginError, RequestHeaders};
 
 use crate::{config::Transport, cookies, event, shared::AddressOf};
@@ -10,16 +10,15 @@ use crate::{config::Transport, cookies, event, shared::AddressOf};
 const MAX_USER_AGENT: usize = 512;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What is needed of it after the handler has taken the request.
+/// What is needed of it after the handler has taken the request. Most requests need little of it, so it is read when it is.
 pub(crate) struct Head {
-    pub(crate) user_agent: String,
+    user_agent: Option<HeaderValue>,
     pub(crate) address: Option<IpAddr>,
     /// The method changes nothing (RFC 9110 §9.2.1).
     pub(crate) is_safe: bool,
     pub(crate) is_upload: bool,
-    /// Tokens: none where there is a bearer, for then cookies are not looked at.
-    pub(crate) access: Vec<String>,
-    pub(crate) refresh: Vec<String>,
+    /// The `Cookie` headers: none where there is a bearer, for then they are not looked at.
+    cookies: Vec<HeaderValue>,
     pub(crate) bearer: Option<String>,
 }
 
@@ -31,27 +30,37 @@ impl Head {
         address: Option<&AddressOf>,
     ) -> Self {
         let bearer = if transport.bearer { bearer(&parts.headers) } else { None };
-        let values = |kind| match bearer {
+        let cookies = match bearer {
             Some(_) => Vec::new(),
-            None => cookies::values(&parts.headers, &transport.cookies, kind),
+            None => parts.headers.get_all(header::COOKIE).iter().cloned().collect(),
         };
         Self {
-            user_agent: user_agent(&parts.headers),
+            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
             address: address.and_then(|address| address(parts)),
             is_safe: parts.method.is_safe(),
             is_upload: jwtauth::is_upload(
                 joined(&parts.headers, &header::CONTENT_LENGTH).or(length).as_deref(),
                 joined(&parts.headers, &header::TRANSFER_ENCODING).as_deref(),
             ),
-            access: values(Kind::Access),
-            refresh: values(Kind::Refresh),
+            cookies,
             bearer,
         }
     }
 
+    /// The values of every cookie of this kind.
+    pub(crate) fn tokens<'h>(&'h self, kind: Kind, transport: &'h Transport) -> impl Iterator<Item = &'h str> + Clone {
+        cookies::values(&self.cookies, &transport.cookies, kind)
+    }
+
     /// Whether the request brought a cookie of either name.
-    pub(crate) fn has_cookies(&self) -> bool {
-        !self.access.is_empty() || !self.refresh.is_empty()
+    pub(crate) fn has_cookies(&self, transport: &Transport) -> bool {
+        [Kind::Access, Kind::Refresh].into_iter().any(|kind| self.tokens(kind, transport).next().is_some())
+    }
+
+    /// `User-Agent`, as far as it can be shown.
+    pub(crate) fn user_agent(&self) -> String {
+        let text = self.user_agent.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        text.iter().flat_map(|text| text.chars()).take(MAX_USER_AGENT).filter(|found| !found.is_control()).collect()
     }
 }
 
@@ -95,10 +104,4 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let first = values.next()?.into_owned();
     Some(values.fold(first, |joined, value| joined + "," + &value))
-}
-
-/// The header, as far as it can be shown.
-fn user_agent(headers: &HeaderMap) -> String {
-    let text = headers.get(header::USER_AGENT).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    text.iter().flat_map(|text| text.chars()).take(MAX_USER_AGENT).filter(|found| !found.is_control()).collect()
 }

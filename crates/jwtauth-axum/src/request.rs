@@ -69,11 +69,11 @@ impl RequestAuth {
         if let Some(token) = &head.bearer {
             state.claims = Some(tokens.verify(Kind::Access, token, now).map_err(|_| Rejection::InvalidToken)?);
         } else {
-            let newest =
-                |kind, values: &[String]| tokens.verify_newest(kind, values.iter().map(String::as_str), now).ok();
-            let (access, refresh) = (newest(Kind::Access, &head.access), newest(Kind::Refresh, &head.refresh));
+            let transport = &shared.config.transport;
+            let newest = |kind| tokens.verify_newest(kind, head.tokens(kind, transport), now).ok();
+            let (access, refresh) = (newest(Kind::Access), newest(Kind::Refresh));
             if access.is_some() || refresh.is_some() {
-                check_origin(parts, &shared.config.transport)?;
+                check_origin(parts, transport)?;
             }
             let (access, refresh) = jwtauth::believed(access.as_ref(), refresh.as_ref());
             (state.claims, state.refresh) = (access.cloned(), refresh.cloned());
@@ -217,7 +217,7 @@ impl RequestAuth {
                 None => shared.config.policy.start(now),
             },
             remember: login.remember,
-            user_agent: self.head.user_agent.clone(),
+            user_agent: self.head.user_agent(),
             ip_address: self.head.address,
             last_seen_at: now,
         };
@@ -281,18 +281,14 @@ impl RequestAuth {
 
     /// The sessions that the cookies name, however stale, and the request's own.
     fn named_sessions(&self) -> Vec<Uuid> {
-        let tokens = &self.shared.config.tokens;
-        let of = |kind, values: &[String]| -> Vec<Uuid> {
-            let authentic = values.iter().filter_map(|token| tokens.verify_ignoring_time(kind, token).ok());
-            authentic.map(|claims| claims.sid.session_id()).collect()
-        };
-        let own = self.state().claims.as_ref().map(|claims| claims.sid.session_id());
-        let named: HashSet<Uuid> = of(Kind::Access, &self.head.access)
-            .into_iter()
-            .chain(of(Kind::Refresh, &self.head.refresh))
-            .chain(own)
-            .collect();
-        named.into_iter().collect()
+        let config = &self.shared.config;
+        let named = [Kind::Access, Kind::Refresh].into_iter().flat_map(|kind| {
+            let tokens = self.head.tokens(kind, &config.transport);
+            tokens.filter_map(move |token| config.tokens.verify_ignoring_time(kind, token).ok())
+        });
+        let own = self.state().claims.clone();
+        let ids: HashSet<Uuid> = named.chain(own).map(|claims| claims.sid.session_id()).collect();
+        ids.into_iter().collect()
     }
 
     // --- the response
@@ -302,7 +298,7 @@ impl RequestAuth {
         let (tokens, cookies, state) =
             (&self.shared.config.tokens, &self.shared.config.transport.cookies, self.state());
         let writes = state.is_cleared || !state.issued.is_empty();
-        if state.was_asked || writes || self.head.has_cookies() {
+        if state.was_asked || writes || self.head.has_cookies(&self.shared.config.transport) {
             headers.append(header::VARY, HeaderValue::from_static("Cookie"));
         }
         if self.is_bearer() {

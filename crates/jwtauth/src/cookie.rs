@@ -83,7 +83,7 @@ impl CookiePolicy {
 }
 
 /// The values of every cookie of this name in a `Cookie` header, in its order (RFC 6265 §5.4).
-pub fn cookie_values<'h>(header: &'h str, name: &str) -> impl Iterator<Item = &'h str> {
+pub fn cookie_values<'h>(header: &'h str, name: &str) -> impl Iterator<Item = &'h str> + Clone {
     header.split(';').filter_map(move |pair| {
         let (key, value) = pair.split_once('=')?;
         (key.trim() == name).then(|| value.trim().trim_matches('"'))

@@ -104,7 +104,7 @@ where
                 }
                 Err(rejection) => rejection.response(),
             };
-            vary(response.headers_mut(), &head);
+            vary(response.headers_mut(), &head, &shared.transport);
             Ok(response)
         })
     }
@@ -116,10 +116,11 @@ impl<K: VerifierSource> Shared<K> {
             let claims = self.verify([token.as_str()].into_iter()).await?;
             return claims.map(Some).map_err(|_| Rejection::InvalidToken);
         }
-        if head.access.is_empty() {
+        let mut tokens = head.tokens(Kind::Access, &self.transport).peekable();
+        if tokens.peek().is_none() {
             return Ok(None);
         }
-        let claims = self.verify(head.access.iter().map(String::as_str)).await?.ok();
+        let claims = self.verify(tokens).await?.ok();
         if claims.is_some() {
             check_origin(parts, &self.transport)?;
         }
@@ -143,8 +144,8 @@ impl<K: VerifierSource> Shared<K> {
     }
 }
 
-fn vary(headers: &mut HeaderMap, head: &Head) {
-    if head.has_cookies() {
+fn vary(headers: &mut HeaderMap, head: &Head, transport: &Transport) {
+    if head.has_cookies(transport) {
         headers.append(header::VARY, HeaderValue::from_static("Cookie"));
     }
     if head.bearer.is_some() {

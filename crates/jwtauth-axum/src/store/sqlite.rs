@@ -47,7 +47,7 @@ impl SqliteStore {
                 .await
                 .map_err(failed)?;
         let dialect = Dialect {
-            seconds: |column| format!("CAST(strftime('%s', {column}) AS integer)"),
+            seconds: |column| format!("unixepoch({column})"),
             time: |seconds| format!("datetime({seconds}, 'unixepoch')"),
             now: "CAST((julianday('now') - 2440587.5) * 86400000 AS integer)",
             id: str::to_owned,
