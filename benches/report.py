@@ -145,6 +145,8 @@ def requests(results: dict, folder: Path) -> str:
             if "jwtauth" in name
         )
         text += ".\n\n"
+        if "jwtauth, prepared" in part["added"]:
+            text += "`prepared`: with Django's options `server_side_binding` and `prepare_threshold`.\n\n"
         if "knox" in part["added"]:
             text += "knox looks at each token of the user in every request, and the one person here has hundreds.\n\n"
         values = {name: operations["request"] for name, operations in part["added"].items()}

@@ -48,6 +48,7 @@ VARIANTS = [
     "knox",
     "Django sessions",
 ]
+PREPARED = "jwtauth, prepared"
 # How many of each a round has, and which variants have no such operation.
 OPERATIONS = {"request": 200, "login": 50, "refresh": 50, "logout": 50}
 WITHOUT = {
@@ -148,15 +149,15 @@ def requests(quick: bool) -> dict:
     results = {}
     for vendor, database in databases():
         with database as new:
-            results[vendor] = _requests(new, quick)
+            results[vendor] = _requests(new, quick, VARIANTS + ([PREPARED] if vendor == "PostgreSQL" else []))
     return results
 
 
-def _requests(new, quick: bool) -> dict:
+def _requests(new, quick: bool, variants: list[str]) -> dict:
     rounds: dict[str, dict[str, list[float]]] = {}
     statements: dict[str, dict[str, int]] = {}
     with ExitStack() as stack:
-        workers = {name: stack.enter_context(worker(name, new(name))) for name in VARIANTS}
+        workers = {name: stack.enter_context(worker(name, new(name) | options(name))) for name in variants}
         for _ in range(2 if quick else 15):
             for operation, count in OPERATIONS.items():
                 for name, ask in workers.items():
@@ -176,6 +177,11 @@ def _requests(new, quick: bool) -> dict:
             if name != "none"
         },
     }
+
+
+def options(name: str) -> dict:
+    """Of the database: Django's, by which PostgreSQL keeps the plans of statements."""
+    return {"OPTIONS": {"server_side_binding": True, "prepare_threshold": 5}} if name == PREPARED else {}
 
 
 def served(quick: bool) -> dict:

@@ -19,6 +19,7 @@ AUTHENTICATION = {
     "none": [],
     "jwtauth": ["jwtauth.JwtAuthentication"],
     "jwtauth, interval 10 s": ["jwtauth.JwtAuthentication"],
+    "jwtauth, prepared": ["jwtauth.JwtAuthentication"],
     "prototype 0.0.8": ["jwtauth.JwtAuthentication"],
     "simplejwt": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "dj-rest-auth cookies": ["dj_rest_auth.jwt_auth.JWTCookieAuthentication"],

@@ -1,9 +1,15 @@
 //! Events of target `jwtauth.security`, under the names of Django's log records. None has a token.
 
 use jwtauth::{Claims, OriginError};
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::{Record, StoreError};
+
+/// What the layer does before the handler: the refresh, and the check of a bearer.
+pub(crate) fn span() -> Span {
+    tracing::debug_span!(target: "jwtauth.security", "authenticate")
+}
 
 /// One of the ordinary events in a session's life.
 pub(crate) fn session(event: &'static str, session_id: Uuid) {

@@ -32,6 +32,16 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`ResourceLayer`] is for services that only recognise people. Every event of target `jwtauth.security` carries, as
+//! `event`, the name that Django's log record has; none has a token.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `sqlite`, `postgres` | `SqliteStore`, `PostgresStore`: sessions in the table that Django migrates |
+//! | `figment` | `Settings::read`, `Settings::from_env`: from TOML and the environment |
+//! | `jwks` | `RemoteKeys`: a site's public keys, by HTTP |
+//! | `conformance` | `conformance`: what every store has to do, as checks for yours |
 #![forbid(unsafe_code)]
 
 mod auth;

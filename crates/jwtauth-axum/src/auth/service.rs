@@ -7,9 +7,10 @@ use std::{
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
+use tracing::Instrument as _;
 
 use super::ResponseFuture;
-use crate::{Auth, Rejection, request::RequestAuth, shared::Shared};
+use crate::{Auth, Rejection, event, request::RequestAuth, shared::Shared};
 
 /// What `Content-Length` would say of a body that has none in its head, as in HTTP/2: for the engine, what is no number is
 /// unknown.
@@ -58,7 +59,7 @@ where
                 Ok(auth) => Arc::new(auth),
                 Err(rejection) => return Ok(unread(&rejection)),
             };
-            if let Err(rejection) = admit(&auth).await {
+            if let Err(rejection) = admit(&auth).instrument(event::span()).await {
                 let mut response = rejection.response();
                 auth.finish(response.headers_mut());
                 return Ok(response);
