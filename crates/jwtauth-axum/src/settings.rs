@@ -320,7 +320,7 @@ impl Settings {
             providers::{Env, Format, Toml},
         };
         let found = Figment::from(Toml::file_exact(toml)).merge(Env::prefixed("JWTAUTH_").lowercase(false));
-        found.extract().map_err(|error| SettingsError::Text(Box::new(error)))
+        found.extract().map_err(unreadable)
     }
 
     /// Those that the environment sets: `JWTAUTH_SECRET_KEY=…`.
@@ -332,7 +332,7 @@ impl Settings {
     pub fn from_env() -> Result<Self, SettingsError> {
         use figment::{Figment, providers::Env};
         let found = Figment::from(Env::prefixed("JWTAUTH_").lowercase(false));
-        found.extract().map_err(|error| SettingsError::Text(Box::new(error)))
+        found.extract().map_err(unreadable)
     }
 }
 
@@ -345,6 +345,21 @@ impl VerifyingKeySetting {
         };
         VerifyingKey::read(algorithm, key.expose_secret().as_bytes())
             .map_err(|error| SettingsError::Key { setting, error })
+    }
+}
+
+/// `figment` shows the value that it cannot read, which must not be a key.
+#[cfg(feature = "figment")]
+fn unreadable(error: figment::Error) -> SettingsError {
+    const KEYS: [(&str, &str); 4] = [
+        ("SECRET_KEY", "a string"),
+        ("SECRET_KEY_FALLBACKS", "a list of strings"),
+        ("SIGNING_KEY", "a string"),
+        ("VERIFYING_KEYS", "a list of strings, and of pairs of an algorithm and a key"),
+    ];
+    match KEYS.into_iter().find(|(name, _)| error.path.first().is_some_and(|key| key == name)) {
+        Some((setting, expected)) => SettingsError::Value { setting, expected },
+        None => SettingsError::Text(Box::new(error)),
     }
 }
 

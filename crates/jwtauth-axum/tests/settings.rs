@@ -49,6 +49,25 @@ fn what_is_unknown_or_wrong_is_named_with_its_file() {
 }
 
 #[test]
+fn what_is_wrong_with_a_key_does_not_show_it() {
+    for line in [
+        "SECRET_KEY = 86421357",
+        "SECRET_KEY = [\"86421357\"]",
+        "SECRET_KEY_FALLBACKS = \"86421357\"",
+        "SECRET_KEY_FALLBACKS = [86421357]",
+        "SIGNING_KEY = 86421357",
+        "SIGNING_KEY = { k = \"86421357\" }",
+        "VERIFYING_KEYS = \"86421357\"",
+        "VERIFYING_KEYS = [[\"HS256\", 86421357]]",
+        "VERIFYING_KEYS = [[\"86421357\", \"HS256\", \"\"]]",
+    ] {
+        let wrong = read(line).unwrap_err();
+        let said = format!("{wrong} {wrong:?}");
+        assert!(said.contains(line.split(' ').next().unwrap()) && !said.contains("86421357"), "{said}");
+    }
+}
+
+#[test]
 fn what_contradicts_itself_names_the_setting() {
     let good = Settings { secret_key: SECRET.into(), ..Settings::default() };
     let cases: [(Settings, &str); 9] = [
