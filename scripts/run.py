@@ -16,7 +16,7 @@ from tests.databases.servers import free_port  # noqa: E402
 
 MANAGE = [sys.executable, str(ROOT / "examples/site/manage.py")]
 DATABASE = os.environ.get("DEMO_DATABASE", ROOT / "examples/site/db.sqlite3")
-BUILD = ["cargo", "build", "--quiet", "--package", "jwtauth-service"]
+BUILD = ["cargo", "build", "--package", "jwtauth-service"]
 SERVICE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/jwtauth-service"
 
 
