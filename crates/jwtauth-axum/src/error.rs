@@ -112,7 +112,7 @@ impl Rejection {
         }
     }
 
-    /// The stable name, as in the JSON body; Django REST framework's body has none where nobody is signed in.
+    /// The stable name, as in the JSON body.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAuthenticated => "not_authenticated",
@@ -126,9 +126,7 @@ impl Rejection {
     /// The JSON body.
     pub(crate) fn body(&self) -> String {
         let detail = match self {
-            Self::NotAuthenticated => {
-                return serde_json::json!({"detail": "Authentication credentials were not provided."}).to_string();
-            }
+            Self::NotAuthenticated => "Authentication credentials were not provided.".to_owned(),
             Self::InvalidToken => "The access token is invalid, has expired, or its session is over.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
             Self::Auth(AuthError::Contention) => "Sessions are in contention, try again.".to_owned(),

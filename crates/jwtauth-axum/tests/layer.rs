@@ -89,7 +89,8 @@ async fn nobody_is_refused_in_django_s_words() {
     for path in ["/me", "/claims"] {
         let answer = Browser::new(&app).get(path).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN);
-        assert_eq!(answer.body, r#"{"detail":"Authentication credentials were not provided."}"#);
+        let body = r#"{"code":"not_authenticated","detail":"Authentication credentials were not provided."}"#;
+        assert_eq!(answer.body, body);
     }
 }
 
