@@ -328,7 +328,8 @@ def test_the_quickstart_and_the_guide_for_apps_work_as_they_are_written(serve, t
     tokens = {"ACCESS": pair["access"], "REFRESH": pair["refresh"]}
     me, renewed, revoked = in_a_shell(MOBILE, "curl", browser, tmp_path, **tokens)
     assert me["user"]["username"] == "ada"
-    assert renewed["refresh_expires_in"] == pair["refresh_expires_in"]
+    # The end of the same token, counted from each answer.
+    assert 0 <= pair["refresh_expires_in"] - renewed["refresh_expires_in"] < 60
     assert revoked == {}
     with pytest.raises(subprocess.CalledProcessError):
         in_a_shell(MOBILE, "curl", browser, tmp_path, **tokens)
