@@ -4,6 +4,7 @@ scripts/run.py PORT
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ SERVICE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/jwt
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # which stops both as Ctrl-C does
     address, django = f"127.0.0.1:{sys.argv[1]}", f"127.0.0.1:{free_port()}"
     environment = os.environ | {"DEMO_DATABASE": str(DATABASE), "DEMO_SERVICE": "/rust/"}
     subprocess.run([*MANAGE, "migrate", "--verbosity", "0"], env=environment, check=True)
