@@ -5,7 +5,7 @@ use http::request::Parts;
 use jwtauth::Claims;
 use uuid::Uuid;
 
-use crate::{Auth, Rejection, resource::Recognised};
+use crate::{Auth, Rejection, resource_server::Recognised};
 
 /// Somebody who is signed in. Rejects with 403 where nobody is, as Django REST framework does.
 ///

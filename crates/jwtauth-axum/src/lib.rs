@@ -51,24 +51,24 @@ mod cookies;
 mod error;
 mod event;
 mod extract;
-mod handle;
 mod head;
+mod layer;
 mod request;
-mod resource;
+mod resource_server;
 mod retry;
 mod settings;
 mod shared;
 mod store;
 
-pub use auth::{AuthLayer, AuthService, ResponseFuture};
+pub use auth::{Auth, Login};
 pub use config::Config;
 pub use error::{AuthError, LoginError, Rejection};
 pub use extract::{AccessClaims, Authenticated, MaybeAuthenticated};
-pub use handle::{Auth, Login};
 pub use jwtauth;
+pub use layer::{AuthLayer, AuthService, ResponseFuture};
 #[cfg(feature = "jwks")]
-pub use resource::RemoteKeys;
-pub use resource::{FixedKeys, KeysError, ResourceLayer, ResourceService, VerifierSource};
+pub use resource_server::RemoteKeys;
+pub use resource_server::{FixedKeys, KeysError, ResourceLayer, ResourceService, VerifierSource};
 pub use settings::{Secret, Settings, SettingsError, VerifyingKeySetting};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use store::DjangoUsers;

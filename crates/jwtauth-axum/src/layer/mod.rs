@@ -1,10 +1,17 @@
+//! The tower middleware: the layer, its service and its future.
+
+mod future;
+mod service;
+
 use std::{net::IpAddr, sync::Arc};
+
+pub use future::ResponseFuture;
 
 use http::request::Parts;
 use jwtauth::CustomClaims;
+pub use service::AuthService;
 use tower_layer::Layer;
 
-use super::AuthService;
 use crate::{Config, SessionStore, clock::Clock, shared::Shared};
 
 /// Authenticates every request by cookie or bearer, and writes the cookies of the response.
