@@ -2,9 +2,9 @@
 
 use jwtauth::{CookiePolicy, OriginPolicy, Policy, Tokens};
 
-use crate::{LimitPolicy, Settings, SettingsError};
+use crate::LimitPolicy;
 
-/// [`Settings`] that are without contradiction. Made by [`Settings::build`].
+/// [`Settings`](crate::Settings) that are without contradiction. Made by [`Settings::build`](crate::Settings::build).
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) tokens: Tokens,
@@ -26,15 +26,6 @@ pub(crate) struct Transport {
 }
 
 impl Config {
-    /// The default settings, with this secret of at least 32 bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`SettingsError::Key`] where it is too short.
-    pub fn new(secret: &str) -> Result<Self, SettingsError> {
-        Settings { secret_key: secret.into(), ..Settings::default() }.build()
-    }
-
     /// Issues and verifies this configuration's tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens

@@ -1,0 +1,149 @@
+//! What the layers need of the settings, or what is wrong with them.
+
+use jwtauth::{
+    Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Policy, Profile, SigningKey, Tokens,
+    VerifyingKey,
+};
+
+use super::{Secret, Settings, SettingsError, VerifyingKeySetting};
+use crate::{
+    LimitPolicy,
+    config::{Config, Transport},
+};
+
+impl Config {
+    /// The default settings, with this secret of at least 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError::Key`] where it is too short.
+    pub fn new(secret: &str) -> Result<Self, SettingsError> {
+        Settings { secret_key: secret.into(), ..Settings::default() }.build()
+    }
+}
+
+impl Settings {
+    /// What the layer needs of them.
+    ///
+    /// # Errors
+    ///
+    /// The first [`SettingsError`].
+    pub fn build(&self) -> Result<Config, SettingsError> {
+        let lifetimes = Lifetimes::new(self.access_token_lifetime, self.refresh_token_lifetime, self.session_lifetime)?;
+        Ok(Config {
+            transport: self.transport()?,
+            tokens: Tokens::new(self.keyring()?, self.profile())?,
+            policy: Policy::new(lifetimes, self.refresh_token_grace_period),
+            check_interval: self.check_interval()?,
+            reuse_ends_all: self.reuse_ends_all_sessions,
+            limit: self.limit()?,
+        })
+    }
+
+    /// How tokens travel.
+    pub(crate) fn transport(&self) -> Result<Transport, SettingsError> {
+        let cookies = self.cookies()?;
+        if let Some(problem) = cookies.problems().into_iter().next() {
+            return Err(SettingsError::Cookies(problem));
+        }
+        let origins = OriginPolicy::new(self.csrf_trusted_origins.iter().map(String::as_str));
+        Ok(Transport { cookies, origins, bearer: self.bearer_tokens })
+    }
+
+    /// What tokens say, and how strictly their times are read.
+    pub(crate) fn profile(&self) -> Profile {
+        Profile {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            leeway: self.leeway,
+            subject_claim: self.user_id_claim.clone(),
+        }
+    }
+
+    /// What ties sessions to passwords in Django's user table.
+    pub fn auth_hasher(&self) -> AuthHasher {
+        let fallbacks = self.secret_key_fallbacks.iter().map(Secret::expose_secret);
+        AuthHasher::new(self.secret_key.expose_secret().as_bytes(), fallbacks)
+    }
+
+    fn cookies(&self) -> Result<CookiePolicy, SettingsError> {
+        let expected = "\"Strict\", \"Lax\" or \"None\"";
+        let value = || SettingsError::Value { setting: "COOKIE_SAMESITE", expected };
+        Ok(CookiePolicy {
+            access_name: self.access_token_cookie_name.clone(),
+            refresh_name: self.refresh_token_cookie_name.clone(),
+            secure: self.cookie_secure,
+            same_site: self.cookie_samesite.parse().map_err(|()| value())?,
+            domain: self.cookie_domain.clone(),
+            path: self.cookie_path.clone(),
+            partitioned: self.cookie_partitioned,
+        })
+    }
+
+    pub(crate) fn keyring(&self) -> Result<Keyring, SettingsError> {
+        let (setting, secret) = match &self.signing_key {
+            Some(key) => ("SIGNING_KEY", key),
+            None => ("SECRET_KEY", &self.secret_key),
+        };
+        let algorithm = algorithm("ALGORITHM", &self.algorithm)?;
+        let signing = SigningKey::read(algorithm, secret.expose_secret().as_bytes())
+            .map_err(|error| SettingsError::Key { setting, error })?;
+        let verifying = match &self.verifying_keys {
+            Some(keys) => keys.iter().map(|key| key.read(algorithm)).collect::<Result<Vec<_>, _>>()?,
+            None if *secret == self.secret_key => self.fallbacks(algorithm),
+            None => Vec::new(),
+        };
+        Keyring::new(signing, verifying).map_err(|error| SettingsError::Key { setting: "VERIFYING_KEYS", error })
+    }
+
+    /// One that is too short has never signed a token, so none is lost.
+    fn fallbacks(&self, algorithm: Algorithm) -> Vec<VerifyingKey> {
+        let keys = self.secret_key_fallbacks.iter().map(|key| key.expose_secret().as_bytes());
+        keys.filter_map(|key| VerifyingKey::read(algorithm, key).ok()).collect()
+    }
+
+    fn check_interval(&self) -> Result<Option<u64>, SettingsError> {
+        let milliseconds = |seconds: f64| {
+            let valid = (0.0..=1e11).contains(&seconds);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within these bounds")]
+            valid.then_some((seconds * 1000.0) as u64).ok_or(SettingsError::Value {
+                setting: "SESSION_CHECK_INTERVAL",
+                expected: "0 or more seconds, or \"none\"",
+            })
+        };
+        self.session_check_interval.map(milliseconds).transpose()
+    }
+
+    fn limit(&self) -> Result<Option<(usize, LimitPolicy)>, SettingsError> {
+        let policy = match self.max_sessions_policy.as_str() {
+            "end_oldest" => LimitPolicy::EndOldest,
+            "refuse" => LimitPolicy::Refuse,
+            _ => {
+                let expected = "\"end_oldest\" or \"refuse\"";
+                return Err(SettingsError::Value { setting: "MAX_SESSIONS_POLICY", expected });
+            }
+        };
+        match self.max_sessions_per_user {
+            Some(0) => {
+                Err(SettingsError::Value { setting: "MAX_SESSIONS_PER_USER", expected: "1 or more, or \"none\"" })
+            }
+            most => Ok(most.map(|most| (most, policy))),
+        }
+    }
+}
+
+impl VerifyingKeySetting {
+    fn read(&self, signing: Algorithm) -> Result<VerifyingKey, SettingsError> {
+        let setting = "VERIFYING_KEYS";
+        let (algorithm, key) = match self {
+            Self::Key(key) => (signing, key),
+            Self::Pair(name, key) => (algorithm(setting, name)?, key),
+        };
+        VerifyingKey::read(algorithm, key.expose_secret().as_bytes())
+            .map_err(|error| SettingsError::Key { setting, error })
+    }
+}
+
+fn algorithm(setting: &'static str, name: &str) -> Result<Algorithm, SettingsError> {
+    name.parse().map_err(|error| SettingsError::Key { setting, error })
+}

@@ -1,0 +1,163 @@
+//! The settings, under the names that `JWTAUTH` has in Django.
+
+mod build;
+mod error;
+mod read;
+
+use std::fmt;
+
+pub use error::SettingsError;
+use serde::Deserialize;
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// A key or a secret: `Debug` shows none of it.
+///
+/// ```
+/// assert_eq!(format!("{:?}", jwtauth_axum::Secret::from("a key")), "[redacted]");
+/// ```
+#[derive(Clone, Default, Deserialize, Eq, PartialEq)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose_secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<T: Into<String>> From<T> for Secret {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// One of `VERIFYING_KEYS`: a key for [`ALGORITHM`](Settings::algorithm), or a pair of another algorithm and its key.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(untagged)]
+pub enum VerifyingKeySetting {
+    /// A key for the algorithm that signs.
+    Key(Secret),
+    /// A key for this algorithm.
+    Pair(String, Secret),
+}
+
+/// The settings, each under the name that it has in Django (`access_token_lifetime` is `ACCESS_TOKEN_LIFETIME`): from
+/// code, or by any `serde` format.
+///
+/// `manage.py jwtauth_settings` prints those of a Django site as TOML. Durations are seconds. What may be `None` in Django
+/// is `"none"` in text.
+///
+/// ```
+/// use jwtauth_axum::{Settings, SettingsError};
+///
+/// let settings = Settings {
+///     secret_key: "a secret of at least thirty-two bytes".into(),
+///     access_token_lifetime: 600,
+///     cookie_samesite: "Sometimes".to_owned(),
+///     ..Settings::default()
+/// };
+/// let wrong = settings.build().expect_err("a browser knows no such value");
+/// assert_eq!(wrong.to_string(), "COOKIE_SAMESITE: use \"Strict\", \"Lax\" or \"None\"");
+/// ```
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with Django's name")]
+pub struct Settings {
+    /// Django's: signs tokens where there is no `SIGNING_KEY`, and ties sessions to passwords.
+    pub secret_key: Secret,
+    /// Django's older ones, still accepted.
+    pub secret_key_fallbacks: Vec<Secret>,
+    /// Django's: other origins that may use the cookies, as `https://app.example.com` or `https://*.example.com`.
+    pub csrf_trusted_origins: Vec<String>,
+    /// Life of an access token. Default: 300.
+    pub access_token_lifetime: u64,
+    /// Life of a refresh token, started again by each refresh. Default: a day.
+    pub refresh_token_lifetime: u64,
+    /// Life of a session from login on; `"none"` for no limit. Default: 30 days.
+    #[serde(deserialize_with = "read::or_none")]
+    pub session_lifetime: Option<u64>,
+    /// Default: `access_token`.
+    pub access_token_cookie_name: String,
+    /// Default: `refresh_token`.
+    pub refresh_token_cookie_name: String,
+    /// Default: `true`.
+    pub cookie_secure: bool,
+    /// `Strict`, `Lax` or `None`. Default: `Strict`.
+    pub cookie_samesite: String,
+    /// Default: this host alone.
+    pub cookie_domain: Option<String>,
+    /// Default: `/`.
+    pub cookie_path: String,
+    /// Default: `false`.
+    pub cookie_partitioned: bool,
+    /// A JWS algorithm (RFC 7518 §3.1, RFC 8037, RFC 9864). Default: `HS256`.
+    pub algorithm: String,
+    /// The secret, or a PEM or JWK. Default: `SECRET_KEY`.
+    pub signing_key: Option<Secret>,
+    /// Older keys still accepted. Default: `SECRET_KEY_FALLBACKS` while the signing key is `SECRET_KEY`, else none.
+    pub verifying_keys: Option<Vec<VerifyingKeySetting>>,
+    /// `iss`. Default: none.
+    pub issuer: Option<String>,
+    /// `aud`, one or several. Default: none.
+    #[serde(deserialize_with = "read::one_or_several")]
+    pub audience: Vec<String>,
+    /// Clock skew that is allowed for at `exp`. Default: 0.
+    pub leeway: u64,
+    /// The claim that names the user. Default: `sub`.
+    pub user_id_claim: String,
+    /// How stale a revocation may be: 0 asks the store every time, `"none"` never again. Default: 0.
+    #[serde(deserialize_with = "read::or_none")]
+    pub session_check_interval: Option<f64>,
+    /// Default: 30.
+    pub refresh_token_grace_period: u64,
+    /// Whether a copied refresh token ends all sessions of its user. Default: `false`.
+    pub reuse_ends_all_sessions: bool,
+    /// Whether `Authorization: Bearer` counts. Default: `true`.
+    pub bearer_tokens: bool,
+    /// Default: no limit.
+    #[serde(deserialize_with = "read::or_none")]
+    pub max_sessions_per_user: Option<usize>,
+    /// `end_oldest` or `refuse`. Default: `end_oldest`.
+    pub max_sessions_policy: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            secret_key: Secret::default(),
+            secret_key_fallbacks: Vec::new(),
+            csrf_trusted_origins: Vec::new(),
+            access_token_lifetime: 300,
+            refresh_token_lifetime: DAY,
+            session_lifetime: Some(30 * DAY),
+            access_token_cookie_name: "access_token".to_owned(),
+            refresh_token_cookie_name: "refresh_token".to_owned(),
+            cookie_secure: true,
+            cookie_samesite: "Strict".to_owned(),
+            cookie_domain: None,
+            cookie_path: "/".to_owned(),
+            cookie_partitioned: false,
+            algorithm: "HS256".to_owned(),
+            signing_key: None,
+            verifying_keys: None,
+            issuer: None,
+            audience: Vec::new(),
+            leeway: 0,
+            user_id_claim: "sub".to_owned(),
+            session_check_interval: Some(0.0),
+            refresh_token_grace_period: 30,
+            reuse_ends_all_sessions: false,
+            bearer_tokens: true,
+            max_sessions_per_user: None,
+            max_sessions_policy: "end_oldest".to_owned(),
+        }
+    }
+}
