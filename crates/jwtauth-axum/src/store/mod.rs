@@ -4,24 +4,20 @@
 pub mod conformance;
 mod erased;
 mod memory;
-#[cfg(feature = "postgres")]
-mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
-#[cfg(feature = "sqlite")]
-mod sqlite;
 
 use std::{error::Error, future::Future, net::IpAddr};
 
 pub(crate) use erased::ErasedStore;
 use jwtauth::{Generation, NumericDate, Session};
 pub use memory::MemoryStore;
-#[cfg(feature = "postgres")]
-pub use postgres::{POSTGRES_SCHEMA, PostgresStore};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sql::DjangoUsers;
+#[cfg(feature = "postgres")]
+pub use sql::{POSTGRES_SCHEMA, PostgresStore};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SQLITE_SCHEMA, SqliteStore};
+pub use sql::{SQLITE_SCHEMA, SqliteStore};
 use uuid::Uuid;
 
 /// A session's row: what the rules need of it, and what people are told.

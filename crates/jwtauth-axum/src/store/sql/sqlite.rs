@@ -5,10 +5,11 @@ use sqlx::{Sqlite, SqlitePool};
 use uuid::Uuid;
 
 use super::{
-    DjangoUsers, Found, Limit, Record, SessionStore, StoreError,
-    memory::surplus,
-    sql::{Advance, Dialect, Row, Statements, failed, integer, sql_store},
+    Dialect, DjangoUsers, Statements, failed,
+    row::{Advance, Row, integer},
+    sql_store,
 };
+use crate::store::{Found, Limit, Record, SessionStore, StoreError, memory::surplus};
 
 /// Sessions in `jwtauth_session` of a SQLite database. Cheap to clone.
 ///
@@ -31,7 +32,7 @@ pub struct SqliteStore {
 }
 
 /// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its users.
-pub const SQLITE_SCHEMA: &str = include_str!("../../migrations/sqlite.sql");
+pub const SQLITE_SCHEMA: &str = include_str!("../../../migrations/sqlite.sql");
 
 impl SqliteStore {
     /// Sessions whose users are in Django's table, or `None`, where whoever calls [`Auth::login`](crate::Auth::login) says

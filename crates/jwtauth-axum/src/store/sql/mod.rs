@@ -1,0 +1,229 @@
+//! Sessions in Django's table, by sqlx: what the two databases share.
+
+mod dialect;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod row;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod statements;
+mod users;
+
+use dialect::Dialect;
+#[cfg(feature = "postgres")]
+pub use postgres::{POSTGRES_SCHEMA, PostgresStore};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SQLITE_SCHEMA, SqliteStore};
+use statements::Statements;
+pub use users::DjangoUsers;
+
+use super::StoreError;
+
+fn failed(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(told) if told.is_foreign_key_violation() => StoreError::UnknownUser,
+        sqlx::Error::Database(told) if told.code().is_some_and(|code| is_transient(&code)) => {
+            StoreError::Busy(error.into())
+        }
+        _ => StoreError::Failed(error.into()),
+    }
+}
+
+/// Serialization failure, deadlock, lock not available; of SQLite, busy and locked, in the low byte of an extended code.
+fn is_transient(code: &str) -> bool {
+    matches!(code, "40001" | "40P01" | "55P03")
+        || (code.len() < 5 && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 5 | 6)))
+}
+
+/// A [`SessionStore`](super::SessionStore) on one of sqlx's databases: its types are too generic to be written once.
+macro_rules! sql_store {
+    ($store:ident, $database:ident, $pool:ident, $begin:literal) => {
+        impl $store {
+            /// What the one insert needs of the user: their auth hash.
+            async fn auth_hash(&self, user_id: &str) -> Result<String, StoreError> {
+                let Some(users) = &self.users else { return Ok(String::new()) };
+                let user: Option<(String, bool)> = sqlx::query_as(&self.statements.user)
+                    .bind(self.dialect.user_key(user_id))
+                    .fetch_optional(&self.pool)
+                    .await
+                    .map_err(failed)?;
+                match user {
+                    Some((password, true)) => Ok(users.hasher.hash(&password)),
+                    _ => Err(StoreError::UnknownUser),
+                }
+            }
+
+            async fn write(
+                &self,
+                connection: &mut <$database as sqlx::Database>::Connection,
+                record: &Record,
+                auth_hash: &str,
+            ) -> Result<(), StoreError> {
+                let session = &record.session;
+                sqlx::query(&self.statements.insert)
+                    .bind((self.dialect.uuid_text)(record.id))
+                    .bind(self.dialect.user_key(&record.user_id))
+                    .bind(integer(session.generation))
+                    .bind(session.acknowledged_at.map(integer))
+                    .bind(integer(session.rotated_at))
+                    .bind(integer(session.created_at))
+                    .bind(integer(session.expires_at))
+                    .bind(session.end_is_fixed)
+                    .bind(record.remember)
+                    .bind(&record.user_agent)
+                    .bind(record.ip_address.map(|address| address.to_string()))
+                    .bind(integer(record.last_seen_at))
+                    .bind(auth_hash)
+                    .execute(connection)
+                    .await
+                    .map_err(failed)?;
+                Ok(())
+            }
+
+            /// Inserts where others of the user's have to make way, in one transaction for which their logins wait.
+            async fn write_within(
+                &self,
+                record: &Record,
+                auth_hash: &str,
+                limit: &Limit,
+                now: NumericDate,
+            ) -> Result<Vec<Uuid>, StoreError> {
+                let mut transaction = self.pool.begin_with($begin).await.map_err(failed)?;
+                if let Some(lock) = &self.statements.lock {
+                    let user = self.dialect.user_key(&record.user_id);
+                    sqlx::query(lock).bind(user).execute(&mut *transaction).await.map_err(failed)?;
+                }
+                let live = self.live(&mut *transaction, &record.user_id, now).await?;
+                let surplus = surplus(&live, limit)?;
+                self.write(&mut *transaction, record, auth_hash).await?;
+                self.delete(&mut *transaction, &surplus).await?;
+                transaction.commit().await.map_err(failed)?;
+                Ok(surplus)
+            }
+
+            async fn live(
+                &self,
+                connection: &mut <$database as sqlx::Database>::Connection,
+                user_id: &str,
+                now: NumericDate,
+            ) -> Result<Vec<Record>, StoreError> {
+                let rows: Vec<Row> = sqlx::query_as(&self.statements.of_user)
+                    .bind(self.dialect.user_key(user_id))
+                    .bind(integer(now))
+                    .fetch_all(connection)
+                    .await
+                    .map_err(failed)?;
+                rows.into_iter().map(|row| self.dialect.record(row)).collect()
+            }
+
+            async fn delete(
+                &self,
+                connection: &mut <$database as sqlx::Database>::Connection,
+                ids: &[Uuid],
+            ) -> Result<u64, StoreError> {
+                if ids.is_empty() {
+                    return Ok(0);
+                }
+                let statement = Statements::end(&self.dialect, ids.len());
+                let mut query = sqlx::query(&statement);
+                for id in ids {
+                    query = query.bind((self.dialect.uuid_text)(*id));
+                }
+                Ok(query.execute(connection).await.map_err(failed)?.rows_affected())
+            }
+
+            async fn connection(&self) -> Result<sqlx::pool::PoolConnection<$database>, StoreError> {
+                self.pool.acquire().await.map_err(failed)
+            }
+        }
+
+        impl SessionStore for $store {
+            async fn find(&self, id: Uuid) -> Result<Option<Found>, StoreError> {
+                let row: Option<Row> = sqlx::query_as(&self.statements.find)
+                    .bind((self.dialect.uuid_text)(id))
+                    .fetch_optional(&self.pool)
+                    .await
+                    .map_err(failed)?;
+                row.map_or(Ok(None), |row| self.dialect.found(row, self.users.as_ref()))
+            }
+
+            async fn insert(
+                &self,
+                record: Record,
+                limit: Option<Limit>,
+                now: NumericDate,
+            ) -> Result<Vec<Uuid>, StoreError> {
+                let auth_hash = self.auth_hash(&record.user_id).await?;
+                match limit {
+                    Some(limit) => self.write_within(&record, &auth_hash, &limit, now).await,
+                    None => {
+                        self.write(&mut *self.connection().await?, &record, &auth_hash).await?;
+                        Ok(Vec::new())
+                    }
+                }
+            }
+
+            async fn advance(
+                &self,
+                id: Uuid,
+                from: Generation,
+                next: Session,
+                now: NumericDate,
+            ) -> Result<bool, StoreError> {
+                let Advance { from, to, acknowledged_at, rotated_at, expires_at } = Advance::new(from, next);
+                let done = sqlx::query(&self.statements.advance)
+                    .bind((self.dialect.uuid_text)(id))
+                    .bind(from)
+                    .bind(to)
+                    .bind(acknowledged_at)
+                    .bind(rotated_at)
+                    .bind(expires_at)
+                    .bind(integer(now))
+                    .execute(&self.pool)
+                    .await
+                    .map_err(failed)?;
+                Ok(done.rows_affected() == 1)
+            }
+
+            async fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Result<(), StoreError> {
+                sqlx::query(&self.statements.acknowledge)
+                    .bind((self.dialect.uuid_text)(id))
+                    .bind(integer(generation))
+                    .bind(integer(now))
+                    .execute(&self.pool)
+                    .await
+                    .map_err(failed)?;
+                Ok(())
+            }
+
+            async fn touch(&self, id: Uuid, now: NumericDate) -> Result<(), StoreError> {
+                sqlx::query(&self.statements.touch)
+                    .bind((self.dialect.uuid_text)(id))
+                    .bind(integer(now))
+                    .execute(&self.pool)
+                    .await
+                    .map_err(failed)?;
+                Ok(())
+            }
+
+            async fn of_user(&self, user_id: &str, now: NumericDate) -> Result<Vec<Record>, StoreError> {
+                self.live(&mut *self.connection().await?, user_id, now).await
+            }
+
+            async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+                self.delete(&mut *self.connection().await?, ids).await
+            }
+
+            async fn remove_expired(&self, most: u32, now: NumericDate) -> Result<u64, StoreError> {
+                let done = sqlx::query(&self.statements.remove_expired)
+                    .bind(integer(now))
+                    .bind(i64::from(most))
+                    .execute(&self.pool)
+                    .await
+                    .map_err(failed)?;
+                Ok(done.rows_affected())
+            }
+        }
+    };
+}
+use sql_store;

@@ -1,0 +1,108 @@
+//! The statements of a store.
+
+use std::fmt::Write;
+
+use super::{Dialect, DjangoUsers};
+
+/// The statements, put together once.
+#[derive(Clone, Debug)]
+pub(super) struct Statements {
+    pub(super) find: String,
+    pub(super) of_user: String,
+    pub(super) user: String,
+    pub(super) lock: Option<String>,
+    pub(super) insert: String,
+    pub(super) advance: String,
+    pub(super) acknowledge: String,
+    pub(super) touch: String,
+    pub(super) remove_expired: String,
+}
+
+impl Statements {
+    pub(super) fn new(dialect: &Dialect, users: Option<&DjangoUsers>) -> Self {
+        let Dialect { seconds, time, id, .. } = dialect;
+        let times =
+            ["acknowledged_at", "rotated_at", "created_at", "expires_at"].map(|name| seconds(&format!("s.{name}")));
+        let [acknowledged_at, rotated_at, created_at, expires_at] = times;
+        let (last_seen_at, address) = (seconds("s.last_seen_at"), (dialect.address_text)("s.ip_address"));
+        let (password, is_active, join) = match users {
+            Some(DjangoUsers { table, key, .. }) => {
+                let join = format!("JOIN {} u ON u.{} = s.user_id ", quoted(table), quoted(key));
+                ("u.password", "u.is_active", join)
+            }
+            None => ("NULL", "NULL", String::new()),
+        };
+        let now = dialect.now;
+        let select = format!(
+            "SELECT CAST(s.id AS text), CAST(s.user_id AS text), s.generation, {acknowledged_at}, {rotated_at}, \
+             {created_at}, {expires_at}, s.end_is_fixed, s.remember, s.user_agent, {address}, {last_seen_at}, {now}, \
+             s.auth_hash, {password}, {is_active} FROM jwtauth_session s {join}"
+        );
+        let user = dialect.user.replace("{}", "$1");
+        Self {
+            find: format!("{select}WHERE s.id = {}", id("$1")),
+            of_user: format!(
+                "{select}WHERE s.user_id = {user} AND s.expires_at > {} ORDER BY s.created_at DESC, s.id DESC",
+                time("$2")
+            ),
+            user: users.map_or_else(String::new, |DjangoUsers { table, key, .. }| {
+                format!("SELECT password, is_active FROM {} WHERE {} = {user}", quoted(table), quoted(key))
+            }),
+            // A write that changes nothing, as Django's login does: logins of one user wait for each other.
+            lock: match users {
+                Some(DjangoUsers { table, key, .. }) => {
+                    let (table, key) = (quoted(table), quoted(key));
+                    Some(format!("UPDATE {table} SET {key} = {key} WHERE {key} = {user}"))
+                }
+                None => dialect.lock.map(str::to_owned),
+            },
+            insert: format!(
+                "INSERT INTO jwtauth_session (id, user_id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
+                 end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) VALUES ({}, {}, $3, {}, {}, {}, \
+                 {}, $8, $9, $10, {}, {}, $13)",
+                id("$1"),
+                dialect.user.replace("{}", "$2"),
+                time("$4"),
+                time("$5"),
+                time("$6"),
+                time("$7"),
+                (dialect.address)("$11"),
+                time("$12"),
+            ),
+            advance: format!(
+                "UPDATE jwtauth_session SET generation = $3, acknowledged_at = {}, rotated_at = {}, expires_at = {}, \
+                 last_seen_at = {} WHERE id = {} AND generation = $2",
+                time("$4"),
+                time("$5"),
+                time("$6"),
+                time("$7"),
+                id("$1"),
+            ),
+            acknowledge: format!(
+                "UPDATE jwtauth_session SET acknowledged_at = {} WHERE id = {} AND generation = $2 AND acknowledged_at IS NULL",
+                time("$3"),
+                id("$1"),
+            ),
+            touch: format!("UPDATE jwtauth_session SET last_seen_at = {} WHERE id = {}", time("$2"), id("$1")),
+            remove_expired: format!(
+                "DELETE FROM jwtauth_session WHERE id IN (SELECT id FROM jwtauth_session WHERE expires_at <= {} \
+                 ORDER BY expires_at LIMIT $2)",
+                time("$1"),
+            ),
+        }
+    }
+
+    /// Ends so many sessions.
+    pub(super) fn end(dialect: &Dialect, count: usize) -> String {
+        let mut places = String::new();
+        for number in 1..=count {
+            let separator = if number == 1 { "" } else { ", " };
+            let _ = write!(places, "{separator}{}", (dialect.id)(&format!("${number}")));
+        }
+        format!("DELETE FROM jwtauth_session WHERE id IN ({places})")
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
