@@ -4,28 +4,26 @@
 //! the rotation table where the access token is gone; [`RequestAuth::resolve`] asks for the session, once, when somebody
 //! wants to know; [`RequestAuth::finish`] puts the cookies on the response.
 
+mod login;
+mod upkeep;
+
 use std::{
-    collections::HashSet,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use aws_lc_rs::rand::SystemRandom;
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use jwtauth::{Asked, Claims, CustomClaims, Decision, Kind, Presented, Sid};
 use uuid::Uuid;
 
 use crate::{
-    AuthError, Limit, Login, LoginError, Record, Rejection, StoreError,
+    AuthError, Record, Rejection, StoreError,
     clock::monotonic_ms,
     cookies, event,
     head::{Head, check_origin},
     retry::Retry,
-    shared::{CLEANED_AT_ONCE, Shared},
+    shared::Shared,
 };
-
-/// Expired for so many seconds, so that a clock that is minutes fast removes nothing that others honour.
-const MARGIN: u64 = 3600;
 
 /// One request, from its head to its response.
 pub(crate) struct RequestAuth {
@@ -203,96 +201,6 @@ impl RequestAuth {
         self.head.bearer.is_some()
     }
 
-    // --- login and logout
-
-    /// Starts a session, and ends those that the request came with.
-    pub(crate) async fn login(&self, login: Login) -> Result<(), LoginError> {
-        let (shared, now) = (&self.shared, self.shared.clock.now());
-        let sid = Sid::generate(&SystemRandom::new(), now).map_err(AuthError::Randomness)?;
-        let record = Record {
-            id: sid.session_id(),
-            user_id: login.user_id,
-            session: match login.lifetime {
-                Some(lifetime) => shared.config.policy.start_for(lifetime.as_secs().max(1), now),
-                None => shared.config.policy.start(now),
-            },
-            remember: login.remember,
-            user_agent: self.head.user_agent(),
-            ip_address: self.head.address,
-            last_seen_at: now,
-        };
-        let custom = self.custom_claims(&record.user_id)?;
-        let older = self.named_sessions();
-        let limit = shared.config.limit.map(|(most, policy)| Limit { most, policy, replaced: older.clone() });
-        let surplus = self.insert(&record, limit).await?;
-        event::session("session_started", record.id);
-        for id in &surplus {
-            shared.verified.forget(*id);
-        }
-        event::ended(surplus.len() as u64, "limit");
-        self.sign_in(record, sid, &[Kind::Access, Kind::Refresh], custom, None);
-        self.end(older, "replaced").await?;
-        self.remove_expired().await;
-        Ok(())
-    }
-
-    async fn insert(&self, record: &Record, limit: Option<Limit>) -> Result<Vec<Uuid>, LoginError> {
-        let mut retry = Retry::default();
-        loop {
-            match self.shared.store.insert(record.clone(), limit.clone(), self.shared.clock.now()).await {
-                Err(StoreError::Busy(_)) if retry.again().await => {}
-                Err(StoreError::Busy(_)) => return Err(AuthError::Contention.into()),
-                done => return Ok(done?),
-            }
-        }
-    }
-
-    /// Ends the session, also one that only a stale cookie names, and has the response clear the cookies.
-    pub(crate) async fn logout(&self) -> Result<(), AuthError> {
-        self.end(self.named_sessions(), "logout").await?;
-        let mut state = self.state();
-        state.refresh = None;
-        state.settle(None);
-        state.issued.clear();
-        state.is_cleared = true;
-        Ok(())
-    }
-
-    /// Ends these sessions: none of their tokens is good from now on. How many there were.
-    pub(crate) async fn end(&self, ids: impl IntoIterator<Item = Uuid>, reason: &str) -> Result<u64, AuthError> {
-        let ids: Vec<Uuid> = ids.into_iter().collect();
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let mut retry = Retry::default();
-        let count = loop {
-            match self.shared.store.end(&ids).await {
-                Err(StoreError::Busy(_)) if retry.again().await => {}
-                Err(StoreError::Busy(_)) => return Err(AuthError::Contention),
-                done => break done?,
-            }
-        };
-        for id in ids {
-            self.shared.verified.forget(id);
-        }
-        event::ended(count, reason);
-        Ok(count)
-    }
-
-    /// The sessions that the cookies name, however stale, and the request's own.
-    fn named_sessions(&self) -> Vec<Uuid> {
-        let config = &self.shared.config;
-        let named = [Kind::Access, Kind::Refresh].into_iter().flat_map(|kind| {
-            let tokens = self.head.tokens(kind, &config.transport);
-            tokens.filter_map(move |token| config.tokens.verify_ignoring_time(kind, token).ok())
-        });
-        let own = self.state().claims.clone();
-        let ids: HashSet<Uuid> = named.chain(own).map(|claims| claims.sid.session_id()).collect();
-        ids.into_iter().collect()
-    }
-
-    // --- the response
-
     /// Puts cookies and caching headers on the response. Asks no store.
     pub(crate) fn finish(&self, headers: &mut HeaderMap) {
         let (tokens, cookies, state) =
@@ -326,8 +234,6 @@ impl RequestAuth {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
         }
     }
-
-    // --- helpers
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -382,34 +288,6 @@ impl RequestAuth {
         let found = self.shared.store.find(id).await?;
         self.shared.clock.hear(asked, found.as_ref().and_then(|found| found.time));
         Ok(found.map(|found| found.record))
-    }
-
-    /// Upkeep: the next request of this generation acknowledges it as well.
-    async fn acknowledge(&self, record: &mut Record) {
-        let now = self.shared.clock.now();
-        match self.shared.store.acknowledge(record.id, record.session.generation, now).await {
-            Ok(()) => record.session.acknowledged_at = Some(now),
-            Err(error) => event::upkeep("acknowledged", record.id, &error),
-        }
-    }
-
-    async fn touch(&self, record: &Record) {
-        let now = self.shared.clock.now();
-        if jwtauth::is_last_seen_stale(record.last_seen_at, now)
-            && let Err(error) = self.shared.store.touch(record.id, now).await
-        {
-            event::upkeep("noted as seen", record.id, &error);
-        }
-    }
-
-    /// Expired sessions, now and then and a few: upkeep, like Django's beside logins and refreshes.
-    async fn remove_expired(&self) {
-        let now = self.shared.clock.now();
-        if self.shared.cleaning_is_due(now)
-            && let Err(error) = self.shared.store.remove_expired(CLEANED_AT_ONCE, now.saturating_sub(MARGIN)).await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "expired sessions were not removed");
-        }
     }
 
     fn asking(&self, claims: &Claims) -> Option<Asked> {
