@@ -1,32 +1,115 @@
 //! Trying again where a database asks for it, or where another request was first.
 
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    hash::{BuildHasher as _, RandomState},
+    time::{Duration, Instant},
+};
+
+use crate::{AuthError, LoginError, StoreError};
 
 /// Tried this often, and not again once so much time has gone.
 const ATTEMPTS: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Before attempt n, 2ⁿ times this, in which whoever was first is done.
-const PAUSE: Duration = Duration::from_millis(2);
+/// After failure n, at most 2ⁿ times this is waited, in microseconds: those who collided do not meet again.
+const PAUSE: u64 = 4_000;
 
-pub(crate) struct Retry {
-    attempt: u32,
-    started: Instant,
+/// An error after which the same may succeed when it is done again.
+pub(crate) trait Transient: From<AuthError> {
+    fn is_transient(&self) -> bool;
 }
 
-impl Default for Retry {
-    fn default() -> Self {
-        Self { attempt: 1, started: Instant::now() }
+impl Transient for AuthError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Contention | Self::Store(StoreError::Busy(_)))
     }
 }
 
-impl Retry {
-    /// Waits a little, and says whether to try again.
-    pub(crate) async fn again(&mut self) -> bool {
-        if self.attempt >= ATTEMPTS || self.started.elapsed() > PATIENCE {
-            return false;
+impl Transient for LoginError {
+    fn is_transient(&self) -> bool {
+        matches!(self, Self::Auth(error) if error.is_transient())
+    }
+}
+
+/// Returns what `attempt` does, made again while its error is transient; within bounds.
+///
+/// # Errors
+///
+/// What `attempt` fails with; [`AuthError::Contention`] once the bounds are reached.
+pub(crate) async fn retrying<T, E, F>(attempt: impl Fn() -> F) -> Result<T, E>
+where
+    E: Transient,
+    F: Future<Output = Result<T, E>>,
+{
+    let started = Instant::now();
+    for failures in 1..=ATTEMPTS {
+        match attempt().await {
+            Err(error) if error.is_transient() => {}
+            done => return done,
         }
-        tokio::time::sleep(PAUSE * 2_u32.pow(self.attempt)).await;
-        self.attempt += 1;
-        true
+        if failures == ATTEMPTS || started.elapsed() > PATIENCE {
+            break;
+        }
+        tokio::time::sleep(pause(failures)).await;
+    }
+    Err(AuthError::Contention.into())
+}
+
+/// Returns a random time to wait after so many failures.
+fn pause(failures: u32) -> Duration {
+    // The keys of a `RandomState` are random, and no secret depends on them.
+    let random = RandomState::new().hash_one(failures);
+    Duration::from_micros(random % (PAUSE << failures))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn busy() -> AuthError {
+        StoreError::Busy("locked".into()).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn transient_errors_are_retried_until_one_attempt_succeeds() {
+        let attempts = Cell::new(0);
+        let done = retrying(|| async {
+            attempts.set(attempts.get() + 1);
+            if attempts.get() < 3 { Err(busy()) } else { Ok(attempts.get()) }
+        });
+        assert_eq!(done.await.unwrap(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn contention_is_the_answer_once_all_attempts_have_failed() {
+        let attempts = Cell::new(0);
+        let done: Result<(), AuthError> = retrying(|| async {
+            attempts.set(attempts.get() + 1);
+            Err(busy())
+        })
+        .await;
+        assert!(matches!(done, Err(AuthError::Contention)), "{done:?}");
+        assert_eq!(attempts.get(), ATTEMPTS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_errors_are_not_retried() {
+        let attempts = Cell::new(0);
+        let done: Result<(), LoginError> = retrying(|| async {
+            attempts.set(attempts.get() + 1);
+            Err(LoginError::UnknownUser)
+        })
+        .await;
+        assert!(matches!(done, Err(LoginError::UnknownUser)) && attempts.get() == 1);
+    }
+
+    #[test]
+    fn pauses_are_random_and_bounded() {
+        let pauses: Vec<Duration> = (0..100).map(|_| pause(3)).collect();
+        assert!(pauses.iter().all(|pause| *pause < Duration::from_millis(32)));
+        let distinct: std::collections::HashSet<_> = pauses.iter().collect();
+        assert!(distinct.len() > 50, "those who collided wait for different times");
     }
 }

@@ -7,7 +7,7 @@ use jwtauth::{Kind, Sid};
 use uuid::Uuid;
 
 use super::RequestAuth;
-use crate::{AuthError, Limit, Login, LoginError, Record, StoreError, event, retry::Retry};
+use crate::{AuthError, Limit, Login, LoginError, Record, event, retry::retrying};
 
 impl RequestAuth {
     /// Starts a session, and ends those that the request came with.
@@ -42,14 +42,11 @@ impl RequestAuth {
     }
 
     async fn insert(&self, record: &Record, limit: Option<Limit>) -> Result<Vec<Uuid>, LoginError> {
-        let mut retry = Retry::default();
-        loop {
-            match self.shared.store.insert(record.clone(), limit.clone(), self.shared.clock.now()).await {
-                Err(StoreError::Busy(_)) if retry.again().await => {}
-                Err(StoreError::Busy(_)) => return Err(AuthError::Contention.into()),
-                done => return Ok(done?),
-            }
-        }
+        retrying(|| async {
+            let now = self.shared.clock.now();
+            Ok(self.shared.store.insert(record.clone(), limit.clone(), now).await?)
+        })
+        .await
     }
 
     /// Ends the session, also one that only a stale cookie names, and has the response clear the cookies.
@@ -69,14 +66,7 @@ impl RequestAuth {
         if ids.is_empty() {
             return Ok(0);
         }
-        let mut retry = Retry::default();
-        let count = loop {
-            match self.shared.store.end(&ids).await {
-                Err(StoreError::Busy(_)) if retry.again().await => {}
-                Err(StoreError::Busy(_)) => return Err(AuthError::Contention),
-                done => break done?,
-            }
-        };
+        let count = retrying(|| async { Ok::<_, AuthError>(self.shared.store.end(&ids).await?) }).await?;
         for id in ids {
             self.shared.verified.forget(id);
         }

@@ -21,7 +21,7 @@ use crate::{
     clock::monotonic_ms,
     cookies, event,
     head::{Head, check_origin},
-    retry::Retry,
+    retry::retrying,
     shared::Shared,
 };
 
@@ -84,14 +84,7 @@ impl RequestAuth {
     /// what it says.
     pub(crate) async fn refresh(&self) -> Result<(), AuthError> {
         let Some(claims) = self.state().refresh.take() else { return Ok(()) };
-        let mut retry = Retry::default();
-        loop {
-            match self.try_refresh(&claims).await {
-                Err(AuthError::Contention | AuthError::Store(StoreError::Busy(_))) if retry.again().await => {}
-                Err(AuthError::Store(StoreError::Busy(_))) => return Err(AuthError::Contention),
-                done => return done,
-            }
-        }
+        retrying(|| self.try_refresh(&claims)).await
     }
 
     /// Reads, decides and writes the row. [`AuthError::Contention`] where another request was first: then the row is in a
