@@ -14,6 +14,9 @@ pub(super) struct Dialect {
     pub(super) address_text: fn(&str) -> String,
     /// A UUID as text, as the database has it.
     pub(super) uuid_text: fn(Uuid) -> String,
+    /// What holds of the ids in a list, the parameter `$1`; and the list of these ids.
+    pub(super) is_listed: &'static str,
+    pub(super) list: fn(Vec<String>) -> String,
     /// A parameter as a user's key, by its column's type.
     pub(super) user: String,
     /// What has logins of one user wait for each other where there is no table of users, if the database needs it.
@@ -29,6 +32,11 @@ impl Dialect {
             Ok(id) if self.has_bare_uuids => id.simple().to_string(),
             _ => user_id.to_owned(),
         }
+    }
+
+    /// A list of sessions' ids, as a parameter.
+    pub(super) fn ids(&self, ids: &[Uuid]) -> String {
+        (self.list)(ids.iter().copied().map(self.uuid_text).collect())
     }
 
     pub(super) fn user_id(&self, key: String) -> String {

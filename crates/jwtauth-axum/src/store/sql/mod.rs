@@ -113,7 +113,7 @@ macro_rules! sql_store {
                     .fetch_all(connection)
                     .await
                     .map_err(failed)?;
-                rows.into_iter().map(|row| self.dialect.record(row)).collect()
+                rows.into_iter().map(|row| row.record(&self.dialect)).collect()
             }
 
             async fn delete(
@@ -124,11 +124,7 @@ macro_rules! sql_store {
                 if ids.is_empty() {
                     return Ok(0);
                 }
-                let statement = Statements::end(&self.dialect, ids.len());
-                let mut query = sqlx::query(&statement);
-                for id in ids {
-                    query = query.bind((self.dialect.uuid_text)(*id));
-                }
+                let query = sqlx::query(&self.statements.end).bind(self.dialect.ids(ids));
                 Ok(query.execute(connection).await.map_err(failed)?.rows_affected())
             }
 
@@ -144,7 +140,7 @@ macro_rules! sql_store {
                     .fetch_optional(&self.pool)
                     .await
                     .map_err(failed)?;
-                row.map_or(Ok(None), |row| self.dialect.found(row, self.users.as_ref()))
+                row.map_or(Ok(None), |row| row.found(&self.dialect, self.users.as_ref()))
             }
 
             async fn insert(

@@ -57,6 +57,8 @@ impl PostgresStore {
             address: |parameter| format!("CAST({parameter} AS inet)"),
             address_text: |column| format!("host({column})"),
             uuid_text: |id| id.hyphenated().to_string(),
+            is_listed: "= ANY(CAST($1 AS uuid[]))",
+            list: |ids| format!("{{{}}}", ids.join(",")),
             user: format!("CAST({{}} AS {kind})"),
             lock: Some("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
             has_bare_uuids: false,

@@ -1,69 +1,101 @@
 //! Rows and values, as columns have them.
 
 use jwtauth::{Generation, NumericDate, Session};
+use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use uuid::Uuid;
 
 use super::{Dialect, DjangoUsers};
 use crate::store::{Found, Record, StoreError};
 
-/// The columns of a [`Record`], then the database's clock, and of the user the password and whether they are active.
-pub(super) type Row = (
-    String,
-    String,
-    i64,
-    Option<i64>,
-    i64,
-    i64,
-    i64,
-    bool,
-    bool,
-    String,
-    Option<String>,
-    i64,
-    i64,
-    String,
-    Option<String>,
-    Option<bool>,
-);
+/// The columns of a session, by the names that [`Statements`](super::Statements) gives them.
+pub(super) struct Row {
+    id: String,
+    user_id: String,
+    generation: i64,
+    acknowledged_at: Option<i64>,
+    rotated_at: i64,
+    created_at: i64,
+    expires_at: i64,
+    end_is_fixed: bool,
+    remember: bool,
+    user_agent: String,
+    ip_address: Option<String>,
+    last_seen_at: i64,
+    auth_hash: String,
+    /// The database's clock, in milliseconds.
+    database_time: i64,
+    /// Of the user, where Django's table is asked.
+    password: Option<String>,
+    is_active: Option<bool>,
+}
 
-impl Dialect {
-    /// The record of a row, whoever its user is.
-    pub(super) fn record(&self, row: Row) -> Result<Record, StoreError> {
-        let (id, user, generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed, remember, ..) =
-            row;
-        Ok(Record {
-            id: Uuid::parse_str(&id).map_err(|error| StoreError::Failed(error.into()))?,
-            user_id: self.user_id(user),
-            session: Session {
-                generation: number(generation),
-                acknowledged_at: acknowledged_at.map(number),
-                rotated_at: number(rotated_at),
-                created_at: number(created_at),
-                expires_at: number(expires_at),
-                end_is_fixed,
-            },
-            remember,
-            user_agent: row.9,
-            ip_address: row.10.and_then(|address| address.parse().ok()),
-            last_seen_at: number(row.11),
+impl<'r, R: sqlx::Row> FromRow<'r, R> for Row
+where
+    &'static str: ColumnIndex<R>,
+    bool: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            user_id: row.try_get("user_id")?,
+            generation: row.try_get("generation")?,
+            acknowledged_at: row.try_get("acknowledged_at")?,
+            rotated_at: row.try_get("rotated_at")?,
+            created_at: row.try_get("created_at")?,
+            expires_at: row.try_get("expires_at")?,
+            end_is_fixed: row.try_get("end_is_fixed")?,
+            remember: row.try_get("remember")?,
+            user_agent: row.try_get("user_agent")?,
+            ip_address: row.try_get("ip_address")?,
+            last_seen_at: row.try_get("last_seen_at")?,
+            auth_hash: row.try_get("auth_hash")?,
+            database_time: row.try_get("database_time")?,
+            password: row.try_get("password")?,
+            is_active: row.try_get("is_active")?,
         })
-    }
-
-    /// What [`SessionStore::find`](super::SessionStore::find) says of a row.
-    pub(super) fn found(&self, row: Row, users: Option<&DjangoUsers>) -> Result<Option<Found>, StoreError> {
-        let may_sign_in = users.is_none_or(|users| {
-            let (auth_hash, password, is_active) = (&row.13, row.14.as_deref(), row.15);
-            is_active == Some(true) && password.is_some_and(|password| users.hasher.holds(auth_hash, password))
-        });
-        if !may_sign_in {
-            return Ok(None);
-        }
-        let time = Some(row.12);
-        Ok(Some(Found { record: self.record(row)?, time }))
     }
 }
 
-/// What is negative is none of ours.
+impl Row {
+    /// The record of a row, whoever its user is.
+    pub(super) fn record(self, dialect: &Dialect) -> Result<Record, StoreError> {
+        Ok(Record {
+            id: Uuid::parse_str(&self.id).map_err(|error| StoreError::Failed(error.into()))?,
+            user_id: dialect.user_id(self.user_id),
+            session: Session {
+                generation: number(self.generation),
+                acknowledged_at: self.acknowledged_at.map(number),
+                rotated_at: number(self.rotated_at),
+                created_at: number(self.created_at),
+                expires_at: number(self.expires_at),
+                end_is_fixed: self.end_is_fixed,
+            },
+            remember: self.remember,
+            user_agent: self.user_agent,
+            ip_address: self.ip_address.and_then(|address| address.parse().ok()),
+            last_seen_at: number(self.last_seen_at),
+        })
+    }
+
+    /// What [`SessionStore::find`](crate::SessionStore::find) says of a row.
+    pub(super) fn found(self, dialect: &Dialect, users: Option<&DjangoUsers>) -> Result<Option<Found>, StoreError> {
+        if !users.is_none_or(|users| self.may_sign_in(users)) {
+            return Ok(None);
+        }
+        let time = Some(self.database_time);
+        Ok(Some(Found { record: self.record(dialect)?, time }))
+    }
+
+    /// Whether the user is active, and has the password that they had at login.
+    fn may_sign_in(&self, users: &DjangoUsers) -> bool {
+        let password = self.password.as_deref().filter(|_| self.is_active == Some(true));
+        password.is_some_and(|password| users.hasher.holds(&self.auth_hash, password))
+    }
+}
+
+/// Negative values are none that these columns hold.
 fn number(value: i64) -> NumericDate {
     value.try_into().unwrap_or(0)
 }
@@ -73,7 +105,7 @@ pub(super) fn integer(value: u64) -> i64 {
     value.try_into().unwrap_or(i64::MAX)
 }
 
-/// The values of a rotation, in the order of [`Statements::advance`].
+/// The values of a rotation, in the order of the statement `advance`.
 pub(super) struct Advance {
     pub(super) from: i64,
     pub(super) to: i64,

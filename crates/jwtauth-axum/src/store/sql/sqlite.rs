@@ -55,6 +55,8 @@ impl SqliteStore {
             address: str::to_owned,
             address_text: str::to_owned,
             uuid_text: |id| id.simple().to_string(),
+            is_listed: "IN (SELECT value FROM json_each($1))",
+            list: |ids| serde_json::json!(ids).to_string(),
             user: "{}".to_owned(), // the column's affinity makes it a number where it is one
             lock: None,            // BEGIN IMMEDIATE waits already
             has_bare_uuids: kind.eq_ignore_ascii_case("char(32)"),

@@ -1,7 +1,5 @@
 //! The statements of a store.
 
-use std::fmt::Write;
-
 use super::{Dialect, DjangoUsers};
 
 /// The statements, put together once.
@@ -15,16 +13,17 @@ pub(super) struct Statements {
     pub(super) advance: String,
     pub(super) acknowledge: String,
     pub(super) touch: String,
+    pub(super) end: String,
     pub(super) remove_expired: String,
 }
 
 impl Statements {
     pub(super) fn new(dialect: &Dialect, users: Option<&DjangoUsers>) -> Self {
         let Dialect { seconds, time, id, .. } = dialect;
+        let time_of = |name: &str| format!("{} AS {name}", seconds(&format!("s.{name}")));
         let times =
-            ["acknowledged_at", "rotated_at", "created_at", "expires_at"].map(|name| seconds(&format!("s.{name}")));
-        let [acknowledged_at, rotated_at, created_at, expires_at] = times;
-        let (last_seen_at, address) = (seconds("s.last_seen_at"), (dialect.address_text)("s.ip_address"));
+            ["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"].map(time_of).join(", ");
+        let (address, now) = ((dialect.address_text)("s.ip_address"), dialect.now);
         let (password, is_active, join) = match users {
             Some(DjangoUsers { table, key, .. }) => {
                 let join = format!("JOIN {} u ON u.{} = s.user_id ", quoted(table), quoted(key));
@@ -32,11 +31,11 @@ impl Statements {
             }
             None => ("NULL", "NULL", String::new()),
         };
-        let now = dialect.now;
         let select = format!(
-            "SELECT CAST(s.id AS text), CAST(s.user_id AS text), s.generation, {acknowledged_at}, {rotated_at}, \
-             {created_at}, {expires_at}, s.end_is_fixed, s.remember, s.user_agent, {address}, {last_seen_at}, {now}, \
-             s.auth_hash, {password}, {is_active} FROM jwtauth_session s {join}"
+            "SELECT CAST(s.id AS text) AS id, CAST(s.user_id AS text) AS user_id, s.generation AS generation, {times}, \
+             s.end_is_fixed AS end_is_fixed, s.remember AS remember, s.user_agent AS user_agent, {address} AS ip_address, \
+             s.auth_hash AS auth_hash, {now} AS database_time, {password} AS password, {is_active} AS is_active \
+             FROM jwtauth_session s {join}"
         );
         let user = dialect.user.replace("{}", "$1");
         Self {
@@ -84,22 +83,13 @@ impl Statements {
                 id("$1"),
             ),
             touch: format!("UPDATE jwtauth_session SET last_seen_at = {} WHERE id = {}", time("$2"), id("$1")),
+            end: format!("DELETE FROM jwtauth_session WHERE id {}", dialect.is_listed),
             remove_expired: format!(
                 "DELETE FROM jwtauth_session WHERE id IN (SELECT id FROM jwtauth_session WHERE expires_at <= {} \
                  ORDER BY expires_at LIMIT $2)",
                 time("$1"),
             ),
         }
-    }
-
-    /// Ends so many sessions.
-    pub(super) fn end(dialect: &Dialect, count: usize) -> String {
-        let mut places = String::new();
-        for number in 1..=count {
-            let separator = if number == 1 { "" } else { ", " };
-            let _ = write!(places, "{separator}{}", (dialect.id)(&format!("${number}")));
-        }
-        format!("DELETE FROM jwtauth_session WHERE id IN ({places})")
     }
 }
 
