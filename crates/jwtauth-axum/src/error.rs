@@ -6,7 +6,7 @@ use axum_core::{
 };
 use http::{HeaderValue, StatusCode, header};
 
-use crate::StoreError;
+use crate::{InsertError, StoreError};
 
 /// Why it is not known who is there.
 #[derive(Debug, thiserror::Error)]
@@ -68,12 +68,12 @@ impl LoginError {
     }
 }
 
-impl From<StoreError> for LoginError {
-    fn from(error: StoreError) -> Self {
+impl From<InsertError> for LoginError {
+    fn from(error: InsertError) -> Self {
         match error {
-            StoreError::UnknownUser => Self::UnknownUser,
-            StoreError::LimitReached => Self::SessionLimit,
-            error => Self::Auth(error.into()),
+            InsertError::UnknownUser => Self::UnknownUser,
+            InsertError::LimitReached => Self::SessionLimit,
+            InsertError::Store(error) => Self::Auth(error.into()),
         }
     }
 }

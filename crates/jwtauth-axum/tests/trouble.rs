@@ -13,7 +13,7 @@ use common::{Browser, Clock, app, layer, names, settings};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use jwtauth_axum::{
-    Auth, AuthLayer, Found, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
+    Auth, AuthLayer, Found, InsertError, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
     jwtauth::{Generation, NumericDate, Session},
 };
 use tower::{Layer, ServiceExt};
@@ -45,7 +45,7 @@ impl SessionStore for Troubled {
         self.inner.find(id).await
     }
 
-    async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, StoreError> {
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, InsertError> {
         self.trouble()?;
         self.inner.insert(record, limit, now).await
     }

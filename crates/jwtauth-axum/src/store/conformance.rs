@@ -17,7 +17,7 @@ use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{NumericDate, Session, Sid};
 use uuid::Uuid;
 
-use super::{Found, Limit, LimitPolicy, Record, SessionStore, StoreError};
+use super::{Found, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
 
 const NOW: NumericDate = 1_800_000_000;
 const NOBODY: Uuid = Uuid::nil();
@@ -72,7 +72,7 @@ pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
         tokio::spawn(async move {
             loop {
                 match store.insert(record(&user, NOW), Some(limit.clone()), NOW).await {
-                    Err(StoreError::Busy(_)) => tokio::task::yield_now().await,
+                    Err(InsertError::Store(StoreError::Busy(_))) => tokio::task::yield_now().await,
                     done => return done.map(|_| ()),
                 }
             }
@@ -222,7 +222,7 @@ async fn too_many_are_refused(store: &impl SessionStore, user: &str) {
     let id = insert(store, record(user, NOW)).await;
     let limit = Limit { most: 1, policy: LimitPolicy::Refuse, replaced: vec![] };
     let refused = store.insert(record(user, NOW), Some(limit), NOW).await;
-    assert!(matches!(refused, Err(StoreError::LimitReached)), "one more than may be: {refused:?}");
+    assert!(matches!(refused, Err(InsertError::LimitReached)), "one more than may be: {refused:?}");
     assert_eq!(of_user(store, user, NOW).await, [id], "and nothing was written");
     end(store, &[id]).await;
 }

@@ -5,14 +5,14 @@ use std::{future::Future, pin::Pin};
 use jwtauth::{Generation, NumericDate, Session};
 use uuid::Uuid;
 
-use super::{Found, Limit, Record, SessionStore, StoreError};
+use super::{Found, InsertError, Limit, Record, SessionStore, StoreError};
 
-type Answer<'s, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 's>>;
+type Answer<'s, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 's>>;
 
 /// [`SessionStore`], whose methods a trait object can have.
 pub(crate) trait ErasedStore: Send + Sync {
     fn find(&self, id: Uuid) -> Answer<'_, Option<Found>>;
-    fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>>;
+    fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>, InsertError>;
     fn advance(&self, id: Uuid, from: Generation, next: Session, now: NumericDate) -> Answer<'_, bool>;
     fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Answer<'_, ()>;
     fn touch(&self, id: Uuid, now: NumericDate) -> Answer<'_, ()>;
@@ -26,7 +26,7 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::find(self, id))
     }
 
-    fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>> {
+    fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>, InsertError> {
         Box::pin(SessionStore::insert(self, record, limit, now))
     }
 

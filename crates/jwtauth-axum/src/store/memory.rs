@@ -8,7 +8,7 @@ use std::{
 use jwtauth::{Generation, NumericDate, Session};
 use uuid::Uuid;
 
-use super::{Found, Limit, LimitPolicy, Record, SessionStore, StoreError};
+use super::{Found, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
 
 /// Sessions of this process. Clones share them.
 ///
@@ -38,7 +38,7 @@ impl SessionStore for MemoryStore {
         Ok(self.rows().get(&id).map(|record| Found { record: record.clone(), time: None }))
     }
 
-    async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, StoreError> {
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, InsertError> {
         let mut rows = self.rows();
         let surplus = match limit {
             Some(limit) => surplus(&live(&rows, &record.user_id, now), &limit)?,
@@ -97,11 +97,11 @@ fn live(rows: &HashMap<Uuid, Record>, user_id: &str, now: NumericDate) -> Vec<Re
 }
 
 /// Which of these sessions, the newest first, make way for one more.
-pub(super) fn surplus(live: &[Record], limit: &Limit) -> Result<Vec<Uuid>, StoreError> {
+pub(super) fn surplus(live: &[Record], limit: &Limit) -> Result<Vec<Uuid>, InsertError> {
     let counting = live.iter().map(|row| row.id).filter(|id| !limit.replaced.contains(id));
     let surplus: Vec<Uuid> = counting.skip(limit.most.saturating_sub(1)).collect();
     if !surplus.is_empty() && limit.policy == LimitPolicy::Refuse {
-        return Err(StoreError::LimitReached);
+        return Err(InsertError::LimitReached);
     }
     Ok(surplus)
 }

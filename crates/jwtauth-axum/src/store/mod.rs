@@ -3,13 +3,15 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod erased;
+mod error;
 mod memory;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;
 
-use std::{error::Error, future::Future, net::IpAddr};
+use std::{future::Future, net::IpAddr};
 
 pub(crate) use erased::ErasedStore;
+pub use error::{InsertError, StoreError};
 use jwtauth::{Generation, NumericDate, Session};
 pub use memory::MemoryStore;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -68,25 +70,6 @@ pub enum LimitPolicy {
     Refuse,
 }
 
-/// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Another transaction was in the way (serialization failure, deadlock, "locked"): the same may well succeed when it is
-    /// done again.
-    #[error("the database is busy")]
-    Busy(#[source] Box<dyn Error + Send + Sync>),
-    /// There is no such user, or they may not sign in.
-    #[error("there is no such user, or they are not active")]
-    UnknownUser,
-    /// The user has as many sessions as they may have, and [`LimitPolicy::Refuse`] holds.
-    #[error("too many sessions, sign out on another device")]
-    LimitReached,
-    /// Anything else: nothing is known, so nobody is signed in or out by it.
-    #[error("the session store failed")]
-    Failed(#[source] Box<dyn Error + Send + Sync>),
-}
-
 /// Keeps sessions. All of it speaks to the database that takes writes, and each method commits by itself.
 ///
 /// [`conformance`](crate::conformance) is a suite of checks that every implementation passes.
@@ -101,7 +84,7 @@ pub trait SessionStore: Send + Sync + 'static {
         record: Record,
         limit: Option<Limit>,
         now: NumericDate,
-    ) -> impl Future<Output = Result<Vec<Uuid>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Uuid>, InsertError>> + Send;
 
     /// The compare-and-swap of a rotation: writes generation, `acknowledged_at`, `rotated_at` and `expires_at` of `next`,
     /// and that the person is here `now`, where the row's generation is `from`. Whether it was.

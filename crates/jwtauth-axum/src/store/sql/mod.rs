@@ -17,15 +17,21 @@ pub use sqlite::{SQLITE_SCHEMA, SqliteStore};
 use statements::Statements;
 pub use users::DjangoUsers;
 
-use super::StoreError;
+use super::{InsertError, StoreError};
 
 fn failed(error: sqlx::Error) -> StoreError {
     match &error {
-        sqlx::Error::Database(told) if told.is_foreign_key_violation() => StoreError::UnknownUser,
         sqlx::Error::Database(told) if told.code().is_some_and(|code| is_transient(&code)) => {
             StoreError::Busy(error.into())
         }
         _ => StoreError::Failed(error.into()),
+    }
+}
+
+fn not_inserted(error: sqlx::Error) -> InsertError {
+    match &error {
+        sqlx::Error::Database(told) if told.is_foreign_key_violation() => InsertError::UnknownUser,
+        _ => failed(error).into(),
     }
 }
 
@@ -40,7 +46,7 @@ macro_rules! sql_store {
     ($store:ident, $database:ident, $pool:ident, $begin:literal) => {
         impl $store {
             /// What the one insert needs of the user: their auth hash.
-            async fn auth_hash(&self, user_id: &str) -> Result<String, StoreError> {
+            async fn auth_hash(&self, user_id: &str) -> Result<String, InsertError> {
                 let Some(users) = &self.users else { return Ok(String::new()) };
                 let user: Option<(String, bool)> = sqlx::query_as(&self.statements.user)
                     .bind(self.dialect.user_key(user_id))
@@ -49,7 +55,7 @@ macro_rules! sql_store {
                     .map_err(failed)?;
                 match user {
                     Some((password, true)) => Ok(users.hasher.hash(&password)),
-                    _ => Err(StoreError::UnknownUser),
+                    _ => Err(InsertError::UnknownUser),
                 }
             }
 
@@ -58,7 +64,7 @@ macro_rules! sql_store {
                 connection: &mut <$database as sqlx::Database>::Connection,
                 record: &Record,
                 auth_hash: &str,
-            ) -> Result<(), StoreError> {
+            ) -> Result<(), InsertError> {
                 let session = &record.session;
                 sqlx::query(&self.statements.insert)
                     .bind((self.dialect.uuid_text)(record.id))
@@ -76,7 +82,7 @@ macro_rules! sql_store {
                     .bind(auth_hash)
                     .execute(connection)
                     .await
-                    .map_err(failed)?;
+                    .map_err(not_inserted)?;
                 Ok(())
             }
 
@@ -87,7 +93,7 @@ macro_rules! sql_store {
                 auth_hash: &str,
                 limit: &Limit,
                 now: NumericDate,
-            ) -> Result<Vec<Uuid>, StoreError> {
+            ) -> Result<Vec<Uuid>, InsertError> {
                 let mut transaction = self.pool.begin_with($begin).await.map_err(failed)?;
                 if let Some(lock) = &self.statements.lock {
                     let user = self.dialect.user_key(&record.user_id);
@@ -97,7 +103,7 @@ macro_rules! sql_store {
                 let surplus = surplus(&live, limit)?;
                 self.write(&mut *transaction, record, auth_hash).await?;
                 self.delete(&mut *transaction, &surplus).await?;
-                transaction.commit().await.map_err(failed)?;
+                transaction.commit().await.map_err(not_inserted)?;
                 Ok(surplus)
             }
 
@@ -148,7 +154,7 @@ macro_rules! sql_store {
                 record: Record,
                 limit: Option<Limit>,
                 now: NumericDate,
-            ) -> Result<Vec<Uuid>, StoreError> {
+            ) -> Result<Vec<Uuid>, InsertError> {
                 let auth_hash = self.auth_hash(&record.user_id).await?;
                 match limit {
                     Some(limit) => self.write_within(&record, &auth_hash, &limit, now).await,

@@ -5,11 +5,11 @@ use sqlx::{Sqlite, SqlitePool};
 use uuid::Uuid;
 
 use super::{
-    Dialect, DjangoUsers, Statements, failed,
+    Dialect, DjangoUsers, Statements, failed, not_inserted,
     row::{Advance, Row, integer},
     sql_store,
 };
-use crate::store::{Found, Limit, Record, SessionStore, StoreError, memory::surplus};
+use crate::store::{Found, InsertError, Limit, Record, SessionStore, StoreError, memory::surplus};
 
 /// Sessions in `jwtauth_session` of a SQLite database. Cheap to clone.
 ///
