@@ -1,12 +1,12 @@
 //! The handle by which a handler signs people in and out.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use uuid::Uuid;
 
-use crate::{AuthError, LoginError, Record, request::RequestAuth};
+use crate::{AuthError, Login, LoginError, Record, request::RequestAuth};
 
 /// Signs in and out, and ends sessions. An extractor; cheap to clone.
 ///
@@ -32,49 +32,6 @@ use crate::{AuthError, LoginError, Record, request::RequestAuth};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Auth(pub(crate) Arc<RequestAuth>);
-
-/// Who is to be signed in, and for how long.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use jwtauth_axum::{Auth, Login, LoginError};
-///
-/// async fn sign_in_on_a_shared_machine(auth: Auth) -> Result<(), LoginError> {
-///     auth.login_with(Login::new(42).with_remember(false).with_lifetime(Duration::from_hours(8))).await
-/// }
-/// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
-/// # is_a_handler(sign_in_on_a_shared_machine);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Login {
-    pub(crate) user_id: String,
-    pub(crate) remember: bool,
-    pub(crate) lifetime: Option<Duration>,
-}
-
-impl Login {
-    /// A login of the user with this primary key.
-    #[expect(clippy::needless_pass_by_value, reason = "a key is a number or a short text")]
-    pub fn new(user_id: impl ToString) -> Self {
-        Self { user_id: user_id.to_string(), remember: true, lifetime: None }
-    }
-
-    /// Whether the cookies outlive the browser. Default: they do.
-    #[must_use]
-    pub fn with_remember(mut self, remember: bool) -> Self {
-        self.remember = remember;
-        self
-    }
-
-    /// The session ends so long after now, in use or not, in place of `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME`. At
-    /// least a second.
-    #[must_use]
-    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = Some(lifetime);
-        self
-    }
-}
 
 impl Auth {
     /// Signs this user in: starts a session, ends the one that the request came with, and has the response set the cookies.

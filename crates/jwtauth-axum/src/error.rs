@@ -6,7 +6,7 @@ use axum_core::{
 };
 use http::{HeaderValue, StatusCode, header};
 
-use crate::{InsertError, StoreError};
+use crate::StoreError;
 
 /// Why it is not known who is there.
 #[derive(Debug, thiserror::Error)]
@@ -38,42 +38,6 @@ impl AuthError {
             Self::Store(_) => "store_error",
             Self::Randomness(_) => "no_randomness",
             Self::Issue(error) => error.code(),
-        }
-    }
-}
-
-/// Why a login did not happen.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoginError {
-    /// There is no such user, or they are not active.
-    #[error("this account is not active")]
-    UnknownUser,
-    /// Beyond `MAX_SESSIONS_PER_USER`, where the policy is to refuse.
-    #[error("too many sessions, sign out on another device")]
-    SessionLimit,
-    /// Anything else.
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-}
-
-impl LoginError {
-    /// The stable name, as in the JSON body.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownUser => "no_active_account",
-            Self::SessionLimit => "session_limit",
-            Self::Auth(error) => error.code(),
-        }
-    }
-}
-
-impl From<InsertError> for LoginError {
-    fn from(error: InsertError) -> Self {
-        match error {
-            InsertError::UnknownUser => Self::UnknownUser,
-            InsertError::LimitReached => Self::SessionLimit,
-            InsertError::Store(error) => Self::Auth(error.into()),
         }
     }
 }
@@ -165,23 +129,5 @@ impl IntoResponse for Rejection {
 impl IntoResponse for AuthError {
     fn into_response(self) -> Response {
         Rejection::from(self).into_response()
-    }
-}
-
-impl IntoResponse for LoginError {
-    /// 401 for an unknown user and 403 beyond the limit, as Django's `login/` answers.
-    fn into_response(self) -> Response {
-        let (status, detail) = match self {
-            Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),
-            Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions, sign out on another device."),
-            Self::Auth(error) => return error.into_response(),
-        };
-        let body = serde_json::json!({"detail": detail, "code": self.code()}).to_string();
-        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §11.6.1: a 401 names a scheme.
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
-        }
-        response
     }
 }

@@ -53,6 +53,7 @@ mod event;
 mod extract;
 mod head;
 mod layer;
+mod login;
 mod request;
 mod resource_server;
 mod retry;
@@ -60,12 +61,13 @@ mod settings;
 mod shared;
 mod store;
 
-pub use auth::{Auth, Login};
+pub use auth::Auth;
 pub use config::Config;
-pub use error::{AuthError, LoginError, Rejection};
+pub use error::{AuthError, Rejection};
 pub use extract::{AccessClaims, Authenticated, MaybeAuthenticated};
 pub use jwtauth;
 pub use layer::{AuthLayer, AuthService, ResponseFuture};
+pub use login::{Login, LoginError};
 #[cfg(feature = "jwks")]
 pub use resource_server::RemoteKeys;
 pub use resource_server::{FixedKeys, KeysError, ResourceLayer, ResourceService, VerifierSource};

@@ -1,0 +1,105 @@
+//! What a login asks for, and why it may not happen.
+
+use std::time::Duration;
+
+use axum_core::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::{AuthError, InsertError};
+
+/// Who is to be signed in, and for how long.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jwtauth_axum::{Auth, Login, LoginError};
+///
+/// async fn sign_in_on_a_shared_machine(auth: Auth) -> Result<(), LoginError> {
+///     auth.login_with(Login::new(42).with_remember(false).with_lifetime(Duration::from_hours(8))).await
+/// }
+/// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
+/// # is_a_handler(sign_in_on_a_shared_machine);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub(crate) user_id: String,
+    pub(crate) remember: bool,
+    pub(crate) lifetime: Option<Duration>,
+}
+
+impl Login {
+    /// A login of the user with this primary key.
+    #[expect(clippy::needless_pass_by_value, reason = "a key is a number or a short text")]
+    pub fn new(user_id: impl ToString) -> Self {
+        Self { user_id: user_id.to_string(), remember: true, lifetime: None }
+    }
+
+    /// Whether the cookies outlive the browser. Default: they do.
+    #[must_use]
+    pub fn with_remember(mut self, remember: bool) -> Self {
+        self.remember = remember;
+        self
+    }
+
+    /// The session ends so long after now, in use or not, in place of `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME`. At
+    /// least a second.
+    #[must_use]
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+}
+
+/// Why a login did not happen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// There is no such user, or they are not active.
+    #[error("this account is not active")]
+    UnknownUser,
+    /// Beyond `MAX_SESSIONS_PER_USER`, where the policy is to refuse.
+    #[error("too many sessions, sign out on another device")]
+    SessionLimit,
+    /// Anything else.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+}
+
+impl LoginError {
+    /// The stable name, as in the JSON body.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownUser => "no_active_account",
+            Self::SessionLimit => "session_limit",
+            Self::Auth(error) => error.code(),
+        }
+    }
+}
+
+impl From<InsertError> for LoginError {
+    fn from(error: InsertError) -> Self {
+        match error {
+            InsertError::UnknownUser => Self::UnknownUser,
+            InsertError::LimitReached => Self::SessionLimit,
+            InsertError::Store(error) => Self::Auth(error.into()),
+        }
+    }
+}
+
+impl IntoResponse for LoginError {
+    /// 401 for an unknown user and 403 beyond the limit, as Django's `login/` answers.
+    fn into_response(self) -> Response {
+        let (status, detail) = match self {
+            Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),
+            Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions, sign out on another device."),
+            Self::Auth(error) => return error.into_response(),
+        };
+        let body = serde_json::json!({"detail": detail, "code": self.code()}).to_string();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §11.6.1: a 401 names a scheme.
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
+        }
+        response
+    }
+}
