@@ -26,6 +26,7 @@ struct Troubled {
     finds: Arc<AtomicUsize>,
     fails: Arc<AtomicBool>,
     swaps_are_lost: Arc<AtomicBool>,
+    ends_are_lost: Arc<AtomicBool>,
 }
 
 impl Troubled {
@@ -72,6 +73,9 @@ impl SessionStore for Troubled {
 
     async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
         self.trouble()?;
+        if self.ends_are_lost.load(Ordering::Relaxed) {
+            return Ok(0);
+        }
         self.inner.end(ids).await
     }
 
@@ -185,11 +189,7 @@ async fn it_works_around_any_tower_service_and_body() {
 
 #[tokio::test]
 async fn no_token_and_no_key_is_shown_or_logged() {
-    let written = Written::default();
-    let writer = written.clone();
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (written, _guard) = log();
     let (app, store, clock) = service(&settings());
     let mut owner = Browser::signed_in(&app, "42").await;
     let mut thief = owner.clone();
@@ -214,12 +214,58 @@ async fn no_token_and_no_key_is_shown_or_logged() {
     assert!(!logged.contains(common::SECRET) && !shown.contains(common::SECRET));
 }
 
+// --- what is logged
+
+/// A thief's copy of a token that its owner has used since, and the service.
+async fn theft(settings: &Settings) -> (Browser, Troubled) {
+    let (app, store, clock) = service(settings);
+    let mut owner = Browser::signed_in(&app, "42").await;
+    let thief = owner.clone();
+    clock.advance(301);
+    for _ in 0..2 {
+        owner.who().await;
+    }
+    clock.advance(31);
+    (thief, store)
+}
+
+#[tokio::test]
+async fn a_theft_is_logged_once_by_the_request_that_ends_the_session() {
+    let (mut thief, store) = theft(&settings()).await;
+    let (written, _guard) = log();
+    store.ends_are_lost.store(true, Ordering::Relaxed);
+    thief.who().await;
+    assert_eq!(written.count("refresh_token_reused:"), 0, "another request has ended it: {}", written.text());
+    store.ends_are_lost.store(false, Ordering::Relaxed);
+    for _ in 0..2 {
+        thief.who().await;
+    }
+    assert_eq!(written.count("refresh_token_reused:"), 1, "{}", written.text());
+}
+
+/// What is logged from now on by this thread, until the guard is dropped.
+fn log() -> (Written, tracing::subscriber::DefaultGuard) {
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    (written, tracing::subscriber::set_default(subscriber))
+}
+
 #[derive(Clone, Default)]
 struct Written(Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl Written {
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// How often this is in the log.
+    fn count(&self, text: &str) -> usize {
+        self.text().matches(text).count()
     }
 }
 

@@ -97,6 +97,9 @@ impl RequestAuth {
         let now = shared.clock.now();
         let presented = Presented { generation: claims.generation, upload: self.head.is_upload };
         let decision = shared.config.policy.decide(&record.session, presented, now);
+        if matches!(decision, Decision::Reuse) {
+            return self.end_reused(&record, claims).await;
+        }
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
         if let Some(next) = decision.next(&record.session) {
             if !shared.store.advance(session_id, record.session.generation, next, now).await? {
@@ -106,9 +109,6 @@ impl RequestAuth {
         }
         if let Some(warning) = decision.warning() {
             event::warning(warning, &record, claims);
-        }
-        if matches!(decision, Decision::Reuse) {
-            return self.end_reused(&record, claims).await;
         }
         if decision.acknowledges() {
             self.acknowledge(&mut record).await;
