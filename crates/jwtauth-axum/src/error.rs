@@ -100,6 +100,15 @@ impl Rejection {
         serde_json::json!({"detail": detail, "code": self.code()}).to_string()
     }
 
+    /// Logs what is an error of the service, once, by whoever makes a response of it.
+    #[must_use]
+    pub(crate) fn logged(self) -> Self {
+        if let Self::Auth(error) = &self {
+            tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "a request failed");
+        }
+        self
+    }
+
     /// The response, in any body that can be made of text.
     pub(crate) fn response<B: From<String>>(&self) -> Response<B> {
         let mut response = Response::new(B::from(self.body()));
@@ -119,10 +128,7 @@ impl Rejection {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        if let Self::Auth(error) = &self {
-            tracing::error!(error = error as &dyn std::error::Error, code = error.code());
-        }
-        self.response::<Body>()
+        self.logged().response::<Body>()
     }
 }
 

@@ -243,6 +243,29 @@ async fn a_theft_is_logged_once_by_the_request_that_ends_the_session() {
     assert_eq!(written.count("refresh_token_reused:"), 1, "{}", written.text());
 }
 
+#[tokio::test]
+async fn an_outage_is_logged_once_by_each_request_that_it_fails() {
+    let (app, store, clock) = service(&settings());
+    let browser = Browser::signed_in(&app, "42").await;
+    let bearer = format!("Bearer {}", browser.jar["access_token"]);
+    let stranger = Browser::new(&app);
+    store.fails.store(true, Ordering::Relaxed);
+    let (written, _guard) = log();
+    let checked = browser.request("GET", "/me");
+    let by_bearer = stranger.request("GET", "/open").header(header::AUTHORIZATION, bearer);
+    let login = stranger.request("POST", "/login/42");
+    for (number, request) in [checked, by_bearer, login].into_iter().enumerate() {
+        let answer = browser.send(request).await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(written.count("ERROR"), number + 1, "{}", written.text());
+    }
+    clock.advance(301);
+    browser.send(browser.request("GET", "/me")).await;
+    assert_eq!(written.count("ERROR"), 4, "a refresh: {}", written.text());
+    assert_eq!(written.count("the disk is full"), 4, "with its cause");
+    assert_eq!(written.count("store_error"), 4, "and its code");
+}
+
 /// What is logged from now on by this thread, until the guard is dropped.
 fn log() -> (Written, tracing::subscriber::DefaultGuard) {
     let written = Written::default();

@@ -60,7 +60,7 @@ where
                 Err(rejection) => return Ok(unread(&rejection)),
             };
             if let Err(rejection) = admit(&auth).instrument(event::span()).await {
-                let mut response = rejection.response();
+                let mut response = rejection.logged().response();
                 auth.finish(response.headers_mut());
                 return Ok(response);
             }

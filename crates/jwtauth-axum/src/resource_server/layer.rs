@@ -102,7 +102,7 @@ where
                     parts.extensions.insert(Recognised(claims));
                     inner.call(Request::from_parts(parts, body)).await?
                 }
-                Err(rejection) => rejection.response(),
+                Err(rejection) => rejection.logged().response(),
             };
             vary(response.headers_mut(), &head, &shared.transport);
             Ok(response)
