@@ -4,9 +4,12 @@
 
 mod common;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use common::{Browser, Clock, app, layer, names, settings};
@@ -189,7 +192,7 @@ async fn it_works_around_any_tower_service_and_body() {
 
 #[tokio::test]
 async fn no_token_and_no_key_is_shown_or_logged() {
-    let (written, _guard) = log();
+    start_log();
     let (app, store, clock) = service(&settings());
     let mut owner = Browser::signed_in(&app, "42").await;
     let mut thief = owner.clone();
@@ -204,14 +207,14 @@ async fn no_token_and_no_key_is_shown_or_logged() {
     store.fails.store(true, Ordering::Relaxed);
     owner.get("/me").await;
     let shown = format!("{:?} {:?}", settings(), AuthLayer::new(common::config(), store));
-    let logged = written.text();
+    let all = logged();
     for event in ["session_started", "session_refreshed", "session_ended", "refresh_token_reused", "cross_origin"] {
-        assert!(logged.contains(event) && logged.contains("jwtauth.security"), "{event} in {logged}");
+        assert!(all.contains(event) && all.contains("jwtauth.security"), "{event} in {all}");
     }
     for secret in stolen.iter().chain(owner.jar.values()).flat_map(|token| token.split('.').skip(1)) {
-        assert!(!logged.contains(secret) && !shown.contains(secret));
+        assert!(!all.contains(secret) && !shown.contains(secret));
     }
-    assert!(!logged.contains(common::SECRET) && !shown.contains(common::SECRET));
+    assert!(!all.contains(common::SECRET) && !shown.contains(common::SECRET));
 }
 
 // --- what is logged
@@ -232,15 +235,15 @@ async fn theft(settings: &Settings) -> (Browser, Troubled) {
 #[tokio::test]
 async fn a_theft_is_logged_once_by_the_request_that_ends_the_session() {
     let (mut thief, store) = theft(&settings()).await;
-    let (written, _guard) = log();
+    start_log();
     store.ends_are_lost.store(true, Ordering::Relaxed);
     thief.who().await;
-    assert_eq!(written.count("refresh_token_reused:"), 0, "another request has ended it: {}", written.text());
+    assert_eq!(times_logged("refresh_token_reused:"), 0, "another request has ended it: {}", logged());
     store.ends_are_lost.store(false, Ordering::Relaxed);
     for _ in 0..2 {
         thief.who().await;
     }
-    assert_eq!(written.count("refresh_token_reused:"), 1, "{}", written.text());
+    assert_eq!(times_logged("refresh_token_reused:"), 1, "{}", logged());
 }
 
 #[tokio::test]
@@ -250,51 +253,53 @@ async fn an_outage_is_logged_once_by_each_request_that_it_fails() {
     let bearer = format!("Bearer {}", browser.jar["access_token"]);
     let stranger = Browser::new(&app);
     store.fails.store(true, Ordering::Relaxed);
-    let (written, _guard) = log();
+    start_log();
     let checked = browser.request("GET", "/me");
     let by_bearer = stranger.request("GET", "/open").header(header::AUTHORIZATION, bearer);
     let login = stranger.request("POST", "/login/42");
     for (number, request) in [checked, by_bearer, login].into_iter().enumerate() {
         let answer = browser.send(request).await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(written.count("ERROR"), number + 1, "{}", written.text());
+        assert_eq!(times_logged("ERROR"), number + 1, "{}", logged());
     }
     clock.advance(301);
     browser.send(browser.request("GET", "/me")).await;
-    assert_eq!(written.count("ERROR"), 4, "a refresh: {}", written.text());
-    assert_eq!(written.count("the disk is full"), 4, "with its cause");
-    assert_eq!(written.count("store_error"), 4, "and its code");
+    assert_eq!(times_logged("ERROR"), 4, "a refresh: {}", logged());
+    assert_eq!(times_logged("the disk is full"), 4, "with its cause");
+    assert_eq!(times_logged("store_error"), 4, "and its code");
 }
 
-/// What is logged from now on by this thread, until the guard is dropped.
-fn log() -> (Written, tracing::subscriber::DefaultGuard) {
-    let written = Written::default();
-    let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    (written, tracing::subscriber::set_default(subscriber))
+thread_local! {
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-#[derive(Clone, Default)]
-struct Written(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl Written {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// How often this is in the log.
-    fn count(&self, text: &str) -> usize {
-        self.text().matches(text).count()
-    }
+/// Keeps what this thread logs from now on.
+///
+/// The subscriber is the process's: one of a thread is not told of call sites that another thread meets first.
+fn start_log() {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+        tracing::subscriber::set_global_default(subscriber.with_writer(|| Log).finish()).unwrap();
+        tracing::callsite::rebuild_interest_cache();
+    });
+    LOGGED.with_borrow_mut(Vec::clear);
 }
 
-impl std::io::Write for Written {
+fn logged() -> String {
+    LOGGED.with_borrow(|bytes| String::from_utf8(bytes.clone()).unwrap())
+}
+
+fn times_logged(text: &str) -> usize {
+    logged().matches(text).count()
+}
+
+struct Log;
+
+impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
