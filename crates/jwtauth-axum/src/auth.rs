@@ -6,9 +6,11 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use uuid::Uuid;
 
-use crate::{AuthError, Login, LoginError, Record, request::RequestAuth};
+use crate::{AuthError, Login, LoginError, Record, request::RequestAuth, task::uninterrupted};
 
 /// Signs in and out, and ends sessions. An extractor; cheap to clone.
+///
+/// What it is asked to start or to end is done although the client goes away meanwhile.
 ///
 /// ```
 /// use jwtauth_axum::{Auth, AuthError, LoginError};
@@ -50,7 +52,8 @@ impl Auth {
     ///
     /// [`LoginError`]; no session has been started then.
     pub async fn login_with(&self, login: Login) -> Result<(), LoginError> {
-        self.0.login(login).await
+        let request = Arc::clone(&self.0);
+        uninterrupted(async move { request.login(login).await }).await
     }
 
     /// Ends the session now, and has the response clear the cookies, also where nobody was signed in.
@@ -59,7 +62,8 @@ impl Auth {
     ///
     /// [`AuthError`]: the store failed, and the session may live.
     pub async fn logout(&self) -> Result<(), AuthError> {
-        self.0.logout().await
+        let request = Arc::clone(&self.0);
+        uninterrupted(async move { request.logout().await }).await
     }
 
     /// The session of this request, asked of the store the first time.
@@ -88,7 +92,7 @@ impl Auth {
     /// [`AuthError`]: the store failed.
     pub async fn end(&self, session_id: Uuid) -> Result<bool, AuthError> {
         let is_own = self.sessions().await?.iter().any(|record| record.id == session_id);
-        Ok(is_own && self.0.end([session_id], "revoked").await? > 0)
+        Ok(is_own && self.revoke(vec![session_id]).await? > 0)
     }
 
     /// Ends all sessions of the user who is signed in but this one. How many there were.
@@ -99,7 +103,12 @@ impl Auth {
     pub async fn end_others(&self) -> Result<u64, AuthError> {
         let Some(own) = self.session().await? else { return Ok(0) };
         let others = self.sessions().await?.into_iter().map(|record| record.id).filter(|id| *id != own.id);
-        self.0.end(others, "revoked").await
+        self.revoke(others.collect()).await
+    }
+
+    async fn revoke(&self, ids: Vec<Uuid>) -> Result<u64, AuthError> {
+        let request = Arc::clone(&self.0);
+        uninterrupted(async move { request.end(ids, "revoked").await }).await
     }
 }
 

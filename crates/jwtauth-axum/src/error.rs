@@ -42,6 +42,30 @@ impl AuthError {
     }
 }
 
+/// An error that may be one of the service, not of who asks.
+pub(crate) trait Failure: From<AuthError> {
+    fn of_the_service(&self) -> Option<&AuthError>;
+
+    /// Logs an error of the service: once, by whoever answers with it.
+    fn log(&self) {
+        if let Some(error) = self.of_the_service() {
+            tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "a request failed");
+        }
+    }
+}
+
+impl Failure for AuthError {
+    fn of_the_service(&self) -> Option<&AuthError> {
+        Some(self)
+    }
+}
+
+impl Failure for Rejection {
+    fn of_the_service(&self) -> Option<&AuthError> {
+        if let Self::Auth(error) = self { Some(error) } else { None }
+    }
+}
+
 /// Why a request goes no further.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -100,12 +124,10 @@ impl Rejection {
         serde_json::json!({"detail": detail, "code": self.code()}).to_string()
     }
 
-    /// Logs what is an error of the service, once, by whoever makes a response of it.
+    /// Logs it where it is an error of the service.
     #[must_use]
     pub(crate) fn logged(self) -> Self {
-        if let Self::Auth(error) = &self {
-            tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "a request failed");
-        }
+        self.log();
         self
     }
 

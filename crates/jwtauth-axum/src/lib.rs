@@ -60,6 +60,7 @@ mod retry;
 mod settings;
 mod shared;
 mod store;
+mod task;
 
 pub use auth::Auth;
 pub use config::Config;

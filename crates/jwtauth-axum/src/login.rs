@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use crate::{AuthError, InsertError};
+use crate::{AuthError, InsertError, error::Failure};
 
 /// Who is to be signed in, and for how long.
 ///
@@ -83,6 +83,12 @@ impl From<InsertError> for LoginError {
             InsertError::LimitReached => Self::SessionLimit,
             InsertError::Store(error) => Self::Auth(error.into()),
         }
+    }
+}
+
+impl Failure for LoginError {
+    fn of_the_service(&self) -> Option<&AuthError> {
+        if let Self::Auth(error) = self { Some(error) } else { None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{AuthError, LoginError, StoreError};
+use crate::{AuthError, StoreError, error::Failure};
 
 /// Tried this often, and not again once so much time has gone.
 const ATTEMPTS: u32 = 6;
@@ -14,21 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// After failure n, at most 2ⁿ times this is waited, in microseconds: those who collided do not meet again.
 const PAUSE: u64 = 4_000;
 
-/// An error after which the same may succeed when it is done again.
-pub(crate) trait Transient: From<AuthError> {
-    fn is_transient(&self) -> bool;
-}
-
-impl Transient for AuthError {
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Contention | Self::Store(StoreError::Busy(_)))
-    }
-}
-
-impl Transient for LoginError {
-    fn is_transient(&self) -> bool {
-        matches!(self, Self::Auth(error) if error.is_transient())
-    }
+/// Whether the same may succeed when it is done again.
+fn is_transient(error: &impl Failure) -> bool {
+    matches!(error.of_the_service(), Some(AuthError::Contention | AuthError::Store(StoreError::Busy(_))))
 }
 
 /// Returns what `attempt` does, made again while its error is transient; within bounds.
@@ -38,13 +26,13 @@ impl Transient for LoginError {
 /// What `attempt` fails with; [`AuthError::Contention`] once the bounds are reached.
 pub(crate) async fn retrying<T, E, F>(attempt: impl Fn() -> F) -> Result<T, E>
 where
-    E: Transient,
+    E: Failure,
     F: Future<Output = Result<T, E>>,
 {
     let started = Instant::now();
     for failures in 1..=ATTEMPTS {
         match attempt().await {
-            Err(error) if error.is_transient() => {}
+            Err(error) if is_transient(&error) => {}
             done => return done,
         }
         if failures == ATTEMPTS || started.elapsed() > PATIENCE {
@@ -67,6 +55,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::LoginError;
 
     fn busy() -> AuthError {
         StoreError::Busy("locked".into()).into()

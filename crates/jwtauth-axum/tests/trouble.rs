@@ -19,6 +19,7 @@ use jwtauth_axum::{
     Auth, AuthLayer, Found, InsertError, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
     jwtauth::{Generation, NumericDate, Session},
 };
+use tokio::sync::Notify;
 use tower::{Layer, ServiceExt};
 use uuid::Uuid;
 
@@ -30,6 +31,29 @@ struct Troubled {
     fails: Arc<AtomicBool>,
     swaps_are_lost: Arc<AtomicBool>,
     ends_are_lost: Arc<AtomicBool>,
+    gate: Arc<Gate>,
+}
+
+/// Holds back what is written, where a test says so.
+#[derive(Default)]
+struct Gate {
+    is_closed: AtomicBool,
+    reached: Notify,
+    opened: Notify,
+}
+
+impl Gate {
+    async fn pass(&self) {
+        if self.is_closed.load(Ordering::Relaxed) {
+            self.reached.notify_one();
+            self.opened.notified().await;
+        }
+    }
+
+    fn open(&self) {
+        self.is_closed.store(false, Ordering::Relaxed);
+        self.opened.notify_waiters();
+    }
 }
 
 impl Troubled {
@@ -59,6 +83,7 @@ impl SessionStore for Troubled {
         if self.swaps_are_lost.load(Ordering::Relaxed) {
             return Ok(false);
         }
+        self.gate.pass().await;
         self.inner.advance(id, from, to, now).await
     }
 
@@ -75,6 +100,7 @@ impl SessionStore for Troubled {
     }
 
     async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+        self.gate.pass().await;
         self.trouble()?;
         if self.ends_are_lost.load(Ordering::Relaxed) {
             return Ok(0);
@@ -171,6 +197,80 @@ async fn a_handler_without_the_layer_is_an_error_of_the_service() {
     let app = axum::Router::new().route("/me", axum::routing::get(async |_: Auth| ""));
     let answer = Browser::new(&app).get("/me").await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "missing_layer"));
+}
+
+// --- clients who do not wait
+
+/// Sends the request, and drops its future while the store is writing: the client has gone.
+async fn gone(browser: &Browser, request: http::request::Builder, store: &Troubled) {
+    store.gate.is_closed.store(true, Ordering::Relaxed);
+    tokio::select! {
+        biased;
+        answer = browser.send(request) => panic!("answered before the store has written: {}", answer.body),
+        () = store.gate.reached.notified() => {}
+    }
+}
+
+/// Lets other tasks run until this comes to be, and says whether it did.
+async fn comes_to_be(mut what: impl AsyncFnMut() -> bool) -> bool {
+    for _ in 0..1000 {
+        if what().await {
+            return true;
+        }
+        tokio::task::yield_now().await;
+    }
+    false
+}
+
+async fn sessions(store: &Troubled) -> usize {
+    store.of_user("42", 0).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn what_is_ended_ends_although_the_client_has_gone() {
+    for path in ["/logout", "/others", "/login/7"] {
+        let (app, store, _) = service(&settings());
+        let browser = Browser::signed_in(&app, "42").await;
+        Browser::signed_in(&app, "42").await;
+        gone(&browser, browser.request("POST", path), &store).await;
+        store.gate.open();
+        assert!(comes_to_be(async || sessions(&store).await == 1).await, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_theft_ends_all_sessions_although_the_thief_has_gone() {
+    let (thief, store) = theft(&Settings { reuse_ends_all_sessions: true, ..settings() }).await;
+    Browser::signed_in(&thief.app, "42").await;
+    start_log();
+    gone(&thief, thief.request("GET", "/open"), &store).await;
+    store.gate.open();
+    assert!(comes_to_be(async || sessions(&store).await == 0).await);
+    assert_eq!(times_logged("refresh_token_reused:"), 1, "{}", logged());
+}
+
+#[tokio::test]
+async fn a_refresh_is_written_although_the_client_has_gone() {
+    let (app, store, clock) = service(&settings());
+    let browser = Browser::signed_in(&app, "42").await;
+    clock.advance(301);
+    start_log();
+    gone(&browser, browser.request("GET", "/open"), &store).await;
+    store.gate.open();
+    assert!(comes_to_be(async || times_logged("session_refreshed:") == 1).await, "{}", logged());
+    assert_eq!(store.of_user("42", 0).await.unwrap()[0].session.generation, 2);
+}
+
+#[tokio::test]
+async fn an_end_that_fails_after_the_client_has_gone_is_logged() {
+    let (app, store, _) = service(&settings());
+    let browser = Browser::signed_in(&app, "42").await;
+    start_log();
+    gone(&browser, browser.request("POST", "/logout"), &store).await;
+    store.fails.store(true, Ordering::Relaxed);
+    store.gate.open();
+    assert!(comes_to_be(async || times_logged("ERROR") == 1).await, "{}", logged());
+    assert_eq!(times_logged("the disk is full"), 1, "{}", logged());
 }
 
 // --- around the layer
