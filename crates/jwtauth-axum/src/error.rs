@@ -77,7 +77,7 @@ pub enum Rejection {
     #[error("the access token is invalid, has expired, or its session is over")]
     InvalidToken,
     /// A page of another origin may not use the cookies: 403.
-    #[error("{0}")]
+    #[error(transparent)]
     CrossOrigin(#[from] jwtauth::OriginError),
     /// A [`ResourceLayer`](crate::ResourceLayer) has no keys: 503.
     #[error(transparent)]

@@ -15,6 +15,16 @@ fn read(toml: &str) -> Result<Settings, SettingsError> {
     read
 }
 
+/// Reports print an error and then its sources.
+fn assert_says_each_thing_once(error: &dyn std::error::Error) {
+    let said = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        assert!(!said.contains(&error.to_string()), "{said}: {error}");
+        source = error.source();
+    }
+}
+
 #[test]
 fn toml_has_django_s_names() {
     let settings = read(&format!(
@@ -44,6 +54,7 @@ fn what_is_unknown_or_wrong_is_named_with_its_file() {
     ] {
         let said = read(line).unwrap_err().to_string();
         assert!(said.contains(name) && said.contains(".toml"), "{said}");
+        assert_says_each_thing_once(&read(line).unwrap_err());
     }
     assert!(Settings::read("/nowhere/at/all.toml").is_err());
 }
@@ -82,8 +93,10 @@ fn what_contradicts_itself_names_the_setting() {
         (Settings { session_check_interval: Some(-1.0), ..good.clone() }, "SESSION_CHECK_INTERVAL"),
     ];
     for (settings, name) in cases {
-        let said = settings.build().unwrap_err().to_string();
+        let wrong = settings.build().unwrap_err();
+        let said = wrong.to_string();
         assert!(said.contains(name) && !said.contains("brief"), "{said}");
+        assert_says_each_thing_once(&wrong);
     }
     assert!(good.build().is_ok());
 }

@@ -3,6 +3,8 @@
 use jwtauth::{CookieError, KeyError, LifetimesError, ProfileError};
 
 /// What is wrong with [`Settings`](crate::Settings). Each names the setting to change; none shows a key.
+///
+/// The message says all of it, so there is no [`source`](std::error::Error::source) to print as well.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
@@ -20,20 +22,31 @@ pub enum SettingsError {
         /// `SIGNING_KEY`, `SECRET_KEY` or `VERIFYING_KEYS`.
         setting: &'static str,
         /// What is wrong with it.
-        #[source]
         error: KeyError,
     },
     /// `ACCESS_TOKEN_LIFETIME`, `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME` contradict each other.
     #[error("ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME, SESSION_LIFETIME: {0}")]
-    Lifetimes(#[from] LifetimesError),
+    Lifetimes(LifetimesError),
     /// A browser would drop the cookies, or mix them up.
     #[error("ACCESS_TOKEN_COOKIE_NAME, REFRESH_TOKEN_COOKIE_NAME, COOKIE_…: {0}")]
     Cookies(CookieError),
     /// `USER_ID_CLAIM`, `ISSUER` or `AUDIENCE`.
     #[error("USER_ID_CLAIM, ISSUER, AUDIENCE: {0}")]
-    Profile(#[from] ProfileError),
+    Profile(ProfileError),
     /// The text is no settings: an unknown name, or a value of the wrong type.
     #[cfg(feature = "figment")]
-    #[error("{0}")]
-    Text(#[from] Box<figment::Error>),
+    #[error(transparent)]
+    Text(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<LifetimesError> for SettingsError {
+    fn from(error: LifetimesError) -> Self {
+        Self::Lifetimes(error)
+    }
+}
+
+impl From<ProfileError> for SettingsError {
+    fn from(error: ProfileError) -> Self {
+        Self::Profile(error)
+    }
 }
