@@ -2,7 +2,7 @@
 //!
 //! `POST /login` signs user 1 in and sets the cookies that the way goes by. All ways ask the same SQLite database, if any.
 
-use std::{convert::Infallible, env, sync::Arc};
+use std::{convert::Infallible, env, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -38,8 +38,8 @@ async fn main() {
     let app = match way.as_str() {
         "no authentication" => Router::new().route("/me", get(async || me(1))),
         "one query" => Router::new().route("/me", get(one_query)).with_state(pool),
-        "jwtauth" => jwtauth(pool, 0.0).await,
-        "jwtauth, interval 10 s" => jwtauth(pool, 10.0).await,
+        "jwtauth" => jwtauth(pool, Duration::ZERO).await,
+        "jwtauth, interval 10 s" => jwtauth(pool, Duration::from_secs(10)).await,
         "axum-login" => axum_login(pool).await,
         "jsonwebtoken" => json_web_token(),
         other => panic!("no way is called {other}"),
@@ -61,13 +61,10 @@ async fn one_query(State(pool): State<SqlitePool>) -> Json<Me> {
     me(id)
 }
 
-async fn jwtauth(pool: SqlitePool, interval: f64) -> Router {
-    let settings = Settings {
-        secret_key: SECRET.into(),
-        session_check_interval: Some(interval),
-        access_token_lifetime: 3600,
-        ..Settings::default()
-    };
+async fn jwtauth(pool: SqlitePool, interval: Duration) -> Router {
+    let settings = Settings::new(SECRET)
+        .with_session_check_interval(interval)
+        .with_access_token_lifetime(Duration::from_secs(3600));
     let users = DjangoUsers::new(settings.auth_hasher());
     let store = SqliteStore::new(pool, Some(users)).await.expect("Django's table");
     Router::new()

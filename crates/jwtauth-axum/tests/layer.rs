@@ -45,13 +45,11 @@ async fn cookies_have_django_s_attributes() {
 
 #[tokio::test]
 async fn the_settings_name_the_cookies() {
-    let settings = Settings {
-        access_token_cookie_name: "__Host-a".to_owned(),
-        refresh_token_cookie_name: "__Host-r".to_owned(),
-        cookie_samesite: "Lax".to_owned(),
-        cookie_partitioned: true,
-        ..settings()
-    };
+    let settings = settings()
+        .with_access_token_cookie_name("__Host-a")
+        .with_refresh_token_cookie_name("__Host-r")
+        .with_cookie_samesite("Lax")
+        .with_cookie_partitioned(true);
     let (app, ..) = service(&settings);
     let mut browser = Browser::signed_in(&app, "42").await;
     assert_eq!(browser.jar.keys().collect::<Vec<_>>(), ["__Host-a", "__Host-r"]);
@@ -146,7 +144,7 @@ async fn a_copied_refresh_token_ends_the_session_and_no_other() {
 
 #[tokio::test]
 async fn a_copied_refresh_token_ends_all_sessions_where_the_settings_say_so() {
-    let (app, _, clock) = service(&Settings { reuse_ends_all_sessions: true, ..settings() });
+    let (app, _, clock) = service(&settings().with_reuse_ends_all_sessions(true));
     let mut owner = Browser::signed_in(&app, "42").await;
     let (mut elsewhere, mut other) = (Browser::signed_in(&app, "42").await, Browser::signed_in(&app, "7").await);
     let mut thief = owner.clone();
@@ -242,7 +240,7 @@ async fn the_others_end_and_this_one_stays() {
 async fn the_oldest_session_makes_way_or_the_login_is_refused() {
     for (policy, status, oldest) in [("end_oldest", StatusCode::OK, "nobody"), ("refuse", StatusCode::FORBIDDEN, "42")]
     {
-        let limited = Settings { max_sessions_per_user: Some(2), max_sessions_policy: policy.to_owned(), ..settings() };
+        let limited = settings().with_max_sessions_per_user(2).with_max_sessions_policy(policy);
         let (app, _, clock) = service(&limited);
         let mut first = Browser::signed_in(&app, "42").await;
         clock.advance(1);
@@ -294,7 +292,7 @@ async fn a_bearer_is_an_explicit_claim() {
 
 #[tokio::test]
 async fn where_bearers_are_off_the_cookies_count() {
-    let (app, ..) = service(&Settings { bearer_tokens: false, ..settings() });
+    let (app, ..) = service(&settings().with_bearer_tokens(false));
     let browser = Browser::signed_in(&app, "42").await;
     let request = browser.request("GET", "/me").header(header::AUTHORIZATION, "Bearer x");
     assert_eq!(browser.send(request).await.body, "42");
@@ -304,7 +302,7 @@ async fn where_bearers_are_off_the_cookies_count() {
 
 #[tokio::test]
 async fn pages_of_other_origins_may_not_use_the_cookies() {
-    let trusting = Settings { csrf_trusted_origins: vec!["https://*.friend.example".to_owned()], ..settings() };
+    let trusting = settings().with_csrf_trusted_origins(["https://*.friend.example"]);
     let (app, ..) = service(&trusting);
     let browser = Browser::signed_in(&app, "42").await;
     let post = |headers: &[(&str, &str)]| {
@@ -377,7 +375,7 @@ async fn bad_cookies_are_no_cookies() {
 async fn the_attack_corpus_is_nobody_s() {
     let corpus: serde_json::Value = serde_json::from_str(include_str!("../../../testdata/attacks.json")).unwrap();
     let secret = corpus["rings"]["secret"]["secret"].as_str().unwrap();
-    let (app, _, clock) = service(&Settings { secret_key: secret.into(), ..Settings::default() });
+    let (app, _, clock) = service(&Settings::new(secret));
     clock.advance(corpus["now"].as_i64().unwrap() - NOW);
     let cases = corpus["refused"].as_array().unwrap();
     assert!(cases.len() > 600);

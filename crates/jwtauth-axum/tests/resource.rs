@@ -18,23 +18,14 @@ use common::{Browser, names};
 use http::{StatusCode, header};
 use jwtauth_axum::{
     AccessClaims, AuthLayer, FixedKeys, MemoryStore, RemoteKeys, ResourceLayer, Settings, VerifierSource,
+    VerifyingKeySetting,
     jwtauth::{Algorithm, GeneratedKey},
 };
 
 /// A site that signs with this key pair.
 fn site(key: &GeneratedKey, older: &[&GeneratedKey]) -> Settings {
-    Settings {
-        secret_key: common::SECRET.into(),
-        algorithm: "EdDSA".to_owned(),
-        signing_key: Some(key.expose_jwk().to_owned().into()),
-        verifying_keys: Some(
-            older
-                .iter()
-                .map(|key| jwtauth_axum::VerifyingKeySetting::Key(key.public_jwk().unwrap().to_owned().into()))
-                .collect(),
-        ),
-        ..Settings::default()
-    }
+    let older = older.iter().map(|key| VerifyingKeySetting::Key(key.public_jwk().unwrap().into()));
+    common::settings().with_algorithm("EdDSA").with_signing_key(key.expose_jwk()).with_verifying_keys(older)
 }
 
 fn key() -> GeneratedKey {
@@ -125,8 +116,7 @@ async fn a_shared_secret_serves_as_well() {
     let mut browser = signed_in(&settings).await;
     browser.app = service(&settings, FixedKeys::of(&settings).unwrap());
     assert_eq!(browser.get("/me").await.body, "42");
-    browser.app =
-        service(&settings, FixedKeys::of(&Settings { issuer: Some("other".to_owned()), ..settings.clone() }).unwrap());
+    browser.app = service(&settings, FixedKeys::of(&settings.clone().with_issuer("other")).unwrap());
     assert_eq!(browser.get("/me").await.status, StatusCode::FORBIDDEN, "of another issuer");
 }
 

@@ -3,6 +3,8 @@
 #![cfg(feature = "figment")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::time::Duration;
+
 use jwtauth_axum::{Settings, SettingsError};
 
 const SECRET: &str = "a secret of the tests, long enough for SHA-256";
@@ -32,15 +34,15 @@ fn toml_has_django_s_names() {
          SESSION_CHECK_INTERVAL = 2.5\nVERIFYING_KEYS = [\"{SECRET}\", [\"HS512\", \"{SECRET}{SECRET}\"]]\n"
     ))
     .unwrap();
-    let expected = Settings {
-        access_token_lifetime: 600,
-        session_lifetime: None,
-        audience: vec!["one".to_owned()],
-        session_check_interval: Some(2.5),
-        ..Settings::default()
-    };
-    assert_eq!(Settings { secret_key: "".into(), verifying_keys: None, ..settings.clone() }, expected);
-    assert_eq!(settings.verifying_keys.as_ref().map(Vec::len), Some(2));
+    let keys = settings.verifying_keys.clone().unwrap();
+    assert_eq!(keys.len(), 2);
+    let expected = Settings::new(SECRET)
+        .with_access_token_lifetime(Duration::from_mins(10))
+        .with_session_lifetime(None)
+        .with_audience(["one"])
+        .with_session_check_interval(Duration::from_millis(2500))
+        .with_verifying_keys(keys);
+    assert_eq!(settings, expected);
     assert!(settings.build().is_ok());
 }
 
@@ -50,6 +52,8 @@ fn what_is_unknown_or_wrong_is_named_with_its_file() {
         ("ACCESS_TOKEN_LIFETIM = 600", "ACCESS_TOKEN_LIFETIM"),
         ("ACCESS_TOKEN_LIFETIME = \"long\"", "ACCESS_TOKEN_LIFETIME"),
         ("SESSION_LIFETIME = \"never\"", "SESSION_LIFETIME"),
+        ("SESSION_CHECK_INTERVAL = -1", "SESSION_CHECK_INTERVAL"),
+        ("SESSION_CHECK_INTERVAL = nan", "SESSION_CHECK_INTERVAL"),
         ("COOKIE_SECURE = 1", "COOKIE_SECURE"),
     ] {
         let said = read(line).unwrap_err().to_string();
@@ -80,17 +84,17 @@ fn what_is_wrong_with_a_key_does_not_show_it() {
 
 #[test]
 fn what_contradicts_itself_names_the_setting() {
-    let good = Settings { secret_key: SECRET.into(), ..Settings::default() };
-    let cases: [(Settings, &str); 9] = [
-        (Settings { secret_key: "brief".into(), ..good.clone() }, "SECRET_KEY"),
-        (Settings { signing_key: Some("brief".into()), ..good.clone() }, "SIGNING_KEY"),
-        (Settings { algorithm: "none".to_owned(), ..good.clone() }, "ALGORITHM"),
-        (Settings { access_token_lifetime: 0, ..good.clone() }, "ACCESS_TOKEN_LIFETIME"),
-        (Settings { cookie_samesite: "Loose".to_owned(), ..good.clone() }, "COOKIE_SAMESITE"),
-        (Settings { access_token_cookie_name: "refresh_token".to_owned(), ..good.clone() }, "COOKIE_NAME"),
-        (Settings { user_id_claim: "exp".to_owned(), ..good.clone() }, "USER_ID_CLAIM"),
-        (Settings { max_sessions_policy: "dance".to_owned(), ..good.clone() }, "MAX_SESSIONS_POLICY"),
-        (Settings { session_check_interval: Some(-1.0), ..good.clone() }, "SESSION_CHECK_INTERVAL"),
+    let good = || Settings::new(SECRET);
+    let cases = [
+        (Settings::new("brief"), "SECRET_KEY"),
+        (good().with_signing_key("brief"), "SIGNING_KEY"),
+        (good().with_algorithm("none"), "ALGORITHM"),
+        (good().with_access_token_lifetime(Duration::ZERO), "ACCESS_TOKEN_LIFETIME"),
+        (good().with_cookie_samesite("Loose"), "COOKIE_SAMESITE"),
+        (good().with_access_token_cookie_name("refresh_token"), "COOKIE_NAME"),
+        (good().with_user_id_claim("exp"), "USER_ID_CLAIM"),
+        (good().with_max_sessions_policy("dance"), "MAX_SESSIONS_POLICY"),
+        (good().with_max_sessions_per_user(0), "MAX_SESSIONS_PER_USER"),
     ];
     for (settings, name) in cases {
         let wrong = settings.build().unwrap_err();
@@ -98,5 +102,5 @@ fn what_contradicts_itself_names_the_setting() {
         assert!(said.contains(name) && !said.contains("brief"), "{said}");
         assert_says_each_thing_once(&wrong);
     }
-    assert!(good.build().is_ok());
+    assert!(good().build().is_ok());
 }

@@ -10,6 +10,7 @@ use std::{
         Arc, Once,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use common::{Browser, Clock, app, layer, names, settings};
@@ -134,8 +135,8 @@ async fn who_is_there_is_asked_once_and_only_where_somebody_wants_to_know() {
 
 #[tokio::test]
 async fn within_the_interval_nothing_is_asked_and_an_end_here_holds_at_once() {
-    for interval in [Some(3600.0), None] {
-        let (app, store, _) = service(&Settings { session_check_interval: interval, ..settings() });
+    for interval in [Some(Duration::from_hours(1)), None] {
+        let (app, store, _) = service(&settings().with_session_check_interval(interval));
         let mut browser = Browser::signed_in(&app, "42").await;
         assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), 1));
         assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), 0));
@@ -148,7 +149,7 @@ async fn within_the_interval_nothing_is_asked_and_an_end_here_holds_at_once() {
 #[tokio::test]
 async fn an_end_elsewhere_holds_once_the_interval_is_over() {
     let store = MemoryStore::default();
-    let interval = Settings { session_check_interval: Some(0.05), ..settings() };
+    let interval = settings().with_session_check_interval(Duration::from_millis(50));
     let here = app(layer(&interval, store.clone(), &Clock::default()));
     let elsewhere = app(layer(&settings(), store, &Clock::default()));
     let mut browser = Browser::signed_in(&here, "42").await;
@@ -156,7 +157,7 @@ async fn an_end_elsewhere_holds_once_the_interval_is_over() {
     let mut there = browser.clone();
     there.app = elsewhere;
     there.post("/logout").await;
-    tokio::time::sleep(std::time::Duration::from_millis(60)).await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
     assert_eq!(browser.who().await, "nobody");
 }
 
@@ -240,7 +241,7 @@ async fn what_is_ended_ends_although_the_client_has_gone() {
 
 #[tokio::test]
 async fn a_theft_ends_all_sessions_although_the_thief_has_gone() {
-    let (thief, store) = theft(&Settings { reuse_ends_all_sessions: true, ..settings() }).await;
+    let (thief, store) = theft(&settings().with_reuse_ends_all_sessions(true)).await;
     Browser::signed_in(&thief.app, "42").await;
     start_log();
     gone(&thief, thief.request("GET", "/open"), &store).await;

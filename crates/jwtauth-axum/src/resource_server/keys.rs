@@ -30,7 +30,7 @@ pub struct KeysError(#[source] pub(super) Box<dyn Error + Send + Sync>);
 /// use jwtauth_axum::{AccessClaims, FixedKeys, ResourceLayer, Settings};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let settings = Settings { secret_key: "the secret that the site signs with".into(), ..Settings::default() };
+/// let settings = Settings::new("the secret that the site signs with");
 /// let layer = ResourceLayer::new(&settings, FixedKeys::of(&settings)?)?;
 /// let app: Router = Router::new().route("/me", get(async |AccessClaims(claims)| claims.subject)).layer(layer);
 /// # Ok(())

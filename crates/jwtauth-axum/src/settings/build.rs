@@ -1,5 +1,7 @@
 //! What the layers need of the settings, or what is wrong with them.
 
+use std::time::Duration;
+
 use jwtauth::{
     Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Policy, Profile, SigningKey, Tokens,
     VerifyingKey,
@@ -18,7 +20,7 @@ impl Config {
     ///
     /// [`SettingsError::Key`] where it is too short.
     pub fn new(secret: &str) -> Result<Self, SettingsError> {
-        Settings { secret_key: secret.into(), ..Settings::default() }.build()
+        Settings::new(secret).build()
     }
 }
 
@@ -29,12 +31,16 @@ impl Settings {
     ///
     /// The first [`SettingsError`].
     pub fn build(&self) -> Result<Config, SettingsError> {
-        let lifetimes = Lifetimes::new(self.access_token_lifetime, self.refresh_token_lifetime, self.session_lifetime)?;
+        let lifetimes = Lifetimes::new(
+            self.access_token_lifetime.as_secs(),
+            self.refresh_token_lifetime.as_secs(),
+            self.session_lifetime.map(|lifetime| lifetime.as_secs()),
+        )?;
         Ok(Config {
             transport: self.transport()?,
             tokens: Tokens::new(self.keyring()?, self.profile())?,
-            policy: Policy::new(lifetimes, self.refresh_token_grace_period),
-            check_interval: self.check_interval()?,
+            policy: Policy::new(lifetimes, self.refresh_token_grace_period.as_secs()),
+            check_interval: self.session_check_interval.map(milliseconds),
             reuse_ends_all: self.reuse_ends_all_sessions,
             limit: self.limit()?,
         })
@@ -55,7 +61,7 @@ impl Settings {
         Profile {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
-            leeway: self.leeway,
+            leeway: self.leeway.as_secs(),
             subject_claim: self.user_id_claim.clone(),
         }
     }
@@ -102,18 +108,6 @@ impl Settings {
         keys.filter_map(|key| VerifyingKey::read(algorithm, key).ok()).collect()
     }
 
-    fn check_interval(&self) -> Result<Option<u64>, SettingsError> {
-        let milliseconds = |seconds: f64| {
-            let valid = (0.0..=1e11).contains(&seconds);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within these bounds")]
-            valid.then_some((seconds * 1000.0) as u64).ok_or(SettingsError::Value {
-                setting: "SESSION_CHECK_INTERVAL",
-                expected: "0 or more seconds, or \"none\"",
-            })
-        };
-        self.session_check_interval.map(milliseconds).transpose()
-    }
-
     fn limit(&self) -> Result<Option<(usize, LimitPolicy)>, SettingsError> {
         let policy = match self.max_sessions_policy.as_str() {
             "end_oldest" => LimitPolicy::EndOldest,
@@ -142,6 +136,10 @@ impl VerifyingKeySetting {
         VerifyingKey::read(algorithm, key.expose_secret().as_bytes())
             .map_err(|error| SettingsError::Key { setting, error })
     }
+}
+
+fn milliseconds(interval: Duration) -> u64 {
+    interval.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 fn algorithm(setting: &'static str, name: &str) -> Result<Algorithm, SettingsError> {

@@ -3,13 +3,14 @@
 mod build;
 mod error;
 mod read;
+mod setters;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 pub use error::SettingsError;
 use serde::Deserialize;
 
-const DAY: u64 = 24 * 60 * 60;
+const DAY: Duration = Duration::from_hours(24);
 
 /// A key or a secret: `Debug` shows none of it.
 ///
@@ -42,6 +43,7 @@ impl fmt::Debug for Secret {
 /// One of `VERIFYING_KEYS`: a key for [`ALGORITHM`](Settings::algorithm), or a pair of another algorithm and its key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum VerifyingKeySetting {
     /// A key for the algorithm that signs.
     Key(Secret),
@@ -52,22 +54,22 @@ pub enum VerifyingKeySetting {
 /// The settings, each under the name that it has in Django (`access_token_lifetime` is `ACCESS_TOKEN_LIFETIME`): from
 /// code, or by any `serde` format.
 ///
-/// `manage.py jwtauth_settings` prints those of a Django site as TOML. Durations are seconds. What may be `None` in Django
-/// is `"none"` in text.
+/// `manage.py jwtauth_settings` prints those of a Django site as TOML. In text, durations are seconds, and what may be
+/// `None` in Django is `"none"`.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use jwtauth_axum::{Settings, SettingsError};
 ///
-/// let settings = Settings {
-///     secret_key: "a secret of at least thirty-two bytes".into(),
-///     access_token_lifetime: 600,
-///     cookie_samesite: "Sometimes".to_owned(),
-///     ..Settings::default()
-/// };
+/// let settings = Settings::new("a secret of at least thirty-two bytes")
+///     .with_access_token_lifetime(Duration::from_mins(10))
+///     .with_cookie_samesite("Sometimes");
 /// let wrong = settings.build().expect_err("a browser knows no such value");
 /// assert_eq!(wrong.to_string(), "COOKIE_SAMESITE: use \"Strict\", \"Lax\" or \"None\"");
 /// ```
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[non_exhaustive]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with Django's name")]
 pub struct Settings {
@@ -77,13 +79,15 @@ pub struct Settings {
     pub secret_key_fallbacks: Vec<Secret>,
     /// Django's: other origins that may use the cookies, as `https://app.example.com` or `https://*.example.com`.
     pub csrf_trusted_origins: Vec<String>,
-    /// Life of an access token. Default: 300.
-    pub access_token_lifetime: u64,
+    /// Life of an access token, in whole seconds. Default: 5 minutes.
+    #[serde(deserialize_with = "read::seconds")]
+    pub access_token_lifetime: Duration,
     /// Life of a refresh token, started again by each refresh. Default: a day.
-    pub refresh_token_lifetime: u64,
+    #[serde(deserialize_with = "read::seconds")]
+    pub refresh_token_lifetime: Duration,
     /// Life of a session from login on; `"none"` for no limit. Default: 30 days.
-    #[serde(deserialize_with = "read::or_none")]
-    pub session_lifetime: Option<u64>,
+    #[serde(deserialize_with = "read::seconds_or_none")]
+    pub session_lifetime: Option<Duration>,
     /// Default: `access_token`.
     pub access_token_cookie_name: String,
     /// Default: `refresh_token`.
@@ -110,14 +114,16 @@ pub struct Settings {
     #[serde(deserialize_with = "read::one_or_several")]
     pub audience: Vec<String>,
     /// Clock skew that is allowed for at `exp`. Default: 0.
-    pub leeway: u64,
+    #[serde(deserialize_with = "read::seconds")]
+    pub leeway: Duration,
     /// The claim that names the user. Default: `sub`.
     pub user_id_claim: String,
     /// How stale a revocation may be: 0 asks the store every time, `"none"` never again. Default: 0.
-    #[serde(deserialize_with = "read::or_none")]
-    pub session_check_interval: Option<f64>,
-    /// Default: 30.
-    pub refresh_token_grace_period: u64,
+    #[serde(deserialize_with = "read::fraction_or_none")]
+    pub session_check_interval: Option<Duration>,
+    /// Default: 30 seconds.
+    #[serde(deserialize_with = "read::seconds")]
+    pub refresh_token_grace_period: Duration,
     /// Whether a copied refresh token ends all sessions of its user. Default: `false`.
     pub reuse_ends_all_sessions: bool,
     /// Whether `Authorization: Bearer` counts. Default: `true`.
@@ -129,13 +135,20 @@ pub struct Settings {
     pub max_sessions_policy: String,
 }
 
+impl Settings {
+    /// The defaults, with this secret as `SECRET_KEY`.
+    pub fn new(secret_key: impl Into<Secret>) -> Self {
+        Self { secret_key: secret_key.into(), ..Self::default() }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             secret_key: Secret::default(),
             secret_key_fallbacks: Vec::new(),
             csrf_trusted_origins: Vec::new(),
-            access_token_lifetime: 300,
+            access_token_lifetime: Duration::from_mins(5),
             refresh_token_lifetime: DAY,
             session_lifetime: Some(30 * DAY),
             access_token_cookie_name: "access_token".to_owned(),
@@ -150,10 +163,10 @@ impl Default for Settings {
             verifying_keys: None,
             issuer: None,
             audience: Vec::new(),
-            leeway: 0,
+            leeway: Duration::ZERO,
             user_id_claim: "sub".to_owned(),
-            session_check_interval: Some(0.0),
-            refresh_token_grace_period: 30,
+            session_check_interval: Some(Duration::ZERO),
+            refresh_token_grace_period: Duration::from_secs(30),
             reuse_ends_all_sessions: false,
             bearer_tokens: true,
             max_sessions_per_user: None,

@@ -1,5 +1,7 @@
 //! Settings as text: TOML, the environment, and what any format of `serde` may hold.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, de};
 
 #[cfg(feature = "figment")]
@@ -46,6 +48,21 @@ fn unreadable(error: figment::Error) -> SettingsError {
         Some((setting, expected)) => SettingsError::Value { setting, expected },
         None => SettingsError::Text(Box::new(error)),
     }
+}
+
+/// Whole seconds.
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
+}
+
+/// Whole seconds, or `"none"`.
+pub(super) fn seconds_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    Ok(or_none(deserializer)?.map(Duration::from_secs))
+}
+
+/// Seconds with their fraction, or `"none"`.
+pub(super) fn fraction_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    or_none(deserializer)?.map(Duration::try_from_secs_f64).transpose().map_err(de::Error::custom)
 }
 
 /// A number, or `"none"`.

@@ -51,7 +51,7 @@ impl Default for Clock {
 }
 
 pub fn settings() -> Settings {
-    Settings { secret_key: SECRET.into(), ..Settings::default() }
+    Settings::new(SECRET)
 }
 
 pub fn layer(settings: &Settings, store: impl SessionStore, clock: &Clock) -> AuthLayer {
