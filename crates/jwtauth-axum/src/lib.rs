@@ -77,7 +77,7 @@ pub use settings::{Secret, Settings, SettingsError, VerifyingKeySetting};
 pub use store::DjangoUsers;
 #[cfg(feature = "conformance")]
 pub use store::conformance;
-pub use store::{Found, InsertError, Limit, LimitPolicy, MemoryStore, Record, SessionStore, StoreError};
+pub use store::{FoundSession, InsertError, Limit, LimitPolicy, MemoryStore, Record, SessionStore, StoreError};
 #[cfg(feature = "postgres")]
 pub use store::{POSTGRES_SCHEMA, PostgresStore};
 #[cfg(feature = "sqlite")]

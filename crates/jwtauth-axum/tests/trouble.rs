@@ -17,7 +17,7 @@ use common::{Browser, Clock, app, layer, names, settings};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use jwtauth_axum::{
-    Auth, AuthLayer, Found, InsertError, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
+    Auth, AuthLayer, FoundSession, InsertError, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
     jwtauth::{Generation, NumericDate, Session},
 };
 use tokio::sync::Notify;
@@ -68,7 +68,7 @@ impl Troubled {
 }
 
 impl SessionStore for Troubled {
-    async fn find(&self, id: Uuid) -> Result<Option<Found>, StoreError> {
+    async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
         self.trouble()?;
         self.finds.fetch_add(1, Ordering::Relaxed);
         self.inner.find(id).await

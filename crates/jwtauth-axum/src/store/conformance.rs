@@ -17,7 +17,7 @@ use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{NumericDate, Session, Sid};
 use uuid::Uuid;
 
-use super::{Found, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
+use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
 
 const NOW: NumericDate = 1_800_000_000;
 const NOBODY: Uuid = Uuid::nil();
@@ -119,7 +119,7 @@ async fn insert(store: &impl SessionStore, record: Record) -> Uuid {
 }
 
 async fn find(store: &impl SessionStore, id: Uuid) -> Option<Record> {
-    let found: Option<Found> = store.find(id).await.unwrap_or_else(|error| panic!("find: {error:?}"));
+    let found: Option<FoundSession> = store.find(id).await.unwrap_or_else(|error| panic!("find: {error:?}"));
     found.map(|found| found.record)
 }
 

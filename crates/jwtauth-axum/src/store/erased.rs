@@ -5,13 +5,13 @@ use std::{future::Future, pin::Pin};
 use jwtauth::{Generation, NumericDate, Session};
 use uuid::Uuid;
 
-use super::{Found, InsertError, Limit, Record, SessionStore, StoreError};
+use super::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError};
 
 type Answer<'s, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 's>>;
 
 /// [`SessionStore`], whose methods a trait object can have.
 pub(crate) trait ErasedStore: Send + Sync {
-    fn find(&self, id: Uuid) -> Answer<'_, Option<Found>>;
+    fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>>;
     fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>, InsertError>;
     fn advance(&self, id: Uuid, from: Generation, next: Session, now: NumericDate) -> Answer<'_, bool>;
     fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Answer<'_, ()>;
@@ -22,7 +22,7 @@ pub(crate) trait ErasedStore: Send + Sync {
 }
 
 impl<S: SessionStore> ErasedStore for S {
-    fn find(&self, id: Uuid) -> Answer<'_, Option<Found>> {
+    fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>> {
         Box::pin(SessionStore::find(self, id))
     }
 

@@ -8,7 +8,7 @@ use std::{
 use jwtauth::{Generation, NumericDate, Session};
 use uuid::Uuid;
 
-use super::{Found, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
+use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
 
 /// Sessions of this process. Clones share them.
 ///
@@ -34,8 +34,8 @@ impl MemoryStore {
 }
 
 impl SessionStore for MemoryStore {
-    async fn find(&self, id: Uuid) -> Result<Option<Found>, StoreError> {
-        Ok(self.rows().get(&id).map(|record| Found { record: record.clone(), time: None }))
+    async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
+        Ok(self.rows().get(&id).map(|record| FoundSession { record: record.clone(), time: None }))
     }
 
     async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, InsertError> {

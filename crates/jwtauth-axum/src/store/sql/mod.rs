@@ -140,7 +140,7 @@ macro_rules! sql_store {
         }
 
         impl SessionStore for $store {
-            async fn find(&self, id: Uuid) -> Result<Option<Found>, StoreError> {
+            async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
                 let row: Option<Row> = sqlx::query_as(&self.statements.find)
                     .bind((self.dialect.uuid_text)(id))
                     .fetch_optional(&self.pool)

@@ -9,7 +9,7 @@ use super::{
     row::{Advance, Row, integer},
     sql_store,
 };
-use crate::store::{Found, InsertError, Limit, Record, SessionStore, StoreError, memory::surplus};
+use crate::store::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError, memory::surplus};
 
 /// Sessions in `jwtauth_session` of a PostgreSQL database. Cheap to clone.
 ///

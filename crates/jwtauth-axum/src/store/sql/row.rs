@@ -5,7 +5,7 @@ use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use uuid::Uuid;
 
 use super::{Dialect, DjangoUsers};
-use crate::store::{Found, Record, StoreError};
+use crate::store::{FoundSession, Record, StoreError};
 
 /// The columns of a session, by the names that [`Statements`](super::Statements) gives them.
 pub(super) struct Row {
@@ -80,12 +80,16 @@ impl Row {
     }
 
     /// What [`SessionStore::find`](crate::SessionStore::find) says of a row.
-    pub(super) fn found(self, dialect: &Dialect, users: Option<&DjangoUsers>) -> Result<Option<Found>, StoreError> {
+    pub(super) fn found(
+        self,
+        dialect: &Dialect,
+        users: Option<&DjangoUsers>,
+    ) -> Result<Option<FoundSession>, StoreError> {
         if !users.is_none_or(|users| self.may_sign_in(users)) {
             return Ok(None);
         }
         let time = Some(self.database_time);
-        Ok(Some(Found { record: self.record(dialect)?, time }))
+        Ok(Some(FoundSession { record: self.record(dialect)?, time }))
     }
 
     /// Whether the user is active, and has the password that they had at login.
