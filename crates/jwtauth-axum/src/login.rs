@@ -21,6 +21,7 @@ use crate::{AuthError, InsertError, error::Failure};
 /// # is_a_handler(sign_in_on_a_shared_machine);
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Login {
     pub(crate) user_id: String,
     pub(crate) remember: bool,
@@ -35,7 +36,6 @@ impl Login {
     }
 
     /// Whether the cookies outlive the browser. Default: they do.
-    #[must_use]
     pub fn with_remember(mut self, remember: bool) -> Self {
         self.remember = remember;
         self
@@ -43,7 +43,6 @@ impl Login {
 
     /// The session ends so long after now, in use or not, in place of `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME`. At
     /// least a second.
-    #[must_use]
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self

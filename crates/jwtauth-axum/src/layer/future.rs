@@ -8,6 +8,7 @@ use std::{
 use http::Response;
 
 /// The future of [`AuthService`](super::AuthService).
+#[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<R, E>(Pin<Box<dyn Future<Output = Result<Response<R>, E>> + Send>>);
 
 impl<R, E> ResponseFuture<R, E> {

@@ -34,6 +34,7 @@ use crate::{Config, SessionStore, clock::Clock, shared::Shared};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct AuthLayer {
     shared: Arc<Shared>,
 }
@@ -46,7 +47,6 @@ impl AuthLayer {
 
     /// Adds claims of the service's own to access tokens, at login and refresh: of a user, by their primary key. Where
     /// Django issues tokens of the same sessions, the same as its `ACCESS_TOKEN_CLAIMS`.
-    #[must_use]
     pub fn with_custom_claims(mut self, claims: impl Fn(&str) -> CustomClaims + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).custom_claims = Some(Arc::new(claims));
         self
@@ -54,14 +54,12 @@ impl AuthLayer {
 
     /// How to tell the client's address, which the session notes at login: by axum's `ConnectInfo` in the extensions, or by
     /// a header that a proxy sets. Default: it is not noted.
-    #[must_use]
     pub fn with_client_address(mut self, address: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).address = Some(Arc::new(address));
         self
     }
 
     /// Another clock than the system's and the database's, for tests: milliseconds since 1970-01-01T00:00:00Z.
-    #[must_use]
     pub fn with_clock(mut self, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).clock = Clock::new(Arc::new(now));
         self

@@ -14,21 +14,17 @@ impl RequestAuth {
     pub(crate) async fn login(&self, login: Login) -> Result<(), LoginError> {
         let (shared, now) = (&self.shared, self.shared.clock.now());
         let sid = Sid::generate(&SystemRandom::new(), now).map_err(AuthError::Randomness)?;
-        let record = Record {
-            id: sid.session_id(),
-            user_id: login.user_id,
-            session: match login.lifetime {
-                Some(lifetime) => shared.config.policy.start_for(lifetime.as_secs().max(1), now),
-                None => shared.config.policy.start(now),
-            },
-            remember: login.remember,
-            user_agent: self.head.user_agent(),
-            ip_address: self.head.address,
-            last_seen_at: now,
+        let session = match login.lifetime {
+            Some(lifetime) => shared.config.policy.start_for(lifetime.as_secs().max(1), now),
+            None => shared.config.policy.start(now),
         };
+        let record = Record::new(sid.session_id(), login.user_id, session)
+            .with_remember(login.remember)
+            .with_user_agent(self.head.user_agent())
+            .with_ip_address(self.head.address);
         let custom = self.custom_claims(&record.user_id)?;
         let older = self.named_sessions();
-        let limit = shared.config.limit.map(|(most, policy)| Limit { most, policy, replaced: older.clone() });
+        let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
         let surplus = self.insert(&record, limit).await?;
         event::session("session_started", record.id);
         for id in &surplus {

@@ -299,7 +299,7 @@ impl RequestAuth {
     async fn find(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
         let asked = self.shared.clock.local_ms();
         let found = self.shared.store.find(id).await?;
-        self.shared.clock.hear(asked, found.as_ref().and_then(|found| found.time));
+        self.shared.clock.hear(asked, found.as_ref().and_then(|found| found.database_time));
         Ok(found.map(|found| found.record))
     }
 

@@ -23,6 +23,7 @@ use crate::{
 ///
 /// Nothing is refreshed here: the browser's next request to the site does that. The cross-origin table applies.
 #[derive(Debug)]
+#[must_use]
 pub struct ResourceLayer<K> {
     shared: Arc<Shared<K>>,
 }

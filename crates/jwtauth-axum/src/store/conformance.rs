@@ -66,7 +66,7 @@ pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
         assert_eq!(won, 1, "one of 16 wins the swap of generation {generation}");
     }
     end(&*store, &[id]).await;
-    let limit = Limit { most: 3, policy: LimitPolicy::EndOldest, replaced: vec![] };
+    let limit = Limit::new(3, LimitPolicy::EndOldest);
     let logins = (0..16).map(|_| {
         let (store, limit, user) = (Arc::clone(&store), limit.clone(), user.to_owned());
         tokio::spawn(async move {
@@ -100,15 +100,9 @@ fn row(generation: u64, now: NumericDate) -> Session {
 
 fn record(user: &str, now: NumericDate) -> Record {
     let sid = Sid::generate(&SystemRandom::new(), now).unwrap_or_else(|error| panic!("{error}"));
-    Record {
-        id: sid.session_id(),
-        user_id: user.to_owned(),
-        session: row(1, now),
-        remember: true,
-        user_agent: "Mozilla/5.0 (conformance; ünï)".to_owned(),
-        ip_address: "2001:db8::7".parse().ok(),
-        last_seen_at: now,
-    }
+    Record::new(sid.session_id(), user, row(1, now))
+        .with_user_agent("Mozilla/5.0 (conformance; ünï)")
+        .with_ip_address("2001:db8::7".parse().ok())
 }
 
 async fn insert(store: &impl SessionStore, record: Record) -> Uuid {
@@ -204,7 +198,7 @@ async fn ends_are_counted(store: &impl SessionStore, user: &str) {
 }
 
 async fn the_oldest_make_way(store: &impl SessionStore, user: &str, other_user: &str) {
-    let limit = |replaced| Some(Limit { most: 2, policy: LimitPolicy::EndOldest, replaced });
+    let limit = |replaced| Some(Limit::new(2, LimitPolicy::EndOldest).with_replaced(replaced));
     let other = insert(store, record(other_user, NOW)).await;
     let first = insert(store, record(user, NOW - 3)).await;
     let second = insert(store, record(user, NOW - 2)).await;
@@ -220,7 +214,7 @@ async fn the_oldest_make_way(store: &impl SessionStore, user: &str, other_user: 
 
 async fn too_many_are_refused(store: &impl SessionStore, user: &str) {
     let id = insert(store, record(user, NOW)).await;
-    let limit = Limit { most: 1, policy: LimitPolicy::Refuse, replaced: vec![] };
+    let limit = Limit::new(1, LimitPolicy::Refuse);
     let refused = store.insert(record(user, NOW), Some(limit), NOW).await;
     assert!(matches!(refused, Err(InsertError::LimitReached)), "one more than may be: {refused:?}");
     assert_eq!(of_user(store, user, NOW).await, [id], "and nothing was written");

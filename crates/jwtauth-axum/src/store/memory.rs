@@ -35,7 +35,7 @@ impl MemoryStore {
 
 impl SessionStore for MemoryStore {
     async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
-        Ok(self.rows().get(&id).map(|record| FoundSession { record: record.clone(), time: None }))
+        Ok(self.rows().get(&id).cloned().map(FoundSession::new))
     }
 
     async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, InsertError> {

@@ -1,12 +1,30 @@
-//! What stores are given and give.
+//! What stores are given, and what they give.
 
 use std::net::IpAddr;
 
 use jwtauth::{NumericDate, Session};
 use uuid::Uuid;
 
-/// A session's row: what the rules need of it, and what people are told.
+/// A session's row: what the rules need of it, and what its user is shown.
+///
+/// ```
+/// use aws_lc_rs::rand::SystemRandom;
+/// use jwtauth_axum::{
+///     Record,
+///     jwtauth::{Lifetimes, Policy, Sid},
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let now = 1_800_000_000;
+/// let policy = Policy::new(Lifetimes::new(300, 86_400, None)?, 30);
+/// let sid = Sid::generate(&SystemRandom::new(), now)?;
+/// let record = Record::new(sid.session_id(), "42", policy.start(now)).with_user_agent("Firefox");
+/// assert_eq!(record.last_seen_at, now);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Record {
     /// The digest of the session's secret name ([`jwtauth::Sid::session_id`]), which may be shown.
     pub id: Uuid,
@@ -20,21 +38,80 @@ pub struct Record {
     pub user_agent: String,
     /// The address at login.
     pub ip_address: Option<IpAddr>,
-    /// When the person was last noted to be here.
+    /// When the user was last seen.
     pub last_seen_at: NumericDate,
 }
 
-/// What [`SessionStore::find`] found.
+impl Record {
+    /// Returns the record of a session whose cookies outlive the browser, last seen when it began.
+    pub fn new(id: Uuid, user_id: impl Into<String>, session: Session) -> Self {
+        Self {
+            id,
+            user_id: user_id.into(),
+            session,
+            remember: true,
+            user_agent: String::new(),
+            ip_address: None,
+            last_seen_at: session.created_at,
+        }
+    }
+
+    /// Sets [`remember`](Self::remember).
+    #[must_use]
+    pub fn with_remember(mut self, remember: bool) -> Self {
+        self.remember = remember;
+        self
+    }
+
+    /// Sets [`user_agent`](Self::user_agent).
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// Sets [`ip_address`](Self::ip_address).
+    #[must_use]
+    pub fn with_ip_address(mut self, ip_address: impl Into<Option<IpAddr>>) -> Self {
+        self.ip_address = ip_address.into();
+        self
+    }
+
+    /// Sets [`last_seen_at`](Self::last_seen_at).
+    #[must_use]
+    pub fn with_last_seen_at(mut self, last_seen_at: NumericDate) -> Self {
+        self.last_seen_at = last_seen_at;
+        self
+    }
+}
+
+/// What [`SessionStore::find`](super::SessionStore::find) finds.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct FoundSession {
     /// The row.
     pub record: Record,
-    /// What the database's clock said, in milliseconds since 1970-01-01T00:00:00Z; `None` where it has none.
-    pub time: Option<i64>,
+    /// The database's clock, in milliseconds since 1970-01-01T00:00:00Z; `None` where it has none.
+    pub database_time: Option<i64>,
+}
+
+impl FoundSession {
+    /// Returns what a store without a clock finds.
+    pub fn new(record: Record) -> Self {
+        Self { record, database_time: None }
+    }
+
+    /// Sets [`database_time`](Self::database_time).
+    #[must_use]
+    pub fn with_database_time(mut self, milliseconds: i64) -> Self {
+        self.database_time = Some(milliseconds);
+        self
+    }
 }
 
 /// How many sessions a user may have.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Limit {
     /// The most that may be live at once; at least 1.
     pub most: usize,
@@ -44,8 +121,23 @@ pub struct Limit {
     pub replaced: Vec<Uuid>,
 }
 
+impl Limit {
+    /// Returns a limit under which every live session counts.
+    pub fn new(most: usize, policy: LimitPolicy) -> Self {
+        Self { most, policy, replaced: Vec::new() }
+    }
+
+    /// Sets [`replaced`](Self::replaced).
+    #[must_use]
+    pub fn with_replaced(mut self, replaced: Vec<Uuid>) -> Self {
+        self.replaced = replaced;
+        self
+    }
+}
+
 /// What becomes of a login beyond the [`Limit`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum LimitPolicy {
     /// The oldest session makes way.
     EndOldest,

@@ -88,8 +88,8 @@ impl Row {
         if !users.is_none_or(|users| self.may_sign_in(users)) {
             return Ok(None);
         }
-        let time = Some(self.database_time);
-        Ok(Some(FoundSession { record: self.record(dialect)?, time }))
+        let time = self.database_time;
+        Ok(Some(FoundSession::new(self.record(dialect)?).with_database_time(time)))
     }
 
     /// Whether the user is active, and has the password that they had at login.
