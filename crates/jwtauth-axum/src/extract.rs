@@ -1,13 +1,14 @@
 //! Extractors for who is there.
 
-use axum_core::extract::FromRequestParts;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use jwtauth::Claims;
 use uuid::Uuid;
 
 use crate::{Auth, Rejection, resource_server::Recognised};
 
-/// Somebody who is signed in. Rejects with 403 where nobody is, as Django REST framework does.
+/// The user who is signed in. Rejects with 403 where the request is anonymous, as Django REST framework does;
+/// `Option<Authenticated>` is `None` then.
 ///
 /// ```
 /// use jwtauth_axum::Authenticated;
@@ -15,10 +16,17 @@ use crate::{Auth, Rejection, resource_server::Recognised};
 /// async fn me(user: Authenticated) -> String {
 ///     format!("user {}, of session {}", user.user_id, user.session_id)
 /// }
+///
+/// async fn greet(user: Option<Authenticated>) -> String {
+///     user.map_or_else(|| "Hello!".to_owned(), |user| format!("Hello, user {}!", user.user_id))
+/// }
 /// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
 /// # is_a_handler(me);
+/// # is_a_handler(greet);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
+#[must_use]
 pub struct Authenticated {
     /// The user's primary key, as text.
     pub user_id: String,
@@ -28,7 +36,7 @@ pub struct Authenticated {
     pub claims: Claims,
 }
 
-/// Whoever is signed in, or nobody.
+/// The user who is signed in, or `None`: `Option<Authenticated>` as a pattern.
 ///
 /// ```
 /// use jwtauth_axum::MaybeAuthenticated;
@@ -40,6 +48,7 @@ pub struct Authenticated {
 /// # is_a_handler(greet);
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct MaybeAuthenticated(pub Option<Authenticated>);
 
 /// The claims of a verified access token, without asking whether its session has been ended meanwhile: at most
@@ -55,12 +64,19 @@ pub struct MaybeAuthenticated(pub Option<Authenticated>);
 /// # is_a_handler(plan);
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct AccessClaims(pub Claims);
 
 async fn authenticated(parts: &mut Parts) -> Result<Option<Authenticated>, Rejection> {
     let auth = Auth::from_request_parts(parts, &()).await?;
-    let found = auth.0.user_id().await?;
-    Ok(found.map(|(user_id, claims)| Authenticated { user_id, session_id: claims.sid.session_id(), claims }))
+    Ok(auth.0.live_claims().await?.map(Authenticated::new))
+}
+
+impl Authenticated {
+    /// Returns what the extractor gives for these claims: to call a handler in a test.
+    pub fn new(claims: Claims) -> Self {
+        Self { user_id: claims.subject.clone(), session_id: claims.sid.session_id(), claims }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
@@ -68,6 +84,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
         authenticated(parts).await?.ok_or(Rejection::NotAuthenticated)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for Authenticated {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Rejection> {
+        authenticated(parts).await
     }
 }
 

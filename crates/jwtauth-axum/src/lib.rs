@@ -6,7 +6,7 @@
 //! | extractor | gives |
 //! | --- | --- |
 //! | [`Authenticated`] | who is signed in, asked of the store; else 403, or 401 for a bad bearer, as Django answers |
-//! | [`MaybeAuthenticated`] | the same, or nobody |
+//! | `Option<Authenticated>`, [`MaybeAuthenticated`] | the same, or `None` where the request is anonymous |
 //! | [`AccessClaims`] | the claims of the access token, without a query |
 //! | [`Auth`] | the handle: [`login`](Auth::login), [`logout`](Auth::logout), [`sessions`](Auth::sessions), [`end`](Auth::end) |
 //!

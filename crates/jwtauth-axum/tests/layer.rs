@@ -82,6 +82,17 @@ async fn a_login_ends_the_session_that_its_cookies_name() {
 }
 
 #[tokio::test]
+async fn an_optional_user_is_none_only_where_the_request_is_anonymous() {
+    let (app, ..) = service(&settings());
+    let mut browser = Browser::new(&app);
+    assert_eq!(browser.get("/optional").await.body, "nobody");
+    browser.post("/login/42").await;
+    assert_eq!(browser.get("/optional").await.body, "42");
+    let bad = browser.request("GET", "/optional").header(header::AUTHORIZATION, "Bearer x");
+    assert_eq!(browser.send(bad).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn nobody_is_refused_in_django_s_words() {
     let (app, ..) = service(&settings());
     for path in ["/me", "/claims"] {

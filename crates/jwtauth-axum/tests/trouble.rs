@@ -170,7 +170,7 @@ async fn where_the_store_fails_nobody_is_signed_in_or_out() {
     for seconds in [0, 301] {
         clock.advance(seconds);
         store.fails.store(true, Ordering::Relaxed);
-        for (method, path) in [("GET", "/me"), ("GET", "/maybe"), ("POST", "/logout"), ("POST", "/login/7")] {
+        for (method, path) in [("GET", "/me"), ("GET", "/optional"), ("POST", "/logout"), ("POST", "/login/7")] {
             let answer = browser.send(browser.request(method, path)).await;
             assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "store_error"));
             assert!(names(&answer).is_empty() && !answer.body.contains("disk"), "{}", answer.body);

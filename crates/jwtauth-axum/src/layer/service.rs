@@ -75,7 +75,7 @@ where
 /// What comes before the handler: the refresh, and for a bearer, which is an explicit claim, the strict check.
 async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
     auth.refresh().await?;
-    if auth.is_bearer() && auth.user_id().await?.is_none() {
+    if auth.is_bearer() && auth.live_claims().await?.is_none() {
         return Err(Rejection::InvalidToken);
     }
     Ok(())

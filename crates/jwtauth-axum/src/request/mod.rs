@@ -190,15 +190,15 @@ impl RequestAuth {
     }
 
     /// Who is signed in, without asking the store where it accepted these claims within `SESSION_CHECK_INTERVAL`.
-    pub(crate) async fn user_id(&self) -> Result<Option<(String, Claims)>, AuthError> {
+    pub(crate) async fn live_claims(&self) -> Result<Option<Claims>, AuthError> {
         let remembered = {
             let mut state = self.state();
             state.was_asked = true;
             state.claims.clone().filter(|claims| !state.is_resolved && self.shared.is_remembered(claims))
         };
         match remembered {
-            Some(claims) => Ok(Some((claims.subject.clone(), claims))),
-            None => Ok(self.resolve().await?.map(|(record, claims)| (record.user_id, claims))),
+            Some(claims) => Ok(Some(claims)),
+            None => Ok(self.resolve().await?.map(|(_, claims)| claims)),
         }
     }
 

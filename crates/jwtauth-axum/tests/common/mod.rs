@@ -63,6 +63,7 @@ pub fn app(layer: AuthLayer) -> Router {
     Router::new()
         .route("/me", any(me))
         .route("/maybe", get(maybe))
+        .route("/optional", get(optional))
         .route("/claims", get(claims))
         .route("/open", any(async || "open"))
         .route("/login/{user}", post(login))
@@ -79,6 +80,10 @@ async fn me(user: Authenticated) -> String {
 }
 
 async fn maybe(MaybeAuthenticated(user): MaybeAuthenticated) -> String {
+    user.map_or_else(|| "nobody".to_owned(), |user| user.user_id)
+}
+
+async fn optional(user: Option<Authenticated>) -> String {
     user.map_or_else(|| "nobody".to_owned(), |user| user.user_id)
 }
 
