@@ -263,6 +263,20 @@ async fn a_refresh_is_written_although_the_client_has_gone() {
 }
 
 #[tokio::test]
+async fn a_refresh_that_loses_its_swap_after_the_client_has_gone_is_no_error() {
+    let (app, store, clock) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    clock.advance(301);
+    start_log();
+    gone(&browser, browser.request("GET", "/open"), &store).await;
+    store.gate.is_closed.store(false, Ordering::Relaxed);
+    browser.get("/open").await;
+    store.gate.open();
+    assert!(!comes_to_be(async || times_logged("ERROR") > 0).await, "{}", logged());
+    assert_eq!(times_logged("session_refreshed:"), 1, "by the request that waited");
+}
+
+#[tokio::test]
 async fn an_end_that_fails_after_the_client_has_gone_is_logged() {
     let (app, store, _) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;

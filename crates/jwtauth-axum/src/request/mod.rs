@@ -82,43 +82,29 @@ impl RequestAuth {
     }
 
     /// Decides on the refresh token by the engine's table, where there is one and no access token of its session, and writes
-    /// what it says.
+    /// what it says, although the client has gone.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<(), AuthError> {
         let Some(claims) = self.state().refresh.take() else { return Ok(()) };
-        retrying(|| self.try_refresh(&claims)).await
+        let this = Arc::clone(self);
+        uninterrupted(async move { retrying(|| this.try_refresh(&claims)).await }).await
     }
 
-    /// Reads the row and decides. What is decided is done although the client has gone.
-    async fn try_refresh(self: &Arc<Self>, claims: &Claims) -> Result<(), AuthError> {
-        let asked = self.asking(claims);
-        let Some(record) = self.find(claims.sid.session_id()).await? else { return Ok(()) };
-        let now = self.shared.clock.now();
-        let presented = Presented { generation: claims.generation, upload: self.head.is_upload };
-        let decision = self.shared.config.policy.decide(&record.session, presented, now);
-        let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
-        let (this, claims) = (Arc::clone(self), claims.clone());
-        uninterrupted(async move {
-            match decision {
-                Decision::Reuse => this.end_reused(&record, &claims).await,
-                _ => this.carry_out(decision, record, &claims, custom, asked).await,
-            }
-        })
-        .await
-    }
-
-    /// Writes the row as it was decided. [`AuthError::Contention`] where another request was first: then the row is in a
+    /// Reads, decides and writes the row. [`AuthError::Contention`] where another request was first: then the row is in a
     /// state that mostly needs no swap.
-    async fn carry_out(
-        &self,
-        decision: Decision,
-        mut record: Record,
-        claims: &Claims,
-        custom: CustomClaims,
-        asked: Option<Asked>,
-    ) -> Result<(), AuthError> {
+    async fn try_refresh(&self, claims: &Claims) -> Result<(), AuthError> {
+        let shared = &self.shared;
+        let session_id = claims.sid.session_id();
+        let asked = self.asking(claims);
+        let Some(mut record) = self.find(session_id).await? else { return Ok(()) };
+        let now = shared.clock.now();
+        let presented = Presented { generation: claims.generation, upload: self.head.is_upload };
+        let decision = shared.config.policy.decide(&record.session, presented, now);
+        if matches!(decision, Decision::Reuse) {
+            return self.end_reused(&record, claims).await;
+        }
+        let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
         if let Some(next) = decision.next(&record.session) {
-            let (from, now) = (record.session.generation, self.shared.clock.now());
-            if !self.shared.store.advance(record.id, from, next, now).await? {
+            if !shared.store.advance(session_id, record.session.generation, next, now).await? {
                 return Err(AuthError::Contention);
             }
             record.session = next;
@@ -130,7 +116,6 @@ impl RequestAuth {
             self.acknowledge(&mut record).await;
         }
         if decision.admits() {
-            let session_id = record.id;
             self.sign_in(record, claims.sid, decision.issues(), custom, asked);
             if matches!(decision, Decision::Rotate(_)) {
                 event::session("session_refreshed", session_id);
