@@ -35,3 +35,22 @@ where
         _ => Err(AuthError::from(StoreError::Failed("the runtime shuts down".into())).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_answer_of_the_work_is_returned() {
+        let done: Result<u8, AuthError> = uninterrupted(async { Ok(7) }).await;
+        assert_eq!(done.unwrap(), 7);
+        let failed: Result<u8, AuthError> = uninterrupted(async { Err(AuthError::Contention) }).await;
+        assert!(matches!(failed, Err(AuthError::Contention)));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "a store's bug")]
+    async fn a_panic_of_the_work_is_the_request_s() {
+        let _: Result<(), AuthError> = uninterrupted(async { panic!("a store's bug") }).await;
+    }
+}
