@@ -21,7 +21,9 @@ from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
-from jwtauth import _clock, _engine, expiry  # noqa: E402
+from jwtauth import _engine  # noqa: E402
+from jwtauth.internal.store import cleanup  # noqa: E402
+from jwtauth.internal.store import clock as _clock  # noqa: E402
 from jwtauth.models import Session  # noqa: E402
 
 CHUNK, CLEANED = 50_000, 1_000
@@ -71,7 +73,7 @@ def main():
     model.objects.bulk_create(model(username=f"user {number}") for number in range(1000))
     model.objects.create(username="ada")
     users = list(model.objects.exclude(username="ada"))
-    expiry._next_at = float("inf")
+    cleanup._next_at = float("inf")
     results, filled = {}, 0
     for wanted in SIZES:
         fill(users, wanted - filled, age=filled // 2)
@@ -85,10 +87,10 @@ def main():
             found[operation] = median(variant.prepare(operation, headers)() * 1e6 for _ in range(count))
         fill(users, CLEANED, age=-1)
         started = time.perf_counter()
-        removed = sum(1 for _ in [list(expiry.remove_all())])
+        removed = sum(1 for _ in [list(cleanup.remove_all())])
         found["cleaned"] = (time.perf_counter() - started) / CLEANED * 1e6
         assert removed
-        assert not expiry.expired().exists()
+        assert not cleanup.expired().exists()
         results[wanted] = found
     print(json.dumps(results))
 

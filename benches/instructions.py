@@ -128,8 +128,9 @@ def count(folder: str, *paths: str) -> None:
 def prepared(variant, path: str, headers: dict[str, str]) -> Callable[[], object]:
     if path not in ("verify", "sign"):
         return variant.prepare(path, headers)
-    from jwtauth import _clock, _engine
+    from jwtauth import _engine
     from jwtauth.conf import get_config
+    from jwtauth.internal.store import clock as _clock
 
     tokens, kind, now = get_config().tokens, _engine.Kind.ACCESS, _clock.now()
     sid = _engine.Sid.generate(now)

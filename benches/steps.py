@@ -24,7 +24,7 @@ from rest_framework.decorators import api_view, authentication_classes, permissi
 from rest_framework.permissions import IsAuthenticated  # noqa: E402
 from rest_framework.response import Response  # noqa: E402
 
-from jwtauth import sessions  # noqa: E402
+from jwtauth.internal.store import sessions  # noqa: E402
 from jwtauth.models import Session  # noqa: E402
 
 

@@ -12,7 +12,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from jwtauth import _clock, expiry
+from jwtauth.internal.store import cleanup
+from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 from jwtauth.signals import refresh_token_reused
 from tests.demo import served
@@ -66,7 +67,7 @@ class Browser(Client):
 @pytest.fixture(autouse=True)
 def _no_upkeep(monkeypatch):
     """No expired row is removed beside a login or a refresh, but where a test asks for it."""
-    monkeypatch.setattr(expiry, "_next_at", math.inf)
+    monkeypatch.setattr(cleanup, "_next_at", math.inf)
 
 
 @pytest.fixture

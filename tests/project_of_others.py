@@ -62,7 +62,7 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connections  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 
-from jwtauth import _clock  # noqa: E402
+from jwtauth.internal.store import clock as _clock  # noqa: E402
 from jwtauth.models import Session  # noqa: E402
 from tests.conftest import Browser, Clock  # noqa: E402
 

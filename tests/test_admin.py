@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from jwtauth import _clock
+from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 from tests.conftest import only_session
 

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from jwtauth import _clock, _engine
+from jwtauth import _engine
+from jwtauth.internal.store import clock as _clock
 from tests.conftest import ACCESS_LIFETIME, Browser, only_session
 
 pytestmark = pytest.mark.django_db

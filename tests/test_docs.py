@@ -16,7 +16,7 @@ from tests.demo import served
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "python/jwtauth"
-SOURCE = "".join(path.read_text() for path in PACKAGE.glob("*.py"))
+SOURCE = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
 PAGES = [ROOT / "README.md", *(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
 
 

@@ -7,7 +7,8 @@ import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
-from jwtauth import _clock, expiry
+from jwtauth.internal.store import cleanup
+from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, IDLE, only_session
 
@@ -19,7 +20,7 @@ HOUR = 3600
 @pytest.fixture
 def due(monkeypatch):
     """The next login or refresh removes a batch."""
-    monkeypatch.setattr(expiry, "_next_at", 0.0)
+    monkeypatch.setattr(cleanup, "_next_at", 0.0)
 
 
 def make_sessions(user, count, ended_ago):
@@ -90,7 +91,7 @@ def test_an_error_of_the_upkeep_is_no_error_of_the_login(browser, ada, due, monk
     def fail(limit):
         raise DatabaseError("the database is away")
 
-    monkeypatch.setattr(expiry, "_remove", fail)
+    monkeypatch.setattr(cleanup, "_remove", fail)
     browser.sign_in(ada)
     assert browser.who() == "ada"
     assert "were not removed" in caplog.text
@@ -99,7 +100,7 @@ def test_an_error_of_the_upkeep_is_no_error_of_the_login(browser, ada, due, monk
 def test_inside_somebody_s_transaction_it_holds_no_locks(ada, due):
     make_sessions(ada, 3, ended_ago=HOUR)
     with transaction.atomic():
-        expiry.remove_batch()
+        cleanup.remove_batch()
     assert Session.objects.count() == 3
 
 

@@ -8,7 +8,8 @@ from django.contrib.auth.signals import user_logged_in
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory, override_settings
 
-from jwtauth import _clock, login
+from jwtauth import login
+from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 from jwtauth.request import RequestAuth
 from tests.conftest import ABSOLUTE, ACCESS_LIFETIME, IDLE, only_session

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from jwtauth import _clock
+from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 
 OLD = [("jwtauth", "0001_initial")]

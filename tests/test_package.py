@@ -13,9 +13,9 @@ import jwtauth
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "jwtauth"
 MODULES = sorted(
-    "jwtauth" if path.stem == "__init__" else f"jwtauth.{path.stem}"
-    for path in PACKAGE.glob("*.py")
-    if path.stem != "__main__"
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+    if "migrations" not in path.parts
 )
 
 

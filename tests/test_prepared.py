@@ -13,7 +13,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from jwtauth import sessions
+from jwtauth.internal.store import admission, sessions
 from tests.conftest import only_session
 
 pytestmark = pytest.mark.django_db
@@ -243,7 +243,7 @@ def test_a_hash_that_a_project_makes_of_more_is_made_each_time(signed_in, monkey
 
 
 def test_the_memory_of_hashes_is_bounded_and_has_no_password_in_it(ada, bob):
-    hashes = sessions._AuthHashes(2)
+    hashes = admission._AuthHashes(2)
     users = [ada, bob, User(password="third")]
     for _ in range(2):
         assert [hashes.of(user) for user in users] == [user.get_session_auth_hash() for user in users]
@@ -252,7 +252,7 @@ def test_the_memory_of_hashes_is_bounded_and_has_no_password_in_it(ada, bob):
 
 
 def test_a_new_secret_key_is_another_hash(ada, settings):
-    hashes = sessions._AuthHashes(2)
+    hashes = admission._AuthHashes(2)
     before = hashes.of(ada)
     settings.SECRET_KEY = "another key, which is long enough for SHA-256"
     assert hashes.of(ada) == ada.get_session_auth_hash() != before

@@ -7,7 +7,8 @@ from django.contrib.auth import get_user_model
 from django.db import DatabaseError
 from django.test import override_settings
 
-from jwtauth import _clock, sessions
+from jwtauth.internal.store import clock as _clock
+from jwtauth.internal.store import sessions
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh
 

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import pytest
 from django.db import DatabaseError, IntegrityError, OperationalError, connection
 
-from jwtauth import retries
 from jwtauth.exceptions import SessionContention
+from jwtauth.internal.store import retries
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, only_session
 

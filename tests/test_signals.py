@@ -7,7 +7,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.core.cache import cache
 from django.db import OperationalError
 
-from jwtauth import sessions
+from jwtauth.internal.store import sessions
 from jwtauth.models import Session
 from jwtauth.signals import refresh_token_reused, session_ended, session_refreshed, session_started
 from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh

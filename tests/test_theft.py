@@ -3,8 +3,9 @@
 import pytest
 from django.test import override_settings
 
-from jwtauth import _engine, sessions
+from jwtauth import _engine
 from jwtauth.conf import get_config
+from jwtauth.internal.store import sessions
 from jwtauth.models import Session
 from jwtauth.signals import refresh_token_reused
 from tests.conftest import GRACE, Browser, only_session, refresh

@@ -15,8 +15,10 @@ from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIRequestFactory, force_authenticate
 
-from jwtauth import JwtAuthentication, _clock, _engine, sessions
+from jwtauth import JwtAuthentication, _engine
 from jwtauth.conf import get_config
+from jwtauth.internal.store import clock as _clock
+from jwtauth.internal.store import sessions
 from jwtauth.models import Session
 from jwtauth.request import RequestAuth
 from tests import settings as project

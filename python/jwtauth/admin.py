@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from jwtauth import _clock
-from jwtauth.devices import as_ip_address
+from jwtauth.internal.devices import as_ip_address
+from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet
 
 
@@ -29,7 +29,7 @@ class IsLive(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """By the index on ``expires_at``."""
         chosen: QuerySet[Any] = queryset
-        now = _clock.to_datetime(_clock.now())
+        now = clock.to_datetime(clock.now())
         if self.value() == "live":
             chosen = queryset.filter(expires_at__gt=now)
         elif self.value() == "expired":

@@ -26,5 +26,5 @@ class JwtAuthConfig(AppConfig):
         register(checks.check_access_token_claims)
         register(checks.check_deployment, Tags.security, deploy=True)
         if apps.is_installed("drf_spectacular"):
-            import_module("jwtauth.spectacular")
+            import_module("jwtauth.contrib.spectacular")
         user_logged_out.connect(end_with_django_session, dispatch_uid="jwtauth.end_with_django_session")

@@ -10,8 +10,8 @@ from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 
-from jwtauth import sessions
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
+from jwtauth.internal.store import sessions
 from jwtauth.request import RequestAuth, security_log
 
 Scope = MutableMapping[str, Any]

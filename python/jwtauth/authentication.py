@@ -9,8 +9,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from jwtauth import _engine, bearer
+from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
+from jwtauth.internal import bearer
 from jwtauth.request import RequestAuth
 
 

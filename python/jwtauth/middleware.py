@@ -12,8 +12,8 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
-from jwtauth import bearer
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
+from jwtauth.internal import bearer
 from jwtauth.request import RequestAuth, security_log
 
 

@@ -12,9 +12,11 @@ from django.db.models.deletion import Collector
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from jwtauth import _clock, _engine, devices
+from jwtauth import _engine
 from jwtauth.conf import get_config
-from jwtauth.retries import retrying
+from jwtauth.internal import devices
+from jwtauth.internal.store import clock
+from jwtauth.internal.store.retries import retrying
 from jwtauth.signals import session_ended
 
 _log = logging.getLogger("jwtauth.security")
@@ -50,7 +52,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def live(self) -> SessionQuerySet:
         """Sessions that have not reached their end."""
-        live: SessionQuerySet = self.filter(expires_at__gt=_clock.to_datetime(_clock.now()))
+        live: SessionQuerySet = self.filter(expires_at__gt=clock.to_datetime(clock.now()))
         return live
 
     def end(self, reason: str = "revoked") -> int:
@@ -175,10 +177,10 @@ def row_of(column: Callable[[str], Any]) -> _engine.Session:
     acknowledged_at = column("acknowledged_at")
     return _engine.Session(
         generation=column("generation"),
-        acknowledged_at=None if acknowledged_at is None else _clock.from_datetime(acknowledged_at),
-        rotated_at=_clock.from_datetime(column("rotated_at")),
-        created_at=_clock.from_datetime(column("created_at")),
-        expires_at=_clock.from_datetime(column("expires_at")),
+        acknowledged_at=None if acknowledged_at is None else clock.from_datetime(acknowledged_at),
+        rotated_at=clock.from_datetime(column("rotated_at")),
+        created_at=clock.from_datetime(column("created_at")),
+        expires_at=clock.from_datetime(column("expires_at")),
         end_is_fixed=column("end_is_fixed"),
     )
 
@@ -187,7 +189,7 @@ def columns_of(row: _engine.Session) -> dict[str, Any]:
     """The engine's row as columns; what never changes after login is not among them."""
     return {
         "generation": row.generation,
-        "acknowledged_at": None if row.acknowledged_at is None else _clock.to_datetime(row.acknowledged_at),
-        "rotated_at": _clock.to_datetime(row.rotated_at),
-        "expires_at": _clock.to_datetime(row.expires_at),
+        "acknowledged_at": None if row.acknowledged_at is None else clock.to_datetime(row.acknowledged_at),
+        "rotated_at": clock.to_datetime(row.rotated_at),
+        "expires_at": clock.to_datetime(row.expires_at),
     }

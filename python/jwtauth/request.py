@@ -14,7 +14,6 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import DisallowedHost
@@ -23,15 +22,17 @@ from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
-from django.utils.functional import SimpleLazyObject, empty
 from django.utils.module_loading import import_string
 
-from jwtauth import _clock, _engine, bearer, cookies, expiry, sessions
+from jwtauth import _engine
 from jwtauth.conf import get_config
 from jwtauth.exceptions import SessionContention, TokenError
+from jwtauth.internal import bearer, cookies
+from jwtauth.internal.lazy_user import SessionUser
+from jwtauth.internal.store import cleanup, clock, sessions
+from jwtauth.internal.store.retries import LostSwap, retrying
+from jwtauth.internal.store.sessions import SignedIn
 from jwtauth.models import Session, database
-from jwtauth.retries import LostSwap, retrying
-from jwtauth.sessions import SignedIn
 from jwtauth.signals import refresh_token_reused, session_refreshed
 
 security_log = logging.getLogger("jwtauth.security")
@@ -124,7 +125,7 @@ class RequestAuth:
 
     def identify(self) -> bool:
         """Verifies the tokens; asks no database. Returns whether cookies sign somebody in, while the session lasts."""
-        now = _clock.now()
+        now = clock.now()
         token = bearer.token(self._request) if self.config.bearer_tokens else None
         if token is not None:
             self.is_bearer = True
@@ -187,7 +188,7 @@ class RequestAuth:
 
     def is_over(self, session: Session) -> bool:
         """Whether this session has reached its end."""
-        return self.config.policy.is_over(session.row(), _clock.now())
+        return self.config.policy.is_over(session.row(), clock.now())
 
     def _refresh_by(self, claims: _engine.Claims, upload: bool) -> None:
         decided = retrying(lambda: self._decide(claims, upload), database())
@@ -207,7 +208,7 @@ class RequestAuth:
         if found is None:
             return None
         row = found.row
-        decision = self.config.policy.decide(row, claims.generation, upload=upload, now=_clock.now())
+        decision = self.config.policy.decide(row, claims.generation, upload=upload, now=clock.now())
         custom = self._custom_claims(found.user) if decision.admits else None  # before anything is written
         if decision.next is not None and not sessions.advance(found, decision.next):
             raise LostSwap
@@ -231,13 +232,13 @@ class RequestAuth:
             self._acknowledge(session)
         if decision.admits:
             self.refreshed = decision.code == "rotate"
-            self._sign_in(found, claims.sid, decision.issues, custom, _clock.now())
+            self._sign_in(found, claims.sid, decision.issues, custom, clock.now())
             self._remember(asked)
         if self.refreshed:
             sessions.log_event("session_refreshed", session)
             session_refreshed.send_robust(Session, request=self._request, user=found.user, session=session)
-        if self.refreshed and expiry.is_due():
-            self._duties.append(expiry.remove_batch)
+        if self.refreshed and cleanup.is_due():
+            self._duties.append(cleanup.remove_batch)
 
     def _end_reused(self, found: SignedIn, claims: _engine.Claims) -> None:
         """A copied token: ends the session, or all of its user where the settings say so.
@@ -263,7 +264,7 @@ class RequestAuth:
         auth = cls(request)
         custom = auth._custom_claims(user)
         session, sid = sessions.start(request, user, auth.config.policy, remember=True, lifetime=lifetime)
-        auth._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], custom, _clock.now())
+        auth._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], custom, clock.now())
         auth._remove_expired()
         return auth
 
@@ -272,7 +273,7 @@ class RequestAuth:
         """The rotation table's answer to a refresh token in the request's body; ``None``: it is not good."""
         auth = cls(request)
         try:
-            claims = auth.config.tokens.verify(_REFRESH, refresh_token, _clock.now())
+            claims = auth.config.tokens.verify(_REFRESH, refresh_token, clock.now())
         except TokenError:
             return None
         auth._refresh_by(claims, upload=False)  # no proxy holds back a token that is the body
@@ -284,8 +285,8 @@ class RequestAuth:
         return self._newest
 
     def _remove_expired(self) -> None:
-        if expiry.is_due():
-            expiry.remove_batch()
+        if cleanup.is_due():
+            cleanup.remove_batch()
         self._duties.clear()
 
     def _settle(self, found: SignedIn | None, claims: _engine.Claims | None) -> None:
@@ -333,7 +334,7 @@ class RequestAuth:
             self.config.verified.forget(claims.session_id)
             return
         row = found.row
-        if self.config.policy.is_over(row, _clock.now()):
+        if self.config.policy.is_over(row, clock.now()):
             self._settle(None, None)
             return
         self._settle(found, claims)
@@ -364,7 +365,7 @@ class RequestAuth:
             return False
         # Not by the strict check, which would miss the password that this session was started with.
         session = sessions.rows(claims.session_id, user=user.pk).first()
-        if session is None or self.config.policy.is_over(session.row(), _clock.now()):
+        if session is None or self.config.policy.is_over(session.row(), clock.now()):
             return False
         self._start(user, session.remember, predecessor=session)
         return True
@@ -382,14 +383,14 @@ class RequestAuth:
         previous = (self._found, self.claims, self._issued, self._is_cleared)
         session, sid = sessions.start(self._request, user, self.config.policy, remember, lifetime, predecessor, older)
         self._duties.clear()
-        self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], custom, _clock.now())
+        self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], custom, clock.now())
         if transaction.get_connection(database()).in_atomic_block:
             # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
             self._duties.append(lambda: self._settle_start(session, older, previous))
         else:
             self._end(older, "replaced")
-        if expiry.is_due():
-            self._duties.append(expiry.remove_batch)
+        if cleanup.is_due():
+            self._duties.append(cleanup.remove_batch)
 
     def _settle_start(self, session: Session, older: set[Any], previous: tuple[Any, ...]) -> None:
         if sessions.rows(session.pk).exists():
@@ -438,7 +439,7 @@ class RequestAuth:
             cookies.clear(response, self.config)
         for kind, claims in self._issued.items():
             remember = self._found is not None and self._found.session.remember
-            max_age = max(0, claims.expires_at - _clock.now()) if remember else None
+            max_age = max(0, claims.expires_at - clock.now()) if remember else None
             cookies.set_token(response, self.config, kind, self.config.tokens.issue(kind, claims), max_age)
         if self._is_cleared or self._issued:
             patch_cache_control(response, no_store=True, private=True)
@@ -462,13 +463,13 @@ class RequestAuth:
         interval = self.config.check_interval_ms
         if interval == 0:
             return False
-        now = _clock.monotonic_ms()
+        now = clock.monotonic_ms()
         return self.config.verified.is_fresh(claims, now=now, interval=interval)
 
     def _asking(self, claims: _engine.Claims) -> _engine.Asked | None:
         if self.config.check_interval_ms == 0:
             return None
-        return self.config.verified.asking(claims.session_id, _clock.monotonic_ms())
+        return self.config.verified.asking(claims.session_id, clock.monotonic_ms())
 
     def _remember(self, asked: _engine.Asked | None) -> None:
         found, claims = self._found, self.claims
@@ -485,7 +486,7 @@ class RequestAuth:
         if isinstance(function, str):
             function = import_string(function)
         custom = json.dumps(function(self._request, user), cls=DjangoJSONEncoder, allow_nan=False)
-        now = _clock.now()
+        now = clock.now()
         longest = _engine.Claims(
             subject=self._subject(user),
             sid=_engine.Sid.generate(now),
@@ -532,38 +533,3 @@ def _varying(vary: str | None, header: str) -> str:
     response = HttpResponse(headers={} if vary is None else {"Vary": vary})
     patch_vary_headers(response, [header])
     return response.headers["Vary"]
-
-
-class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
-    """The user of a session that was verified within ``SESSION_CHECK_INTERVAL``.
-
-    Who it is and that it is signed in are known from the token; any other attribute loads the user, by the strict
-    check.
-    """
-
-    def __init__(self, auth: RequestAuth, subject: str) -> None:
-        self.__dict__["_jwtauth_auth"] = auth
-        self.__dict__["_jwtauth_subject"] = subject
-        super().__init__(lambda: AnonymousUser() if auth.found is None else auth.found.user)
-
-    @property
-    def is_authenticated(self) -> bool:
-        """Known from the token until the user is loaded."""
-        return True if self._wrapped is empty else bool(self._wrapped.is_authenticated)
-
-    @property
-    def is_anonymous(self) -> bool:
-        """The opposite of `is_authenticated`."""
-        return not self.is_authenticated
-
-    @property
-    def pk(self) -> Any:
-        """Known from the token while ``USER_ID_FIELD`` is the primary key."""
-        if self._wrapped is empty and self.__dict__["_jwtauth_auth"].config.user_id_field in (None, "pk"):
-            return get_user_model()._meta.pk.to_python(self.__dict__["_jwtauth_subject"])
-        if self._wrapped is empty:
-            self._setup()
-        return self._wrapped.pk
-
-    def __bool__(self) -> bool:
-        return True

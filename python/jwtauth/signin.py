@@ -14,8 +14,8 @@ from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
 from jwtauth.checks import MISSING_MIDDLEWARE
+from jwtauth.internal.store.admission import admitted
 from jwtauth.request import RequestAuth
-from jwtauth.sessions import admitted
 
 
 def login(

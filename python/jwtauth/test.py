@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 from django.test.client import ClientMixin
 
-from jwtauth import _clock
+from jwtauth.internal.store import clock as _clock
 from jwtauth.middleware import AuthenticationMiddleware
 from jwtauth.signin import login
 

@@ -23,10 +23,12 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
-from jwtauth import _clock, _engine, bearer
+from jwtauth import _engine
 from jwtauth.authentication import JwtAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
+from jwtauth.internal import bearer
+from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database
 from jwtauth.request import RequestAuth
 from jwtauth.serializers import RefreshSerializer, RevokeSerializer, SessionSerializer
@@ -283,7 +285,7 @@ def _limit_is_refusal() -> Iterator[None]:
 
 
 def _pair(auth: RequestAuth) -> dict[str, Any]:
-    now, tokens = _clock.now(), auth.config.tokens
+    now, tokens = clock.now(), auth.config.tokens
     claims = auth.pair()
     return {
         "access": tokens.issue(_ACCESS, claims[_ACCESS]),
@@ -301,5 +303,5 @@ def _me(view: JwtAuthView) -> dict[str, Any]:
     return {
         "user": user.data,
         "session": None if session is None else SessionSerializer(session, context=context).data,
-        "access_expires_in": None if claims is None else claims.expires_at - _clock.now(),
+        "access_expires_in": None if claims is None else claims.expires_at - clock.now(),
     }

@@ -23,7 +23,9 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from jwtauth import _clock, _engine, expiry  # noqa: E402
+from jwtauth import _engine  # noqa: E402
+from jwtauth.internal.store import cleanup  # noqa: E402
+from jwtauth.internal.store import clock as _clock  # noqa: E402
 from jwtauth.models import Session  # noqa: E402
 
 DAY = 86_400
@@ -145,20 +147,20 @@ def beside_logins(user, count):
     """Logins without and with upkeep, in turn, and then until nothing is left."""
     without, beside = [], []
     for _ in range(LOGINS):
-        expiry._next_at = float("inf")
+        cleanup._next_at = float("inf")
         without += logins(user, 1)
-        expiry._next_at = 0.0
+        cleanup._next_at = 0.0
         beside += logins(user, 1)
     done = LOGINS
-    while expiry.expired().exists():
-        expiry._next_at = 0.0
+    while cleanup.expired().exists():
+        cleanup._next_at = 0.0
         beside += logins(user, 50)
         done += 50
         if done > count // 100:
             break
     return {
         "logins": done,
-        "left": expiry.expired().count(),
+        "left": cleanup.expired().count(),
         "login_more_ms": milliseconds(statistics.median(beside) - statistics.median(without)),
         "login_more_p99_ms": milliseconds(percentile(beside, 0.99) - percentile(without, 0.99)),
     }
@@ -167,7 +169,7 @@ def beside_logins(user, count):
 def main(rows):
     call_command("migrate", verbosity=0)
     user = get_user_model().objects.create_user("ada")
-    expiry._next_at = float("inf")
+    cleanup._next_at = float("inf")
     fill(user, LIVE, ends=3 * DAY)
     fill(user, rows, ends=-2 * 3600)
     analyze()

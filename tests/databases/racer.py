@@ -21,7 +21,8 @@ from django.core.signals import request_started  # noqa: E402
 from django.db import close_old_connections, connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from jwtauth import _clock, expiry  # noqa: E402
+from jwtauth.internal.store import cleanup  # noqa: E402
+from jwtauth.internal.store import clock as _clock  # noqa: E402
 
 # Who is first at the wheel is not to depend on when a process has read its orders.
 HEAD_START = 0.01
@@ -31,7 +32,7 @@ writes = threading.local()
 
 def set_time(now):
     _clock.now = lambda: now
-    expiry.is_due = lambda: False
+    cleanup.is_due = lambda: False
 
 
 def watch(execute, sql, params, many, context):

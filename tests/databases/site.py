@@ -16,7 +16,8 @@ django.setup()
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.core.signals import got_request_exception  # noqa: E402
 
-from jwtauth import _clock, sessions  # noqa: E402
+from jwtauth.internal.store import clock as _clock  # noqa: E402
+from jwtauth.internal.store import sessions  # noqa: E402
 from jwtauth.models import SessionQuerySet  # noqa: E402
 from jwtauth.request import RequestAuth  # noqa: E402
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from jwtauth import expiry
+from jwtauth.internal.store import cleanup
 
 
 class Command(BaseCommand):
@@ -22,12 +22,12 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="Only count them.")
 
     def handle(self, *args: Any, dry_run: bool, verbosity: int, **options: Any) -> None:
-        total = expiry.expired().count() if dry_run or self._shows_progress(verbosity) else 0
+        total = cleanup.expired().count() if dry_run or self._shows_progress(verbosity) else 0
         if dry_run:
             self.stdout.write(f"{total} expired sessions would be removed.")
             return
         removed = 0
-        for removed in expiry.remove_all():
+        for removed in cleanup.remove_all():
             if self._shows_progress(verbosity):
                 self.stderr.write(f"\r{removed} of {max(total, removed)}", ending="")
         if self._shows_progress(verbosity) and removed:

@@ -7,29 +7,26 @@ loses one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from functools import lru_cache
-from hashlib import blake2b
-from secrets import token_bytes
 from typing import Any, cast
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
-from django.utils.crypto import constant_time_compare
-from django.utils.module_loading import import_string
 
-from jwtauth import _clock, _engine, devices
+from jwtauth import _engine
 from jwtauth.conf import get_config, lifetime_seconds
 from jwtauth.exceptions import SessionLimitReached
+from jwtauth.internal import devices
+from jwtauth.internal.store import clock
+from jwtauth.internal.store.admission import admitted, auth_hash, auth_hash_holds
+from jwtauth.internal.store.prepared import Lookup, Row
+from jwtauth.internal.store.retries import retrying
 from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of
-from jwtauth.prepared import Lookup, Row
-from jwtauth.retries import retrying
 from jwtauth.signals import session_started
 
 _log = logging.getLogger("jwtauth.security")
@@ -104,47 +101,25 @@ def find(session_id: UUID) -> SignedIn | None:
     """
     alias = database()
 
-    asked = _clock.local_ms()
+    asked = clock.local_ms()
     found = _lookup.find(get_user_model()._default_manager, alias, session_id)
     if found is None:
         return None
     user, columns = found
-    _clock.hear(asked, columns[_DATABASE_TIME])
+    clock.hear(asked, columns[_DATABASE_TIME])
     signed_in = SignedIn.of_columns(session_id, user, columns)
-    return signed_in if admitted(user) and _auth_hash_holds(user, signed_in.auth_hash) else None
+    return signed_in if admitted(user) and auth_hash_holds(user, signed_in.auth_hash) else None
 
 
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
     """The user of this session, annotated with its columns and the database's time."""
     columns = {f"{_PREFIX}{name}": F(f"jwtauth_sessions__{name}") for name in _NAMES[1:]}
-    time = {_DATABASE_TIME: _clock.DatabaseTime()}
+    time = {_DATABASE_TIME: clock.DatabaseTime()}
     found: QuerySet[Any] = users.filter(jwtauth_sessions__id=session_id).annotate(**columns, **time).order_by()
     return found
 
 
 _lookup = Lookup(_with_session, Session._meta.pk)
-
-
-def admitted(user: AbstractBaseUser) -> bool:
-    """Whether this user may be signed in at all: active, and no authentication backend's ``user_can_authenticate``
-    has a say, or one of them agrees.
-    """
-    if not user.is_active:
-        return False
-    verdict = True
-    for make in _backends(tuple(settings.AUTHENTICATION_BACKENDS)):
-        can_authenticate = getattr(make(), "user_can_authenticate", None)
-        if can_authenticate is not None:
-            verdict = can_authenticate(user)
-            if verdict:
-                break
-    return bool(verdict)
-
-
-@lru_cache(maxsize=4)
-def _backends(paths: tuple[str, ...]) -> list[Callable[[], Any]]:
-    """What makes a backend of each, as ``get_backends`` does, which imports them anew each time."""
-    return [import_string(path) for path in paths]
 
 
 def start(
@@ -163,7 +138,7 @@ def start(
 
     Raises ``SessionLimitReached``, and ``ValueError`` for a lifetime that is none.
     """
-    now = _clock.now()
+    now = clock.now()
     sid = _engine.Sid.generate(now)
     if predecessor is not None:
         row = policy.succeed(predecessor.row(), now)
@@ -173,10 +148,10 @@ def start(
         row = policy.start(now)
     session = Session(
         id=sid.session_id,
-        created_at=_clock.to_datetime(row.created_at),
-        last_seen_at=_clock.to_datetime(now),
+        created_at=clock.to_datetime(row.created_at),
+        last_seen_at=clock.to_datetime(now),
         end_is_fixed=row.end_is_fixed,
-        auth_hash=_auth_hash(user),
+        auth_hash=auth_hash(user),
         remember=remember,
         user_agent=devices.user_agent(request),
         ip_address=devices.ip_address(request, get_config().num_proxies),
@@ -218,10 +193,10 @@ def log_event(event: str, session: Session) -> None:
 def advance(found: SignedIn, next_row: _engine.Session) -> bool:
     """The compare-and-swap of a rotation. ``False``: another request was first, so read again and decide again."""
     session = found.session
-    changes = {**columns_of(next_row), "last_seen_at": _clock.to_datetime(_clock.now())}
-    auth_hash = _auth_hash(found.user)
-    if session.auth_hash != auth_hash:  # made with one of SECRET_KEY_FALLBACKS
-        changes["auth_hash"] = auth_hash
+    changes = {**columns_of(next_row), "last_seen_at": clock.to_datetime(clock.now())}
+    current = auth_hash(found.user)
+    if session.auth_hash != current:  # made with one of SECRET_KEY_FALLBACKS
+        changes["auth_hash"] = current
     if not rows(session.pk, generation=session.generation).update(**changes):
         return False
     for name, value in changes.items():
@@ -231,72 +206,19 @@ def advance(found: SignedIn, next_row: _engine.Session) -> bool:
 
 def touch(session: Session) -> None:
     """Notes that the person was here, at most once a minute."""
-    now = _clock.now()
-    stale = rows(session.pk, last_seen_at__lte=_clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL))
-    stale.update(last_seen_at=_clock.to_datetime(now))
+    now = clock.now()
+    stale = rows(session.pk, last_seen_at__lte=clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL))
+    stale.update(last_seen_at=clock.to_datetime(now))
 
 
 def is_stale(session: Session) -> bool:
     """Whether `touch` would write."""
-    return _clock.from_datetime(session.last_seen_at) <= _clock.now() - _engine.LAST_SEEN_INTERVAL
+    return clock.from_datetime(session.last_seen_at) <= clock.now() - _engine.LAST_SEEN_INTERVAL
 
 
 def acknowledge(session: Session) -> None:
     """Notes when this generation was first seen back from the client, unless another request has."""
-    seen = _clock.to_datetime(_clock.now())
+    seen = clock.to_datetime(clock.now())
     unseen = rows(session.pk, generation=session.generation, acknowledged_at=None)
     retrying(lambda: unseen.update(acknowledged_at=seen), database())
     session.acknowledged_at = seen
-
-
-def _auth_hash(user: AbstractBaseUser) -> str:
-    """Changes with the password; empty for user models without one."""
-    if not hasattr(user, "get_session_auth_hash"):
-        return ""
-    kind = type(user)
-    if getattr(kind, _OUTER, None) is _DJANGO_S_OUTER and getattr(kind, _INNER, None) is _DJANGO_S_INNER:
-        return _auth_hashes.of(user)
-    return user.get_session_auth_hash()  # a project's own may be of more than the password
-
-
-def _auth_hash_holds(user: AbstractBaseUser, auth_hash: str) -> bool:
-    if constant_time_compare(auth_hash, _auth_hash(user)):
-        return True
-    fallbacks = user.get_session_auth_fallback_hash() if hasattr(user, "get_session_auth_fallback_hash") else ()
-    return any(constant_time_compare(auth_hash, fallback) for fallback in fallbacks)
-
-
-# The method, and what Django's own of that name calls.
-_OUTER, _INNER = "get_session_auth_hash", "_get_session_auth_hash"
-_DJANGO_S_OUTER, _DJANGO_S_INNER = getattr(AbstractBaseUser, _OUTER), getattr(AbstractBaseUser, _INNER)
-
-
-class _AuthHashes:
-    """Django's own auth hashes of the last passwords, under one ``SECRET_KEY``.
-
-    Found by a digest, under a key that this object alone knows: no password's hash is kept.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._known: tuple[str | bytes, dict[bytes, str]] = "", {}
-        self._digest = blake2b(digest_size=16, key=token_bytes(32))
-
-    def of(self, user: AbstractBaseUser) -> str:
-        """``user.get_session_auth_hash()``."""
-        secret_key, known = self._known
-        if secret_key != settings.SECRET_KEY:
-            _, known = self._known = settings.SECRET_KEY, {}
-        digest = self._digest.copy()
-        digest.update(user.password.encode(errors="surrogatepass"))
-        name = digest.digest()
-        auth_hash = known.get(name)
-        if auth_hash is None:
-            auth_hash = str(user.get_session_auth_hash())
-            if len(known) >= self._capacity:
-                known.clear()
-            known[name] = auth_hash
-        return auth_hash
-
-
-_auth_hashes = _AuthHashes(10_000)

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DatabaseError, connections, transaction
 from django.db.models.deletion import Collector
 
-from jwtauth import _clock
+from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database
 
 _log = logging.getLogger("jwtauth")
@@ -63,7 +63,7 @@ def expired() -> SessionQuerySet:
 
 
 def _cutoff() -> datetime:
-    return _clock.to_datetime(_clock.now() - _MARGIN)
+    return clock.to_datetime(clock.now() - _MARGIN)
 
 
 def remove_all() -> Iterator[int]:
@@ -96,7 +96,7 @@ def _remove(limit: int, since: datetime | None = None) -> tuple[int, datetime | 
     by_address = {"postgresql": _remove_by_ctid, "sqlite": _remove_by_rowid}.get(connection.vendor)
     # Not where a project's own table refers to sessions, or somebody wants to hear of each: Django sees to those.
     if by_address is not None and Collector(using=alias).can_fast_delete(expired()):
-        return by_address(connection, limit, since or _clock.to_datetime(0))
+        return by_address(connection, limit, since or clock.to_datetime(0))
     # Nobody revives an expired row, so its key is enough; with the date as well, MariaDB would go through all of them.
     batch = expired().order_by("expires_at").values("pk")[:limit]
     if not connection.features.allow_sliced_subqueries_with_in:  # MySQL

@@ -1,0 +1,1 @@
+"""For other packages: loaded where they are installed."""

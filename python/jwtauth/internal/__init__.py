@@ -1,0 +1,1 @@
+"""How jwtauth works inside. Nothing here is public: names and modules change without notice."""

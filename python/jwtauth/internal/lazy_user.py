@@ -1,0 +1,47 @@
+"""The user of a request whose session was verified a moment ago: loaded when an attribute is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
+from django.utils.functional import SimpleLazyObject, empty
+
+if TYPE_CHECKING:
+    from jwtauth.request import RequestAuth
+
+
+class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
+    """The user of a session that was verified within ``SESSION_CHECK_INTERVAL``.
+
+    Who it is and that it is signed in are known from the token; any other attribute loads the user, by the strict
+    check.
+    """
+
+    def __init__(self, auth: RequestAuth, subject: str) -> None:
+        self.__dict__["_jwtauth_auth"] = auth
+        self.__dict__["_jwtauth_subject"] = subject
+        super().__init__(lambda: AnonymousUser() if auth.found is None else auth.found.user)
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Known from the token until the user is loaded."""
+        return True if self._wrapped is empty else bool(self._wrapped.is_authenticated)
+
+    @property
+    def is_anonymous(self) -> bool:
+        """The opposite of `is_authenticated`."""
+        return not self.is_authenticated
+
+    @property
+    def pk(self) -> Any:
+        """Known from the token while ``USER_ID_FIELD`` is the primary key."""
+        if self._wrapped is empty and self.__dict__["_jwtauth_auth"].config.user_id_field in (None, "pk"):
+            return get_user_model()._meta.pk.to_python(self.__dict__["_jwtauth_subject"])
+        if self._wrapped is empty:
+            self._setup()
+        return self._wrapped.pk
+
+    def __bool__(self) -> bool:
+        return True

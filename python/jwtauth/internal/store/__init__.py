@@ -1,0 +1,1 @@
+"""Sessions in the database: found, started, refreshed, ended and removed."""
