@@ -1,5 +1,6 @@
 """The package as a whole: what it exports, that importing it is free, and that its reference is complete."""
 
+import ast
 import os
 import re
 import subprocess
@@ -17,6 +18,31 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
     if "migrations" not in path.parts
 )
+
+
+# The floors of the package: what is at its top is public, but for these.
+PRIVATE = {"internal", "contrib", "management", "migrations"}
+PUBLIC = [name for name in MODULES if name != "jwtauth" and name.split(".")[1] not in PRIVATE]
+
+
+def imported(module):
+    """Return the modules of the package that this one imports, also inside functions, but not for type checkers."""
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found, nodes = set(), [ast.parse(file.read_text())]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            nodes += node.orelse
+            continue
+        nodes += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            both = {name.name: f"{node.module}.{name.name}" for name in node.names}
+            found |= {both[name] if both[name] in MODULES else node.module for name in both}
+    return found & set(MODULES) - {module}
 
 
 def run_python(source, **environment):
@@ -92,6 +118,29 @@ for module in {MODULES!r}:
     print(module)
 """
     assert run_python(source, DJANGO_SETTINGS_MODULE="tests.settings") == MODULES
+
+
+def test_no_import_leads_back_to_where_it_started():
+    graph = {module: imported(module) for module in MODULES}
+    assert "jwtauth.conf" in graph["jwtauth.request"]
+    while leaves := [module for module, needed in graph.items() if not needed & graph.keys()]:
+        for module in leaves:
+            del graph[module]
+    assert graph == {}, "these import each other, or import those that do"
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_reference_names_every_public_module(module):
+    pages = " ".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
+    assert re.search(rf"(?<![\w.]){re.escape(module)}(?!\w)", pages), "name it in docs/reference, or make it internal"
+
+
+def test_pytest_loads_nothing_with_the_plugin():
+    source = """
+import sys, jwtauth.contrib.pytest_plugin
+print(*sorted(name for name in sys.modules if name.split(".")[0] in ("django", "jwtauth", "rest_framework")))
+"""
+    assert run_python(source) == ["jwtauth", "jwtauth.contrib", "jwtauth.contrib.pytest_plugin"]
 
 
 def test_the_package_is_typed():

@@ -146,10 +146,11 @@ def _error(problem: conf.Problem) -> Error:
 def _is_ours(path: str) -> bool:
     if path == _MIDDLEWARE:
         return True
-    from jwtauth.middleware import AuthenticationMiddleware
-
     try:
         middleware = import_string(path)
     except ImportError:
         return False  # Django says so itself
-    return isinstance(middleware, type) and issubclass(middleware, AuthenticationMiddleware)
+    # By name: the middleware stands above this module, and is not imported from here.
+    return isinstance(middleware, type) and _MIDDLEWARE in [
+        f"{kind.__module__}.{kind.__name__}" for kind in middleware.__mro__
+    ]

@@ -41,9 +41,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def others(self, request: HttpRequest) -> SessionQuerySet:
         """The sessions of the user who is signed in to this request, without the one that it came with."""
-        from jwtauth.request import RequestAuth
-
-        auth = RequestAuth.of(getattr(request, "_request", request))
+        auth: Any = getattr(getattr(request, "_request", request), "jwtauth", None)
         session = None if auth is None else auth.session
         others: SessionQuerySet = self.none()
         if session is not None:
