@@ -1,4 +1,4 @@
-"""Management commands but `jwtauth_clean`, which is in test_expiry."""
+"""Management commands but `jwtauth_clean`, which is in test_cleanup."""
 
 import json
 import re

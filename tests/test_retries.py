@@ -177,7 +177,7 @@ def test_other_errors_are_raised_at_once():
         raise IntegrityError("UNIQUE constraint failed")
 
     with pytest.raises(IntegrityError):
-        retries.retrying(work, "default")
+        retries.retry_on_conflict(work, "default")
     assert len(calls) == 1
 
 
@@ -185,7 +185,7 @@ def test_inside_a_transaction_its_owner_has_to_try_again():
     from django.db import transaction
 
     with pytest.raises(OperationalError), transaction.atomic():
-        retries.retrying(lambda: raise_(locked()), "default")
+        retries.retry_on_conflict(lambda: raise_(locked()), "default")
 
 
 def test_a_database_that_keeps_everybody_waiting_is_not_asked_six_times(monkeypatch):
@@ -193,7 +193,7 @@ def test_a_database_that_keeps_everybody_waiting_is_not_asked_six_times(monkeypa
     monkeypatch.setattr(retries.time, "monotonic", lambda: next(ticks))
     calls = []
     with pytest.raises(SessionContention) as raised:
-        retries.retrying(lambda: calls.append(1) or raise_(locked()), "default")
+        retries.retry_on_conflict(lambda: calls.append(1) or raise_(locked()), "default")
     assert len(calls) == 2
     assert isinstance(raised.value.__cause__, OperationalError)
 

@@ -16,7 +16,7 @@ from jwtauth import _engine
 from jwtauth.conf import get_config
 from jwtauth.internal import devices
 from jwtauth.internal.store import clock
-from jwtauth.internal.store.retries import retrying
+from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.signals import session_ended
 
 _log = logging.getLogger("jwtauth.security")
@@ -65,7 +65,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
             count = sum(_end_one(session, reason, alias) for session in found)
         else:
             ids = list(found.values_list("pk", flat=True)) if config.check_interval_ms != 0 else []
-            count = retrying(lambda: _delete(found, alias), alias)
+            count = retry_on_conflict(lambda: _delete(found, alias), alias)
             _forget(ids, alias)
         if count:
             _log.info("session_ended: %d, %s", count, reason, extra={"event": "session_ended", "reason": reason})
@@ -74,7 +74,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 def _end_one(session: Session, reason: str, alias: str) -> int:
     row: SessionQuerySet = Session.objects.using(alias).filter(pk=session.pk)
-    count = retrying(lambda: _delete(row, alias), alias)
+    count = retry_on_conflict(lambda: _delete(row, alias), alias)
     _forget([session.pk], alias)
     if count:  # not by somebody else meanwhile, who tells of it
         session_ended.send_robust(Session, session=session, reason=reason)

@@ -30,8 +30,8 @@ from jwtauth.exceptions import SessionContention, TokenError
 from jwtauth.internal import bearer, cookies
 from jwtauth.internal.lazy_user import SessionUser
 from jwtauth.internal.store import cleanup, clock, sessions
-from jwtauth.internal.store.retries import LostSwap, retrying
-from jwtauth.internal.store.sessions import SignedIn
+from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
+from jwtauth.internal.store.sessions import SessionAndUser
 from jwtauth.models import Session, database
 from jwtauth.signals import refresh_token_reused, session_refreshed
 
@@ -57,7 +57,7 @@ class RequestAuth:
         """Whether the request names an access token by ``Authorization: Bearer``; its cookies are not looked at."""
         self._request = request
         self._refresh_claims: _engine.Claims | None = None
-        self._found: SignedIn | None = None
+        self._found: SessionAndUser | None = None
         self._is_resolved = True
         self._lazy_user: SessionUser | None = None
         self._was_asked = False
@@ -104,7 +104,7 @@ class RequestAuth:
         return None if found is None else found.session
 
     @property
-    def found(self) -> SignedIn | None:
+    def found(self) -> SessionAndUser | None:
         """Session and user: asks the database once, by the strict check, the first time that it is needed."""
         self._was_asked = True
         if not self._is_resolved:
@@ -191,13 +191,13 @@ class RequestAuth:
         return self.config.policy.is_over(session.row(), clock.now())
 
     def _refresh_by(self, claims: _engine.Claims, upload: bool) -> None:
-        decided = retrying(lambda: self._decide(claims, upload), database())
+        decided = retry_on_conflict(lambda: self._decide(claims, upload), database())
         if decided is not None:
             self._apply(claims, *decided)
 
     def _decide(
         self, claims: _engine.Claims, upload: bool
-    ) -> tuple[_engine.Decision, SignedIn, str | None, _engine.Asked | None] | None:
+    ) -> tuple[_engine.Decision, SessionAndUser, str | None, _engine.Asked | None] | None:
         """Reads, decides and writes the row; with the decision, the custom claims of the access token and when the
         database was asked.
 
@@ -218,7 +218,7 @@ class RequestAuth:
         self,
         claims: _engine.Claims,
         decision: _engine.Decision,
-        found: SignedIn,
+        found: SessionAndUser,
         custom: str | None,
         asked: _engine.Asked | None,
     ) -> None:
@@ -240,7 +240,7 @@ class RequestAuth:
         if self.refreshed and cleanup.is_due():
             self._duties.append(cleanup.remove_batch)
 
-    def _end_reused(self, found: SignedIn, claims: _engine.Claims) -> None:
+    def _end_reused(self, found: SessionAndUser, claims: _engine.Claims) -> None:
         """A copied token: ends the session, or all of its user where the settings say so.
 
         Only the request that ended it tells, so that one theft is one event.
@@ -264,7 +264,7 @@ class RequestAuth:
         auth = cls(request)
         custom = auth._custom_claims(user)
         session, sid = sessions.start(request, user, auth.config.policy, remember=True, lifetime=lifetime)
-        auth._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], custom, clock.now())
+        auth._sign_in(SessionAndUser(session, user), sid, [_ACCESS, _REFRESH], custom, clock.now())
         auth._remove_expired()
         return auth
 
@@ -289,13 +289,13 @@ class RequestAuth:
             cleanup.remove_batch()
         self._duties.clear()
 
-    def _settle(self, found: SignedIn | None, claims: _engine.Claims | None) -> None:
+    def _settle(self, found: SessionAndUser | None, claims: _engine.Claims | None) -> None:
         """Who is there is known from now on, and nobody needs to be asked."""
         self._found, self.claims = found, claims
         self._is_resolved, self._lazy_user = True, None
 
     def _sign_in(
-        self, found: SignedIn, sid: _engine.Sid, kinds: list[_engine.Kind], custom: str | None, now: int
+        self, found: SessionAndUser, sid: _engine.Sid, kinds: list[_engine.Kind], custom: str | None, now: int
     ) -> None:
         """Makes this the request's session and issues tokens of these kinds for it."""
         row = found.session.row()
@@ -383,7 +383,7 @@ class RequestAuth:
         previous = (self._found, self.claims, self._issued, self._is_cleared)
         session, sid = sessions.start(self._request, user, self.config.policy, remember, lifetime, predecessor, older)
         self._duties.clear()
-        self._sign_in(SignedIn(session, user), sid, [_ACCESS, _REFRESH], custom, clock.now())
+        self._sign_in(SessionAndUser(session, user), sid, [_ACCESS, _REFRESH], custom, clock.now())
         if transaction.get_connection(database()).in_atomic_block:
             # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
             self._duties.append(lambda: self._settle_start(session, older, previous))
@@ -455,7 +455,7 @@ class RequestAuth:
 
     def _touch(self, session: Session) -> None:
         try:
-            sessions.touch(session)
+            sessions.update_last_seen(session)
         except DatabaseError:
             security_log.warning("session %s: when it was last seen was not noted", session.pk, exc_info=True)
 

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
 from jwtauth.checks import MISSING_MIDDLEWARE
-from jwtauth.internal.store.admission import admitted
+from jwtauth.internal.store.admission import user_can_authenticate
 from jwtauth.request import RequestAuth
 
 
@@ -60,7 +60,7 @@ def start_session(
 def _check(user: AbstractBaseUser | None) -> None:
     if user is None or user.is_anonymous or user.pk is None:
         raise ValueError("login() needs a user that is saved")
-    if not admitted(user):
+    if not user_can_authenticate(user):
         raise PermissionDenied("this account is not active")
 
 

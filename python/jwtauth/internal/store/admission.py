@@ -14,7 +14,7 @@ from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 
 
-def admitted(user: AbstractBaseUser) -> bool:
+def user_can_authenticate(user: AbstractBaseUser) -> bool:
     """Whether this user may be signed in at all: active, and no authentication backend's ``user_can_authenticate``
     has a say, or one of them agrees.
     """

@@ -32,7 +32,7 @@ class LostSwap(Exception):
     """Another request changed the row between our reading and our writing it."""
 
 
-def retrying(work: Callable[[], _T], alias: str) -> _T:
+def retry_on_conflict(work: Callable[[], _T], alias: str) -> _T:
     """What ``work`` returns. Done again where the database asks for it, or after `LostSwap`; within bounds.
 
     Inside a transaction only its owner can do it again, so the database's error is raised as it is.

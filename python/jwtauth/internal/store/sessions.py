@@ -23,9 +23,9 @@ from jwtauth.conf import get_config, lifetime_seconds
 from jwtauth.exceptions import SessionLimitReached
 from jwtauth.internal import devices
 from jwtauth.internal.store import clock
-from jwtauth.internal.store.admission import admitted, auth_hash, auth_hash_holds
+from jwtauth.internal.store.admission import auth_hash, auth_hash_holds, user_can_authenticate
 from jwtauth.internal.store.prepared import Lookup, Row
-from jwtauth.internal.store.retries import retrying
+from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of
 from jwtauth.signals import session_started
 
@@ -40,7 +40,7 @@ _USER: Any = Session._meta.get_field("user")
 _DATABASE_TIME = "jwtauth_database_time"
 
 
-class SignedIn:
+class SessionAndUser:
     """A session with its user, both as the database had them in one moment.
 
     Of a session that `find` found, only what somebody asks for is made of its columns.
@@ -56,7 +56,7 @@ class SignedIn:
         self._columns: Row | Mapping[str, Any] = {}
 
     @classmethod
-    def of_columns(cls, session_id: UUID, user: AbstractBaseUser, columns: Row | Mapping[str, Any]) -> SignedIn:
+    def of_columns(cls, session_id: UUID, user: AbstractBaseUser, columns: Row | Mapping[str, Any]) -> SessionAndUser:
         """Of what the one query brings."""
         found = cls.__new__(cls)
         found.session_id, found.user, found.auth_hash = session_id, user, columns[_PREFIX + "auth_hash"]
@@ -93,22 +93,22 @@ def rows(*ids: Any, **conditions: Any) -> SessionQuerySet:
     return found
 
 
-def find(session_id: UUID) -> SignedIn | None:
+def find(session_id: UUID) -> SessionAndUser | None:
     """The session of this id and its user, in one query, which also tells the database's time.
 
     ``None`` where the session is over, or its user deleted, hidden by the user model's default manager, of another
-    password than at login, or not `admitted`. The rules of time are the engine's; this asks for none of them.
+    password than at login, or one who may not sign in (`user_can_authenticate`). The rules of time are the engine's;
+    this asks for none of them.
     """
     alias = database()
-
     asked = clock.local_ms()
     found = _lookup.find(get_user_model()._default_manager, alias, session_id)
     if found is None:
         return None
     user, columns = found
     clock.hear(asked, columns[_DATABASE_TIME])
-    signed_in = SignedIn.of_columns(session_id, user, columns)
-    return signed_in if admitted(user) and auth_hash_holds(user, signed_in.auth_hash) else None
+    signed_in = SessionAndUser.of_columns(session_id, user, columns)
+    return signed_in if user_can_authenticate(user) and auth_hash_holds(user, signed_in.auth_hash) else None
 
 
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
@@ -158,7 +158,7 @@ def start(
         **columns_of(row),
     )
     session.user = cast(Any, user)  # of any user model
-    retrying(lambda: _insert(session, predecessor is not None, replaced), database())
+    retry_on_conflict(lambda: _insert(session, predecessor is not None, replaced), database())
     log_event("session_started", session)
     session_started.send_robust(Session, request=request, user=user, session=session)
     return session, sid
@@ -190,7 +190,7 @@ def log_event(event: str, session: Session) -> None:
     _log.info("%s: session %s of user %s", event, session.pk, session.user_id, extra={"event": event, **ids})
 
 
-def advance(found: SignedIn, next_row: _engine.Session) -> bool:
+def advance(found: SessionAndUser, next_row: _engine.Session) -> bool:
     """The compare-and-swap of a rotation. ``False``: another request was first, so read again and decide again."""
     session = found.session
     changes = {**columns_of(next_row), "last_seen_at": clock.to_datetime(clock.now())}
@@ -204,7 +204,7 @@ def advance(found: SignedIn, next_row: _engine.Session) -> bool:
     return True
 
 
-def touch(session: Session) -> None:
+def update_last_seen(session: Session) -> None:
     """Notes that the person was here, at most once a minute."""
     now = clock.now()
     stale = rows(session.pk, last_seen_at__lte=clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL))
@@ -212,7 +212,7 @@ def touch(session: Session) -> None:
 
 
 def is_stale(session: Session) -> bool:
-    """Whether `touch` would write."""
+    """Whether `update_last_seen` would write."""
     return clock.from_datetime(session.last_seen_at) <= clock.now() - _engine.LAST_SEEN_INTERVAL
 
 
@@ -220,5 +220,5 @@ def acknowledge(session: Session) -> None:
     """Notes when this generation was first seen back from the client, unless another request has."""
     seen = clock.to_datetime(clock.now())
     unseen = rows(session.pk, generation=session.generation, acknowledged_at=None)
-    retrying(lambda: unseen.update(acknowledged_at=seen), database())
+    retry_on_conflict(lambda: unseen.update(acknowledged_at=seen), database())
     session.acknowledged_at = seen
