@@ -47,8 +47,8 @@ settings.configure(
         "jwtauth",
     ],
     AUTH_USER_MODEL="auth.User" if routed else f"others.{value}",
-    MIDDLEWARE=["jwtauth.middleware.AuthenticationMiddleware"],
-    REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.JwtAuthentication"]},
+    MIDDLEWARE=["jwtauth.middleware.JWTAuthMiddleware"],
+    REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.JWTAuthentication"]},
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates"}],
     USE_TZ=True,
 )

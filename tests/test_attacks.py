@@ -22,7 +22,7 @@ from joserfc.errors import JoseError
 
 from jwtauth import _engine
 from jwtauth.exceptions import EngineConfigurationError, TokenError
-from jwtauth.middleware import AuthenticationMiddleware
+from jwtauth.middleware import JWTAuthMiddleware
 
 ROOT = Path(__file__).parents[1]
 CORPUS = json.loads((ROOT / "testdata/attacks.json").read_text())
@@ -68,7 +68,7 @@ def test_every_token_of_the_row_is_refused_with_its_code(row):
 @pytest.mark.parametrize("row", rows())
 @override_settings(JWTAUTH={"SIGNING_KEY": CORPUS["rings"]["secret"]["secret"]})
 def test_a_request_with_any_of_them_is_nobody_s(row):
-    middleware = AuthenticationMiddleware(lambda request: HttpResponse(str(request.user)))
+    middleware = JWTAuthMiddleware(lambda request: HttpResponse(str(request.user)))
     for case in CORPUS["refused"]:
         if case["row"] == row:
             token = token_of(case)[:100_000]

@@ -14,9 +14,9 @@ from django.test import override_settings
 
 import jwtauth
 from jwtauth import _engine, conf
-from jwtauth.middleware import AuthenticationMiddleware
+from jwtauth.middleware import JWTAuthMiddleware
 
-OURS = "jwtauth.middleware.AuthenticationMiddleware"
+OURS = "jwtauth.middleware.JWTAuthMiddleware"
 UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
 NEEDED = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -25,7 +25,7 @@ NEEDED = [
 ]
 
 
-class Subclass(AuthenticationMiddleware):
+class Subclass(JWTAuthMiddleware):
     """A project's own."""
 
 
@@ -169,6 +169,14 @@ def test_the_middleware_is_missing():
 def test_the_middleware_may_stand_anywhere(index):
     with override_settings(MIDDLEWARE=[*NEEDED[:index], OURS, *NEEDED[index:]]):
         assert found() == {}
+
+
+def test_the_alias_of_the_middleware_is_the_middleware():
+    alias = "jwtauth.middleware.AuthenticationMiddleware"
+    with override_settings(MIDDLEWARE=[*NEEDED, alias]):
+        assert found() == {}
+    with override_settings(MIDDLEWARE=[alias, UPDATE_CACHE, *NEEDED]):
+        assert list(found()) == ["jwtauth.W004"]
 
 
 def test_a_subclass_of_the_middleware_is_the_middleware():

@@ -13,7 +13,7 @@ from django.test import RequestFactory, override_settings
 from jwtauth import _engine, conf, login
 from jwtauth.checks import check_settings
 from jwtauth.exceptions import TokenError
-from jwtauth.middleware import AuthenticationMiddleware
+from jwtauth.middleware import JWTAuthMiddleware
 
 DAY = 86_400
 NOW = 1_800_000_000
@@ -411,7 +411,7 @@ def test_the_user_is_named_by_the_field(field, attribute):
         return HttpResponse()
 
     with using(USER_ID_FIELD=field):
-        response = AuthenticationMiddleware(view)(RequestFactory().post("/"))
+        response = JWTAuthMiddleware(view)(RequestFactory().post("/"))
     assert payload(response.cookies["access_token"].value)["sub"] == str(getattr(user, attribute))
 
 
@@ -424,5 +424,5 @@ def test_the_longest_lifetime_is_one_that_the_calendar_has():
         return HttpResponse()
 
     with using(REFRESH_TOKEN_LIFETIME=conf.MAX_SECONDS):
-        response = AuthenticationMiddleware(view)(RequestFactory().post("/"))
+        response = JWTAuthMiddleware(view)(RequestFactory().post("/"))
     assert response.cookies["refresh_token"]["max-age"] == conf.MAX_SECONDS

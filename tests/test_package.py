@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import jwtauth
+from jwtauth import middleware
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "jwtauth"
@@ -81,6 +82,11 @@ print(*(name for name in sys.modules if name.startswith("django.db.backends.sqli
 def test_exports_are_there(name):
     assert callable(getattr(jwtauth, name))
     assert name in dir(jwtauth)
+
+
+def test_the_old_names_are_aliases():
+    assert jwtauth.JwtAuthentication is jwtauth.JWTAuthentication
+    assert middleware.AuthenticationMiddleware is middleware.JWTAuthMiddleware
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

@@ -33,14 +33,14 @@ INSTALLED_APPS = [
 
 REST_FRAMEWORK = {
     'DEFAULT_AUTHENTICATION_CLASSES': [
-        'jwtauth.JwtAuthentication',
+        'jwtauth.JWTAuthentication',
         # ...
     ],
     # ...
 }
 
 MIDDLEWARE = [
-    'jwtauth.middleware.AuthenticationMiddleware',
+    'jwtauth.middleware.JWTAuthMiddleware',
     *MIDDLEWARE,
 ]
 """
@@ -337,8 +337,8 @@ def test_the_quickstart_and_the_guide_for_apps_work_as_they_are_written(serve, t
 
 SETTINGS_WITH_AXES = """
 INSTALLED_APPS += ["rest_framework", "jwtauth", "axes"]
-MIDDLEWARE += ["jwtauth.middleware.AuthenticationMiddleware", "axes.middleware.AxesMiddleware"]
-REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.JwtAuthentication"]}
+MIDDLEWARE += ["jwtauth.middleware.JWTAuthMiddleware", "axes.middleware.AxesMiddleware"]
+REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.JWTAuthentication"]}
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_FAILURE_LIMIT = 3
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]

@@ -15,7 +15,7 @@ from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.test import APIRequestFactory, force_authenticate
 
-from jwtauth import JwtAuthentication, _engine
+from jwtauth import JWTAuthentication, _engine
 from jwtauth.conf import get_config
 from jwtauth.internal.store import clock as _clock
 from jwtauth.internal.store import sessions
@@ -27,7 +27,7 @@ from tests.views import MeView
 
 pytestmark = pytest.mark.django_db
 
-OURS = "jwtauth.middleware.AuthenticationMiddleware"
+OURS = "jwtauth.middleware.JWTAuthMiddleware"
 
 
 @pytest.mark.parametrize("url", ["/me/plain/", "/me/template/"])
@@ -115,7 +115,7 @@ def test_force_authenticate_is_left_alone(ada):
 @override_settings(MIDDLEWARE=[])
 def test_without_the_middleware_the_authentication_says_what_is_missing():
     class View(MeView):
-        authentication_classes = [JwtAuthentication]
+        authentication_classes = [JWTAuthentication]
         permission_classes = [IsAuthenticated]
 
     with pytest.raises(ImproperlyConfigured, match=r"jwtauth\.E002"):

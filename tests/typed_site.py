@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from typing_extensions import assert_type
 
 from jwtauth import (
-    JwtAuthentication,
+    JWTAuthentication,
     alogin,
     alogout,
     aupdate_session_auth_hash,
@@ -59,7 +59,7 @@ def one(session: Session) -> tuple[UUID, str, datetime, datetime, datetime, bool
 
 
 def authenticator(request: Request) -> object:
-    return JwtAuthentication().authenticate(request)
+    return JWTAuthentication().authenticate(request)
 
 
 class OurLoginView(LoginView):

@@ -1,7 +1,7 @@
 """Signs people in to Django REST Framework sites and keeps them signed in, with rotating tokens in HttpOnly cookies.
 
-``login(request, user)`` starts a session and ``logout(request)`` ends it at once; ``JwtAuthentication`` tells DRF who
-is there, and ``jwtauth.middleware.AuthenticationMiddleware`` does the rest.
+``login(request, user)`` starts a session and ``logout(request)`` ends it at once; ``JWTAuthentication`` tells DRF who
+is there, and ``jwtauth.middleware.JWTAuthMiddleware`` does the rest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jwtauth.authentication import JwtAuthentication
+    from jwtauth.authentication import JWTAuthentication, JwtAuthentication
     from jwtauth.signin import (
         alogin,
         alogout,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __version__: str
 
 __all__ = [
+    "JWTAuthentication",
     "JwtAuthentication",
     "alogin",
     "alogout",
@@ -35,6 +36,7 @@ __all__ = [
 # Django imports this module before its apps are loaded, so what needs models is imported at its first use (PEP 562).
 _HOMES = {
     "__version__": "jwtauth._engine",
+    "JWTAuthentication": "jwtauth.authentication",
     "JwtAuthentication": "jwtauth.authentication",
     "alogin": "jwtauth.signin",
     "alogout": "jwtauth.signin",

@@ -1,4 +1,4 @@
-"""DRF's side: ``DEFAULT_AUTHENTICATION_CLASSES = ["jwtauth.JwtAuthentication"]``."""
+"""DRF's side: ``DEFAULT_AUTHENTICATION_CLASSES = ["jwtauth.JWTAuthentication"]``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class InvalidBearerToken(APIException):
         self.auth_header = bearer.CHALLENGE
 
 
-class JwtAuthentication(BaseAuthentication):
+class JWTAuthentication(BaseAuthentication):
     """Authenticates by what the middleware has found; ``request.auth`` is the access token's claims.
 
     There is no ``authenticate_header``, so that DRF answers 403 where a permission asks for somebody and nobody is.
@@ -55,3 +55,6 @@ class JwtAuthentication(BaseAuthentication):
         if auth.is_bearer:
             raise InvalidBearerToken
         return None
+
+
+JwtAuthentication = JWTAuthentication  # its name in 0.0.8

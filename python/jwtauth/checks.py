@@ -13,7 +13,8 @@ from django.utils.module_loading import import_string
 
 from jwtauth import conf
 
-_MIDDLEWARE = "jwtauth.middleware.AuthenticationMiddleware"
+_MIDDLEWARE = "jwtauth.middleware.JWTAuthMiddleware"
+_ALIAS = "jwtauth.middleware.AuthenticationMiddleware"
 _UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
 
 # E002, and the words of the ``ImproperlyConfigured`` that is raised without the middleware.
@@ -144,7 +145,7 @@ def _error(problem: conf.Problem) -> Error:
 
 
 def _is_ours(path: str) -> bool:
-    if path == _MIDDLEWARE:
+    if path in (_MIDDLEWARE, _ALIAS):
         return True
     try:
         middleware = import_string(path)

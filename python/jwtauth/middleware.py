@@ -17,11 +17,11 @@ from jwtauth.internal import bearer
 from jwtauth.request import RequestAuth, security_log
 
 
-class AuthenticationMiddleware:
+class JWTAuthMiddleware:
     """Puts ``jwtauth``, ``user`` and ``auser`` on the request and cookies on the response.
 
-    It may stand anywhere in ``MIDDLEWARE``, best after Django's own of that name: where there is no token of ours, what
-    another middleware says about the user stands. Sync and async.
+    It may stand anywhere in ``MIDDLEWARE``, best after Django's ``AuthenticationMiddleware``: without a jwtauth token,
+    the user that another middleware has set stays. Sync and async.
     """
 
     sync_capable = True
@@ -88,7 +88,7 @@ class AuthenticationMiddleware:
         return None if is_signed_in else bearer.refusal()
 
     def _install_again(self, request: HttpRequest) -> RequestAuth | None:
-        # Django's middleware of the same name sets request.user too, and may come after ours.
+        # Django's middleware sets request.user too, and may come after ours.
         auth = RequestAuth.of(request)
         if auth is not None:
             _install(request, auth)
@@ -115,6 +115,9 @@ class AuthenticationMiddleware:
         except SessionContention as error:
             return _contended(error)
         return None
+
+
+AuthenticationMiddleware = JWTAuthMiddleware  # its name in 0.0.8, which settings may go on using
 
 
 def _contended(error: SessionContention) -> JsonResponse:

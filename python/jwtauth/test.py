@@ -15,7 +15,7 @@ from django.test import RequestFactory
 from django.test.client import ClientMixin
 
 from jwtauth.internal.store import clock as _clock
-from jwtauth.middleware import AuthenticationMiddleware
+from jwtauth.middleware import JWTAuthMiddleware
 from jwtauth.signin import login
 
 
@@ -37,7 +37,7 @@ def force_login(
 
     request = RequestFactory().post("/")
     request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
-    response: Any = AuthenticationMiddleware(view)(request)
+    response: Any = JWTAuthMiddleware(view)(request)
     signed_in: Any = client  # stubs know no cookies of the mixin
     signed_in.cookies.update(response.cookies)
 

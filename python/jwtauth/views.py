@@ -24,7 +24,7 @@ from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from jwtauth import _engine
-from jwtauth.authentication import JwtAuthentication
+from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
 from jwtauth.internal import bearer
@@ -61,7 +61,7 @@ class JwtAuthView(GenericAPIView[Any]):
     that what they decide stays decided.
     """
 
-    authentication_classes: Sequence[type[BaseAuthentication]] = (JwtAuthentication,)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (JWTAuthentication,)
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -88,7 +88,7 @@ class JwtAuthView(GenericAPIView[Any]):
     def auth(self) -> RequestAuth:
         """What the middleware knows about the request."""
         auth = RequestAuth.of(django_request(self.request))
-        assert auth is not None  # noqa: S101 - JwtAuthentication and `login` say so themselves
+        assert auth is not None  # noqa: S101 - JWTAuthentication and `login` say so themselves
         return auth
 
 

@@ -27,7 +27,7 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 from rest_framework.views import APIView
 
-from jwtauth.authentication import JwtAuthentication
+from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.serializers import SessionSerializer
 
@@ -37,7 +37,7 @@ _COOKIE, _BEARER = "jwtauthCookie", "jwtauthBearer"
 class JwtAuthenticationScheme(OpenApiAuthenticationExtension):
     """Either the access token's cookie, or ``Authorization: Bearer`` where the settings take it."""
 
-    target_class = "jwtauth.authentication.JwtAuthentication"
+    target_class = "jwtauth.authentication.JWTAuthentication"
     match_subclasses = True
 
     @property
@@ -210,7 +210,7 @@ class LoginViewExtension(_View):
 
 class LogoutViewExtension(_View):
     target_class = "jwtauth.views.LogoutView"
-    attributes: ClassVar[dict[str, Any]] = {"authentication_classes": (JwtAuthentication,)}
+    attributes: ClassVar[dict[str, Any]] = {"authentication_classes": (JWTAuthentication,)}
 
     def operations(self) -> dict[str, dict[str, Any]]:
         what = "End the session now, and clear the cookies; also where nobody was signed in."
