@@ -210,7 +210,7 @@ def rows(figures: dict) -> Iterator[tuple[str, str, str, str]]:
     if found := figures.get("cleaning"):
         for kind, run in found.items():
             yield (
-                f"{NAMES[kind]}: `jwtauth_clean` of {run['removed']:,} expired rows",
+                f"{NAMES[kind]}: `jwtauth_clearsessions` of {run['removed']:,} expired rows",
                 "10 s; 50 ms a statement; memory flat",
                 f"{run['seconds']} s; {run['slowest_ms']} ms, 99 % below {run['p99_ms']} ms; "
                 f"{run['grown_mib']} MiB more",

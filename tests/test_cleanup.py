@@ -42,7 +42,7 @@ def make_sessions(user, count, ended_ago):
 
 def clean(**options):
     out, err = StringIO(), StringIO()
-    call_command("jwtauth_clean", stdout=out, stderr=err, **options)
+    call_command("jwtauth_clearsessions", stdout=out, stderr=err, **options)
     return out.getvalue(), err.getvalue()
 
 
@@ -140,6 +140,6 @@ def test_on_a_terminal_it_shows_how_far_it_is(ada, monkeypatch):
             return True
 
     terminal = Terminal()
-    call_command("jwtauth_clean", stdout=StringIO(), stderr=terminal)
+    call_command("jwtauth_clearsessions", stdout=StringIO(), stderr=terminal)
     assert terminal.getvalue().startswith("\r100 of 350")
     assert terminal.getvalue().endswith("\r350 of 350\n")

@@ -1,4 +1,4 @@
-"""Management commands but `jwtauth_clean`, which is in test_cleanup."""
+"""Management commands but `jwtauth_clearsessions`, which is in test_cleanup."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from io import StringIO
 
 import pytest
 from django.conf import settings
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, load_command_class
 from django.test import override_settings
 
 from jwtauth import conf
@@ -31,29 +31,29 @@ def both(browser, other_browser, ada, bob):
 
 
 def test_the_sessions_of_a_user_end(both):
-    assert run("jwtauth_end", "ada") == ("Ended 1 sessions.\n", "")
+    assert run("jwtauth_logout", "ada") == ("Ended 1 sessions.\n", "")
     assert [browser.who() for browser in both] == [None, "bob"]
 
 
 def test_the_sessions_of_everybody_end(both):
-    assert run("jwtauth_end", "--all") == ("Ended 2 sessions.\n", "")
+    assert run("jwtauth_logout", "--all") == ("Ended 2 sessions.\n", "")
     assert [browser.who() for browser in both] == [None, None]
 
 
 def test_a_dry_run_only_counts(both):
-    assert run("jwtauth_end", "ada", "bob", "--dry-run") == ("2 sessions would be ended.\n", "")
+    assert run("jwtauth_logout", "ada", "bob", "--dry-run") == ("2 sessions would be ended.\n", "")
     assert [browser.who() for browser in both] == ["ada", "bob"]
 
 
 def test_it_can_be_silent(both):
-    assert run("jwtauth_end", "--all", verbosity=0) == ("", "")
+    assert run("jwtauth_logout", "--all", verbosity=0) == ("", "")
     assert not Session.objects.exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["ada", "--all"], ["nobody"]])
 def test_wrong_arguments_are_an_error_and_end_nothing(both, arguments):
     with pytest.raises(CommandError):
-        run("jwtauth_end", *arguments)
+        run("jwtauth_logout", *arguments)
     assert [browser.who() for browser in both] == ["ada", "bob"]
 
 
@@ -63,7 +63,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(both, monkeypatch):
             return True
 
     terminal = Terminal()
-    call_command("jwtauth_end", "--all", stdout=StringIO(), stderr=terminal)
+    call_command("jwtauth_logout", "--all", stdout=StringIO(), stderr=terminal)
     assert terminal.getvalue() == "\r2 of 2\n"
 
 
@@ -164,3 +164,15 @@ def test_a_file_that_differs_names_its_lines(tmp_path):
     assert "SECRET_KEY is another here" in str(differs.value)
     with pytest.raises(CommandError, match="nowhere"):
         run("jwtauth_settings", check=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("jwtauth_clean", "jwtauth_clearsessions"), ("jwtauth_end", "jwtauth_logout")]
+)
+def test_the_old_name_of_a_command_is_an_alias(alias, name):
+    assert issubclass(*(type(load_command_class("jwtauth", command)) for command in (alias, name)))
+
+
+def test_the_alias_ends_sessions_as_well(signed_in):
+    assert run("jwtauth_end", "ada") == ("Ended 1 sessions.\n", "")
+    assert signed_in.who() is None

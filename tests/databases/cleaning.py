@@ -124,7 +124,7 @@ def command():
     before = peak()
     with others() as meanwhile, connection.execute_wrapper(watch), StringIO() as said:
         started = time.perf_counter()
-        call_command("jwtauth_clean", stdout=said)
+        call_command("jwtauth_clearsessions", stdout=said)
         seconds = time.perf_counter() - started
         removed = int(said.getvalue().split()[1])
     return {
