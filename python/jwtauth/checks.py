@@ -12,13 +12,14 @@ from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from jwtauth import conf
+from jwtauth.internal.engine_config import Problem
 
 _MIDDLEWARE = "jwtauth.middleware.JWTAuthMiddleware"
 _ALIAS = "jwtauth.middleware.AuthenticationMiddleware"
 _UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
 
 # E002, and the words of the ``ImproperlyConfigured`` that is raised without the middleware.
-MISSING_MIDDLEWARE = conf.Problem(
+MISSING_MIDDLEWARE = Problem(
     "jwtauth.E002",
     "jwtauth's middleware is not in MIDDLEWARE, so nobody is ever signed in.",
     f"Add '{_MIDDLEWARE}' to MIDDLEWARE, best after Django's own AuthenticationMiddleware.",
@@ -140,7 +141,7 @@ def middleware_is_installed() -> bool:
     return any(_is_ours(path) for path in settings.MIDDLEWARE)
 
 
-def _error(problem: conf.Problem) -> Error:
+def _error(problem: Problem) -> Error:
     return Error(problem.message, hint=problem.hint, id=problem.id)
 
 

@@ -19,9 +19,10 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
 from jwtauth import _engine
-from jwtauth.conf import get_config, lifetime_seconds
+from jwtauth.conf import get_config
 from jwtauth.exceptions import SessionLimitReached
 from jwtauth.internal import devices
+from jwtauth.internal.settings_parsers import lifetime_seconds
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import auth_hash, auth_hash_holds, user_can_authenticate
 from jwtauth.internal.store.prepared import Lookup, Row

@@ -9,9 +9,6 @@ from django.core.management.base import BaseCommand, CommandError
 
 from jwtauth import conf
 
-# Keys, whose values are shown to nobody.
-_SECRET = {"SIGNING_KEY", "VERIFYING_KEYS"}
-
 
 class Command(BaseCommand):
     """``manage.py jwtauth_check``. Fails where a check is an error."""
@@ -31,6 +28,6 @@ class Command(BaseCommand):
             raise CommandError("jwtauth is not configured correctly.")
 
     def _shown(self, name: str, value: Any) -> str:
-        if name not in _SECRET:
+        if not conf.SETTINGS[name].secret:
             return repr(value)
         return f"<{len(value)} keys>" if isinstance(value, list) else "<a key>"

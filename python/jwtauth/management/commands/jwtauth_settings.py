@@ -12,11 +12,8 @@ from django.utils.encoding import force_str
 
 from jwtauth import conf
 
-# What the Rust side does not have: views, serializers, proxies, and callables of this site.
-_DJANGO_S_OWN = {"ACCESS_TOKEN_CLAIMS", "USER_ID_FIELD", "NUM_PROXIES", "LOGIN_SERIALIZER", "USER_SERIALIZER"}
-_KEYS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "SIGNING_KEY", "VERIFYING_KEYS"}
-# Where none means something else than the default.
-_MAY_BE_NONE = {"SESSION_LIFETIME", "SESSION_CHECK_INTERVAL", "MAX_SESSIONS_PER_USER"}
+_KEYS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", *(name for name, one in conf.SETTINGS.items() if one.secret)}
+_MAY_BE_NONE = {name for name, one in conf.SETTINGS.items() if one.none_differs}
 
 
 class Command(BaseCommand):
@@ -71,7 +68,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{path} has the settings in force.")
 
     def _named(self, values: dict[str, Any]) -> dict[str, Any]:
-        found = {name: value for name, value in values.items() if name not in _DJANGO_S_OWN}
+        found = {name: value for name, value in values.items() if conf.SETTINGS[name].rust}
         interval = found["SESSION_CHECK_INTERVAL"]
         return {
             "SECRET_KEY": settings.SECRET_KEY,

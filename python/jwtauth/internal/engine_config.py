@@ -1,0 +1,171 @@
+"""The engine's objects, made of the settings' values, and what to do where the engine refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jwtauth import _engine
+from jwtauth.exceptions import EngineConfigurationError
+
+# How many verified sessions a process remembers, where SESSION_CHECK_INTERVAL lets it: some 100 bytes each.
+_REMEMBERED_SESSIONS = 65_536
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with the settings: the words of the system check and of ``ImproperlyConfigured``."""
+
+    id: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.id}) {self.hint}"
+
+
+@dataclass(frozen=True)
+class EngineObjects:
+    """What a `jwtauth.conf.Config` has of the engine."""
+
+    keyring: _engine.Keyring
+    tokens: _engine.Tokens
+    policy: _engine.Policy
+    origins: _engine.OriginPolicy
+    verified: _engine.VerifiedSessions
+
+
+def build(
+    values: Mapping[str, Any], *, explicit_keys: bool, trusted_origins: Sequence[str]
+) -> tuple[EngineObjects | None, list[Problem]]:
+    """Return the objects, or else everything that the engine refuses.
+
+    With ``explicit_keys``, the project itself has set VERIFYING_KEYS, so that each of them must be a key.
+    """
+    found: list[Problem] = []
+    keyring = _build_keyring(values, explicit_keys, found)
+    tokens = None if keyring is None else _build_tokens(values, keyring, found)
+    policy = _build_policy(values, found)
+    found += _cookie_problems(values)
+    if found or keyring is None or tokens is None or policy is None:
+        return None, found
+    origins, verified = _engine.OriginPolicy(trusted_origins), _engine.VerifiedSessions(_REMEMBERED_SESSIONS)
+    return EngineObjects(keyring, tokens, policy, origins, verified), []
+
+
+# What to do about a key, by the engine's code.
+_GENERATE = "manage.py jwtauth_generate_key makes a new one."
+_KEY_HINTS = {
+    "key_too_short": "Set SECRET_KEY or JWTAUTH['SIGNING_KEY'] to a longer random value, or use a shorter hash.",
+    "key_rsa_size": _GENERATE,
+    "key_malformed": f"Check that nothing of it is missing, line breaks included. {_GENERATE}",
+    "key_jwk": f"Check its members against RFC 7518, 6. {_GENERATE}",
+    "key_encrypted": "Decrypt it: openssl pkey -in key.pem.",
+    "key_wrong_kind": f"Change ALGORITHM, or the key. {_GENERATE}",
+    "key_wrong_algorithm": "Change ALGORITHM, or the JWK's alg. In VERIFYING_KEYS, (algorithm, key) names another.",
+    "key_wrong_use": "Remove use and key_ops from the JWK if they are not meant.",
+    "key_not_private": "Put the private key here, and the public one into VERIFYING_KEYS if it is another's.",
+    "key_not_public": "Put the public key here: openssl pkey -in key.pem -pubout.",
+    "key_not_a_secret": "Set ALGORITHM to that of the key, or use a random secret.",
+    "key_id": "Change the JWK's kid, or leave it out.",
+    "duplicate_key_id": "Give each JWK a kid of its own, or leave it out.",
+    "too_many_keys": "Remove the oldest of VERIFYING_KEYS or SECRET_KEY_FALLBACKS.",
+}
+
+
+def _build_keyring(values: Mapping[str, Any], explicit_keys: bool, found: list[Problem]) -> _engine.Keyring | None:
+    algorithm = values["ALGORITHM"]
+    if algorithm not in _engine.algorithms():
+        known = ", ".join(_engine.algorithms())
+        found.append(Problem("jwtauth.E008", f"JWTAUTH['ALGORITHM'] is none of {known}.", "The default is 'HS256'."))
+        return None
+    try:
+        signing = _engine.SigningKey.read(values["SIGNING_KEY"], algorithm=algorithm)
+    except EngineConfigurationError as error:
+        found.append(Problem("jwtauth.E004", f"JWTAUTH['SIGNING_KEY']: {error}.", _KEY_HINTS[error.code]))
+        return None
+    verifying = []
+    for entry in values["VERIFYING_KEYS"]:
+        other, key = entry if isinstance(entry, tuple) else (algorithm, entry)
+        try:
+            verifying.append(_engine.VerifyingKey.read(key, algorithm=other))
+        except EngineConfigurationError as error:
+            # One of SECRET_KEY_FALLBACKS that is too short has never signed a token, so none is lost.
+            if explicit_keys:
+                hint = {
+                    **_KEY_HINTS,
+                    "key_too_short": "Remove it: a key of this length cannot have signed a token.",
+                    "unsupported_algorithm": "In a pair (algorithm, key), the algorithm comes first.",
+                }[error.code]
+                found.append(Problem("jwtauth.E004", f"JWTAUTH['VERIFYING_KEYS']: {error}.", hint))
+    try:
+        return _engine.Keyring(signing, verifying)
+    except EngineConfigurationError as error:
+        found.append(Problem("jwtauth.E003", f"JWTAUTH: {error}.", _KEY_HINTS[error.code]))
+        return None
+
+
+def _build_tokens(values: Mapping[str, Any], keyring: _engine.Keyring, found: list[Problem]) -> _engine.Tokens | None:
+    try:
+        return _engine.Tokens(
+            keyring,
+            issuer=values["ISSUER"],
+            audience=values["AUDIENCE"],
+            leeway=values["LEEWAY"],
+            subject_claim=values["USER_ID_CLAIM"],
+        )
+    except EngineConfigurationError as error:
+        hint = {
+            "reserved_claim": "Choose another USER_ID_CLAIM; the default is 'sub'.",
+            "empty_name": "Leave ISSUER and AUDIENCE out where there is none.",
+        }[error.code]
+        found.append(Problem("jwtauth.E003", f"JWTAUTH: {error}.", hint))
+        return None
+
+
+def _build_policy(values: Mapping[str, Any], found: list[Problem]) -> _engine.Policy | None:
+    access, idle, absolute = (
+        values["ACCESS_TOKEN_LIFETIME"],
+        values["REFRESH_TOKEN_LIFETIME"],
+        values["SESSION_LIFETIME"],
+    )
+    hint = "Each must be a second or more, with ACCESS_TOKEN_LIFETIME <= REFRESH_TOKEN_LIFETIME <= SESSION_LIFETIME."
+    if any(seconds is not None and seconds < 0 for seconds in (access, idle, absolute)):
+        found.append(Problem("jwtauth.E007", "JWTAUTH: a lifetime is negative.", hint))
+        return None
+    try:
+        return _engine.Policy(access=access, idle=idle, absolute=absolute, grace=values["REFRESH_TOKEN_GRACE_PERIOD"])
+    except EngineConfigurationError as error:
+        found.append(Problem("jwtauth.E007", f"JWTAUTH: {error}.", hint))
+        return None
+
+
+# Problems with cookies: the engine's code, our check's id, the hint.
+_COOKIE_CHECKS = {
+    "samesite_none_without_secure": ("jwtauth.E005", "Set COOKIE_SECURE to True, or COOKIE_SAMESITE to 'Lax'."),
+    "cookie_prefix_without_secure": ("jwtauth.E006", "Set COOKIE_SECURE to True, or use a name without a prefix."),
+    "host_prefix_with_scope": (
+        "jwtauth.E006",
+        "Leave COOKIE_DOMAIN and COOKIE_PATH out, or use a name without the prefix.",
+    ),
+    "cookie_names_equal": ("jwtauth.E009", "Change ACCESS_TOKEN_COOKIE_NAME or REFRESH_TOKEN_COOKIE_NAME."),
+    "cookie_name_invalid": ("jwtauth.E009", "Use letters, digits, '-' and '_'."),
+    "cookie_scope_invalid": ("jwtauth.E009", "Check COOKIE_DOMAIN and COOKIE_PATH."),
+    "partitioned_without_secure": ("jwtauth.E010", "Set COOKIE_SECURE to True, or COOKIE_PARTITIONED to False."),
+}
+
+
+def _cookie_problems(values: Mapping[str, Any]) -> list[Problem]:
+    found = _engine.cookie_problems(
+        access_name=values["ACCESS_TOKEN_COOKIE_NAME"],
+        refresh_name=values["REFRESH_TOKEN_COOKIE_NAME"],
+        secure=values["COOKIE_SECURE"],
+        same_site=values["COOKIE_SAMESITE"],
+        domain=values["COOKIE_DOMAIN"],
+        path=values["COOKIE_PATH"],
+        partitioned=values["COOKIE_PARTITIONED"],
+    )
+    return [
+        Problem(_COOKIE_CHECKS[code][0], f"JWTAUTH: {text}.", _COOKIE_CHECKS[code][1]) for text, code in found or []
+    ]
