@@ -39,7 +39,7 @@ RINGS = {
     },
     "named": {"algorithm": "HS256", "secret": SECRET.decode(), "verifying": [], "issuer": "us", "audience": ["api"]},
 }
-CLAIMS = {"sub": "42", "sid": "BwcHBwcHBwcHBwcHBwcHBw", "gen": 3, "iat": NOW, "exp": NOW + 300}
+CLAIMS = {"sub": "42", "sid": "BwcHBwcHBwcHBwcHBwcHBwcHBwc", "gen": 3, "iat": NOW, "exp": NOW + 300}
 
 
 def b64(data):

@@ -73,7 +73,7 @@ def seeds_of(target: str) -> list[bytes]:
     corpus = json.loads((ROOT / "testdata/attacks.json").read_text())
     if target == "token":
         tokens = [case["token"] for case in corpus["refused"] if isinstance(case["token"], str)]
-        claims = b'{"sub":"42","sid":"BwcHBwcHBwcHBwcHBwcHBw","gen":3,"iat":1,"exp":2}'
+        claims = b'{"sub":"42","sid":"BwcHBwcHBwcHBwcHBwcHBwcHBwc","gen":3,"iat":1,"exp":2}'
         return [claims, *(token.encode() for token in tokens[::7])]
     if target == "pem":
         return [path.read_bytes() for path in sorted((ROOT / "testdata/keys").glob("*.pem"))]

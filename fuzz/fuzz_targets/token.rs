@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use jwtauth::{
-    Algorithm, CustomClaims, Keyring, Kind, Profile, SigningKey, Tokens, VerifyError, VerifyingKey,
+    Algorithm, CustomClaims, Keyring, TokenKind, Profile, SigningKey, Tokens, VerifyError, VerifyingKey,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -19,7 +19,7 @@ static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
-    for kind in [Kind::Access, Kind::Refresh] {
+    for kind in [TokenKind::Access, TokenKind::Refresh] {
         // Nothing that was not signed is ever believed, and no time makes it good.
         let refused = TOKENS.verify(kind, &text, NOW).expect_err("nobody has signed this");
         assert!(!matches!(refused, VerifyError::Expired(_) | VerifyError::NotYetValid(_)));

@@ -18,7 +18,7 @@ use aws_lc_rs::{
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use jwt_simple::prelude::{Claims as SimpleClaims, HS256Key, MACLike};
 use jwtauth::{
-    Algorithm, Claims, CustomClaims, Keyring, Kind, Lifetimes, Policy, Presented, Profile, Sid, SigningKey, Tokens,
+    Algorithm, Claims, CustomClaims, Keyring, TokenKind, Lifetimes, RotationPolicy, Presented, Profile, Sid, SigningKey, Tokens,
 };
 use serde::{Deserialize, Serialize};
 
@@ -117,13 +117,13 @@ fn ours(algorithm: Algorithm) -> Ours {
     let tokens = Tokens::new(ring.expect("one key is not too many"), Profile::default()).expect("the default holds");
     let claims = Claims {
         subject: "42".to_owned(),
-        sid: Sid::from_bytes([7; 16]),
+        sid: Sid::from_bytes([7; 20]),
         generation: 3,
         issued_at: now,
         expires_at: now + 86_400,
         custom: CustomClaims::default(),
     };
-    let token = tokens.issue(Kind::Access, &claims).expect("it is short");
+    let token = tokens.issue(TokenKind::Access, &claims).expect("it is short");
     Ours { tokens, claims, token, now }
 }
 
@@ -211,7 +211,7 @@ fn verify(algorithm: Algorithm) -> Vec<Contender> {
         ("raw primitive", primitive(algorithm, message, true)),
         (
             "jwtauth",
-            Box::new(move || drop(black_box(tokens.verify(Kind::Access, black_box(&token), now).expect("good")))),
+            Box::new(move || drop(black_box(tokens.verify(TokenKind::Access, black_box(&token), now).expect("good")))),
         ),
         (
             "jsonwebtoken",
@@ -238,11 +238,11 @@ fn sign(algorithm: Algorithm) -> Vec<Contender> {
         _ => EncodingKey::from_ed_pem(pem).expect("a key of the test data"),
     };
     let header = Header { typ: Some("at+jwt".to_owned()), ..Header::new(theirs(algorithm)) };
-    let sid = "BwcHBwcHBwcHBwcHBwcHBw".to_owned();
+    let sid = "BwcHBwcHBwcHBwcHBwcHBwcHBwc".to_owned();
     let said = Said { sub: "42".to_owned(), sid: sid.clone(), generation: 3, iat: now, exp: now + 86_400 };
     let mut contenders: Vec<Contender> = vec![
         ("raw primitive", primitive(algorithm, message, false)),
-        ("jwtauth", Box::new(move || drop(black_box(tokens.issue(Kind::Access, black_box(&claims)))))),
+        ("jwtauth", Box::new(move || drop(black_box(tokens.issue(TokenKind::Access, black_box(&claims)))))),
         (
             "jsonwebtoken",
             Box::new(move || drop(black_box(jsonwebtoken::encode(&header, black_box(&said), &key).expect("good")))),
@@ -263,14 +263,14 @@ fn sign(algorithm: Algorithm) -> Vec<Contender> {
 fn rules() -> Vec<Contender> {
     let Ours { tokens, token, now, .. } = ours(Algorithm::Hs256);
     let forged = format!("{}AAAAAA", token.get(..token.len() - 6).expect("a token is ASCII"));
-    let policy = Policy::new(Lifetimes::new(300, 86_400, Some(2_592_000)).expect("they are in order"), 30);
+    let policy = RotationPolicy::new(Lifetimes::new(300, 86_400, Some(2_592_000)).expect("they are in order"), 30);
     let session = policy.start(now);
     let presented = Presented { generation: 1, upload: false };
     vec![
         (
             "refuse a forged token",
             Box::new(move || {
-                assert!(tokens.verify(Kind::Access, black_box(&forged), now).is_err());
+                assert!(tokens.verify(TokenKind::Access, black_box(&forged), now).is_err());
             }),
         ),
         (

@@ -7,14 +7,14 @@ use crate::{error::Error, session::Session, token::Kind};
 
 /// Lifetimes and grace, in seconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
-pub(crate) struct Policy(jwtauth::Policy);
+pub(crate) struct Policy(jwtauth::RotationPolicy);
 
 #[pymethods]
 impl Policy {
     #[new]
     #[pyo3(signature = (*, access, idle, absolute, grace))]
     fn new(access: u64, idle: u64, absolute: Option<u64>, grace: u64) -> Result<Self, Error> {
-        Ok(Self(jwtauth::Policy::new(Lifetimes::new(access, idle, absolute)?, grace)))
+        Ok(Self(jwtauth::RotationPolicy::new(Lifetimes::new(access, idle, absolute)?, grace)))
     }
 
     fn start(&self, now: u64) -> Session {

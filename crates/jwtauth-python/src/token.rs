@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     Refresh,
 }
 
-impl From<Kind> for jwtauth::Kind {
+impl From<Kind> for jwtauth::TokenKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Access => Self::Access,
@@ -26,11 +26,11 @@ impl From<Kind> for jwtauth::Kind {
     }
 }
 
-impl From<jwtauth::Kind> for Kind {
-    fn from(kind: jwtauth::Kind) -> Self {
+impl From<jwtauth::TokenKind> for Kind {
+    fn from(kind: jwtauth::TokenKind) -> Self {
         match kind {
-            jwtauth::Kind::Access => Self::Access,
-            jwtauth::Kind::Refresh => Self::Refresh,
+            jwtauth::TokenKind::Access => Self::Access,
+            jwtauth::TokenKind::Refresh => Self::Refresh,
         }
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     use crate::{CustomClaims, Sid};
 
     fn claims(session: u16, generation: Generation, subject: &str) -> Claims {
-        let mut sid = [0; 16];
+        let mut sid = [0; 20];
         sid[..2].copy_from_slice(&session.to_be_bytes());
         let sid = Sid::from_bytes(sid);
         let custom = CustomClaims::default();

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::CookieError;
+use crate::{CookieError, TokenKind};
 
 /// The longest name of a cookie, in bytes; the rest of the 4096 that browsers keep (RFC 6265bis §5.5) is the token's.
 pub const MAX_COOKIE_NAME_LENGTH: usize = 128;
@@ -18,15 +18,20 @@ pub enum SameSite {
     None,
 }
 
-impl FromStr for SameSite {
-    type Err = ();
+/// The text is not a value of the `SameSite` attribute.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("SameSite is Strict, Lax or None")]
+pub struct UnknownSameSite;
 
-    /// Reads the attribute's value, in any case as browsers do.
-    fn from_str(value: &str) -> Result<Self, ()> {
+impl FromStr for SameSite {
+    type Err = UnknownSameSite;
+
+    /// Read the attribute's value, in any case as browsers do.
+    fn from_str(value: &str) -> Result<Self, UnknownSameSite> {
         [("strict", Self::Strict), ("lax", Self::Lax), ("none", Self::None)]
             .into_iter()
             .find_map(|(name, same_site)| value.eq_ignore_ascii_case(name).then_some(same_site))
-            .ok_or(())
+            .ok_or(UnknownSameSite)
     }
 }
 
@@ -49,7 +54,30 @@ pub struct CookiePolicy {
     pub partitioned: bool,
 }
 
+/// `access_token` and `refresh_token`, for this host alone, `Secure` and `SameSite=Strict`.
+impl Default for CookiePolicy {
+    fn default() -> Self {
+        Self {
+            access_name: "access_token".to_owned(),
+            refresh_name: "refresh_token".to_owned(),
+            secure: true,
+            same_site: SameSite::Strict,
+            domain: None,
+            path: "/".to_owned(),
+            partitioned: false,
+        }
+    }
+}
+
 impl CookiePolicy {
+    /// Return the name of the cookie that holds a token of this kind.
+    pub fn name(&self, kind: TokenKind) -> &str {
+        match kind {
+            TokenKind::Access => &self.access_name,
+            TokenKind::Refresh => &self.refresh_name,
+        }
+    }
+
     /// Everything that would make a browser drop these cookies, or mix them up.
     pub fn problems(&self) -> Vec<CookieError> {
         let mut problems = Vec::new();
@@ -82,12 +110,33 @@ impl CookiePolicy {
     }
 }
 
-/// The values of every cookie of this name in a `Cookie` header, in its order (RFC 6265 §5.4).
-pub fn cookie_values<'h>(header: &'h str, name: &str) -> impl Iterator<Item = &'h str> + Clone {
-    header.split(';').filter_map(move |pair| {
-        let (key, value) = pair.split_once('=')?;
-        (key.trim() == name).then(|| value.trim().trim_matches('"'))
+/// Return the name and value of each cookie in one raw `Cookie` field value, in its order (RFC 6265 §5.4).
+///
+/// Names and values are octets as the browser sent them: those beyond ASCII are opaque. Only space and tab are trimmed,
+/// as browsers do (RFC 6265 §5.2). A framework that also strips Unicode spaces reads `\u{2000}__Host-name`, which any
+/// sibling host may set, as `__Host-name`. A value loses one pair of double quotes around it.
+///
+/// ```
+/// let field = b"theme=dark; access_token=abc; name=Jos\xc3\xa9";
+/// let (name, value) = jwtauth::cookie_pairs(field).nth(1).unwrap();
+/// assert_eq!((name, value), (&b"access_token"[..], &b"abc"[..]));
+/// ```
+pub fn cookie_pairs(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
+    field.split(|byte| *byte == b';').filter_map(|pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = pair.split_at_checked(equals)?;
+        let value = trim(value.strip_prefix(b"=")?);
+        let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+        Some((trim(name), unquoted.unwrap_or(value)))
     })
+}
+
+/// Space and tab alone, the white space of a cookie (RFC 9110 §5.6.3 `OWS`).
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 /// Browsers compare the prefix in any case (RFC 6265bis §5.7).
@@ -105,15 +154,7 @@ mod tests {
     use super::*;
 
     fn policy() -> CookiePolicy {
-        CookiePolicy {
-            access_name: "access_token".to_owned(),
-            refresh_name: "refresh_token".to_owned(),
-            secure: true,
-            same_site: SameSite::Strict,
-            domain: None,
-            path: "/".to_owned(),
-            partitioned: false,
-        }
+        CookiePolicy::default()
     }
 
     fn codes(policy: &CookiePolicy) -> Vec<&'static str> {
@@ -175,22 +216,52 @@ mod tests {
         assert_eq!("STRICT".parse(), Ok(SameSite::Strict));
         assert_eq!("lax".parse(), Ok(SameSite::Lax));
         assert_eq!("None".parse(), Ok(SameSite::None));
-        assert_eq!("".parse::<SameSite>(), Err(()));
+        assert_eq!("".parse::<SameSite>(), Err(UnknownSameSite));
+    }
+
+    fn pairs(field: &[u8]) -> Vec<(&[u8], &[u8])> {
+        cookie_pairs(field).collect()
+    }
+
+    fn values<'f>(field: &'f [u8], name: &str) -> Vec<&'f [u8]> {
+        cookie_pairs(field).filter(|(found, _)| *found == name.as_bytes()).map(|(_, value)| value).collect()
     }
 
     #[test]
-    fn a_value_is_taken_as_it_is_but_for_space_and_quotes() {
-        let values = |header| cookie_values(header, "a").collect::<Vec<_>>();
-        assert_eq!(values("a=1=2"), ["1=2"]);
-        assert_eq!(values("A=1; =2; é=3"), [""; 0]);
-        assert_eq!(values(""), [""; 0]);
-        assert_eq!(values(";;a=\"; a=é\0;"), ["", "é\0"]);
+    fn only_space_tab_and_one_pair_of_quotes_are_taken_off() {
+        assert_eq!(pairs(b" a\t= 1=2 "), [(&b"a"[..], &b"1=2"[..])]);
+        assert_eq!(pairs(b";;a=\"\"; a=\"\"1\"\"; a=\"; a;"), [(&b"a"[..], &b""[..]), (b"a", b"\"1\""), (b"a", b"\"")]);
+        assert_eq!(pairs(b""), []);
+        assert_eq!(pairs(b"=1"), [(&b""[..], &b"1"[..])]);
+    }
+
+    #[test]
+    fn a_name_with_other_white_space_is_another_name() {
+        let spaces =
+            ["\u{2000}", "\u{a0}", "\u{1680}", "\u{2028}", "\u{3000}", "\u{85}", "\u{1c}", "\u{1f}", "\u{b}", "\u{c}"];
+        for space in spaces {
+            for field in [format!("{space}a=1"), format!("a{space}=1")] {
+                assert_eq!(values(field.as_bytes(), "a"), [b""; 0], "{field:?}");
+            }
+        }
+        // A framework that decodes fields as Latin-1 has the octets of U+0085 and U+00A0 as they are.
+        for octet in [0x85, 0xa0] {
+            assert_eq!(values(&[octet, b'a', b'=', b'1'], "a"), [b""; 0]);
+        }
+    }
+
+    #[test]
+    fn octets_beyond_ascii_are_opaque() {
+        let field = b"name=Jos\xc3\xa9; bad=\xff\xfe; a=1";
+        assert_eq!(values(field, "a"), [b"1"]);
+        assert_eq!(values(field, "bad"), [b"\xff\xfe"]);
     }
 
     #[test]
     fn every_cookie_of_a_name_is_found() {
-        let header = "a=1; b=2;a=\"3\" ; aa=4; a; a=";
-        assert_eq!(cookie_values(header, "a").collect::<Vec<_>>(), ["1", "3", ""]);
-        assert_eq!(cookie_values(header, "c").count(), 0);
+        let field = b"a=1; b=2;a=\"3\" ; aa=4; a; a=";
+        assert_eq!(values(field, "a"), [&b"1"[..], b"3", b""]);
+        assert_eq!(values(field, "A"), [b""; 0]);
+        assert_eq!(values(field, "c"), [b""; 0]);
     }
 }

@@ -8,13 +8,13 @@
 //!
 //! 1. [`Verifier::verify`] says whether a cookie holds a token of ours, and what it claims.
 //! 2. The caller looks the session up by [`Sid::session_id`]: the database keeps the digest, never the `sid`.
-//! 3. A refresh token goes with its row through [`Policy::decide`], which answers with a [`Decision`]: rotate, hand out
+//! 3. A refresh token goes with its row through [`RotationPolicy::decide`], which answers with a [`Decision`]: rotate, hand out
 //!    the newest tokens again, refuse, or end the session because a copied token came back.
 //! 4. [`OriginPolicy::check`] says whether a request may use cookies at all.
 //!
 //! ```
 //! use aws_lc_rs::rand::SystemRandom;
-//! use jwtauth::{Algorithm, Claims, CustomClaims, Keyring, Kind, Profile, Sid, SigningKey, Tokens};
+//! use jwtauth::{Algorithm, Claims, CustomClaims, Keyring, TokenKind, Profile, Sid, SigningKey, Tokens};
 //!
 //! let key = SigningKey::read(Algorithm::Hs256, b"thirty-two bytes are the least..")?;
 //! let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
@@ -26,9 +26,9 @@
 //!     expires_at: 1_700_000_300,
 //!     custom: CustomClaims::default(),
 //! };
-//! let token = tokens.issue(Kind::Access, &claims)?;
-//! assert_eq!(tokens.verify(Kind::Access, &token, 1_700_000_010)?, claims);
-//! assert!(tokens.verify(Kind::Refresh, &token, 1_700_000_010).is_err());
+//! let token = tokens.issue(TokenKind::Access, &claims)?;
+//! assert_eq!(tokens.verify(TokenKind::Access, &token, 1_700_000_010)?, claims);
+//! assert!(tokens.verify(TokenKind::Refresh, &token, 1_700_000_010).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
@@ -44,6 +44,7 @@ mod json;
 mod key;
 mod keyring;
 mod origin;
+mod request;
 mod rotation;
 mod session;
 mod token;
@@ -59,14 +60,18 @@ pub use algorithm::Algorithm;
 pub use auth_hash::AuthHasher;
 pub use cache::{Asked, VerifiedSessions};
 pub use clock::DatabaseClock;
-pub use cookie::{CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, cookie_values};
+pub use cookie::{CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
 pub use error::{
     ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError,
     SigningError, VerifyError,
 };
 pub use key::{GeneratedKey, MAX_KEY_ID_LENGTH, SigningKey, VerifyingKey};
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
-pub use origin::{Origin, OriginPolicy, RequestHeaders};
-pub use rotation::{Decision, MAX_ADOPTION, Next, Policy, Presented, Refusal, is_upload};
+pub use origin::{Origin, OriginPolicy, OriginPolicyError};
+pub use request::{
+    Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity, MAX_DUPLICATES, Outcome,
+    Refused, SetCookie, Site, Transport,
+};
+pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
 pub use session::{Generation, LAST_SEEN_INTERVAL, Lifetimes, NumericDate, Session, Sid, is_last_seen_stale};
-pub use token::{Claims, CustomClaims, Kind, MAX_DUPLICATES, MAX_TOKEN_LENGTH, Profile, Tokens, Verifier, believed};
+pub use token::{Claims, CustomClaims, MAX_TOKEN_LENGTH, Profile, TokenKind, Tokens, Verifier};

@@ -5,7 +5,7 @@
 
 use http::uri::{Authority, Scheme};
 
-use crate::OriginError;
+use crate::{Head, OriginError};
 
 /// Scheme, host and port (RFC 6454 §4), with the scheme's default port where none is written.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,12 +48,12 @@ struct TrustedOrigin {
 
 impl TrustedOrigin {
     fn parse(entry: &str) -> Option<Self> {
-        match entry.split_once("://*.") {
-            Some((scheme, rest)) => {
-                Some(Self { origin: Origin::parse(&format!("{scheme}://{rest}"))?, subdomains: true })
-            }
-            None => Some(Self { origin: Origin::parse(entry)?, subdomains: false }),
-        }
+        let (origin, subdomains) = match entry.split_once("://*.") {
+            Some((scheme, rest)) => (Origin::parse(&format!("{scheme}://{rest}"))?, true),
+            None => (Origin::parse(entry)?, false),
+        };
+        // An asterisk elsewhere is an authority to the parser, and no host that a browser knows.
+        (!origin.host.contains('*')).then_some(Self { origin, subdomains })
     }
 
     fn covers(&self, origin: &Origin) -> bool {
@@ -66,19 +66,6 @@ impl TrustedOrigin {
     }
 }
 
-/// What a request says about where it comes from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct RequestHeaders<'a> {
-    /// The method, in upper case.
-    pub method: &'a str,
-    /// It is a WebSocket handshake (RFC 6455 §4.1).
-    pub websocket: bool,
-    /// `Sec-Fetch-Site`; a repeated header is its values joined by commas, and no value of ours.
-    pub sec_fetch_site: Option<&'a str>,
-    /// `Origin`; a repeated header likewise.
-    pub origin: Option<&'a str>,
-}
-
 /// Which origins besides our own may make requests with cookies.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct OriginPolicy {
@@ -86,19 +73,25 @@ pub struct OriginPolicy {
 }
 
 impl OriginPolicy {
-    /// Entries that are no origin trust nobody.
-    pub fn new<'a>(trusted: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { trusted: trusted.into_iter().filter_map(TrustedOrigin::parse).collect() }
+    /// Trust these origins: `https://example.com`, or `https://*.example.com` for that host and every one below it.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginPolicyError`]: an entry that can never match, such as one without a scheme or with a path.
+    pub fn new<'a>(trusted: impl IntoIterator<Item = &'a str>) -> Result<Self, OriginPolicyError> {
+        let parse = |entry| TrustedOrigin::parse(entry).ok_or_else(|| OriginPolicyError { entry: entry.to_owned() });
+        Ok(Self { trusted: trusted.into_iter().map(parse).collect::<Result<_, _>>()? })
     }
 
-    /// Whether the request may use cookies. `own` is asked only where the answer depends on it, and gives the origin
-    /// that the request was sent to, as far as it is known.
+    /// Decide whether the request may use cookies. `own` is called only where the answer depends on it, and returns the
+    /// origin that the request was sent to, as far as it is known.
     ///
     /// | request | answer |
     /// | --- | --- |
     /// | WebSocket handshake | `Origin` must be ours or trusted |
     /// | `GET`, `HEAD`, `OPTIONS` | pass |
-    /// | `Sec-Fetch-Site: same-origin` or `none` | pass, also with `Origin: null` |
+    /// | `Sec-Fetch-Site: same-origin` | pass, also with `Origin: null` |
+    /// | `Sec-Fetch-Site: none` | pass only if `Origin` is ours or trusted |
     /// | any other `Sec-Fetch-Site` | pass only if `Origin` is trusted |
     /// | no `Sec-Fetch-Site`, an `Origin` | it must be ours or trusted |
     /// | neither | pass: not a browser |
@@ -106,20 +99,21 @@ impl OriginPolicy {
     /// # Errors
     ///
     /// An [`OriginError`] that names the row.
-    pub fn check(&self, request: RequestHeaders<'_>, own: impl FnOnce() -> Option<Origin>) -> Result<(), OriginError> {
-        if request.websocket {
-            return allow(self.is_own_or_trusted(request.origin, own), OriginError::WebSocket);
+    pub fn check(&self, head: &Head<'_>, own: impl FnOnce() -> Option<Origin>) -> Result<(), OriginError> {
+        if head.is_websocket() {
+            return allow(self.is_own_or_trusted(head.origin, own), OriginError::WebSocket);
         }
-        if matches!(request.method, "GET" | "HEAD" | "OPTIONS") {
+        if head.is_safe() {
             return Ok(());
         }
-        match (request.sec_fetch_site, request.origin) {
-            (Some("same-origin" | "none"), _) | (None, None) => Ok(()),
+        match (head.sec_fetch_site, head.origin) {
+            (Some("same-origin"), _) | (None, None) => Ok(()),
+            // Firefox says "none" of a POST from another site that a redirect without a referrer has led here.
+            (Some("none") | None, origin) => allow(self.is_own_or_trusted(origin, own), OriginError::ForeignOrigin),
             (Some(_), origin) => {
                 let origin = origin.and_then(Origin::parse);
                 allow(origin.is_some_and(|origin| self.is_trusted(&origin)), OriginError::CrossSite)
             }
-            (None, origin) => allow(self.is_own_or_trusted(origin, own), OriginError::ForeignOrigin),
         }
     }
 
@@ -129,6 +123,27 @@ impl OriginPolicy {
 
     fn is_own_or_trusted(&self, origin: Option<&str>, own: impl FnOnce() -> Option<Origin>) -> bool {
         origin.and_then(Origin::parse).is_some_and(|origin| self.is_trusted(&origin) || own().as_ref() == Some(&origin))
+    }
+}
+
+/// An entry of the list of trusted origins that can never match.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "{entry:?} can never match an origin: write scheme and host, as in \"https://example.com\" or \"https://*.example.com\""
+)]
+pub struct OriginPolicyError {
+    entry: String,
+}
+
+impl OriginPolicyError {
+    /// Return the entry.
+    pub fn entry(&self) -> &str {
+        &self.entry
+    }
+
+    /// The stable name of this error.
+    pub fn code(&self) -> &'static str {
+        "trusted_origin"
     }
 }
 
@@ -142,12 +157,12 @@ mod tests {
 
     use super::*;
 
-    const POST: RequestHeaders<'_> =
-        RequestHeaders { method: "POST", websocket: false, sec_fetch_site: None, origin: None };
+    const POST: Head<'_> = Head::new("POST");
 
-    fn check(request: RequestHeaders<'_>) -> Result<(), OriginError> {
-        OriginPolicy::new(["https://trusted.example", "https://*.wild.example:8443", "not an origin"])
-            .check(request, || Origin::parse("https://own.example"))
+    fn check(head: Head<'_>) -> Result<(), OriginError> {
+        OriginPolicy::new(["https://trusted.example", "https://*.wild.example:8443"])
+            .unwrap()
+            .check(&head, || Origin::parse("https://own.example"))
     }
 
     #[test]
@@ -208,26 +223,31 @@ mod tests {
     #[test]
     fn safe_methods_pass() {
         for method in ["GET", "HEAD", "OPTIONS"] {
-            let foreign = RequestHeaders {
-                method,
-                sec_fetch_site: Some("cross-site"),
-                origin: Some("https://evil.example"),
-                ..POST
-            };
+            let foreign =
+                Head { method, sec_fetch_site: Some("cross-site"), origin: Some("https://evil.example"), ..POST };
             assert_eq!(check(foreign), Ok(()));
         }
         for method in ["TRACE", "PUT", "DELETE", "PATCH", "get", ""] {
-            let foreign = RequestHeaders { method, sec_fetch_site: Some("cross-site"), ..POST };
+            let foreign = Head { method, sec_fetch_site: Some("cross-site"), ..POST };
             assert_eq!(check(foreign), Err(OriginError::CrossSite), "{method}");
         }
     }
 
     #[test]
-    fn same_origin_and_none_pass_with_any_origin() {
-        for site in ["same-origin", "none"] {
-            for origin in [None, Some("null"), Some("https://own.example")] {
-                assert_eq!(check(RequestHeaders { sec_fetch_site: Some(site), origin, ..POST }), Ok(()));
-            }
+    fn same_origin_passes_with_any_origin() {
+        for origin in [None, Some("null"), Some("https://own.example")] {
+            assert_eq!(check(Head { sec_fetch_site: Some("same-origin"), origin, ..POST }), Ok(()));
+        }
+    }
+
+    #[test]
+    fn none_passes_with_an_origin_of_ours_or_trusted_alone() {
+        let from = |origin| check(Head { sec_fetch_site: Some("none"), origin, ..POST });
+        for known in ["https://own.example", "https://trusted.example", "https://a.wild.example:8443"] {
+            assert_eq!(from(Some(known)), Ok(()), "{known}");
+        }
+        for other in [None, Some("null"), Some(""), Some("https://evil.example"), Some("http://own.example")] {
+            assert_eq!(from(other), Err(OriginError::ForeignOrigin), "{other:?}");
         }
     }
 
@@ -235,7 +255,7 @@ mod tests {
     fn other_sites_pass_only_if_trusted() {
         for site in ["same-site", "cross-site", "", "same-origin, same-origin", "same-origin,cross-site", "Same-Origin"]
         {
-            let from = |origin| check(RequestHeaders { sec_fetch_site: Some(site), origin, ..POST });
+            let from = |origin| check(Head { sec_fetch_site: Some(site), origin, ..POST });
             for refused in [None, Some("null"), Some("https://own.example"), Some("https://evil.example")] {
                 assert_eq!(from(refused), Err(OriginError::CrossSite), "{site} {refused:?}");
             }
@@ -245,7 +265,7 @@ mod tests {
 
     #[test]
     fn without_fetch_metadata_the_origin_must_be_ours_or_trusted() {
-        let from = |origin| check(RequestHeaders { origin: Some(origin), ..POST });
+        let from = |origin| check(Head { origin: Some(origin), ..POST });
         for ours in ["https://own.example", "https://own.example:443", "https://trusted.example"] {
             assert_eq!(from(ours), Ok(()));
         }
@@ -257,7 +277,7 @@ mod tests {
 
     #[test]
     fn wildcards_cover_subdomains_of_the_same_scheme_and_port() {
-        let from = |origin| check(RequestHeaders { origin: Some(origin), ..POST });
+        let from = |origin| check(Head { origin: Some(origin), ..POST });
         for covered in ["https://wild.example:8443", "https://a.wild.example:8443", "https://a.b.wild.example:8443"] {
             assert_eq!(from(covered), Ok(()), "{covered}");
         }
@@ -269,7 +289,13 @@ mod tests {
     #[test]
     fn a_websocket_needs_an_origin_of_ours_or_trusted() {
         let from = |origin| {
-            check(RequestHeaders { method: "GET", websocket: true, sec_fetch_site: Some("same-origin"), origin })
+            check(Head {
+                method: "GET",
+                upgrade: Some("websocket"),
+                sec_fetch_site: Some("same-origin"),
+                origin,
+                ..POST
+            })
         };
         assert_eq!(from(Some("https://own.example")), Ok(()));
         assert_eq!(from(Some("https://trusted.example")), Ok(()));
@@ -280,18 +306,42 @@ mod tests {
 
     #[test]
     fn our_own_origin_is_asked_for_only_where_it_matters() {
-        let policy = OriginPolicy::new(["https://trusted.example"]);
+        let policy = OriginPolicy::new(["https://trusted.example"]).unwrap();
         let cases = [
-            RequestHeaders { method: "GET", ..POST },
+            Head { method: "GET", ..POST },
             POST,
-            RequestHeaders { sec_fetch_site: Some("same-origin"), ..POST },
-            RequestHeaders { origin: Some("https://trusted.example"), ..POST },
+            Head { sec_fetch_site: Some("same-origin"), ..POST },
+            Head { origin: Some("https://trusted.example"), ..POST },
         ];
         for case in cases {
-            assert_eq!(policy.check(case, || panic!("asked for {case:?}")), Ok(()));
+            assert_eq!(policy.check(&case, || panic!("asked for {case:?}")), Ok(()));
         }
-        let unknown = RequestHeaders { origin: Some("https://own.example"), ..POST };
-        assert_eq!(policy.check(unknown, || None), Err(OriginError::ForeignOrigin));
+        let unknown = Head { origin: Some("https://own.example"), ..POST };
+        assert_eq!(policy.check(&unknown, || None), Err(OriginError::ForeignOrigin));
+    }
+
+    #[test]
+    fn an_entry_that_can_never_match_is_an_error_that_names_it() {
+        let never = [
+            "app.example.com",
+            "https:/app.example.com",
+            "https://app.example.com/",
+            "https://app.example.com/path",
+            "*",
+            "https://*",
+            "https://app.*.com",
+            "https://**.example.com",
+            "https://*.",
+            "null",
+            "",
+            "https://user@app.example.com",
+        ];
+        for entry in never {
+            let error = OriginPolicy::new(["https://trusted.example", entry]).unwrap_err();
+            assert_eq!((error.entry(), error.code()), (entry, "trusted_origin"));
+            assert!(error.to_string().contains(&format!("{entry:?}")));
+        }
+        assert!(OriginPolicy::new(["capacitor://localhost", "http://localhost:8000", "https://*.example.com"]).is_ok());
     }
 
     #[test]

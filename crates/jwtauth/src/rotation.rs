@@ -4,30 +4,22 @@
 //! the session's row, the generation presented, and the time. Requests that race for the same session all come to the
 //! same tokens, so it does not matter which response a browser keeps, and no lock is needed: one compare-and-swap.
 
-use crate::{Generation, Kind, Lifetimes, NumericDate, Session};
+use crate::{Generation, Lifetimes, NumericDate, Session, TokenKind};
 
 /// How many generations a token may be ahead of its row and still be believed: what a database may have lost when it
 /// was restored or failed over.
 pub const MAX_ADOPTION: u64 = 16;
 
-/// The largest body in bytes that no proxy holds back for long.
-const MAX_PROMPT_BODY: u64 = 64 * 1024;
-
-/// Whether a request is an upload: its body is over 64 KiB or of unknown length (RFC 9112 §6.3), so that a proxy may
-/// have held it back for minutes, and its cookies may honestly be old.
+/// How long after a rotation an upload may still bring the generation before, in seconds: the longest that a proxy is
+/// expected to hold a body back.
 ///
-/// A request with neither header has no body. A `Content-Length` that is no number is unknown.
-pub fn is_upload(content_length: Option<&str>, transfer_encoding: Option<&str>) -> bool {
-    let is_prompt = |length: &str| {
-        length.bytes().all(|byte| byte.is_ascii_digit()) && length.parse::<u64>().is_ok_and(|it| it <= MAX_PROMPT_BODY)
-    };
-    transfer_encoding.is_some_and(|encoding| !encoding.is_empty())
-        || content_length.is_some_and(|length| !length.is_empty() && !is_prompt(length.trim()))
-}
+/// The bound is time alone. A rule that also looked at [`Session::acknowledged_at`] would tell a thief, at no risk, when
+/// the owner has picked up the new tokens, and so when a copy is safe to use.
+pub const MAX_UPLOAD_DELAY: u64 = 15 * 60;
 
 /// The rules of rotation, with their figures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Policy {
+pub struct RotationPolicy {
     lifetimes: Lifetimes,
     grace: u64,
 }
@@ -37,14 +29,14 @@ pub struct Policy {
 pub struct Presented {
     /// Its generation.
     pub generation: Generation,
-    /// The request [is an upload](is_upload).
+    /// The request [is an upload](crate::Head::is_upload).
     pub upload: bool,
 }
 
 /// A row's new values. They are to be written by one compare-and-swap on the generation that was read:
 /// `UPDATE … WHERE id = … AND generation = <read>`. If it changes no row, read again and decide again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Next {
+pub struct RowUpdate {
     /// The generation to issue.
     pub generation: Generation,
     /// See [`Session::acknowledged_at`].
@@ -59,8 +51,8 @@ pub struct Next {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Decision {
-    /// A refresh: write [`Next`], then issue both tokens of its generation.
-    Rotate(Next),
+    /// A refresh: write [`RowUpdate`], then issue both tokens of its generation.
+    Rotate(RowUpdate),
     /// The access cookie got lost: issue a new access token of the row's generation; leave the refresh cookie alone,
     /// which the client evidently has.
     RenewAccess {
@@ -75,8 +67,8 @@ pub enum Decision {
         /// Write `acknowledged_at = now` where it is empty and the generation still the one that was read.
         acknowledge: bool,
     },
-    /// The database lost its last writes: write [`Next`], log it, issue a new access token of its generation.
-    Adopt(Next),
+    /// The database lost its last writes: write [`RowUpdate`], log it, issue a new access token of its generation.
+    Adopt(RowUpdate),
     /// Anonymous, and nothing is written: no cookie is cleared, no session ended.
     Refuse(Refusal),
     /// An old token is back while the new one is in use, so somebody copied it: end the session. Anonymous.
@@ -91,7 +83,7 @@ pub enum Refusal {
     Expired,
     /// The token is further ahead of its row than a database may have lost.
     Ahead,
-    /// An upload with a token that nothing else may use any more.
+    /// An upload that left more than [`MAX_UPLOAD_DELAY`] before, or with an even older token.
     LateUpload,
 }
 
@@ -117,12 +109,15 @@ impl Decision {
         matches!(self, Self::RenewAccess { acknowledge: true } | Self::Admit { acknowledge: true })
     }
 
-    /// The name under which a decision that is worth a look is logged as a warning.
+    /// Return the name under which this decision is logged as a warning, if it is.
+    ///
+    /// `None` for [`Reuse`](Self::Reuse): of several requests that find one theft, only the one that ended the session
+    /// logs it.
     pub fn warning(&self) -> Option<&'static str> {
         match self {
             Self::Adopt(_) => Some("generation_adopted"),
             Self::Refuse(Refusal::Ahead) => Some("generation_ahead"),
-            Self::Reuse => Some("refresh_token_reused"),
+            Self::Refuse(Refusal::LateUpload) => Some("late_upload"),
             _ => None,
         }
     }
@@ -145,16 +140,16 @@ impl Decision {
     }
 
     /// The tokens to issue, of the row's generation as it stands after the decision was written.
-    pub fn issues(&self) -> &'static [Kind] {
+    pub fn issues(&self) -> &'static [TokenKind] {
         match self {
-            Self::Rotate(_) | Self::Reissue => &[Kind::Access, Kind::Refresh],
-            Self::RenewAccess { .. } | Self::Adopt(_) => &[Kind::Access],
+            Self::Rotate(_) | Self::Reissue => &[TokenKind::Access, TokenKind::Refresh],
+            Self::RenewAccess { .. } | Self::Adopt(_) => &[TokenKind::Access],
             Self::Admit { .. } | Self::Refuse(_) | Self::Reuse => &[],
         }
     }
 }
 
-impl Policy {
+impl RotationPolicy {
     /// `grace` is in seconds and counts for no more than the life of an access token.
     pub fn new(lifetimes: Lifetimes, grace: u64) -> Self {
         Self { lifetimes, grace: grace.min(lifetimes.access()) }
@@ -203,28 +198,38 @@ impl Policy {
         if self.lifetimes.is_over(session, now) {
             return Decision::Refuse(Refusal::Expired);
         }
+        if presented.upload {
+            return self.decide_upload(session, presented.generation, now);
+        }
         let acknowledge = self.acknowledges(session, presented.generation);
         if presented.generation == session.generation {
-            return if presented.upload {
-                Decision::Admit { acknowledge }
-            } else if self.grace_is_over(session, now) {
+            return if self.grace_is_over(session, now) {
                 let successor = self.next(session, session.generation.saturating_add(1), now);
-                Decision::Rotate(Next { acknowledged_at: None, ..successor })
+                Decision::Rotate(RowUpdate { acknowledged_at: None, ..successor })
             } else {
                 Decision::RenewAccess { acknowledge }
             };
         }
-        if presented.generation.checked_add(1) == Some(session.generation) && self.previous_is_good(session, now) {
-            return if presented.upload { Decision::Admit { acknowledge: false } } else { Decision::Reissue };
-        }
-        if presented.upload {
-            return Decision::Refuse(Refusal::LateUpload);
+        if is_previous(session, presented.generation) && self.previous_is_good(session, now) {
+            return Decision::Reissue;
         }
         match presented.generation.checked_sub(session.generation) {
             Some(ahead) if ahead > MAX_ADOPTION => Decision::Refuse(Refusal::Ahead),
             Some(_) => Decision::Adopt(self.next(session, presented.generation, now)),
             None => Decision::Reuse,
         }
+    }
+
+    /// An upload rotates nothing, ends nothing, and gets no answer that depends on whether the newest generation was
+    /// seen.
+    fn decide_upload(&self, session: &Session, generation: Generation, now: NumericDate) -> Decision {
+        if generation == session.generation {
+            return Decision::Admit { acknowledge: self.acknowledges(session, generation) };
+        }
+        if is_previous(session, generation) && now.saturating_sub(session.rotated_at) <= MAX_UPLOAD_DELAY {
+            return Decision::Admit { acknowledge: false };
+        }
+        Decision::Refuse(Refusal::LateUpload)
     }
 
     /// The newest generation may be succeeded: it has been in use, and the grace is over since it was issued and since
@@ -244,14 +249,19 @@ impl Policy {
         now.saturating_sub(since) >= self.grace && now >= since
     }
 
-    fn next(&self, session: &Session, generation: Generation, now: NumericDate) -> Next {
-        Next {
+    fn next(&self, session: &Session, generation: Generation, now: NumericDate) -> RowUpdate {
+        RowUpdate {
             generation,
             acknowledged_at: Some(now),
             rotated_at: now,
             expires_at: self.lifetimes.session_end(session, now),
         }
     }
+}
+
+/// Whether `generation` is the one before the newest.
+fn is_previous(session: &Session, generation: Generation) -> bool {
+    generation.checked_add(1) == Some(session.generation)
 }
 
 #[cfg(test)]

@@ -14,12 +14,16 @@ pub type NumericDate = u64;
 /// How many times a session's refresh token has been rotated, counting the login as 1.
 pub type Generation = u64;
 
-/// The secret name of a session, which travels in its tokens as `sid`: the minute it began in, and 96 random bits.
+/// The secret name of a session, which travels in its tokens as `sid`: the minute it began in, and 128 random bits
+/// (OWASP ASVS 5.0 §7.2.3).
 ///
 /// The database knows the [digest](Sid::session_id) only, so a stolen database names no session that a token could be
 /// made for. `Debug` shows the digest.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Sid([u8; 16]);
+pub struct Sid([u8; SID_LENGTH]);
+
+/// Bytes of a [`Sid`]: 4 of the minute, 16 random ones.
+const SID_LENGTH: usize = 20;
 
 impl Sid {
     /// A new random name, of a session that begins now.
@@ -28,7 +32,7 @@ impl Sid {
     ///
     /// [`RandomnessError`]: the operating system gave no random bytes.
     pub fn generate(random: &dyn SecureRandom, now: NumericDate) -> Result<Self, RandomnessError> {
-        let mut bytes = [0; 16];
+        let mut bytes = [0; SID_LENGTH];
         let (minute, secret) = bytes.split_at_mut(4);
         minute.copy_from_slice(&u32::try_from(now / 60).unwrap_or(u32::MAX).to_be_bytes());
         random.fill(secret).map_err(|_| RandomnessError)?;
@@ -36,7 +40,7 @@ impl Sid {
     }
 
     /// A name of given bytes.
-    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+    pub fn from_bytes(bytes: [u8; SID_LENGTH]) -> Self {
         Self(bytes)
     }
 
@@ -54,7 +58,7 @@ impl Sid {
         Builder::from_unix_timestamp_millis(minute * 60_000, &id).into_uuid()
     }
 
-    /// The value of the claim: 22 characters of base64url.
+    /// The value of the claim: [`SID_CLAIM_LENGTH`] characters of base64url.
     pub(crate) fn expose_secret(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -63,6 +67,9 @@ impl Sid {
         BASE64_URL_SAFE_NO_PAD.decode(claim).ok()?.try_into().ok().map(Self)
     }
 }
+
+/// Characters of the claim `sid`: [`SID_LENGTH`] bytes in base64url without padding.
+pub(crate) const SID_CLAIM_LENGTH: usize = (SID_LENGTH * 8).div_ceil(6);
 
 impl fmt::Debug for Sid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,9 +179,9 @@ mod tests {
 
     #[test]
     fn the_id_is_a_part_of_the_sha_256_of_the_name() {
-        // printf '\0%.0s' {1..16} | sha256sum: 374708fff7719dd5979e...
-        let id = Sid::from_bytes([0; 16]).session_id();
-        assert_eq!(id.to_string(), "00000000-0000-7747-88ff-f7719dd5979e");
+        // printf '\0%.0s' {1..20} | sha256sum: de47c9b27eb8d300dbb5...
+        let id = Sid::from_bytes([0; 20]).session_id();
+        assert_eq!(id.to_string(), "00000000-0000-7e47-89b2-7eb8d300dbb5");
     }
 
     #[test]
@@ -190,7 +197,7 @@ mod tests {
     #[test]
     fn every_id_is_a_uuid_by_its_version_and_variant() {
         for byte in 0..=255 {
-            let id = Sid::from_bytes([byte; 16]).session_id();
+            let id = Sid::from_bytes([byte; 20]).session_id();
             assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
         }
     }
@@ -205,7 +212,7 @@ mod tests {
 
     #[test]
     fn debug_shows_the_id_and_not_the_name() {
-        let sid = Sid::from_bytes([1; 16]);
+        let sid = Sid::from_bytes([1; 20]);
         let shown = format!("{sid:?}");
         assert!(shown.contains(&sid.session_id().to_string()) && shown.contains("redacted"));
         assert!(!shown.contains(&sid.expose_secret()));
@@ -213,17 +220,18 @@ mod tests {
 
     #[test]
     fn a_name_has_one_spelling() {
-        let sid = Sid::from_bytes([255; 16]);
+        let sid = Sid::from_bytes([255; 20]);
         let claim = sid.expose_secret();
         assert_eq!(Sid::parse(&claim), Some(sid));
-        assert_eq!(claim, "_____________________w");
+        assert_eq!(claim, "__________________________8");
         let others = [
             "",
-            "_____________________",
-            "______________________w",
-            "_____________________x",
-            "_____________________w==",
-            "/////////////////////w",
+            "__________________________",
+            "___________________________8",
+            "__________________________9",
+            "__________________________8=",
+            "//////////////////////////8",
+            "_____________________w",
         ];
         for other in others {
             assert_eq!(Sid::parse(other), None, "{other}");

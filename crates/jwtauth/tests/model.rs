@@ -1,7 +1,7 @@
 //! Every history of one session, explored: a browser with several requests under way on a bad network, workers that
 //! stop between reading and writing, a database that loses its last writes, and a thief.
 //!
-//! The rules are the engine's own, [`Policy::decide`] and [`Policy::acknowledges`]; what is modelled is the world around
+//! The rules are the engine's own, [`RotationPolicy::decide`] and [`RotationPolicy::acknowledges`]; what is modelled is the world around
 //! them. A state holds ages and not times, and generations counted from the row's, each only as far as a rule can tell
 //! them apart. So the states are finitely many, and visiting all of them covers histories of every length.
 //!
@@ -26,8 +26,8 @@ use std::{
 };
 
 use jwtauth::{
-    Algorithm, Claims, CustomClaims, Decision, Generation, Keyring, Kind, Lifetimes, NumericDate, Policy, Presented,
-    Profile, Refusal, Session, Sid, SigningKey, Tokens,
+    Algorithm, Claims, CustomClaims, Decision, Generation, Keyring, Lifetimes, NumericDate, Presented, Profile,
+    Refusal, RotationPolicy, Session, Sid, SigningKey, TokenKind, Tokens,
 };
 use stateright::{Checker, Model, Property};
 
@@ -40,7 +40,7 @@ const OLD: i8 = -4;
 /// How many of the last writes may get lost.
 const LOSABLE_WRITES: usize = 2;
 
-type Decide = fn(&Policy, &Session, Presented, NumericDate) -> Decision;
+type Decide = fn(&RotationPolicy, &Session, Presented, NumericDate) -> Decision;
 
 /// The figures and the freedoms of a run.
 struct World {
@@ -53,7 +53,7 @@ struct World {
     logout: bool,
     thief: bool,
     decide: Decide,
-    policy: Policy,
+    policy: RotationPolicy,
     forgeries: Forgeries,
     /// What has happened in some history, so that no property holds for want of an occasion.
     seen: Arc<Mutex<BTreeSet<&'static str>>>,
@@ -163,17 +163,17 @@ impl Forgeries {
         let (tokens, others) = (ring(b"the server's own key of 32 bytes"), ring(b"a key of somebody else, 32 bytes"));
         let claims = Claims {
             subject: "1".to_owned(),
-            sid: Sid::from_bytes([7; 16]),
+            sid: Sid::from_bytes([7; 20]),
             generation: NEWEST - 5,
             issued_at: NOW,
             expires_at: NOW + 1000,
             custom: CustomClaims::default(),
         };
-        let good = tokens.issue(Kind::Refresh, &claims).unwrap();
-        assert!(tokens.verify(Kind::Refresh, &good, NOW).is_ok(), "only the forging makes the difference");
+        let good = tokens.issue(TokenKind::Refresh, &claims).unwrap();
+        assert!(tokens.verify(TokenKind::Refresh, &good, NOW).is_ok(), "only the forging makes the difference");
         let forged = vec![
-            others.issue(Kind::Refresh, &claims).unwrap(),
-            tokens.issue(Kind::Access, &claims).unwrap(),
+            others.issue(TokenKind::Refresh, &claims).unwrap(),
+            tokens.issue(TokenKind::Access, &claims).unwrap(),
             good[..good.len() - 1].to_owned(),
             good.replacen('.', "", 1),
         ];
@@ -181,7 +181,7 @@ impl Forgeries {
     }
 
     fn any_accepted(&self) -> bool {
-        self.forged.iter().any(|token| self.tokens.verify(Kind::Refresh, token, NOW).is_ok())
+        self.forged.iter().any(|token| self.tokens.verify(TokenKind::Refresh, token, NOW).is_ok())
     }
 }
 
@@ -196,7 +196,7 @@ impl World {
             restores: false,
             logout: false,
             thief: false,
-            decide: Policy::decide,
+            decide: RotationPolicy::decide,
             policy: policy(4, 2),
             forgeries: Forgeries::new(),
             seen: Arc::default(),
@@ -255,7 +255,7 @@ impl World {
                     rotated: u8::try_from(NOW - next.rotated_at).unwrap(),
                 },
                 generation: i8::try_from(next.generation - NEWEST).unwrap(),
-                sets_refresh: decision.issues().contains(&Kind::Refresh),
+                sets_refresh: decision.issues().contains(&TokenKind::Refresh),
             }),
             Decision::Reuse => {
                 state.row = None;
@@ -268,8 +268,8 @@ impl World {
                 }
                 let issues = |kind| decision.issues().contains(&kind);
                 (!decision.issues().is_empty()).then(|| Stage::Back {
-                    access: issues(Kind::Access).then(|| self.access_token()),
-                    refresh: issues(Kind::Refresh).then_some(0),
+                    access: issues(TokenKind::Access).then(|| self.access_token()),
+                    refresh: issues(TokenKind::Refresh).then_some(0),
                 })
             }
         }
@@ -561,8 +561,8 @@ impl Model for World {
     }
 }
 
-fn policy(access: u8, grace: u8) -> Policy {
-    Policy::new(Lifetimes::new(access.into(), 1_000_000, None).unwrap(), grace.into())
+fn policy(access: u8, grace: u8) -> RotationPolicy {
+    RotationPolicy::new(Lifetimes::new(access.into(), 1_000_000, None).unwrap(), grace.into())
 }
 
 /// Visits every state. Returns the violated properties, with how one gets there.

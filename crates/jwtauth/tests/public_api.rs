@@ -2,8 +2,8 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{
-    Algorithm, Claims, CustomClaims, Decision, Keyring, Kind, Lifetimes, Policy, Presented, Profile, Sid, SigningKey,
-    Tokens,
+    Algorithm, Claims, CustomClaims, Decision, Keyring, Lifetimes, Presented, Profile, RotationPolicy, Sid, SigningKey,
+    TokenKind, Tokens,
 };
 
 const LOGIN: u64 = 1_700_000_000;
@@ -12,7 +12,7 @@ const LOGIN: u64 = 1_700_000_000;
 fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Box<dyn std::error::Error>> {
     let key = SigningKey::read(Algorithm::Hs256, &[7; 32])?;
     let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
-    let policy = Policy::new(Lifetimes::new(300, 86_400, Some(30 * 86_400))?, 30);
+    let policy = RotationPolicy::new(Lifetimes::new(300, 86_400, Some(30 * 86_400))?, 30);
 
     let sid = Sid::generate(&SystemRandom::new(), LOGIN)?;
     let mut row = policy.start(LOGIN);
@@ -20,12 +20,12 @@ fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Bo
         let (issued_at, expires_at) = (row.rotated_at, row.expires_at);
         let (subject, generation, custom) = ("42".to_owned(), row.generation, CustomClaims::default());
         let claims = Claims { subject, sid, generation, issued_at, expires_at, custom };
-        tokens.issue(Kind::Refresh, &claims).unwrap()
+        tokens.issue(TokenKind::Refresh, &claims).unwrap()
     };
     let first = refresh_token(&row);
 
     let decide = |row: &jwtauth::Session, token: &str, now: u64| {
-        let claims = tokens.verify(Kind::Refresh, token, now).unwrap();
+        let claims = tokens.verify(TokenKind::Refresh, token, now).unwrap();
         assert_eq!(claims.sid.session_id(), sid.session_id());
         policy.decide(row, Presented { generation: claims.generation, upload: false }, now)
     };

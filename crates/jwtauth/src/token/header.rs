@@ -8,7 +8,7 @@ use serde::{
     de::{self, MapAccess},
 };
 
-use super::Kind;
+use super::TokenKind;
 use crate::{
     Algorithm, VerifyError,
     encoding::BASE64URL,
@@ -23,7 +23,7 @@ pub(super) struct Header<'a> {
 }
 
 /// The header, encoded for a token.
-pub(super) fn encode(algorithm: Algorithm, kind: Kind, key_id: Option<&str>) -> String {
+pub(super) fn encode(algorithm: Algorithm, kind: TokenKind, key_id: Option<&str>) -> String {
     #[derive(Serialize)]
     struct Fields<'a> {
         alg: &'a str,

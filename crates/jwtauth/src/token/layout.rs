@@ -4,7 +4,7 @@
 //! same there.
 
 use super::{Claims, CustomClaims, Profile, claims};
-use crate::{NumericDate, Sid};
+use crate::{NumericDate, Sid, session::SID_CLAIM_LENGTH};
 
 /// What stands around the values: `{"sub":"…","sid":"…","gen":…,"iat":…,"exp":…}`, with `iss` and `aud` at the end.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Layout {
 impl Layout {
     /// The layout of tokens with this profile, and without custom claims.
     pub(super) fn new(profile: &Profile) -> Self {
-        let none = Sid::from_bytes([0; 16]);
+        let none = Sid::from_bytes([0; 20]);
         let custom = CustomClaims::default();
         let zero = Claims { subject: String::new(), sid: none, generation: 0, issued_at: 0, expires_at: 0, custom };
         let written = String::from_utf8(claims::encode(&zero, profile)).unwrap_or_default();
@@ -30,7 +30,7 @@ impl Layout {
         let payload = payload.strip_prefix(self.before.as_bytes())?;
         let end = payload.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
         let (subject, rest) = payload.split_at_checked(end)?;
-        let (sid, rest) = rest.strip_prefix(br#"","sid":""#)?.split_at_checked(22)?;
+        let (sid, rest) = rest.strip_prefix(br#"","sid":""#)?.split_at_checked(SID_CLAIM_LENGTH)?;
         let (generation, rest) = integer(rest.strip_prefix(br#"","gen":"#)?)?;
         let (issued_at, rest) = integer(rest.strip_prefix(br#","iat":"#)?)?;
         let (expires_at, rest) = integer(rest.strip_prefix(br#","exp":"#)?)?;

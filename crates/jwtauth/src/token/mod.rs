@@ -23,19 +23,16 @@ pub const MAX_TOKEN_LENGTH: usize = 4096;
 /// The longest token that is issued: with a name of up to [`MAX_COOKIE_NAME_LENGTH`] bytes, a browser keeps its cookie.
 const MAX_ISSUED_LENGTH: usize = MAX_TOKEN_LENGTH - MAX_COOKIE_NAME_LENGTH;
 
-/// The most cookies of one name that are tried.
-pub const MAX_DUPLICATES: usize = 8;
-
 /// The two kinds of token. They differ in `typ`, so neither can stand in for the other.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Kind {
+pub enum TokenKind {
     /// `at+jwt` (RFC 9068 §2.1): short-lived, says who is there.
     Access,
     /// `rt+jwt`: gets the next access token, and is rotated by it.
     Refresh,
 }
 
-impl Kind {
+impl TokenKind {
     /// The value of `typ`.
     pub fn name(self) -> &'static str {
         match self {
@@ -117,7 +114,7 @@ impl Tokens {
     ///
     /// [`IssueError::TooLong`]: with these custom claims, no cookie would hold it.
     /// [`IssueError::Signing`]: the key made no signature.
-    pub fn issue(&self, kind: Kind, claims: &Claims) -> Result<String, IssueError> {
+    pub fn issue(&self, kind: TokenKind, claims: &Claims) -> Result<String, IssueError> {
         // The ring's first key is the one that signs.
         let header = self.verifier.headers.first().map_or("", |headers| headers.of(kind));
         let payload = claims::encode(claims, &self.verifier.profile);
@@ -172,10 +169,10 @@ struct Headers {
 }
 
 impl Headers {
-    fn of(&self, kind: Kind) -> &str {
+    fn of(&self, kind: TokenKind) -> &str {
         match kind {
-            Kind::Access => &self.access,
-            Kind::Refresh => &self.refresh,
+            TokenKind::Access => &self.access,
+            TokenKind::Refresh => &self.refresh,
         }
     }
 }
@@ -189,7 +186,7 @@ impl Verifier {
         let encoded = |key: &VerifyingKey, kind| header::encode(key.algorithm(), kind, keys.header_key_id(key));
         let headers = keys
             .iter()
-            .map(|key| Headers { access: encoded(key, Kind::Access), refresh: encoded(key, Kind::Refresh) })
+            .map(|key| Headers { access: encoded(key, TokenKind::Access), refresh: encoded(key, TokenKind::Refresh) })
             .collect();
         Ok(Self { keys, layout: Layout::new(&profile), profile, headers })
     }
@@ -207,15 +204,26 @@ impl Verifier {
     /// # Errors
     ///
     /// A [`VerifyError`]; the order of its variants is the order of the checks.
-    pub fn verify(&self, kind: Kind, token: &str, now: NumericDate) -> Result<Claims, VerifyError> {
+    pub fn verify(&self, kind: TokenKind, token: &str, now: NumericDate) -> Result<Claims, VerifyError> {
+        let (claims, validity) = self.verify_at_any_time(kind, token, now)?;
+        validity.map(|()| claims)
+    }
+
+    /// Return the claims of an authentic token, and whether it is valid at `now`.
+    pub(crate) fn verify_at_any_time(
+        &self,
+        kind: TokenKind,
+        token: &str,
+        now: NumericDate,
+    ) -> Result<(Claims, Result<(), VerifyError>), VerifyError> {
         let (claims, valid_from) = self.authenticate(kind, token)?;
-        if now >= claims.expires_at.saturating_add(self.profile.leeway) {
-            return Err(VerifyError::Expired(claims.expires_at));
-        }
-        match valid_from {
-            Some(nbf) if now.saturating_add(self.profile.leeway) < nbf => Err(VerifyError::NotYetValid(nbf)),
-            _ => Ok(claims),
-        }
+        let leeway = self.profile.leeway;
+        let validity = match valid_from {
+            _ if now >= claims.expires_at.saturating_add(leeway) => Err(VerifyError::Expired(claims.expires_at)),
+            Some(nbf) if now.saturating_add(leeway) < nbf => Err(VerifyError::NotYetValid(nbf)),
+            _ => Ok(()),
+        };
+        Ok((claims, validity))
     }
 
     /// Like [`verify`](Self::verify), at any time: what login and logout ask, which end the session that a token names
@@ -224,37 +232,12 @@ impl Verifier {
     /// # Errors
     ///
     /// A [`VerifyError`] other than [`Expired`](VerifyError::Expired) and [`NotYetValid`](VerifyError::NotYetValid).
-    pub fn verify_ignoring_time(&self, kind: Kind, token: &str) -> Result<Claims, VerifyError> {
+    pub fn verify_ignoring_time(&self, kind: TokenKind, token: &str) -> Result<Claims, VerifyError> {
         self.authenticate(kind, token).map(|(claims, _)| claims)
     }
 
-    /// Verifies cookies of one name, of which a browser may send several (RFC 6265 §5.4: with other domains or paths),
-    /// and returns the claims of the newest: the higher generation within a session, the later `iat` between sessions.
-    /// The first [`MAX_DUPLICATES`] are looked at.
-    ///
-    /// # Errors
-    ///
-    /// The [`VerifyError`] of the first, if none verifies; [`Malformed`](VerifyError::Malformed) if there is none.
-    pub fn verify_newest<'t>(
-        &self,
-        kind: Kind,
-        tokens: impl IntoIterator<Item = &'t str>,
-        now: NumericDate,
-    ) -> Result<Claims, VerifyError> {
-        let mut newest = Err(VerifyError::Malformed);
-        for (index, token) in tokens.into_iter().take(MAX_DUPLICATES).enumerate() {
-            newest = match (newest, self.verify(kind, token, now)) {
-                (Ok(best), Ok(other)) => Ok(if other.is_newer_than(&best) { other } else { best }),
-                (Err(_), Ok(other)) => Ok(other),
-                (Err(_), Err(error)) if index == 0 => Err(error),
-                (unchanged, Err(_)) => unchanged,
-            };
-        }
-        newest
-    }
-
     /// Everything but the time: the claims and `nbf`.
-    fn authenticate(&self, kind: Kind, token: &str) -> Result<(Claims, Option<NumericDate>), VerifyError> {
+    fn authenticate(&self, kind: TokenKind, token: &str) -> Result<(Claims, Option<NumericDate>), VerifyError> {
         let payload = self.signed_payload(Some(kind), token)?;
         match self.layout.read(&payload) {
             Some(claims) => Ok((claims, None)),
@@ -263,7 +246,7 @@ impl Verifier {
     }
 
     /// The payload of a JWS that one of the keys has signed. Only tests ask for no `typ`.
-    fn signed_payload(&self, kind: Option<Kind>, token: &str) -> Result<Vec<u8>, VerifyError> {
+    fn signed_payload(&self, kind: Option<TokenKind>, token: &str) -> Result<Vec<u8>, VerifyError> {
         if token.len() > MAX_TOKEN_LENGTH {
             return Err(VerifyError::TooLong);
         }
@@ -285,7 +268,7 @@ impl Verifier {
     /// The keys that a token with this header may be signed with: at least one.
     fn candidates(
         &self,
-        kind: Option<Kind>,
+        kind: Option<TokenKind>,
         header: &[u8],
     ) -> Result<impl Iterator<Item = &VerifyingKey>, VerifyError> {
         let header = header::parse(header)?;
@@ -305,24 +288,10 @@ impl Verifier {
     }
 }
 
-/// Which of the two tokens of one request count, both verified: the access token that says who is there, and the
-/// refresh token that is to be presented to [`Policy::decide`](crate::Policy::decide).
-///
-/// A good access token means that the refresh token of its session is not looked at. Of two sessions of one person,
-/// the refresh token decides. Two people's tokens are no person's: neither is believed.
-pub fn believed<'c>(
-    access: Option<&'c Claims>,
-    refresh: Option<&'c Claims>,
-) -> (Option<&'c Claims>, Option<&'c Claims>) {
-    match (access, refresh) {
-        (Some(access), Some(refresh)) if access.sid == refresh.sid => (Some(access), None),
-        (Some(access), Some(refresh)) if access.subject != refresh.subject => (None, None),
-        unchanged => unchanged,
-    }
-}
-
 impl Claims {
-    fn is_newer_than(&self, other: &Self) -> bool {
+    /// Return whether these claims are of a later generation of one session, or were issued later than another
+    /// session's.
+    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         if self.sid == other.sid { self.generation > other.generation } else { self.issued_at > other.issued_at }
     }
 }

@@ -157,9 +157,9 @@ fn own_tokens(algorithm: Algorithm) -> usize {
     let key = SigningKey::read(algorithm, made.expose_jwk().as_bytes()).unwrap();
     let tokens = Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap();
     let mut count = 0;
-    for kind in [Kind::Access, Kind::Refresh] {
+    for kind in [TokenKind::Access, TokenKind::Refresh] {
         for generation in 1..=10 {
-            let sid = Sid::from_bytes([7; 16]);
+            let sid = Sid::from_bytes([7; 20]);
             let custom = CustomClaims::from_json(&json!({"plan": "pro"}).to_string()).unwrap();
             let claims = Claims { subject: "42".into(), sid, generation, issued_at: 1, expires_at: 3, custom };
             let token = tokens.issue(kind, &claims).unwrap();

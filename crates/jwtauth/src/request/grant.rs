@@ -1,0 +1,133 @@
+//! The claims of a session's newest tokens.
+
+use super::Site;
+use crate::{Claims, CustomClaims, IssueError, NumericDate, Session, Sid, TokenKind};
+
+/// The newest tokens of a session, and which of them the response sets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Grant {
+    access: Claims,
+    refresh: Claims,
+    kinds: &'static [TokenKind],
+    remember: bool,
+}
+
+impl Grant {
+    /// Return the claims of the access token, which from now on is the one in force.
+    pub fn access(&self) -> &Claims {
+        &self.access
+    }
+
+    /// Return the claims of the refresh token. Its times are those of the session's row, so that any worker issues the
+    /// same one again.
+    pub fn refresh(&self) -> &Claims {
+        &self.refresh
+    }
+
+    /// Return the kinds that the response sets.
+    pub fn kinds(&self) -> &'static [TokenKind] {
+        self.kinds
+    }
+
+    /// Return whether the cookies outlive the browser.
+    pub fn remember(&self) -> bool {
+        self.remember
+    }
+
+    pub(super) fn claims(&self, kind: TokenKind) -> &Claims {
+        match kind {
+            TokenKind::Access => &self.access,
+            TokenKind::Refresh => &self.refresh,
+        }
+    }
+}
+
+/// Whose tokens a [`Grant`] is of.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Grantee<'a> {
+    /// The session's name.
+    pub sid: Sid,
+    /// The user, as tokens name them.
+    pub subject: &'a str,
+    /// The site's own claims of the access token.
+    pub custom: CustomClaims,
+    /// Whether the cookies outlive the browser.
+    pub remember: bool,
+}
+
+impl<'a> Grantee<'a> {
+    /// Make the grantee of this session and user, without custom claims, whose cookies outlive the browser.
+    pub fn new(sid: Sid, subject: &'a str) -> Self {
+        Self { sid, subject, custom: CustomClaims::default(), remember: true }
+    }
+}
+
+impl Site {
+    /// Return the claims of both tokens of a session's row at `now`; `kinds` are set by the response, as
+    /// [`Decision::issues`](crate::Decision::issues) says.
+    ///
+    /// ```
+    /// # use jwtauth::*;
+    /// # fn example(site: &Site, sid: Sid) {
+    /// let now = 1_700_000_000;
+    /// let row = site.policy().start(now);
+    /// let grant = site.grant(Grantee::new(sid, "42"), &row, &[TokenKind::Access, TokenKind::Refresh], now);
+    /// assert_eq!(grant.access().subject, "42");
+    /// assert_eq!(grant.refresh().expires_at, row.expires_at);
+    /// # }
+    /// ```
+    pub fn grant(
+        &self,
+        grantee: Grantee<'_>,
+        session: &Session,
+        kinds: &'static [TokenKind],
+        now: NumericDate,
+    ) -> Grant {
+        let Grantee { sid, subject, custom, remember } = grantee;
+        let refresh = Claims {
+            subject: subject.to_owned(),
+            sid,
+            generation: session.generation,
+            issued_at: session.rotated_at,
+            expires_at: session.expires_at,
+            custom: CustomClaims::default(),
+        };
+        let expires_at = self.policy.lifetimes().access_end(now, session.expires_at);
+        let access = Claims { issued_at: now, expires_at, custom, ..refresh.clone() };
+        Grant { access, refresh, kinds, remember }
+    }
+
+    /// Sign the token of this kind.
+    ///
+    /// # Errors
+    ///
+    /// An [`IssueError`]; [`TooLong`](IssueError::TooLong) is ruled out by [`fits`](Self::fits).
+    pub fn issue(&self, grant: &Grant, kind: TokenKind) -> Result<String, IssueError> {
+        self.tokens.issue(kind, grant.claims(kind))
+    }
+
+    /// Check that a cookie holds an access token of this user with these custom claims, whatever its session's figures
+    /// become. To be asked before a row is written: else the user would be stuck with a session that gets no token.
+    ///
+    /// # Errors
+    ///
+    /// An [`IssueError`].
+    pub fn fits(&self, subject: &str, custom: &CustomClaims) -> Result<(), IssueError> {
+        if custom.is_empty() {
+            return Ok(());
+        }
+        let longest = Claims {
+            subject: subject.to_owned(),
+            sid: Sid::from_bytes([0; 20]),
+            generation: LARGEST,
+            issued_at: LARGEST,
+            expires_at: LARGEST,
+            custom: custom.clone(),
+        };
+        self.tokens.issue(TokenKind::Access, &longest).map(drop)
+    }
+}
+
+/// The largest number that a token may hold.
+const LARGEST: u64 = (1 << 53) - 1;

@@ -1,0 +1,234 @@
+//! What the head of a request says.
+
+use std::fmt;
+
+/// The largest body in bytes that no proxy holds back for long.
+const MAX_PROMPT_BODY: u64 = 64 * 1024;
+
+/// How a request's body is delimited, which depends on the version of HTTP that it came by.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HttpVersion {
+    /// HTTP/1.1 and before: the head tells whether there is a body (RFC 9112 §6.3).
+    #[default]
+    Http1,
+    /// HTTP/2: a body needs neither a length nor a transfer encoding (RFC 9113 §8.1).
+    Http2,
+    /// HTTP/3, likewise (RFC 9114 §4.1).
+    Http3,
+}
+
+impl HttpVersion {
+    /// Read `2`, `2.0` or `HTTP/2`, as ASGI's `http_version` and CGI's `SERVER_PROTOCOL` write it. Anything that is not
+    /// 2 or 3 is read as 1.
+    pub fn parse(version: &str) -> Self {
+        let number = version.rsplit('/').next().unwrap_or_default();
+        match number.split('.').next() {
+            Some("2") => Self::Http2,
+            Some("3") => Self::Http3,
+            _ => Self::Http1,
+        }
+    }
+}
+
+/// The head of a request, as far as authentication reads it.
+///
+/// A header that occurs several times is its values joined by commas (RFC 9110 §5.2), as frameworks hand it on; only the
+/// `Cookie` fields are apart. A value that is not Unicode text is to be replaced, not left out: it is still a value.
+///
+/// ```
+/// use jwtauth::{Head, HttpVersion};
+///
+/// let mut head = Head::new("POST");
+/// head.version = HttpVersion::Http2;
+/// head.cookies = &[b"access_token=abc"];
+/// assert!(head.is_upload(), "its length is unknown");
+/// ```
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Head<'a> {
+    /// The method, in upper case.
+    pub method: &'a str,
+    /// The version of HTTP.
+    pub version: HttpVersion,
+    /// The raw values of the `Cookie` fields: HTTP/2 may send several (RFC 9113 §8.2.3).
+    pub cookies: &'a [&'a [u8]],
+    /// `Authorization`.
+    pub authorization: Option<&'a str>,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Sec-Fetch-Site`.
+    pub sec_fetch_site: Option<&'a str>,
+    /// `Upgrade`.
+    pub upgrade: Option<&'a str>,
+    /// `Content-Length`.
+    pub content_length: Option<&'a str>,
+    /// `Transfer-Encoding`.
+    pub transfer_encoding: Option<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    /// Make the head of a request with this method, by HTTP/1.1 and without headers.
+    pub const fn new(method: &'a str) -> Self {
+        Self {
+            method,
+            version: HttpVersion::Http1,
+            cookies: &[],
+            authorization: None,
+            origin: None,
+            sec_fetch_site: None,
+            upgrade: None,
+            content_length: None,
+            transfer_encoding: None,
+        }
+    }
+
+    /// Return whether the method is one that changes nothing: `GET`, `HEAD` or `OPTIONS`.
+    pub fn is_safe(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS")
+    }
+
+    /// Return whether it is a WebSocket handshake, by HTTP/1.1 (RFC 6455 §4.1) or later (RFC 8441 §4).
+    pub fn is_websocket(&self) -> bool {
+        self.method == "CONNECT"
+            || self.upgrade.is_some_and(|protocols| {
+                protocols.split(',').any(|it| it.trim().get(..9).is_some_and(|it| it.eq_ignore_ascii_case("websocket")))
+            })
+    }
+
+    /// Return whether it is an upload: a `POST`, `PUT` or `PATCH` whose body is over 64 KiB or of unknown length.
+    ///
+    /// A proxy may have held its body back for minutes, so its cookies may honestly be old. In HTTP/1 the head alone
+    /// decides (RFC 9112 §6.3): with neither header there is no body. In HTTP/2 and 3 a body without a
+    /// `Content-Length` is of unknown length. A `Content-Length` that is not a number is unknown.
+    pub fn is_upload(&self) -> bool {
+        if !matches!(self.method, "POST" | "PUT" | "PATCH") {
+            return false;
+        }
+        match self.content_length.map(str::trim).filter(|length| !length.is_empty()) {
+            _ if self.transfer_encoding.is_some_and(|encoding| !encoding.is_empty()) => true,
+            Some(length) => !is_prompt(length),
+            None => self.version != HttpVersion::Http1,
+        }
+    }
+
+    /// Return the token that `Authorization: Bearer` names (RFC 6750 §2.1). The scheme's case does not matter.
+    pub(crate) fn bearer(&self) -> Option<&'a str> {
+        let value = self.authorization?;
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+    }
+}
+
+/// Whether a body of this `Content-Length` is sent on at once.
+fn is_prompt(length: &str) -> bool {
+    length.bytes().all(|byte| byte.is_ascii_digit()) && length.parse::<u64>().is_ok_and(|it| it <= MAX_PROMPT_BODY)
+}
+
+/// Shows no header that may hold a token.
+impl fmt::Debug for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("version", &self.version)
+            .field("origin", &self.origin)
+            .field("sec_fetch_site", &self.sec_fetch_site)
+            .field("upgrade", &self.upgrade)
+            .field("content_length", &self.content_length)
+            .field("transfer_encoding", &self.transfer_encoding)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POST: Head<'_> = Head::new("POST");
+
+    #[test]
+    fn only_methods_that_carry_content_are_uploads() {
+        for method in ["POST", "PUT", "PATCH"] {
+            assert!(Head { method, transfer_encoding: Some("chunked"), ..POST }.is_upload(), "{method}");
+        }
+        for method in ["GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY", "post", ""] {
+            for version in [HttpVersion::Http1, HttpVersion::Http2, HttpVersion::Http3] {
+                let chunked = Head { method, version, transfer_encoding: Some("chunked"), ..POST };
+                assert!(!chunked.is_upload(), "{method}");
+                assert!(!Head { content_length: Some("65537"), ..chunked }.is_upload(), "{method}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_over_64_kib_or_of_unknown_length_is_an_upload() {
+        let of = |content_length| Head { content_length: Some(content_length), ..POST }.is_upload();
+        for length in ["0", "65536", " 65536 ", "", " "] {
+            assert!(!of(length), "{length:?}");
+        }
+        for length in ["65537", "18446744073709551616", "-1", "+1", "x", "1,1"] {
+            assert!(of(length), "{length:?}");
+        }
+        assert!(Head { content_length: Some("1"), transfer_encoding: Some("chunked"), ..POST }.is_upload());
+        assert!(!Head { transfer_encoding: Some(""), ..POST }.is_upload());
+    }
+
+    #[test]
+    fn no_length_means_no_body_in_http_1_and_an_unknown_one_later() {
+        assert!(!POST.is_upload());
+        for version in [HttpVersion::Http2, HttpVersion::Http3] {
+            assert!(Head { version, ..POST }.is_upload());
+            assert!(Head { version, content_length: Some(""), ..POST }.is_upload());
+            assert!(!Head { version, content_length: Some("10"), ..POST }.is_upload());
+        }
+    }
+
+    #[test]
+    fn versions_are_read_as_servers_write_them() {
+        for (text, version) in [
+            ("1.1", HttpVersion::Http1),
+            ("HTTP/1.0", HttpVersion::Http1),
+            ("2", HttpVersion::Http2),
+            ("2.0", HttpVersion::Http2),
+            ("HTTP/2", HttpVersion::Http2),
+            ("HTTP/2.0", HttpVersion::Http2),
+            ("3", HttpVersion::Http3),
+            ("HTTP/3", HttpVersion::Http3),
+            ("20", HttpVersion::Http1),
+            ("INCLUDED", HttpVersion::Http1),
+            ("", HttpVersion::Http1),
+        ] {
+            assert_eq!(HttpVersion::parse(text), version, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_names_its_protocol_among_others() {
+        let upgrade = |upgrade| Head { upgrade: Some(upgrade), ..Head::new("GET") }.is_websocket();
+        for handshake in ["websocket", "WebSocket", "h2c, websocket", "h2c,websocket/13"] {
+            assert!(upgrade(handshake), "{handshake}");
+        }
+        for other in ["", "h2c", "web socket", "é"] {
+            assert!(!upgrade(other), "{other}");
+        }
+        assert!(Head::new("CONNECT").is_websocket());
+    }
+
+    #[test]
+    fn the_scheme_of_a_bearer_is_read_in_any_case() {
+        let bearer = |authorization| Head { authorization: Some(authorization), ..POST }.bearer();
+        for named in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
+            assert_eq!(bearer(named), Some("a.b.c"), "{named}");
+        }
+        assert_eq!(bearer("Bearer"), Some(""));
+        for other in ["", "Basic a", "Bearer\ta", "Token a", "Bearera"] {
+            assert_eq!(bearer(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_header_that_may_hold_a_token() {
+        let head = Head { cookies: &[b"a=secret"], authorization: Some("Bearer secret"), ..POST };
+        assert!(!format!("{head:?}").contains("secret"));
+    }
+}
