@@ -11,27 +11,29 @@ from uuid import UUID
 __all__ = [
     "LAST_SEEN_INTERVAL",
     "MAX_TOKEN_LENGTH",
+    "Answer",
     "Asked",
     "Claims",
     "DatabaseClock",
     "Decision",
+    "Grant",
+    "Identity",
     "Keyring",
     "Kind",
     "OriginPolicy",
+    "Outcome",
     "Policy",
     "Session",
     "Sid",
     "SigningKey",
+    "Site",
     "Tokens",
     "VerifiedSessions",
     "VerifyingKey",
     "__version__",
     "algorithms",
-    "believed",
     "cookie_problems",
-    "cookie_values",
     "generate_key",
-    "is_upload",
 ]
 
 __version__: Final[str]
@@ -102,7 +104,7 @@ class Keyring:
 
 @final
 class Sid:
-    """The secret name of a session: the minute it began in, and 96 random bits."""
+    """The secret name of a session: the minute it began in, and 128 random bits."""
 
     @staticmethod
     def generate(now: int) -> Sid:
@@ -234,9 +236,6 @@ class Tokens:
     def verify_ignoring_time(self, kind: Kind, token: str) -> Claims:
         """The claims of a token however stale. Raises ``TokenError``."""
 
-    def verify_newest(self, kind: Kind, tokens: Sequence[str], now: int) -> Claims:
-        """The claims of the newest of several cookies of one name. Raises ``TokenError`` if none verifies."""
-
 @final
 class Policy:
     """Lifetimes and grace of rotation, in seconds."""
@@ -253,17 +252,8 @@ class Policy:
     def succeed(self, session: Session, now: int) -> Session:
         """The row of a session that takes the place of this one, and ends no later than this one's absolute limit."""
 
-    def decide(self, session: Session, generation: int, *, upload: bool, now: int) -> Decision:
-        """What to do with a refresh token of this session and generation."""
-
-    def acknowledges(self, session: Session, generation: int) -> bool:
-        """Whether seeing a token of this generation is the first sight of the newest."""
-
     def is_over(self, session: Session, now: int) -> bool:
         """Whether the session has reached its idle or its absolute end."""
-
-    def access_end(self, now: int, session_end: int) -> int:
-        """The ``exp`` of an access token issued now."""
 
 @final
 class Decision:
@@ -279,10 +269,6 @@ class Decision:
         """Whether the request is the session's, and so its user's."""
 
     @property
-    def issues(self) -> list[Kind]:
-        """The tokens to issue, of the row's generation as it stands after the decision was written."""
-
-    @property
     def acknowledge(self) -> bool:
         """Write ``acknowledged_at = now`` where it is empty."""
 
@@ -296,19 +282,162 @@ class Decision:
 
 @final
 class OriginPolicy:
-    """Which origins besides our own may make requests with cookies."""
+    """The origins besides the site's own that may make requests with cookies."""
 
-    def __new__(cls, trusted: Sequence[str]) -> OriginPolicy: ...
-    def check(
+    def __new__(cls, trusted: Sequence[str]) -> OriginPolicy:
+        """Raises ``EngineConfigurationError``: an entry that can never match, which the message names."""
+
+@final
+class Identity:
+    """Who the request claims to be, before its session is looked up."""
+
+    def __new__(cls) -> Identity:
+        """An anonymous request without cookies."""
+
+    @property
+    def access(self) -> Claims | None:
+        """The claims of the access token, to be checked against the session's row."""
+
+    @property
+    def refresh(self) -> Claims | None:
+        """The claims of the refresh token that is to be decided on: there is no access token of its session."""
+
+    @property
+    def session_ids(self) -> list[UUID]:
+        """The sessions whose authentic tokens the request brought, also expired ones."""
+
+    @property
+    def is_bearer(self) -> bool:
+        """Whether the request names an access token by ``Authorization: Bearer``."""
+
+    @property
+    def has_cookies(self) -> bool:
+        """Whether the request brought a cookie of either name."""
+
+    def check(self) -> None:
+        """Raises ``CrossOriginRefused`` where the request may not use its cookies."""
+
+@final
+class Grant:
+    """The newest tokens of a session, and which of them the response sets."""
+
+    @property
+    def access(self) -> Claims:
+        """The claims of the access token."""
+
+    @property
+    def refresh(self) -> Claims:
+        """The claims of the refresh token."""
+
+@final
+class Outcome:
+    """What the request has come to, so far."""
+
+    UNCHANGED: Final[Outcome]
+    """No cookie changes."""
+    CLEARED: Final[Outcome]
+    """The user has signed out: cookies are cleared, if the request brought one."""
+
+    @staticmethod
+    def granted(grant: Grant) -> Outcome:
+        """The session's tokens are set."""
+
+@final
+class Answer:
+    """What the response is to say."""
+
+    @property
+    def cookies(self) -> list[tuple[str, str, int | None]]:
+        """Name, token and ``max_age`` of each cookie to set; to clear one, ``""`` and 0."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the response is for this user alone and may not be kept."""
+
+    def vary(self, present: str) -> str | None:
+        """The response's ``Vary``, given what it is without this; ``None``: it stays."""
+
+    def cache_control(self, present: str) -> str | None:
+        """The response's ``Cache-Control``, given what it is without this; ``None``: it stays."""
+
+    def removes(self, header: str) -> bool:
+        """Whether a response header of this name is to be removed."""
+
+@final
+class Site:
+    """What a site has configured, and the steps of a request."""
+
+    def __new__(
+        cls,
+        tokens: Tokens,
+        policy: Policy,
+        origins: OriginPolicy,
+        *,
+        access_name: str,
+        refresh_name: str,
+        bearer: bool,
+    ) -> Site: ...
+    def identify(
         self,
+        meta: dict[str, Any],
         *,
         method: str,
-        websocket: bool,
-        sec_fetch_site: str | None,
-        origin: str | None,
+        version: str,
+        cookies: Sequence[bytes] | None,
         own: Callable[[], str | None],
+        now: int,
+    ) -> Identity:
+        """Verify the tokens of a request and decide whether it may use its cookies.
+
+        ``meta`` is a CGI environment; ``cookies`` the ``Cookie`` fields, where the server has handed on several. ``own``
+        returns the origin that the request was sent to, and is called only where the answer depends on it.
+        """
+
+    def check_origin(
+        self, meta: dict[str, Any], *, method: str, version: str, own: Callable[[], str | None]
     ) -> None:
-        """Raises ``CrossOriginRefused``. ``own`` is called only where the answer depends on it."""
+        """Raises ``CrossOriginRefused`` where the request may not use cookies, whatever it brings."""
+
+    def refresh(self, identity: Identity, claims: Claims, session: Session, *, now: int) -> Decision:
+        """Decide on a refresh token and the row of its session."""
+
+    def check(
+        self,
+        identity: Identity,
+        claims: Claims,
+        session: Session,
+        *,
+        subject: str | None,
+        last_seen_at: int,
+        now: int,
+    ) -> tuple[bool, bool] | None:
+        """Check an access token against the row of its session.
+
+        Returns whether to acknowledge the generation and whether to note the user as seen; ``None``: the session does
+        not hold. ``subject`` is the row's user, as tokens name them; ``None`` is not compared.
+        """
+
+    def fits(self, subject: str, custom: str) -> None:
+        """Raises ``ClaimsRefused``: no cookie holds an access token with these custom claims, a JSON object."""
+
+    def grant(
+        self,
+        sid: Sid,
+        subject: str,
+        session: Session,
+        *,
+        decision: Decision | None,
+        custom: str | None,
+        remember: bool,
+        now: int,
+    ) -> Grant:
+        """The tokens of a session's row. ``decision`` says which the response sets; ``None``: both."""
+
+    def issue(self, grant: Grant, kind: Kind) -> str:
+        """The signed token. Raises ``ClaimsRefused``."""
+
+    def respond(self, identity: Identity, outcome: Outcome, *, was_asked: bool, now: int) -> Answer:
+        """The cookies and caching headers of the response. Raises ``ClaimsRefused``: a token cannot be signed."""
 
 @final
 class DatabaseClock:
@@ -354,9 +483,6 @@ def generate_key(algorithm: str, *, key_id: str | None = None) -> tuple[str | No
     Raises ``EngineConfigurationError``: no such algorithm, or no such ``kid``.
     """
 
-def believed(*, access: Claims | None, refresh: Claims | None) -> tuple[bool, bool]:
-    """Whether the access and whether the refresh token count, of a request that brought such. Two people's do not."""
-
 def cookie_problems(
     *,
     access_name: str,
@@ -368,9 +494,3 @@ def cookie_problems(
     partitioned: bool,
 ) -> list[tuple[str, str]] | None:
     """What would make a browser drop these cookies, as messages and codes; ``None``: no such ``SameSite``."""
-
-def cookie_values(header: str, name: str) -> list[str]:
-    """The values of every cookie of this name in a ``Cookie`` header, in its order; the first eight."""
-
-def is_upload(*, content_length: str | None, transfer_encoding: str | None) -> bool:
-    """Whether a body is over 64 KiB or of unknown length, so that a proxy may have held it back for minutes."""

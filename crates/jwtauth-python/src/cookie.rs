@@ -1,7 +1,7 @@
-//! Cookies: what a browser would drop, what a header holds.
+//! Cookies: what a browser would drop.
 
 use jwtauth::{CookiePolicy, SameSite};
-use pyo3::{prelude::*, types::PyString};
+use pyo3::prelude::*;
 
 /// Everything that would make a browser drop cookies of these names and attributes, or mix them up, as pairs of a
 /// message and a code; `None` if `same_site` is no value of that attribute.
@@ -19,10 +19,4 @@ pub(crate) fn cookie_problems(
     let same_site: SameSite = same_site.parse().ok()?;
     let policy = CookiePolicy { access_name, refresh_name, secure, same_site, domain, path, partitioned };
     Some(policy.problems().iter().map(|problem| (problem.to_string(), problem.code())).collect())
-}
-
-/// The values of every cookie of this name in a `Cookie` header, in its order.
-#[pyfunction]
-pub(crate) fn cookie_values(header: &Bound<'_, PyString>, name: &str) -> Vec<String> {
-    jwtauth::cookie_values(&header.to_string_lossy(), name).take(jwtauth::MAX_DUPLICATES).map(str::to_owned).collect()
 }

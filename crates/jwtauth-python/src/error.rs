@@ -1,8 +1,8 @@
 //! One exception class per decision of the caller, declared in `jwtauth.exceptions`; each carries the engine's `code`.
 
 use jwtauth::{
-    ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError,
-    VerifyError,
+    ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, OriginPolicyError, ProfileError,
+    RandomnessError, VerifyError,
 };
 use pyo3::{exceptions::PyOSError, prelude::*};
 
@@ -47,7 +47,7 @@ macro_rules! texts {
     )*};
 }
 texts!(Claims: ClaimsError, IssueError);
-texts!(Configuration: CookieError, KeyError, LifetimesError, ProfileError);
+texts!(Configuration: CookieError, KeyError, LifetimesError, OriginPolicyError, ProfileError);
 
 impl From<OriginError> for Error {
     fn from(error: OriginError) -> Self {

@@ -11,7 +11,7 @@ mod clock;
 mod cookie;
 mod error;
 mod key;
-mod origin;
+mod request;
 mod rotation;
 mod session;
 mod token;
@@ -23,12 +23,12 @@ mod _engine {
     use crate::{
         cache::{Asked, VerifiedSessions},
         clock::DatabaseClock,
-        cookie::{cookie_problems, cookie_values},
+        cookie::cookie_problems,
         key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},
-        origin::OriginPolicy,
-        rotation::{Decision, Policy, is_upload},
+        request::{Answer, Grant, Identity, OriginPolicy, Outcome, Site},
+        rotation::{Decision, Policy},
         session::{Session, Sid},
-        token::{Claims, Kind, Tokens, believed},
+        token::{Claims, Kind, Tokens},
     };
 
     #[pymodule_export]

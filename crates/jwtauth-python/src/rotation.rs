@@ -1,13 +1,13 @@
 //! The rotation policy and its decisions.
 
-use jwtauth::{Lifetimes, Presented};
-use pyo3::{prelude::*, types::PyString};
+use jwtauth::Lifetimes;
+use pyo3::prelude::*;
 
-use crate::{error::Error, session::Session, token::Kind};
+use crate::{error::Error, session::Session};
 
 /// Lifetimes and grace, in seconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
-pub(crate) struct Policy(jwtauth::RotationPolicy);
+pub(crate) struct Policy(pub(crate) jwtauth::RotationPolicy);
 
 #[pymethods]
 impl Policy {
@@ -29,23 +29,8 @@ impl Policy {
         Session(self.0.succeed(&session.get().0, now))
     }
 
-    #[pyo3(signature = (session, generation, *, upload, now))]
-    fn decide(&self, session: &Bound<'_, Session>, generation: u64, upload: bool, now: u64) -> Decision {
-        let session = &session.get().0;
-        let decision = self.0.decide(session, Presented { generation, upload }, now);
-        Decision { decision, session: *session }
-    }
-
-    fn acknowledges(&self, session: &Bound<'_, Session>, generation: u64) -> bool {
-        self.0.acknowledges(&session.get().0, generation)
-    }
-
     fn is_over(&self, session: &Bound<'_, Session>, now: u64) -> bool {
         self.0.lifetimes().is_over(&session.get().0, now)
-    }
-
-    fn access_end(&self, now: u64, session_end: u64) -> u64 {
-        self.0.lifetimes().access_end(now, session_end)
     }
 
     fn __repr__(&self) -> String {
@@ -56,8 +41,8 @@ impl Policy {
 /// The answer to a refresh token.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Decision {
-    decision: jwtauth::Decision,
-    session: jwtauth::Session,
+    pub(crate) decision: jwtauth::Decision,
+    pub(crate) session: jwtauth::Session,
 }
 
 #[pymethods]
@@ -70,11 +55,6 @@ impl Decision {
     #[getter]
     fn admits(&self) -> bool {
         self.decision.admits()
-    }
-
-    #[getter]
-    fn issues(&self) -> Vec<Kind> {
-        self.decision.issues().iter().copied().map(Kind::from).collect()
     }
 
     #[getter]
@@ -96,15 +76,4 @@ impl Decision {
     fn __repr__(&self) -> String {
         format!("{:?}", self.decision)
     }
-}
-
-/// Whether a request's cookies may honestly be old.
-#[pyfunction]
-#[pyo3(signature = (*, content_length, transfer_encoding))]
-pub(crate) fn is_upload(
-    content_length: Option<&Bound<'_, PyString>>,
-    transfer_encoding: Option<&Bound<'_, PyString>>,
-) -> bool {
-    let text = |value: Option<&Bound<'_, PyString>>| value.map(|value| value.to_string_lossy().into_owned());
-    jwtauth::is_upload(text(content_length).as_deref(), text(transfer_encoding).as_deref())
 }

@@ -51,7 +51,7 @@ impl Claims {
         expires_at: u64,
         custom: Option<&str>,
     ) -> Result<Self, Error> {
-        let custom = custom.map(jwtauth::CustomClaims::from_json).transpose()?.unwrap_or_default();
+        let custom = custom_claims(custom)?;
         Ok(Self(jwtauth::Claims { subject, sid: sid.get().0, generation, issued_at, expires_at, custom }))
     }
 
@@ -101,7 +101,7 @@ impl Claims {
 
 /// Issues and verifies tokens.
 #[pyclass(frozen, module = "jwtauth._engine")]
-pub(crate) struct Tokens(jwtauth::Tokens);
+pub(crate) struct Tokens(pub(crate) jwtauth::Tokens);
 
 #[pymethods]
 impl Tokens {
@@ -121,29 +121,17 @@ impl Tokens {
 
     fn issue(&self, py: Python<'_>, kind: Kind, claims: &Bound<'_, Claims>) -> Result<String, Error> {
         let claims = &claims.get().0;
-        Ok(self.without_interpreter(py, || self.0.issue(kind.into(), claims))?)
+        Ok(without_interpreter(&self.0, py, || self.0.issue(kind.into(), claims))?)
     }
 
     fn verify(&self, kind: Kind, token: &Bound<'_, PyString>, now: u64) -> Result<Claims, Error> {
         let (py, token) = (token.py(), utf8(token)?);
-        Ok(Claims(self.without_interpreter(py, || self.0.verify(kind.into(), &token, now))?))
+        Ok(Claims(without_interpreter(&self.0, py, || self.0.verify(kind.into(), &token, now))?))
     }
 
     fn verify_ignoring_time(&self, kind: Kind, token: &Bound<'_, PyString>) -> Result<Claims, Error> {
         let (py, token) = (token.py(), utf8(token)?);
-        Ok(Claims(self.without_interpreter(py, || self.0.verify_ignoring_time(kind.into(), &token))?))
-    }
-
-    fn verify_newest(
-        &self,
-        py: Python<'_>,
-        kind: Kind,
-        tokens: Vec<Bound<'_, PyString>>,
-        now: u64,
-    ) -> Result<Claims, Error> {
-        let tokens: Vec<_> = tokens.iter().filter_map(|token| utf8(token).ok()).collect();
-        let tokens = || tokens.iter().map(AsRef::as_ref);
-        Ok(Claims(self.without_interpreter(py, || self.0.verify_newest(kind.into(), tokens(), now))?))
+        Ok(Claims(without_interpreter(&self.0, py, || self.0.verify_ignoring_time(kind.into(), &token))?))
     }
 
     fn __repr__(&self) -> String {
@@ -151,20 +139,18 @@ impl Tokens {
     }
 }
 
-impl Tokens {
-    /// Lets other threads run while a signature is worked on that takes longer than letting go and coming back.
-    fn without_interpreter<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
-        if self.0.signing_key().algorithm().is_symmetric() { work() } else { py.detach(work) }
-    }
+/// Let other threads run while a signature is worked on that takes longer than letting go and coming back.
+pub(crate) fn without_interpreter<T: Send>(
+    tokens: &jwtauth::Tokens,
+    py: Python<'_>,
+    work: impl FnOnce() -> T + Send,
+) -> T {
+    if tokens.signing_key().algorithm().is_symmetric() { work() } else { py.detach(work) }
 }
 
-/// Whether the access and whether the refresh token count, of a request that brought such.
-#[pyfunction]
-#[pyo3(signature = (*, access, refresh))]
-pub(crate) fn believed(access: Option<&Bound<'_, Claims>>, refresh: Option<&Bound<'_, Claims>>) -> (bool, bool) {
-    let (access, refresh) =
-        jwtauth::believed(access.map(|claims| &claims.get().0), refresh.map(|claims| &claims.get().0));
-    (access.is_some(), refresh.is_some())
+/// Read the site's own claims, a JSON object.
+pub(crate) fn custom_claims(json: Option<&str>) -> Result<jwtauth::CustomClaims, Error> {
+    Ok(json.map(jwtauth::CustomClaims::from_json).transpose()?.unwrap_or_default())
 }
 
 /// A lone surrogate is no text that a token could be.

@@ -1,0 +1,393 @@
+//! The flow of a request: its head read from Django's `META`, and the engine's steps.
+
+use jwtauth::{CookiePolicy, Grantee, Head, HttpVersion, Origin, TokenKind};
+use pyo3::{
+    intern,
+    prelude::*,
+    pybacked::{PyBackedBytes, PyBackedStr},
+    types::{PyDict, PyString},
+};
+use uuid::Uuid;
+
+use crate::{
+    error::Error,
+    rotation::{Decision, Policy},
+    session::{Session, Sid},
+    token::{Claims, Kind, Tokens, custom_claims, without_interpreter},
+};
+
+/// Which origins besides our own may make requests with cookies.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct OriginPolicy(jwtauth::OriginPolicy);
+
+#[pymethods]
+impl OriginPolicy {
+    #[new]
+    fn new(trusted: Vec<PyBackedStr>) -> Result<Self, Error> {
+        Ok(Self(jwtauth::OriginPolicy::new(trusted.iter().map(|entry| &**entry))?))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// What a site has configured: all that the steps of a request go by.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Site(jwtauth::Site);
+
+#[pymethods]
+impl Site {
+    #[new]
+    #[pyo3(signature = (tokens, policy, origins, *, access_name, refresh_name, bearer))]
+    fn new(
+        tokens: &Bound<'_, Tokens>,
+        policy: &Bound<'_, Policy>,
+        origins: &Bound<'_, OriginPolicy>,
+        access_name: String,
+        refresh_name: String,
+        bearer: bool,
+    ) -> Self {
+        let mut cookies = CookiePolicy::default();
+        (cookies.access_name, cookies.refresh_name) = (access_name, refresh_name);
+        let transport = jwtauth::Transport::new(cookies, origins.get().0.clone(), bearer);
+        Self(jwtauth::Site::new(tokens.get().0.clone(), policy.get().0, transport))
+    }
+
+    /// `own` is called only where the answer depends on it.
+    #[pyo3(signature = (meta, *, method, version, cookies, own, now))]
+    fn identify(
+        &self,
+        meta: &Bound<'_, PyDict>,
+        method: &str,
+        version: &str,
+        cookies: Option<Vec<PyBackedBytes>>,
+        own: Py<PyAny>,
+        now: u64,
+    ) -> PyResult<Identity> {
+        let Some(headers) = Headers::read(meta, cookies)? else { return Ok(Identity::new()) };
+        let fields: Vec<_> = headers.cookies.iter().map(Vec::as_slice).collect();
+        let head = headers.head(method, version, &fields);
+        let mut failure = None;
+        let identified =
+            without_interpreter(self.0.tokens(), meta.py(), || self.0.identify(&head, || ask(&own, &mut failure), now));
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        Ok(match identified {
+            Ok(identity) => Identity { identity, error: None },
+            Err(refused) => Identity { identity: refused.identity, error: Some(refused.error) },
+        })
+    }
+
+    /// Raises `CrossOriginRefused`.
+    #[pyo3(signature = (meta, *, method, version, own))]
+    fn check_origin(&self, meta: &Bound<'_, PyDict>, method: &str, version: &str, own: Py<PyAny>) -> PyResult<()> {
+        let headers = Headers::of_origin(meta)?;
+        let mut failure = None;
+        let verdict = self.0.transport().check_origin(&headers.head(method, version, &[]), || ask(&own, &mut failure));
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(verdict.map_err(Error::from)?),
+        }
+    }
+
+    #[pyo3(signature = (identity, claims, session, *, now))]
+    fn refresh(
+        &self,
+        identity: &Bound<'_, Identity>,
+        claims: &Bound<'_, Claims>,
+        session: &Bound<'_, Session>,
+        now: u64,
+    ) -> Decision {
+        let session = session.get().0;
+        Decision { decision: self.0.refresh(&identity.get().identity, &claims.get().0, &session, now), session }
+    }
+
+    /// `(acknowledge, update_last_seen)`, or `None` where the session does not hold.
+    #[pyo3(signature = (identity, claims, session, *, subject, last_seen_at, now))]
+    fn check(
+        &self,
+        identity: &Bound<'_, Identity>,
+        claims: &Bound<'_, Claims>,
+        session: &Bound<'_, Session>,
+        subject: Option<&str>,
+        last_seen_at: u64,
+        now: u64,
+    ) -> Option<(bool, bool)> {
+        let row = jwtauth::FoundRow::new(&session.get().0, subject, last_seen_at);
+        match self.0.check(&identity.get().identity, &claims.get().0, Some(row), now) {
+            jwtauth::Check::Live { acknowledge, update_last_seen } => Some((acknowledge, update_last_seen)),
+            _ => None,
+        }
+    }
+
+    fn fits(&self, subject: &str, custom: &str) -> Result<(), Error> {
+        Ok(self.0.fits(subject, &custom_claims(Some(custom))?)?)
+    }
+
+    /// `decision` says which tokens the response sets; `None`: both.
+    #[pyo3(signature = (sid, subject, session, *, decision, custom, remember, now))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn grant(
+        &self,
+        sid: &Bound<'_, Sid>,
+        subject: &str,
+        session: &Bound<'_, Session>,
+        decision: Option<&Bound<'_, Decision>>,
+        custom: Option<&str>,
+        remember: bool,
+        now: u64,
+    ) -> Result<Grant, Error> {
+        let mut grantee = Grantee::new(sid.get().0, subject);
+        (grantee.custom, grantee.remember) = (custom_claims(custom)?, remember);
+        let kinds = decision.map_or(&[TokenKind::Access, TokenKind::Refresh][..], |it| it.get().decision.issues());
+        Ok(Grant(self.0.grant(grantee, &session.get().0, kinds, now)))
+    }
+
+    fn issue(&self, py: Python<'_>, grant: &Bound<'_, Grant>, kind: Kind) -> Result<String, Error> {
+        let grant = &grant.get().0;
+        Ok(without_interpreter(self.0.tokens(), py, || self.0.issue(grant, kind.into()))?)
+    }
+
+    #[pyo3(signature = (identity, outcome, *, was_asked, now))]
+    fn respond(
+        &self,
+        py: Python<'_>,
+        identity: &Bound<'_, Identity>,
+        outcome: &Bound<'_, Outcome>,
+        was_asked: bool,
+        now: u64,
+    ) -> Result<Answer, Error> {
+        let (identity, outcome) = (identity.get(), outcome.get());
+        let respond = || self.0.respond(&identity.identity, &outcome.0, was_asked, now);
+        // Only a grant is signed for.
+        let answer = match outcome.0 {
+            jwtauth::Outcome::Granted(_) => without_interpreter(self.0.tokens(), py, respond)?,
+            _ => respond()?,
+        };
+        Ok(Answer { answer, names: self.0.transport().cookies.clone() })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// Who the request claims to be.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Identity {
+    identity: jwtauth::Identity,
+    error: Option<jwtauth::IdentifyError>,
+}
+
+#[pymethods]
+impl Identity {
+    /// An anonymous request without cookies.
+    #[new]
+    fn new() -> Self {
+        Self { identity: jwtauth::Identity::default(), error: None }
+    }
+
+    #[getter]
+    fn access(&self) -> Option<Claims> {
+        self.identity.access().cloned().map(Claims)
+    }
+
+    #[getter]
+    fn refresh(&self) -> Option<Claims> {
+        self.identity.refresh().cloned().map(Claims)
+    }
+
+    #[getter]
+    fn session_ids(&self) -> Vec<Uuid> {
+        self.identity.session_names().iter().map(jwtauth::Sid::session_id).collect()
+    }
+
+    #[getter]
+    fn is_bearer(&self) -> bool {
+        self.identity.is_bearer()
+    }
+
+    #[getter]
+    fn has_cookies(&self) -> bool {
+        self.identity.has_cookies()
+    }
+
+    /// Raises `CrossOriginRefused` where the request may not use its cookies. A bearer that is not valid is anonymous:
+    /// another scheme of the site may read the header.
+    fn check(&self) -> Result<(), Error> {
+        match self.error {
+            Some(jwtauth::IdentifyError::CrossOrigin(error)) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.identity)
+    }
+}
+
+/// The newest tokens of a session.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Grant(jwtauth::Grant);
+
+#[pymethods]
+impl Grant {
+    #[getter]
+    fn access(&self) -> Claims {
+        Claims(self.0.access().clone())
+    }
+
+    #[getter]
+    fn refresh(&self) -> Claims {
+        Claims(self.0.refresh().clone())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// What the request has come to, so far.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Outcome(jwtauth::Outcome);
+
+#[pymethods]
+impl Outcome {
+    #[classattr]
+    const UNCHANGED: Self = Self(jwtauth::Outcome::Unchanged);
+
+    #[classattr]
+    const CLEARED: Self = Self(jwtauth::Outcome::Cleared);
+
+    #[staticmethod]
+    fn granted(grant: &Bound<'_, Grant>) -> Self {
+        Self(jwtauth::Outcome::Granted(grant.get().0.clone()))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
+/// What the response says.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Answer {
+    answer: jwtauth::Answer,
+    names: CookiePolicy,
+}
+
+#[pymethods]
+impl Answer {
+    /// Triples of name, token and `max_age`; to clear, `""` and 0.
+    #[getter]
+    fn cookies(&self) -> Vec<(&str, &str, Option<u64>)> {
+        let cookies = self.answer.cookies.iter();
+        cookies
+            .map(|cookie| {
+                let max_age = cookie.max_age.map(|max_age| max_age.as_secs());
+                (self.names.name(cookie.kind), cookie.token.as_deref().unwrap_or_default(), max_age)
+            })
+            .collect()
+    }
+
+    #[getter]
+    fn is_private(&self) -> bool {
+        self.answer.is_private
+    }
+
+    fn vary(&self, present: &str) -> Option<String> {
+        self.answer.vary(present)
+    }
+
+    fn cache_control(&self, present: &str) -> Option<String> {
+        self.answer.cache_control(present)
+    }
+
+    fn removes(&self, header: &str) -> bool {
+        self.answer.removes(header)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.answer)
+    }
+}
+
+/// The headers that authentication reads, of a CGI environment. A value that is not Unicode text is replaced: it is still
+/// a value.
+#[derive(Default)]
+struct Headers {
+    cookies: Vec<Vec<u8>>,
+    authorization: Option<String>,
+    origin: Option<String>,
+    sec_fetch_site: Option<String>,
+    upgrade: Option<String>,
+    content_length: Option<String>,
+    transfer_encoding: Option<String>,
+}
+
+impl Headers {
+    /// `None` where there is neither a cookie nor `Authorization`, as in most anonymous requests: nothing else is read
+    /// then. `fields`: the `Cookie` fields, where the server has handed on several.
+    fn read(meta: &Bound<'_, PyDict>, fields: Option<Vec<PyBackedBytes>>) -> PyResult<Option<Self>> {
+        let py = meta.py();
+        let cookie = text(meta, intern!(py, "HTTP_COOKIE"))?;
+        let authorization = text(meta, intern!(py, "HTTP_AUTHORIZATION"))?;
+        if cookie.is_none() && authorization.is_none() {
+            return Ok(None);
+        }
+        let cookies = match fields {
+            Some(fields) => fields.iter().map(|field| field.to_vec()).collect(),
+            None => cookie.into_iter().map(String::into_bytes).collect(),
+        };
+        Ok(Some(Self { cookies, authorization, ..Self::of_origin(meta)? }))
+    }
+
+    /// Those by which the origin is told, and how long the body is.
+    fn of_origin(meta: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let py = meta.py();
+        Ok(Self {
+            origin: text(meta, intern!(py, "HTTP_ORIGIN"))?,
+            sec_fetch_site: text(meta, intern!(py, "HTTP_SEC_FETCH_SITE"))?,
+            upgrade: text(meta, intern!(py, "HTTP_UPGRADE"))?,
+            content_length: text(meta, intern!(py, "CONTENT_LENGTH"))?,
+            transfer_encoding: text(meta, intern!(py, "HTTP_TRANSFER_ENCODING"))?,
+            ..Self::default()
+        })
+    }
+
+    fn head<'h>(&'h self, method: &'h str, version: &str, cookies: &'h [&'h [u8]]) -> Head<'h> {
+        let mut head = Head::new(method);
+        head.version = HttpVersion::parse(version);
+        head.cookies = cookies;
+        head.authorization = self.authorization.as_deref();
+        head.origin = self.origin.as_deref();
+        head.sec_fetch_site = self.sec_fetch_site.as_deref();
+        head.upgrade = self.upgrade.as_deref();
+        head.content_length = self.content_length.as_deref();
+        head.transfer_encoding = self.transfer_encoding.as_deref();
+        head
+    }
+}
+
+fn text(meta: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> PyResult<Option<String>> {
+    let Some(value) = meta.get_item(name)? else { return Ok(None) };
+    let value = match value.cast_into::<PyString>() {
+        Ok(value) => value,
+        Err(error) => error.into_inner().str()?,
+    };
+    Ok(Some(value.to_string_lossy().into_owned()))
+}
+
+/// What `own` returns, and what it raises.
+fn ask(own: &Py<PyAny>, failure: &mut Option<PyErr>) -> Option<Origin> {
+    let answer = Python::attach(|py| own.bind(py).call0()?.extract::<Option<String>>());
+    match answer {
+        Ok(origin) => Origin::parse(&origin?),
+        Err(error) => {
+            *failure = Some(error);
+            None
+        }
+    }
+}
