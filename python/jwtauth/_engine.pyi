@@ -329,6 +329,10 @@ class Grant:
     def refresh(self) -> Claims:
         """The claims of the refresh token."""
 
+    @property
+    def sets_cookies(self) -> bool:
+        """Whether the response sets any."""
+
 @final
 class Outcome:
     """What the request has come to, so far."""
@@ -384,18 +388,17 @@ class Site:
         method: str,
         version: str,
         cookies: Sequence[bytes] | None,
+        is_trusted: bool,
         own: Callable[[], str | None],
         now: int,
     ) -> Identity:
         """Verify the tokens of a request and decide whether it may use its cookies.
 
-        ``meta`` is a CGI environment; ``cookies`` the ``Cookie`` fields, where the server has handed on several. ``own``
-        returns the origin that the request was sent to, and is called only where the answer depends on it.
+        ``meta`` is a CGI environment; ``cookies`` the ``Cookie`` fields, where the server has handed on several. A trusted
+        request is not asked for its origin, else ``own`` returns the origin that the request was sent to, and is called only where the answer depends on it.
         """
 
-    def check_origin(
-        self, meta: dict[str, Any], *, method: str, version: str, own: Callable[[], str | None]
-    ) -> None:
+    def check_origin(self, meta: dict[str, Any], *, method: str, version: str, own: Callable[[], str | None]) -> None:
         """Raises ``CrossOriginRefused`` where the request may not use cookies, whatever it brings."""
 
     def refresh(self, identity: Identity, claims: Claims, session: Session, *, now: int) -> Decision:

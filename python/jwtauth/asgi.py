@@ -9,10 +9,14 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
+from django.http import HttpResponse
 
+from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
-from jwtauth.internal.store import sessions
-from jwtauth.request import RequestAuth, security_log
+from jwtauth.internal.flow import Flow
+from jwtauth.internal.response import write
+from jwtauth.internal.store import clock, sessions
+from jwtauth.request import RequestAuth
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -22,14 +26,16 @@ _T = TypeVar("_T")
 
 # ws and wss are http and https before the upgrade (RFC 6455 section 3).
 _SCHEMES = {"ws": "http", "wss": "https"}
+# The messages that carry the response's headers.
+_ANSWERS = {"websocket.accept", "websocket.http.response.start"}
 
 
 class WebSocketAuthMiddleware:
     """ASGI middleware that puts ``user`` and ``jwtauth`` into the scope of a WebSocket.
 
     For Channels and any other ASGI application. A handshake with cookies must come from our own or a trusted origin,
-    or it is refused with 403; one with a bad ``Authorization: Bearer`` as well. An access token that has expired is no
-    obstacle while the refresh token is good, but nothing is rotated: a handshake sets no cookies. Other scopes pass.
+    or it is refused with 403; one with an invalid ``Authorization: Bearer`` with 401. A handshake refreshes the session as
+    any request does, and its cookies are set by the message that accepts it. Other scopes pass.
     """
 
     def __init__(self, app: App) -> None:
@@ -39,14 +45,13 @@ class WebSocketAuthMiddleware:
         if scope["type"] != "websocket":
             await self.app(scope, receive, send)
             return
-        auth = RequestAuth.attach(_handshake(scope))
+        flow = Flow.attach(request := _handshake(scope))
+        auth: RequestAuth = request.jwtauth
         try:
-            if auth.identify():
-                auth.check_origin()
-            asks = auth.needs_refresh or auth.needs_query
-            user = await _with_connections(_who, auth) if asks else auth.user
-        except CrossOriginRefused as error:
-            security_log.warning("cross_origin: %s", error, extra={"event": "cross_origin", "code": error.code})
+            flow.identify()
+            asks = flow.needs_refresh or not flow.is_resolved
+            user = await _with_connections(_who, flow, auth) if asks else auth.user
+        except CrossOriginRefused:
             await _refuse(scope, receive, send, 403)
         except SessionContention:
             await _refuse(scope, receive, send, 503)
@@ -54,7 +59,7 @@ class WebSocketAuthMiddleware:
             if auth.is_bearer and not user.is_authenticated:
                 await _refuse(scope, receive, send, 401)
             else:
-                await self.app({**scope, "user": user, "jwtauth": auth}, receive, send)
+                await self.app({**scope, "user": user, "jwtauth": auth}, receive, _with_cookies(flow, send))
 
 
 async def is_signed_in(scope: Scope) -> bool:
@@ -62,8 +67,8 @@ async def is_signed_in(scope: Scope) -> bool:
 
     A WebSocket may stay open for days. Ask before what matters, or now and then, and close it where the answer is no.
     """
-    claims = scope["jwtauth"].claims
-    return claims is not None and await _with_connections(_is_live, scope["jwtauth"], claims.session_id)
+    flow: Flow = scope["jwtauth"]._flow
+    return flow.claims is not None and await _with_connections(_is_live, flow, flow.claims.session_id)
 
 
 async def _with_connections(function: Callable[..., _T], *args: Any) -> _T:
@@ -79,23 +84,40 @@ async def _with_connections(function: Callable[..., _T], *args: Any) -> _T:
     return await sync_to_async(call)()
 
 
-def _is_live(auth: RequestAuth, session_id: Any) -> bool:
+def _is_live(flow: Flow, session_id: Any) -> bool:
     found = sessions.find(session_id)
-    return found is not None and not auth.is_over(found.session)
+    return found is not None and not flow.config.policy.is_over(found.row, clock.now())
 
 
-def _who(auth: RequestAuth) -> Any:
-    auth.look()
-    found = auth.found
-    auth.fulfil()
+def _who(flow: Flow, auth: RequestAuth) -> Any:
+    flow.refresh()
+    found = flow.found
+    flow.run_deferred()
     return auth.user if found is None else found.user
 
 
-def _handshake(scope: Scope) -> ASGIRequest:
-    scheme = _SCHEMES.get(scope.get("scheme", "ws"), "http")
-    request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": scheme}, BytesIO())
+def _handshake(scope: Scope) -> Any:
+    # daphne names no scheme: cookies that are ``Secure`` have come by TLS.
+    scheme = scope.get("scheme") or ("wss" if get_config().cookie_secure else "ws")
+    request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": _SCHEMES.get(scheme, scheme)}, BytesIO())
     request.META["HTTP_UPGRADE"] = "websocket"
     return request
+
+
+def _with_cookies(flow: Flow, send: Send) -> Send:
+    """Put the cookies of a refresh on the message that answers the handshake."""
+    response = HttpResponse()
+    write(flow, response)
+    headers = [(b"set-cookie", cookie.OutputString().encode()) for cookie in response.cookies.values()]
+    if not headers:
+        return send
+
+    async def send_with_cookies(message: Any) -> None:
+        if message["type"] in _ANSWERS:
+            message = {**message, "headers": [*message.get("headers", ()), *headers]}
+        await send(message)
+
+    return send_with_cookies
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.internal import bearer
+from jwtauth.internal.flow import Flow
 from jwtauth.request import RequestAuth
 
 
@@ -42,14 +43,15 @@ class JWTAuthentication(BaseAuthentication):
         ``ImproperlyConfigured`` where the middleware is missing.
         """
         inner = request._request
-        auth = RequestAuth.of(inner)
-        if auth is None:
+        flow = Flow.of(inner)
+        if flow is None:
             if not middleware_is_installed():
                 raise ImproperlyConfigured(str(MISSING_MIDDLEWARE))
             # A request made by hand, as in tests with a request factory: no response of ours will follow, so nothing
             # may be rotated.
-            auth = RequestAuth.attach(inner)
-            auth.identify()
+            flow = Flow.attach(inner)
+            flow.identify()
+        auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if auth.is_authenticated:
             return auth.user, auth.claims
         if auth.is_bearer:

@@ -13,13 +13,20 @@ from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
+from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE
+from jwtauth.internal.flow import Flow
+from jwtauth.internal.login import end, replace_session, start, start_token_session
 from jwtauth.internal.store.admission import user_can_authenticate
-from jwtauth.request import RequestAuth
 
 
 def login(
-    request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True, lifetime: timedelta | float | None = None
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    *,
+    remember: bool = True,
+    lifetime: timedelta | float | None = None,
+    cross_origin: bool = False,
 ) -> None:
     """Sign this user in: start a session, and end the one that the request came with.
 
@@ -28,15 +35,21 @@ def login(
     not, in place of ``REFRESH_TOKEN_LIFETIME`` and ``SESSION_LIFETIME``. Sends Django's ``user_logged_in``. Inside a
     transaction that is rolled back, it never happened.
 
-    Raises ``ValueError`` for nobody, an unsaved user, or a lifetime under a second, ``PermissionDenied`` for one who
-    is not active, ``SessionLimitReached`` beyond their limit, and ``ImproperlyConfigured`` where the middleware has
-    not seen the request.
+    A request from another origin is refused, as with Django's CSRF check: a form elsewhere could sign the visitor in as
+    another user. ``cross_origin=True`` lets it pass, for callbacks that check the request in their own way (SAML, OpenID
+    Connect's ``form_post``).
+
+    Raises ``ValueError`` for an anonymous or unsaved user, or a lifetime under a second, ``PermissionDenied`` for one
+    who is not active, ``SessionLimitReached`` beyond their limit, ``CrossOriginRefused`` for a foreign origin, which
+    the middleware answers with 403, and ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
     inner = django_request(request)
-    auth = _auth(inner)
+    flow = _flow(inner)
     _check(user)
-    auth.login(user, remember=remember, lifetime=lifetime)
-    _set_user(request, inner, auth, user)
+    if not cross_origin:
+        flow.check_origin()
+    start(flow, user, remember=remember, lifetime=lifetime)
+    _set_user(request, inner, flow, user)
     if "CSRF_COOKIE" in inner.META:
         rotate_token(inner)
     user_logged_in.send(sender=user.__class__, request=inner, user=user)
@@ -44,17 +57,17 @@ def login(
 
 def start_session(
     request: HttpRequest, user: AbstractBaseUser, *, lifetime: timedelta | float | None = None
-) -> RequestAuth:
+) -> _engine.Grant:
     """`login` for a client that keeps its tokens itself: no cookie is set, and the request's own session stays.
 
     Raises what `login` raises.
     """
     inner = django_request(request)
-    _auth(inner)
+    _flow(inner)
     _check(user)
-    started = RequestAuth.started(inner, user, lifetime)
+    grant = start_token_session(inner, user, lifetime)
     user_logged_in.send(sender=user.__class__, request=inner, user=user)
-    return started
+    return grant
 
 
 def _check(user: AbstractBaseUser | None) -> None:
@@ -65,18 +78,21 @@ def _check(user: AbstractBaseUser | None) -> None:
 
 
 def logout(request: HttpRequest) -> None:
-    """Sign out: end the session now, and have the response clear the cookies, also when nobody was signed in.
+    """Sign out: end the session now, also one that only expired cookies name, and have the response clear the cookies.
 
-    ``request.user`` is ``AnonymousUser`` at once. Sends Django's ``user_logged_out``. A transaction that is rolled back
-    does not bring the session back.
+    Cookies are cleared only if the request brought one. ``request.user`` is ``AnonymousUser`` at once. Sends Django's
+    ``user_logged_out``. A transaction that is rolled back does not bring the session back.
 
-    Raises ``ImproperlyConfigured`` where the middleware has not seen the request.
+    Raises ``CrossOriginRefused`` for a foreign origin, which the middleware answers with 403, and
+    ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
     inner = django_request(request)
-    auth = _auth(inner)
-    user = auth.user if auth.is_authenticated else None
-    auth.logout()
-    _set_user(request, inner, auth, AnonymousUser())
+    flow = _flow(inner)
+    flow.check_origin()
+    found = flow.found
+    end(flow)
+    user = None if found is None else found.user
+    _set_user(request, inner, flow, AnonymousUser())
     sender = type(None) if user is None else user.__class__
     user_logged_out.send(sender=sender, request=inner, user=user)
 
@@ -91,9 +107,9 @@ def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> No
     Raises ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
     inner = django_request(request)
-    auth = _auth(inner)
-    if auth.succeed(user):
-        _set_user(request, inner, auth, user)
+    flow = _flow(inner)
+    if replace_session(flow, user):
+        _set_user(request, inner, flow, user)
 
 
 async def aupdate_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> None:
@@ -102,10 +118,15 @@ async def aupdate_session_auth_hash(request: HttpRequest, user: AbstractBaseUser
 
 
 async def alogin(
-    request: HttpRequest, user: AbstractBaseUser, *, remember: bool = True, lifetime: timedelta | float | None = None
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    *,
+    remember: bool = True,
+    lifetime: timedelta | float | None = None,
+    cross_origin: bool = False,
 ) -> None:
     """`login` for async views."""
-    await sync_to_async(login)(request, user, remember=remember, lifetime=lifetime)
+    await sync_to_async(login)(request, user, remember=remember, lifetime=lifetime, cross_origin=cross_origin)
 
 
 async def alogout(request: HttpRequest) -> None:
@@ -115,9 +136,9 @@ async def alogout(request: HttpRequest) -> None:
 
 def end_with_django_session(request: HttpRequest | None = None, **kwargs: Any) -> None:
     """Receiver of ``user_logged_out``: whoever signs out of Django, say in the admin, signs out of this as well."""
-    auth = RequestAuth.of(request)
-    if auth is not None and auth.claims is not None:
-        auth.logout()
+    flow = Flow.of(request)
+    if flow is not None and flow.claims is not None:
+        end(flow)
 
 
 def django_request(request: HttpRequest) -> HttpRequest:
@@ -126,14 +147,14 @@ def django_request(request: HttpRequest) -> HttpRequest:
     return inner
 
 
-def _auth(request: HttpRequest) -> RequestAuth:
-    auth = RequestAuth.of(request)
-    if auth is None:
+def _flow(request: HttpRequest) -> Flow:
+    flow = Flow.of(request)
+    if flow is None:
         raise ImproperlyConfigured(str(MISSING_MIDDLEWARE))
-    return auth
+    return flow
 
 
-def _set_user(request: HttpRequest, inner: HttpRequest, auth: RequestAuth, user: Any) -> None:
+def _set_user(request: HttpRequest, inner: HttpRequest, flow: Flow, user: Any) -> None:
     async def auser() -> Any:
         return user
 
@@ -141,4 +162,4 @@ def _set_user(request: HttpRequest, inner: HttpRequest, auth: RequestAuth, user:
     inner.auser = auser
     if request is not inner:
         request.user = user
-        request.auth = auth.claims  # type: ignore[attr-defined]
+        request.auth = flow.claims  # type: ignore[attr-defined]

@@ -27,14 +27,14 @@ from jwtauth import _engine
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
-from jwtauth.internal import bearer
+from jwtauth.internal import bearer, tokens
+from jwtauth.internal.flow import Flow
+from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database
 from jwtauth.request import RequestAuth
 from jwtauth.serializers import RefreshSerializer, RevokeSerializer, SessionSerializer
 from jwtauth.signin import django_request, login, logout, start_session
-
-_ACCESS, _REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
 
 
 class LoginThrottle(ScopedRateThrottle):
@@ -87,12 +87,27 @@ class JwtAuthView(GenericAPIView[Any]):
 
     def auth(self) -> RequestAuth:
         """What the middleware knows about the request."""
-        auth = RequestAuth.of(django_request(self.request))
-        assert auth is not None  # noqa: S101 - JWTAuthentication and `login` say so themselves
+        auth: RequestAuth = django_request(self.request).jwtauth  # type: ignore[attr-defined]
         return auth
 
 
-class _Credentials(JwtAuthView):
+class _OwnOrigin(JwtAuthView):
+    """Views that no page of another origin may send a form to, whatever cookies the request brings: it could sign the
+    visitor in as another user, or out.
+    """
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Ask for the origin before anything counts as an attempt. Raises ``PermissionDenied``."""
+        flow = Flow.of(django_request(request))
+        try:
+            if flow is not None:
+                flow.check_origin()
+        except CrossOriginRefused as error:
+            raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
+        super().initial(request, *args, **kwargs)
+
+
+class _Credentials(_OwnOrigin):
     """Views that take a name and a password."""
 
     authentication_classes = ()  # whoever signs in may come with tokens that are no longer good
@@ -106,13 +121,7 @@ class _Credentials(JwtAuthView):
         return found
 
     def validated(self, request: Request) -> dict[str, Any]:
-        """What the serializer made of the body. Raises ``PermissionDenied`` for a request from another origin."""
-        auth = RequestAuth.of(django_request(request))
-        try:
-            if auth is not None:
-                auth.check_origin()  # also without cookies: a form elsewhere could sign the visitor in as another
-        except CrossOriginRefused as error:
-            raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
+        """What the serializer made of the body."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         validated: dict[str, Any] = serializer.validated_data
@@ -135,8 +144,8 @@ class LoginView(_Credentials):
         return Response(_me(self))
 
 
-class LogoutView(JwtAuthView):
-    """Sign out: ends the session and clears the cookies, also when nobody was signed in."""
+class LogoutView(_OwnOrigin):
+    """Sign out: ends the session and clears the cookies that the request brought."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -155,8 +164,8 @@ class TokenView(_Credentials):
         """``access`` and ``refresh``, and the seconds that each is good for."""
         validated = self.validated(request)
         with _limit_is_refusal():
-            started = start_session(request, validated["user"], lifetime=validated.get("lifetime"))
-        return Response(_pair(started))
+            grant = start_session(request, validated["user"], lifetime=validated.get("lifetime"))
+        return Response(tokens.pair(grant, get_config()))
 
 
 class TokenRefreshView(JwtAuthView):
@@ -170,10 +179,10 @@ class TokenRefreshView(JwtAuthView):
         """``access`` and ``refresh``, which from now on takes the place of the old one."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        auth = RequestAuth.exchanged(django_request(request), serializer.validated_data["refresh"])
-        if auth is None:
+        grant = exchange_refresh_token(django_request(request), serializer.validated_data["refresh"])
+        if grant is None:
             raise TokenRefused
-        return Response(_pair(auth))
+        return Response(tokens.pair(grant, get_config()))
 
 
 class TokenRevokeView(JwtAuthView):
@@ -188,10 +197,9 @@ class TokenRevokeView(JwtAuthView):
         """200, also for what is no token of ours (section 2.2)."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        tokens = get_config().tokens
-        for kind in (_REFRESH, _ACCESS):
+        for kind in (_engine.Kind.REFRESH, _engine.Kind.ACCESS):
             try:
-                claims = tokens.verify_ignoring_time(kind, serializer.validated_data["token"])
+                claims = get_config().tokens.verify_ignoring_time(kind, serializer.validated_data["token"])
             except TokenError:
                 continue
             Session.objects.filter(pk=claims.session_id).end()
@@ -284,22 +292,11 @@ def _limit_is_refusal() -> Iterator[None]:
         raise PermissionDenied(_("Too many sessions, sign out on another device."), error.code) from None
 
 
-def _pair(auth: RequestAuth) -> dict[str, Any]:
-    now, tokens = clock.now(), auth.config.tokens
-    claims = auth.pair()
-    return {
-        "access": tokens.issue(_ACCESS, claims[_ACCESS]),
-        "refresh": tokens.issue(_REFRESH, claims[_REFRESH]),
-        "access_expires_in": claims[_ACCESS].expires_at - now,
-        "refresh_expires_in": claims[_REFRESH].expires_at - now,
-    }
-
-
 def _me(view: JwtAuthView) -> dict[str, Any]:
     auth = view.auth()
     session, claims = auth.session, auth.claims
     context = {**view.get_serializer_context(), "current": None if session is None else session.pk}
-    user = import_string(auth.config.user_serializer)(auth.user, context=context)
+    user = import_string(get_config().user_serializer)(auth.user, context=context)
     return {
         "user": user.data,
         "session": None if session is None else SessionSerializer(session, context=context).data,

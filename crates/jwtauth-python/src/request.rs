@@ -55,19 +55,24 @@ impl Site {
     }
 
     /// `own` is called only where the answer depends on it.
-    #[pyo3(signature = (meta, *, method, version, cookies, own, now))]
+    #[pyo3(signature = (meta, *, method, version, cookies, is_trusted, own, now))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn identify(
         &self,
         meta: &Bound<'_, PyDict>,
         method: &str,
         version: &str,
         cookies: Option<Vec<PyBackedBytes>>,
+        is_trusted: bool,
         own: Py<PyAny>,
         now: u64,
     ) -> PyResult<Identity> {
         let Some(headers) = Headers::read(meta, cookies)? else { return Ok(Identity::new()) };
         let fields: Vec<_> = headers.cookies.iter().map(Vec::as_slice).collect();
-        let head = headers.head(method, version, &fields);
+        let mut head = headers.head(method, version, &fields);
+        if is_trusted {
+            (head.sec_fetch_site, head.upgrade) = (Some("same-origin"), None);
+        }
         let mut failure = None;
         let identified =
             without_interpreter(self.0.tokens(), meta.py(), || self.0.identify(&head, || ask(&own, &mut failure), now));
@@ -242,6 +247,12 @@ impl Grant {
     #[getter]
     fn refresh(&self) -> Claims {
         Claims(self.0.refresh().clone())
+    }
+
+    /// Whether the response sets any.
+    #[getter]
+    fn sets_cookies(&self) -> bool {
+        !self.0.kinds().is_empty()
     }
 
     fn __repr__(&self) -> String {

@@ -32,7 +32,7 @@ class EngineObjects:
     keyring: _engine.Keyring
     tokens: _engine.Tokens
     policy: _engine.Policy
-    origins: _engine.OriginPolicy
+    site: _engine.Site
     verified: _engine.VerifiedSessions
 
 
@@ -48,10 +48,18 @@ def build(
     tokens = None if keyring is None else _build_tokens(values, keyring, found)
     policy = _build_policy(values, found)
     found += _cookie_problems(values)
-    if found or keyring is None or tokens is None or policy is None:
+    origins = _build_origins(trusted_origins, found)
+    if found or keyring is None or tokens is None or policy is None or origins is None:
         return None, found
-    origins, verified = _engine.OriginPolicy(trusted_origins), _engine.VerifiedSessions(_REMEMBERED_SESSIONS)
-    return EngineObjects(keyring, tokens, policy, origins, verified), []
+    site = _engine.Site(
+        tokens,
+        policy,
+        origins,
+        access_name=values["ACCESS_TOKEN_COOKIE_NAME"],
+        refresh_name=values["REFRESH_TOKEN_COOKIE_NAME"],
+        bearer=values["BEARER_TOKENS"],
+    )
+    return EngineObjects(keyring, tokens, policy, site, _engine.VerifiedSessions(_REMEMBERED_SESSIONS)), []
 
 
 # What to do about a key, by the engine's code.
@@ -138,6 +146,15 @@ def _build_policy(values: Mapping[str, Any], found: list[Problem]) -> _engine.Po
         return _engine.Policy(access=access, idle=idle, absolute=absolute, grace=values["REFRESH_TOKEN_GRACE_PERIOD"])
     except EngineConfigurationError as error:
         found.append(Problem("jwtauth.E007", f"JWTAUTH: {error}.", hint))
+        return None
+
+
+def _build_origins(trusted: Sequence[str], found: list[Problem]) -> _engine.OriginPolicy | None:
+    try:
+        return _engine.OriginPolicy(trusted)
+    except EngineConfigurationError as error:
+        hint = "Correct or remove the entry; no request can come from it."
+        found.append(Problem("jwtauth.E016", f"CSRF_TRUSTED_ORIGINS: {error}.", hint))
         return None
 
 

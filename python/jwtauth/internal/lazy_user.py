@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.utils.functional import SimpleLazyObject, empty
 
 if TYPE_CHECKING:
-    from jwtauth.request import RequestAuth
+    from jwtauth.internal.flow import Flow
 
 
 class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -19,10 +19,10 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     check.
     """
 
-    def __init__(self, auth: RequestAuth, subject: str) -> None:
-        self.__dict__["_jwtauth_auth"] = auth
+    def __init__(self, flow: Flow, subject: str) -> None:
+        self.__dict__["_jwtauth_flow"] = flow
         self.__dict__["_jwtauth_subject"] = subject
-        super().__init__(lambda: AnonymousUser() if auth.found is None else auth.found.user)
+        super().__init__(lambda: AnonymousUser() if flow.found is None else flow.found.user)
 
     @property
     def is_authenticated(self) -> bool:
@@ -37,7 +37,7 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     @property
     def pk(self) -> Any:
         """Known from the token while ``USER_ID_FIELD`` is the primary key."""
-        if self._wrapped is empty and self.__dict__["_jwtauth_auth"].config.user_id_field in (None, "pk"):
+        if self._wrapped is empty and self.__dict__["_jwtauth_flow"].config.user_id_field in (None, "pk"):
             return get_user_model()._meta.pk.to_python(self.__dict__["_jwtauth_subject"])
         if self._wrapped is empty:
             self._setup()

@@ -82,6 +82,11 @@ class SessionAndUser:
             row = self._row = row_of(self._column) if self._session is None else self._session.row()
         return row
 
+    @property
+    def last_seen_at(self) -> int:
+        """When the user was last seen, in Unix seconds."""
+        return clock.from_datetime(self._column("last_seen_at") if self._session is None else self.session.last_seen_at)
+
     def _column(self, name: str) -> Any:
         return self._columns[_PREFIX + name]
 
@@ -210,11 +215,6 @@ def update_last_seen(session: Session) -> None:
     now = clock.now()
     stale = rows(session.pk, last_seen_at__lte=clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL))
     stale.update(last_seen_at=clock.to_datetime(now))
-
-
-def is_stale(session: Session) -> bool:
-    """Whether `update_last_seen` would write."""
-    return clock.from_datetime(session.last_seen_at) <= clock.now() - _engine.LAST_SEEN_INTERVAL
 
 
 def acknowledge(session: Session) -> None:

@@ -1,0 +1,391 @@
+"""The way of one request, as the engine's steps drive it.
+
+`Flow.identify` verifies the tokens and asks no database; `Flow.refresh` decides on a refresh token where there is no
+access token; `Flow.found` looks session and user up, once, when they are first asked for. `jwtauth.internal.login` starts
+and ends sessions, and `jwtauth.internal.response` writes the cookies. Every rule is the engine's ``Site``; here are the
+reading and writing of rows, retries, transactions, signals and logs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from django.core.exceptions import DisallowedHost
+from django.db import DatabaseError
+from django.http import HttpRequest
+
+from jwtauth import _engine
+from jwtauth.conf import get_config
+from jwtauth.exceptions import CrossOriginRefused, SessionContention
+from jwtauth.internal import tokens
+from jwtauth.internal.lazy_user import SessionUser
+from jwtauth.internal.store import cleanup, clock, sessions
+from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
+from jwtauth.internal.store.sessions import SessionAndUser
+from jwtauth.models import Session, database
+from jwtauth.request import RequestAuth
+from jwtauth.signals import late_upload, refresh_token_reused, session_refreshed
+
+security_log = logging.getLogger("jwtauth.security")
+
+_REUSED, _LATE_UPLOAD = "refresh_token_reused", "late_upload"
+_ANONYMOUS = _engine.Identity()
+
+
+class Decided(NamedTuple):
+    """A decision on a refresh token that has been written, and what it was made by."""
+
+    decision: _engine.Decision
+    found: SessionAndUser
+    custom: str | None
+    """The custom claims of the access token."""
+    asked: _engine.Asked | None
+    """When the database was asked, where that is remembered."""
+
+
+class Flow:
+    """What is known of one request, and what its response will say."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        self.config = get_config()
+        self.identity = _ANONYMOUS
+        self.claims: _engine.Claims | None = None
+        """Of the access token in force."""
+        self.refresh_claims: _engine.Claims | None = None
+        """Of a refresh token that is yet to be decided on."""
+        self.outcome = _engine.Outcome.UNCHANGED
+        self.refusal: str | None = None
+        """The code of a refresh token's refusal, where the client can act on it."""
+        self.was_asked = False
+        self.refreshed = False
+        self.renewed = False
+        self.lazy_user: SessionUser | None = None
+        """The user, as far as the access token names them, where this process has verified the session a moment ago."""
+        self.is_resolved = True
+        self.deferred: list[Callable[[], None]] = []
+        """What waits for the response, by which time the view's transaction is over."""
+        self.resolved: SessionAndUser | None = None
+        """Session and user, if they are known."""
+        self.grant: _engine.Grant | None = None
+        """The session's newest tokens, if this request has got any."""
+
+    @classmethod
+    def attach(cls, request: HttpRequest) -> Flow:
+        """Make the flow of this request, and its ``request.jwtauth``."""
+        flow = cls(request)
+        request.jwtauth = RequestAuth(flow)  # type: ignore[attr-defined]
+        return flow
+
+    @staticmethod
+    def of(request: HttpRequest | None) -> Flow | None:
+        """Return the flow of this request, if the middleware has seen it."""
+        auth = getattr(request, "jwtauth", None)
+        return auth._flow if isinstance(auth, RequestAuth) else None
+
+    # What every request does.
+
+    def identify(self) -> None:
+        """Verify the tokens. Raises ``CrossOriginRefused`` where the request may not use its cookies."""
+        request, now = self.request, clock.now()
+        self.identity = identity = self.config.site.identify(
+            request.META,
+            method=request.method or "",
+            version=_http_version(request),
+            cookies=_cookie_fields(request),
+            is_trusted=self._is_trusted,
+            own=self._own_origin,
+            now=now,
+        )
+        try:
+            identity.check()
+        except CrossOriginRefused as error:
+            self._log_cross_origin(error)
+            raise
+        self.refresh_claims = identity.refresh
+        self.claims = claims = identity.access
+        if claims is None:
+            return
+        if identity.is_bearer:
+            # No page of another origin can add this header unless CORS lets it, so Django's check asks for nothing.
+            request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+        self.is_resolved = False
+        if self._is_remembered(claims):
+            self.lazy_user = SessionUser(self, claims.subject)
+
+    def check_origin(self) -> None:
+        """Raises ``CrossOriginRefused`` where this request may not use cookies, whatever it brings."""
+        if self._is_trusted:
+            return
+        request = self.request
+        try:
+            self.config.site.check_origin(
+                request.META, method=request.method or "", version=_http_version(request), own=self._own_origin
+            )
+        except CrossOriginRefused as error:
+            self._log_cross_origin(error)
+            raise
+
+    @property
+    def needs_refresh(self) -> bool:
+        """Whether `refresh` has something to do."""
+        return self.refresh_claims is not None
+
+    def refresh(self) -> None:
+        """Decide on the refresh token, and write what the decision says.
+
+        Raises ``SessionContention`` where other requests were first again and again.
+        """
+        claims, self.refresh_claims = self.refresh_claims, None
+        if claims is not None:
+            self.refresh_by(claims)
+
+    def refresh_by(self, claims: _engine.Claims) -> None:
+        """`refresh`, by the claims of a refresh token that came in some other way than a cookie."""
+        decided = retry_on_conflict(lambda: self._decide(claims), database())
+        if decided is not None:
+            self._apply(claims, decided)
+
+    @property
+    def found(self) -> SessionAndUser | None:
+        """Session and user: asks the database once, by the strict check, the first time that it is needed."""
+        self.was_asked = True
+        if not self.is_resolved:
+            self._resolve()
+        return self.resolved
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the user is known without asking the database."""
+        return self.is_resolved or self.lazy_user is not None
+
+    def run_deferred(self) -> None:
+        """Write what waited for the end of the view's transaction."""
+        while self.deferred:
+            self.deferred.pop(0)()
+
+    # What sign-in, sign-out and the token endpoints do besides.
+
+    @property
+    def named_sessions(self) -> set[object]:
+        """The ids of the sessions that this request is of: those its tokens name, however old, and its own."""
+        named: set[object] = set(self.identity.session_ids)
+        return named if self.claims is None else {*named, self.claims.session_id}
+
+    def settle(self, found: SessionAndUser | None, claims: _engine.Claims | None) -> None:
+        """Record the resolved identity; no further query is needed."""
+        self.resolved, self.claims = found, claims
+        self.is_resolved, self.lazy_user = True, None
+
+    def set_tokens(
+        self,
+        found: SessionAndUser,
+        sid: _engine.Sid,
+        custom: str | None,
+        decision: _engine.Decision | None = None,
+    ) -> _engine.Grant:
+        """Make this the request's session; its tokens are set as far as the decision says, by default both."""
+        session = found.session
+        self.grant = grant = self.config.site.grant(
+            sid,
+            tokens.subject_of(found.user, self.config),
+            session.row(),
+            decision=decision,
+            custom=custom,
+            remember=session.remember,
+            now=clock.now(),
+        )
+        self.outcome = _engine.Outcome.granted(grant)
+        self.renewed = grant.sets_cookies
+        self.settle(found, grant.access)
+        return grant
+
+    def end(self, ids: set[object], reason: str) -> None:
+        """End these sessions, also for this process's memory of verified ones."""
+        if ids:
+            sessions.rows(*ids).end(reason)
+            for session_id in ids:  # also those that were in no table any more
+                self.config.verified.forget(session_id)  # type: ignore[arg-type]
+
+    # The refresh.
+
+    def _decide(self, claims: _engine.Claims) -> Decided | None:
+        """Read, decide and write the row.
+
+        Raises `LostSwap` where another request was first. Then the row is in a state that mostly needs no swap.
+        """
+        asked = self._asking(claims)
+        found = sessions.find(claims.session_id)
+        if found is None:
+            return None
+        decision = self.config.site.refresh(self.identity, claims, found.row, now=clock.now())
+        # Before anything is written: claims that no cookie holds are an error of the site, which signs nobody out.
+        custom = tokens.custom_claims(self.request, found.user, self.config) if decision.admits else None
+        if decision.next is not None and not sessions.advance(found, decision.next):
+            raise LostSwap
+        return Decided(decision, found, custom, asked)
+
+    def _apply(self, claims: _engine.Claims, decided: Decided) -> None:
+        decision, found, custom, asked = decided
+        session = found.session
+        if decision.code == _REUSED:
+            self._end_reused(found, claims)
+            return
+        if decision.warning is not None:
+            self._log(decision.warning, session, claims)
+        if decision.code == _LATE_UPLOAD:
+            self.refusal = _LATE_UPLOAD
+            late_upload.send_robust(Session, request=self.request, user=found.user, session=session)
+        if decision.acknowledge:
+            _acknowledge(session)
+        if not decision.admits:
+            return
+        self.set_tokens(found, claims.sid, custom, decision)
+        self._remember(asked)
+        if decision.code == "rotate":
+            self.refreshed = True
+            sessions.log_event("session_refreshed", session)
+            session_refreshed.send_robust(Session, request=self.request, user=found.user, session=session)
+            if cleanup.is_due():
+                self.deferred.append(cleanup.remove_batch)
+
+    def _end_reused(self, found: SessionAndUser, claims: _engine.Claims) -> None:
+        """End the session of a copied token, or every session of the user if ``REUSE_ENDS_ALL_SESSIONS`` is set.
+
+        Only the request that ended the session tells, so that one theft is one event.
+        """
+        session = found.session
+        self.settle(None, None)
+        if not sessions.rows(session.pk).end("reused"):
+            return
+        self._log(_REUSED, session, claims)
+        if self.config.reuse_ends_all_sessions:
+            Session.objects.of(found.user).end("reused")
+        refresh_token_reused.send_robust(Session, request=self.request, user=found.user, session=session)
+
+    # The strict check.
+
+    def _resolve(self) -> None:
+        claims = self.claims
+        if claims is None:
+            self.settle(None, None)
+            return
+        asked = self._asking(claims)
+        found = sessions.find(claims.session_id)  # an error of the database is one each time that it is asked
+        check = None
+        if found is not None:
+            check = self.config.site.check(
+                self.identity,
+                claims,
+                found.row,
+                subject=tokens.comparable_subject_of(found.user, self.config),
+                last_seen_at=found.last_seen_at,
+                now=clock.now(),
+            )
+        if found is None or check is None:
+            self.settle(None, None)
+            self.config.verified.forget(claims.session_id)
+            return
+        self.settle(found, claims)
+        self._remember(asked)
+        acknowledge, update_last_seen = check
+        if acknowledge:
+            self.deferred.append(lambda: _acknowledge(found.session))
+        if update_last_seen:
+            self.deferred.append(lambda: _update_last_seen(found.session))
+
+    def _is_remembered(self, claims: _engine.Claims) -> bool:
+        interval = self.config.check_interval_ms
+        return interval != 0 and self.config.verified.is_fresh(claims, now=clock.monotonic_ms(), interval=interval)
+
+    def _asking(self, claims: _engine.Claims) -> _engine.Asked | None:
+        if self.config.check_interval_ms == 0:
+            return None
+        return self.config.verified.asking(claims.session_id, clock.monotonic_ms())
+
+    def _remember(self, asked: _engine.Asked | None) -> None:
+        found, claims = self.resolved, self.claims
+        if asked is None or found is None or claims is None:
+            return
+        if claims.subject == tokens.subject_of(found.user, self.config):
+            self.config.verified.remember(claims, asked)
+
+    # What the request says of itself.
+
+    @property
+    def _is_trusted(self) -> bool:
+        """Whether Django's own check of origins is off, as in its test client."""
+        return getattr(self.request, "_dont_enforce_csrf_checks", False)
+
+    def _own_origin(self) -> str | None:
+        try:
+            return f"{self.request.scheme}://{self.request.get_host()}"
+        except DisallowedHost:
+            return None
+
+    def _log_cross_origin(self, error: CrossOriginRefused) -> None:
+        meta, path = self.request.META, self.request.path
+        origin = meta.get("HTTP_ORIGIN", "")
+        security_log.warning(
+            "cross_origin: %s: %r from %r",
+            error,
+            path,
+            origin,
+            extra={
+                "event": "cross_origin",
+                "code": error.code,
+                "path": path,
+                "origin": origin,
+                "status_code": 403,
+                "request": self.request,
+            },
+        )
+
+    def _log(self, event: str, session: Session, claims: _engine.Claims) -> None:
+        security_log.warning(
+            "%s: session %s of user %s, presented generation %d, current %d",
+            event,
+            session.pk,
+            session.user_id,
+            claims.generation,
+            session.generation,
+            extra={
+                "event": event,
+                "session_id": str(session.pk),
+                "user_id": str(session.user_id),
+                "presented": claims.generation,
+                "current": session.generation,
+            },
+        )
+
+
+def _http_version(request: HttpRequest) -> str:
+    scope = getattr(request, "scope", None)
+    version: str = request.META.get("SERVER_PROTOCOL", "") if scope is None else scope.get("http_version", "")
+    return version
+
+
+def _cookie_fields(request: HttpRequest) -> list[bytes] | None:
+    """Return the ``Cookie`` fields where the server has handed on several, which Django 5.2 joins with commas."""
+    scope = getattr(request, "scope", None)
+    if scope is None:
+        return None
+    fields = [value for name, value in scope.get("headers", ()) if name.lower() == b"cookie"]
+    return fields if len(fields) > 1 else None
+
+
+def _acknowledge(session: Session) -> None:
+    try:
+        sessions.acknowledge(session)
+    except (DatabaseError, SessionContention):
+        # Upkeep: the next request of this generation acknowledges it as well.
+        security_log.warning("session %s was not acknowledged", session.pk, exc_info=True)
+
+
+def _update_last_seen(session: Session) -> None:
+    try:
+        sessions.update_last_seen(session)
+    except DatabaseError:
+        security_log.warning("session %s: when it was last seen was not noted", session.pk, exc_info=True)

@@ -1,0 +1,62 @@
+"""Cookies and caching headers of a response, as the engine answers."""
+
+from __future__ import annotations
+
+from http.cookies import Morsel
+from typing import Any
+
+from django.http.response import HttpResponseBase
+
+from jwtauth.conf import Config
+from jwtauth.internal.flow import Flow
+from jwtauth.internal.store import clock
+
+
+def write(flow: Flow, response: HttpResponseBase) -> None:
+    """Put cookies and caching headers on the response. Asks no database.
+
+    Raises ``ClaimsRefused`` where a token cannot be issued.
+    """
+    answer = flow.config.site.respond(flow.identity, flow.outcome, was_asked=flow.was_asked, now=clock.now())
+    headers = response.headers
+    vary = answer.vary(headers.get("Vary", ""))
+    if vary is not None:
+        headers["Vary"] = vary
+    if not answer.is_private:
+        return
+    cache_control = answer.cache_control(headers.get("Cache-Control", ""))
+    if cache_control is not None:
+        headers["Cache-Control"] = cache_control
+    for name in [name for name in headers if answer.removes(name)]:
+        del headers[name]
+    for name, token, max_age in answer.cookies:
+        _set_cookie(response, flow.config, name, token, max_age)
+
+
+def _set_cookie(response: HttpResponseBase, config: Config, name: str, token: str, max_age: int | None) -> None:
+    attributes: dict[str, Any] = {} if token else {"expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    response.set_cookie(
+        name,
+        token,
+        max_age=max_age,
+        httponly=True,
+        secure=config.cookie_secure,
+        samesite=config.cookie_samesite,  # type: ignore[arg-type]
+        domain=config.cookie_domain,
+        path=config.cookie_path,
+        **attributes,
+    )
+    if config.cookie_partitioned:
+        plain = response.cookies[name]
+        morsel = _PartitionedMorsel()
+        morsel.set(plain.key, plain.value, plain.coded_value)
+        morsel.update(plain)
+        dict.__setitem__(response.cookies, name, morsel)  # `SimpleCookie` would make a plain one of it
+
+
+class _PartitionedMorsel(Morsel[str]):
+    """A cookie with the ``Partitioned`` attribute (CHIPS), which `http.cookies` knows from Python 3.14 only."""
+
+    def OutputString(self, attrs: Any = None) -> str:
+        output = super().OutputString(attrs)
+        return output if "partitioned" in output.lower() else f"{output}; Partitioned"

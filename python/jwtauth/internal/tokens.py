@@ -1,0 +1,51 @@
+"""What tokens say of a user, and the pair of tokens of clients that store them themselves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.serializers.json import DjangoJSONEncoder
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from jwtauth import _engine
+from jwtauth.conf import Config
+from jwtauth.internal.store import clock
+
+
+def subject_of(user: AbstractBaseUser, config: Config) -> str:
+    """Return how tokens name this user: by ``USER_ID_FIELD``, or the primary key."""
+    return str(getattr(user, config.user_id_field or "pk"))
+
+
+def comparable_subject_of(user: AbstractBaseUser, config: Config) -> str | None:
+    """Return the subject that a token of this user must have had.
+
+    ``None`` where tokens name another field than the primary key, which may have changed since the token was issued.
+    """
+    return str(user.pk) if config.user_id_field in (None, "pk") else None
+
+
+def custom_claims(request: HttpRequest, user: AbstractBaseUser, config: Config) -> str | None:
+    """Return what ``ACCESS_TOKEN_CLAIMS`` adds, as a JSON object. Raises ``ClaimsRefused``, also for too much."""
+    function = config.access_token_claims
+    if function is None:
+        return None
+    if isinstance(function, str):
+        function = import_string(function)
+    custom = json.dumps(function(request, user), cls=DjangoJSONEncoder, allow_nan=False)
+    config.site.fits(subject_of(user, config), custom)
+    return custom
+
+
+def pair(grant: _engine.Grant, config: Config) -> dict[str, Any]:
+    """Return both tokens, and the seconds that each is valid for."""
+    now, site = clock.now(), config.site
+    return {
+        "access": site.issue(grant, _engine.Kind.ACCESS),
+        "refresh": site.issue(grant, _engine.Kind.REFRESH),
+        "access_expires_in": grant.access.expires_at - now,
+        "refresh_expires_in": grant.refresh.expires_at - now,
+    }
