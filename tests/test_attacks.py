@@ -163,7 +163,7 @@ def test_what_we_issue_others_accept_and_what_they_sign_we_do(algorithm, subject
 def test_whatever_we_accept_of_a_changed_token_others_accept(algorithm, data):
     claims = {
         "sub": "7",
-        "sid": base64.urlsafe_b64encode(bytes(16)).decode()[:22],
+        "sid": base64.urlsafe_b64encode(bytes(20)).decode()[:27],
         "gen": 1,
         "iat": NOW,
         "exp": NOW + 300,

@@ -22,7 +22,7 @@ def segment(value):
 def mint(**changes):
     """A token signed with the real key by another library."""
     header = {"typ": "at+jwt"} | changes.pop("header", {})
-    payload = {"sub": "1", "sid": "A" * 22, "gen": 1, "iat": 1, "exp": 4_000_000_000} | changes
+    payload = {"sub": "1", "sid": "A" * 27, "gen": 1, "iat": 1, "exp": 4_000_000_000} | changes
     return jwt.encode({k: v for k, v in payload.items() if v is not None}, settings.SECRET_KEY, "HS256", headers=header)
 
 

@@ -328,7 +328,7 @@ def test_all_that_is_wrong_is_found_at_once():
 @override_settings(SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=[OTHER])
 def test_no_repr_shows_a_key():
     config = conf.get_config()
-    for thing in (config, config.tokens, config.policy, config.origins, config.verified, conf._state()):
+    for thing in (config, config.tokens, config.policy, config.site, config.verified, conf._state()):
         for text in (repr(thing), str(thing)):
             assert "words of this key" not in text
 

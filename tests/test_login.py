@@ -9,9 +9,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory, override_settings
 
 from jwtauth import login
+from jwtauth.internal.flow import Flow
 from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
-from jwtauth.request import RequestAuth
 from tests.conftest import ABSOLUTE, ACCESS_LIFETIME, IDLE, only_session
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +79,7 @@ def test_settings_that_change_leave_a_lifetime_alone(browser, other_browser, ada
 @pytest.mark.parametrize("lifetime", [0, -1, 0.5, timedelta(0), 10**12, float("nan"), "300", True])
 def test_what_is_no_lifetime_is_refused(rf, ada, lifetime):
     request = rf.post("/")
-    RequestAuth.attach(request)
+    Flow.attach(request)
     with pytest.raises(ValueError, match="lifetime must be"):
         login(request, ada, lifetime=lifetime)
     assert not Session.objects.exists()
@@ -155,10 +155,8 @@ def test_an_inactive_person_is_refused(browser, ada):
 
 @pytest.mark.parametrize("nobody", [None, AnonymousUser(), User(username="unsaved")])
 def test_nobody_cannot_be_signed_in(nobody):
-    from jwtauth.request import RequestAuth
-
     request = RequestFactory().post("/")
-    RequestAuth.attach(request)
+    Flow.attach(request)
     with pytest.raises(ValueError, match="saved"):
         login(request, nobody)
 

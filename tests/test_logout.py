@@ -34,10 +34,25 @@ def test_cookies_kept_by_somebody_else_are_worthless_after_logout(signed_in, oth
     assert other_browser.who() is None
 
 
-def test_logout_works_for_nobody(browser):
+def test_logout_without_cookies_clears_none(browser):
+    """A form on another site comes without cookies, and a browser takes what its response sets."""
     response = browser.post("/logout/")
     assert response.status_code == 200
+    assert not response.cookies
+
+
+@pytest.mark.parametrize("cookie", ["access_token=", "refresh_token=x", "a=b; access_token=x"])
+def test_logout_clears_cookies_of_any_value(client, cookie):
+    response = client.post("/logout/", HTTP_COOKIE=cookie)
     assert response.cookies["access_token"]["max-age"] == response.cookies["refresh_token"]["max-age"] == 0
+
+
+def test_logout_from_another_origin_is_refused_also_with_expired_cookies(signed_in, clock):
+    clock.advance(400 * 86_400)
+    response = signed_in.post("/logout/", HTTP_SEC_FETCH_SITE="cross-site")
+    assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
+    assert not response.cookies
+    assert Session.objects.exists()
 
 
 def test_logout_ends_the_session_of_stale_cookies(signed_in, clock):

@@ -19,7 +19,8 @@ def trusted():
 PASS = [
     {},
     {"HTTP_SEC_FETCH_SITE": "same-origin"},
-    {"HTTP_SEC_FETCH_SITE": "none"},
+    {"HTTP_SEC_FETCH_SITE": "none", "HTTP_ORIGIN": OWN},
+    {"HTTP_SEC_FETCH_SITE": "none", "HTTP_ORIGIN": TRUSTED},
     {"HTTP_SEC_FETCH_SITE": "same-origin", "HTTP_ORIGIN": "null"},
     {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_ORIGIN": TRUSTED},
     {"HTTP_SEC_FETCH_SITE": "same-site", "HTTP_ORIGIN": TRUSTED},
@@ -34,6 +35,9 @@ REFUSE = [
     {"HTTP_SEC_FETCH_SITE": "same-origin,same-origin"},
     {"HTTP_SEC_FETCH_SITE": ""},
     {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_ORIGIN": "null"},
+    {"HTTP_SEC_FETCH_SITE": "none"},
+    {"HTTP_SEC_FETCH_SITE": "none", "HTTP_ORIGIN": "null"},  # Firefox, of a form elsewhere, through a redirect
+    {"HTTP_SEC_FETCH_SITE": "none", "HTTP_ORIGIN": EVIL},
     {"HTTP_ORIGIN": EVIL},
     {"HTTP_ORIGIN": "null"},
     {"HTTP_ORIGIN": "https://testserver"},

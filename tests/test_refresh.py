@@ -10,6 +10,7 @@ from django.test import override_settings
 from jwtauth.internal.store import clock as _clock
 from jwtauth.internal.store import sessions
 from jwtauth.models import Session
+from jwtauth.signals import late_upload
 from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh
 
 pytestmark = pytest.mark.django_db
@@ -117,25 +118,58 @@ UPLOADS = [{"CONTENT_LENGTH": str(64 * 1024 + 1)}, {"HTTP_TRANSFER_ENCODING": "c
 @pytest.mark.parametrize("upload", UPLOADS)
 def test_an_upload_with_the_newest_token_is_let_in_and_sets_no_cookie(signed_in, clock, upload):
     clock.advance(ACCESS_LIFETIME)
-    response = signed_in.get("/me/", **upload)
+    response = signed_in.post("/me/", **upload)
     assert response.status_code == 200
     assert not response.cookies
     assert only_session().generation == 1
 
 
 @pytest.mark.parametrize("upload", UPLOADS)
-def test_an_upload_with_a_token_too_old_is_anonymous_and_ends_nothing(signed_in, clock, thefts, upload):
+@pytest.mark.parametrize("method", ["get", "delete", "options"])
+def test_no_other_method_is_an_upload(signed_in, clock, method, upload):
+    clock.advance(ACCESS_LIFETIME)
+    assert "refresh_token" in getattr(signed_in, method)("/public/", **upload).cookies
+    assert only_session().generation == 2
+
+
+def test_an_upload_brings_the_token_before_for_a_quarter_of_an_hour(signed_in, clock):
     old = signed_in.tokens()
     refresh(signed_in, clock)
-    new = signed_in.tokens()
-    clock.advance(GRACE)
     signed_in.carry(old)
-    response = signed_in.get("/me/", **upload)
-    assert response.status_code == 403
+    clock.advance(15 * 60 - ACCESS_LIFETIME)
+    for _ in range(2):
+        assert signed_in.post("/me/", **UPLOADS[0]).status_code == 200
+
+
+@pytest.mark.parametrize("upload", UPLOADS)
+def test_a_late_upload_is_anonymous_ends_nothing_and_is_told(signed_in, clock, thefts, security_log, upload):
+    old, told = signed_in.tokens(), []
+    refresh(signed_in, clock)
+    new = signed_in.tokens()
+    clock.advance(15 * 60 + 1)
+    signed_in.carry(old)
+    receiver = lambda **sent: told.append((sent["session"].pk, sent["user"].username))  # noqa: E731
+    late_upload.connect(receiver)
+    try:
+        response = signed_in.post("/me/", **upload)
+    finally:
+        late_upload.disconnect(receiver)
+    assert (response.status_code, response.json()["code"]) == (403, "late_upload")
     assert not response.cookies
     assert not thefts
+    assert told == [(only_session().pk, "ada")]
+    [record] = security_log()
+    assert (record.event, record.levelname, record.presented, record.current) == ("late_upload", "WARNING", 1, 2)
     signed_in.carry(new)
     assert signed_in.who() == "ada"
+
+
+def test_a_late_upload_to_a_public_view_is_anonymous(signed_in, clock):
+    old = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(15 * 60 + 1)
+    signed_in.carry(old)
+    assert signed_in.post("/public/", **UPLOADS[0]).json() == {"is_authenticated": False}
 
 
 def test_a_body_of_64_kib_is_no_upload(signed_in, clock):

@@ -1,4 +1,6 @@
-"""WebSockets: the same cookies, the rule of origin, and no rotation."""
+"""WebSockets: the same cookies, the rule of origin, and the rotation table."""
+
+from http.cookies import SimpleCookie
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
@@ -17,7 +19,8 @@ OURS = ("origin", "http://testserver")
 async def echo_user(scope, receive, send):
     """Says who is there, and again whenever it is asked."""
     await receive()
-    await send({"type": "websocket.accept"})
+    own_headers = scope["extensions"].get("headers of the answer")
+    await send({"type": "websocket.accept", **({"headers": own_headers} if own_headers else {})})
     await send({"type": "websocket.send", "text": str(scope["user"])})
     while (await receive())["type"] != "websocket.disconnect":
         await send({"type": "websocket.send", "text": str(await is_signed_in(scope))})
@@ -29,7 +32,7 @@ def headers_of(browser, *headers):
     return [(name.encode(), value.encode()) for name, value in pairs]
 
 
-def open_socket(browser, *headers, extensions=(), between=None):
+def open_socket(browser, *headers, extensions=(), between=None, answers=None, headers_of_answer=(), **changes):
     """What the server sends when this browser opens a socket, and once more if something happens in between."""
 
     async def talk():
@@ -38,13 +41,18 @@ def open_socket(browser, *headers, extensions=(), between=None):
             "path": "/ws/",
             "headers": headers_of(browser, *headers),
             "scheme": "ws",
-            "extensions": {name: {} for name in extensions},
+            "extensions": {name: {} for name in extensions} | {"headers of the answer": list(headers_of_answer)},
+            **changes,
         }
+        if changes.get("scheme", "") is None:
+            del scope["scheme"]
         socket = ApplicationCommunicator(WebSocketAuthMiddleware(echo_user), scope)
         await socket.send_input({"type": "websocket.connect"})
         first = await socket.receive_output()
         if first["type"] != "websocket.accept":
             return first
+        if answers is not None:
+            answers.append(first)
         said = [(await socket.receive_output())["text"]]
         if between is not None:
             await sync_to_async(between)()
@@ -89,22 +97,61 @@ def test_a_trusted_origin_is_let_in(signed_in, settings):
     assert open_socket(signed_in, ("origin", "https://elsewhere.example")) == ["ada"]
 
 
-def test_an_expired_access_token_is_no_obstacle_and_nothing_is_rotated(signed_in, clock):
+def test_a_handshake_refreshes_and_its_acceptance_sets_the_cookies(signed_in, clock):
     clock.advance(ACCESS_LIFETIME)
-    assert open_socket(signed_in, OURS) == ["ada"]
-    assert only_session().generation == 1
+    answers = []
+    assert open_socket(signed_in, OURS, answers=answers) == ["ada"]
+    assert only_session().generation == 2
+    [accepted] = answers
+    cookies = SimpleCookie()
+    for name, value in accepted["headers"]:
+        assert name == b"set-cookie"
+        cookies.load(value.decode())
+    assert set(cookies) == {"access_token", "refresh_token"}
+    signed_in.carry({name: cookie.value for name, cookie in cookies.items()})
+    clock.advance(GRACE + 1)
     assert signed_in.who() == "ada"
+    assert only_session().acknowledged_at is not None
 
 
-def test_nobody_is_signed_out_or_let_in_by_an_old_token(signed_in, clock):
+def test_the_application_s_own_headers_stay(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME)
+    answers = []
+    open_socket(signed_in, OURS, answers=answers, headers_of_answer=[(b"x-own", b"1")])
+    assert (b"x-own", b"1") in answers[0]["headers"]
+    assert len(answers[0]["headers"]) == 3
+
+
+def test_a_handshake_that_changes_nothing_sets_no_cookie(signed_in):
+    answers = []
+    assert open_socket(signed_in, OURS, answers=answers) == ["ada"]
+    assert "headers" not in answers[0]
+
+
+def test_a_copied_token_that_opens_a_socket_is_found(signed_in, clock, thefts):
     tokens = signed_in.tokens()
     refresh(signed_in, clock)
-    newest = signed_in.tokens()
     clock.advance(GRACE)
     signed_in.carry(tokens)
     assert open_socket(signed_in, OURS) == ["AnonymousUser"]
-    signed_in.carry(newest)
-    assert signed_in.who() == "ada"
+    assert len(thefts) == 1
+    assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize(("secure", "origin"), [(True, "https://testserver"), (False, "http://testserver")])
+def test_a_server_that_names_no_scheme_is_reached_as_the_cookies_are(signed_in, settings, secure, origin):
+    settings.JWTAUTH = {"COOKIE_SECURE": secure}
+    assert open_socket(signed_in, ("origin", origin), scheme=None) == ["ada"]
+    other = origin.replace("https", "http") if secure else origin.replace("http", "https")
+    assert open_socket(signed_in, ("origin", other), scheme=None) == {"type": "websocket.close", "code": 1008}
+
+
+def test_cookies_in_several_fields_are_one_list(signed_in):
+    """HTTP/2 (RFC 9113 section 8.2.3); Django 5.2 joins them with commas."""
+    tokens = signed_in.tokens()
+    signed_in.cookies.clear()
+    fields = [("cookie", f"{name}={value}") for name, value in tokens.items()]
+    assert open_socket(signed_in, OURS, ("cookie", "theme=dark"), *fields) == ["ada"]
 
 
 def test_an_expired_session_is_nobody(signed_in, clock):

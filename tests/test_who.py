@@ -17,10 +17,10 @@ from rest_framework.test import APIRequestFactory, force_authenticate
 
 from jwtauth import JWTAuthentication, _engine
 from jwtauth.conf import get_config
+from jwtauth.internal.flow import Flow
 from jwtauth.internal.store import clock as _clock
 from jwtauth.internal.store import sessions
 from jwtauth.models import Session
-from jwtauth.request import RequestAuth
 from tests import settings as project
 from tests.conftest import ACCESS_LIFETIME, only_session
 from tests.views import MeView
@@ -179,8 +179,8 @@ def test_a_database_error_is_an_error_each_time_somebody_asks(signed_in, monkeyp
         raise DatabaseError("the database is away")
 
     request = RequestFactory().get("/", HTTP_COOKIE=f"access_token={signed_in.token('access_token')}")
-    auth = RequestAuth.attach(request)
-    auth.identify()
+    Flow.attach(request).identify()
+    auth = request.jwtauth
     with monkeypatch.context() as patch:
         patch.setattr(sessions, "find", fail)
         for _ in range(2):
@@ -425,8 +425,8 @@ def test_the_first_request_of_a_generation_asks_and_acknowledges(remembered, clo
 
 def test_who_a_remembered_person_is_needs_no_query(remembered, ada, django_assert_num_queries):
     request = RequestFactory().get("/", HTTP_COOKIE=f"access_token={remembered.token('access_token')}")
-    auth = RequestAuth.attach(request)
-    auth.identify()
+    Flow.attach(request).identify()
+    auth = request.jwtauth
     with django_assert_num_queries(0):
         assert auth.user.is_authenticated
         assert not auth.user.is_anonymous
@@ -452,8 +452,8 @@ def test_with_another_user_id_field_the_key_is_loaded(signed_in, ada, settings, 
     signed_in.sign_in(ada)
     signed_in.who()
     request = RequestFactory().get("/", HTTP_COOKIE=f"access_token={signed_in.token('access_token')}")
-    auth = RequestAuth.attach(request)
-    auth.identify()
+    Flow.attach(request).identify()
+    auth = request.jwtauth
     assert auth.claims.subject == "ada"
     with django_assert_num_queries(1):
         assert auth.user.pk == ada.pk

@@ -278,7 +278,7 @@ impl Outcome {
     }
 
     fn __repr__(&self) -> String {
-        format!("{:?}", self.0)
+        format!("Outcome::{:?}", self.0)
     }
 }
 
