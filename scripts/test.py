@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
@@ -35,25 +36,45 @@ ONLY_ON_SQLITE = (
 )
 RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 
-failed: list[str] = []
+# The steps that failed, each with the names of its failed tests.
+failed: dict[str, list[str]] = {}
 left_out: list[str] = []
 
 
 def check(name: str, *command: str, env: dict[str, str] | None = None, aside: bool = False) -> int:
-    """Runs it. ``aside``: beside others, so that what it prints comes when it is done."""
+    """Run a step. ``aside``: beside others, so print its output when it is done."""
     heading = f"\n== {name}: {' '.join(command)}"
-    environment = os.environ | (env or {})
-    if aside:
-        done = subprocess.run(
-            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        print(f"{heading}\n{done.stdout}", flush=True)
-    else:
+    if not aside:
         print(heading, flush=True)
-        done = subprocess.run(command, cwd=ROOT, env=environment)
-    if done.returncode and done.returncode != NEEDS_MORE:
-        failed.append(name)
-    return done.returncode
+    lines = []
+    options = {"text": True, "errors": "replace", "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | (env or {}), **options) as running:
+        for line in running.stdout:
+            lines.append(line)
+            if not aside:
+                print(line, end="", flush=True)
+    if aside:
+        print(f"{heading}\n{''.join(lines)}", flush=True)
+    if running.returncode and running.returncode != NEEDS_MORE:
+        failed[name] = list(failures(lines))
+    return running.returncode
+
+
+def failures(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the failed tests that pytest's summary and cargo's lists name in this output."""
+    section = ""
+    for line in (re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in lines):
+        if "short test summary info" in line or line == "failures:":
+            section = line
+        elif section == "failures:":
+            if line.startswith("    "):
+                yield line.strip()
+            else:
+                section = ""
+        elif section and re.match(r"(FAILED|ERROR) \S", line):
+            yield line
+        elif section and re.match(r"=|\d+ \w+", line):
+            section = ""
 
 
 def beside_python() -> None:
@@ -169,11 +190,19 @@ def main() -> int:
     python()
     beside.join()
     matrix()
+    return report()
+
+
+def report() -> int:
+    """Print what a reader of the last lines needs to know, and return the exit status."""
     print()
     for what in left_out:
         print(f"Left out: {what}.")
     if failed:
-        print(f"FAILED: {', '.join(failed)}.")
+        for name, tests in failed.items():
+            print(f"FAILED: {name}{':' if tests else ', which names no test; see its output above.'}")
+            for test in tests:
+                print(f"    {test}")
         return 1
     if left_out and os.environ.get("CI") == "true":
         print("FAILED: CI=true and not everything was checked.")

@@ -1,0 +1,87 @@
+"""`make test` itself: a step that fails is named in the last lines, with its failed tests."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("word", ["a word", "two"])
+def test_of(word):
+    assert word == "two", "not - this"
+
+@pytest.fixture
+def broken():
+    raise LookupError("FAILED tests/none.py::test_none")
+
+def test_with(broken):
+    pass
+"""
+CARGO = """
+running 3 tests
+test tests::good ... ok
+test tests::bad ... FAILED
+test tests::worse ... FAILED
+
+failures:
+
+---- tests::bad stdout ----
+    failures: of another kind
+
+failures:
+    tests::bad
+    crates/jwtauth/src/lib.rs - Keyring::new (line 12)
+
+test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.02s
+
+    Doc-tests jwtauth
+"""
+
+
+@pytest.fixture
+def script():
+    """`scripts/test.py`, which has run nothing yet."""
+    spec = importlib.util.spec_from_file_location("make_test", ROOT / "scripts/test.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_failed_tests_are_named_in_the_last_lines(script, tmp_path, capfd, aside):
+    (tmp_path / "test_tiny.py").write_text(TESTS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    options = ("-p", "no:randomly", "-p", "no:django", "-p", "no:cacheprovider", "--no-cov")
+    pytest_run = (sys.executable, "-m", "pytest", *options, "--rootdir", str(tmp_path), str(tmp_path / "test_tiny.py"))
+    assert script.check("Tiny tests", *pytest_run, env={"COLUMNS": "500"}, aside=aside) == 1
+    assert script.check("Nothing", sys.executable, "-c", "", aside=aside) == 0
+    assert script.check("Rust", sys.executable, "-c", f"print({CARGO!r}); exit(101)", aside=aside) == 101
+    assert script.check("lint", sys.executable, "-c", "exit(2)", aside=aside) == 2
+    before = capfd.readouterr().out
+    assert "1 passed" in before
+    assert "== Tiny tests: " in before
+
+    assert script.report() == 1
+    last = [re.sub(r"\S+/test_tiny", "test_tiny", line) for line in capfd.readouterr().out.splitlines()]
+    assert last[1:] == [
+        "FAILED: Tiny tests:",
+        "    FAILED test_tiny.py::test_of[a word] - AssertionError: not - this",
+        "    ERROR test_tiny.py::test_with - LookupError: FAILED tests/none.py::test_none",
+        "FAILED: Rust:",
+        "    tests::bad",
+        "    crates/jwtauth/src/lib.rs - Keyring::new (line 12)",
+        "FAILED: lint, which names no test; see its output above.",
+    ]
+
+
+def test_a_program_that_is_missing_is_no_failure(script, capfd):
+    assert script.check("fuzzing", sys.executable, "-c", f"exit({script.NEEDS_MORE})") == script.NEEDS_MORE
+    script.left_out.append("fuzzing (no nightly Rust)")
+    assert script.report() == 0
+    assert "Left out: fuzzing (no nightly Rust).\nEverything else passed.\n" in capfd.readouterr().out
