@@ -8,6 +8,7 @@ import time
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -68,6 +69,12 @@ class Browser(Client):
 def _no_upkeep(monkeypatch):
     """No expired row is removed beside a login or a refresh, but where a test asks for it."""
     monkeypatch.setattr(cleanup, "_next_at", math.inf)
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache():
+    """No attempt to sign in is counted that another test has made, and no page is kept."""
+    cache.clear()
 
 
 @pytest.fixture

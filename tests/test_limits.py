@@ -1,7 +1,6 @@
 """`MAX_SESSIONS_PER_USER`: the oldest makes way, or nobody new comes in."""
 
 import pytest
-from django.core.cache import cache
 from django.test import override_settings
 
 from jwtauth.models import Session
@@ -16,7 +15,6 @@ REFUSE = {"MAX_SESSIONS_PER_USER": 2, "MAX_SESSIONS_POLICY": "refuse"}
 @pytest.fixture
 def devices(ada, clock):
     """Three of Ada's, of which the first two are signed in."""
-    cache.clear()
     found = [Browser() for _ in range(3)]
     for browser in found[:2]:
         browser.sign_in(ada)

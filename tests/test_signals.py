@@ -4,7 +4,6 @@ import logging
 
 import pytest
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-from django.core.cache import cache
 from django.db import OperationalError
 
 from jwtauth.internal.store import sessions
@@ -104,7 +103,6 @@ def test_the_limit(browser, other_browser, ada, clock, heard, settings):
 
 
 def test_wrong_credentials(browser, ada, heard):
-    cache.clear()
     data = {"username": "ada", "password": "wrong"}
     browser.post("/auth/login/", data, content_type="application/json")
     assert names(heard) == ["failed"]

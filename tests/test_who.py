@@ -7,7 +7,6 @@ import jwt
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.db import DatabaseError, transaction
@@ -279,13 +278,6 @@ def test_a_question_to_the_database_leaves_it(on_the_event_loop, remembered, clo
 # --- caches
 
 
-@pytest.fixture
-def page_cache():
-    cache.clear()
-    yield
-    cache.clear()
-
-
 @pytest.mark.parametrize(
     ("url", "who"), [("/me/", "somebody"), ("/idle/", "somebody"), ("/me/plain/", "nobody"), ("/idle/", "forged")]
 )
@@ -306,7 +298,7 @@ def test_only_responses_with_tokens_forbid_storing(signed_in, clock):
         assert {"no-store", "private"} <= set(response["Cache-Control"].split(", "))
 
 
-def test_a_cached_page_is_never_another_person_s(signed_in, other_browser, bob, page_cache):
+def test_a_cached_page_is_never_another_person_s(signed_in, other_browser, bob):
     other_browser.sign_in(bob)
     assert signed_in.get("/me/cached/").content == b"ada"
     assert other_browser.get("/me/cached/").content == b"bob"
@@ -320,7 +312,7 @@ SITE_CACHE = [
 ]
 
 
-def test_a_site_s_cache_never_hands_out_another_person_s_tokens(signed_in, bob, clock, page_cache):
+def test_a_site_s_cache_never_hands_out_another_person_s_tokens(signed_in, bob, clock):
     with override_settings(MIDDLEWARE=SITE_CACHE):
         browser, stranger = type(signed_in)(), type(signed_in)()
         browser.carry(signed_in.tokens())
