@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.databases.servers import free_port
+from tests.waiting import PATIENCE, answers, wait_until
 
 SITE = Path(__file__).resolve().parents[1] / "examples" / "site"
 
@@ -32,24 +31,14 @@ def served(folder: Path) -> Iterator[Demo]:
     subprocess.run([*manage, "migrate", "--verbosity", "0"], env=env, check=True)
     subprocess.run([*manage, "demo_users"], env=env, check=True, stdout=subprocess.DEVNULL)
     port = free_port()
-    with (folder / "server.log").open("wb") as log:
+    log_file = folder / "server.log"
+    with log_file.open("wb") as log:
         server = subprocess.Popen(
             [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"], env=env, stdout=log, stderr=log
         )
         try:
-            wait_for(f"http://127.0.0.1:{port}/sign-in/", server)
+            wait_until(lambda: answers(f"http://127.0.0.1:{port}/sign-in/"), server, log_file)
             yield Demo(f"http://127.0.0.1:{port}", port)
         finally:
             server.terminate()
-            server.wait(10)
-
-
-def wait_for(url, server):
-    for _ in range(200):
-        assert server.poll() is None, "the demo site did not start"
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the demo site does not answer")
+            server.wait(PATIENCE)

@@ -29,6 +29,7 @@ from jwtauth.exceptions import (
     TokenError,
     TokenExpired,
 )
+from tests.waiting import PATIENCE
 
 SECRET = b"the words of this key are in no repr, and it is long enough for any hash"
 NOW = 1_800_000_000
@@ -717,7 +718,7 @@ def test_many_threads_verify_with_the_same_keys():
         mine = claims(subject=str(worker), sid=_engine.Sid.generate(NOW))
         token = TOKENS.issue(ACCESS, mine)
         forged = token[:-6] + "AAAAAA"
-        barrier.wait(timeout=30)
+        barrier.wait(timeout=PATIENCE)
         for index in range(300):
             assert said(TOKENS.verify(ACCESS, token, NOW)) == said(mine)
             memory.remember(mine, memory.asking(mine.session_id, index))
@@ -746,7 +747,7 @@ def test_a_fork_amid_threads_finds_no_lock_held():
             for _ in range(20):
                 child = fork()
                 if child == 0:
-                    signal.alarm(20)  # a lock that nobody holds any more would be waited for without end
+                    signal.alarm(PATIENCE)  # a lock that nobody holds any more would be waited for without end
                     for session_id in ids:
                         memory.forget(session_id)
                     memory.remember(ada, memory.asking(ada.session_id, 2))

@@ -16,6 +16,7 @@ from rest_framework.serializers import Serializer
 from schemathesis import GenerationMode
 
 from jwtauth import views
+from tests.waiting import PATIENCE
 
 OURS = [path("auth/", include("jwtauth.urls"))]
 ANSWERS = {
@@ -132,7 +133,7 @@ def demo_schema(demo):
     answer = requests.get(f"{demo.url}/schema/?format=json")
     validate_schema(answer.json())
     schema = schemathesis.openapi.from_dict(answer.json())
-    schema.config.update(base_url=demo.url)
+    schema.config.update(base_url=demo.url, request_timeout=PATIENCE)
 
     class Bearer:
         def get(self, case, context):

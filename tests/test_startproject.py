@@ -1,20 +1,20 @@
 """Projects as people make them: ``startproject``, the documented examples pasted in, and a server asked over HTTP."""
 
-import http.client
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from http.cookiejar import CookieJar
 from pathlib import Path
 
 import pytest
+
+from tests.databases.servers import free_port
+from tests.waiting import PATIENCE, answers, wait_until
 
 ROOT = Path(__file__).parents[1]
 README, QUICKSTART, MOBILE = (
@@ -158,7 +158,7 @@ class Browser:
         headers = {} if body is None else {"Content-Type": "application/json"}
         request = urllib.request.Request(self.origin + path, data, headers, method=method)
         try:
-            with self.opener.open(request, timeout=30) as response:
+            with self.opener.open(request, timeout=PATIENCE) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -186,28 +186,6 @@ def run(directory, *arguments, **environment):
 
 def clean_environment():
     return {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def wait_until_served(server, port, log):
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        try:
-            connection.request("HEAD", "/")
-            connection.getresponse().read()
-        except ConnectionError:
-            time.sleep(0.05)
-        else:
-            return
-        finally:
-            connection.close()
-    raise AssertionError(log.read_text())
 
 
 @pytest.fixture
@@ -238,14 +216,14 @@ def serve(tmp_path):
                 stderr=subprocess.STDOUT,
             )
         servers.append(server)
-        wait_until_served(server, port, log)
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/"), server, log)
         assert "System check identified no issues" in log.read_text()
         return Browser(port)
 
     yield start
     for server in servers:
         server.terminate()
-        server.wait(timeout=10)
+        server.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("jwtauth", ["", JWTAUTH_0_0_8], ids=["defaults", "its six settings"])

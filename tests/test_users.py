@@ -22,7 +22,7 @@ def test_sessions_and_users_may_live_in_another_database_and_no_replica_is_asked
 
 def run(option, value, tmp_path):
     command = [sys.executable, "-W", "error", "-m", "tests.project_of_others", option, value, str(tmp_path)]
-    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip() == "signed in, refreshed, acknowledged, signed out"
 

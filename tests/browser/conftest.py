@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
+
+from tests.waiting import PATIENCE
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -15,6 +17,9 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# Of Playwright: milliseconds. What a page does is waited for, however slow the machine is.
+PATIENCE_MS = PATIENCE * 1000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def pytest_collection_modifyitems(items):
@@ -32,6 +37,7 @@ def chromium():
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=ARGUMENTS,
+            timeout=PATIENCE_MS,
             # Playwright turns it off; people's browsers have it, and it might show a page again after signing out.
             ignore_default_args=["--disable-back-forward-cache"],
         )
@@ -46,7 +52,7 @@ def jar(chromium):
 
     def make(**options):
         context = chromium.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         return context
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, CHROMIUM
+from tests.browser.conftest import ARGUMENTS, CHROMIUM, PATIENCE_MS
 from tests.databases.servers import free_port
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS, SIBLING, FOREIGN, FRIEND = "ours.test", "sibling.ours.test", "foreign.test", "friend.test"
@@ -31,7 +32,8 @@ class Site:
         self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
         self.requests = queue.Queue()
-        threading.Thread(target=self.listen, daemon=True).start()
+        self.listener = threading.Thread(target=self.listen, daemon=True)
+        self.listener.start()
 
     def listen(self):
         for line in self.process.stdout:
@@ -43,13 +45,14 @@ class Site:
     def sent(self, **wanted):
         """The next request of this kind."""
         while True:
-            request = self.requests.get(timeout=15)
+            request = self.requests.get(timeout=PATIENCE)
             if all(request[name] == value for name, value in wanted.items()):
                 return request
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
+        self.listener.join()  # or it may read from what is closed
         self.process.stdout.close()
 
 
@@ -99,7 +102,7 @@ def plain(folder):
 def chromium():
     with sync_playwright() as playwright:
         arguments = [*ARGUMENTS, "--host-resolver-rules=MAP *.test 127.0.0.1"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments, timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -126,7 +129,9 @@ def seen(site):
 
 
 def send(page):
-    page.get_by_role("button", name="Send").click()
+    """Send the form, and wait for the page that answers: the server notes a request before the browser has it."""
+    with page.expect_navigation():
+        page.get_by_role("button", name="Send").click()
 
 
 def still_signed_in(page, site):

@@ -2,14 +2,15 @@
 
 import http.client
 import http.server
+import re
 import threading
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.waiting import PATIENCE
+
 TOKENS = {"access_token", "refresh_token"}
-# Longer than an access token lives on the demo site.
-EXPIRY_MS = 45_000
 
 
 def cookies(context):
@@ -31,9 +32,9 @@ def test_a_person_signs_in_is_refreshed_without_noticing_and_signs_out(demo, jar
     addresses = []
     page.on("framenavigated", lambda frame: addresses.append(frame.url))
     assert generation(page) == 1
-    expect(page.locator("#generation")).to_have_text("2", timeout=EXPIRY_MS)
+    expect(page.locator("#generation")).to_have_text("2")
     page.reload()
-    assert generation(page) == 2
+    assert generation(page) >= 2
     expect(page.get_by_text("Signed in as ada")).to_be_visible()
     assert set(addresses) == {f"{demo.url}/"}, "the sign-in page was never seen"
 
@@ -58,14 +59,15 @@ def test_a_page_load_after_expiry_is_refreshed_in_the_same_request(demo, jar, si
 
 def test_ten_requests_at_expiry_are_all_answered_and_one_refreshes(jar, sign_in):
     page = sign_in(jar())
+    before = generation(page)
     page.get_by_role("button", name="Fire ten at expiry").click()
-    expect(page.locator("#results li")).to_have_count(10, timeout=EXPIRY_MS)
+    expect(page.locator("#summary")).to_have_text(re.compile("of 10 answered"))
     assert most_at_once(page) > 1, "the browser sent one after the other, and nothing raced"
     answers = page.locator("#results li").all_inner_texts()
     assert sum("refreshed" in answer for answer in answers) == 1
     assert all("200" in answer for answer in answers)
     assert page.locator("#summary").inner_text() == "10 of 10 answered, 1 refreshed, none signed out."
-    assert generation(page) == 2
+    assert generation(page) > before
     page.reload()
     expect(page.get_by_text("Signed in as ada")).to_be_visible()
 
@@ -85,7 +87,7 @@ def test_two_tabs_that_expire_together_stay_signed_in(jar, sign_in):
     second = context.new_page()
     second.goto(first.url)
     for tab in (first, second):
-        expect(tab.locator("#generation")).not_to_have_text("1", timeout=EXPIRY_MS)
+        expect(tab.locator("#generation")).not_to_have_text("1")
     for tab in (first, second):
         tab.reload()
         expect(tab.get_by_text("Signed in as ada")).to_be_visible()
@@ -173,7 +175,7 @@ def test_the_sign_in_page_sends_nobody_to_another_site(demo, jar):
 
 
 def test_a_request_for_another_host_is_a_bad_request(demo):
-    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", demo.port, timeout=PATIENCE)
     connection.request("GET", "/", headers={"Host": "elsewhere.example"})
     assert connection.getresponse().status == 400
     connection.close()

@@ -10,6 +10,8 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import Error, expect
 
+from tests.waiting import PATIENCE
+
 # Of the demo site: a generation lasts at least this long.
 GRACE_MS = 5_000
 # A page without a script.
@@ -44,7 +46,10 @@ class Passing(socketserver.BaseRequestHandler):
             (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
         )
         while len(body) < length:
-            body += self.request.recv(65536)
+            part = self.request.recv(65536)
+            if not part:
+                return
+            body += part
         lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
         with socket.create_connection(("127.0.0.1", self.server.target)) as server:
             server.sendall(b"\r\n".join([*lines, b"Connection: close", b"", body]))
@@ -171,7 +176,7 @@ def test_answers_in_the_wrong_order(network, over):
         if refreshes(answer):
             if not late:
                 late.append(answer)
-                assert second_is_through.wait(10)
+                assert second_is_through.wait(PATIENCE)
             else:
                 second_is_through.set()
         return "pass"
@@ -222,12 +227,12 @@ def test_a_late_answer_of_the_session_before_brings_nothing_back(network, over):
     def hold_the_refresh(request, answer):
         if refreshes(answer) and b"GET /api/ping/" in request and not held.is_set():
             held.set()
-            released.wait(20)
+            released.wait(PATIENCE)
         return "pass"
 
     network.fate = hold_the_refresh
     other.evaluate(f"window.late = {PING}; null")
-    assert held.wait(10)
+    assert held.wait(PATIENCE)
     page.goto(network.url)
     page.get_by_role("banner").get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in/")

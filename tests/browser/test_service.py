@@ -5,14 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.databases.servers import free_port
+from tests.waiting import PATIENCE, answers, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,27 +25,19 @@ class Demo:
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 600  # which builds the service
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(self.log.read_text())
-            time.sleep(0.1)
-
-    def answers(self):
-        try:
-            return urllib.request.urlopen(f"{self.url}/sign-in/", timeout=5).status == 200
-        except OSError:
-            return False
+        wait_until(lambda: answers(f"{self.url}/sign-in/"), self.process, self.log)
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     if not shutil.which("cargo"):
         pytest.skip("cargo is not installed, without which nothing of this project is built")
+    # Here, where it may take as long as it takes: a fresh clone compiles everything, beside other builds.
+    subprocess.run(["cargo", "build", "--quiet", "--package", "jwtauth-service"], cwd=ROOT, check=True)
     running = Demo(tmp_path_factory.mktemp("service"))
     yield running
     assert running.stop() == 0, running.log.read_text()

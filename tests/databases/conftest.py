@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from tests.databases.servers import MariaDB, PostgreSQL
+from tests.waiting import PATIENCE
 
 numbers = count(1)
 
@@ -34,6 +35,8 @@ def make_database(request, tmp_path):
 
     def make(kind, **options):
         if kind == "sqlite":
+            # Whoever waits for the lock waits as long as a slow machine needs it to. Django's default is 5 seconds.
+            options = {"timeout": PATIENCE, **options}
             entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3")}
             return entry | {"OPTIONS": options}
         running = request.getfixturevalue(kind)

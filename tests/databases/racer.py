@@ -21,8 +21,9 @@ from django.core.signals import request_started  # noqa: E402
 from django.db import close_old_connections, connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
-from jwtauth.internal.store import cleanup  # noqa: E402
+from jwtauth.internal.store import cleanup, retries  # noqa: E402
 from jwtauth.internal.store import clock as _clock  # noqa: E402
+from tests.waiting import PATIENCE  # noqa: E402
 
 # Who is first at the wheel is not to depend on when a process has read its orders.
 HEAD_START = 0.01
@@ -33,6 +34,7 @@ writes = threading.local()
 def set_time(now):
     _clock.now = lambda: now
     cleanup.is_due = lambda: False
+    retries._PATIENCE = PATIENCE  # the attempts are bounded by their number alone, not by how fast this machine is
 
 
 def watch(execute, sql, params, many, context):

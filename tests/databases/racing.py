@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[2]
 ACCESS_LIFETIME = 300
 LOGIN = 1_800_000_000
@@ -62,7 +64,7 @@ class Race:
         for process in self.processes:
             process.stdin.close()
             process.stdout.close()
-            process.wait(30)
+            process.wait(PATIENCE)
 
     def ask(self, **order: object) -> dict:
         """One request, of the first process."""

@@ -6,11 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from tests.databases.served import PATIENCE, ROOT, Browser, Site
+from tests.databases.served import ROOT, Site
 from tests.databases.servers import free_port
+from tests.waiting import PATIENCE, answers, wait_until
 
 
 def build() -> Path:
@@ -33,7 +33,7 @@ class Service:
         self.log = site.folder / "service.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([str(program), *arguments], env={}, stdout=log, stderr=log)
-        self.wait()
+        wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/idle/"), self.process, self.log)
 
     def __enter__(self) -> Service:
         return self
@@ -41,18 +41,6 @@ class Service:
     def __exit__(self, *error: object) -> None:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(PATIENCE)
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                if Browser(self.port).get("/idle/").status == 200:
-                    return
-            except OSError:
-                pass
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the service did not start:\n{self.log.read_text()}")
-            time.sleep(0.02)
 
 
 def url(database: dict) -> str:

@@ -15,16 +15,15 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from http.cookies import SimpleCookie
 from pathlib import Path
 
 from tests.databases.servers import free_port
+from tests.waiting import BEFORE_KILL, PATIENCE, answers, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCESS_LIFETIME, GRACE = 300, 30
 START = 1_800_000_000
-PATIENCE = 30
 
 
 class Site:
@@ -49,10 +48,12 @@ class Site:
         gunicorn = [
             *("gunicorn", "--bind", f"127.0.0.1:{self.port}", "--log-level", "warning", "--no-control-socket"),
             *("--workers", str(workers), "--worker-class", "gthread", "--threads", str(threads)),
+            *("--timeout", str(PATIENCE)),  # or a worker that gets no processor for half a minute is killed
             "tests.databases.site:application",
         ]
         uvicorn = [
             *("uvicorn", "--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"),
+            *("--timeout-worker-healthcheck", str(PATIENCE)),
             *("--workers", str(workers), "tests.databases.asgi:application"),
         ]
         command = [sys.executable, "-m", *(uvicorn if asgi else gunicorn)]
@@ -68,7 +69,7 @@ class Site:
     def __exit__(self, *error: object) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(BEFORE_KILL)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -76,16 +77,7 @@ class Site:
         shutil.rmtree(self.folder)
 
     def wait(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                if Browser(self.port).get("/idle/").status == 200:
-                    return
-            except OSError:
-                pass
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the site did not start:\n{self.log.read_text()[-3000:]}")
-            time.sleep(0.05)
+        wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/idle/"), self.process, self.log)
 
     def django(self, *command: str) -> None:
         subprocess.run([sys.executable, "-m", "django", *command], cwd=ROOT, env=self.env, check=True)

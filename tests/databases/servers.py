@@ -8,14 +8,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.waiting import BEFORE_KILL, wait_until
+
 # PostgreSQL will not run as root, and MariaDB should not.
 ACCOUNT = "nobody"
-PATIENCE = 60
 
 
 def find(*names: str) -> Path | None:
@@ -31,9 +32,21 @@ def find(*names: str) -> Path | None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port for a server that cannot choose one itself, and keep it until this process ends.
+
+    The port stays bound by a socket that does not listen. Linux gives such a port to no other socket that asks for any
+    port, and no outgoing connection starts at it, but a server that sets SO_REUSEADDR may bind it: once, and again
+    after it has stopped. All servers here set it. Other systems would refuse them the port, so there it is let go.
+    """
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    port = probe.getsockname()[1]
+    if sys.platform == "linux":
+        probe.detach()
+    else:
+        probe.close()
+    return port
 
 
 class Server:
@@ -82,11 +95,7 @@ class Server:
             self.process = subprocess.Popen(
                 self.unprivileged(self.command()), stdout=log, stderr=log, start_new_session=True
             )
-        deadline = time.monotonic() + PATIENCE
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text()[-2000:]}")
-            time.sleep(0.05)
+        wait_until(self.answers, self.process, self.log)
 
     def stop(self, how: int) -> None:
         """By a signal; what has not stopped after a while is killed."""
@@ -95,7 +104,7 @@ class Server:
             return
         process.send_signal(how)
         try:
-            process.wait(PATIENCE)
+            process.wait(BEFORE_KILL)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

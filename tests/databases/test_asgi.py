@@ -7,6 +7,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Site, generation
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -37,6 +38,8 @@ def socket(site, browser, origin=None):
         f"ws://127.0.0.1:{site.port}/ws/",
         origin=origin or f"http://127.0.0.1:{site.port}",
         additional_headers={"Cookie": cookies},
+        open_timeout=PATIENCE,
+        ping_timeout=PATIENCE,
     )
 
 

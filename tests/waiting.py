@@ -1,0 +1,42 @@
+"""Waiting for other processes: for the event itself, never for a time in which it should have happened."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+# Seconds after which a test gives up. Only a test that fails waits this long, so no machine is too slow.
+PATIENCE = 600
+# Seconds that a process has to end by itself; then it is killed, and no test fails for it.
+BEFORE_KILL = 60
+
+
+def wait_until(
+    happened: Callable[[], object], process: subprocess.Popen | None = None, log: Path | None = None
+) -> None:
+    """Return once this is true. Fail, with the end of the log, if the process ends first or after `PATIENCE`."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        ended = None if process is None else process.poll()
+        if ended is not None or time.monotonic() > deadline:
+            what = f"no answer after {PATIENCE} s" if ended is None else f"the process ended with {ended}"
+            raise RuntimeError(what if log is None else f"{what}:\n{log.read_text(errors='replace')[-3000:]}")
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Return whether a server answers a GET of this address, with any status below 500."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        opener.open(url, timeout=PATIENCE).close()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
