@@ -17,9 +17,10 @@ from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.core.signals import got_request_exception  # noqa: E402
 
 from jwtauth.internal.store import clock as _clock  # noqa: E402
-from jwtauth.internal.store import sessions  # noqa: E402
+from jwtauth.internal.store import retries, sessions  # noqa: E402
 from jwtauth.models import SessionQuerySet  # noqa: E402
 from jwtauth.request import RequestAuth  # noqa: E402
+from tests.waiting import PATIENCE  # noqa: E402
 
 clock = mmap.mmap(os.open(os.environ["JWTAUTH_TEST_CLOCK"], os.O_RDONLY), 8, prot=mmap.PROT_READ)
 die_at = contextvars.ContextVar("die_at", default=None)
@@ -62,6 +63,7 @@ if "JWTAUTH_TEST_SKEW" in os.environ:  # a machine whose clock is wrong, and tim
     _clock.local_ms = lambda: right_ms() + skew_ms
 else:
     _clock.now = now
+retries._PATIENCE = PATIENCE  # the attempts are bounded by their number alone, not by how fast this machine is
 step(sessions, "find", "reading")
 step(sessions, "advance", "writing")
 step(SessionQuerySet, "end", "ending")
