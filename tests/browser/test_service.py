@@ -20,11 +20,16 @@ class Demo:
     def __init__(self, folder):
         self.url = f"http://127.0.0.1:{free_port()}"
         command = [sys.executable, "scripts/run.py", self.url.rpartition(":")[2]]
-        inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-        environment = inherited | {"DEMO_DATABASE": str(folder / "db.sqlite3")}
+        others = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+        environment = others | {"DEMO_DATABASE": str(folder / "db.sqlite3")}
         self.log = folder / "log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+            # As at a terminal. A shell lets what it starts in the background ignore SIGINT, and children inherit that.
+            inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+            try:
+                self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+            finally:
+                signal.signal(signal.SIGINT, inherited)
         wait_until(lambda: answers(f"{self.url}/sign-in/"), self.process, self.log)
 
     def stop(self):
