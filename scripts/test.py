@@ -33,6 +33,9 @@ ONLY_ON_SQLITE = (
     "test_startproject.py",
     "test_conf.py",
     "test_openapi.py",
+    "test_ports.py",
+    "test_scripts.py",
+    "test_waiting.py",
 )
 RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 

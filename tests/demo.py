@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.databases.servers import free_port
-from tests.waiting import PATIENCE, answers, wait_until
+from tests.waiting import answers, stop, wait_until
 
 SITE = Path(__file__).resolve().parents[1] / "examples" / "site"
 
@@ -40,5 +40,4 @@ def served(folder: Path) -> Iterator[Demo]:
             wait_until(lambda: answers(f"http://127.0.0.1:{port}/sign-in/"), server, log_file)
             yield Demo(f"http://127.0.0.1:{port}", port)
         finally:
-            server.terminate()
-            server.wait(PATIENCE)
+            stop(server)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases.servers import free_port
-from tests.waiting import PATIENCE, answers, wait_until
+from tests.waiting import PATIENCE, answers, stop, wait_until
 
 ROOT = Path(__file__).parents[1]
 README, QUICKSTART, MOBILE = (
@@ -222,8 +222,7 @@ def serve(tmp_path):
 
     yield start
     for server in servers:
-        server.terminate()
-        server.wait(PATIENCE)
+        stop(server)
 
 
 @pytest.mark.parametrize("jwtauth", ["", JWTAUTH_0_0_8], ids=["defaults", "its six settings"])

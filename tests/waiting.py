@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import signal
 import subprocess
 import time
 import urllib.error
@@ -27,6 +28,20 @@ def wait_until(
             what = f"no answer after {PATIENCE} s" if ended is None else f"the process ended with {ended}"
             raise RuntimeError(what if log is None else f"{what}:\n{log.read_text(errors='replace')[-3000:]}")
         time.sleep(0.05)
+
+
+def stop(process: subprocess.Popen, how: int = signal.SIGTERM, within: float = BEFORE_KILL) -> int:
+    """Send this signal and return the exit status, that of SIGKILL if the process has not ended in time.
+
+    A process that is left running makes a test fail that has nothing to do with it: the one in which its object is
+    collected, by the ResourceWarning.
+    """
+    process.send_signal(how)
+    try:
+        return process.wait(within)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def answers(url: str) -> bool:

@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, CHROMIUM, PATIENCE_MS
 from tests.databases.servers import free_port
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, stop
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS, SIBLING, FOREIGN, FRIEND = "ours.test", "sibling.ours.test", "foreign.test", "friend.test"
@@ -50,8 +50,7 @@ class Site:
                 return request
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(PATIENCE)
+        stop(self.process)
         self.listener.join()  # or it may read from what is closed
         self.process.stdout.close()
 

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.databases.servers import free_port
-from tests.waiting import PATIENCE, answers, wait_until
+from tests.waiting import PATIENCE, answers, stop, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,11 +30,14 @@ class Demo:
                 self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
             finally:
                 signal.signal(signal.SIGINT, inherited)
-        wait_until(lambda: answers(f"{self.url}/sign-in/"), self.process, self.log)
+        try:
+            wait_until(lambda: answers(f"{self.url}/sign-in/"), self.process, self.log)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self):
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(PATIENCE)
+        return stop(self.process, signal.SIGINT, within=PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -53,8 +53,12 @@ class Race:
         command = [sys.executable, "-m", "tests.databases.racer", str(threads)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self.processes = [subprocess.Popen(command, cwd=ROOT, env=env, text=True, **pipes) for _ in range(processes)]
-        login = self.ask(do="prepare")
-        assert login["status"] == 200, login
+        try:
+            login = self.ask(do="prepare")
+            assert login["status"] == 200, login
+        except BaseException:
+            self.__exit__()
+            raise
         self.cookies = self.first = login["cookies"]
 
     def __enter__(self) -> Race:

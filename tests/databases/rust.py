@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.databases.served import ROOT, Site
 from tests.databases.servers import free_port
-from tests.waiting import PATIENCE, answers, wait_until
+from tests.waiting import answers, stop, wait_until
 
 
 def build() -> Path:
@@ -33,14 +32,17 @@ class Service:
         self.log = site.folder / "service.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([str(program), *arguments], env={}, stdout=log, stderr=log)
-        wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/idle/"), self.process, self.log)
+        try:
+            wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/idle/"), self.process, self.log)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Service:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(PATIENCE)
+        stop(self.process)
 
 
 def url(database: dict) -> str:

@@ -19,7 +19,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 
 from tests.databases.servers import free_port
-from tests.waiting import BEFORE_KILL, PATIENCE, answers, wait_until
+from tests.waiting import BEFORE_KILL, PATIENCE, answers, stop, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCESS_LIFETIME, GRACE = 300, 30
@@ -36,7 +36,8 @@ class Site:
         self.folder = Path(tempfile.mkdtemp(prefix="jwtauth-site-"))
         path = self.folder / "clock"
         path.write_bytes(struct.pack("q", START))
-        self.clock = mmap.mmap(os.open(path, os.O_RDWR), 8)
+        with path.open("r+b") as file:
+            self.clock = mmap.mmap(file.fileno(), 8)
         self.env = os.environ | {
             "JWTAUTH_TEST_CLOCK": str(path),
             "JWTAUTH_TEST_DATABASES": json.dumps(databases),
@@ -61,7 +62,11 @@ class Site:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
-        self.wait()
+        try:
+            self.wait()
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Site:
         return self
@@ -165,9 +170,8 @@ class Proxy:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.process.send_signal(signal.SIGTERM)
+        stop(self.process)
         self.process.stdout.close()
-        self.process.wait(PATIENCE)
 
 
 class Losses:

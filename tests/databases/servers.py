@@ -13,7 +13,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.waiting import BEFORE_KILL, wait_until
+from tests.waiting import stop, wait_until
 
 # PostgreSQL will not run as root, and MariaDB should not.
 ACCOUNT = "nobody"
@@ -100,14 +100,8 @@ class Server:
     def stop(self, how: int) -> None:
         """By a signal; what has not stopped after a while is killed."""
         process, self.process = self.process, None
-        if process is None:
-            return
-        process.send_signal(how)
-        try:
-            process.wait(BEFORE_KILL)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            stop(process, how)
 
     def run(self, *command: str | Path) -> None:
         done = subprocess.run(self.unprivileged(command), capture_output=True, text=True, cwd=self.folder)

@@ -1,0 +1,64 @@
+"""How tests wait: for events, and no test for a number of seconds that a slow machine exceeds."""
+
+import ast
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import stop, wait_until
+
+TESTS = Path(__file__).parent
+# Methods that give up after so many seconds, or milliseconds.
+LIMITS = {"wait", "join", "alarm", "set_default_timeout", "settimeout"}
+# The ports that a server is told of come from here.
+MAY_BIND = {TESTS / "databases/servers.py", TESTS / "test_ports.py"}
+
+
+def calls():
+    for path in TESTS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                yield path, node, node.func.attr if isinstance(node.func, ast.Attribute) else ""
+
+
+def is_seconds(node):
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value > 0
+
+
+def test_no_limit_is_a_number_of_its_own():
+    """`PATIENCE` is the limit of whatever must happen, and `BEFORE_KILL` of what may be killed."""
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path, node, name in calls()
+        if any(keyword.arg in ("timeout", "within") and is_seconds(keyword.value) for keyword in node.keywords)
+        or (name in LIMITS and any(map(is_seconds, node.args)))
+    ]
+    assert found == []
+
+
+def test_no_port_is_bound_and_let_go_but_kept():
+    assert [
+        f"{path.name}:{node.lineno}" for path, node, name in calls() if name == "bind" and path not in MAY_BIND
+    ] == []
+
+
+def test_a_process_that_ends_is_not_waited_for(tmp_path):
+    log = tmp_path / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen([sys.executable, "-c", "exit('no port')"], stderr=output) as process,
+        pytest.raises(RuntimeError, match="the process ended with 1:\nno port"),
+    ):
+        wait_until(lambda: False, process, log)
+
+
+def test_a_process_that_does_not_stop_is_killed():
+    deaf = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"deaf\n"
+        assert stop(process, within=0) == -signal.SIGKILL
