@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User, UserManager
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
+from django.db.models.functions import Lower
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
@@ -117,6 +118,28 @@ def test_for_a_manager_of_django_s_it_is_compiled_once(signed_in, default_manage
     assert signed_in.who() == "ada"
 
 
+class Aliasing(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().alias(low=Lower("username")).filter(low="ada")
+
+
+class Annotating(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().annotate(label=Value("hi"))
+
+
+def test_an_alias_of_the_manager_is_no_obstacle(signed_in, default_manager):
+    default_manager(Aliasing())
+    assert signed_in.who() == "ada"
+
+
+def test_what_the_manager_annotates_is_on_the_user(signed_in, default_manager):
+    default_manager(Annotating())
+    found = sessions.find(only_session().pk)
+    assert found.user.label == "hi"
+    assert not [name for name in vars(found.user) if name.startswith("jwtauth")]
+
+
 def test_another_default_manager_is_another_statement(signed_in, default_manager, monkeypatch):
     assert signed_in.who() == "ada"
     default_manager(Tenants())
@@ -130,7 +153,7 @@ def test_a_statement_with_the_id_in_two_places_is_not_compiled_once(signed_in, o
     def twice(users, session_id):
         return real(users, session_id).exclude(jwtauth_sessions__id=None).filter(jwtauth_sessions__pk=session_id)
 
-    monkeypatch.setattr(sessions, "_lookup", sessions.Lookup(twice, sessions.Session._meta.pk))
+    monkeypatch.setattr(sessions, "_lookup", sessions.Lookup(twice, sessions.Session._meta.pk, sessions._BESIDE))
     other_browser.sign_in(bob)
     for _ in range(2):
         assert (signed_in.who(), other_browser.who()) == ("ada", "bob")

@@ -52,13 +52,14 @@ _Found = tuple[Any, Row | Mapping[str, Any]]
 
 
 class Lookup:
-    """One row of a queryset that depends on an id: the instance, and what it is annotated with by name.
+    """One row of a queryset that depends on an id: the instance, and beside it what ``queryset_of`` annotates.
 
-    ``queryset_of`` filters and annotates what the model's default manager has; ``key`` is the field of the id.
+    ``queryset_of`` filters what the model's default manager has, and annotates it with these names; ``key`` is the
+    field of the id. Annotations of the manager's own stay on the instance.
     """
 
-    def __init__(self, queryset_of: _QuerySetOf, key: Field[Any, Any]) -> None:
-        self._queryset_of, self._key = queryset_of, key
+    def __init__(self, queryset_of: _QuerySetOf, key: Field[Any, Any], names: Sequence[str]) -> None:
+        self._queryset_of, self._key, self._names = queryset_of, key, names
         # Of each database, for the manager that it was compiled with.
         self._statements: dict[str, tuple[Any, _Statement | None]] = {}
         setting_changed.connect(self._forget)
@@ -71,9 +72,8 @@ class Lookup:
             self._statements[alias] = manager, statement
         if statement is not None:
             return statement.find(id)
-        queryset = self._queryset_of(manager.using(alias), id)
-        for instance in queryset:
-            return instance, {name: instance.__dict__.pop(name) for name in queryset.query.annotations}
+        for instance in self._queryset_of(manager.using(alias), id):
+            return instance, {name: instance.__dict__.pop(name) for name in self._names}
         return None
 
     def _prepared(self, manager: Any, alias: str) -> _Statement | None:

@@ -39,6 +39,7 @@ _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
 _USER: Any = Session._meta.get_field("user")
 _DATABASE_TIME = "jwtauth_database_time"
+_BESIDE = [*_ANNOTATED, _DATABASE_TIME]
 
 
 class SessionAndUser:
@@ -125,7 +126,7 @@ def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
     return found
 
 
-_lookup = Lookup(_with_session, Session._meta.pk)
+_lookup = Lookup(_with_session, Session._meta.pk, _BESIDE)
 
 
 def start(
