@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 from django.contrib.auth.models import User, UserManager
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet, Value
 from django.db.models.functions import Lower
@@ -14,7 +14,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from jwtauth.internal.store import admission, sessions
+from jwtauth.internal.store import admission, prepared, sessions
 from tests.conftest import only_session
 
 pytestmark = pytest.mark.django_db
@@ -157,6 +157,82 @@ def test_a_statement_with_the_id_in_two_places_is_not_compiled_once(signed_in, o
     other_browser.sign_in(bob)
     for _ in range(2):
         assert (signed_in.who(), other_browser.who()) == ("ada", "bob")
+
+
+@pytest.fixture
+def fresh_lookup(monkeypatch):
+    """A lookup that has prepared nothing yet."""
+    real = sessions._lookup
+    lookup = sessions.Lookup(real._queryset_of, real._key, real._names)
+    monkeypatch.setattr(sessions, "_lookup", lookup)
+    return lookup
+
+
+class Mixin:
+    def __getattribute__(self, name):
+        return super().__getattribute__(name)
+
+
+class WithMixin(QuerySet, Mixin):
+    pass
+
+
+class DerivesFromMore(MoreMethods):
+    def ordered_by_name(self):
+        return self.order_by("username")
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_plain"),
+    [
+        (QuerySet, True),
+        (MoreMethods, True),
+        (DerivesFromMore, True),
+        (FilteringQuerySet, False),
+        (SiftingQuerySet, False),
+        (WithMixin, False),
+    ],
+)
+def test_a_queryset_may_add_names_but_replace_none(kind, is_plain):
+    assert prepared._is_plain(UserManager.from_queryset(kind)()) is is_plain
+
+
+UNKNOWN = [
+    (SQLCompiler, "get_converters", AttributeError("gone in the next Django")),
+    (prepared._Statement, "__init__", KeyError("select_fields")),
+    (prepared, "_is_plain", AttributeError("_queryset_class")),
+]
+
+
+@pytest.mark.parametrize(("owner", "name", "error"), UNKNOWN, ids=[name for _owner, name, _error in UNKNOWN])
+def test_on_an_unknown_django_the_orm_answers_and_the_log_says_so_once(
+    signed_in, compiled, fresh_lookup, monkeypatch, caplog, owner, name, error
+):
+    real, asked = getattr(owner, name), []
+
+    def fail(*args, **kwargs):
+        if owner is SQLCompiler and asked:  # the ORM's own use of it
+            return real(*args, **kwargs)
+        asked.append(name)
+        raise error
+
+    monkeypatch.setattr(owner, name, fail)
+    assert [signed_in.who() for _ in range(3)] == ["ada"] * 3
+    assert compiled(signed_in.who) == 1
+    assert [record.levelname for record in caplog.records if record.name == "jwtauth"] == ["WARNING"]
+    assert "not prepared" in caplog.text
+
+
+def test_a_database_that_is_away_is_asked_again(signed_in, compiled, fresh_lookup, monkeypatch):
+    with monkeypatch.context() as patch:
+
+        def fail(*args):
+            raise OperationalError("gone away")
+
+        patch.setattr(fresh_lookup, "_prepared", fail)
+        assert signed_in.get("/me/").status_code == 500
+    assert signed_in.who() == "ada"
+    assert compiled(signed_in.who) == 0
 
 
 def test_who_watches_statements_sees_it_with_the_id(signed_in):

@@ -3,21 +3,24 @@
 To put a queryset together and compile it takes Django many times what the database takes to answer. The statement is
 Django's own all the same: compiled by it for the user model, its default manager and the database at hand, executed by
 its cursor, with its converters for the columns. Only where nothing about it can change: a manager with a queryset of
-its own may filter by the tenant of this thread or by the time, so its queryset is made and compiled each time.
+its own may filter by the tenant of this thread or by the time, so its queryset is made and compiled each time. So is
+every queryset on a Django whose compiler is not the one that this file knows.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from inspect import getattr_static
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.core.signals import setting_changed
-from django.db import connections
+from django.db import Error, connections
 from django.db.models import Field, Manager, QuerySet
+
+_log = logging.getLogger("jwtauth")
 
 _QuerySetOf = Callable[[QuerySet[Any], UUID], QuerySet[Any]]
 # An attribute of a connection.
@@ -68,13 +71,24 @@ class Lookup:
         """The row of this id in the database ``alias``."""
         known, statement = self._statements.get(alias, (None, None))
         if known is not manager:
-            statement = self._prepared(manager, alias) if _is_plain(manager) else None
+            statement = self._try_to_prepare(manager, alias)
             self._statements[alias] = manager, statement
         if statement is not None:
             return statement.find(id)
         for instance in self._queryset_of(manager.using(alias), id):
             return instance, {name: instance.__dict__.pop(name) for name in self._names}
         return None
+
+    def _try_to_prepare(self, manager: Any, alias: str) -> _Statement | None:
+        """Return the compiled statement, or ``None`` where the queryset has to be made each time."""
+        try:
+            return self._prepared(manager, alias) if _is_plain(manager) else None
+        except Error:
+            raise  # the database's: the next request tries again
+        except Exception:
+            # A Django whose compiler differs from those that this was tested with: slower, but never wrong.
+            _log.warning("the strict check is not prepared, so each request compiles its statement", exc_info=True)
+            return None
 
     def _prepared(self, manager: Any, alias: str) -> _Statement | None:
         """``None`` where this is no statement that differs in the id alone."""
@@ -88,30 +102,39 @@ class Lookup:
         ids = [self._key.get_db_prep_value(probe, connection, prepared=True) for probe in probes]
         if ids != [parameters[places[0]], others[places[0]]]:
             return None
-        return _Statement(compilers[0], alias, sql, list(parameters), places[0], self._key)
+        statement = _Statement(compilers[0], alias, sql, list(parameters), places[0], self._key)
+        statement.converters_of(connection)
+        return statement
 
     def _forget(self, **kwargs: object) -> None:
         """Receiver of ``setting_changed``: other settings may mean other tables, databases or converters."""
         self._statements.clear()
 
 
-# What every class has for itself.
-_OWN = {"__dict__", "__doc__", "__firstlineno__", "__module__", "__static_attributes__", "__weakref__"}
+# Names of a manager that say what its querysets are, and every name of a queryset but what each class has for itself.
+_OF_MANAGER = {"get_queryset", "using", "__getattribute__"}
+_OF_QUERYSET = set(dir(QuerySet)) - {
+    "__dict__",
+    "__doc__",
+    "__firstlineno__",
+    "__module__",
+    "__static_attributes__",
+    "__weakref__",
+}
 
 
 def _is_plain(manager: Any) -> bool:
-    """Whether Django alone says what the manager's querysets are and what becomes of them: it may add methods, and
-    replace none that counts here.
-    """
+    """Whether Django alone says what the manager's querysets are: its classes add names, and replace none."""
     return (
-        not {"get_queryset", "using"} & vars(manager).keys()
-        and _inherits(type(manager), Manager, ["get_queryset", "using", "__getattribute__"])
-        and _inherits(manager._queryset_class, QuerySet, [name for name in dir(QuerySet) if name not in _OWN])
+        not vars(manager).keys() & _OF_MANAGER
+        and _only_adds(type(manager), Manager, _OF_MANAGER)
+        and _only_adds(manager._queryset_class, QuerySet, _OF_QUERYSET)
     )
 
 
-def _inherits(kind: type, base: type, names: list[str]) -> bool:
-    return all(getattr_static(kind, name) is getattr_static(base, name) for name in names)
+def _only_adds(kind: type, base: type, names: set[str]) -> bool:
+    added = set(kind.__mro__) - set(base.__mro__)
+    return issubclass(kind, base) and not any(vars(one).keys() & names for one in added)
 
 
 class _Statement:
@@ -147,7 +170,7 @@ class _Statement:
             row = cursor.fetchone()
         if row is None:
             return None
-        values, (of_fields, of_all) = list(row), self._converters_of(connection)
+        values, (of_fields, of_all) = list(row), self.converters_of(connection)
         for place, converters, expression in of_fields:
             value = values[place]
             for convert in converters:
@@ -156,7 +179,8 @@ class _Statement:
         instance = self._model.from_db(self._alias, self._attributes, values[self._fields])
         return instance, Row(row, self._annotations, of_all, connection)
 
-    def _converters_of(self, connection: Any) -> _Converters:
+    def converters_of(self, connection: Any) -> _Converters:
+        """Return Django's converters of the fields and of every column, on this connection."""
         # Some are methods of the connection, of which each thread has its own: with it they are kept, and go.
         of: _Statement | None
         known: _Converters
