@@ -2,11 +2,12 @@
 
 import pytest
 from django.db import connection
+from django.db.models import CASCADE, ForeignKey, Model
 from django.db.models.signals import post_delete
 from django.test import override_settings
-from django.test.utils import CaptureQueriesContext
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
-from jwtauth.models import Session
+from jwtauth.models import Session, has_dependents
 from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,6 +84,23 @@ def test_whoever_wants_to_hear_of_each_row_hears_of_it(signed_in, statements):
     finally:
         post_delete.disconnect(receiver, Session)
     assert heard == [session.pk]
+
+
+@isolate_apps("tests")
+def test_a_table_that_refers_to_sessions_is_noticed(monkeypatch):
+    class Note(Model):
+        session = ForeignKey(Session, CASCADE)
+
+        class Meta:
+            app_label = "tests"
+
+        def __str__(self):
+            return str(self.pk)
+
+    assert not has_dependents()
+    fields = [*Session._meta.get_fields(include_hidden=True), Note._meta.get_field("session").remote_field]
+    monkeypatch.setattr(Session._meta, "get_fields", lambda **options: fields)
+    assert has_dependents()
 
 
 def test_logout_of_nobody_is_none(db, browser, statements):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import models, router, transaction
-from django.db.models.deletion import Collector
+from django.db.models.signals import post_delete, pre_delete
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -81,12 +81,18 @@ def _end_one(session: Session, reason: str, alias: str) -> int:
     return count
 
 
+def has_dependents() -> bool:
+    """Whether to delete a session is more than to delete its row: another table refers to it, or a receiver listens."""
+    refers = any(field.auto_created and not field.concrete for field in Session._meta.get_fields(include_hidden=True))
+    return refers or pre_delete.has_listeners(Session) or post_delete.has_listeners(Session)
+
+
 def _delete(found: SessionQuerySet, alias: str) -> int:
     """In one statement, where nothing refers to sessions and nobody wants to hear of each: without the transaction that
     ``delete()`` would begin and commit around it.
     """
     query = found.query
-    if query.is_sliced or query.distinct or query.combinator or not Collector(using=alias).can_fast_delete(found):
+    if query.is_sliced or query.distinct or query.combinator or has_dependents():
         return found.delete()[0]
     with transaction.mark_for_rollback_on_error(using=alias):
         count: int = found.order_by()._raw_delete(alias) or 0  # None: there can be no row

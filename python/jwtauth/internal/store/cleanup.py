@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, connections, transaction
-from django.db.models.deletion import Collector
 
 from jwtauth.internal.store import clock
-from jwtauth.models import Session, SessionQuerySet, database
+from jwtauth.models import Session, SessionQuerySet, database, has_dependents
 
 _log = logging.getLogger("jwtauth")
 
@@ -95,7 +94,7 @@ def _remove(limit: int, since: datetime | None = None) -> tuple[int, datetime | 
     connection = connections[alias]
     by_address = {"postgresql": _remove_by_ctid, "sqlite": _remove_by_rowid}.get(connection.vendor)
     # Not where a project's own table refers to sessions, or somebody wants to hear of each: Django sees to those.
-    if by_address is not None and Collector(using=alias).can_fast_delete(expired()):
+    if by_address is not None and not has_dependents():
         return by_address(connection, limit, since or clock.to_datetime(0))
     # Nobody revives an expired row, so its key is enough; with the date as well, MariaDB would go through all of them.
     batch = expired().order_by("expires_at").values("pk")[:limit]
