@@ -201,6 +201,17 @@ def test_the_middleware_stands_below_the_one_that_fills_the_cache():
     assert f"below '{UPDATE_CACHE}'" in messages["jwtauth.W004"].hint
 
 
+# --- origins
+
+
+@pytest.mark.parametrize("entry", ["https:/app.example.com", "https://app.example.com/", "https://app.*.com"])
+def test_a_trusted_origin_that_can_never_match_is_named(entry):
+    with override_settings(CSRF_TRUSTED_ORIGINS=["https://fine.example.com", entry]):
+        message = found()["jwtauth.E016"]
+    assert repr(entry).strip("'") in message.msg
+    assert "no request can come from it" in message.hint
+
+
 # --- databases
 
 
@@ -264,6 +275,6 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 16)} | {f"W{n:03}" for n in range(1, 5)}
+    expected = {f"E{n:03}" for n in range(1, 17)} | {f"W{n:03}" for n in range(1, 5)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())

@@ -159,6 +159,28 @@ def test_a_form(secure, visit, host, query, fetch_site, origin, cookies, status)
     assert still_signed_in(page, secure)
 
 
+@pytest.mark.parametrize("click", [True, False], ids=["clicked", "submitted by script"])
+@pytest.mark.parametrize("path", ["/auth/logout/", "/logout/"], ids=["ready-made view", "view of the README"])
+@pytest.mark.parametrize("host", [FOREIGN, SIBLING])
+def test_a_form_elsewhere_signs_no_visitor_out(secure, jar, host, path, click):
+    """Strict cookies stay behind, but a browser takes the cookies that the answer to a top-level POST sets."""
+    page = jar(ignore_https_errors=True).new_page()
+    page.goto(secure.url(OURS, "/login/plain/?user=1"))
+    names = {"access_token", "refresh_token"}
+    assert {cookie["name"] for cookie in page.context.cookies()} == names
+    page.goto(secure.url(host, f"/page/?to={secure.url(OURS, path)}"))
+    with page.expect_navigation():
+        if click:
+            page.get_by_role("button", name="Send").click()
+        else:
+            page.evaluate("document.forms[0].submit()")
+    request = secure.sent(REQUEST_METHOD="POST", PATH_INFO=path)
+    assert request["status"] == 403
+    assert ("access_token=" in (request["HTTP_COOKIE"] or "")) is (host == SIBLING)
+    assert {cookie["name"] for cookie in page.context.cookies()} == names
+    assert still_signed_in(page, secure)
+
+
 @pytest.mark.parametrize(
     ("host", "fetch_site", "status"),
     [
