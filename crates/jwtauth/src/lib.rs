@@ -35,18 +35,16 @@
 
 mod algorithm;
 mod auth_hash;
-mod cache;
-mod clock;
+mod base64url;
 mod cookie;
-mod encoding;
 mod error;
-mod json;
 mod key;
 mod keyring;
 mod origin;
 mod request;
 mod rotation;
 mod session;
+mod strict_json;
 mod token;
 
 /// What stands behind a signature, for the fuzz targets: they cannot sign what they make up as fast.
@@ -58,8 +56,6 @@ pub mod fuzzing {
 
 pub use algorithm::Algorithm;
 pub use auth_hash::AuthHasher;
-pub use cache::{Asked, VerifiedSessions};
-pub use clock::DatabaseClock;
 pub use cookie::{CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
 pub use error::{
     ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError,
@@ -73,5 +69,8 @@ pub use request::{
     Refused, SetCookie, Site, Transport,
 };
 pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
-pub use session::{Generation, LAST_SEEN_INTERVAL, Lifetimes, NumericDate, Session, Sid, is_last_seen_stale};
+pub use session::{
+    Asked, DatabaseClock, Generation, LAST_SEEN_INTERVAL, Lifetimes, NumericDate, Session, Sid, VerifiedSessions,
+    is_last_seen_stale,
+};
 pub use token::{Claims, CustomClaims, MAX_TOKEN_LENGTH, Profile, TokenKind, Tokens, Verifier};

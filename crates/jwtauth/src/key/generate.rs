@@ -16,7 +16,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{MAX_KEY_ID_LENGTH, PrivateKey, pem, public::Numbers, secret_thumbprint};
-use crate::{Algorithm, KeyError, algorithm::Family, encoding::BASE64URL, json};
+use crate::{Algorithm, KeyError, algorithm::Family, base64url::BASE64URL, strict_json};
 
 /// A key that was made just now, which is the one moment at which it can be written down: a
 /// [`SigningKey`](crate::SigningKey) shows nothing.
@@ -120,7 +120,7 @@ fn jwk(algorithm: Algorithm, public: &Numbers, private: &PrivateNumbers, id: &st
         usage: &'a str,
         alg: &'a str,
     }
-    Zeroizing::new(json::text(&Written { public, private, kid: id, usage: "sig", alg: algorithm.name() }))
+    Zeroizing::new(strict_json::text(&Written { public, private, kid: id, usage: "sig", alg: algorithm.name() }))
 }
 
 fn pkcs8(algorithm: Algorithm) -> Option<Zeroizing<Vec<u8>>> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use zeroize::Zeroizing;
 
 use super::{MAX_KEY_ID_LENGTH, PrivateKey, VerifyingKey, public::PublicKey};
-use crate::{Algorithm, KeyError, algorithm::Curve, encoding::BASE64URL, json::Name};
+use crate::{Algorithm, KeyError, algorithm::Curve, base64url::BASE64URL, strict_json::Name};
 
 /// The members that we know. Others are left alone (RFC 7517 §4), none may be there twice.
 #[derive(Deserialize)]

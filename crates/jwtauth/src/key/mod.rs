@@ -23,7 +23,7 @@ use jwk::Jwk;
 pub(crate) use jwk::read_set;
 use public::PublicKey;
 
-use crate::{Algorithm, KeyError, SigningError, algorithm::Family, encoding::BASE64URL};
+use crate::{Algorithm, KeyError, SigningError, algorithm::Family, base64url::BASE64URL};
 
 /// The longest `kid`, in bytes.
 pub const MAX_KEY_ID_LENGTH: usize = 256;

@@ -12,7 +12,7 @@ use super::thumbprint;
 use crate::{
     Algorithm, KeyError,
     algorithm::{Curve, Family},
-    encoding::BASE64URL,
+    base64url::BASE64URL,
 };
 
 /// The least and the most bits of an RSA modulus (RFC 7518 §3.3; what aws-lc-rs takes).
@@ -81,12 +81,12 @@ impl PublicKey {
             usage: &'a str,
             alg: &'a str,
         }
-        crate::json::text(&Published { numbers: self.numbers(), kid: id, usage: "sig", alg: algorithm.name() })
+        crate::strict_json::text(&Published { numbers: self.numbers(), kid: id, usage: "sig", alg: algorithm.name() })
     }
 
     /// RFC 7638 §3.2: SHA-256 over the required members in lexical order, which is that of [`Numbers`]' fields.
     pub(super) fn thumbprint(&self) -> String {
-        thumbprint(&crate::json::text(&self.numbers()))
+        thumbprint(&crate::strict_json::text(&self.numbers()))
     }
 
     pub(super) fn numbers(&self) -> Numbers {

@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 use super::{Claims, Profile};
 use crate::{
     ClaimsError, NumericDate, Sid, VerifyError,
-    json::{self, Name, insert_once, set_once},
+    strict_json::{self, Name, insert_once, set_once},
 };
 
 /// The largest integer that every JSON implementation agrees on (RFC 8259 §6).
@@ -38,7 +38,7 @@ impl CustomClaims {
     /// A [`ClaimsError`]: no object, a name of a registered claim or of one of ours (`sub` among them), or an integer
     /// that not every reader gets right.
     pub fn from_json(text: &str) -> Result<Self, ClaimsError> {
-        let Ok(json::Strict(Value::Object(members))) = serde_json::from_str(text) else {
+        let Ok(strict_json::Strict(Value::Object(members))) = serde_json::from_str(text) else {
             return Err(ClaimsError::NotAnObject);
         };
         for (name, value) in &members {
@@ -54,7 +54,7 @@ impl CustomClaims {
 
     /// As a JSON object.
     pub fn to_json(&self) -> String {
-        json::text(&self.0)
+        strict_json::text(&self.0)
     }
 
     /// The value of one of them.
@@ -93,7 +93,7 @@ fn is_exact_number(number: &Number) -> bool {
 }
 
 pub(super) fn encode(claims: &Claims, profile: &Profile) -> Vec<u8> {
-    json::encode(&Encoded { claims, profile })
+    strict_json::encode(&Encoded { claims, profile })
 }
 
 struct Encoded<'a> {

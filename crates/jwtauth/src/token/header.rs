@@ -11,8 +11,8 @@ use serde::{
 use super::TokenKind;
 use crate::{
     Algorithm, VerifyError,
-    encoding::BASE64URL,
-    json::{self, Name, set_once},
+    base64url::BASE64URL,
+    strict_json::{self, Name, set_once},
 };
 
 /// A header that is one of ours in form; its values are still the sender's word.
@@ -32,7 +32,7 @@ pub(super) fn encode(algorithm: Algorithm, kind: TokenKind, key_id: Option<&str>
         kid: Option<&'a str>,
     }
     let fields = Fields { alg: algorithm.name(), typ: kind.name(), kid: key_id };
-    BASE64URL.encode(json::encode(&fields))
+    BASE64URL.encode(strict_json::encode(&fields))
 }
 
 /// # Errors

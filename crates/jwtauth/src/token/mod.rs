@@ -14,7 +14,7 @@ use layout::Layout;
 
 use crate::{
     Generation, IssueError, Keyring, MAX_COOKIE_NAME_LENGTH, NumericDate, ProfileError, Sid, SigningKey, VerifyError,
-    VerifyingKey, VerifyingKeys, encoding::BASE64URL,
+    VerifyingKey, VerifyingKeys, base64url::BASE64URL,
 };
 
 /// The longest token that is looked at, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
