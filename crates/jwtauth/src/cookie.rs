@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::{CookieError, TokenKind};
+use crate::TokenKind;
 
 /// The longest name of a cookie, in bytes; the rest of the 4096 that browsers keep (RFC 6265bis §5.5) is the token's.
 pub const MAX_COOKIE_NAME_LENGTH: usize = 128;
@@ -107,6 +107,49 @@ impl CookiePolicy {
             problems.push(CookieError::PartitionedWithoutSecure);
         }
         problems
+    }
+}
+
+/// Why cookies with these attributes would be dropped by a browser, or could not be told apart.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CookieError {
+    /// A name is empty, longer than [`MAX_COOKIE_NAME_LENGTH`](crate::MAX_COOKIE_NAME_LENGTH), or has a byte outside RFC
+    /// 6265 §4.1.1 `token`.
+    #[error("{0:?} is not a cookie name")]
+    InvalidName(String),
+    /// Both tokens would go into one cookie.
+    #[error("access and refresh token need cookies of different names, not {0:?} twice")]
+    SameName(String),
+    /// `SameSite=None` is honoured with `Secure` only (RFC 6265bis §5.7).
+    #[error("SameSite=None needs Secure")]
+    NoneWithoutSecure,
+    /// A cookie named `__Secure-` or `__Host-` is dropped without `Secure` (RFC 6265bis §4.1.3).
+    #[error("a cookie named {0:?} needs Secure")]
+    PrefixWithoutSecure(String),
+    /// A cookie named `__Host-` is dropped with a `Domain` or a `Path` other than `/` (RFC 6265bis §4.1.3.2).
+    #[error("a cookie named {0:?} may have no Domain, and its Path must be \"/\"")]
+    HostPrefixWithScope(String),
+    /// `Partitioned` is honoured with `Secure` only (CHIPS).
+    #[error("Partitioned needs Secure")]
+    PartitionedWithoutSecure,
+    /// A domain or path holds a character that would end the attribute.
+    #[error("Domain or Path holds a character that a cookie attribute cannot hold")]
+    InvalidScope,
+}
+
+impl CookieError {
+    /// The stable name of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidName(_) => "cookie_name_invalid",
+            Self::SameName(_) => "cookie_names_equal",
+            Self::NoneWithoutSecure => "samesite_none_without_secure",
+            Self::PrefixWithoutSecure(_) => "cookie_prefix_without_secure",
+            Self::HostPrefixWithScope(_) => "host_prefix_with_scope",
+            Self::PartitionedWithoutSecure => "partitioned_without_secure",
+            Self::InvalidScope => "cookie_scope_invalid",
+        }
     }
 }
 

@@ -31,13 +31,15 @@
 //! assert!(tokens.verify(TokenKind::Refresh, &token, 1_700_000_010).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! Each error enum answers one question, and each variant has a stable `code()` that is the same in Rust, in Python, in
+//! logs and in HTTP bodies. No variant holds a token or a key.
 #![forbid(unsafe_code)]
 
 mod algorithm;
 mod auth_hash;
 mod base64url;
 mod cookie;
-mod error;
 mod key;
 mod keyring;
 mod origin;
@@ -56,21 +58,20 @@ pub mod fuzzing {
 
 pub use algorithm::Algorithm;
 pub use auth_hash::AuthHasher;
-pub use cookie::{CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
-pub use error::{
-    ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, ProfileError, RandomnessError,
-    SigningError, VerifyError,
-};
-pub use key::{GeneratedKey, MAX_KEY_ID_LENGTH, SigningKey, VerifyingKey};
+pub use cookie::{CookieError, CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
+pub use key::{GeneratedKey, KeyError, MAX_KEY_ID_LENGTH, SigningError, SigningKey, VerifyingKey};
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
-pub use origin::{Origin, OriginPolicy, OriginPolicyError};
+pub use origin::{Origin, OriginError, OriginPolicy, OriginPolicyError};
 pub use request::{
     Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity, MAX_DUPLICATES, Outcome,
     Refused, SetCookie, Site, Transport,
 };
 pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
 pub use session::{
-    Asked, DatabaseClock, Generation, LAST_SEEN_INTERVAL, Lifetimes, NumericDate, Session, Sid, VerifiedSessions,
-    is_last_seen_stale,
+    Asked, DatabaseClock, Generation, LAST_SEEN_INTERVAL, Lifetimes, LifetimesError, NumericDate, RandomnessError,
+    Session, Sid, VerifiedSessions, is_last_seen_stale,
 };
-pub use token::{Claims, CustomClaims, MAX_TOKEN_LENGTH, Profile, TokenKind, Tokens, Verifier};
+pub use token::{
+    Claims, ClaimsError, CustomClaims, IssueError, MAX_TOKEN_LENGTH, Profile, ProfileError, TokenKind, Tokens,
+    Verifier, VerifyError,
+};

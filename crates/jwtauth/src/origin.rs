@@ -5,7 +5,7 @@
 
 use http::uri::{Authority, Scheme};
 
-use crate::{Head, OriginError};
+use crate::Head;
 
 /// Scheme, host and port (RFC 6454 §4), with the scheme's default port where none is written.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -123,6 +123,32 @@ impl OriginPolicy {
 
     fn is_own_or_trusted(&self, origin: Option<&str>, own: impl FnOnce() -> Option<Origin>) -> bool {
         origin.and_then(Origin::parse).is_some_and(|origin| self.is_trusted(&origin) || own().as_ref() == Some(&origin))
+    }
+}
+
+/// Why a request may not use cookies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OriginError {
+    /// A WebSocket handshake whose `Origin` is absent, not ours, and not trusted.
+    #[error("WebSocket handshake from an origin that is not trusted")]
+    WebSocket,
+    /// `Sec-Fetch-Site` says that another site or a sibling made the request, and its `Origin` is not trusted.
+    #[error("request from another site")]
+    CrossSite,
+    /// There is no `Sec-Fetch-Site`, and `Origin` is neither ours nor trusted.
+    #[error("origin does not match")]
+    ForeignOrigin,
+}
+
+impl OriginError {
+    /// The stable name of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket_origin",
+            Self::CrossSite => "cross_site",
+            Self::ForeignOrigin => "foreign_origin",
+        }
     }
 }
 

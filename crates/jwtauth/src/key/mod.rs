@@ -3,6 +3,7 @@
 //! The engine parses what it is given into aws-lc-rs's own keys, which signing and verifying then share without
 //! parsing anything again.
 
+mod error;
 mod generate;
 mod jwk;
 mod pem;
@@ -18,12 +19,13 @@ use aws_lc_rs::{
 use base64::Engine as _;
 use zeroize::Zeroizing;
 
+pub use error::{KeyError, SigningError};
 pub use generate::GeneratedKey;
 use jwk::Jwk;
 pub(crate) use jwk::read_set;
 use public::PublicKey;
 
-use crate::{Algorithm, KeyError, SigningError, algorithm::Family, base64url::BASE64URL};
+use crate::{Algorithm, algorithm::Family, base64url::BASE64URL};
 
 /// The longest `kid`, in bytes.
 pub const MAX_KEY_ID_LENGTH: usize = 256;

@@ -1,6 +1,6 @@
 //! How long tokens and sessions live.
 
-use crate::{LifetimesError, NumericDate, Session};
+use crate::{NumericDate, Session};
 
 /// How long tokens and sessions live, in seconds: `access <= idle <= absolute`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -61,6 +61,42 @@ impl Lifetimes {
 
     fn absolute_end(&self, created_at: NumericDate) -> NumericDate {
         self.absolute.map_or(NumericDate::MAX, |absolute| created_at.saturating_add(absolute))
+    }
+}
+
+/// Why lifetimes do not fit together.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LifetimesError {
+    /// A lifetime is not at least one second.
+    #[error("every lifetime must be at least one second")]
+    Zero,
+    /// The access token would outlive the refresh token.
+    #[error("the access token's lifetime ({access} s) is longer than the refresh token's ({idle} s)")]
+    AccessOverIdle {
+        /// Lifetime of the access token in seconds.
+        access: u64,
+        /// Idle lifetime, that of the refresh token, in seconds.
+        idle: u64,
+    },
+    /// The refresh token would outlive the session.
+    #[error("the refresh token's lifetime ({idle} s) is longer than the session's ({absolute} s)")]
+    IdleOverAbsolute {
+        /// Idle lifetime, that of the refresh token, in seconds.
+        idle: u64,
+        /// Absolute lifetime of the session in seconds.
+        absolute: u64,
+    },
+}
+
+impl LifetimesError {
+    /// The stable name of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Zero => "lifetime_zero",
+            Self::AccessOverIdle { .. } => "access_over_idle",
+            Self::IdleOverAbsolute { .. } => "idle_over_absolute",
+        }
     }
 }
 

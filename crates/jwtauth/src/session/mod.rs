@@ -9,11 +9,9 @@ use std::fmt;
 use aws_lc_rs::{digest, rand::SecureRandom};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 pub use clock::DatabaseClock;
-pub use lifetimes::Lifetimes;
+pub use lifetimes::{Lifetimes, LifetimesError};
 use uuid::{Builder, Uuid};
 pub use verified::{Asked, VerifiedSessions};
-
-use crate::RandomnessError;
 
 /// Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 §2, there also with fractions, which we neither make nor accept).
 pub type NumericDate = u64;
@@ -83,6 +81,11 @@ impl fmt::Debug for Sid {
         write!(f, "Sid([redacted], session {})", self.session_id())
     }
 }
+
+/// The operating system gave no random bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("no random bytes to be had")]
+pub struct RandomnessError;
 
 /// What the rules need of a session's row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

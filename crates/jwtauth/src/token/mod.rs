@@ -4,17 +4,19 @@
 //! encoding, every registered claim of its JSON type. The primitives are not ours.
 
 mod claims;
+mod error;
 mod header;
 mod layout;
 
 use base64::Engine as _;
 
 pub use claims::CustomClaims;
+pub use error::{ClaimsError, IssueError, ProfileError, VerifyError};
 use layout::Layout;
 
 use crate::{
-    Generation, IssueError, Keyring, MAX_COOKIE_NAME_LENGTH, NumericDate, ProfileError, Sid, SigningKey, VerifyError,
-    VerifyingKey, VerifyingKeys, base64url::BASE64URL,
+    Generation, Keyring, MAX_COOKIE_NAME_LENGTH, NumericDate, Sid, SigningKey, VerifyingKey, VerifyingKeys,
+    base64url::BASE64URL,
 };
 
 /// The longest token that is looked at, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
