@@ -40,7 +40,7 @@ impl VerifyingKeys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwk`]: no JWK Set. Besides, those of [`new`](Self::new).
+    /// [`KeyError::Jwk`]: not a JWK Set, which is a JSON object. Besides, those of [`new`](Self::new).
     pub fn from_jwk_set(set: &[u8]) -> Result<Self, KeyError> {
         Self::new(key::read_set(set)?)
     }

@@ -66,7 +66,7 @@ impl<'a> Jwk<'a> {
     ///
     /// [`KeyError::Jwk`]: it is meant to be one.
     pub(super) fn detect(key: &'a [u8]) -> Result<Option<Self>, KeyError> {
-        if !key.trim_ascii_start().starts_with(b"{") {
+        if !is_object(key) {
             return Ok(None);
         }
         match serde_json::from_slice(key) {
@@ -194,12 +194,16 @@ impl<'a> Jwk<'a> {
 ///
 /// # Errors
 ///
-/// [`KeyError::Jwk`]: it is no JWK Set.
+/// [`KeyError::Jwk`]: it is not a JWK Set, which is a JSON object.
 pub(crate) fn read_set(set: &[u8]) -> Result<Vec<VerifyingKey>, KeyError> {
     #[derive(Deserialize)]
     struct Set<'a> {
         #[serde(borrow)]
         keys: Vec<&'a serde_json::value::RawValue>,
+    }
+    // A derived struct would also be read from an array of its fields.
+    if !is_object(set) {
+        return Err(KeyError::Jwk);
     }
     let set: Set<'_> = serde_json::from_slice(set).map_err(|_| KeyError::Jwk)?;
     let key = |raw: &serde_json::value::RawValue| {
@@ -208,6 +212,11 @@ pub(crate) fn read_set(set: &[u8]) -> Result<Vec<VerifyingKey>, KeyError> {
         VerifyingKey::read(algorithm, text).ok()
     };
     Ok(set.keys.into_iter().filter_map(key).collect())
+}
+
+/// Return whether a text that is JSON is an object.
+fn is_object(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"{")
 }
 
 fn other_kind(algorithm: Algorithm) -> KeyError {

@@ -448,6 +448,10 @@ mod sets {
         for text in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[]}x"#, r#"{"keys":[],"keys":[]}"#, "null"] {
             assert_eq!(VerifyingKeys::from_jwk_set(text.as_bytes()).unwrap_err().code(), "key_jwk", "{text}");
         }
+        let as_arrays = format!("[[{}]]", published().remove(1).1);
+        assert_eq!(VerifyingKeys::from_jwk_set(as_arrays.as_bytes()).unwrap_err().code(), "key_jwk");
+        let spaced = format!("\r\n\t {}", set(&[published().remove(1).1]));
+        assert!(VerifyingKeys::from_jwk_set(spaced.as_bytes()).is_ok());
         let many = vec![published().remove(1).1; 1000];
         assert_eq!(VerifyingKeys::from_jwk_set(set(&many).as_bytes()).unwrap().iter().count(), 1);
     }
