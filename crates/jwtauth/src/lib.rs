@@ -1,6 +1,6 @@
 //! Sign-in sessions carried by rotating JWT cookies: the rules, and nothing but the rules.
 //!
-//! No Python, web framework, database, I/O or clock lives here. Time comes in as [`NumericDate`], randomness as an
+//! No Python, web framework, database, I/O or clock lives here. Time comes in as [`UnixTime`], randomness as an
 //! [`aws_lc_rs::rand::SecureRandom`], a session's row as a plain [`Session`]; so every rule can be tried at any instant,
 //! and the Django app and a Rust service apply the same one.
 //!
@@ -13,22 +13,27 @@
 //! 4. [`OriginPolicy::check`] says whether a request may use cookies at all.
 //!
 //! ```
+//! use std::time::Duration;
+//!
 //! use aws_lc_rs::rand::SystemRandom;
-//! use jwtauth::{Algorithm, Claims, CustomClaims, Keyring, TokenKind, Profile, Sid, SigningKey, Tokens};
+//! use jwtauth::{
+//!     Algorithm, Claims, CustomClaims, Generation, Keyring, Profile, Sid, SigningKey, TokenKind, Tokens, UnixTime,
+//! };
 //!
 //! let key = SigningKey::read(Algorithm::Hs256, b"thirty-two bytes are the least..")?;
 //! let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
+//! let now = UnixTime::from_secs(1_700_000_000);
 //! let claims = Claims {
 //!     subject: "42".to_owned(),
-//!     sid: Sid::generate(&SystemRandom::new(), 1_700_000_000)?,
-//!     generation: 1,
-//!     issued_at: 1_700_000_000,
-//!     expires_at: 1_700_000_300,
+//!     sid: Sid::generate(&SystemRandom::new(), now)?,
+//!     generation: Generation::FIRST,
+//!     issued_at: now,
+//!     expires_at: now + Duration::from_secs(300),
 //!     custom: CustomClaims::default(),
 //! };
 //! let token = tokens.issue(TokenKind::Access, &claims)?;
-//! assert_eq!(tokens.verify(TokenKind::Access, &token, 1_700_000_010)?, claims);
-//! assert!(tokens.verify(TokenKind::Refresh, &token, 1_700_000_010).is_err());
+//! assert_eq!(tokens.verify(TokenKind::Access, &token, now)?, claims);
+//! assert!(tokens.verify(TokenKind::Refresh, &token, now).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -47,6 +52,7 @@ mod request;
 mod rotation;
 mod session;
 mod strict_json;
+mod time;
 mod token;
 
 /// What stands behind a signature, for the fuzz targets: they cannot sign what they make up as fast.
@@ -68,9 +74,10 @@ pub use request::{
 };
 pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
 pub use session::{
-    Asked, DatabaseClock, Generation, LAST_SEEN_INTERVAL, Lifetimes, LifetimesError, NumericDate, RandomnessError,
-    Session, Sid, VerifiedSessions, is_last_seen_stale,
+    Asked, DatabaseClock, Generation, LAST_SEEN_INTERVAL, Lifetimes, LifetimesError, RandomnessError, Session, Sid,
+    VerifiedSessions, is_last_seen_stale,
 };
+pub use time::UnixTime;
 pub use token::{
     Claims, ClaimsError, CustomClaims, IssueError, MAX_TOKEN_LENGTH, Profile, ProfileError, TokenKind, Tokens,
     Verifier, VerifyError,

@@ -4,24 +4,26 @@
 //! the session's row, the generation presented, and the time. Requests that race for the same session all come to the
 //! same tokens, so it does not matter which response a browser keeps, and no lock is needed: one compare-and-swap.
 
-use crate::{Generation, Lifetimes, NumericDate, Session, TokenKind};
+use std::time::Duration;
+
+use crate::{Generation, Lifetimes, Session, TokenKind, UnixTime, time::whole_seconds};
 
 /// How many generations a token may be ahead of its row and still be believed: what a database may have lost when it
 /// was restored or failed over.
 pub const MAX_ADOPTION: u64 = 16;
 
-/// How long after a rotation an upload may still bring the generation before, in seconds: the longest that a proxy is
-/// expected to hold a body back.
+/// How long after a rotation an upload may still bring the generation before: the longest that a proxy is expected to
+/// hold a body back.
 ///
 /// The bound is time alone. A rule that also looked at [`Session::acknowledged_at`] would tell a thief, at no risk, when
 /// the owner has picked up the new tokens, and so when a copy is safe to use.
-pub const MAX_UPLOAD_DELAY: u64 = 15 * 60;
+pub const MAX_UPLOAD_DELAY: Duration = Duration::from_secs(15 * 60);
 
 /// The rules of rotation, with their figures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RotationPolicy {
     lifetimes: Lifetimes,
-    grace: u64,
+    grace: Duration,
 }
 
 /// A refresh token that verified, as presented.
@@ -40,11 +42,11 @@ pub struct RowUpdate {
     /// The generation to issue.
     pub generation: Generation,
     /// See [`Session::acknowledged_at`].
-    pub acknowledged_at: Option<NumericDate>,
+    pub acknowledged_at: Option<UnixTime>,
     /// See [`Session::rotated_at`].
-    pub rotated_at: NumericDate,
+    pub rotated_at: UnixTime,
     /// See [`Session::expires_at`].
-    pub expires_at: NumericDate,
+    pub expires_at: UnixTime,
 }
 
 /// The answer to a refresh token.
@@ -150,9 +152,10 @@ impl Decision {
 }
 
 impl RotationPolicy {
-    /// `grace` is in seconds and counts for no more than the life of an access token.
-    pub fn new(lifetimes: Lifetimes, grace: u64) -> Self {
-        Self { lifetimes, grace: grace.min(lifetimes.access()) }
+    /// Make the rules of these lifetimes and this grace, which counts for no more than the lifetime of an access token. A
+    /// fraction of a second is dropped.
+    pub fn new(lifetimes: Lifetimes, grace: Duration) -> Self {
+        Self { lifetimes, grace: whole_seconds(grace).min(lifetimes.access()) }
     }
 
     /// The lifetimes that this policy keeps to.
@@ -161,9 +164,9 @@ impl RotationPolicy {
     }
 
     /// The row of a session that starts at `now`. A login has nothing older, so it is acknowledged at once.
-    pub fn start(&self, now: NumericDate) -> Session {
+    pub fn start(&self, now: UnixTime) -> Session {
         Session {
-            generation: 1,
+            generation: Generation::FIRST,
             acknowledged_at: Some(now),
             rotated_at: now,
             created_at: now,
@@ -172,14 +175,15 @@ impl RotationPolicy {
         }
     }
 
-    /// The row of a session that starts at `now` and lives for so many seconds, in use or not.
-    pub fn start_for(&self, lifetime: u64, now: NumericDate) -> Session {
-        Session { expires_at: now.saturating_add(lifetime), end_is_fixed: true, ..self.start(now) }
+    /// Return the row of a session that starts at `now` and lives for this time, in use or not. A fraction of a second is
+    /// dropped.
+    pub fn start_for(&self, lifetime: Duration, now: UnixTime) -> Session {
+        Session { expires_at: now + lifetime, end_is_fixed: true, ..self.start(now) }
     }
 
     /// The row of a session that takes the place of `session` at `now`, with another name: a thief's copies of the old
     /// tokens end, the person stays, and no later than the absolute limit since they signed in.
-    pub fn succeed(&self, session: &Session, now: NumericDate) -> Session {
+    pub fn succeed(&self, session: &Session, now: UnixTime) -> Session {
         Session {
             created_at: session.created_at,
             expires_at: self.lifetimes.session_end(session, now),
@@ -194,7 +198,7 @@ impl RotationPolicy {
     }
 
     /// What to do with a refresh token of this session at `now`.
-    pub fn decide(&self, session: &Session, presented: Presented, now: NumericDate) -> Decision {
+    pub fn decide(&self, session: &Session, presented: Presented, now: UnixTime) -> Decision {
         if self.lifetimes.is_over(session, now) {
             return Decision::Refuse(Refusal::Expired);
         }
@@ -204,7 +208,7 @@ impl RotationPolicy {
         let acknowledge = self.acknowledges(session, presented.generation);
         if presented.generation == session.generation {
             return if self.grace_is_over(session, now) {
-                let successor = self.next(session, session.generation.saturating_add(1), now);
+                let successor = self.next(session, session.generation.next(), now);
                 Decision::Rotate(RowUpdate { acknowledged_at: None, ..successor })
             } else {
                 Decision::RenewAccess { acknowledge }
@@ -213,7 +217,7 @@ impl RotationPolicy {
         if is_previous(session, presented.generation) && self.previous_is_good(session, now) {
             return Decision::Reissue;
         }
-        match presented.generation.checked_sub(session.generation) {
+        match presented.generation.checked_distance_from(session.generation) {
             Some(ahead) if ahead > MAX_ADOPTION => Decision::Refuse(Refusal::Ahead),
             Some(_) => Decision::Adopt(self.next(session, presented.generation, now)),
             None => Decision::Reuse,
@@ -222,11 +226,11 @@ impl RotationPolicy {
 
     /// An upload rotates nothing, ends nothing, and gets no answer that depends on whether the newest generation was
     /// seen.
-    fn decide_upload(&self, session: &Session, generation: Generation, now: NumericDate) -> Decision {
+    fn decide_upload(&self, session: &Session, generation: Generation, now: UnixTime) -> Decision {
         if generation == session.generation {
             return Decision::Admit { acknowledge: self.acknowledges(session, generation) };
         }
-        if is_previous(session, generation) && now.saturating_sub(session.rotated_at) <= MAX_UPLOAD_DELAY {
+        if is_previous(session, generation) && now.saturating_duration_since(session.rotated_at) <= MAX_UPLOAD_DELAY {
             return Decision::Admit { acknowledge: false };
         }
         Decision::Refuse(Refusal::LateUpload)
@@ -234,22 +238,22 @@ impl RotationPolicy {
 
     /// The newest generation may be succeeded: it has been in use, and the grace is over since it was issued and since
     /// it was seen. Until it is seen, its first sight starts the clock.
-    fn grace_is_over(&self, session: &Session, now: NumericDate) -> bool {
+    fn grace_is_over(&self, session: &Session, now: UnixTime) -> bool {
         self.is_past_grace(session.rotated_at, now)
             && session.acknowledged_at.is_some_and(|seen| self.is_past_grace(seen, now))
     }
 
     /// The generation before the newest is still good: the newest was not seen yet, or only within the grace.
-    fn previous_is_good(&self, session: &Session, now: NumericDate) -> bool {
+    fn previous_is_good(&self, session: &Session, now: UnixTime) -> bool {
         session.acknowledged_at.is_none_or(|seen| !self.is_past_grace(seen, now))
     }
 
     /// A `since` in the future, which another worker's clock may have written, counts as just now.
-    fn is_past_grace(&self, since: NumericDate, now: NumericDate) -> bool {
-        now.saturating_sub(since) >= self.grace && now >= since
+    fn is_past_grace(&self, since: UnixTime, now: UnixTime) -> bool {
+        now.saturating_duration_since(since) >= self.grace && now >= since
     }
 
-    fn next(&self, session: &Session, generation: Generation, now: NumericDate) -> RowUpdate {
+    fn next(&self, session: &Session, generation: Generation, now: UnixTime) -> RowUpdate {
         RowUpdate {
             generation,
             acknowledged_at: Some(now),
@@ -261,7 +265,7 @@ impl RotationPolicy {
 
 /// Whether `generation` is the one before the newest.
 fn is_previous(session: &Session, generation: Generation) -> bool {
-    generation.checked_add(1) == Some(session.generation)
+    session.generation.checked_distance_from(generation) == Some(1)
 }
 
 #[cfg(test)]

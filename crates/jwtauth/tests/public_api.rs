@@ -1,18 +1,24 @@
 //! A sign-in from login to theft, through the public API alone.
 
+use std::time::Duration;
+
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{
     Algorithm, Claims, CustomClaims, Decision, Keyring, Lifetimes, Presented, Profile, RotationPolicy, Sid, SigningKey,
-    TokenKind, Tokens,
+    TokenKind, Tokens, UnixTime,
 };
 
-const LOGIN: u64 = 1_700_000_000;
+const LOGIN: UnixTime = UnixTime::from_secs(1_700_000_000);
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
 
 #[test]
 fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Box<dyn std::error::Error>> {
     let key = SigningKey::read(Algorithm::Hs256, &[7; 32])?;
     let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
-    let policy = RotationPolicy::new(Lifetimes::new(300, 86_400, Some(30 * 86_400))?, 30);
+    let policy = RotationPolicy::new(Lifetimes::new(secs(300), secs(86_400), Some(secs(30 * 86_400)))?, secs(30));
 
     let sid = Sid::generate(&SystemRandom::new(), LOGIN)?;
     let mut row = policy.start(LOGIN);
@@ -24,12 +30,12 @@ fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Bo
     };
     let first = refresh_token(&row);
 
-    let decide = |row: &jwtauth::Session, token: &str, now: u64| {
+    let decide = |row: &jwtauth::Session, token: &str, now: UnixTime| {
         let claims = tokens.verify(TokenKind::Refresh, token, now).unwrap();
         assert_eq!(claims.sid.session_id(), sid.session_id());
         policy.decide(row, Presented { generation: claims.generation, upload: false }, now)
     };
-    let later = LOGIN + 301;
+    let later = LOGIN + secs(301);
     let Decision::Rotate(next) = decide(&row, &first, later) else { panic!("the access token has run out") };
     row.generation = next.generation;
     row.acknowledged_at = next.acknowledged_at;
@@ -37,10 +43,10 @@ fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Bo
     row.expires_at = next.expires_at;
     let second = refresh_token(&row);
 
-    assert_eq!(decide(&row, &first, later + 5), Decision::Reissue);
-    assert_eq!(decide(&row, &second, later + 10), Decision::RenewAccess { acknowledge: true });
-    row.acknowledged_at = Some(later + 10);
-    assert_eq!(decide(&row, &first, later + 39), Decision::Reissue);
-    assert_eq!(decide(&row, &first, later + 40), Decision::Reuse);
+    assert_eq!(decide(&row, &first, later + secs(5)), Decision::Reissue);
+    assert_eq!(decide(&row, &second, later + secs(10)), Decision::RenewAccess { acknowledge: true });
+    row.acknowledged_at = Some(later + secs(10));
+    assert_eq!(decide(&row, &first, later + secs(39)), Decision::Reissue);
+    assert_eq!(decide(&row, &first, later + secs(40)), Decision::Reuse);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Grant, Site};
-use crate::{Identity, IssueError, NumericDate, TokenKind};
+use crate::{Identity, IssueError, TokenKind, UnixTime};
 
 /// What the request has come to, so far: a small value that can be kept, and put back when a view's transaction rolls
 /// back.
@@ -55,7 +55,7 @@ impl Site {
     /// ```
     /// # use jwtauth::*;
     /// # fn example(site: &Site) -> Result<(), IssueError> {
-    /// let answer = site.respond(&Identity::default(), &Outcome::Cleared, true, 1_700_000_000)?;
+    /// let answer = site.respond(&Identity::default(), &Outcome::Cleared, true, UnixTime::from_secs(1_700_000_000))?;
     /// assert!(answer.cookies.is_empty(), "the request brought none");
     /// assert_eq!(answer.vary, ["Cookie"]);
     /// # Ok(())
@@ -70,7 +70,7 @@ impl Site {
         identity: &Identity,
         outcome: &Outcome,
         was_asked: bool,
-        now: NumericDate,
+        now: UnixTime,
     ) -> Result<Answer, IssueError> {
         let cookies = match outcome {
             Outcome::Cleared if identity.has_cookies() => {
@@ -90,9 +90,9 @@ impl Site {
         Ok(Answer { cookies, vary, is_private })
     }
 
-    fn set_cookie(&self, grant: &Grant, kind: TokenKind, now: NumericDate) -> Result<SetCookie, IssueError> {
-        let left = grant.claims(kind).expires_at.saturating_sub(now);
-        let max_age = grant.remember().then(|| Duration::from_secs(left));
+    fn set_cookie(&self, grant: &Grant, kind: TokenKind, now: UnixTime) -> Result<SetCookie, IssueError> {
+        let left = grant.claims(kind).expires_at.saturating_duration_since(now);
+        let max_age = grant.remember().then_some(left);
         Ok(SetCookie { kind, token: Some(self.issue(grant, kind)?), max_age })
     }
 }

@@ -1,7 +1,7 @@
 //! The strict check: does the session of a verified access token still hold?
 
 use super::Site;
-use crate::{Claims, Identity, NumericDate, Session, session::is_last_seen_stale};
+use crate::{Claims, Identity, Session, UnixTime, session::is_last_seen_stale};
 
 /// The row of a session, as it was found for a verified access token.
 #[derive(Clone, Copy, Debug)]
@@ -13,12 +13,12 @@ pub struct FoundRow<'a> {
     /// it is not compared.
     pub subject: Option<&'a str>,
     /// When the user was last seen.
-    pub last_seen_at: NumericDate,
+    pub last_seen_at: UnixTime,
 }
 
 impl<'a> FoundRow<'a> {
     /// Make the row of this session and user, last seen at that time.
-    pub fn new(session: &'a Session, subject: Option<&'a str>, last_seen_at: NumericDate) -> Self {
+    pub fn new(session: &'a Session, subject: Option<&'a str>, last_seen_at: UnixTime) -> Self {
         Self { session, subject, last_seen_at }
     }
 }
@@ -49,14 +49,14 @@ impl Site {
     /// ```
     /// # use jwtauth::*;
     /// # fn example(site: &Site, identity: &Identity, claims: &Claims, row: &Session) {
-    /// let now = 1_700_000_000;
+    /// let now = UnixTime::from_secs(1_700_000_000);
     /// match site.check(identity, claims, Some(FoundRow::new(row, Some("42"), now)), now) {
     ///     Check::Live { acknowledge, .. } => println!("signed in; to be acknowledged: {acknowledge}"),
     ///     _ => println!("anonymous"),
     /// }
     /// # }
     /// ```
-    pub fn check(&self, identity: &Identity, claims: &Claims, row: Option<FoundRow<'_>>, now: NumericDate) -> Check {
+    pub fn check(&self, identity: &Identity, claims: &Claims, row: Option<FoundRow<'_>>, now: UnixTime) -> Check {
         let Some(FoundRow { session, subject, last_seen_at }) = row else { return Check::Over };
         let is_of_another_user = subject.is_some_and(|subject| subject != claims.subject);
         if is_of_another_user || self.policy.lifetimes().is_over(session, now) {

@@ -1,7 +1,7 @@
 //! The claims of a session's newest tokens.
 
 use super::Site;
-use crate::{Claims, CustomClaims, IssueError, NumericDate, Session, Sid, TokenKind};
+use crate::{Claims, CustomClaims, Generation, IssueError, Session, Sid, TokenKind, UnixTime};
 
 /// The newest tokens of a session, and which of them the response sets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -70,20 +70,14 @@ impl Site {
     /// ```
     /// # use jwtauth::*;
     /// # fn example(site: &Site, sid: Sid) {
-    /// let now = 1_700_000_000;
+    /// let now = UnixTime::from_secs(1_700_000_000);
     /// let row = site.policy().start(now);
     /// let grant = site.grant(Grantee::new(sid, "42"), &row, &[TokenKind::Access, TokenKind::Refresh], now);
     /// assert_eq!(grant.access().subject, "42");
     /// assert_eq!(grant.refresh().expires_at, row.expires_at);
     /// # }
     /// ```
-    pub fn grant(
-        &self,
-        grantee: Grantee<'_>,
-        session: &Session,
-        kinds: &'static [TokenKind],
-        now: NumericDate,
-    ) -> Grant {
+    pub fn grant(&self, grantee: Grantee<'_>, session: &Session, kinds: &'static [TokenKind], now: UnixTime) -> Grant {
         let Grantee { sid, subject, custom, remember } = grantee;
         let refresh = Claims {
             subject: subject.to_owned(),
@@ -93,7 +87,7 @@ impl Site {
             expires_at: session.expires_at,
             custom: CustomClaims::default(),
         };
-        let expires_at = self.policy.lifetimes().access_end(now, session.expires_at);
+        let expires_at = self.policy.lifetimes().access_end(session, now);
         let access = Claims { issued_at: now, expires_at, custom, ..refresh.clone() };
         Grant { access, refresh, kinds, remember }
     }
@@ -120,7 +114,7 @@ impl Site {
         let longest = Claims {
             subject: subject.to_owned(),
             sid: Sid::from_bytes([0; 20]),
-            generation: (1 << 53) - 1,
+            generation: Generation::new((1 << 53) - 1),
             issued_at: LATEST,
             expires_at: LATEST,
             custom: custom.clone(),
@@ -130,4 +124,4 @@ impl Site {
 }
 
 /// A time after every date that a database knows.
-const LATEST: u64 = 1 << 40;
+const LATEST: UnixTime = UnixTime::from_secs(1 << 40);

@@ -1,7 +1,7 @@
 //! Who a request claims to be: its tokens verified, and whether it may use its cookies. Nothing is asked of a database.
 
 use crate::{
-    Claims, CookiePolicy, Head, NumericDate, Origin, OriginError, OriginPolicy, Sid, TokenKind, Verifier, VerifyError,
+    Claims, CookiePolicy, Head, Origin, OriginError, OriginPolicy, Sid, TokenKind, UnixTime, Verifier, VerifyError,
     cookie_pairs,
 };
 
@@ -36,17 +36,18 @@ impl Transport {
     /// called only where the answer depends on it, and returns the origin that the request was sent to.
     ///
     /// ```
-    /// # use jwtauth::{CookiePolicy, Head, OriginPolicy, Transport, VerifyingKeys, VerifyingKey, Algorithm, Verifier, Profile};
+    /// # use jwtauth::*;
     /// # let keys = VerifyingKeys::new([VerifyingKey::read(Algorithm::Hs256, &[7; 32])?])?;
     /// let verifier = Verifier::new(keys, Profile::default())?;
     /// let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true);
     /// let mut head = Head::new("GET");
     /// head.cookies = &[b"access_token=not-a-token; theme=dark"];
-    /// let identity = transport.identify(&verifier, &head, || None, 1_700_000_000)?;
+    /// let now = UnixTime::from_secs(1_700_000_000);
+    /// let identity = transport.identify(&verifier, &head, || None, now)?;
     /// assert!(identity.is_anonymous() && identity.has_cookies());
     ///
     /// head.authorization = Some("Bearer not-a-token");
-    /// let refused = transport.identify(&verifier, &head, || None, 1_700_000_000).unwrap_err();
+    /// let refused = transport.identify(&verifier, &head, || None, now).unwrap_err();
     /// assert_eq!(refused.error.code(), "token_not_valid");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -61,7 +62,7 @@ impl Transport {
         verifier: &Verifier,
         head: &Head<'_>,
         own: impl FnOnce() -> Option<Origin>,
-        now: NumericDate,
+        now: UnixTime,
     ) -> Result<Identity, Box<Refused>> {
         let mut identity = Identity { is_upload: head.is_upload(), is_safe: head.is_safe(), ..Identity::default() };
         if let Some(token) = self.bearer.then(|| head.bearer()).flatten() {
@@ -214,7 +215,7 @@ struct Candidates {
 }
 
 impl Candidates {
-    fn look(&mut self, verifier: &Verifier, kind: TokenKind, value: &[u8], now: NumericDate) {
+    fn look(&mut self, verifier: &Verifier, kind: TokenKind, value: &[u8], now: UnixTime) {
         let index = usize::from(kind == TokenKind::Refresh);
         match self.looked_at.get_mut(index) {
             Some(count) if *count < MAX_DUPLICATES => *count += 1,

@@ -21,7 +21,7 @@ pub use grant::{Grant, Grantee};
 pub use head::{Head, HttpVersion};
 pub use identity::{IdentifyError, Identity, MAX_DUPLICATES, Refused, Transport};
 
-use crate::{Claims, Decision, NumericDate, Origin, Presented, RotationPolicy, Session, Tokens};
+use crate::{Claims, Decision, Origin, Presented, RotationPolicy, Session, Tokens, UnixTime};
 
 /// What a site has configured: all that the steps of a request go by.
 #[derive(Clone, Debug)]
@@ -61,14 +61,14 @@ impl Site {
         &self,
         head: &Head<'_>,
         own: impl FnOnce() -> Option<Origin>,
-        now: NumericDate,
+        now: UnixTime,
     ) -> Result<Identity, Box<Refused>> {
         self.transport.identify(self.tokens.verifier(), head, own, now)
     }
 
     /// Decide on a verified refresh token and the row of its session, as it was read at `now`:
     /// [`RotationPolicy::decide`].
-    pub fn refresh(&self, identity: &Identity, claims: &Claims, session: &Session, now: NumericDate) -> Decision {
+    pub fn refresh(&self, identity: &Identity, claims: &Claims, session: &Session, now: UnixTime) -> Decision {
         let presented = Presented { generation: claims.generation, upload: identity.is_upload };
         self.policy.decide(session, presented, now)
     }

@@ -4,17 +4,21 @@ use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
 use crate::{
-    Algorithm, CookiePolicy, CustomClaims, Keyring, Lifetimes, OriginError, OriginPolicy, Profile, Sid, SigningKey,
-    TokenKind, VerifyError,
+    Algorithm, CookiePolicy, CustomClaims, Generation, Keyring, Lifetimes, OriginError, OriginPolicy, Profile, Sid,
+    SigningKey, TokenKind, VerifyError,
 };
 
-const NOW: NumericDate = 1_700_000_000;
-const ACCESS: u64 = 300;
+const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+const ACCESS: Duration = secs(300);
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
 
 fn site() -> Site {
     let key = SigningKey::read(Algorithm::Hs256, &[7; 32]).unwrap();
     let tokens = Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap();
-    let policy = RotationPolicy::new(Lifetimes::new(ACCESS, 86_400, None).unwrap(), 30);
+    let policy = RotationPolicy::new(Lifetimes::new(ACCESS, secs(86_400), None).unwrap(), secs(30));
     let origins = OriginPolicy::new(["https://trusted.example"]).unwrap();
     Site::new(tokens, policy, Transport::new(CookiePolicy::default(), origins, true))
 }
@@ -23,9 +27,9 @@ fn claims(subject: &str, session: u8, generation: u64) -> Claims {
     Claims {
         subject: subject.to_owned(),
         sid: Sid::from_bytes([session; 20]),
-        generation,
-        issued_at: NOW - 10,
-        expires_at: NOW + 100,
+        generation: Generation::new(generation),
+        issued_at: NOW - secs(10),
+        expires_at: NOW + secs(100),
         custom: CustomClaims::default(),
     }
 }
@@ -91,7 +95,7 @@ mod which_tokens_count {
 
     #[test]
     fn the_higher_generation_of_a_session_counts_in_any_order() {
-        let (old, new) = (claims("ada", 1, 3), Claims { issued_at: NOW - 20, ..claims("ada", 1, 4) });
+        let (old, new) = (claims("ada", 1, 3), Claims { issued_at: NOW - secs(20), ..claims("ada", 1, 4) });
         for cookies in [[refresh(&old), refresh(&new)], [refresh(&new), refresh(&old)]] {
             assert_eq!(identify(&cookies).refresh(), Some(&new));
         }
@@ -99,7 +103,7 @@ mod which_tokens_count {
 
     #[test]
     fn between_sessions_the_later_issued_counts_in_any_order() {
-        let (old, new) = (claims("ada", 1, 9), Claims { issued_at: NOW - 1, ..claims("ada", 2, 1) });
+        let (old, new) = (claims("ada", 1, 9), Claims { issued_at: NOW - secs(1), ..claims("ada", 2, 1) });
         for cookies in [[access(&old), access(&new)], [access(&new), access(&old)]] {
             assert_eq!(identify(&cookies).access(), Some(&new));
         }
@@ -150,7 +154,7 @@ mod which_tokens_count {
 
     #[test]
     fn sessions_are_named_by_every_authentic_token_however_old() {
-        let expired = Claims { expires_at: 1, ..claims("ada", 1, 1) };
+        let expired = Claims { expires_at: UnixTime::from_secs(1), ..claims("ada", 1, 1) };
         let identity = identify(&[access(&expired), refresh(&claims("ada", 2, 1)), refresh(&claims("ada", 2, 1))]);
         assert_eq!(identity.session_names(), [Sid::from_bytes([1; 20]), Sid::from_bytes([2; 20])]);
         assert_eq!(identity.access(), None);
@@ -252,11 +256,11 @@ mod the_strict_check {
     use super::*;
 
     const ROW: Session = Session {
-        generation: 3,
+        generation: Generation::new(3),
         acknowledged_at: None,
-        rotated_at: NOW - 100,
-        created_at: NOW - 1000,
-        expires_at: NOW + 1000,
+        rotated_at: NOW.saturating_sub(secs(100)),
+        created_at: NOW.saturating_sub(secs(1000)),
+        expires_at: NOW.saturating_add(secs(1000)),
         end_is_fixed: false,
     };
 
@@ -287,12 +291,12 @@ mod the_strict_check {
     #[test]
     fn a_request_that_is_not_safe_notes_the_user_as_seen_once_a_minute() {
         for (method, last_seen_at, update_last_seen) in [
-            ("GET", NOW - 1000, false),
-            ("HEAD", NOW - 1000, false),
-            ("OPTIONS", NOW - 1000, false),
-            ("TRACE", NOW - 1000, true),
-            ("POST", NOW - 60, true),
-            ("POST", NOW - 59, false),
+            ("GET", NOW - secs(1000), false),
+            ("HEAD", NOW - secs(1000), false),
+            ("OPTIONS", NOW - secs(1000), false),
+            ("TRACE", NOW - secs(1000), true),
+            ("POST", NOW - secs(60), true),
+            ("POST", NOW - secs(59), false),
         ] {
             let check = check(method, 2, Some(FoundRow::new(&ROW, Some("ada"), last_seen_at)));
             assert_eq!(check, Check::Live { acknowledge: false, update_last_seen }, "{method}");
@@ -306,7 +310,7 @@ mod the_answer {
     const BOTH: &[TokenKind] = &[TokenKind::Access, TokenKind::Refresh];
 
     fn grant(kinds: &'static [TokenKind], remember: bool) -> Grant {
-        let row = Session { rotated_at: NOW - 5, ..site().policy().start(NOW) };
+        let row = Session { rotated_at: NOW - secs(5), ..site().policy().start(NOW) };
         let grantee = Grantee { remember, ..Grantee::new(Sid::from_bytes([1; 20]), "ada") };
         site().grant(grantee, &row, kinds, NOW)
     }
@@ -323,7 +327,7 @@ mod the_answer {
             for cookie in &answer.cookies {
                 let token = cookie.token.as_deref().unwrap();
                 let claims = site().tokens().verify(cookie.kind, token, NOW).unwrap();
-                assert_eq!(cookie.max_age, Some(Duration::from_secs(claims.expires_at - NOW)));
+                assert_eq!(cookie.max_age, Some(claims.expires_at.saturating_duration_since(NOW)));
             }
             assert_eq!(answer.is_private, !kinds.is_empty());
         }
@@ -338,7 +342,7 @@ mod the_answer {
             let grant = site().grant(Grantee::new(Sid::from_bytes([1; 20]), "ada"), &row, BOTH, now);
             site().issue(&grant, TokenKind::Refresh).unwrap()
         };
-        assert_eq!(at(NOW), at(NOW + 100));
+        assert_eq!(at(NOW), at(NOW + secs(100)));
     }
 
     #[test]
@@ -427,7 +431,7 @@ mod the_answer {
 /// A cookie field of pieces that matter, in any order and number.
 fn any_field() -> impl Strategy<Value = Vec<u8>> {
     let (ada, eve) = (claims("ada", 1, 3), claims("eve", 2, 1));
-    let expired = Claims { expires_at: NOW - 1, ..ada.clone() };
+    let expired = Claims { expires_at: NOW - secs(1), ..ada.clone() };
     let pieces = [access(&ada), refresh(&ada), access(&eve), refresh(&eve), access(&expired), refresh(&expired)];
     let piece = prop_oneof![
         4 => prop::sample::select(pieces.map(String::into_bytes).to_vec()),

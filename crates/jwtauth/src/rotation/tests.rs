@@ -6,51 +6,60 @@ use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
 
-const ACCESS: u64 = 300;
-const IDLE: u64 = 86_400;
-const ABSOLUTE: u64 = 30 * IDLE;
-const GRACE: u64 = 30;
+const ACCESS: Duration = secs(300);
+const IDLE: Duration = secs(86_400);
+const ABSOLUTE: Duration = secs(30 * IDLE.as_secs());
+const GRACE: Duration = secs(30);
 
-const LOGIN: NumericDate = 1_700_000_000;
-const ROTATED: NumericDate = LOGIN + 10_000;
-const SEEN: NumericDate = ROTATED + 7;
+const LOGIN: UnixTime = UnixTime::from_secs(1_700_000_000);
+const ROTATED: UnixTime = LOGIN.saturating_add(secs(10_000));
+const SEEN: UnixTime = ROTATED.saturating_add(secs(7));
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
 
 /// Generation 5, issued and seen.
 const SESSION: Session = Session {
-    generation: 5,
+    generation: Generation::new(5),
     acknowledged_at: Some(SEEN),
     rotated_at: ROTATED,
     created_at: LOGIN,
-    expires_at: ROTATED + IDLE,
+    expires_at: ROTATED.saturating_add(IDLE),
     end_is_fixed: false,
 };
 
 /// Generation 5, issued and not yet seen.
 const UNSEEN: Session = Session { acknowledged_at: None, ..SESSION };
 
-fn policy_with(access: u64, grace: u64) -> RotationPolicy {
+fn policy_with(access: Duration, grace: Duration) -> RotationPolicy {
     RotationPolicy::new(Lifetimes::new(access, IDLE, Some(ABSOLUTE)).unwrap(), grace)
 }
 
-fn token(session: &Session, generation: Generation, now: NumericDate) -> Decision {
-    policy_with(ACCESS, GRACE).decide(session, Presented { generation, upload: false }, now)
+fn presented(generation: u64, upload: bool) -> Presented {
+    Presented { generation: Generation::new(generation), upload }
 }
 
-fn upload(session: &Session, generation: Generation, now: NumericDate) -> Decision {
-    policy_with(ACCESS, GRACE).decide(session, Presented { generation, upload: true }, now)
+fn token(session: &Session, generation: u64, now: UnixTime) -> Decision {
+    policy_with(ACCESS, GRACE).decide(session, presented(generation, false), now)
 }
 
-fn refreshed(session: &Session, now: NumericDate) -> Decision {
+fn upload(session: &Session, generation: u64, now: UnixTime) -> Decision {
+    policy_with(ACCESS, GRACE).decide(session, presented(generation, true), now)
+}
+
+fn refreshed(session: &Session, now: UnixTime) -> Decision {
     let expires_at = (now + IDLE).min(session.created_at + ABSOLUTE);
     Decision::Rotate(RowUpdate {
-        generation: session.generation + 1,
+        generation: session.generation.next(),
         acknowledged_at: None,
         rotated_at: now,
         expires_at,
     })
 }
 
-fn adopted(generation: Generation, now: NumericDate) -> Decision {
+fn adopted(generation: u64, now: UnixTime) -> Decision {
+    let generation = Generation::new(generation);
     Decision::Adopt(RowUpdate { generation, acknowledged_at: Some(now), rotated_at: now, expires_at: now + IDLE })
 }
 
@@ -58,7 +67,7 @@ fn adopted(generation: Generation, now: NumericDate) -> Decision {
 fn a_login_is_generation_1_and_acknowledged() {
     let row = policy_with(ACCESS, GRACE).start(LOGIN);
     let expected = Session {
-        generation: 1,
+        generation: Generation::FIRST,
         acknowledged_at: Some(LOGIN),
         rotated_at: LOGIN,
         created_at: LOGIN,
@@ -66,35 +75,38 @@ fn a_login_is_generation_1_and_acknowledged() {
         end_is_fixed: false,
     };
     assert_eq!(row, expected);
-    assert_eq!(token(&row, 1, LOGIN + GRACE - 1), Decision::RenewAccess { acknowledge: false });
+    assert_eq!(token(&row, 1, LOGIN + GRACE - secs(1)), Decision::RenewAccess { acknowledge: false });
     assert_eq!(token(&row, 1, LOGIN + GRACE), refreshed(&row, LOGIN + GRACE));
 }
 
 #[test]
 fn a_successor_starts_anew_but_ends_with_the_absolute_limit_of_the_first() {
     let policy = policy_with(ACCESS, GRACE);
-    let late = LOGIN + ABSOLUTE - 100;
+    let late = LOGIN + ABSOLUTE - secs(100);
     assert_eq!(policy.succeed(&SESSION, SEEN), Session { created_at: LOGIN, ..policy.start(SEEN) });
     assert_eq!(policy.succeed(&SESSION, late).expires_at, LOGIN + ABSOLUTE);
 }
 
 #[test]
 fn the_newest_token_refreshes_once_the_grace_is_over_since_it_was_seen() {
-    assert_eq!(token(&SESSION, 5, SEEN + GRACE - 1), Decision::RenewAccess { acknowledge: false });
+    assert_eq!(token(&SESSION, 5, SEEN + GRACE - secs(1)), Decision::RenewAccess { acknowledge: false });
     assert_eq!(token(&SESSION, 5, SEEN + GRACE), refreshed(&SESSION, SEEN + GRACE));
-    assert_eq!(token(&SESSION, 5, SEEN + 20_000), refreshed(&SESSION, SEEN + 20_000));
+    assert_eq!(token(&SESSION, 5, SEEN + secs(20_000)), refreshed(&SESSION, SEEN + secs(20_000)));
 }
 
 #[test]
 fn the_newest_token_refreshes_once_the_grace_is_over_since_it_was_issued() {
-    let seen_by_a_slow_clock = Session { acknowledged_at: Some(ROTATED - 100), ..SESSION };
-    assert_eq!(token(&seen_by_a_slow_clock, 5, ROTATED + GRACE - 1), Decision::RenewAccess { acknowledge: false });
+    let seen_by_a_slow_clock = Session { acknowledged_at: Some(ROTATED - secs(100)), ..SESSION };
+    assert_eq!(
+        token(&seen_by_a_slow_clock, 5, ROTATED + GRACE - secs(1)),
+        Decision::RenewAccess { acknowledge: false }
+    );
     assert_eq!(token(&seen_by_a_slow_clock, 5, ROTATED + GRACE), refreshed(&SESSION, ROTATED + GRACE));
 }
 
 #[test]
 fn the_first_sight_of_the_newest_token_starts_the_grace() {
-    for now in [ROTATED, ROTATED + GRACE, ROTATED + 20_000] {
+    for now in [ROTATED, ROTATED + GRACE, ROTATED + secs(20_000)] {
         assert_eq!(token(&UNSEEN, 5, now), Decision::RenewAccess { acknowledge: true });
     }
 }
@@ -102,15 +114,16 @@ fn the_first_sight_of_the_newest_token_starts_the_grace() {
 #[test]
 fn only_the_first_sight_of_the_newest_generation_acknowledges() {
     let policy = policy_with(ACCESS, GRACE);
-    assert!(policy.acknowledges(&UNSEEN, 5));
-    assert!(!policy.acknowledges(&SESSION, 5));
-    assert!(!policy.acknowledges(&UNSEEN, 4));
-    assert!(!policy.acknowledges(&UNSEEN, 6));
+    let acknowledges = |session, generation| policy.acknowledges(session, Generation::new(generation));
+    assert!(acknowledges(&UNSEEN, 5));
+    assert!(!acknowledges(&SESSION, 5));
+    assert!(!acknowledges(&UNSEEN, 4));
+    assert!(!acknowledges(&UNSEEN, 6));
 }
 
 #[test]
 fn the_previous_token_is_good_until_the_newest_is_seen() {
-    for now in [ROTATED, ROTATED + GRACE, ROTATED + IDLE - 1] {
+    for now in [ROTATED, ROTATED + GRACE, ROTATED + IDLE - secs(1)] {
         assert_eq!(token(&UNSEEN, 4, now), Decision::Reissue);
     }
 }
@@ -118,7 +131,7 @@ fn the_previous_token_is_good_until_the_newest_is_seen() {
 #[test]
 fn the_previous_token_is_good_for_the_grace_after_the_newest_was_seen() {
     assert_eq!(token(&SESSION, 4, SEEN), Decision::Reissue);
-    assert_eq!(token(&SESSION, 4, SEEN + GRACE - 1), Decision::Reissue);
+    assert_eq!(token(&SESSION, 4, SEEN + GRACE - secs(1)), Decision::Reissue);
     assert_eq!(token(&SESSION, 4, SEEN + GRACE), Decision::Reuse);
 }
 
@@ -140,26 +153,29 @@ fn tokens_ahead_of_their_row_are_adopted_up_to_a_bound() {
 
 #[test]
 fn the_last_generation_has_no_successor_and_no_panic() {
-    let row = Session { generation: u64::MAX, ..SESSION };
+    let row = Session { generation: Generation::new(u64::MAX), ..SESSION };
     let Decision::Rotate(next) = token(&row, u64::MAX, SEEN + GRACE) else { panic!("a refresh") };
-    assert_eq!(next.generation, u64::MAX);
+    assert_eq!(next.generation.get(), u64::MAX);
     assert_eq!(token(&row, 0, SEEN), Decision::Reuse);
-    assert_eq!(token(&Session { generation: 0, ..SESSION }, u64::MAX, SEEN), Decision::Refuse(Refusal::Ahead));
+    assert_eq!(
+        token(&Session { generation: Generation::new(0), ..SESSION }, u64::MAX, SEEN),
+        Decision::Refuse(Refusal::Ahead)
+    );
 }
 
 #[test]
 fn an_upload_of_the_newest_generation_is_admitted_and_acknowledges() {
-    assert_eq!(upload(&SESSION, 5, SEEN + 20_000), Decision::Admit { acknowledge: false });
-    assert_eq!(upload(&UNSEEN, 5, SEEN + 20_000), Decision::Admit { acknowledge: true });
+    assert_eq!(upload(&SESSION, 5, SEEN + secs(20_000)), Decision::Admit { acknowledge: false });
+    assert_eq!(upload(&UNSEEN, 5, SEEN + secs(20_000)), Decision::Admit { acknowledge: true });
 }
 
 #[test]
 fn an_upload_of_the_previous_generation_is_admitted_by_time_alone() {
     for session in [SESSION, UNSEEN, Session { acknowledged_at: Some(ROTATED), ..SESSION }] {
-        for now in [ROTATED - 10, ROTATED, SEEN + GRACE, ROTATED + MAX_UPLOAD_DELAY] {
+        for now in [ROTATED - secs(10), ROTATED, SEEN + GRACE, ROTATED + MAX_UPLOAD_DELAY] {
             assert_eq!(upload(&session, 4, now), Decision::Admit { acknowledge: false });
         }
-        for now in [ROTATED + MAX_UPLOAD_DELAY + 1, ROTATED + IDLE - 1] {
+        for now in [ROTATED + MAX_UPLOAD_DELAY + secs(1), ROTATED + IDLE - secs(1)] {
             assert_eq!(upload(&session, 4, now), Decision::Refuse(Refusal::LateUpload));
         }
     }
@@ -178,7 +194,7 @@ fn a_late_upload_is_anonymous_ends_nothing_and_is_logged() {
 #[test]
 fn a_session_is_over_at_its_idle_end() {
     let end = SESSION.expires_at;
-    assert_eq!(token(&SESSION, 5, end - 1), refreshed(&SESSION, end - 1));
+    assert_eq!(token(&SESSION, 5, end - secs(1)), refreshed(&SESSION, end - secs(1)));
     for generation in 0..30 {
         assert_eq!(token(&SESSION, generation, end), Decision::Refuse(Refusal::Expired));
         assert_eq!(upload(&SESSION, generation, end), Decision::Refuse(Refusal::Expired));
@@ -188,8 +204,8 @@ fn a_session_is_over_at_its_idle_end() {
 #[test]
 fn a_session_is_over_at_its_absolute_end() {
     let end = LOGIN + ABSOLUTE;
-    let row = Session { expires_at: u64::MAX, ..SESSION };
-    let Decision::Rotate(last) = token(&row, 5, end - 1) else { panic!("the last second is good") };
+    let row = Session { expires_at: UnixTime::MAX, ..SESSION };
+    let Decision::Rotate(last) = token(&row, 5, end - secs(1)) else { panic!("the last second is good") };
     assert_eq!(last.expires_at, end);
     assert_eq!(token(&row, 5, end), Decision::Refuse(Refusal::Expired));
 }
@@ -200,7 +216,7 @@ fn a_fixed_end_is_moved_by_nothing() {
     for lifetime in [ACCESS, IDLE / 2, 3 * ABSOLUTE] {
         let end = LOGIN + lifetime;
         let row = Session { acknowledged_at: Some(LOGIN), ..policy.start_for(lifetime, LOGIN) };
-        for now in [LOGIN + GRACE, end - 1] {
+        for now in [LOGIN + GRACE, end - secs(1)] {
             let Decision::Rotate(next) = token(&row, 1, now) else { panic!("good at {now}") };
             assert_eq!(next.expires_at, end);
             assert_eq!(
@@ -210,22 +226,24 @@ fn a_fixed_end_is_moved_by_nothing() {
         }
         assert_eq!(token(&row, 1, end), Decision::Refuse(Refusal::Expired));
     }
-    assert_eq!(policy.start_for(u64::MAX, LOGIN).expires_at, u64::MAX);
+    assert_eq!(policy.start_for(Duration::MAX, LOGIN).expires_at, UnixTime::MAX);
+    assert_eq!(policy.start_for(Duration::from_millis(1_999), LOGIN).expires_at, LOGIN + secs(1));
 }
 
 #[test]
 fn the_grace_counts_for_no_more_than_an_access_token_lives() {
-    let capped = policy_with(20, GRACE);
-    let old = Presented { generation: 4, upload: false };
-    assert_eq!(capped, policy_with(20, 20));
-    assert_eq!(capped.decide(&SESSION, old, SEEN + 19), Decision::Reissue);
-    assert_eq!(capped.decide(&SESSION, old, SEEN + 20), Decision::Reuse);
+    let capped = policy_with(secs(20), GRACE);
+    let old = presented(4, false);
+    assert_eq!(capped, policy_with(secs(20), secs(20)));
+    assert_eq!(capped, policy_with(Duration::from_millis(20_500), Duration::from_millis(20_400)));
+    assert_eq!(capped.decide(&SESSION, old, SEEN + secs(19)), Decision::Reissue);
+    assert_eq!(capped.decide(&SESSION, old, SEEN + secs(20)), Decision::Reuse);
 }
 
 #[test]
 fn without_grace_a_token_is_spent_once_its_successor_was_seen() {
-    let strict = policy_with(ACCESS, 0);
-    let present = |session, generation| strict.decide(session, Presented { generation, upload: false }, SEEN);
+    let strict = policy_with(ACCESS, Duration::ZERO);
+    let present = |session, generation| strict.decide(session, presented(generation, false), SEEN);
     assert_eq!(present(&SESSION, 5), refreshed(&SESSION, SEEN));
     assert_eq!(present(&SESSION, 4), Decision::Reuse);
     assert_eq!(present(&UNSEEN, 5), Decision::RenewAccess { acknowledge: true });
@@ -234,15 +252,15 @@ fn without_grace_a_token_is_spent_once_its_successor_was_seen() {
 
 #[test]
 fn a_time_written_by_a_clock_ahead_counts_as_just_now() {
-    let seen_ahead = Session { acknowledged_at: Some(SEEN + 1000), ..SESSION };
-    let issued_ahead = Session { rotated_at: ROTATED + 1000, ..SESSION };
+    let seen_ahead = Session { acknowledged_at: Some(SEEN + secs(1000)), ..SESSION };
+    let issued_ahead = Session { rotated_at: ROTATED + secs(1000), ..SESSION };
     assert_eq!(token(&seen_ahead, 5, SEEN + GRACE), Decision::RenewAccess { acknowledge: false });
     assert_eq!(token(&seen_ahead, 4, SEEN + GRACE), Decision::Reissue);
     assert_eq!(token(&issued_ahead, 5, SEEN + GRACE), Decision::RenewAccess { acknowledge: false });
-    let strict = policy_with(ACCESS, 0);
-    let old = Presented { generation: 4, upload: false };
-    assert_eq!(strict.decide(&seen_ahead, old, SEEN + 999), Decision::Reissue);
-    assert_eq!(strict.decide(&seen_ahead, old, SEEN + 1000), Decision::Reuse);
+    let strict = policy_with(ACCESS, Duration::ZERO);
+    let old = presented(4, false);
+    assert_eq!(strict.decide(&seen_ahead, old, SEEN + secs(999)), Decision::Reissue);
+    assert_eq!(strict.decide(&seen_ahead, old, SEEN + secs(1000)), Decision::Reuse);
 }
 
 #[test]
@@ -257,16 +275,16 @@ fn a_stolen_token_is_found_when_both_have_refreshed() {
 
 #[test]
 fn the_first_sight_of_a_generation_is_to_be_noted() {
-    assert!(token(&UNSEEN, 5, ROTATED + 1).acknowledges());
-    assert!(upload(&UNSEEN, 5, ROTATED + 1).acknowledges());
-    for decision in [token(&SESSION, 5, SEEN + 1), token(&UNSEEN, 4, SEEN), upload(&UNSEEN, 4, SEEN)] {
+    assert!(token(&UNSEEN, 5, ROTATED + secs(1)).acknowledges());
+    assert!(upload(&UNSEEN, 5, ROTATED + secs(1)).acknowledges());
+    for decision in [token(&SESSION, 5, SEEN + secs(1)), token(&UNSEEN, 4, SEEN), upload(&UNSEEN, 4, SEEN)] {
         assert!(!decision.acknowledges(), "{decision:?}");
     }
 }
 
 #[test]
 fn what_is_worth_a_look_has_a_name() {
-    let now = SEEN + 1000;
+    let now = SEEN + secs(1000);
     let warnings = [4, 5, 6, 21, 22].map(|generation| token(&SESSION, generation, now).warning());
     let (adopted, ahead) = (Some("generation_adopted"), Some("generation_ahead"));
     assert_eq!(
@@ -280,9 +298,9 @@ fn what_is_worth_a_look_has_a_name() {
 #[test]
 fn the_next_row_keeps_what_login_has_fixed() {
     let fixed = Session { end_is_fixed: true, ..SESSION };
-    let now = SEEN + 1000;
+    let now = SEEN + secs(1000);
     let next = token(&fixed, 5, now).next(&fixed);
-    assert_eq!(next, Some(Session { generation: 6, acknowledged_at: None, rotated_at: now, ..fixed }));
+    assert_eq!(next, Some(Session { generation: Generation::new(6), acknowledged_at: None, rotated_at: now, ..fixed }));
     assert_eq!(token(&fixed, 5, SEEN).next(&fixed), None);
 }
 
@@ -326,9 +344,17 @@ fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(7519), failure_persistence: None, ..ProptestConfig::default() }
 }
 
+fn around(seconds: u64) -> std::ops::Range<u64> {
+    LOGIN.as_secs()..LOGIN.as_secs() + seconds
+}
+
 /// Any number, with the edges and the neighbourhood of a plausible instant as likely as the rest.
 fn number() -> impl Strategy<Value = u64> {
-    prop_oneof![any::<u64>(), 0..40u64, u64::MAX - 40..=u64::MAX, LOGIN..LOGIN + 100, LOGIN..LOGIN + ABSOLUTE]
+    prop_oneof![any::<u64>(), 0..40u64, u64::MAX - 40..=u64::MAX, around(100), around(ABSOLUTE.as_secs())]
+}
+
+fn time() -> impl Strategy<Value = UnixTime> {
+    number().prop_map(UnixTime::from_secs)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -341,11 +367,12 @@ struct Figures {
 
 impl Figures {
     fn policy(self) -> RotationPolicy {
-        RotationPolicy::new(Lifetimes::new(self.access, self.idle, self.absolute).unwrap(), self.grace)
+        let absolute = self.absolute.map(secs);
+        RotationPolicy::new(Lifetimes::new(secs(self.access), secs(self.idle), absolute).unwrap(), secs(self.grace))
     }
 
-    fn absolute_end(self, session: &Session) -> NumericDate {
-        self.absolute.map_or(u64::MAX, |absolute| session.created_at.saturating_add(absolute))
+    fn absolute_end(self, session: &Session) -> UnixTime {
+        self.absolute.map_or(UnixTime::MAX, |absolute| session.created_at + secs(absolute))
     }
 }
 
@@ -360,9 +387,10 @@ prop_compose! {
 
 prop_compose! {
     fn any_session()(
-        generation in number(), acknowledged_at in prop::option::of(number()), rotated_at in number(),
-        created_at in number(), expires_at in number(), end_is_fixed: bool,
+        generation in number(), acknowledged_at in prop::option::of(time()), rotated_at in time(),
+        created_at in time(), expires_at in time(), end_is_fixed: bool,
     ) -> Session {
+        let generation = Generation::new(generation);
         Session { generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed }
     }
 }
@@ -370,13 +398,13 @@ prop_compose! {
 prop_compose! {
     /// A row, a token near it more often than not, and a time.
     fn any_case()(session in any_session(), anything in number(), near in 0..24u64, choice in 0..3, upload: bool,
-                  now in number()) -> (Session, Presented, NumericDate) {
+                  now in time()) -> (Session, Presented, UnixTime) {
         let generation = match choice {
             0 => anything,
-            1 => session.generation.saturating_add(near),
-            _ => session.generation.saturating_sub(near),
+            1 => session.generation.get().saturating_add(near),
+            _ => session.generation.get().saturating_sub(near),
         };
-        (session, Presented { generation, upload }, now)
+        (session, presented(generation, upload), now)
     }
 }
 
@@ -397,14 +425,15 @@ proptest! {
         figures in figures(), (session, presented, now) in any_case(),
     ) {
         if let Decision::Rotate(next) | Decision::Adopt(next) = figures.policy().decide(&session, presented, now) {
-            prop_assert!(next.generation > session.generation || session.generation == u64::MAX);
-            prop_assert!(next.generation - session.generation <= MAX_ADOPTION);
+            prop_assert!(next.generation > session.generation || session.generation.get() == u64::MAX);
+            let ahead = next.generation.checked_distance_from(session.generation);
+            prop_assert!(ahead.is_some_and(|ahead| ahead <= MAX_ADOPTION));
             prop_assert_eq!(next.rotated_at, now);
             prop_assert!(now < next.expires_at);
             if session.end_is_fixed {
                 prop_assert_eq!(next.expires_at, session.expires_at);
             } else {
-                prop_assert!(next.expires_at - now <= figures.idle);
+                prop_assert!(next.expires_at.saturating_duration_since(now) <= secs(figures.idle));
                 prop_assert!(next.expires_at <= figures.absolute_end(&session));
             }
         }
@@ -419,9 +448,9 @@ proptest! {
     #[test]
     fn only_a_token_whose_successor_was_seen_is_reuse(figures in figures(), (session, presented, now) in any_case()) {
         if figures.policy().decide(&session, presented, now) == Decision::Reuse {
-            let newest_but_one = session.generation.checked_sub(1);
+            let is_newest_but_one = session.generation.checked_distance_from(presented.generation) == Some(1);
             prop_assert!(presented.generation < session.generation);
-            prop_assert!(Some(presented.generation) != newest_but_one || session.acknowledged_at.is_some());
+            prop_assert!(!is_newest_but_one || session.acknowledged_at.is_some());
         }
     }
 
@@ -446,7 +475,7 @@ enum Worker {
 }
 
 impl Worker {
-    fn step(self, row: &mut Session, writes: &mut usize, generation: Generation, now: NumericDate) -> Self {
+    fn step(self, row: &mut Session, writes: &mut usize, generation: u64, now: UnixTime) -> Self {
         match self {
             Self::Reads => match token(row, generation, now) {
                 Decision::Rotate(next) | Decision::Adopt(next) => Self::Swaps { read: *row, next },
@@ -465,17 +494,12 @@ impl Worker {
 }
 
 /// Workers of clocks up to five seconds apart take turns in any order until each is done.
-fn race(
-    row: &mut Session,
-    generation: Generation,
-    clocks: &[u64],
-    turns: &[prop::sample::Index],
-) -> (usize, Vec<Worker>) {
+fn race(row: &mut Session, generation: u64, clocks: &[u64], turns: &[prop::sample::Index]) -> (usize, Vec<Worker>) {
     let mut workers = vec![Worker::Reads; clocks.len()];
     let mut writes = 0;
     let everyone = (0..3).flat_map(|_| 0..clocks.len());
     for index in turns.iter().map(|turn| turn.index(clocks.len())).chain(everyone) {
-        workers[index] = workers[index].step(row, &mut writes, generation, SEEN + GRACE + clocks[index]);
+        workers[index] = workers[index].step(row, &mut writes, generation, SEEN + GRACE + secs(clocks[index]));
     }
     (writes, workers)
 }
@@ -491,7 +515,7 @@ proptest! {
     ) {
         let mut row = SESSION;
         let (writes, workers) = race(&mut row, presented, &clocks, &turns);
-        let expected = if presented == 5 { 6 } else { presented };
+        let expected = Generation::new(if presented == 5 { 6 } else { presented });
         prop_assert_eq!(row.generation, expected);
         prop_assert_eq!(writes, 1);
         prop_assert!(workers.iter().all(|worker| matches!(worker, Worker::Hands(it) if *it == expected)), "{:?}", workers);
@@ -524,7 +548,7 @@ enum Fate {
 #[derive(Clone, Copy, Debug)]
 struct AccessCookie {
     generation: Generation,
-    expires_at: NumericDate,
+    expires_at: UnixTime,
 }
 
 /// What a browser shows, or an answer sets: here `None` leaves a cookie as it is.
@@ -548,22 +572,22 @@ struct Server {
 }
 
 impl Server {
-    fn cookies(&self, kinds: &[TokenKind], now: NumericDate) -> Cookies {
+    fn cookies(&self, kinds: &[TokenKind], now: UnixTime) -> Cookies {
         let generation = self.row.generation;
-        let expires_at = self.policy.lifetimes.access_end(now, self.row.expires_at);
+        let expires_at = self.policy.lifetimes.access_end(&self.row, now);
         Cookies {
             access: kinds.contains(&TokenKind::Access).then_some(AccessCookie { generation, expires_at }),
             refresh: kinds.contains(&TokenKind::Refresh).then_some(generation),
         }
     }
 
-    fn acknowledge(&mut self, generation: Generation, now: NumericDate) {
+    fn acknowledge(&mut self, generation: Generation, now: UnixTime) {
         if self.policy.acknowledges(&self.row, generation) {
             self.row.acknowledged_at = Some(now);
         }
     }
 
-    fn answer(&mut self, cookies: Cookies, upload: bool, now: NumericDate) -> Result<Cookies, Decision> {
+    fn answer(&mut self, cookies: Cookies, upload: bool, now: UnixTime) -> Result<Cookies, Decision> {
         if let Some(access) = cookies.access.filter(|access| now < access.expires_at) {
             self.acknowledge(access.generation, now);
             return Ok(Cookies::default());
@@ -587,10 +611,10 @@ impl Server {
 
 /// One honest browser, signed in at 0, makes these requests. Returns the last generation, or the answer that signs it
 /// out.
-fn browse(access: u64, requests: &[Request]) -> Result<Generation, Decision> {
+fn browse(access: Duration, requests: &[Request]) -> Result<Generation, Decision> {
     let policy = RotationPolicy::new(Lifetimes::new(access, 1000 * IDLE, None).unwrap(), GRACE);
-    let mut server = Server { row: policy.start(0), policy };
-    let mut browser = server.cookies(&[TokenKind::Access, TokenKind::Refresh], 0);
+    let mut server = Server { row: policy.start(UnixTime::EPOCH), policy };
+    let mut browser = server.cookies(&[TokenKind::Access, TokenKind::Refresh], UnixTime::EPOCH);
     let mut events = BTreeMap::new();
     let mut at = 0;
     for (index, request) in requests.iter().enumerate() {
@@ -609,7 +633,7 @@ fn browse(access: u64, requests: &[Request]) -> Result<Generation, Decision> {
                 }
             }
             Event::Arrived(cookies) => {
-                let set = server.answer(cookies, request.upload, time / 1000)?;
+                let set = server.answer(cookies, request.upload, UnixTime::from_secs(time / 1000))?;
                 if request.fate == Fate::Answered {
                     events.insert((time + request.back, index), Event::Answered(set));
                 }
@@ -623,7 +647,8 @@ fn browse(access: u64, requests: &[Request]) -> Result<Generation, Decision> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let after = prop_oneof![8 => 0..1000u64, 3 => 1000..40_000u64, 2 => 40_000..400_000u64, 1 => 0..IDLE * 1000];
+    let after =
+        prop_oneof![8 => 0..1000u64, 3 => 1000..40_000u64, 2 => 40_000..400_000u64, 1 => 0..IDLE.as_secs() * 1000];
     let round_trip = prop_oneof![0..500u64, 0..=SLOWEST];
     let fate = prop_oneof![6 => Just(Fate::Answered), 1 => Just(Fate::RequestLost), 2 => Just(Fate::ResponseLost)];
     let held_back = prop_oneof![9 => Just(None), 1 => (0..600_000u64).prop_map(Some)];
@@ -646,7 +671,7 @@ proptest! {
         access in prop_oneof![Just(60u64), Just(300u64)],
         requests in prop::collection::vec(request(), 1..200),
     ) {
-        prop_assert_eq!(browse(access, &requests).err(), None);
+        prop_assert_eq!(browse(secs(access), &requests).err(), None);
     }
 }
 
@@ -654,5 +679,5 @@ proptest! {
 fn a_browser_of_single_requests_rotates_at_every_other_one() {
     let visit =
         Request { after: 400_000, there: 50, back: 50, fate: Fate::Answered, upload: false, forgets_access: false };
-    assert_eq!(browse(ACCESS, &vec![visit; 100]), Ok(51));
+    assert_eq!(browse(ACCESS, &vec![visit; 100]), Ok(Generation::new(51)));
 }

@@ -1,24 +1,28 @@
 //! How long tokens and sessions live.
 
-use crate::{NumericDate, Session};
+use std::time::Duration;
 
-/// How long tokens and sessions live, in seconds: `access <= idle <= absolute`.
+use crate::{Session, UnixTime, time::whole_seconds};
+
+/// How long tokens and sessions live, in whole seconds: `access <= idle <= absolute`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Lifetimes {
-    access: u64,
-    idle: u64,
-    absolute: Option<u64>,
+    access: Duration,
+    idle: Duration,
+    absolute: Option<Duration>,
 }
 
 impl Lifetimes {
-    /// `access`: life of an access token. `idle`: life of a refresh token, started again by each refresh. `absolute`:
-    /// life of the session from login, however often it is refreshed; `None` for no limit.
+    /// Make the lifetimes of an access token (`access`), of a refresh token, which each refresh starts again (`idle`),
+    /// and of the session since its login, however often it is refreshed (`absolute`; `None` for no limit). Fractions of
+    /// a second are dropped.
     ///
     /// # Errors
     ///
-    /// A [`LifetimesError`] where one is zero or they are out of order.
-    pub fn new(access: u64, idle: u64, absolute: Option<u64>) -> Result<Self, LifetimesError> {
-        if access == 0 || idle == 0 || absolute == Some(0) {
+    /// A [`LifetimesError`] where one is less than a second or they are out of order.
+    pub fn new(access: Duration, idle: Duration, absolute: Option<Duration>) -> Result<Self, LifetimesError> {
+        let (access, idle, absolute) = (whole_seconds(access), whole_seconds(idle), absolute.map(whole_seconds));
+        if access.is_zero() || idle.is_zero() || absolute.is_some_and(|absolute| absolute.is_zero()) {
             return Err(LifetimesError::Zero);
         }
         if access > idle {
@@ -30,37 +34,37 @@ impl Lifetimes {
         Ok(Self { access, idle, absolute })
     }
 
-    /// Life of an access token in seconds.
-    pub fn access(&self) -> u64 {
+    /// Return the lifetime of an access token.
+    pub fn access(&self) -> Duration {
         self.access
     }
 
-    /// The end of a session that starts at `now`.
-    pub fn first_end(&self, now: NumericDate) -> NumericDate {
+    /// Return the end of a session that starts at `now`.
+    pub fn first_end(&self, now: UnixTime) -> UnixTime {
         self.end(now, now)
     }
 
-    /// The end of a session that is refreshed at `now`.
-    pub fn session_end(&self, session: &Session, now: NumericDate) -> NumericDate {
+    /// Return the end of a session that is refreshed at `now`.
+    pub fn session_end(&self, session: &Session, now: UnixTime) -> UnixTime {
         if session.end_is_fixed { session.expires_at } else { self.end(session.created_at, now) }
     }
 
-    /// The end of an access token issued at `now`: never after that of its session.
-    pub fn access_end(&self, now: NumericDate, session_end: NumericDate) -> NumericDate {
-        now.saturating_add(self.access).min(session_end)
+    /// Return the end of an access token of this session that is issued at `now`: never after that of the session.
+    pub fn access_end(&self, session: &Session, now: UnixTime) -> UnixTime {
+        (now + self.access).min(session.expires_at)
     }
 
-    /// Whether the session is over: by its row, or by the absolute limit as it is configured now.
-    pub fn is_over(&self, session: &Session, now: NumericDate) -> bool {
+    /// Return whether the session is over: by its row, or by the absolute limit as it is configured now.
+    pub fn is_over(&self, session: &Session, now: UnixTime) -> bool {
         now >= session.expires_at || !session.end_is_fixed && now >= self.absolute_end(session.created_at)
     }
 
-    fn end(&self, created_at: NumericDate, now: NumericDate) -> NumericDate {
-        now.saturating_add(self.idle).min(self.absolute_end(created_at))
+    fn end(&self, created_at: UnixTime, now: UnixTime) -> UnixTime {
+        (now + self.idle).min(self.absolute_end(created_at))
     }
 
-    fn absolute_end(&self, created_at: NumericDate) -> NumericDate {
-        self.absolute.map_or(NumericDate::MAX, |absolute| created_at.saturating_add(absolute))
+    fn absolute_end(&self, created_at: UnixTime) -> UnixTime {
+        self.absolute.map_or(UnixTime::MAX, |absolute| created_at + absolute)
     }
 }
 
@@ -68,24 +72,32 @@ impl Lifetimes {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LifetimesError {
-    /// A lifetime is not at least one second.
+    /// A lifetime is less than one second.
     #[error("every lifetime must be at least one second")]
     Zero,
     /// The access token would outlive the refresh token.
-    #[error("the access token's lifetime ({access} s) is longer than the refresh token's ({idle} s)")]
+    #[error(
+        "the access token's lifetime ({} s) is longer than the refresh token's ({} s)",
+        access.as_secs(),
+        idle.as_secs()
+    )]
     AccessOverIdle {
-        /// Lifetime of the access token in seconds.
-        access: u64,
-        /// Idle lifetime, that of the refresh token, in seconds.
-        idle: u64,
+        /// Lifetime of the access token.
+        access: Duration,
+        /// Idle lifetime, that of the refresh token.
+        idle: Duration,
     },
     /// The refresh token would outlive the session.
-    #[error("the refresh token's lifetime ({idle} s) is longer than the session's ({absolute} s)")]
+    #[error(
+        "the refresh token's lifetime ({} s) is longer than the session's ({} s)",
+        idle.as_secs(),
+        absolute.as_secs()
+    )]
     IdleOverAbsolute {
-        /// Idle lifetime, that of the refresh token, in seconds.
-        idle: u64,
-        /// Absolute lifetime of the session in seconds.
-        absolute: u64,
+        /// Idle lifetime, that of the refresh token.
+        idle: Duration,
+        /// Absolute lifetime of the session.
+        absolute: Duration,
     },
 }
 
@@ -103,67 +115,87 @@ impl LifetimesError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Generation;
 
     const SESSION: Session = Session {
-        generation: 1,
+        generation: Generation::FIRST,
         acknowledged_at: None,
-        rotated_at: 1000,
-        created_at: 1000,
-        expires_at: 1100,
+        rotated_at: at(1000),
+        created_at: at(1000),
+        expires_at: at(1100),
         end_is_fixed: false,
     };
 
+    const fn at(seconds: u64) -> UnixTime {
+        UnixTime::from_secs(seconds)
+    }
+
+    fn lifetimes(access: u64, idle: u64, absolute: Option<u64>) -> Result<Lifetimes, LifetimesError> {
+        Lifetimes::new(Duration::from_secs(access), Duration::from_secs(idle), absolute.map(Duration::from_secs))
+    }
+
     #[test]
     fn lifetimes_are_in_order() {
-        assert_eq!(Lifetimes::new(0, 1, None).unwrap_err().code(), "lifetime_zero");
-        assert_eq!(Lifetimes::new(1, 0, None).unwrap_err().code(), "lifetime_zero");
-        assert_eq!(Lifetimes::new(1, 1, Some(0)).unwrap_err().code(), "lifetime_zero");
-        assert_eq!(Lifetimes::new(2, 1, None).unwrap_err().code(), "access_over_idle");
-        assert_eq!(Lifetimes::new(1, 3, Some(2)).unwrap_err().code(), "idle_over_absolute");
-        assert!(Lifetimes::new(1, 1, Some(1)).is_ok());
+        assert_eq!(lifetimes(0, 1, None).unwrap_err().code(), "lifetime_zero");
+        assert_eq!(lifetimes(1, 0, None).unwrap_err().code(), "lifetime_zero");
+        assert_eq!(lifetimes(1, 1, Some(0)).unwrap_err().code(), "lifetime_zero");
+        assert_eq!(lifetimes(2, 1, None).unwrap_err().code(), "access_over_idle");
+        assert_eq!(lifetimes(1, 3, Some(2)).unwrap_err().code(), "idle_over_absolute");
+        assert!(lifetimes(1, 1, Some(1)).is_ok());
     }
 
     #[test]
     fn a_refresh_extends_the_session_up_to_its_absolute_end() {
-        let lifetimes = Lifetimes::new(10, 100, Some(250)).unwrap();
-        assert_eq!(lifetimes.first_end(1000), 1100);
-        assert_eq!(lifetimes.session_end(&SESSION, 1099), 1199);
-        assert_eq!(lifetimes.session_end(&SESSION, 1198), 1250);
-        assert_eq!(lifetimes.access_end(1198, 1250), 1208);
-        assert_eq!(lifetimes.access_end(1245, 1250), 1250);
-        let endless = Lifetimes::new(10, 100, None).unwrap();
-        assert_eq!(endless.session_end(&SESSION, 1_000_000), 1_000_100);
+        let limits = lifetimes(10, 100, Some(250)).unwrap();
+        assert_eq!(limits.first_end(at(1000)), at(1100));
+        assert_eq!(limits.session_end(&SESSION, at(1099)), at(1199));
+        assert_eq!(limits.session_end(&SESSION, at(1198)), at(1250));
+        let last = Session { expires_at: at(1250), ..SESSION };
+        assert_eq!(limits.access_end(&last, at(1198)), at(1208));
+        assert_eq!(limits.access_end(&last, at(1245)), at(1250));
+        let endless = lifetimes(10, 100, None).unwrap();
+        assert_eq!(endless.session_end(&SESSION, at(1_000_000)), at(1_000_100));
     }
 
     #[test]
     fn the_end_of_time_is_no_overflow() {
-        let lifetimes = Lifetimes::new(u64::MAX, u64::MAX, Some(u64::MAX)).unwrap();
-        assert_eq!(lifetimes.session_end(&SESSION, u64::MAX - 1), u64::MAX);
-        assert_eq!(lifetimes.access_end(1000, u64::MAX), u64::MAX);
-        assert_eq!(lifetimes.access(), u64::MAX);
+        let limits = lifetimes(u64::MAX, u64::MAX, Some(u64::MAX)).unwrap();
+        assert_eq!(limits.session_end(&SESSION, at(u64::MAX - 1)), at(u64::MAX));
+        let endless = Session { expires_at: UnixTime::MAX, ..SESSION };
+        assert_eq!(limits.access_end(&endless, at(1000)), UnixTime::MAX);
+        assert_eq!(limits.access(), Duration::from_secs(u64::MAX));
     }
 
     #[test]
     fn errors_show_the_lifetimes() {
-        let error = |access, idle, absolute| Lifetimes::new(access, idle, absolute).unwrap_err().to_string();
+        let error = |access, idle, absolute| lifetimes(access, idle, absolute).unwrap_err().to_string();
         assert_eq!(error(2, 1, None), "the access token's lifetime (2 s) is longer than the refresh token's (1 s)");
         assert_eq!(error(1, 3, Some(2)), "the refresh token's lifetime (3 s) is longer than the session's (2 s)");
     }
 
     #[test]
     fn a_shorter_absolute_limit_holds_for_sessions_that_run_already() {
-        let lifetimes = Lifetimes::new(10, 50, Some(60)).unwrap();
-        assert!(!lifetimes.is_over(&SESSION, 1059));
-        assert!(lifetimes.is_over(&SESSION, 1060));
-        assert!(Lifetimes::new(10, 50, None).unwrap().is_over(&SESSION, 1100));
+        let limits = lifetimes(10, 50, Some(60)).unwrap();
+        assert!(!limits.is_over(&SESSION, at(1059)));
+        assert!(limits.is_over(&SESSION, at(1060)));
+        assert!(lifetimes(10, 50, None).unwrap().is_over(&SESSION, at(1100)));
     }
 
     #[test]
     fn no_limit_holds_but_a_fixed_end() {
         let session = Session { end_is_fixed: true, ..SESSION };
-        let lifetimes = Lifetimes::new(10, 50, Some(60)).unwrap();
-        assert!(!lifetimes.is_over(&session, 1099));
-        assert!(lifetimes.is_over(&session, 1100));
-        assert_eq!(lifetimes.session_end(&session, 1099), 1100);
+        let limits = lifetimes(10, 50, Some(60)).unwrap();
+        assert!(!limits.is_over(&session, at(1099)));
+        assert!(limits.is_over(&session, at(1100)));
+        assert_eq!(limits.session_end(&session, at(1099)), at(1100));
+    }
+
+    #[test]
+    fn fractions_of_a_second_are_dropped() {
+        let milliseconds = Duration::from_millis;
+        let limits = Lifetimes::new(milliseconds(1_900), milliseconds(2_100), Some(milliseconds(2_050))).unwrap();
+        assert_eq!(limits, lifetimes(1, 2, Some(2)).unwrap());
+        let refused = Lifetimes::new(milliseconds(999), milliseconds(2_100), None).unwrap_err();
+        assert_eq!(refused, LifetimesError::Zero);
     }
 }

@@ -4,7 +4,7 @@ mod clock;
 mod lifetimes;
 mod verified;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use aws_lc_rs::{digest, rand::SecureRandom};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -13,11 +13,43 @@ pub use lifetimes::{Lifetimes, LifetimesError};
 use uuid::{Builder, Uuid};
 pub use verified::{Asked, VerifiedSessions};
 
-/// Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 §2, there also with fractions, which we neither make nor accept).
-pub type NumericDate = u64;
+use crate::UnixTime;
 
 /// How many times a session's refresh token has been rotated, counting the login as 1.
-pub type Generation = u64;
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The generation of a login.
+    pub const FIRST: Self = Self(1);
+
+    /// Make the generation of this number, as a token or a row has it.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Return the number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// Return the generation after this one. The largest number has no successor and stays.
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// Return how many generations this is after `earlier`; `None` if it is before.
+    pub const fn checked_distance_from(self, earlier: Self) -> Option<u64> {
+        self.0.checked_sub(earlier.0)
+    }
+}
+
+/// The number, as a token has it.
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// The secret name of a session, which travels in its tokens as `sid`: the minute it began in, and 128 random bits
 /// (OWASP ASVS 5.0 §7.2.3).
@@ -36,10 +68,10 @@ impl Sid {
     /// # Errors
     ///
     /// [`RandomnessError`]: the operating system gave no random bytes.
-    pub fn generate(random: &dyn SecureRandom, now: NumericDate) -> Result<Self, RandomnessError> {
+    pub fn generate(random: &dyn SecureRandom, now: UnixTime) -> Result<Self, RandomnessError> {
         let mut bytes = [0; SID_LENGTH];
         let (minute, secret) = bytes.split_at_mut(4);
-        minute.copy_from_slice(&u32::try_from(now / 60).unwrap_or(u32::MAX).to_be_bytes());
+        minute.copy_from_slice(&u32::try_from(now.as_secs() / 60).unwrap_or(u32::MAX).to_be_bytes());
         random.fill(secret).map_err(|_| RandomnessError)?;
         Ok(Self(bytes))
     }
@@ -93,23 +125,23 @@ pub struct Session {
     /// The newest generation that has been issued.
     pub generation: Generation,
     /// When something of that generation was first seen back from the client; `None` until then.
-    pub acknowledged_at: Option<NumericDate>,
+    pub acknowledged_at: Option<UnixTime>,
     /// When that generation was issued.
-    pub rotated_at: NumericDate,
+    pub rotated_at: UnixTime,
     /// When the person signed in.
-    pub created_at: NumericDate,
+    pub created_at: UnixTime,
     /// When the session is over unless it is refreshed before.
-    pub expires_at: NumericDate,
+    pub expires_at: UnixTime,
     /// Whether that was fixed at login: no refresh moves it, and no other limit holds.
     pub end_is_fixed: bool,
 }
 
-/// Seconds between two notes of when a person was last seen, so that most requests write nothing.
-pub const LAST_SEEN_INTERVAL: u64 = 60;
+/// The least time between two notes of when a user was last seen, so that most requests write nothing.
+pub const LAST_SEEN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whether to note that the person was here at `now`, where `last_seen` was noted before.
-pub fn is_last_seen_stale(last_seen: NumericDate, now: NumericDate) -> bool {
-    last_seen <= now.saturating_sub(LAST_SEEN_INTERVAL)
+/// Return whether to note that the user was seen at `now`, where `last_seen` was noted before.
+pub fn is_last_seen_stale(last_seen: UnixTime, now: UnixTime) -> bool {
+    last_seen <= now - LAST_SEEN_INTERVAL
 }
 
 #[cfg(test)]
@@ -126,7 +158,7 @@ mod tests {
     #[test]
     fn ids_are_in_order_of_time() {
         let random = aws_lc_rs::rand::SystemRandom::new();
-        let begun_at = |now| Sid::generate(&random, now).unwrap().session_id();
+        let begun_at = |now| Sid::generate(&random, UnixTime::from_secs(now)).unwrap().session_id();
         let times = [0, 60, 3600, 1_764_000_000, 1_764_000_060, u64::from(u32::MAX) * 60, u64::MAX];
         assert!(times.map(begun_at)[..6].is_sorted());
         let (seconds, _) = begun_at(1_764_000_059).get_timestamp().unwrap().to_unix();
@@ -144,7 +176,7 @@ mod tests {
     #[test]
     fn every_new_name_is_another() {
         let random = aws_lc_rs::rand::SystemRandom::new();
-        let (one, other) = (Sid::generate(&random, 0).unwrap(), Sid::generate(&random, 0).unwrap());
+        let [one, other] = [(); 2].map(|()| Sid::generate(&random, UnixTime::EPOCH).unwrap());
         assert_ne!(one, other);
         assert_ne!(one.session_id(), other.session_id());
     }
@@ -178,9 +210,19 @@ mod tests {
     }
 
     #[test]
-    fn a_person_is_noted_once_a_minute() {
-        assert!(!is_last_seen_stale(1000, 1059));
-        assert!(is_last_seen_stale(1000, 1060));
-        assert!(!is_last_seen_stale(1000, 10), "noted by a clock that is ahead");
+    fn a_user_is_noted_as_seen_once_a_minute() {
+        let is_stale = |now| is_last_seen_stale(UnixTime::from_secs(1000), UnixTime::from_secs(now));
+        assert!(!is_stale(1059));
+        assert!(is_stale(1060));
+        assert!(!is_stale(10), "noted by a clock that is ahead");
+    }
+
+    #[test]
+    fn generations_are_counted_from_the_login() {
+        assert_eq!(Generation::FIRST.next(), Generation::new(2));
+        assert_eq!(Generation::new(u64::MAX).next().get(), u64::MAX);
+        assert_eq!(Generation::new(5).checked_distance_from(Generation::new(3)), Some(2));
+        assert_eq!(Generation::new(3).checked_distance_from(Generation::new(5)), None);
+        assert_eq!(Generation::new(7).to_string(), "7");
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     array, fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use quick_cache::sync::Cache;
@@ -30,7 +31,7 @@ pub struct VerifiedSessions {
 /// When the database was asked about a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    at: u64,
+    at: Duration,
     ends: u64,
 }
 
@@ -38,7 +39,7 @@ pub struct Asked {
 struct Seen {
     generation: Generation,
     subject: Arc<str>,
-    at: u64,
+    at: Duration,
 }
 
 impl VerifiedSessions {
@@ -48,7 +49,7 @@ impl VerifiedSessions {
     }
 
     /// The database is about to be asked about this session; it is `now`.
-    pub fn asking(&self, session: Uuid, now: u64) -> Asked {
+    pub fn asking(&self, session: Uuid, now: Duration) -> Asked {
         Asked { at: now, ends: *self.ends(session) }
     }
 
@@ -63,7 +64,7 @@ impl VerifiedSessions {
     }
 
     /// Whether the database accepted such claims less than `interval` ago; `None`: ever.
-    pub fn is_fresh(&self, claims: &Claims, now: u64, interval: Option<u64>) -> bool {
+    pub fn is_fresh(&self, claims: &Claims, now: Duration, interval: Option<Duration>) -> bool {
         self.seen.get(&claims.sid.session_id()).is_some_and(|seen| {
             seen.generation == claims.generation
                 && *seen.subject == claims.subject
@@ -99,17 +100,19 @@ mod tests {
     };
 
     use super::*;
-    use crate::{CustomClaims, Sid};
+    use crate::{CustomClaims, Sid, UnixTime};
 
-    fn claims(session: u16, generation: Generation, subject: &str) -> Claims {
+    const START: Duration = Duration::ZERO;
+
+    fn claims(session: u16, generation: u64, subject: &str) -> Claims {
         let mut sid = [0; 20];
         sid[..2].copy_from_slice(&session.to_be_bytes());
         let sid = Sid::from_bytes(sid);
-        let custom = CustomClaims::default();
-        Claims { subject: subject.to_owned(), sid, generation, issued_at: 0, expires_at: 0, custom }
+        let (generation, time, custom) = (Generation::new(generation), UnixTime::EPOCH, CustomClaims::default());
+        Claims { subject: subject.to_owned(), sid, generation, issued_at: time, expires_at: time, custom }
     }
 
-    fn remember(sessions: &VerifiedSessions, claims: &Claims, at: u64) {
+    fn remember(sessions: &VerifiedSessions, claims: &Claims, at: Duration) {
         sessions.remember(claims, sessions.asking(claims.sid.session_id(), at));
     }
 
@@ -117,21 +120,22 @@ mod tests {
     fn a_session_is_fresh_for_less_than_the_interval() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
-        assert!(!sessions.is_fresh(&ada, 0, None));
-        remember(&sessions, &ada, 1000);
-        assert!(sessions.is_fresh(&ada, 1999, Some(1000)));
-        assert!(!sessions.is_fresh(&ada, 2000, Some(1000)));
-        assert!(!sessions.is_fresh(&ada, 1000, Some(0)));
-        assert!(!sessions.is_fresh(&ada, 999, Some(1000)));
-        assert!(sessions.is_fresh(&ada, u64::MAX, None));
+        let (second, millisecond) = (Duration::from_secs(1), Duration::from_millis(1));
+        assert!(!sessions.is_fresh(&ada, START, None));
+        remember(&sessions, &ada, second);
+        assert!(sessions.is_fresh(&ada, 2 * second - millisecond, Some(second)));
+        assert!(!sessions.is_fresh(&ada, 2 * second, Some(second)));
+        assert!(!sessions.is_fresh(&ada, second, Some(Duration::ZERO)));
+        assert!(!sessions.is_fresh(&ada, second - millisecond, Some(second)));
+        assert!(sessions.is_fresh(&ada, Duration::MAX, None));
     }
 
     #[test]
     fn another_generation_or_subject_is_not_known() {
         let sessions = VerifiedSessions::new(10);
-        remember(&sessions, &claims(1, 2, "ada"), 0);
+        remember(&sessions, &claims(1, 2, "ada"), START);
         for other in [claims(1, 1, "ada"), claims(1, 3, "ada"), claims(1, 2, "bob"), claims(2, 2, "ada")] {
-            assert!(!sessions.is_fresh(&other, 0, None), "{other:?}");
+            assert!(!sessions.is_fresh(&other, START, None), "{other:?}");
         }
     }
 
@@ -139,23 +143,23 @@ mod tests {
     fn an_ended_session_is_forgotten_at_once() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
-        remember(&sessions, &ada, 0);
+        remember(&sessions, &ada, START);
         sessions.forget(ada.sid.session_id());
-        assert!(!sessions.is_fresh(&ada, 0, None));
+        assert!(!sessions.is_fresh(&ada, START, None));
     }
 
     #[test]
     fn what_ended_while_the_database_was_asked_is_not_remembered() {
         let sessions = VerifiedSessions::new(10);
         let (ada, bob) = (claims(1, 1, "ada"), claims(2, 1, "bob"));
-        let asked = sessions.asking(ada.sid.session_id(), 0);
+        let asked = sessions.asking(ada.sid.session_id(), START);
         sessions.forget(ada.sid.session_id());
         sessions.remember(&ada, asked);
-        assert!(!sessions.is_fresh(&ada, 0, None));
-        sessions.remember(&bob, sessions.asking(bob.sid.session_id(), 0));
-        assert!(sessions.is_fresh(&bob, 0, None));
-        remember(&sessions, &ada, 0); // only who asks again may say that it lives
-        assert!(sessions.is_fresh(&ada, 0, None));
+        assert!(!sessions.is_fresh(&ada, START, None));
+        sessions.remember(&bob, sessions.asking(bob.sid.session_id(), START));
+        assert!(sessions.is_fresh(&bob, START, None));
+        remember(&sessions, &ada, START); // only who asks again may say that it lives
+        assert!(sessions.is_fresh(&ada, START, None));
     }
 
     #[test]
@@ -169,7 +173,7 @@ mod tests {
             thread::scope(|scope| {
                 for _ in 0..3 {
                     scope.spawn(|| {
-                        let asked = sessions.asking(id, 0);
+                        let asked = sessions.asking(id, START);
                         if is_live.load(Ordering::SeqCst) {
                             thread::yield_now(); // the answer is on its way
                             sessions.remember(&ada, asked);
@@ -179,10 +183,10 @@ mod tests {
                 scope.spawn(|| {
                     is_live.store(false, Ordering::SeqCst);
                     sessions.forget(id);
-                    assert!(!sessions.is_fresh(&ada, 0, None));
+                    assert!(!sessions.is_fresh(&ada, START, None));
                 });
             });
-            assert!(!sessions.is_fresh(&ada, 0, None));
+            assert!(!sessions.is_fresh(&ada, START, None));
         }
     }
 
@@ -190,7 +194,7 @@ mod tests {
     fn memory_is_bounded() {
         let sessions = VerifiedSessions::new(100);
         for session in 0..10_000 {
-            remember(&sessions, &claims(session, 1, "ada"), 0);
+            remember(&sessions, &claims(session, 1, "ada"), START);
         }
         assert!(sessions.seen.len() <= 100);
         assert_eq!(format!("{sessions:?}"), format!("VerifiedSessions {{ len: {}, .. }}", sessions.seen.len()));

@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{Claims, Profile};
 use crate::{
-    ClaimsError, NumericDate, Sid, VerifyError,
+    ClaimsError, Generation, Sid, UnixTime, VerifyError,
     strict_json::{self, Name, insert_once, set_once},
 };
 
@@ -107,9 +107,9 @@ impl Serialize for Encoded<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(&profile.subject_claim, &claims.subject)?;
         map.serialize_entry("sid", &claims.sid.expose_secret())?;
-        map.serialize_entry("gen", &claims.generation)?;
-        map.serialize_entry("iat", &claims.issued_at)?;
-        map.serialize_entry("exp", &claims.expires_at)?;
+        map.serialize_entry("gen", &claims.generation.get())?;
+        map.serialize_entry("iat", &claims.issued_at.as_secs())?;
+        map.serialize_entry("exp", &claims.expires_at.as_secs())?;
         if let Some(issuer) = &profile.issuer {
             map.serialize_entry("iss", issuer)?;
         }
@@ -126,7 +126,7 @@ impl Serialize for Encoded<'_> {
 }
 
 /// The claims and `nbf` of a payload whose signature has been checked.
-pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option<NumericDate>), VerifyError> {
+pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option<UnixTime>), VerifyError> {
     let mut json = serde_json::Deserializer::from_slice(payload);
     let raw = RawClaimsSeed { subject_claim: &profile.subject_claim }
         .deserialize(&mut json)
@@ -135,9 +135,9 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
     let claims = Claims {
         subject: raw.subject.ok_or(VerifyError::MissingClaim("sub"))?.0.into_owned(),
         sid: raw.sid.ok_or(VerifyError::MissingClaim("sid"))?.0,
-        generation: raw.generation.ok_or(VerifyError::MissingClaim("gen"))?.0,
-        issued_at: raw.issued_at.ok_or(VerifyError::MissingClaim("iat"))?.0,
-        expires_at: raw.expires_at.ok_or(VerifyError::MissingClaim("exp"))?.0,
+        generation: Generation::new(raw.generation.ok_or(VerifyError::MissingClaim("gen"))?.0),
+        issued_at: UnixTime::from_secs(raw.issued_at.ok_or(VerifyError::MissingClaim("iat"))?.0),
+        expires_at: UnixTime::from_secs(raw.expires_at.ok_or(VerifyError::MissingClaim("exp"))?.0),
         custom: CustomClaims(raw.custom),
     };
     if profile.issuer.as_deref().is_some_and(|ours| raw.issuer.as_ref().is_none_or(|Name(theirs)| theirs != ours)) {
@@ -148,7 +148,7 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
         Some(Audience(named)) if named.iter().any(|Name(name)| profile.audience.iter().any(|ours| ours == name)) => {}
         _ => return Err(VerifyError::WrongAudience),
     }
-    Ok((claims, raw.not_before.map(|nbf| nbf.0)))
+    Ok((claims, raw.not_before.map(|nbf| UnixTime::from_secs(nbf.0))))
 }
 
 /// Claims of the right JSON types, absent or present.

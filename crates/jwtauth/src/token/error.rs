@@ -1,6 +1,6 @@
 //! Why a token is not issued, and why one is rejected.
 
-use crate::{NumericDate, SigningError};
+use crate::{SigningError, UnixTime};
 
 /// Why a token was rejected. The order of the variants is the order of the checks.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -42,10 +42,10 @@ pub enum VerifyError {
     WrongAudience,
     /// `now >= exp + leeway` (RFC 7519 §4.1.4); holds `exp`.
     #[error("token expired at {0}")]
-    Expired(NumericDate),
+    Expired(UnixTime),
     /// `now + leeway < nbf` (RFC 7519 §4.1.5); holds `nbf`.
     #[error("token is not valid before {0}")]
-    NotYetValid(NumericDate),
+    NotYetValid(UnixTime),
 }
 
 impl VerifyError {

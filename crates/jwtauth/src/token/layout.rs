@@ -4,7 +4,7 @@
 //! same there.
 
 use super::{Claims, CustomClaims, Profile, claims};
-use crate::{NumericDate, Sid, session::SID_CLAIM_LENGTH};
+use crate::{Generation, Sid, UnixTime, session::SID_CLAIM_LENGTH};
 
 /// What stands around the values: `{"sub":"…","sid":"…","gen":…,"iat":…,"exp":…}`, with `iss` and `aud` at the end.
 #[derive(Clone, Debug)]
@@ -18,7 +18,8 @@ impl Layout {
     pub(super) fn new(profile: &Profile) -> Self {
         let none = Sid::from_bytes([0; 20]);
         let custom = CustomClaims::default();
-        let zero = Claims { subject: String::new(), sid: none, generation: 0, issued_at: 0, expires_at: 0, custom };
+        let (generation, zero) = (Generation::new(0), UnixTime::EPOCH);
+        let zero = Claims { subject: String::new(), sid: none, generation, issued_at: zero, expires_at: zero, custom };
         let written = String::from_utf8(claims::encode(&zero, profile)).unwrap_or_default();
         let middle = format!(r#"","sid":"{}","gen":0,"iat":0,"exp":0"#, none.expose_secret());
         let (before, after) = written.rsplit_once(&middle).unwrap_or_default();
@@ -38,18 +39,24 @@ impl Layout {
             return None;
         }
         let (subject, sid) = (str::from_utf8(subject).ok()?.to_owned(), Sid::parse(str::from_utf8(sid).ok()?)?);
-        let custom = CustomClaims::default();
-        Some(Claims { subject, sid, generation, issued_at, expires_at, custom })
+        Some(Claims {
+            subject,
+            sid,
+            generation: Generation::new(generation),
+            issued_at: UnixTime::from_secs(issued_at),
+            expires_at: UnixTime::from_secs(expires_at),
+            custom: CustomClaims::default(),
+        })
     }
 }
 
 /// An integer as JSON writes it, from 0 to 2⁵³ - 1, and what comes after it.
-fn integer(bytes: &[u8]) -> Option<(NumericDate, &[u8])> {
+fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let end = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
     let (digits, rest) = bytes.split_at_checked(end)?;
     if digits.is_empty() || digits.len() > 16 || digits.len() > 1 && digits.starts_with(b"0") {
         return None;
     }
-    let value = digits.iter().fold(0, |value, digit| value * 10 + NumericDate::from(digit - b'0'));
+    let value = digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'));
     (value <= claims::MAX_INTEGER).then_some((value, rest))
 }

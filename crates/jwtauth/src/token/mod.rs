@@ -8,6 +8,8 @@ mod error;
 mod header;
 mod layout;
 
+use std::time::Duration;
+
 use base64::Engine as _;
 
 pub use claims::CustomClaims;
@@ -15,7 +17,7 @@ pub use error::{ClaimsError, IssueError, ProfileError, VerifyError};
 use layout::Layout;
 
 use crate::{
-    Generation, Keyring, MAX_COOKIE_NAME_LENGTH, NumericDate, Sid, SigningKey, VerifyingKey, VerifyingKeys,
+    Generation, Keyring, MAX_COOKIE_NAME_LENGTH, Sid, SigningKey, UnixTime, VerifyingKey, VerifyingKeys,
     base64url::BASE64URL,
 };
 
@@ -56,9 +58,9 @@ pub struct Claims {
     /// `gen`: the session's generation.
     pub generation: Generation,
     /// `iat`: never a reason to reject.
-    pub issued_at: NumericDate,
+    pub issued_at: UnixTime,
     /// `exp`.
-    pub expires_at: NumericDate,
+    pub expires_at: UnixTime,
     /// Every other claim: those that the site has added.
     pub custom: CustomClaims,
 }
@@ -70,15 +72,15 @@ pub struct Profile {
     pub issuer: Option<String>,
     /// `aud` (RFC 7519 §4.1.3): put into tokens; one of these is demanded of them. Empty for none.
     pub audience: Vec<String>,
-    /// Clock skew in seconds that is allowed for at `exp` and `nbf`.
-    pub leeway: u64,
+    /// Clock skew that is allowed for at `exp` and `nbf`, in whole seconds: a fraction is dropped.
+    pub leeway: Duration,
     /// The claim that names the user.
     pub subject_claim: String,
 }
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { issuer: None, audience: Vec::new(), leeway: 0, subject_claim: "sub".to_owned() }
+        Self { issuer: None, audience: Vec::new(), leeway: Duration::ZERO, subject_claim: "sub".to_owned() }
     }
 }
 
@@ -206,7 +208,7 @@ impl Verifier {
     /// # Errors
     ///
     /// A [`VerifyError`]; the order of its variants is the order of the checks.
-    pub fn verify(&self, kind: TokenKind, token: &str, now: NumericDate) -> Result<Claims, VerifyError> {
+    pub fn verify(&self, kind: TokenKind, token: &str, now: UnixTime) -> Result<Claims, VerifyError> {
         let (claims, validity) = self.verify_at_any_time(kind, token, now)?;
         validity.map(|()| claims)
     }
@@ -216,13 +218,13 @@ impl Verifier {
         &self,
         kind: TokenKind,
         token: &str,
-        now: NumericDate,
+        now: UnixTime,
     ) -> Result<(Claims, Result<(), VerifyError>), VerifyError> {
         let (claims, valid_from) = self.authenticate(kind, token)?;
         let leeway = self.profile.leeway;
         let validity = match valid_from {
-            _ if now >= claims.expires_at.saturating_add(leeway) => Err(VerifyError::Expired(claims.expires_at)),
-            Some(nbf) if now.saturating_add(leeway) < nbf => Err(VerifyError::NotYetValid(nbf)),
+            _ if now >= claims.expires_at + leeway => Err(VerifyError::Expired(claims.expires_at)),
+            Some(nbf) if now + leeway < nbf => Err(VerifyError::NotYetValid(nbf)),
             _ => Ok(()),
         };
         Ok((claims, validity))
@@ -239,7 +241,7 @@ impl Verifier {
     }
 
     /// Everything but the time: the claims and `nbf`.
-    fn authenticate(&self, kind: TokenKind, token: &str) -> Result<(Claims, Option<NumericDate>), VerifyError> {
+    fn authenticate(&self, kind: TokenKind, token: &str) -> Result<(Claims, Option<UnixTime>), VerifyError> {
         let payload = self.signed_payload(Some(kind), token)?;
         match self.layout.read(&payload) {
             Some(claims) => Ok((claims, None)),

@@ -11,8 +11,9 @@ use crate::{
     algorithm::{Curve, Family},
 };
 
-const NOW: NumericDate = 1_700_000_000;
-const EXP: NumericDate = NOW + 300;
+const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
+const EXP: UnixTime = UnixTime::from_secs(1_700_000_300);
+const SECOND: Duration = Duration::from_secs(1);
 const SECRET: [u8; 64] = *b"a secret of sixty-four bytes, which no error and no Debug shows.";
 const OLD_SECRET: [u8; 64] = [2; 64];
 const FOREIGN_SECRET: [u8; 64] = [3; 64];
@@ -44,7 +45,7 @@ fn claims() -> Claims {
     Claims {
         subject: "42".to_owned(),
         sid: Sid::from_bytes([7; 20]),
-        generation: 3,
+        generation: Generation::new(3),
         issued_at: NOW,
         expires_at: EXP,
         custom: CustomClaims::default(),
@@ -52,7 +53,7 @@ fn claims() -> Claims {
 }
 
 fn payload() -> Value {
-    json!({"sub": "42", "sid": claims().sid.expose_secret(), "gen": 3, "iat": NOW, "exp": EXP})
+    json!({"sub": "42", "sid": claims().sid.expose_secret(), "gen": 3, "iat": NOW.as_secs(), "exp": EXP.as_secs()})
 }
 
 /// The payload with one claim set.
@@ -149,7 +150,7 @@ fn the_checks_come_in_the_order_of_their_errors() {
     let tokens =
         tokens_with(Profile { issuer: Some("us".to_owned()), audience: vec!["us".to_owned()], ..Profile::default() });
     let header = |alg, typ| format!(r#"{{"alg":"{alg}","typ":"{typ}"}}"#);
-    let expired = with("exp", json!(NOW)).replace('}', r#","iss":"us"}"#);
+    let expired = with("exp", json!(NOW.as_secs())).replace('}', r#","iss":"us"}"#);
     let foreign = |header: String| forge_with(&key(FOREIGN_SECRET), header, "{");
     let unknown = r#"{"alg":"none","typ":"at+jwt","kid":"x"}"#;
     let table = [
@@ -461,7 +462,7 @@ mod keys {
     #[test]
     fn a_header_of_other_bytes_is_read_as_ours_is() {
         for tokens in [tokens(), two_keys()] {
-            let header = decode(tokens.headers[0].of(TokenKind::Access)).unwrap();
+            let header = decode(tokens.verifier.headers[0].of(TokenKind::Access)).unwrap();
             let spaced = [b" ", header.as_slice()].concat();
             assert_eq!(code_of(&tokens, &forge(spaced, payload().to_string())), "ok");
             let foreign = forge_with(&key(FOREIGN_SECRET), &header, payload().to_string());
@@ -930,54 +931,62 @@ mod profile {
 mod time {
     use super::*;
 
-    fn at(leeway: u64, payload: &str, now: NumericDate) -> Result<(), VerifyError> {
-        let tokens = tokens_with(Profile { leeway, ..Profile::default() });
+    fn at(leeway: u64, payload: &str, now: UnixTime) -> Result<(), VerifyError> {
+        let tokens = tokens_with(Profile { leeway: Duration::from_secs(leeway), ..Profile::default() });
         tokens.verify(TokenKind::Access, &forge(HEADER, payload), now).map(|_| ())
     }
 
     #[test]
     fn a_token_is_expired_at_exp() {
         let payload = payload().to_string();
-        assert_eq!(at(0, &payload, EXP - 1), Ok(()));
+        assert_eq!(at(0, &payload, EXP - 1 * SECOND), Ok(()));
         assert_eq!(at(0, &payload, EXP), Err(VerifyError::Expired(EXP)));
-        assert_eq!(at(5, &payload, EXP + 4), Ok(()));
-        assert_eq!(at(5, &payload, EXP + 5), Err(VerifyError::Expired(EXP)));
-        assert_eq!(at(0, &payload, u64::MAX), Err(VerifyError::Expired(EXP)));
+        assert_eq!(at(5, &payload, EXP + 4 * SECOND), Ok(()));
+        assert_eq!(at(5, &payload, EXP + 5 * SECOND), Err(VerifyError::Expired(EXP)));
+        let tokens = tokens_with(Profile { leeway: Duration::from_millis(1_999), ..Profile::default() });
+        let token = forge(HEADER, &payload);
+        assert!(tokens.verify(TokenKind::Access, &token, EXP).is_ok());
+        let refused = tokens.verify(TokenKind::Access, &token, EXP + SECOND);
+        assert_eq!(refused, Err(VerifyError::Expired(EXP)), "a fraction of the leeway is dropped");
+        assert_eq!(at(0, &payload, UnixTime::MAX), Err(VerifyError::Expired(EXP)));
         assert_eq!(VerifyError::Expired(EXP).code(), "token_expired");
     }
 
     #[test]
     fn a_token_is_valid_from_nbf() {
-        let payload = with("nbf", json!(NOW));
+        let payload = with("nbf", json!(NOW.as_secs()));
         assert_eq!(at(0, &payload, NOW), Ok(()));
-        assert_eq!(at(0, &payload, NOW - 1), Err(VerifyError::NotYetValid(NOW)));
-        assert_eq!(at(5, &payload, NOW - 5), Ok(()));
-        assert_eq!(at(5, &payload, NOW - 6), Err(VerifyError::NotYetValid(NOW)));
+        assert_eq!(at(0, &payload, NOW - 1 * SECOND), Err(VerifyError::NotYetValid(NOW)));
+        assert_eq!(at(5, &payload, NOW - 5 * SECOND), Ok(()));
+        assert_eq!(at(5, &payload, NOW - 6 * SECOND), Err(VerifyError::NotYetValid(NOW)));
         assert_eq!(VerifyError::NotYetValid(NOW).code(), "token_not_yet_valid");
     }
 
     #[test]
     fn the_largest_leeway_is_for_ever() {
-        assert_eq!(at(u64::MAX, &payload().to_string(), u64::MAX - 1), Ok(()));
-        assert_eq!(at(u64::MAX, &with("nbf", json!(MAX_INTEGER)), 0), Ok(()));
+        assert_eq!(at(u64::MAX, &payload().to_string(), UnixTime::MAX - SECOND), Ok(()));
+        assert_eq!(at(u64::MAX, &with("nbf", json!(MAX_INTEGER)), UnixTime::EPOCH), Ok(()));
     }
 
     #[test]
     fn iat_is_no_reason_to_reject() {
         assert_eq!(at(0, &with("iat", json!(MAX_INTEGER)), NOW), Ok(()));
-        assert_eq!(at(0, &payload().to_string(), 0), Ok(()));
+        assert_eq!(at(0, &payload().to_string(), UnixTime::EPOCH), Ok(()));
     }
 
     #[test]
     fn an_expired_token_is_expired_even_if_it_was_never_valid() {
-        assert_eq!(at(0, &with("nbf", json!(EXP + 10)), EXP + 5), Err(VerifyError::Expired(EXP)));
+        assert_eq!(at(0, &with("nbf", json!(EXP.as_secs() + 10)), EXP + 5 * SECOND), Err(VerifyError::Expired(EXP)));
     }
 
     #[test]
     fn time_may_be_left_out_and_nothing_else() {
         let ignoring_time = |token: &str| tokens().verify_ignoring_time(TokenKind::Access, token);
         assert_eq!(ignoring_time(&forge(HEADER, with("nbf", json!(MAX_INTEGER)))), Ok(claims()));
-        assert_eq!(ignoring_time(&forge(HEADER, with("exp", json!(0)))), Ok(Claims { expires_at: 0, ..claims() }));
+        assert_eq!(
+            ignoring_time(&forge(HEADER, with("exp", json!(0)))),
+            Ok(Claims { expires_at: UnixTime::EPOCH, ..claims() })
+        );
         assert_eq!(ignoring_time(&forge(HEADER, without("exp"))), Err(VerifyError::MissingClaim("exp")));
         let foreign = forge_with(&key(FOREIGN_SECRET), HEADER, payload().to_string());
         assert_eq!(ignoring_time(&foreign), Err(VerifyError::BadSignature));
@@ -1022,7 +1031,7 @@ mod secrecy {
             mark.repeat(MAX_TOKEN_LENGTH),
             mark.to_owned(),
             forge(HEADER, with("exp", json!(0))),
-            forge(HEADER, with("nbf", json!(EXP))),
+            forge(HEADER, with("nbf", json!(EXP.as_secs()))),
         ];
         for token in refused {
             let error = verify(&token).unwrap_err();
@@ -1045,8 +1054,8 @@ mod secrecy {
             VerifyError::MissingClaim("sub"),
             VerifyError::WrongIssuer,
             VerifyError::WrongAudience,
-            VerifyError::Expired(0),
-            VerifyError::NotYetValid(0),
+            VerifyError::Expired(NOW),
+            VerifyError::NotYetValid(NOW),
         ];
         let codes: BTreeSet<_> = errors.iter().map(VerifyError::code).collect();
         assert_eq!(codes.len(), errors.len());
@@ -1062,13 +1071,20 @@ fn config() -> ProptestConfig {
 prop_compose! {
     fn any_claims()(subject in ".{0,80}", sid: [u8; 20], generation in 0..=MAX_INTEGER, issued_at in 0..=MAX_INTEGER,
                     expires_at in 1..=MAX_INTEGER) -> Claims {
-        Claims { subject, sid: Sid::from_bytes(sid), generation, issued_at, expires_at, custom: CustomClaims::default() }
+        Claims {
+            subject,
+            sid: Sid::from_bytes(sid),
+            generation: Generation::new(generation),
+            issued_at: UnixTime::from_secs(issued_at),
+            expires_at: UnixTime::from_secs(expires_at),
+            custom: CustomClaims::default(),
+        }
     }
 }
 
 prop_compose! {
     fn any_profile()(issuer in prop::option::of(".{1,40}"), audience in prop::collection::vec(".{1,20}", 0..4),
-                     leeway: u64, subject_claim in "[a-z_]{4,20}|sub|.{10}") -> Profile {
+                     leeway: Duration, subject_claim in "[a-z_]{4,20}|sub|.{10}") -> Profile {
         Profile { issuer, audience, leeway, subject_claim }
     }
 }
@@ -1106,7 +1122,7 @@ proptest! {
         let tokens = Tokens::new(Keyring::new(key, older).unwrap(), profile).unwrap();
         let token = tokens.issue(kind, &claims).unwrap();
         prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)));
-        prop_assert_eq!(tokens.verify(kind, &token, claims.expires_at - 1), Ok(claims));
+        prop_assert_eq!(tokens.verify(kind, &token, claims.expires_at - SECOND), Ok(claims));
     }
 
     #[test]
@@ -1166,8 +1182,8 @@ proptest! {
             && claims["sid"].as_str().is_some_and(|sid| Sid::parse(sid).is_some())
             && integer("gen").is_some()
             && integer("iat").is_some()
-            && integer("exp").is_some_and(|exp| exp > NOW)
-            && (claims.get("nbf").is_none() || integer("nbf").is_some_and(|nbf| nbf <= NOW))
+            && integer("exp").is_some_and(|exp| exp > NOW.as_secs())
+            && (claims.get("nbf").is_none() || integer("nbf").is_some_and(|nbf| nbf <= NOW.as_secs()))
             && optional("iss", Value::is_string)
             && optional("jti", Value::is_string);
         prop_assert_eq!(code_of_payload(claims.to_string()) == "ok", good, "{}", claims);

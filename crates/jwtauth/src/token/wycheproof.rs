@@ -156,19 +156,21 @@ fn own_tokens(algorithm: Algorithm) -> usize {
     let made = GeneratedKey::new(algorithm, None).unwrap();
     let key = SigningKey::read(algorithm, made.expose_jwk().as_bytes()).unwrap();
     let tokens = Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap();
+    let second = UnixTime::from_secs;
     let mut count = 0;
     for kind in [TokenKind::Access, TokenKind::Refresh] {
-        for generation in 1..=10 {
+        for generation in (1..=10).map(Generation::new) {
             let sid = Sid::from_bytes([7; 20]);
             let custom = CustomClaims::from_json(&json!({"plan": "pro"}).to_string()).unwrap();
-            let claims = Claims { subject: "42".into(), sid, generation, issued_at: 1, expires_at: 3, custom };
+            let claims =
+                Claims { subject: "42".into(), sid, generation, issued_at: second(1), expires_at: second(3), custom };
             let token = tokens.issue(kind, &claims).unwrap();
-            assert_eq!(tokens.verify(kind, &token, 2), Ok(claims));
+            assert_eq!(tokens.verify(kind, &token, second(2)), Ok(claims));
             let (message, signature) = token.rsplit_once('.').unwrap();
             let mut signature = decode(signature).unwrap();
             signature[0] ^= 1;
             let forged = format!("{message}.{}", BASE64URL.encode(signature));
-            assert_eq!(tokens.verify(kind, &forged, 2), Err(VerifyError::BadSignature));
+            assert_eq!(tokens.verify(kind, &forged, second(2)), Err(VerifyError::BadSignature));
             count += 1;
         }
     }
