@@ -72,8 +72,8 @@ impl Algorithm {
         Self::Ed25519,
     ];
 
-    /// The value of `alg`.
-    pub fn name(self) -> &'static str {
+    /// Return the value of `alg`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
             Self::Hs384 => "HS384",
@@ -98,7 +98,7 @@ impl Algorithm {
 
     /// Whether a key for this algorithm verifies tokens whose header has this `alg`.
     pub(crate) fn answers_to(self, name: &str) -> bool {
-        self.name() == name || matches!(self.family(), Family::Ed25519) && matches!(name, "EdDSA" | "Ed25519")
+        self.as_str() == name || matches!(self.family(), Family::Ed25519) && matches!(name, "EdDSA" | "Ed25519")
     }
 
     pub(crate) fn family(self) -> Family {
@@ -157,7 +157,7 @@ impl Curve {
 
 impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 
@@ -166,7 +166,7 @@ impl FromStr for Algorithm {
 
     /// Reads an `alg` value; the names are case-sensitive (RFC 7515 §4.1.1).
     fn from_str(name: &str) -> Result<Self, KeyError> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(KeyError::UnsupportedAlgorithm)
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(KeyError::UnsupportedAlgorithm)
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
     fn names_are_read_exactly() {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
-            assert_eq!(algorithm.name().to_lowercase().parse::<Algorithm>(), Err(KeyError::UnsupportedAlgorithm));
+            assert_eq!(algorithm.as_str().to_lowercase().parse::<Algorithm>(), Err(KeyError::UnsupportedAlgorithm));
         }
         for name in ["", "none", "HS1", "RS1", "ES512", "ES256K", "Ed448", " HS256"] {
             assert_eq!(name.parse::<Algorithm>().unwrap_err().code(), "unsupported_algorithm", "{name}");
@@ -189,7 +189,7 @@ mod tests {
     fn only_ed25519_has_two_names() {
         for algorithm in Algorithm::ALL {
             let others = Algorithm::ALL.into_iter().filter(|other| *other != algorithm);
-            let answered: Vec<_> = others.filter(|other| algorithm.answers_to(other.name())).collect();
+            let answered: Vec<_> = others.filter(|other| algorithm.answers_to(other.as_str())).collect();
             match algorithm {
                 Algorithm::EdDsa => assert_eq!(answered, [Algorithm::Ed25519]),
                 Algorithm::Ed25519 => assert_eq!(answered, [Algorithm::EdDsa]),

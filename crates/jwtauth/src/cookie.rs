@@ -9,18 +9,31 @@ pub const MAX_COOKIE_NAME_LENGTH: usize = 128;
 
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum SameSite {
-    /// Sent with requests from our own site alone.
+    /// Sent only with requests from the same site.
     Strict,
-    /// Sent besides when a link from elsewhere is followed.
+    /// Also sent when a link on another site is followed.
     Lax,
     /// Always sent.
     None,
 }
 
+impl SameSite {
+    /// Return the attribute's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Strict => "Strict",
+            Self::Lax => "Lax",
+            Self::None => "None",
+        }
+    }
+}
+
 /// The text is not a value of the `SameSite` attribute.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("SameSite is Strict, Lax or None")]
+#[non_exhaustive]
 pub struct UnknownSameSite;
 
 impl FromStr for SameSite {
@@ -28,15 +41,23 @@ impl FromStr for SameSite {
 
     /// Read the attribute's value, in any case as browsers do.
     fn from_str(value: &str) -> Result<Self, UnknownSameSite> {
-        [("strict", Self::Strict), ("lax", Self::Lax), ("none", Self::None)]
+        [Self::Strict, Self::Lax, Self::None]
             .into_iter()
-            .find_map(|(name, same_site)| value.eq_ignore_ascii_case(name).then_some(same_site))
+            .find(|same_site| value.eq_ignore_ascii_case(same_site.as_str()))
             .ok_or(UnknownSameSite)
     }
 }
 
 /// The names and attributes of both cookies. `HttpOnly` is not a choice.
+///
+/// ```
+/// use jwtauth::{CookiePolicy, SameSite};
+///
+/// let policy = CookiePolicy::default().with_names("__Host-access", "__Host-refresh").with_same_site(SameSite::Lax);
+/// assert!(policy.problems().is_empty());
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct CookiePolicy {
     /// Name of the cookie that holds the access token.
     pub access_name: String,
@@ -78,7 +99,51 @@ impl CookiePolicy {
         }
     }
 
-    /// Everything that would make a browser drop these cookies, or mix them up.
+    /// Name the cookies that hold the access and the refresh token.
+    #[must_use]
+    pub fn with_names(self, access: impl Into<String>, refresh: impl Into<String>) -> Self {
+        Self { access_name: access.into(), refresh_name: refresh.into(), ..self }
+    }
+
+    /// Set `Secure`.
+    #[must_use]
+    pub fn with_secure(self, secure: bool) -> Self {
+        Self { secure, ..self }
+    }
+
+    /// Set `SameSite`.
+    #[must_use]
+    pub fn with_same_site(self, same_site: SameSite) -> Self {
+        Self { same_site, ..self }
+    }
+
+    /// Set `Domain`.
+    #[must_use]
+    pub fn with_domain(self, domain: impl Into<String>) -> Self {
+        Self { domain: Some(domain.into()), ..self }
+    }
+
+    /// Set `Path`.
+    #[must_use]
+    pub fn with_path(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+
+    /// Set `Partitioned` (CHIPS).
+    #[must_use]
+    pub fn with_partitioned(self, partitioned: bool) -> Self {
+        Self { partitioned, ..self }
+    }
+
+    /// Return everything that would make a browser drop these cookies, or mix them up.
+    ///
+    /// ```
+    /// use jwtauth::CookiePolicy;
+    ///
+    /// let policy = CookiePolicy::default().with_names("__Host-access", "refresh").with_domain("example.com");
+    /// let codes: Vec<_> = policy.problems().iter().map(|problem| problem.code()).collect();
+    /// assert_eq!(codes, ["host_prefix_with_scope"]);
+    /// ```
     pub fn problems(&self) -> Vec<CookieError> {
         let mut problems = Vec::new();
         if self.access_name == self.refresh_name {
@@ -139,7 +204,7 @@ pub enum CookieError {
 }
 
 impl CookieError {
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidName(_) => "cookie_name_invalid",
@@ -212,6 +277,27 @@ mod tests {
     }
 
     #[test]
+    fn attributes_are_set_one_by_one() {
+        let policy = CookiePolicy::default()
+            .with_names("a", "r")
+            .with_secure(false)
+            .with_same_site(SameSite::Lax)
+            .with_domain("example.com")
+            .with_path("/app")
+            .with_partitioned(true);
+        let expected = CookiePolicy {
+            access_name: "a".to_owned(),
+            refresh_name: "r".to_owned(),
+            secure: false,
+            same_site: SameSite::Lax,
+            domain: Some("example.com".to_owned()),
+            path: "/app".to_owned(),
+            partitioned: true,
+        };
+        assert_eq!(policy, expected);
+    }
+
+    #[test]
     fn host_names_need_secure_and_the_whole_host() {
         for name in ["__Host-access", "__host-access", "__Host-Http-access"] {
             let host = CookiePolicy { access_name: name.to_owned(), ..policy() };
@@ -260,6 +346,7 @@ mod tests {
         assert_eq!("lax".parse(), Ok(SameSite::Lax));
         assert_eq!("None".parse(), Ok(SameSite::None));
         assert_eq!("".parse::<SameSite>(), Err(UnknownSameSite));
+        assert_eq!(SameSite::Lax.as_str(), "Lax");
     }
 
     fn pairs(field: &[u8]) -> Vec<(&[u8], &[u8])> {

@@ -10,7 +10,7 @@ pub const MAX_KEYS: usize = 16;
 pub struct VerifyingKeys(Vec<VerifyingKey>);
 
 impl VerifyingKeys {
-    /// At least one key, each once.
+    /// Make a ring of at least one key; a key that is given twice counts once.
     ///
     /// # Errors
     ///
@@ -19,7 +19,7 @@ impl VerifyingKeys {
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         let mut ring: Vec<VerifyingKey> = Vec::new();
         for key in keys {
-            let name = key.algorithm().name();
+            let name = key.algorithm().as_str();
             match ring.iter().find(|known| known.id() == key.id() && known.algorithm().answers_to(name)) {
                 Some(known) if known.is_same(&key) => {}
                 Some(_) => return Err(KeyError::DuplicateId),
@@ -33,10 +33,9 @@ impl VerifyingKeys {
         }
     }
 
-    /// The keys of a JWK Set (RFC 7517 §5), for a service that recognises people and signs nobody in.
+    /// Read the keys of a JWK Set (RFC 7517 §5), for a service that recognises users and signs none in.
     ///
-    /// Keys that cannot verify our tokens are passed over: those for other uses or of kinds and algorithms that we do
-    /// not know, an RSA key without `alg`, and what must not be in a published set: secrets and private keys.
+    /// Keys that cannot verify tokens are passed over: those for other uses, or of unknown kinds and algorithms, an RSA key without `alg`, and what must not be in a published set: secrets and private keys.
     ///
     /// # Errors
     ///
@@ -45,13 +44,13 @@ impl VerifyingKeys {
         Self::new(key::read_set(set)?)
     }
 
-    /// The public keys as a JWK Set, for others to verify with. Secrets are not among them.
+    /// Write the public keys as a JWK Set, for others to verify with. Secrets are not among them.
     pub fn to_jwk_set(&self) -> String {
         let keys: Vec<_> = self.0.iter().filter_map(VerifyingKey::public_jwk).collect();
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
 
-    /// Each key.
+    /// Iterate over the keys.
     pub fn iter(&self) -> impl Iterator<Item = &VerifyingKey> {
         self.0.iter()
     }
@@ -76,7 +75,17 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// A ring that signs with `signing` and accepts the signatures of `verifying` besides.
+    /// Make a ring that signs with `signing` and also accepts the signatures of `verifying`.
+    ///
+    /// ```
+    /// use jwtauth::{Algorithm, Keyring, SigningKey, VerifyingKey};
+    ///
+    /// let key = SigningKey::read(Algorithm::Hs256, b"a secret of thirty-two bytes ...")?;
+    /// let previous = VerifyingKey::read(Algorithm::Hs256, b"the one before, of as many bytes")?;
+    /// let ring = Keyring::new(key, [previous])?;
+    /// assert_eq!(ring.verifying_keys().iter().count(), 2);
+    /// # Ok::<(), jwtauth::KeyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -86,12 +95,12 @@ impl Keyring {
         Ok(Self { signing, verifying })
     }
 
-    /// The key that signs.
+    /// Return the key that signs.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing
     }
 
-    /// Every key that verifies, that of the signing key first.
+    /// Return every key that verifies, that of the signing key first.
     pub fn verifying_keys(&self) -> &VerifyingKeys {
         &self.verifying
     }

@@ -1,45 +1,70 @@
-//! Sign-in sessions carried by rotating JWT cookies: the rules, and nothing but the rules.
+//! Login sessions carried by rotating JWT cookies: the rules, without I/O.
 //!
-//! No Python, web framework, database, I/O or clock lives here. Time comes in as [`UnixTime`], randomness as an
+//! The engine knows neither Python, web framework, database nor clock. Time comes in as [`UnixTime`], randomness as an
 //! [`aws_lc_rs::rand::SecureRandom`], a session's row as a plain [`Session`]; so every rule can be tried at any instant,
-//! and the Django app and a Rust service apply the same one.
+//! and the Django app and a Rust service apply the same ones.
 //!
-//! The way of one request is the reading order:
+//! Follow one request to read the crate. A [`Site`] holds what is configured, and each step is a function of values:
 //!
-//! 1. [`Verifier::verify`] says whether a cookie holds a token of ours, and what it claims.
-//! 2. The caller looks the session up by [`Sid::session_id`]: the database keeps the digest, never the `sid`.
-//! 3. A refresh token goes with its row through [`RotationPolicy::decide`], which answers with a [`Decision`]: rotate, hand out
-//!    the newest tokens again, refuse, or end the session because a copied token came back.
-//! 4. [`OriginPolicy::check`] says whether a request may use cookies at all.
+//! 1. [`Site::identify`] verifies the tokens in a request's [`Head`] and decides whether it may use its cookies. The
+//!    result is an [`Identity`], or [`Refused`].
+//! 2. The caller reads the session's row by [`Sid::session_id`]: the database keeps this digest, never the `sid`.
+//! 3. [`Site::check`] says whether the session of an access token still holds. [`Site::refresh`] decides on a refresh
+//!    token; its [`Decision`] is to rotate, to issue the newest tokens again, to refuse, or to end the session because a
+//!    copied token came back. The caller writes the row.
+//! 4. [`Site::grant`] makes the claims of the session's newest tokens.
+//! 5. [`Site::respond`] signs them: the [`Answer`] holds the cookies and caching headers of the response.
 //!
 //! ```
 //! use std::time::Duration;
 //!
 //! use aws_lc_rs::rand::SystemRandom;
 //! use jwtauth::{
-//!     Algorithm, Claims, CustomClaims, Generation, Keyring, Profile, Sid, SigningKey, TokenKind, Tokens, UnixTime,
+//!     Algorithm, CookiePolicy, Grantee, Head, Keyring, Lifetimes, OriginPolicy, Outcome, Profile, RotationPolicy, Sid,
+//!     SigningKey, Site, TokenKind, Tokens, Transport, UnixTime,
 //! };
 //!
+//! // What the site has configured.
 //! let key = SigningKey::read(Algorithm::Hs256, b"thirty-two bytes are the least..")?;
 //! let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
-//! let now = UnixTime::from_secs(1_700_000_000);
-//! let claims = Claims {
-//!     subject: "42".to_owned(),
-//!     sid: Sid::generate(&SystemRandom::new(), now)?,
-//!     generation: Generation::FIRST,
-//!     issued_at: now,
-//!     expires_at: now + Duration::from_secs(300),
-//!     custom: CustomClaims::default(),
-//! };
-//! let token = tokens.issue(TokenKind::Access, &claims)?;
-//! assert_eq!(tokens.verify(TokenKind::Access, &token, now)?, claims);
-//! assert!(tokens.verify(TokenKind::Refresh, &token, now).is_err());
+//! let lifetimes = Lifetimes::new(Duration::from_secs(300), Duration::from_secs(86_400), None)?;
+//! let policy = RotationPolicy::new(lifetimes, Duration::from_secs(30));
+//! let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true);
+//! let site = Site::new(tokens, policy, transport);
+//!
+//! // A login: a row in the database, and two cookies in the browser.
+//! let login = UnixTime::from_secs(1_700_000_000);
+//! let sid = Sid::generate(&SystemRandom::new(), login)?;
+//! let mut row = site.policy().start(login);
+//! let grant = site.grant(Grantee::new(sid, "42"), &row, &[TokenKind::Access, TokenKind::Refresh], login);
+//! let cookie = format!("theme=dark; refresh_token={}", site.issue(&grant, TokenKind::Refresh)?);
+//!
+//! // Ten minutes later, the access cookie has expired: a request brings the refresh token alone.
+//! let now = login + Duration::from_secs(600);
+//! let cookies = [cookie.as_bytes()];
+//! let mut head = Head::new("GET");
+//! head.cookies = &cookies;
+//! let identity = site.identify(&head, || "https://example.com".parse().ok(), now)?;
+//! let claims = identity.refresh().expect("the token is valid");
+//! assert_eq!(claims.sid.session_id(), sid.session_id());
+//!
+//! let decision = site.refresh(&identity, claims, &row, now);
+//! if let Some(next) = decision.next(&row) {
+//!     row = next; // a compare-and-swap on the generation that was read
+//! }
+//! let grant = site.grant(Grantee::new(claims.sid, &claims.subject), &row, decision.issues(), now);
+//! let answer = site.respond(&identity, &Outcome::Granted(grant), true, now)?;
+//! assert_eq!((answer.cookies.len(), answer.vary.as_slice()), (2, &["Cookie"][..]));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A service that recognises users and signs none in needs the first step only: [`Transport::identify`] with a
+//! [`Verifier`] of public keys.
 //!
 //! Each error enum answers one question, and each variant has a stable `code()` that is the same in Rust, in Python, in
 //! logs and in HTTP bodies. No variant holds a token or a key.
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod algorithm;
 mod auth_hash;
@@ -67,7 +92,7 @@ pub use auth_hash::AuthHasher;
 pub use cookie::{CookieError, CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
 pub use key::{GeneratedKey, KeyError, MAX_KEY_ID_LENGTH, SigningError, SigningKey, VerifyingKey};
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
-pub use origin::{Origin, OriginError, OriginPolicy, OriginPolicyError};
+pub use origin::{InvalidOrigin, Origin, OriginError, OriginPolicy, OriginPolicyError};
 pub use request::{
     Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity, MAX_DUPLICATES, Outcome,
     Refused, SetCookie, Site, Transport,

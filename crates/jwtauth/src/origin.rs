@@ -3,6 +3,8 @@
 //! After Go 1.25's `net/http.CrossOriginProtection` and tower-http's `csrf`; that the scheme counts and that WebSocket
 //! handshakes are asked for their origin are ours. No token is needed.
 
+use std::str::FromStr;
+
 use http::uri::{Authority, Scheme};
 
 use crate::Head;
@@ -15,26 +17,34 @@ pub struct Origin {
     port: Option<u16>,
 }
 
-impl Origin {
-    /// Reads `scheme://host[:port]` and nothing more: no path, no user, and not `null`.
-    pub fn parse(origin: &str) -> Option<Self> {
-        let (scheme, authority) = origin.split_once("://")?;
-        let scheme: Scheme = scheme.to_ascii_lowercase().parse().ok()?;
-        let authority: Authority = authority.parse().ok()?;
+/// The text is not an [`Origin`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("an origin is a scheme and a host, as in \"https://example.com\" or \"http://localhost:8000\"")]
+#[non_exhaustive]
+pub struct InvalidOrigin;
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    /// Read `scheme://host[:port]` and nothing more: no path, no user, and not `null`.
+    fn from_str(origin: &str) -> Result<Self, InvalidOrigin> {
+        let (scheme, authority) = origin.split_once("://").ok_or(InvalidOrigin)?;
+        let scheme: Scheme = scheme.to_ascii_lowercase().parse().map_err(|_| InvalidOrigin)?;
+        let authority: Authority = authority.parse().map_err(|_| InvalidOrigin)?;
         if scheme.as_str().is_empty() || authority.as_str().contains('@') || authority.host().is_empty() {
-            return None;
+            return Err(InvalidOrigin);
         }
         let port = match authority.port() {
             Some(port) => Some(port.as_u16()),
             // "host:" and ports over 65535 are an authority to the parser, and no port.
-            None if authority.as_str().len() != authority.host().len() => return None,
+            None if authority.as_str().len() != authority.host().len() => return Err(InvalidOrigin),
             None => match scheme.as_str() {
                 "http" => Some(80),
                 "https" => Some(443),
                 _ => None,
             },
         };
-        Some(Self { scheme: scheme.as_str().to_owned(), host: authority.host().to_ascii_lowercase(), port })
+        Ok(Self { scheme: scheme.as_str().to_owned(), host: authority.host().to_ascii_lowercase(), port })
     }
 }
 
@@ -49,8 +59,8 @@ struct TrustedOrigin {
 impl TrustedOrigin {
     fn parse(entry: &str) -> Option<Self> {
         let (origin, subdomains) = match entry.split_once("://*.") {
-            Some((scheme, rest)) => (Origin::parse(&format!("{scheme}://{rest}"))?, true),
-            None => (Origin::parse(entry)?, false),
+            Some((scheme, rest)) => (format!("{scheme}://{rest}").parse::<Origin>().ok()?, true),
+            None => (entry.parse::<Origin>().ok()?, false),
         };
         // An asterisk elsewhere is an authority to the parser, and no host that a browser knows.
         (!origin.host.contains('*')).then_some(Self { origin, subdomains })
@@ -66,7 +76,7 @@ impl TrustedOrigin {
     }
 }
 
-/// Which origins besides our own may make requests with cookies.
+/// Which origins besides the site's own may make requests with cookies.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct OriginPolicy {
     trusted: Vec<TrustedOrigin>,
@@ -83,7 +93,7 @@ impl OriginPolicy {
         Ok(Self { trusted: trusted.into_iter().map(parse).collect::<Result<_, _>>()? })
     }
 
-    /// Decide whether the request may use cookies. `own` is called only where the answer depends on it, and returns the
+    /// Decide whether a request may use cookies. `own` is called only where the answer depends on it, and returns the
     /// origin that the request was sent to, as far as it is known.
     ///
     /// | request | answer |
@@ -95,6 +105,20 @@ impl OriginPolicy {
     /// | any other `Sec-Fetch-Site` | pass only if `Origin` is trusted |
     /// | no `Sec-Fetch-Site`, an `Origin` | it must be ours or trusted |
     /// | neither | pass: not a browser |
+    ///
+    /// ```
+    /// use jwtauth::{Head, OriginError, OriginPolicy};
+    ///
+    /// let policy = OriginPolicy::new(["https://*.example.com"])?;
+    /// let own = || "https://example.org".parse().ok();
+    /// let mut head = Head::new("POST");
+    /// head.sec_fetch_site = Some("cross-site");
+    /// head.origin = Some("https://app.example.com");
+    /// assert_eq!(policy.check(&head, own), Ok(()));
+    /// head.origin = Some("https://evil.example");
+    /// assert_eq!(policy.check(&head, own), Err(OriginError::CrossSite));
+    /// # Ok::<(), jwtauth::OriginPolicyError>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -111,7 +135,7 @@ impl OriginPolicy {
             // Firefox says "none" of a POST from another site that a redirect without a referrer has led here.
             (Some("none") | None, origin) => allow(self.is_own_or_trusted(origin, own), OriginError::ForeignOrigin),
             (Some(_), origin) => {
-                let origin = origin.and_then(Origin::parse);
+                let origin = origin.and_then(|origin| origin.parse().ok());
                 allow(origin.is_some_and(|origin| self.is_trusted(&origin)), OriginError::CrossSite)
             }
         }
@@ -122,7 +146,9 @@ impl OriginPolicy {
     }
 
     fn is_own_or_trusted(&self, origin: Option<&str>, own: impl FnOnce() -> Option<Origin>) -> bool {
-        origin.and_then(Origin::parse).is_some_and(|origin| self.is_trusted(&origin) || own().as_ref() == Some(&origin))
+        origin
+            .and_then(|origin| origin.parse().ok())
+            .is_some_and(|origin| self.is_trusted(&origin) || own().as_ref() == Some(&origin))
     }
 }
 
@@ -142,7 +168,7 @@ pub enum OriginError {
 }
 
 impl OriginError {
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::WebSocket => "websocket_origin",
@@ -167,7 +193,7 @@ impl OriginPolicyError {
         &self.entry
     }
 
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         "trusted_origin"
     }
@@ -188,19 +214,19 @@ mod tests {
     fn check(head: Head<'_>) -> Result<(), OriginError> {
         OriginPolicy::new(["https://trusted.example", "https://*.wild.example:8443"])
             .unwrap()
-            .check(&head, || Origin::parse("https://own.example"))
+            .check(&head, || "https://own.example".parse().ok())
     }
 
     #[test]
     fn origins_are_compared_by_scheme_host_and_port() {
-        let own = Origin::parse("https://own.example").unwrap();
-        assert_eq!(Origin::parse("https://OWN.example:443"), Some(own.clone()));
-        assert_eq!(Origin::parse("HTTPS://own.example"), Some(own.clone()));
+        let own: Origin = "https://own.example".parse().unwrap();
+        assert_eq!("https://OWN.example:443".parse(), Ok(own.clone()));
+        assert_eq!("HTTPS://own.example".parse(), Ok(own.clone()));
         for other in ["http://own.example", "https://own.example:444", "https://a.own.example", "wss://own.example"] {
-            assert_ne!(Origin::parse(other), Some(own.clone()), "{other}");
+            assert_ne!(other.parse(), Ok(own.clone()), "{other}");
         }
-        assert_eq!(Origin::parse("http://own.example"), Origin::parse("http://own.example:80"));
-        assert_eq!(Origin::parse("http://[::1]:8000").unwrap().port, Some(8000));
+        assert_eq!("http://own.example".parse::<Origin>(), "http://own.example:80".parse());
+        assert_eq!("http://[::1]:8000".parse::<Origin>().unwrap().port, Some(8000));
     }
 
     #[test]
@@ -227,7 +253,7 @@ mod tests {
             "https://own.example#f",
         ];
         for text in none {
-            assert_eq!(Origin::parse(text), None, "{text}");
+            assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text}");
         }
     }
 
@@ -238,7 +264,7 @@ mod tests {
 
         #[test]
         fn no_text_that_holds_more_is_an_origin(text in "(https?|wss?)://[-a-z0-9.:@\\[\\]/?#%*_ é]{0,12}|.*") {
-            if Origin::parse(&text).is_some() {
+            if text.parse::<Origin>().is_ok() {
                 let (_, authority) = text.split_once("://").unwrap();
                 prop_assert!(authority.is_ascii() && !authority.is_empty());
                 prop_assert!(!authority.contains(['@', '/', '?', '#', ' ']), "{text}");

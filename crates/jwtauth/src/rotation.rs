@@ -17,7 +17,7 @@ pub const MAX_ADOPTION: u64 = 16;
 ///
 /// The bound is time alone. A rule that also looked at [`Session::acknowledged_at`] would tell a thief, at no risk, when
 /// the owner has picked up the new tokens, and so when a copy is safe to use.
-pub const MAX_UPLOAD_DELAY: Duration = Duration::from_secs(15 * 60);
+pub const MAX_UPLOAD_DELAY: Duration = Duration::from_mins(15);
 
 /// The rules of rotation, with their figures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,6 +28,7 @@ pub struct RotationPolicy {
 
 /// A refresh token that verified, as presented.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Presented {
     /// Its generation.
     pub generation: Generation,
@@ -35,9 +36,23 @@ pub struct Presented {
     pub upload: bool,
 }
 
+impl Presented {
+    /// Make a token of this generation, of a request that is not an upload.
+    pub const fn new(generation: Generation) -> Self {
+        Self { generation, upload: false }
+    }
+
+    /// Say whether the request [is an upload](crate::Head::is_upload).
+    #[must_use]
+    pub const fn with_upload(self, upload: bool) -> Self {
+        Self { upload, ..self }
+    }
+}
+
 /// A row's new values. They are to be written by one compare-and-swap on the generation that was read:
 /// `UPDATE … WHERE id = … AND generation = <read>`. If it changes no row, read again and decide again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct RowUpdate {
     /// The generation to issue.
     pub generation: Generation,
@@ -51,6 +66,7 @@ pub struct RowUpdate {
 
 /// The answer to a refresh token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "a decision is to be carried out"]
 #[non_exhaustive]
 pub enum Decision {
     /// A refresh: write [`RowUpdate`], then issue both tokens of its generation.
@@ -90,7 +106,7 @@ pub enum Refusal {
 }
 
 impl Decision {
-    /// The stable name of this decision.
+    /// Return the stable name of this decision.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Rotate(_) => "rotate",
@@ -105,7 +121,7 @@ impl Decision {
         }
     }
 
-    /// Whether the caller is to note that the row's generation was seen: `acknowledged_at = now` where it is empty and
+    /// Return whether the caller is to note that the row's generation was seen: `acknowledged_at = now` where it is empty and
     /// the generation still the one that was read.
     pub fn acknowledges(&self) -> bool {
         matches!(self, Self::RenewAccess { acknowledge: true } | Self::Admit { acknowledge: true })
@@ -124,7 +140,7 @@ impl Decision {
         }
     }
 
-    /// The row of `session` as it is to be written, where this decision writes it.
+    /// Return the row of `session` as it is to be written, where this decision writes it.
     pub fn next(&self, session: &Session) -> Option<Session> {
         let (Self::Rotate(next) | Self::Adopt(next)) = *self else { return None };
         Some(Session {
@@ -136,12 +152,12 @@ impl Decision {
         })
     }
 
-    /// Whether the request is the session's, and so its user's.
+    /// Return whether the request is the session's, and so its user's.
     pub fn admits(&self) -> bool {
         !matches!(self, Self::Refuse(_) | Self::Reuse)
     }
 
-    /// The tokens to issue, of the row's generation as it stands after the decision was written.
+    /// Return the tokens to issue, of the row's generation as it stands after the decision was written.
     pub fn issues(&self) -> &'static [TokenKind] {
         match self {
             Self::Rotate(_) | Self::Reissue => &[TokenKind::Access, TokenKind::Refresh],
@@ -158,21 +174,14 @@ impl RotationPolicy {
         Self { lifetimes, grace: whole_seconds(grace).min(lifetimes.access()) }
     }
 
-    /// The lifetimes that this policy keeps to.
+    /// Return the lifetimes that this policy keeps to.
     pub fn lifetimes(&self) -> &Lifetimes {
         &self.lifetimes
     }
 
-    /// The row of a session that starts at `now`. A login has nothing older, so it is acknowledged at once.
+    /// Return the row of a session that starts at `now`. A login has nothing older, so it is acknowledged at once.
     pub fn start(&self, now: UnixTime) -> Session {
-        Session {
-            generation: Generation::FIRST,
-            acknowledged_at: Some(now),
-            rotated_at: now,
-            created_at: now,
-            expires_at: self.lifetimes.first_end(now),
-            end_is_fixed: false,
-        }
+        Session::new(now, self.lifetimes.first_end(now))
     }
 
     /// Return the row of a session that starts at `now` and lives for this time, in use or not. A fraction of a second is
@@ -181,8 +190,8 @@ impl RotationPolicy {
         Session { expires_at: now + lifetime, end_is_fixed: true, ..self.start(now) }
     }
 
-    /// The row of a session that takes the place of `session` at `now`, with another name: a thief's copies of the old
-    /// tokens end, the person stays, and no later than the absolute limit since they signed in.
+    /// Return the row of a session that takes the place of `session` at `now`, with another name: a thief's copies of the
+    /// old tokens end; the user stays signed in, until the absolute limit since login at the latest.
     pub fn succeed(&self, session: &Session, now: UnixTime) -> Session {
         Session {
             created_at: session.created_at,
@@ -192,12 +201,30 @@ impl RotationPolicy {
         }
     }
 
-    /// Whether seeing a token of `generation` acknowledges the row: it is of the newest generation, and the first seen.
+    /// Return whether seeing a token of `generation` acknowledges the row: it is of the newest generation, and the first seen.
     pub fn acknowledges(&self, session: &Session, generation: Generation) -> bool {
         session.acknowledged_at.is_none() && generation == session.generation
     }
 
-    /// What to do with a refresh token of this session at `now`.
+    /// Decide what to do with a verified refresh token and the row of its session, as it was read at `now`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use jwtauth::{Decision, Generation, Lifetimes, Presented, RotationPolicy, UnixTime};
+    ///
+    /// let (access, idle) = (Duration::from_secs(300), Duration::from_secs(86_400));
+    /// let policy = RotationPolicy::new(Lifetimes::new(access, idle, None)?, Duration::from_secs(30));
+    /// let login = UnixTime::from_secs(1_700_000_000);
+    /// let row = policy.start(login);
+    ///
+    /// let presented = Presented::new(Generation::FIRST);
+    /// let Decision::Rotate(update) = policy.decide(&row, presented, login + access) else { panic!("in use for long") };
+    /// assert_eq!(update.generation, Generation::new(2));
+    ///
+    /// let rotated = Decision::Rotate(update).next(&row).unwrap();
+    /// assert_eq!(policy.decide(&rotated, presented, login + access), Decision::Reissue, "a parallel request");
+    /// # Ok::<(), jwtauth::LifetimesError>(())
+    /// ```
     pub fn decide(&self, session: &Session, presented: Presented, now: UnixTime) -> Decision {
         if self.lifetimes.is_over(session, now) {
             return Decision::Refuse(Refusal::Expired);

@@ -47,12 +47,14 @@ impl UnixTime {
     }
 
     /// Return this time and the whole seconds of `duration`, at most [`MAX`](Self::MAX): `+`, where a constant is needed.
+    #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
     /// Return this time less the whole seconds of `duration`, at least [`EPOCH`](Self::EPOCH): `-`, where a constant is
     /// needed.
+    #[must_use]
     pub const fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.as_secs()))
     }

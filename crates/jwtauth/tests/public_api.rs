@@ -1,11 +1,11 @@
-//! A sign-in from login to theft, through the public API alone.
+//! A session from login to theft, through the public API alone.
 
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{
-    Algorithm, Claims, CustomClaims, Decision, Keyring, Lifetimes, Presented, Profile, RotationPolicy, Sid, SigningKey,
-    TokenKind, Tokens, UnixTime,
+    Algorithm, Claims, Decision, Keyring, Lifetimes, Presented, Profile, RotationPolicy, Sid, SigningKey, TokenKind,
+    Tokens, UnixTime,
 };
 
 const LOGIN: UnixTime = UnixTime::from_secs(1_700_000_000);
@@ -23,9 +23,7 @@ fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Bo
     let sid = Sid::generate(&SystemRandom::new(), LOGIN)?;
     let mut row = policy.start(LOGIN);
     let refresh_token = |row: &jwtauth::Session| {
-        let (issued_at, expires_at) = (row.rotated_at, row.expires_at);
-        let (subject, generation, custom) = ("42".to_owned(), row.generation, CustomClaims::default());
-        let claims = Claims { subject, sid, generation, issued_at, expires_at, custom };
+        let claims = Claims::new("42", sid, row.generation, row.rotated_at, row.expires_at);
         tokens.issue(TokenKind::Refresh, &claims).unwrap()
     };
     let first = refresh_token(&row);
@@ -33,14 +31,11 @@ fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Bo
     let decide = |row: &jwtauth::Session, token: &str, now: UnixTime| {
         let claims = tokens.verify(TokenKind::Refresh, token, now).unwrap();
         assert_eq!(claims.sid.session_id(), sid.session_id());
-        policy.decide(row, Presented { generation: claims.generation, upload: false }, now)
+        policy.decide(row, Presented::new(claims.generation), now)
     };
     let later = LOGIN + secs(301);
     let Decision::Rotate(next) = decide(&row, &first, later) else { panic!("the access token has run out") };
-    row.generation = next.generation;
-    row.acknowledged_at = next.acknowledged_at;
-    row.rotated_at = next.rotated_at;
-    row.expires_at = next.expires_at;
+    row = Decision::Rotate(next).next(&row).expect("a rotation writes the row");
     let second = refresh_token(&row);
 
     assert_eq!(decide(&row, &first, later + secs(5)), Decision::Reissue);

@@ -85,7 +85,7 @@ pub enum KeyError {
 }
 
 impl KeyError {
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnsupportedAlgorithm => "unsupported_algorithm",
@@ -112,4 +112,5 @@ impl KeyError {
 /// The library made no signature: no memory, no random bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no signature could be made")]
+#[non_exhaustive]
 pub struct SigningError;

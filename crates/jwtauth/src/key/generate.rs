@@ -120,7 +120,7 @@ fn jwk(algorithm: Algorithm, public: &Numbers, private: &PrivateNumbers, id: &st
         usage: &'a str,
         alg: &'a str,
     }
-    Zeroizing::new(strict_json::text(&Written { public, private, kid: id, usage: "sig", alg: algorithm.name() }))
+    Zeroizing::new(strict_json::text(&Written { public, private, kid: id, usage: "sig", alg: algorithm.as_str() }))
 }
 
 fn pkcs8(algorithm: Algorithm) -> Option<Zeroizing<Vec<u8>>> {

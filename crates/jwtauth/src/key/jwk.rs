@@ -84,7 +84,7 @@ impl<'a> Jwk<'a> {
     ) -> Result<Option<Arc<str>>, KeyError> {
         let Some(jwk) = jwk else { return Ok(None) };
         if jwk.alg.as_ref().is_some_and(|name| !algorithm.answers_to(&name.0)) {
-            return Err(KeyError::WrongAlgorithm { algorithm: algorithm.name() });
+            return Err(KeyError::WrongAlgorithm { algorithm: algorithm.as_str() });
         }
         let allows = |operations: &Vec<Name<'_>>| operations.iter().any(|name| name.0 == operation);
         if jwk.usage.as_ref().is_some_and(|usage| usage.0 != "sig")
@@ -119,7 +119,7 @@ impl<'a> Jwk<'a> {
     pub(super) fn private(&self, algorithm: Algorithm) -> Result<(PrivateKey, PublicKey), KeyError> {
         let public = self.public_half(algorithm)?;
         if !self.is_private() {
-            return Err(KeyError::NotPrivate { algorithm: algorithm.name() });
+            return Err(KeyError::NotPrivate { algorithm: algorithm.as_str() });
         }
         public.check_size()?;
         let pair = match &public {
@@ -146,7 +146,7 @@ impl<'a> Jwk<'a> {
         let curve = self.crv.as_ref().map_or("", |name| &name.0);
         let coordinate = |value, length| octets(value).filter(|octets| octets.len() == length);
         let found = match (&*self.kty.0, curve) {
-            ("oct", _) => return Err(KeyError::WrongKind { algorithm: algorithm.name(), found: "a secret" }),
+            ("oct", _) => return Err(KeyError::WrongKind { algorithm: algorithm.as_str(), found: "a secret" }),
             ("RSA", _) => number(self.n.as_ref()).zip(number(self.e.as_ref())).map(|(n, e)| PublicKey::Rsa { n, e }),
             ("OKP", "Ed25519") => coordinate(self.x.as_ref(), 32).map(PublicKey::Ed25519),
             ("EC", name) => {
@@ -220,7 +220,7 @@ fn is_object(text: &[u8]) -> bool {
 }
 
 fn other_kind(algorithm: Algorithm) -> KeyError {
-    KeyError::WrongKind { algorithm: algorithm.name(), found: "a key of another kind" }
+    KeyError::WrongKind { algorithm: algorithm.as_str(), found: "a key of another kind" }
 }
 
 fn octets(value: Option<&Name<'_>>) -> Option<Vec<u8>> {

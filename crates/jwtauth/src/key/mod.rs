@@ -212,7 +212,7 @@ fn hmac_key(
     };
     let minimum = hash.tag_len(); // RFC 7518 §3.2
     if secret.len() < minimum {
-        return Err(KeyError::TooShort { algorithm: algorithm.name(), actual: secret.len(), minimum });
+        return Err(KeyError::TooShort { algorithm: algorithm.as_str(), actual: secret.len(), minimum });
     }
     Ok((Arc::new(hmac::Key::new(hash, &secret)), secret_thumbprint(&secret)))
 }

@@ -53,7 +53,7 @@ pub(super) fn is_one(key: &[u8]) -> bool {
 /// The private key of a PEM, and its public half.
 pub(super) fn private(algorithm: Algorithm, pem: &[u8]) -> Result<(PrivateKey, PublicKey), KeyError> {
     let Block { label, der } = read(algorithm, pem)?;
-    let malformed = KeyError::Malformed { algorithm: algorithm.name() };
+    let malformed = KeyError::Malformed { algorithm: algorithm.as_str() };
     match label {
         Label::Pkcs1 => rsa(&der, algorithm),
         Label::Sec1 => ec(&der, algorithm).ok_or(malformed),
@@ -66,7 +66,7 @@ pub(super) fn private(algorithm: Algorithm, pem: &[u8]) -> Result<(PrivateKey, P
             }
         }
         Label::Spki | Label::Pkcs1Public | Label::Certificate => {
-            Err(KeyError::NotPrivate { algorithm: algorithm.name() })
+            Err(KeyError::NotPrivate { algorithm: algorithm.as_str() })
         }
     }
 }
@@ -74,7 +74,7 @@ pub(super) fn private(algorithm: Algorithm, pem: &[u8]) -> Result<(PrivateKey, P
 /// The public key of a PEM.
 pub(super) fn public(algorithm: Algorithm, pem: &[u8]) -> Result<PublicKey, KeyError> {
     let Block { label, der } = read(algorithm, pem)?;
-    let malformed = KeyError::Malformed { algorithm: algorithm.name() };
+    let malformed = KeyError::Malformed { algorithm: algorithm.as_str() };
     match label {
         Label::Spki => spki(&der, algorithm),
         Label::Pkcs1Public => rsa_public(&der).ok_or(malformed),
@@ -88,7 +88,7 @@ pub(super) fn public(algorithm: Algorithm, pem: &[u8]) -> Result<PublicKey, KeyE
 
 /// The first block that may hold a key: OpenSSL writes the curve's parameters before a SEC1 key.
 fn read(algorithm: Algorithm, pem: &[u8]) -> Result<Block, KeyError> {
-    let malformed = || KeyError::Malformed { algorithm: algorithm.name() };
+    let malformed = || KeyError::Malformed { algorithm: algorithm.as_str() };
     let text = std::str::from_utf8(pem).map_err(|_| malformed())?;
     let begin = "-----BEGIN ";
     let block = text.match_indices(begin).map(|(at, _)| text.split_at(at).1);
@@ -115,12 +115,12 @@ fn kind(identifier: &AlgorithmIdentifierRef<'_>, algorithm: Algorithm) -> Result
         Ok((EC_PUBLIC_KEY, Some(P_256))) => Ok(Kind::Ec(Curve::P256)),
         Ok((EC_PUBLIC_KEY, Some(P_384))) => Ok(Kind::Ec(Curve::P384)),
         Ok((ED25519, None)) => Ok(Kind::Ed25519),
-        _ => Err(KeyError::WrongKind { algorithm: algorithm.name(), found: "a key of another kind" }),
+        _ => Err(KeyError::WrongKind { algorithm: algorithm.as_str(), found: "a key of another kind" }),
     }
 }
 
 fn rsa(pkcs1: &[u8], algorithm: Algorithm) -> Result<(PrivateKey, PublicKey), KeyError> {
-    let malformed = || KeyError::Malformed { algorithm: algorithm.name() };
+    let malformed = || KeyError::Malformed { algorithm: algorithm.as_str() };
     let numbers = RsaPrivateKeyRef::try_from(pkcs1).map_err(|_| malformed())?;
     let (n, e) = (numbers.modulus.as_bytes().to_owned(), numbers.public_exponent.as_bytes().to_owned());
     let public = PublicKey::Rsa { n, e };
@@ -151,7 +151,7 @@ fn ed25519(pkcs8: &[u8]) -> Option<(PrivateKey, PublicKey)> {
 }
 
 fn spki(der: &[u8], algorithm: Algorithm) -> Result<PublicKey, KeyError> {
-    let malformed = || KeyError::Malformed { algorithm: algorithm.name() };
+    let malformed = || KeyError::Malformed { algorithm: algorithm.as_str() };
     let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|_| malformed())?;
     let kind = kind(&info.algorithm, algorithm)?;
     let key = info.subject_public_key.as_bytes().ok_or_else(malformed)?;

@@ -65,9 +65,9 @@ impl PublicKey {
                 ParsedPublicKey::new(curve.verification(), point).ok()
             }
             (Family::Ed25519, Self::Ed25519(key)) => ParsedPublicKey::new(&ED25519, key).ok(),
-            _ => return Err(KeyError::WrongKind { algorithm: algorithm.name(), found: self.kind() }),
+            _ => return Err(KeyError::WrongKind { algorithm: algorithm.as_str(), found: self.kind() }),
         };
-        parsed.ok_or(KeyError::Malformed { algorithm: algorithm.name() })
+        parsed.ok_or(KeyError::Malformed { algorithm: algorithm.as_str() })
     }
 
     /// The JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
@@ -81,7 +81,7 @@ impl PublicKey {
             usage: &'a str,
             alg: &'a str,
         }
-        crate::strict_json::text(&Published { numbers: self.numbers(), kid: id, usage: "sig", alg: algorithm.name() })
+        crate::strict_json::text(&Published { numbers: self.numbers(), kid: id, usage: "sig", alg: algorithm.as_str() })
     }
 
     /// RFC 7638 §3.2: SHA-256 over the required members in lexical order, which is that of [`Numbers`]' fields.

@@ -107,6 +107,7 @@ impl Transport {
 
 /// Who a request claims to be, before its session is looked up.
 #[derive(Clone, Debug, Default)]
+#[must_use]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the head")]
 pub struct Identity {
     access: Option<Claims>,

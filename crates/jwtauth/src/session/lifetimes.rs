@@ -102,7 +102,7 @@ pub enum LifetimesError {
 }
 
 impl LifetimesError {
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Zero => "lifetime_zero",

@@ -34,6 +34,7 @@ impl Generation {
     }
 
     /// Return the generation after this one. The largest number has no successor and stays.
+    #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -117,10 +118,23 @@ impl fmt::Debug for Sid {
 /// The operating system gave no random bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no random bytes to be had")]
+#[non_exhaustive]
 pub struct RandomnessError;
 
 /// What the rules need of a session's row.
+///
+/// ```
+/// use std::time::Duration;
+/// use jwtauth::{Generation, Session, UnixTime};
+///
+/// let (login, rotated) = (UnixTime::from_secs(1_700_000_000), UnixTime::from_secs(1_700_000_600));
+/// let session = Session::new(login, rotated + Duration::from_secs(86_400))
+///     .with_generation(Generation::new(2), rotated)
+///     .with_acknowledged_at(None);
+/// assert_eq!((session.created_at, session.rotated_at), (login, rotated));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Session {
     /// The newest generation that has been issued.
     pub generation: Generation,
@@ -128,7 +142,7 @@ pub struct Session {
     pub acknowledged_at: Option<UnixTime>,
     /// When that generation was issued.
     pub rotated_at: UnixTime,
-    /// When the person signed in.
+    /// When the user signed in.
     pub created_at: UnixTime,
     /// When the session is over unless it is refreshed before.
     pub expires_at: UnixTime,
@@ -136,8 +150,43 @@ pub struct Session {
     pub end_is_fixed: bool,
 }
 
+impl Session {
+    /// Make the row of a session that began and, unless it is refreshed, ends at these times: of the first generation,
+    /// which was seen at login.
+    ///
+    /// For rows that a store has read. A new one comes from [`RotationPolicy::start`](crate::RotationPolicy::start).
+    pub const fn new(created_at: UnixTime, expires_at: UnixTime) -> Self {
+        Self {
+            generation: Generation::FIRST,
+            acknowledged_at: Some(created_at),
+            rotated_at: created_at,
+            created_at,
+            expires_at,
+            end_is_fixed: false,
+        }
+    }
+
+    /// Set the newest generation, and when it was issued.
+    #[must_use]
+    pub const fn with_generation(self, generation: Generation, rotated_at: UnixTime) -> Self {
+        Self { generation, rotated_at, ..self }
+    }
+
+    /// Set when something of the newest generation was first seen back from the client.
+    #[must_use]
+    pub const fn with_acknowledged_at(self, acknowledged_at: Option<UnixTime>) -> Self {
+        Self { acknowledged_at, ..self }
+    }
+
+    /// Say whether the end was fixed at login.
+    #[must_use]
+    pub const fn with_fixed_end(self, end_is_fixed: bool) -> Self {
+        Self { end_is_fixed, ..self }
+    }
+}
+
 /// The least time between two notes of when a user was last seen, so that most requests write nothing.
-pub const LAST_SEEN_INTERVAL: Duration = Duration::from_secs(60);
+pub const LAST_SEEN_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Return whether to note that the user was seen at `now`, where `last_seen` was noted before.
 pub fn is_last_seen_stale(last_seen: UnixTime, now: UnixTime) -> bool {

@@ -17,12 +17,30 @@ const COUNTERS: usize = 64;
 /// A bounded memory of verified sessions, for the modes that ask the database less often than every request.
 ///
 /// An entry is for one generation and one subject: the first request of a generation that a process sees always asks
-/// the database, which acknowledges it, and a token that names another person is none of this session's. What is
-/// forgotten is asked for again, so the bound costs queries and never a verdict. Times are monotonic milliseconds of
-/// the caller's clock.
+/// the database, which acknowledges it, and a token that names another user is not this session's. What is forgotten is
+/// asked for again, so the bound costs queries and never a verdict.
+///
+/// A time is a [`Duration`] since any one moment, by a clock that is never set back, such as
+/// [`Instant::elapsed`](std::time::Instant::elapsed).
 ///
 /// A session may end here while the database still answers that it lives. So whoever asks takes an [`Asked`] before,
 /// and what was [forgotten](Self::forget) since is not remembered.
+///
+/// ```
+/// use std::time::{Duration, Instant};
+/// use jwtauth::VerifiedSessions;
+///
+/// # fn example(claims: &jwtauth::Claims, is_live: impl Fn() -> bool) {
+/// let sessions = VerifiedSessions::new(10_000);
+/// let (started, interval) = (Instant::now(), Duration::from_secs(5));
+/// if !sessions.is_fresh(claims, started.elapsed(), Some(interval)) {
+///     let asked = sessions.asking(claims.sid.session_id(), started.elapsed());
+///     if is_live() {
+///         sessions.remember(claims, asked);
+///     }
+/// }
+/// # }
+/// ```
 pub struct VerifiedSessions {
     seen: Cache<Uuid, Seen>,
     ends: [Mutex<u64>; COUNTERS],
@@ -30,6 +48,7 @@ pub struct VerifiedSessions {
 
 /// When the database was asked about a session.
 #[derive(Clone, Copy, Debug)]
+#[must_use = "what the database answers is to be remembered with it"]
 pub struct Asked {
     at: Duration,
     ends: u64,
@@ -43,17 +62,17 @@ struct Seen {
 }
 
 impl VerifiedSessions {
-    /// Remembers about `capacity` sessions, the more used ones rather.
+    /// Remember about `capacity` sessions, the more used ones rather.
     pub fn new(capacity: usize) -> Self {
         Self { seen: Cache::new(capacity), ends: array::from_fn(|_| Mutex::new(0)) }
     }
 
-    /// The database is about to be asked about this session; it is `now`.
+    /// Note that the database is about to be asked about this session, at `now`.
     pub fn asking(&self, session: Uuid, now: Duration) -> Asked {
         Asked { at: now, ends: *self.ends(session) }
     }
 
-    /// The database accepted the session of these claims, and their subject as its user.
+    /// Remember that the database accepted the session of these claims, and their subject as its user.
     pub fn remember(&self, claims: &Claims, asked: Asked) {
         let session = claims.sid.session_id();
         let ends = self.ends(session); // held, so that an end comes before, and is seen, or after, and removes this
@@ -63,7 +82,7 @@ impl VerifiedSessions {
         }
     }
 
-    /// Whether the database accepted such claims less than `interval` ago; `None`: ever.
+    /// Return whether the database accepted such claims less than `interval` ago; `None`: ever.
     pub fn is_fresh(&self, claims: &Claims, now: Duration, interval: Option<Duration>) -> bool {
         self.seen.get(&claims.sid.session_id()).is_some_and(|seen| {
             seen.generation == claims.generation
@@ -72,7 +91,7 @@ impl VerifiedSessions {
         })
     }
 
-    /// This process has ended the session, or learnt that it is over.
+    /// Forget a session, which this process has ended or found to be over.
     pub fn forget(&self, session: Uuid) {
         let mut ends = self.ends(session);
         *ends = ends.wrapping_add(1);
@@ -120,13 +139,13 @@ mod tests {
     fn a_session_is_fresh_for_less_than_the_interval() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
-        let (second, millisecond) = (Duration::from_secs(1), Duration::from_millis(1));
+        let at = Duration::from_millis;
         assert!(!sessions.is_fresh(&ada, START, None));
-        remember(&sessions, &ada, second);
-        assert!(sessions.is_fresh(&ada, 2 * second - millisecond, Some(second)));
-        assert!(!sessions.is_fresh(&ada, 2 * second, Some(second)));
-        assert!(!sessions.is_fresh(&ada, second, Some(Duration::ZERO)));
-        assert!(!sessions.is_fresh(&ada, second - millisecond, Some(second)));
+        remember(&sessions, &ada, at(1000));
+        assert!(sessions.is_fresh(&ada, at(1999), Some(at(1000))));
+        assert!(!sessions.is_fresh(&ada, at(2000), Some(at(1000))));
+        assert!(!sessions.is_fresh(&ada, at(1000), Some(at(0))));
+        assert!(!sessions.is_fresh(&ada, at(999), Some(at(1000))));
         assert!(sessions.is_fresh(&ada, Duration::MAX, None));
     }
 

@@ -49,7 +49,7 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLong => "token_too_long",
@@ -82,7 +82,7 @@ pub enum ProfileError {
 }
 
 impl ProfileError {
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::ReservedClaim(_) => "reserved_claim",
@@ -107,7 +107,7 @@ pub enum ClaimsError {
 }
 
 impl ClaimsError {
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAnObject => "claims_not_an_object",
@@ -135,7 +135,7 @@ pub enum IssueError {
 }
 
 impl IssueError {
-    /// The stable name of this error.
+    /// Return the stable name of this error.
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLong { .. } => "issued_token_too_long",

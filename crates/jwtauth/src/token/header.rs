@@ -31,7 +31,7 @@ pub(super) fn encode(algorithm: Algorithm, kind: TokenKind, key_id: Option<&str>
         #[serde(skip_serializing_if = "Option::is_none")]
         kid: Option<&'a str>,
     }
-    let fields = Fields { alg: algorithm.name(), typ: kind.name(), kid: key_id };
+    let fields = Fields { alg: algorithm.as_str(), typ: kind.as_str(), kid: key_id };
     BASE64URL.encode(strict_json::encode(&fields))
 }
 

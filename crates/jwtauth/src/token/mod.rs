@@ -29,16 +29,17 @@ const MAX_ISSUED_LENGTH: usize = MAX_TOKEN_LENGTH - MAX_COOKIE_NAME_LENGTH;
 
 /// The two kinds of token. They differ in `typ`, so neither can stand in for the other.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "access and refresh are all there are, and callers match both")]
 pub enum TokenKind {
-    /// `at+jwt` (RFC 9068 §2.1): short-lived, says who is there.
+    /// `at+jwt` (RFC 9068 §2.1): short-lived, names the user.
     Access,
     /// `rt+jwt`: gets the next access token, and is rotated by it.
     Refresh,
 }
 
 impl TokenKind {
-    /// The value of `typ`.
-    pub fn name(self) -> &'static str {
+    /// Return the value of `typ`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Access => "at+jwt",
             Self::Refresh => "rt+jwt",
@@ -50,8 +51,9 @@ impl TokenKind {
 ///
 /// A refresh token *means* `sid` and `generation`; its times are those of the session's row.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Claims {
-    /// Who: `sub`, or the claim that [`Profile::subject_claim`] names.
+    /// The user: `sub`, or the claim that [`Profile::subject_claim`] names.
     pub subject: String,
     /// `sid`: the session's secret name.
     pub sid: Sid,
@@ -66,7 +68,15 @@ pub struct Claims {
 }
 
 /// What tokens say beyond [`Claims`], and how strictly their times are read.
+///
+/// ```
+/// use jwtauth::Profile;
+///
+/// let profile = Profile::default().with_issuer("https://example.com").with_audience(["api"]);
+/// assert_eq!(profile.audience, ["api"]);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Profile {
     /// `iss` (RFC 7519 §4.1.1): put into tokens, and demanded of them.
     pub issuer: Option<String>,
@@ -85,6 +95,30 @@ impl Default for Profile {
 }
 
 impl Profile {
+    /// Put this issuer into tokens, and demand it of them.
+    #[must_use]
+    pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
+        Self { issuer: Some(issuer.into()), ..self }
+    }
+
+    /// Put these names into tokens, and demand one of them.
+    #[must_use]
+    pub fn with_audience(self, audience: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { audience: audience.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Allow for this clock skew, in whole seconds.
+    #[must_use]
+    pub fn with_leeway(self, leeway: Duration) -> Self {
+        Self { leeway, ..self }
+    }
+
+    /// Name the user by this claim.
+    #[must_use]
+    pub fn with_subject_claim(self, claim: impl Into<String>) -> Self {
+        Self { subject_claim: claim.into(), ..self }
+    }
+
     fn check(self) -> Result<Self, ProfileError> {
         if self.subject_claim.is_empty() || claims::is_reserved(&self.subject_claim) {
             return Err(ProfileError::ReservedClaim(self.subject_claim));
@@ -104,6 +138,8 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Issue and verify tokens with this ring and this profile.
+    ///
     /// # Errors
     ///
     /// A [`ProfileError`] where the profile contradicts itself.
@@ -112,7 +148,7 @@ impl Tokens {
         Ok(Self { signing, verifier: Verifier::new(keyring.into_verifying_keys(), profile)? })
     }
 
-    /// A signed token. It verifies if its numbers are below 2⁵³.
+    /// Sign a token. It verifies if its numbers are below 2⁵³.
     ///
     /// # Errors
     ///
@@ -135,27 +171,36 @@ impl Tokens {
         Ok(token)
     }
 
-    /// The half that verifies.
+    /// Verify a token of this kind at `now` and return its claims: [`Verifier::verify`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Verifier::verify`].
+    pub fn verify(&self, kind: TokenKind, token: &str, now: UnixTime) -> Result<Claims, VerifyError> {
+        self.verifier.verify(kind, token, now)
+    }
+
+    /// Verify a token at any time: [`Verifier::verify_ignoring_time`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Verifier::verify_ignoring_time`].
+    pub fn verify_ignoring_time(&self, kind: TokenKind, token: &str) -> Result<Claims, VerifyError> {
+        self.verifier.verify_ignoring_time(kind, token)
+    }
+
+    /// Return the half that verifies.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
-    /// The key that signs.
+    /// Return the key that signs.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing
     }
 }
 
-/// Verifies as its own verifier does.
-impl std::ops::Deref for Tokens {
-    type Target = Verifier;
-
-    fn deref(&self) -> &Verifier {
-        &self.verifier
-    }
-}
-
-/// Verifies tokens: all that a service needs which recognises people and signs nobody in.
+/// Verifies tokens: all that a service needs which recognises users and signs none in.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     keys: VerifyingKeys,
@@ -182,6 +227,8 @@ impl Headers {
 }
 
 impl Verifier {
+    /// Verify with these keys what this profile demands.
+    ///
     /// # Errors
     ///
     /// A [`ProfileError`] where the profile contradicts itself.
@@ -195,15 +242,31 @@ impl Verifier {
         Ok(Self { keys, layout: Layout::new(&profile), profile, headers })
     }
 
-    /// The keys that it verifies with.
+    /// Return the keys that it verifies with.
     pub fn keys(&self) -> &VerifyingKeys {
         &self.keys
     }
 
-    /// Verifies a token of this kind at `now` and returns its claims.
+    /// Verify a token of this kind at `now` and return its claims.
     ///
     /// The signature is checked before any claim is read (RFC 7519 §7.2), and the key decides the algorithm (RFC 8725
     /// §3.1).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # use jwtauth::*;
+    /// # let key = SigningKey::read(Algorithm::Hs256, &[7; 32])?;
+    /// # let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
+    /// # let login = UnixTime::from_secs(1_700_000_000);
+    /// # let end = login + Duration::from_secs(300);
+    /// # let claims = Claims::new("42", Sid::from_bytes([7; 20]), Generation::FIRST, login, end);
+    /// # let token = tokens.issue(TokenKind::Access, &claims)?;
+    /// # let verifier = tokens.verifier();
+    /// assert_eq!(verifier.verify(TokenKind::Access, &token, login)?.subject, "42");
+    /// assert_eq!(verifier.verify(TokenKind::Access, &token, end), Err(VerifyError::Expired(end)));
+    /// assert_eq!(verifier.verify(TokenKind::Refresh, &token, login), Err(VerifyError::WrongType));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -230,8 +293,8 @@ impl Verifier {
         Ok((claims, validity))
     }
 
-    /// Like [`verify`](Self::verify), at any time: what login and logout ask, which end the session that a token names
-    /// however stale it is.
+    /// Verify a token as [`verify`](Self::verify) does, but at any time: for login and logout, which end the session
+    /// that a token names, however old it is.
     ///
     /// # Errors
     ///
@@ -285,7 +348,7 @@ impl Verifier {
         if candidates.peek().is_none() {
             return Err(VerifyError::Algorithm);
         }
-        if kind.is_some_and(|kind| header.kind.as_deref() != Some(kind.name())) {
+        if kind.is_some_and(|kind| header.kind.as_deref() != Some(kind.as_str())) {
             return Err(VerifyError::WrongType);
         }
         Ok(candidates)
@@ -293,6 +356,24 @@ impl Verifier {
 }
 
 impl Claims {
+    /// Make the claims of this user, session and generation, without custom claims.
+    pub fn new(
+        subject: impl Into<String>,
+        sid: Sid,
+        generation: Generation,
+        issued_at: UnixTime,
+        expires_at: UnixTime,
+    ) -> Self {
+        let (subject, custom) = (subject.into(), CustomClaims::default());
+        Self { subject, sid, generation, issued_at, expires_at, custom }
+    }
+
+    /// Add the site's own claims, in place of those that are there.
+    #[must_use]
+    pub fn with_custom(self, custom: CustomClaims) -> Self {
+        Self { custom, ..self }
+    }
+
     /// Return whether these claims are of a later generation of one session, or were issued later than another
     /// session's.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
