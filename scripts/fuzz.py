@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
 CORPUS = ROOT / "fuzz/corpus"
-TARGETS = ("token", "cookie", "jwk", "pem", "origin")
+TARGETS = ("token", "cookie", "jwk", "pem", "origin", "identify", "respond")
 CARGO_FUZZ = "0.13.2"
 MISSING = 77
 # One input may take a second, and all of them together half a gigabyte.
@@ -82,12 +82,40 @@ def seeds_of(target: str) -> list[bytes]:
         jwks = [example["key"] for section in examples.values() for example in section]
         return [json.dumps(jwk).encode() for jwk in jwks] + [json.dumps({"keys": jwks}).encode()]
     if target == "cookie":
-        return [b"access_token\na=1; access_token=x; b=2", b"65536", b"chunked\n65537"]
+        return [b"a=1; access_token=x; b=\"2\"", b"POST\n65536", b"PUT\n65537\nchunked"]
+    if target == "identify":
+        return heads()
+    if target == "respond":
+        # What the request brought, what it has come to, and whether it was asked about, by the bits of the first byte.
+        views = (b"Accept\npublic, max-age=60\nCDN-Cache-Control", b"cookie, *\nno-cache=\"a, b\"\nX-Accel-Expires")
+        return [bytes([choice]) + views[choice % 2] for choice in range(0, 64, 3)]
     return [
         b"https://own.example\nsame-origin",
         b"https://a.wild.example:443\ncross-site",
         b"null\nnone\nhttps://*.a.b",
     ]
+
+
+def heads() -> list[bytes]:
+    """Heads of requests, line by line as the target reads them; the bytes from 0x0b on stand for tokens of the site."""
+    reads = b"GET\n1.1\n\n\n\n\n\n\n"
+    writes = (
+        b"POST\n2\n\n\nsame-origin\n\n70000\n\n",
+        b"POST\n1.1\n\nhttps://evil.example\ncross-site\n\n\nchunked\n",
+        b"PUT\n3\n\nhttps://own.example:443\nnone\n\n\n\n",
+        b"DELETE\n1.1\n\nhttps://trusted.example\ncross-site\n\n\n\n",
+        b"GET\n1.1\n\nhttps://trusted.example\n\nwebsocket\n\n\n",
+        b"PATCH\n1.1\nBearer \x0b\nnull\n\n\n\n\n",
+    )
+    cookies = (
+        b"access_token=\x0b; refresh_token=\x0c",
+        b"theme=dark; refresh_token=\x0c; refresh_token=\x0e\nname=Jos\xc3\xa9",
+        b"access_token=\x0f\nrefresh_token=\x0c",
+        b"access_token=\x0b; access_token=\x11",
+        b"access_token=\x13; refresh_token=\x14",
+        b"\xe2\x80\x80access_token=\x0b; access_token=\"\x11\"",
+    )
+    return [head + field for head in (reads, *writes) for field in cookies]
 
 
 if __name__ == "__main__":

@@ -1,18 +1,35 @@
-//! The `Cookie` header, and the headers that say how long a body is.
+//! The `Cookie` fields, and the headers that say how long a body is.
 #![no_main]
 
-use jwtauth::{cookie_values, is_upload};
+use jwtauth::{Head, HttpVersion, cookie_pairs};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let text = String::from_utf8_lossy(data);
-    let (name, header) = text.split_once('\n').unwrap_or(("access_token", &text));
-    let values: Vec<_> = cookie_values(header, name).collect();
-    assert!(values.iter().all(|value| header.contains(value) && !value.contains(';')));
-    assert!(values.is_empty() || header.contains(name));
-    let length = header.trim().parse::<u64>();
-    if length.is_ok_and(|length| length <= 64 * 1024) && header.bytes().all(|byte| byte.is_ascii_digit()) {
-        assert!(!is_upload(Some(header), None));
+    for (name, value) in cookie_pairs(data) {
+        assert!(!name.contains(&b';') && !name.contains(&b'=') && !value.contains(&b';'));
+        assert!(!matches!(name, [b' ' | b'\t', ..] | [.., b' ' | b'\t']));
+        assert!(name.is_empty() || data.windows(name.len()).any(|window| window == name));
     }
-    is_upload(Some(header), Some(name));
+    let (first, second) = data.split_at(data.len() / 2);
+    let joined = [first, second].join(&b"; "[..]);
+    assert!(cookie_pairs(first).chain(cookie_pairs(second)).eq(cookie_pairs(&joined)), "two fields are one list");
+
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.split('\n');
+    let (method, length, encoding) = (lines.next().unwrap_or_default(), lines.next(), lines.next());
+    for version in [HttpVersion::Http1, HttpVersion::Http2, HttpVersion::Http3] {
+        let mut head = Head::new(method);
+        (head.version, head.content_length, head.transfer_encoding) = (version, length, encoding);
+        let carries_content = ["POST", "PUT", "PATCH"].contains(&method);
+        assert!(carries_content || !head.is_upload());
+        head.transfer_encoding = None;
+        let digits = length.filter(|length| !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit()));
+        if let Some(digits) = digits {
+            let is_long = digits.parse().map_or(true, |length: u64| length > 65_536);
+            assert_eq!(head.is_upload(), carries_content && is_long);
+        }
+        head.content_length = None;
+        assert_eq!(head.is_upload(), carries_content && version != HttpVersion::Http1);
+    }
+    HttpVersion::parse(&text);
 });

@@ -1,26 +1,34 @@
 //! The headers that say where a request comes from.
 #![no_main]
 
-use jwtauth::{Origin, OriginPolicy, RequestHeaders};
+use jwtauth::{Head, Origin, OriginPolicy};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
     let mut lines = text.split('\n');
     let (origin, site, trusted) = (lines.next(), lines.next(), lines.next());
-    let own = || Origin::parse("https://own.example");
-    let policy = OriginPolicy::new(["https://trusted.example", "https://*.wild.example"]);
-    for websocket in [false, true] {
-        let request = RequestHeaders { method: "POST", websocket, sec_fetch_site: site, origin };
-        if policy.check(request, own).is_ok() && (websocket || site.is_none()) {
-            let passed = origin.is_none() && !websocket;
-            let known = origin.and_then(Origin::parse).is_some_and(|origin| Some(origin) == own());
+    let own = || "https://own.example".parse::<Origin>().ok();
+    let policy = OriginPolicy::new(["https://trusted.example", "https://*.wild.example"]).expect("they can match");
+    for upgrade in [None, Some("websocket")] {
+        let mut head = Head::new("POST");
+        (head.origin, head.sec_fetch_site, head.upgrade) = (origin, site, upgrade);
+        if policy.check(&head, own).is_ok() && (upgrade.is_some() || site.is_none()) {
+            let passed = origin.is_none() && upgrade.is_none();
+            let known = origin.is_some_and(|origin| origin.parse().ok() == own());
             let listed = origin.is_some_and(|origin| {
                 let origin = origin.to_ascii_lowercase();
-                origin.starts_with("https://") && (origin.contains("trusted.example") || origin.contains("wild.example"))
+                origin.starts_with("https://")
+                    && (origin.contains("trusted.example") || origin.contains("wild.example"))
             });
-            assert!(passed || known || listed, "{request:?}");
+            assert!(passed || known || listed, "{head:?}");
         }
     }
-    let _ = OriginPolicy::new(trusted);
+    // An entry is refused, or covers the host that it names.
+    if let Some((entry, Ok(policy))) = trusted.map(|entry| (entry, OriginPolicy::new([entry]))) {
+        let host = entry.replacen("://*.", "://", 1);
+        let mut head = Head::new("POST");
+        (head.origin, head.sec_fetch_site) = (Some(host.as_str()), Some("cross-site"));
+        assert_eq!(policy.check(&head, || None), Ok(()), "{entry}");
+    }
 });

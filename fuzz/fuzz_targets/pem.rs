@@ -5,7 +5,8 @@ use jwtauth::{Algorithm, SigningKey, VerifyingKey};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    for algorithm in [Algorithm::Hs256, Algorithm::Rs256, Algorithm::Ps512, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa]
+    for algorithm in
+        [Algorithm::Hs256, Algorithm::Rs256, Algorithm::Ps512, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa]
     {
         let signs = SigningKey::read(algorithm, data).is_ok();
         let verifies = VerifyingKey::read(algorithm, data).is_ok();

@@ -4,11 +4,11 @@
 use std::sync::LazyLock;
 
 use jwtauth::{
-    Algorithm, CustomClaims, Keyring, TokenKind, Profile, SigningKey, Tokens, VerifyError, VerifyingKey,
+    Algorithm, CustomClaims, Keyring, Profile, SigningKey, TokenKind, Tokens, UnixTime, VerifyError, VerifyingKey,
 };
 use libfuzzer_sys::fuzz_target;
 
-const NOW: u64 = 1_800_000_000;
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
 static TOKENS: LazyLock<Tokens> = LazyLock::new(|| {
     let pem = include_bytes!("../../testdata/keys/p-256.spki.pem");
@@ -23,8 +23,7 @@ fuzz_target!(|data: &[u8]| {
         // Nothing that was not signed is ever believed, and no time makes it good.
         let refused = TOKENS.verify(kind, &text, NOW).expect_err("nobody has signed this");
         assert!(!matches!(refused, VerifyError::Expired(_) | VerifyError::NotYetValid(_)));
-        assert_eq!(TOKENS.verify_ignoring_time(kind, &text), Err(refused.clone()));
-        assert_eq!(TOKENS.verify_newest(kind, [&*text], NOW), Err(refused));
+        assert_eq!(TOKENS.verify_ignoring_time(kind, &text), Err(refused));
     }
     if let Ok(custom) = CustomClaims::from_json(&text) {
         assert_eq!(CustomClaims::from_json(&custom.to_json()), Ok(custom));
