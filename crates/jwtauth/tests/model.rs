@@ -22,25 +22,25 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jwtauth::{
-    Algorithm, Claims, CustomClaims, Decision, Generation, Keyring, Lifetimes, NumericDate, Presented, Profile,
-    Refusal, RotationPolicy, Session, Sid, SigningKey, TokenKind, Tokens,
+    Algorithm, Claims, Decision, Generation, Keyring, Lifetimes, Presented, Profile, Refusal, RotationPolicy, Session,
+    Sid, SigningKey, TokenKind, Tokens, UnixTime,
 };
 use stateright::{Checker, Model, Property};
 
 /// The present, whenever that is.
-const NOW: NumericDate = 1_000_000;
+const NOW: UnixTime = UnixTime::from_secs(1_000_000);
 /// The row's generation, whatever that is.
-const NEWEST: Generation = 1_000;
+const NEWEST: Generation = Generation::new(1_000);
 /// Further back, one generation is as old as another.
 const OLD: i8 = -4;
 /// How many of the last writes may get lost.
 const LOSABLE_WRITES: usize = 2;
 
-type Decide = fn(&RotationPolicy, &Session, Presented, NumericDate) -> Decision;
+type Decide = fn(&RotationPolicy, &Session, Presented, UnixTime) -> Decision;
 
 /// The figures and the freedoms of a run.
 struct World {
@@ -161,14 +161,8 @@ impl Forgeries {
             Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap()
         };
         let (tokens, others) = (ring(b"the server's own key of 32 bytes"), ring(b"a key of somebody else, 32 bytes"));
-        let claims = Claims {
-            subject: "1".to_owned(),
-            sid: Sid::from_bytes([7; 20]),
-            generation: NEWEST - 5,
-            issued_at: NOW,
-            expires_at: NOW + 1000,
-            custom: CustomClaims::default(),
-        };
+        let (generation, end) = (Generation::new(NEWEST.get() - 5), NOW + Duration::from_secs(1000));
+        let claims = Claims::new("1", Sid::from_bytes([7; 20]), generation, NOW, end);
         let good = tokens.issue(TokenKind::Refresh, &claims).unwrap();
         assert!(tokens.verify(TokenKind::Refresh, &good, NOW).is_ok(), "only the forging makes the difference");
         let forged = vec![
@@ -212,25 +206,21 @@ impl World {
     }
 
     fn session(row: Row) -> Session {
-        Session {
-            generation: NEWEST,
-            acknowledged_at: row.acknowledged.map(|age| NOW - NumericDate::from(age)),
-            rotated_at: NOW - NumericDate::from(row.rotated),
-            created_at: 0,
-            expires_at: NumericDate::MAX,
-            end_is_fixed: false,
-        }
+        let ago = |age: u8| NOW - Duration::from_secs(age.into());
+        Session::new(UnixTime::EPOCH, UnixTime::MAX)
+            .with_generation(NEWEST, ago(row.rotated))
+            .with_acknowledged_at(row.acknowledged.map(ago))
     }
 
     fn decide(&self, row: Row, generation: Offset, upload: bool) -> Decision {
-        let generation = NEWEST.saturating_add_signed(generation.into());
-        let decision = (self.decide)(&self.policy, &Self::session(row), Presented { generation, upload }, NOW);
+        let presented = Presented::new(absolute(generation)).with_upload(upload);
+        let decision = (self.decide)(&self.policy, &Self::session(row), presented, NOW);
         self.note(decision.code());
         decision
     }
 
     fn acknowledges(&self, row: Row, generation: Offset) -> bool {
-        self.policy.acknowledges(&Self::session(row), NEWEST.saturating_add_signed(generation.into()))
+        self.policy.acknowledges(&Self::session(row), absolute(generation))
     }
 
     fn access_token(&self) -> Access {
@@ -250,11 +240,8 @@ impl World {
             Decision::Rotate(next) | Decision::Adopt(next) => Some(Stage::Writing {
                 jar,
                 read: 0,
-                next: Row {
-                    acknowledged: next.acknowledged_at.map(|seen| u8::try_from(NOW - seen).unwrap()),
-                    rotated: u8::try_from(NOW - next.rotated_at).unwrap(),
-                },
-                generation: i8::try_from(next.generation - NEWEST).unwrap(),
+                next: Row { acknowledged: next.acknowledged_at.map(age), rotated: age(next.rotated_at) },
+                generation: i8::try_from(next.generation.get() - NEWEST.get()).unwrap(),
                 sets_refresh: decision.issues().contains(&TokenKind::Refresh),
             }),
             Decision::Reuse => {
@@ -562,7 +549,16 @@ impl Model for World {
 }
 
 fn policy(access: u8, grace: u8) -> RotationPolicy {
-    RotationPolicy::new(Lifetimes::new(access.into(), 1_000_000, None).unwrap(), grace.into())
+    let seconds = |figure: u8| Duration::from_secs(figure.into());
+    RotationPolicy::new(Lifetimes::new(seconds(access), Duration::from_secs(1_000_000), None).unwrap(), seconds(grace))
+}
+
+fn absolute(generation: Offset) -> Generation {
+    Generation::new(NEWEST.get().saturating_add_signed(generation.into()))
+}
+
+fn age(time: UnixTime) -> u8 {
+    u8::try_from(NOW.saturating_duration_since(time).as_secs()).unwrap()
 }
 
 /// Visits every state. Returns the violated properties, with how one gets there.
@@ -624,10 +620,10 @@ fn a_request_may_take_up_to_the_grace_and_no_longer() {
 fn rules_that_are_wrong_are_caught() {
     let grace_from_rotation: Decide = |policy, session, presented, now| {
         let acknowledged_at = Some(session.rotated_at);
-        policy.decide(&Session { acknowledged_at, ..*session }, presented, now)
+        policy.decide(&session.with_acknowledged_at(acknowledged_at), presented, now)
     };
     let uploads_judge: Decide =
-        |policy, session, presented, now| policy.decide(session, Presented { upload: false, ..presented }, now);
+        |policy, session, presented, now| policy.decide(session, presented.with_upload(false), now);
     let losses_are_theft: Decide = |policy, session, presented, now| match policy.decide(session, presented, now) {
         Decision::Adopt(_) => Decision::Reuse,
         decision => decision,
