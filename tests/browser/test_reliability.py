@@ -4,13 +4,12 @@ import re
 import socket
 import socketserver
 import threading
-import time
 from contextlib import suppress
 
 import pytest
 from playwright.sync_api import Error, expect
 
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_until
 
 # Of the demo site: a generation lasts at least this long.
 GRACE_MS = 5_000
@@ -137,8 +136,8 @@ def test_a_laptop_that_sleeps_through_the_expiry(network, over):
     sessions = [context.new_cdp_session(tab) for tab in (page, other)]
     for session in sessions:
         session.send("Page.setWebLifecycleState", {"state": "frozen"})
-    time.sleep(21)  # the access token lives for 20 seconds
-    assert "access_token" not in {cookie["name"] for cookie in context.cookies()}
+    # The access token lives for 20 seconds.
+    wait_until(lambda: "access_token" not in {cookie["name"] for cookie in context.cookies()})
     for session in sessions:
         session.send("Page.setWebLifecycleState", {"state": "active"})
     for tab in (page, other):
