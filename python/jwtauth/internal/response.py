@@ -51,7 +51,7 @@ def _set_cookie(response: HttpResponseBase, config: Config, name: str, token: st
         morsel = _PartitionedMorsel()
         morsel.set(plain.key, plain.value, plain.coded_value)
         morsel.update(plain)
-        dict.__setitem__(response.cookies, name, morsel)  # `SimpleCookie` would make a plain one of it
+        response.cookies[name] = morsel
 
 
 class _PartitionedMorsel(Morsel[str]):

@@ -62,7 +62,8 @@ _DJANGO_S_OUTER, _DJANGO_S_INNER = getattr(AbstractBaseUser, _OUTER), getattr(Ab
 class _AuthHashes:
     """Django's own auth hashes of the last passwords, under one ``SECRET_KEY``.
 
-    Found by a digest, under a key that this object alone knows: no password's hash is kept.
+    Found by a digest, under a key that this object alone knows: no password's hash is kept. What that saves: see
+    `jwtauth.internal`.
     """
 
     def __init__(self, capacity: int) -> None:

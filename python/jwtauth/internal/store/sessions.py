@@ -45,7 +45,7 @@ _BESIDE = [*_ANNOTATED, _DATABASE_TIME]
 class SessionAndUser:
     """A session with its user, both as the database had them in one moment.
 
-    Of a session that `find` found, only what somebody asks for is made of its columns.
+    Of a session that `find` found, only what is asked for is made of its columns (what that saves: `jwtauth.internal`).
     """
 
     __slots__ = ("_columns", "_row", "_session", "auth_hash", "session_id", "user")
@@ -94,7 +94,7 @@ class SessionAndUser:
 
 def rows(*ids: Any, **conditions: Any) -> SessionQuerySet:
     """These sessions, in the database that takes writes, as far as they meet the conditions."""
-    # One filter, and no IN for one, for what Django takes to put a query together is most of what an UPDATE takes.
+    # One filter, and no IN for one id: most of an UPDATE's time is Django's for the query (see `jwtauth.internal`).
     conditions |= {"pk": ids[0]} if len(ids) == 1 else {"pk__in": ids}
     found: SessionQuerySet = Session.objects.using(database()).filter(**conditions)
     return found
