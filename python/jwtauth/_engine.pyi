@@ -314,6 +314,10 @@ class Identity:
     def has_cookies(self) -> bool:
         """Whether the request brought a cookie of either name."""
 
+    @property
+    def is_cross_origin(self) -> bool:
+        """Whether the request may not use its cookies."""
+
     def check(self) -> None:
         """Raises ``CrossOriginRefused`` where the request may not use its cookies."""
 
@@ -351,21 +355,19 @@ class Answer:
     """What the response is to say."""
 
     @property
+    def vary(self) -> str | None:
+        """The value of ``Vary``; ``None``: it stays as it is."""
+
+    @property
+    def cache_control(self) -> str | None:
+        """The value of ``Cache-Control``; ``None``: it stays as it is, and no cookie is set."""
+
+    @property
     def cookies(self) -> list[tuple[str, str, int | None]]:
         """Name, token and ``max_age`` of each cookie to set; to clear one, ``""`` and 0."""
 
-    @property
-    def is_private(self) -> bool:
-        """Whether the response is for this user alone and may not be kept."""
-
-    def vary(self, present: str) -> str | None:
-        """The response's ``Vary``, given what it is without this; ``None``: it stays."""
-
-    def cache_control(self, present: str) -> str | None:
-        """The response's ``Cache-Control``, given what it is without this; ``None``: it stays."""
-
-    def removes(self, header: str) -> bool:
-        """Whether a response header of this name is to be removed."""
+    def removed(self, names: list[str]) -> list[str]:
+        """Those of these response headers that are to be removed."""
 
 @final
 class Site:
@@ -439,8 +441,20 @@ class Site:
     def issue(self, grant: Grant, kind: Kind) -> str:
         """The signed token. Raises ``ClaimsRefused``."""
 
-    def respond(self, identity: Identity, outcome: Outcome, *, was_asked: bool, now: int) -> Answer:
-        """The cookies and caching headers of the response. Raises ``ClaimsRefused``: a token cannot be signed."""
+    def respond(
+        self,
+        identity: Identity,
+        outcome: Outcome,
+        *,
+        was_asked: bool,
+        vary: str,
+        cache_control: str,
+        now: int,
+    ) -> Answer:
+        """The cookies and caching headers of the response, given its ``Vary`` and ``Cache-Control`` without this.
+
+        Raises ``ClaimsRefused``: a token cannot be signed.
+        """
 
 @final
 class DatabaseClock:

@@ -1,5 +1,7 @@
 //! Sessions that this process has asked the database about.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
 use uuid::Uuid;
 
@@ -29,7 +31,7 @@ impl VerifiedSessions {
     }
 
     fn asking(&self, session: Uuid, now: u64) -> Asked {
-        Asked(self.0.asking(session, now))
+        Asked(self.0.asking(session, Duration::from_millis(now)))
     }
 
     fn remember(&self, claims: &Bound<'_, Claims>, asked: &Bound<'_, Asked>) {
@@ -38,7 +40,7 @@ impl VerifiedSessions {
 
     #[pyo3(signature = (claims, *, now, interval))]
     fn is_fresh(&self, claims: &Bound<'_, Claims>, now: u64, interval: Option<u64>) -> bool {
-        self.0.is_fresh(&claims.get().0, now, interval)
+        self.0.is_fresh(&claims.get().0, Duration::from_millis(now), interval.map(Duration::from_millis))
     }
 
     fn forget(&self, session: Uuid) {

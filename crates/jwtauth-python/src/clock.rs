@@ -1,5 +1,7 @@
 //! The database's clock.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use pyo3::prelude::*;
 
 /// How far the database's clock is from this process's. Times are milliseconds since 1970.
@@ -15,14 +17,21 @@ impl DatabaseClock {
 
     #[pyo3(signature = (*, asked, answered, theirs))]
     fn hear(&self, asked: i64, answered: i64, theirs: i64) {
-        self.0.hear(asked, answered, theirs);
+        self.0.hear(at(asked)..=at(answered), at(theirs));
     }
 
     fn now(&self, local: i64) -> u64 {
-        self.0.now(local)
+        self.0.now(at(local)).as_secs()
     }
 
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+}
+
+/// The time of so many milliseconds since 1970; the last or first that this machine knows beyond it.
+fn at(milliseconds: i64) -> SystemTime {
+    let distance = Duration::from_millis(milliseconds.unsigned_abs());
+    let time = if milliseconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+    time.unwrap_or(UNIX_EPOCH)
 }

@@ -17,6 +17,8 @@ pub(crate) fn cookie_problems(
     partitioned: bool,
 ) -> Option<Vec<(String, &'static str)>> {
     let same_site: SameSite = same_site.parse().ok()?;
-    let policy = CookiePolicy { access_name, refresh_name, secure, same_site, domain, path, partitioned };
+    let mut policy = CookiePolicy::default().with_names(access_name, refresh_name);
+    (policy.secure, policy.same_site, policy.domain) = (secure, same_site, domain);
+    (policy.path, policy.partitioned) = (path, partitioned);
     Some(policy.problems().iter().map(|problem| (problem.to_string(), problem.code())).collect())
 }

@@ -20,7 +20,7 @@ impl SigningKey {
 
     #[getter]
     fn algorithm(&self) -> &'static str {
-        self.0.algorithm().name()
+        self.0.algorithm().as_str()
     }
 
     #[getter]
@@ -48,7 +48,7 @@ impl VerifyingKey {
 
     #[getter]
     fn algorithm(&self) -> &'static str {
-        self.0.algorithm().name()
+        self.0.algorithm().as_str()
     }
 
     #[getter]
@@ -97,7 +97,7 @@ impl Keyring {
 /// The names of all algorithms.
 #[pyfunction]
 pub(crate) fn algorithms() -> Vec<&'static str> {
-    Algorithm::ALL.map(Algorithm::name).to_vec()
+    Algorithm::ALL.map(Algorithm::as_str).to_vec()
 }
 
 /// A new key, to be written down: as a PEM, unless it is a secret; as a JWK; and its public JWK.

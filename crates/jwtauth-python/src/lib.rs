@@ -39,5 +39,5 @@ mod _engine {
     const MAX_TOKEN_LENGTH: usize = jwtauth::MAX_TOKEN_LENGTH;
 
     #[pymodule_export]
-    const LAST_SEEN_INTERVAL: u64 = jwtauth::LAST_SEEN_INTERVAL;
+    const LAST_SEEN_INTERVAL: u64 = jwtauth::LAST_SEEN_INTERVAL.as_secs();
 }

@@ -1,6 +1,6 @@
 //! The flow of a request: its head read from Django's `META`, and the engine's steps.
 
-use jwtauth::{CookiePolicy, Grantee, Head, HttpVersion, Origin, TokenKind};
+use jwtauth::{CookiePolicy, Grantee, Head, HttpVersion, Origin, TokenKind, UnixTime};
 use pyo3::{
     intern,
     prelude::*,
@@ -48,8 +48,7 @@ impl Site {
         refresh_name: String,
         bearer: bool,
     ) -> Self {
-        let mut cookies = CookiePolicy::default();
-        (cookies.access_name, cookies.refresh_name) = (access_name, refresh_name);
+        let cookies = CookiePolicy::default().with_names(access_name, refresh_name);
         let transport = jwtauth::Transport::new(cookies, origins.get().0.clone(), bearer);
         Self(jwtauth::Site::new(tokens.get().0.clone(), policy.get().0, transport))
     }
@@ -74,8 +73,9 @@ impl Site {
             (head.sec_fetch_site, head.upgrade) = (Some("same-origin"), None);
         }
         let mut failure = None;
-        let identified =
-            without_interpreter(self.0.tokens(), meta.py(), || self.0.identify(&head, || ask(&own, &mut failure), now));
+        let identified = without_interpreter(self.0.tokens(), meta.py(), || {
+            self.0.identify(&head, || ask(&own, &mut failure), UnixTime::from_secs(now))
+        });
         if let Some(error) = failure {
             return Err(error);
         }
@@ -106,7 +106,10 @@ impl Site {
         now: u64,
     ) -> Decision {
         let session = session.get().0;
-        Decision { decision: self.0.refresh(&identity.get().identity, &claims.get().0, &session, now), session }
+        Decision {
+            decision: self.0.refresh(&identity.get().identity, &claims.get().0, &session, UnixTime::from_secs(now)),
+            session,
+        }
     }
 
     /// `(acknowledge, update_last_seen)`, or `None` where the session does not hold.
@@ -120,8 +123,8 @@ impl Site {
         last_seen_at: u64,
         now: u64,
     ) -> Option<(bool, bool)> {
-        let row = jwtauth::FoundRow::new(&session.get().0, subject, last_seen_at);
-        match self.0.check(&identity.get().identity, &claims.get().0, Some(row), now) {
+        let row = jwtauth::FoundRow::new(&session.get().0, subject, UnixTime::from_secs(last_seen_at));
+        match self.0.check(&identity.get().identity, &claims.get().0, Some(row), UnixTime::from_secs(now)) {
             jwtauth::Check::Live { acknowledge, update_last_seen } => Some((acknowledge, update_last_seen)),
             _ => None,
         }
@@ -147,7 +150,7 @@ impl Site {
         let mut grantee = Grantee::new(sid.get().0, subject);
         (grantee.custom, grantee.remember) = (custom_claims(custom)?, remember);
         let kinds = decision.map_or(&[TokenKind::Access, TokenKind::Refresh][..], |it| it.get().decision.issues());
-        Ok(Grant(self.0.grant(grantee, &session.get().0, kinds, now)))
+        Ok(Grant(self.0.grant(grantee, &session.get().0, kinds, UnixTime::from_secs(now))))
     }
 
     fn issue(&self, py: Python<'_>, grant: &Bound<'_, Grant>, kind: Kind) -> Result<String, Error> {
@@ -155,23 +158,32 @@ impl Site {
         Ok(without_interpreter(self.0.tokens(), py, || self.0.issue(grant, kind.into()))?)
     }
 
-    #[pyo3(signature = (identity, outcome, *, was_asked, now))]
+    /// `vary` and `cache_control`: the response's headers of these names, as the view has left them.
+    #[pyo3(signature = (identity, outcome, *, was_asked, vary, cache_control, now))]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn respond(
         &self,
         py: Python<'_>,
         identity: &Bound<'_, Identity>,
         outcome: &Bound<'_, Outcome>,
         was_asked: bool,
+        vary: &str,
+        cache_control: &str,
         now: u64,
     ) -> Result<Answer, Error> {
         let (identity, outcome) = (identity.get(), outcome.get());
-        let respond = || self.0.respond(&identity.identity, &outcome.0, was_asked, now);
+        let respond = || self.0.respond(&identity.identity, &outcome.0, was_asked, UnixTime::from_secs(now));
         // Only a grant is signed for.
         let answer = match outcome.0 {
             jwtauth::Outcome::Granted(_) => without_interpreter(self.0.tokens(), py, respond)?,
             _ => respond()?,
         };
-        Ok(Answer { answer, names: self.0.transport().cookies.clone() })
+        let (vary, cache_control) = (answer.vary(vary), answer.cache_control(cache_control));
+        let cookies = answer.cookies.iter().map(|cookie| {
+            let name = self.0.transport().cookies.name(cookie.kind).to_owned();
+            (name, cookie.token.clone().unwrap_or_default(), cookie.max_age.map(|max_age| max_age.as_secs()))
+        });
+        Ok(Answer { vary, cache_control, cookies: cookies.collect(), answer })
     }
 
     fn __repr__(&self) -> String {
@@ -219,8 +231,14 @@ impl Identity {
         self.identity.has_cookies()
     }
 
-    /// Raises `CrossOriginRefused` where the request may not use its cookies. A bearer that is not valid is anonymous:
-    /// another scheme of the site may read the header.
+    /// Whether the request may not use its cookies. A bearer that is not valid is anonymous: another scheme of the site
+    /// may read the header.
+    #[getter]
+    fn is_cross_origin(&self) -> bool {
+        matches!(self.error, Some(jwtauth::IdentifyError::CrossOrigin(_)))
+    }
+
+    /// Raises `CrossOriginRefused` where the request may not use its cookies.
     fn check(&self) -> Result<(), Error> {
         match self.error {
             Some(jwtauth::IdentifyError::CrossOrigin(error)) => Err(error.into()),
@@ -285,39 +303,23 @@ impl Outcome {
 /// What the response says.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Answer {
+    /// The value of `Vary`; `None`: it stays.
+    #[pyo3(get)]
+    vary: Option<String>,
+    /// The value of `Cache-Control`; `None`: it stays, and no cookie is set.
+    #[pyo3(get)]
+    cache_control: Option<String>,
+    /// Triples of name, token and `max_age`; to clear, `""` and 0.
+    #[pyo3(get)]
+    cookies: Vec<(String, String, Option<u64>)>,
     answer: jwtauth::Answer,
-    names: CookiePolicy,
 }
 
 #[pymethods]
 impl Answer {
-    /// Triples of name, token and `max_age`; to clear, `""` and 0.
-    #[getter]
-    fn cookies(&self) -> Vec<(&str, &str, Option<u64>)> {
-        let cookies = self.answer.cookies.iter();
-        cookies
-            .map(|cookie| {
-                let max_age = cookie.max_age.map(|max_age| max_age.as_secs());
-                (self.names.name(cookie.kind), cookie.token.as_deref().unwrap_or_default(), max_age)
-            })
-            .collect()
-    }
-
-    #[getter]
-    fn is_private(&self) -> bool {
-        self.answer.is_private
-    }
-
-    fn vary(&self, present: &str) -> Option<String> {
-        self.answer.vary(present)
-    }
-
-    fn cache_control(&self, present: &str) -> Option<String> {
-        self.answer.cache_control(present)
-    }
-
-    fn removes(&self, header: &str) -> bool {
-        self.answer.removes(header)
+    /// Those of these header names that are to be removed.
+    fn removed(&self, names: Vec<String>) -> Vec<String> {
+        names.into_iter().filter(|name| self.answer.removes(name)).collect()
     }
 
     fn __repr__(&self) -> String {
@@ -395,7 +397,7 @@ fn text(meta: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> PyResult<Option
 fn ask(own: &Py<PyAny>, failure: &mut Option<PyErr>) -> Option<Origin> {
     let answer = Python::attach(|py| own.bind(py).call0()?.extract::<Option<String>>());
     match answer {
-        Ok(origin) => Origin::parse(&origin?),
+        Ok(origin) => origin?.parse().ok(),
         Err(error) => {
             *failure = Some(error);
             None

@@ -1,6 +1,8 @@
 //! The rotation policy and its decisions.
 
-use jwtauth::Lifetimes;
+use std::time::Duration;
+
+use jwtauth::{Lifetimes, UnixTime};
 use pyo3::prelude::*;
 
 use crate::{error::Error, session::Session};
@@ -14,23 +16,27 @@ impl Policy {
     #[new]
     #[pyo3(signature = (*, access, idle, absolute, grace))]
     fn new(access: u64, idle: u64, absolute: Option<u64>, grace: u64) -> Result<Self, Error> {
-        Ok(Self(jwtauth::RotationPolicy::new(Lifetimes::new(access, idle, absolute)?, grace)))
+        let seconds = Duration::from_secs;
+        Ok(Self(jwtauth::RotationPolicy::new(
+            Lifetimes::new(seconds(access), seconds(idle), absolute.map(seconds))?,
+            seconds(grace),
+        )))
     }
 
     fn start(&self, now: u64) -> Session {
-        Session(self.0.start(now))
+        Session(self.0.start(UnixTime::from_secs(now)))
     }
 
     fn start_for(&self, lifetime: u64, now: u64) -> Session {
-        Session(self.0.start_for(lifetime, now))
+        Session(self.0.start_for(Duration::from_secs(lifetime), UnixTime::from_secs(now)))
     }
 
     fn succeed(&self, session: &Bound<'_, Session>, now: u64) -> Session {
-        Session(self.0.succeed(&session.get().0, now))
+        Session(self.0.succeed(&session.get().0, UnixTime::from_secs(now)))
     }
 
     fn is_over(&self, session: &Bound<'_, Session>, now: u64) -> bool {
-        self.0.lifetimes().is_over(&session.get().0, now)
+        self.0.lifetimes().is_over(&session.get().0, UnixTime::from_secs(now))
     }
 
     fn __repr__(&self) -> String {

@@ -1,6 +1,7 @@
 //! A session's name and its row.
 
 use aws_lc_rs::rand::SystemRandom;
+use jwtauth::{Generation, UnixTime};
 use pyo3::prelude::*;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ pub(crate) struct Sid(pub(crate) jwtauth::Sid);
 impl Sid {
     #[staticmethod]
     fn generate(now: u64) -> Result<Self, Error> {
-        Ok(Self(jwtauth::Sid::generate(&SystemRandom::new(), now)?))
+        Ok(Self(jwtauth::Sid::generate(&SystemRandom::new(), UnixTime::from_secs(now))?))
     }
 
     #[getter]
@@ -43,32 +44,37 @@ impl Session {
         expires_at: u64,
         end_is_fixed: bool,
     ) -> Self {
-        Self(jwtauth::Session { generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed })
+        let at = UnixTime::from_secs;
+        let session = jwtauth::Session::new(at(created_at), at(expires_at))
+            .with_generation(Generation::new(generation), at(rotated_at))
+            .with_acknowledged_at(acknowledged_at.map(at))
+            .with_fixed_end(end_is_fixed);
+        Self(session)
     }
 
     #[getter]
     fn generation(&self) -> u64 {
-        self.0.generation
+        self.0.generation.get()
     }
 
     #[getter]
     fn acknowledged_at(&self) -> Option<u64> {
-        self.0.acknowledged_at
+        self.0.acknowledged_at.map(UnixTime::as_secs)
     }
 
     #[getter]
     fn rotated_at(&self) -> u64 {
-        self.0.rotated_at
+        self.0.rotated_at.as_secs()
     }
 
     #[getter]
     fn created_at(&self) -> u64 {
-        self.0.created_at
+        self.0.created_at.as_secs()
     }
 
     #[getter]
     fn expires_at(&self) -> u64 {
-        self.0.expires_at
+        self.0.expires_at.as_secs()
     }
 
     #[getter]

@@ -1,5 +1,8 @@
 //! Tokens: issue, verify.
 
+use std::time::Duration;
+
+use jwtauth::{Generation, UnixTime};
 use pyo3::{
     intern,
     prelude::*,
@@ -52,7 +55,9 @@ impl Claims {
         custom: Option<&str>,
     ) -> Result<Self, Error> {
         let custom = custom_claims(custom)?;
-        Ok(Self(jwtauth::Claims { subject, sid: sid.get().0, generation, issued_at, expires_at, custom }))
+        let (issued_at, expires_at) = (UnixTime::from_secs(issued_at), UnixTime::from_secs(expires_at));
+        let claims = jwtauth::Claims::new(subject, sid.get().0, Generation::new(generation), issued_at, expires_at);
+        Ok(Self(claims.with_custom(custom)))
     }
 
     #[getter]
@@ -72,17 +77,17 @@ impl Claims {
 
     #[getter]
     fn generation(&self) -> u64 {
-        self.0.generation
+        self.0.generation.get()
     }
 
     #[getter]
     fn issued_at(&self) -> u64 {
-        self.0.issued_at
+        self.0.issued_at.as_secs()
     }
 
     #[getter]
     fn expires_at(&self) -> u64 {
-        self.0.expires_at
+        self.0.expires_at.as_secs()
     }
 
     /// A new dictionary each time.
@@ -114,8 +119,11 @@ impl Tokens {
         leeway: u64,
         subject_claim: &str,
     ) -> Result<Self, Error> {
-        let subject_claim = subject_claim.to_owned();
-        let profile = jwtauth::Profile { issuer, audience, leeway, subject_claim };
+        let mut profile = jwtauth::Profile::default()
+            .with_audience(audience)
+            .with_leeway(Duration::from_secs(leeway))
+            .with_subject_claim(subject_claim);
+        profile.issuer = issuer;
         Ok(Self(jwtauth::Tokens::new(keyring.get().0.clone(), profile)?))
     }
 
@@ -126,7 +134,7 @@ impl Tokens {
 
     fn verify(&self, kind: Kind, token: &Bound<'_, PyString>, now: u64) -> Result<Claims, Error> {
         let (py, token) = (token.py(), utf8(token)?);
-        Ok(Claims(without_interpreter(&self.0, py, || self.0.verify(kind.into(), &token, now))?))
+        Ok(Claims(without_interpreter(&self.0, py, || self.0.verify(kind.into(), &token, UnixTime::from_secs(now)))?))
     }
 
     fn verify_ignoring_time(&self, kind: Kind, token: &Bound<'_, PyString>) -> Result<Claims, Error> {

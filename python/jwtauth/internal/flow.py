@@ -9,7 +9,8 @@ reading and writing of rows, retries, transactions, signals and logs.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from django.core.exceptions import DisallowedHost
@@ -99,11 +100,9 @@ class Flow:
             own=self._own_origin,
             now=now,
         )
-        try:
-            identity.check()
-        except CrossOriginRefused as error:
-            self._log_cross_origin(error)
-            raise
+        if identity.is_cross_origin:
+            with self._logging_cross_origin():
+                identity.check()
         self.refresh_claims = identity.refresh
         self.claims = claims = identity.access
         if claims is None:
@@ -120,13 +119,10 @@ class Flow:
         if self._is_trusted:
             return
         request = self.request
-        try:
+        with self._logging_cross_origin():
             self.config.site.check_origin(
                 request.META, method=request.method or "", version=_http_version(request), own=self._own_origin
             )
-        except CrossOriginRefused as error:
-            self._log_cross_origin(error)
-            raise
 
     @property
     def needs_refresh(self) -> bool:
@@ -325,23 +321,16 @@ class Flow:
         except DisallowedHost:
             return None
 
-    def _log_cross_origin(self, error: CrossOriginRefused) -> None:
-        meta, path = self.request.META, self.request.path
-        origin = meta.get("HTTP_ORIGIN", "")
-        security_log.warning(
-            "cross_origin: %s: %r from %r",
-            error,
-            path,
-            origin,
-            extra={
-                "event": "cross_origin",
-                "code": error.code,
-                "path": path,
-                "origin": origin,
-                "status_code": 403,
-                "request": self.request,
-            },
-        )
+    @contextmanager
+    def _logging_cross_origin(self) -> Iterator[None]:
+        try:
+            yield
+        except CrossOriginRefused as error:
+            path, origin = self.request.path, self.request.META.get("HTTP_ORIGIN", "")
+            extra = {"event": "cross_origin", "code": error.code, "path": path, "origin": origin}
+            extra |= {"status_code": 403, "request": self.request}
+            security_log.warning("cross_origin: %s: %r from %r", error, path, origin, extra=extra)
+            raise
 
     def _log(self, event: str, session: Session, claims: _engine.Claims) -> None:
         security_log.warning(

@@ -17,17 +17,21 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
 
     Raises ``ClaimsRefused`` where a token cannot be issued.
     """
-    answer = flow.config.site.respond(flow.identity, flow.outcome, was_asked=flow.was_asked, now=clock.now())
     headers = response.headers
-    vary = answer.vary(headers.get("Vary", ""))
-    if vary is not None:
-        headers["Vary"] = vary
-    if not answer.is_private:
+    answer = flow.config.site.respond(
+        flow.identity,
+        flow.outcome,
+        was_asked=flow.was_asked,
+        vary=headers.get("Vary", ""),
+        cache_control=headers.get("Cache-Control", ""),
+        now=clock.now(),
+    )
+    if answer.vary is not None:
+        headers["Vary"] = answer.vary
+    if answer.cache_control is None:
         return
-    cache_control = answer.cache_control(headers.get("Cache-Control", ""))
-    if cache_control is not None:
-        headers["Cache-Control"] = cache_control
-    for name in [name for name in headers if answer.removes(name)]:
+    headers["Cache-Control"] = answer.cache_control
+    for name in answer.removed(list(headers)):
         del headers[name]
     for name, token, max_age in answer.cookies:
         _set_cookie(response, flow.config, name, token, max_age)
