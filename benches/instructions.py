@@ -132,7 +132,7 @@ def prepared(variant, path: str, headers: dict[str, str]) -> Callable[[], object
     from jwtauth.conf import get_config
     from jwtauth.internal.store import clock as _clock
 
-    tokens, kind, now = get_config().tokens, _engine.Kind.ACCESS, _clock.now()
+    tokens, kind, now = get_config().tokens, _engine.TokenKind.ACCESS, _clock.now()
     sid = _engine.Sid.generate(now)
     claims = _engine.Claims(subject="42", sid=sid, generation=1, issued_at=now, expires_at=now + 300)
     token = tokens.issue(kind, claims)

@@ -105,7 +105,7 @@ def _calls(algorithm: str) -> dict:
     tokens = _engine.Tokens(_engine.Keyring(_engine.SigningKey.read(private.encode(), algorithm=algorithm)))
     sid = _engine.Sid.generate(now)
     claims = _engine.Claims(subject="42", sid=sid, generation=1, issued_at=now, expires_at=now + 3600)
-    token = tokens.issue(_engine.Kind.ACCESS, claims)
+    token = tokens.issue(_engine.TokenKind.ACCESS, claims)
     # Keys that are ready, as a site would keep them.
     signs, verifies = jwt.PyJWK(json.loads(private)).key, jwt.PyJWK(json.loads(public or private)).key
     jose_signs, jose_verifies = jwk.import_key(json.loads(private)), jwk.import_key(json.loads(public or private))
@@ -114,12 +114,12 @@ def _calls(algorithm: str) -> dict:
     allowed = jws.JWSRegistry(algorithms=[algorithm])
     return {
         "verify": {
-            "jwtauth": lambda: tokens.verify(_engine.Kind.ACCESS, token, now),
+            "jwtauth": lambda: tokens.verify(_engine.TokenKind.ACCESS, token, now),
             "PyJWT": lambda: jwt.decode(token, verifies, algorithms=[algorithm]),
             "joserfc": lambda: jose.decode(token, jose_verifies, registry=allowed),
         },
         "sign": {
-            "jwtauth": lambda: tokens.issue(_engine.Kind.ACCESS, claims),
+            "jwtauth": lambda: tokens.issue(_engine.TokenKind.ACCESS, claims),
             "PyJWT": lambda: jwt.encode(said, signs, algorithm, headers=header),
             "joserfc": lambda: jose.encode(header, said, jose_signs, registry=allowed),
         },

@@ -82,12 +82,12 @@ def seeds_of(target: str) -> list[bytes]:
         jwks = [example["key"] for section in examples.values() for example in section]
         return [json.dumps(jwk).encode() for jwk in jwks] + [json.dumps({"keys": jwks}).encode()]
     if target == "cookie":
-        return [b"a=1; access_token=x; b=\"2\"", b"POST\n65536", b"PUT\n65537\nchunked"]
+        return [b'a=1; access_token=x; b="2"', b"POST\n65536", b"PUT\n65537\nchunked"]
     if target == "identify":
         return heads()
     if target == "respond":
         # What the request brought, what it has come to, and whether it was asked about, by the bits of the first byte.
-        views = (b"Accept\npublic, max-age=60\nCDN-Cache-Control", b"cookie, *\nno-cache=\"a, b\"\nX-Accel-Expires")
+        views = (b"Accept\npublic, max-age=60\nCDN-Cache-Control", b'cookie, *\nno-cache="a, b"\nX-Accel-Expires')
         return [bytes([choice]) + views[choice % 2] for choice in range(0, 64, 3)]
     return [
         b"https://own.example\nsame-origin",
@@ -113,7 +113,7 @@ def heads() -> list[bytes]:
         b"access_token=\x0f\nrefresh_token=\x0c",
         b"access_token=\x0b; access_token=\x11",
         b"access_token=\x13; refresh_token=\x14",
-        b"\xe2\x80\x80access_token=\x0b; access_token=\"\x11\"",
+        b'\xe2\x80\x80access_token=\x0b; access_token="\x11"',
     )
     return [head + field for head in (reads, *writes) for field in cookies]
 

@@ -27,7 +27,7 @@ from jwtauth.middleware import JWTAuthMiddleware
 ROOT = Path(__file__).parents[1]
 CORPUS = json.loads((ROOT / "testdata/attacks.json").read_text())
 NOW = CORPUS["now"]
-KINDS = {"access": _engine.Kind.ACCESS, "refresh": _engine.Kind.REFRESH}
+KINDS = {"access": _engine.TokenKind.ACCESS, "refresh": _engine.TokenKind.REFRESH}
 
 
 def pem(name, form):
@@ -147,13 +147,13 @@ def test_what_we_issue_others_accept_and_what_they_sign_we_do(algorithm, subject
         expires_at=NOW + 300,
         custom=json.dumps({"plan": plan}),
     )
-    token = OURS[algorithm].issue(_engine.Kind.ACCESS, claims)
+    token = OURS[algorithm].issue(_engine.TokenKind.ACCESS, claims)
     assert both_accept(token, algorithm)
     said = jwt.decode(token, options={"verify_signature": False})
     assert said["plan"] == plan
     header = jwt.get_unverified_header(token)
     theirs = jwt.encode(said, SIGNERS[algorithm].key, algorithm, headers=header)
-    read = OURS[algorithm].verify(_engine.Kind.ACCESS, theirs, NOW)
+    read = OURS[algorithm].verify(_engine.TokenKind.ACCESS, theirs, NOW)
     assert (read.subject, read.generation, read.custom) == (subject, generation, {"plan": plan})
 
 
@@ -170,7 +170,7 @@ def test_whatever_we_accept_of_a_changed_token_others_accept(algorithm, data):
     }
     header = {"typ": "at+jwt", **({} if algorithm.startswith("HS") else {"kid": "k"})}
     token = jwt.encode(claims, SIGNERS[algorithm].key, algorithm, headers=header)
-    assert OURS[algorithm].verify(_engine.Kind.ACCESS, token, NOW).subject == "7"
+    assert OURS[algorithm].verify(_engine.TokenKind.ACCESS, token, NOW).subject == "7"
     changed = list(token)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(changed) - 1))
@@ -179,7 +179,7 @@ def test_whatever_we_accept_of_a_changed_token_others_accept(algorithm, data):
         changed[at : at + (how != "insert")] = [] if how == "delete" else [change]
     changed = "".join(changed)
     try:
-        OURS[algorithm].verify(_engine.Kind.ACCESS, changed, NOW)
+        OURS[algorithm].verify(_engine.TokenKind.ACCESS, changed, NOW)
     except TokenError:
         return
     assert both_accept(changed, algorithm)

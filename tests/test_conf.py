@@ -64,7 +64,7 @@ def value(name, given):
         return conf.values()[name]
 
 
-def issue(kind=_engine.Kind.ACCESS, subject="7", expires_at=NOW + 300):
+def issue(kind=_engine.TokenKind.ACCESS, subject="7", expires_at=NOW + 300):
     """A token by the settings now."""
     claims = _engine.Claims(
         subject=subject, sid=_engine.Sid.generate(NOW), generation=1, issued_at=NOW, expires_at=expires_at
@@ -73,7 +73,7 @@ def issue(kind=_engine.Kind.ACCESS, subject="7", expires_at=NOW + 300):
 
 
 def verify(token, now=NOW):
-    return conf.get_config().tokens.verify(_engine.Kind.ACCESS, token, now)
+    return conf.get_config().tokens.verify(_engine.TokenKind.ACCESS, token, now)
 
 
 def code_of_refusal(token, now=NOW):

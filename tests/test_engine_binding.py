@@ -33,13 +33,13 @@ from tests.waiting import PATIENCE
 
 SECRET = b"the words of this key are in no repr, and it is long enough for any hash"
 NOW = 1_800_000_000
-ACCESS, REFRESH = _engine.Kind.ACCESS, _engine.Kind.REFRESH
+ACCESS, REFRESH = _engine.TokenKind.ACCESS, _engine.TokenKind.REFRESH
 KEY = _engine.SigningKey.read(SECRET, algorithm="HS256")
 PUBLIC = json.loads(_engine.generate_key("ES256")[2])
 VERIFYING = _engine.VerifyingKey.read(json.dumps(PUBLIC).encode(), algorithm="ES256")
 TOKENS = _engine.Tokens(_engine.Keyring(KEY))
 SID = _engine.Sid.generate(NOW)
-POLICY = _engine.Policy(access=300, idle=86_400, absolute=None, grace=30)
+POLICY = _engine.RotationPolicy(access=300, idle=86_400, absolute=None, grace=30)
 
 
 SITE = _engine.Site(
@@ -153,9 +153,9 @@ def test_an_expired_token_has_a_class_of_its_own():
         (lambda: _engine.Tokens(_engine.Keyring(KEY), subject_claim="exp"), "reserved_claim"),
         (lambda: _engine.Tokens(_engine.Keyring(KEY), issuer=""), "empty_name"),
         (lambda: _engine.OriginPolicy(["https://own.example", "own.example"]), "trusted_origin"),
-        (lambda: _engine.Policy(access=0, idle=1, absolute=1, grace=0), "lifetime_zero"),
-        (lambda: _engine.Policy(access=2, idle=1, absolute=None, grace=0), "access_over_idle"),
-        (lambda: _engine.Policy(access=1, idle=3, absolute=2, grace=0), "idle_over_absolute"),
+        (lambda: _engine.RotationPolicy(access=0, idle=1, absolute=1, grace=0), "lifetime_zero"),
+        (lambda: _engine.RotationPolicy(access=2, idle=1, absolute=None, grace=0), "access_over_idle"),
+        (lambda: _engine.RotationPolicy(access=1, idle=3, absolute=2, grace=0), "idle_over_absolute"),
     ],
 )
 def test_what_contradicts_itself_is_a_configuration_error(make, code):
@@ -435,7 +435,7 @@ def test_integers_out_of_range_overflow(number):
         lambda: POLICY.start(number),
         lambda: POLICY.is_over(row, number),
         lambda: SITE.refresh(_engine.Identity(), claims(), row, now=number),
-        lambda: _engine.Policy(access=number, idle=1, absolute=None, grace=0),
+        lambda: _engine.RotationPolicy(access=number, idle=1, absolute=None, grace=0),
         lambda: _engine.Tokens(_engine.Keyring(KEY), leeway=number),
         lambda: _engine.VerifiedSessions(number),
         lambda: _engine.VerifiedSessions(1).asking(SID.session_id, number),
@@ -568,15 +568,15 @@ CALLS = {
     ),
     "Tokens.verify": (TOKENS.verify, [st.sampled_from([ACCESS, REFRESH]), tokens, integers], {}),
     "Tokens.verify_ignoring_time": (TOKENS.verify_ignoring_time, [st.sampled_from([ACCESS, REFRESH]), tokens], {}),
-    "Policy": (
-        _engine.Policy,
+    "RotationPolicy": (
+        _engine.RotationPolicy,
         [],
         {"access": integers, "idle": integers, "absolute": st.none() | integers, "grace": integers},
     ),
-    "Policy.start": (POLICY.start, [integers], {}),
-    "Policy.start_for": (POLICY.start_for, [integers, integers], {}),
-    "Policy.succeed": (POLICY.succeed, [rows, integers], {}),
-    "Policy.is_over": (POLICY.is_over, [rows, integers], {}),
+    "RotationPolicy.start": (POLICY.start, [integers], {}),
+    "RotationPolicy.start_for": (POLICY.start_for, [integers, integers], {}),
+    "RotationPolicy.succeed": (POLICY.succeed, [rows, integers], {}),
+    "RotationPolicy.is_over": (POLICY.is_over, [rows, integers], {}),
     "DatabaseClock": (_engine.DatabaseClock, [], {}),
     "DatabaseClock.hear": (
         _engine.DatabaseClock().hear,
@@ -670,7 +670,16 @@ def test_a_successor_keeps_the_start_of_the_session_before():
 
 def public_functions():
     """Every function and constructor of the module that takes arguments."""
-    without_arguments = {"Asked", "SigningKey", "VerifyingKey", "algorithms", "Sid", "Sid.generate", "Kind", "Decision"}
+    without_arguments = {
+        "Asked",
+        "SigningKey",
+        "VerifyingKey",
+        "algorithms",
+        "Sid",
+        "Sid.generate",
+        "TokenKind",
+        "Decision",
+    }
     without_arguments |= {"Grant", "Identity", "Identity.check", "Outcome", "Answer"}
     found = set()
     for name in _engine.__all__:

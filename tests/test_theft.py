@@ -103,7 +103,7 @@ def test_knowing_the_session_is_not_enough(signed_in, clock, thefts):
     refresh(signed_in, clock)
     clock.advance(GRACE)
     config = get_config()
-    authentic = config.tokens.verify_ignoring_time(_engine.Kind.REFRESH, signed_in.token("refresh_token"))
+    authentic = config.tokens.verify_ignoring_time(_engine.TokenKind.REFRESH, signed_in.token("refresh_token"))
     old = _engine.Claims(
         subject=authentic.subject,
         sid=authentic.sid,
@@ -112,11 +112,11 @@ def test_knowing_the_session_is_not_enough(signed_in, clock, thefts):
         expires_at=clock.now + 1000,
     )
     other = _engine.Tokens(_engine.Keyring(_engine.SigningKey.read(b"another key" * 9, algorithm="HS256")))
-    good = config.tokens.issue(_engine.Kind.REFRESH, old)
+    good = config.tokens.issue(_engine.TokenKind.REFRESH, old)
     forger = Browser()
     for forged in (
-        other.issue(_engine.Kind.REFRESH, old),
-        config.tokens.issue(_engine.Kind.ACCESS, old),
+        other.issue(_engine.TokenKind.REFRESH, old),
+        config.tokens.issue(_engine.TokenKind.ACCESS, old),
         good[:-1],
         good + "A",
         good.replace(".", "", 1),

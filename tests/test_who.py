@@ -395,7 +395,7 @@ def test_an_end_in_a_transaction_is_effective_with_its_commit(ada, browser, cloc
         Session.objects.end()
         # Another thread asks meanwhile, and for it the session lives.
         config, token = get_config(), browser.token("access_token")
-        claims = config.tokens.verify(_engine.Kind.ACCESS, token, clock.now)
+        claims = config.tokens.verify(_engine.TokenKind.ACCESS, token, clock.now)
         config.verified.remember(claims, config.verified.asking(claims.session_id, _clock.monotonic_ms()))
     assert browser.get("/public/").json() == {"is_authenticated": False}
 

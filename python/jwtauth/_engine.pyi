@@ -19,14 +19,14 @@ __all__ = [
     "Grant",
     "Identity",
     "Keyring",
-    "Kind",
     "OriginPolicy",
     "Outcome",
-    "Policy",
+    "RotationPolicy",
     "Session",
     "Sid",
     "SigningKey",
     "Site",
+    "TokenKind",
     "Tokens",
     "VerifiedSessions",
     "VerifyingKey",
@@ -156,12 +156,12 @@ class Session:
         """Whether that was fixed at login: no refresh moves it, and no other limit holds."""
 
 @final
-class Kind:
+class TokenKind:
     """The two kinds of token (``typ``, RFC 8725 section 3.11)."""
 
-    ACCESS: Final[Kind]
+    ACCESS: Final[TokenKind]
     """``at+jwt``."""
-    REFRESH: Final[Kind]
+    REFRESH: Final[TokenKind]
     """``rt+jwt``."""
 
     def __eq__(self, other: object, /) -> bool: ...
@@ -227,20 +227,20 @@ class Tokens:
     ) -> Tokens:
         """Raises ``EngineConfigurationError``: a claim that cannot name the user, an empty issuer or audience."""
 
-    def issue(self, kind: Kind, claims: Claims) -> str:
+    def issue(self, kind: TokenKind, claims: Claims) -> str:
         """A signed token. Raises ``ClaimsRefused``: with these custom claims, no cookie holds it."""
 
-    def verify(self, kind: Kind, token: str, now: int) -> Claims:
+    def verify(self, kind: TokenKind, token: str, now: int) -> Claims:
         """The claims of a token of this kind. Raises ``TokenExpired``, ``TokenError``."""
 
-    def verify_ignoring_time(self, kind: Kind, token: str) -> Claims:
+    def verify_ignoring_time(self, kind: TokenKind, token: str) -> Claims:
         """The claims of a token however stale. Raises ``TokenError``."""
 
 @final
-class Policy:
+class RotationPolicy:
     """Lifetimes and grace of rotation, in seconds."""
 
-    def __new__(cls, *, access: int, idle: int, absolute: int | None, grace: int) -> Policy:
+    def __new__(cls, *, access: int, idle: int, absolute: int | None, grace: int) -> RotationPolicy:
         """Raises ``EngineConfigurationError``: lifetimes are zero or out of order."""
 
     def start(self, now: int) -> Session:
@@ -376,7 +376,7 @@ class Site:
     def __new__(
         cls,
         tokens: Tokens,
-        policy: Policy,
+        policy: RotationPolicy,
         origins: OriginPolicy,
         *,
         access_name: str,
@@ -396,8 +396,9 @@ class Site:
     ) -> Identity:
         """Verify the tokens of a request and decide whether it may use its cookies.
 
-        ``meta`` is a CGI environment; ``cookies`` the ``Cookie`` fields, where the server has handed on several. A trusted
-        request is not asked for its origin, else ``own`` returns the origin that the request was sent to, and is called only where the answer depends on it.
+        ``meta`` is a CGI environment; ``cookies`` the ``Cookie`` fields, where the server has handed on several.
+        ``own`` returns the origin that the request was sent to, and is called only where the answer depends on it. A
+        trusted request is not asked for its origin.
         """
 
     def check_origin(self, meta: dict[str, Any], *, method: str, version: str, own: Callable[[], str | None]) -> None:
@@ -438,7 +439,7 @@ class Site:
     ) -> Grant:
         """The tokens of a session's row. ``decision`` says which the response sets; ``None``: both."""
 
-    def issue(self, grant: Grant, kind: Kind) -> str:
+    def issue(self, grant: Grant, kind: TokenKind) -> str:
         """The signed token. Raises ``ClaimsRefused``."""
 
     def respond(

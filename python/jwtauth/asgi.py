@@ -33,9 +33,9 @@ _ANSWERS = {"websocket.accept", "websocket.http.response.start"}
 class WebSocketAuthMiddleware:
     """ASGI middleware that puts ``user`` and ``jwtauth`` into the scope of a WebSocket.
 
-    For Channels and any other ASGI application. A handshake with cookies must come from our own or a trusted origin,
-    or it is refused with 403; one with an invalid ``Authorization: Bearer`` with 401. A handshake refreshes the session as
-    any request does, and its cookies are set by the message that accepts it. Other scopes pass.
+    For Channels and any other ASGI application. A handshake with cookies must come from the site's own or a trusted
+    origin, or it is refused with 403; one with an invalid ``Authorization: Bearer`` with 401. A handshake refreshes the
+    session as any request does, and its cookies are set by the message that accepts it. Other scopes pass.
     """
 
     def __init__(self, app: App) -> None:

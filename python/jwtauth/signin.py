@@ -35,9 +35,9 @@ def login(
     not, in place of ``REFRESH_TOKEN_LIFETIME`` and ``SESSION_LIFETIME``. Sends Django's ``user_logged_in``. Inside a
     transaction that is rolled back, it never happened.
 
-    A request from another origin is refused, as with Django's CSRF check: a form elsewhere could sign the visitor in as
-    another user. ``cross_origin=True`` lets it pass, for callbacks that check the request in their own way (SAML, OpenID
-    Connect's ``form_post``).
+    A request from another origin is refused, as with Django's CSRF check: a form elsewhere could sign the visitor in
+    as another user. ``cross_origin=True`` lets it pass, for callbacks that check the request in their own way (SAML,
+    OpenID Connect's ``form_post``).
 
     Raises ``ValueError`` for an anonymous or unsaved user, or a lifetime under a second, ``PermissionDenied`` for one
     who is not active, ``SessionLimitReached`` beyond their limit, ``CrossOriginRefused`` for a foreign origin, which

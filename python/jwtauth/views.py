@@ -197,7 +197,7 @@ class TokenRevokeView(JwtAuthView):
         """200, also for what is no token of ours (section 2.2)."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        for kind in (_engine.Kind.REFRESH, _engine.Kind.ACCESS):
+        for kind in (_engine.TokenKind.REFRESH, _engine.TokenKind.ACCESS):
             try:
                 claims = get_config().tokens.verify_ignoring_time(kind, serializer.validated_data["token"])
             except TokenError:

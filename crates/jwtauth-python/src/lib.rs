@@ -26,9 +26,9 @@ mod _engine {
         cookie::cookie_problems,
         key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},
         request::{Answer, Grant, Identity, OriginPolicy, Outcome, Site},
-        rotation::{Decision, Policy},
+        rotation::{Decision, RotationPolicy},
         session::{Session, Sid},
-        token::{Claims, Kind, Tokens},
+        token::{Claims, TokenKind, Tokens},
     };
 
     #[pymodule_export]

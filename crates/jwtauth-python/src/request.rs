@@ -1,6 +1,6 @@
 //! The flow of a request: its head read from Django's `META`, and the engine's steps.
 
-use jwtauth::{CookiePolicy, Grantee, Head, HttpVersion, Origin, TokenKind, UnixTime};
+use jwtauth::{CookiePolicy, Grantee, Head, HttpVersion, Origin, UnixTime};
 use pyo3::{
     intern,
     prelude::*,
@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::{
     error::Error,
-    rotation::{Decision, Policy},
+    rotation::{Decision, RotationPolicy},
     session::{Session, Sid},
-    token::{Claims, Kind, Tokens, custom_claims, without_interpreter},
+    token::{Claims, TokenKind, Tokens, custom_claims, without_interpreter},
 };
 
 /// Which origins besides our own may make requests with cookies.
@@ -42,7 +42,7 @@ impl Site {
     #[pyo3(signature = (tokens, policy, origins, *, access_name, refresh_name, bearer))]
     fn new(
         tokens: &Bound<'_, Tokens>,
-        policy: &Bound<'_, Policy>,
+        policy: &Bound<'_, RotationPolicy>,
         origins: &Bound<'_, OriginPolicy>,
         access_name: String,
         refresh_name: String,
@@ -149,11 +149,12 @@ impl Site {
     ) -> Result<Grant, Error> {
         let mut grantee = Grantee::new(sid.get().0, subject);
         (grantee.custom, grantee.remember) = (custom_claims(custom)?, remember);
-        let kinds = decision.map_or(&[TokenKind::Access, TokenKind::Refresh][..], |it| it.get().decision.issues());
+        const BOTH: &[jwtauth::TokenKind] = &[jwtauth::TokenKind::Access, jwtauth::TokenKind::Refresh];
+        let kinds = decision.map_or(BOTH, |decision| decision.get().decision.issues());
         Ok(Grant(self.0.grant(grantee, &session.get().0, kinds, UnixTime::from_secs(now))))
     }
 
-    fn issue(&self, py: Python<'_>, grant: &Bound<'_, Grant>, kind: Kind) -> Result<String, Error> {
+    fn issue(&self, py: Python<'_>, grant: &Bound<'_, Grant>, kind: TokenKind) -> Result<String, Error> {
         let grant = &grant.get().0;
         Ok(without_interpreter(self.0.tokens(), py, || self.0.issue(grant, kind.into()))?)
     }
@@ -183,7 +184,7 @@ impl Site {
             let name = self.0.transport().cookies.name(cookie.kind).to_owned();
             (name, cookie.token.clone().unwrap_or_default(), cookie.max_age.map(|max_age| max_age.as_secs()))
         });
-        Ok(Answer { vary, cache_control, cookies: cookies.collect(), answer })
+        Ok(Answer { vary, cache_control, cookies: cookies.collect(), inner: answer })
     }
 
     fn __repr__(&self) -> String {
@@ -312,18 +313,18 @@ pub(crate) struct Answer {
     /// Triples of name, token and `max_age`; to clear, `""` and 0.
     #[pyo3(get)]
     cookies: Vec<(String, String, Option<u64>)>,
-    answer: jwtauth::Answer,
+    inner: jwtauth::Answer,
 }
 
 #[pymethods]
 impl Answer {
     /// Those of these header names that are to be removed.
     fn removed(&self, names: Vec<String>) -> Vec<String> {
-        names.into_iter().filter(|name| self.answer.removes(name)).collect()
+        names.into_iter().filter(|name| self.inner.removes(name)).collect()
     }
 
     fn __repr__(&self) -> String {
-        format!("{:?}", self.answer)
+        format!("{:?}", self.inner)
     }
 }
 

@@ -9,10 +9,10 @@ use crate::{error::Error, session::Session};
 
 /// Lifetimes and grace, in seconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
-pub(crate) struct Policy(pub(crate) jwtauth::RotationPolicy);
+pub(crate) struct RotationPolicy(pub(crate) jwtauth::RotationPolicy);
 
 #[pymethods]
-impl Policy {
+impl RotationPolicy {
     #[new]
     #[pyo3(signature = (*, access, idle, absolute, grace))]
     fn new(access: u64, idle: u64, absolute: Option<u64>, grace: u64) -> Result<Self, Error> {

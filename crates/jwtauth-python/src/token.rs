@@ -15,21 +15,21 @@ use crate::{error::Error, key::Keyring, session::Sid};
 /// The two kinds of token.
 #[pyclass(frozen, eq, eq_int, hash, module = "jwtauth._engine", rename_all = "SCREAMING_SNAKE_CASE", from_py_object)]
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     Access,
     Refresh,
 }
 
-impl From<Kind> for jwtauth::TokenKind {
-    fn from(kind: Kind) -> Self {
+impl From<TokenKind> for jwtauth::TokenKind {
+    fn from(kind: TokenKind) -> Self {
         match kind {
-            Kind::Access => Self::Access,
-            Kind::Refresh => Self::Refresh,
+            TokenKind::Access => Self::Access,
+            TokenKind::Refresh => Self::Refresh,
         }
     }
 }
 
-impl From<jwtauth::TokenKind> for Kind {
+impl From<jwtauth::TokenKind> for TokenKind {
     fn from(kind: jwtauth::TokenKind) -> Self {
         match kind {
             jwtauth::TokenKind::Access => Self::Access,
@@ -127,17 +127,17 @@ impl Tokens {
         Ok(Self(jwtauth::Tokens::new(keyring.get().0.clone(), profile)?))
     }
 
-    fn issue(&self, py: Python<'_>, kind: Kind, claims: &Bound<'_, Claims>) -> Result<String, Error> {
+    fn issue(&self, py: Python<'_>, kind: TokenKind, claims: &Bound<'_, Claims>) -> Result<String, Error> {
         let claims = &claims.get().0;
         Ok(without_interpreter(&self.0, py, || self.0.issue(kind.into(), claims))?)
     }
 
-    fn verify(&self, kind: Kind, token: &Bound<'_, PyString>, now: u64) -> Result<Claims, Error> {
+    fn verify(&self, kind: TokenKind, token: &Bound<'_, PyString>, now: u64) -> Result<Claims, Error> {
         let (py, token) = (token.py(), utf8(token)?);
         Ok(Claims(without_interpreter(&self.0, py, || self.0.verify(kind.into(), &token, UnixTime::from_secs(now)))?))
     }
 
-    fn verify_ignoring_time(&self, kind: Kind, token: &Bound<'_, PyString>) -> Result<Claims, Error> {
+    fn verify_ignoring_time(&self, kind: TokenKind, token: &Bound<'_, PyString>) -> Result<Claims, Error> {
         let (py, token) = (token.py(), utf8(token)?);
         Ok(Claims(without_interpreter(&self.0, py, || self.0.verify_ignoring_time(kind.into(), &token))?))
     }

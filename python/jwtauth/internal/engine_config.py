@@ -31,7 +31,7 @@ class EngineObjects:
 
     keyring: _engine.Keyring
     tokens: _engine.Tokens
-    policy: _engine.Policy
+    policy: _engine.RotationPolicy
     site: _engine.Site
     verified: _engine.VerifiedSessions
 
@@ -132,7 +132,7 @@ def _build_tokens(values: Mapping[str, Any], keyring: _engine.Keyring, found: li
         return None
 
 
-def _build_policy(values: Mapping[str, Any], found: list[Problem]) -> _engine.Policy | None:
+def _build_policy(values: Mapping[str, Any], found: list[Problem]) -> _engine.RotationPolicy | None:
     access, idle, absolute = (
         values["ACCESS_TOKEN_LIFETIME"],
         values["REFRESH_TOKEN_LIFETIME"],
@@ -143,7 +143,9 @@ def _build_policy(values: Mapping[str, Any], found: list[Problem]) -> _engine.Po
         found.append(Problem("jwtauth.E007", "JWTAUTH: a lifetime is negative.", hint))
         return None
     try:
-        return _engine.Policy(access=access, idle=idle, absolute=absolute, grace=values["REFRESH_TOKEN_GRACE_PERIOD"])
+        return _engine.RotationPolicy(
+            access=access, idle=idle, absolute=absolute, grace=values["REFRESH_TOKEN_GRACE_PERIOD"]
+        )
     except EngineConfigurationError as error:
         found.append(Problem("jwtauth.E007", f"JWTAUTH: {error}.", hint))
         return None

@@ -1,9 +1,9 @@
 """The way of one request, as the engine's steps drive it.
 
 `Flow.identify` verifies the tokens and asks no database; `Flow.refresh` decides on a refresh token where there is no
-access token; `Flow.found` looks session and user up, once, when they are first asked for. `jwtauth.internal.login` starts
-and ends sessions, and `jwtauth.internal.response` writes the cookies. Every rule is the engine's ``Site``; here are the
-reading and writing of rows, retries, transactions, signals and logs.
+access token; `Flow.found` looks session and user up, once, when they are first asked for. `jwtauth.internal.login`
+starts and ends sessions, and `jwtauth.internal.response` writes the cookies. Every rule is the engine's ``Site``; here
+are the reading and writing of rows, retries, transactions, signals and logs.
 """
 
 from __future__ import annotations

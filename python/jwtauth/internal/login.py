@@ -41,7 +41,7 @@ def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
 
 
 def end(flow: Flow) -> None:
-    """End the sessions that the request's tokens name, and have the response clear its cookies. See `jwtauth.logout`."""
+    """End the sessions that the request's tokens name, and clear its cookies. See `jwtauth.logout`."""
     named = flow.named_sessions
     flow.end(named, "logout")
     flow.deferred.clear()
@@ -109,7 +109,7 @@ def exchange_refresh_token(request: HttpRequest, refresh_token: str) -> _engine.
     """
     flow = Flow(request)
     try:
-        claims = flow.config.tokens.verify(_engine.Kind.REFRESH, refresh_token, clock.now())
+        claims = flow.config.tokens.verify(_engine.TokenKind.REFRESH, refresh_token, clock.now())
     except TokenError:
         return None
     flow.refresh_by(claims)

@@ -44,8 +44,8 @@ def pair(grant: _engine.Grant, config: Config) -> dict[str, Any]:
     """Return both tokens, and the seconds that each is valid for."""
     now, site = clock.now(), config.site
     return {
-        "access": site.issue(grant, _engine.Kind.ACCESS),
-        "refresh": site.issue(grant, _engine.Kind.REFRESH),
+        "access": site.issue(grant, _engine.TokenKind.ACCESS),
+        "refresh": site.issue(grant, _engine.TokenKind.REFRESH),
         "access_expires_in": grant.access.expires_at - now,
         "refresh_expires_in": grant.refresh.expires_at - now,
     }

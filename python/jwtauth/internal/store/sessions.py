@@ -132,7 +132,7 @@ _lookup = Lookup(_with_session, Session._meta.pk, _BESIDE)
 def start(
     request: HttpRequest,
     user: AbstractBaseUser,
-    policy: _engine.Policy,
+    policy: _engine.RotationPolicy,
     remember: bool,
     lifetime: timedelta | float | None = None,
     predecessor: Session | None = None,
