@@ -32,6 +32,8 @@ impl OriginPolicy {
     }
 }
 
+const BOTH: &[jwtauth::TokenKind] = &[jwtauth::TokenKind::Access, jwtauth::TokenKind::Refresh];
+
 /// What a site has configured: all that the steps of a request go by.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Site(jwtauth::Site);
@@ -149,7 +151,6 @@ impl Site {
     ) -> Result<Grant, Error> {
         let mut grantee = Grantee::new(sid.get().0, subject);
         (grantee.custom, grantee.remember) = (custom_claims(custom)?, remember);
-        const BOTH: &[jwtauth::TokenKind] = &[jwtauth::TokenKind::Access, jwtauth::TokenKind::Refresh];
         let kinds = decision.map_or(BOTH, |decision| decision.get().decision.issues());
         Ok(Grant(self.0.grant(grantee, &session.get().0, kinds, UnixTime::from_secs(now))))
     }

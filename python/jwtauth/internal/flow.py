@@ -32,7 +32,7 @@ from jwtauth.signals import late_upload, refresh_token_reused, session_refreshed
 security_log = logging.getLogger("jwtauth.security")
 
 _REUSED, _LATE_UPLOAD = "refresh_token_reused", "late_upload"
-_ANONYMOUS = _engine.Identity()
+_ANONYMOUS, UNCHANGED = _engine.Identity(), _engine.Outcome.UNCHANGED
 
 
 class Decided(NamedTuple):
@@ -57,7 +57,7 @@ class Flow:
         """Of the access token in force."""
         self.refresh_claims: _engine.Claims | None = None
         """Of a refresh token that is yet to be decided on."""
-        self.outcome = _engine.Outcome.UNCHANGED
+        self.outcome = UNCHANGED
         self.refusal: str | None = None
         """The code of a refresh token's refusal, where the client can act on it."""
         self.was_asked = False
@@ -91,11 +91,12 @@ class Flow:
     def identify(self) -> None:
         """Verify the tokens. Raises ``CrossOriginRefused`` where the request may not use its cookies."""
         request, now = self.request, clock.now()
+        version, cookies = _of_server(request)
         self.identity = identity = self.config.site.identify(
             request.META,
             method=request.method or "",
-            version=_http_version(request),
-            cookies=_cookie_fields(request),
+            version=version,
+            cookies=cookies,
             is_trusted=self._is_trusted,
             own=self._own_origin,
             now=now,
@@ -118,10 +119,10 @@ class Flow:
         """Raises ``CrossOriginRefused`` where this request may not use cookies, whatever it brings."""
         if self._is_trusted:
             return
-        request = self.request
+        request, (version, _cookies) = self.request, _of_server(self.request)
         with self._logging_cross_origin():
             self.config.site.check_origin(
-                request.META, method=request.method or "", version=_http_version(request), own=self._own_origin
+                request.META, method=request.method or "", version=version, own=self._own_origin
             )
 
     @property
@@ -350,19 +351,16 @@ class Flow:
         )
 
 
-def _http_version(request: HttpRequest) -> str:
-    scope = getattr(request, "scope", None)
-    version: str = request.META.get("SERVER_PROTOCOL", "") if scope is None else scope.get("http_version", "")
-    return version
+def _of_server(request: HttpRequest) -> tuple[str, list[bytes] | None]:
+    """Return the version of HTTP, and the ``Cookie`` fields if the server has handed on several.
 
-
-def _cookie_fields(request: HttpRequest) -> list[bytes] | None:
-    """Return the ``Cookie`` fields where the server has handed on several, which Django 5.2 joins with commas."""
-    scope = getattr(request, "scope", None)
+    Django 5.2 joins them with commas under ASGI, which makes one broken cookie of them.
+    """
+    scope = request.__dict__.get("scope")
     if scope is None:
-        return None
+        return request.META.get("SERVER_PROTOCOL", ""), None
     fields = [value for name, value in scope.get("headers", ()) if name.lower() == b"cookie"]
-    return fields if len(fields) > 1 else None
+    return scope.get("http_version", ""), fields if len(fields) > 1 else None
 
 
 def _acknowledge(session: Session) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from django.http.response import HttpResponseBase
 
 from jwtauth.conf import Config
-from jwtauth.internal.flow import Flow
+from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.store import clock
 
 
@@ -23,7 +23,7 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
         flow.outcome,
         was_asked=flow.was_asked,
         vary=headers.get("Vary", ""),
-        cache_control=headers.get("Cache-Control", ""),
+        cache_control="" if flow.outcome is UNCHANGED else headers.get("Cache-Control", ""),
         now=clock.now(),
     )
     if answer.vary is not None:

@@ -96,13 +96,16 @@ impl Sid {
         Builder::from_unix_timestamp_millis(minute * 60_000, &id).into_uuid()
     }
 
-    /// The value of the claim: [`SID_CLAIM_LENGTH`] characters of base64url.
-    pub(crate) fn expose_secret(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.0)
+    /// Write the value of the claim, [`SID_CLAIM_LENGTH`] characters of base64url, into the buffer.
+    pub(crate) fn expose_secret<'b>(&self, buffer: &'b mut [u8; SID_CLAIM_LENGTH]) -> &'b str {
+        let _ = BASE64_URL_SAFE_NO_PAD.encode_slice(self.0, buffer);
+        str::from_utf8(buffer).unwrap_or_default()
     }
 
-    pub(crate) fn parse(claim: &str) -> Option<Self> {
-        BASE64_URL_SAFE_NO_PAD.decode(claim).ok()?.try_into().ok().map(Self)
+    pub(crate) fn parse(claim: &[u8]) -> Option<Self> {
+        let mut bytes = [0; SID_LENGTH];
+        let length = BASE64_URL_SAFE_NO_PAD.decode_slice(claim, &mut bytes).ok()?;
+        (length == SID_LENGTH).then_some(Self(bytes))
     }
 }
 
@@ -235,14 +238,15 @@ mod tests {
         let sid = Sid::from_bytes([1; 20]);
         let shown = format!("{sid:?}");
         assert!(shown.contains(&sid.session_id().to_string()) && shown.contains("redacted"));
-        assert!(!shown.contains(&sid.expose_secret()));
+        assert!(!shown.contains(sid.expose_secret(&mut [0; SID_CLAIM_LENGTH])));
     }
 
     #[test]
     fn a_name_has_one_spelling() {
         let sid = Sid::from_bytes([255; 20]);
-        let claim = sid.expose_secret();
-        assert_eq!(Sid::parse(&claim), Some(sid));
+        let mut buffer = [0; SID_CLAIM_LENGTH];
+        let claim = sid.expose_secret(&mut buffer);
+        assert_eq!(Sid::parse(claim.as_bytes()), Some(sid));
         assert_eq!(claim, "__________________________8");
         let others = [
             "",
@@ -254,7 +258,7 @@ mod tests {
             "_____________________w",
         ];
         for other in others {
-            assert_eq!(Sid::parse(other), None, "{other}");
+            assert_eq!(Sid::parse(other.as_bytes()), None, "{other}");
         }
     }
 

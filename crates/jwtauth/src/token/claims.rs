@@ -12,6 +12,7 @@ use serde_json::{Map, Number, Value};
 use super::{Claims, Profile};
 use crate::{
     ClaimsError, Generation, Sid, UnixTime, VerifyError,
+    session::SID_CLAIM_LENGTH,
     strict_json::{self, Name, insert_once, set_once},
 };
 
@@ -106,7 +107,7 @@ impl Serialize for Encoded<'_> {
         let Self { claims, profile } = self;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry(&profile.subject_claim, &claims.subject)?;
-        map.serialize_entry("sid", &claims.sid.expose_secret())?;
+        map.serialize_entry("sid", claims.sid.expose_secret(&mut [0; SID_CLAIM_LENGTH]))?;
         map.serialize_entry("gen", &claims.generation.get())?;
         map.serialize_entry("iat", &claims.issued_at.as_secs())?;
         map.serialize_entry("exp", &claims.expires_at.as_secs())?;
@@ -224,7 +225,7 @@ struct SidClaim(Sid);
 impl<'de> Deserialize<'de> for SidClaim {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Name(claim) = Name::deserialize(deserializer)?;
-        Sid::parse(&claim).map(Self).ok_or_else(|| de::Error::custom("not a sid"))
+        Sid::parse(claim.as_bytes()).map(Self).ok_or_else(|| de::Error::custom("not a sid"))
     }
 }
 

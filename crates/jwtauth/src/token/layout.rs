@@ -21,7 +21,7 @@ impl Layout {
         let (generation, zero) = (Generation::new(0), UnixTime::EPOCH);
         let zero = Claims { subject: String::new(), sid: none, generation, issued_at: zero, expires_at: zero, custom };
         let written = String::from_utf8(claims::encode(&zero, profile)).unwrap_or_default();
-        let middle = format!(r#"","sid":"{}","gen":0,"iat":0,"exp":0"#, none.expose_secret());
+        let middle = format!(r#"","sid":"{}","gen":0,"iat":0,"exp":0"#, none.expose_secret(&mut [0; SID_CLAIM_LENGTH]));
         let (before, after) = written.rsplit_once(&middle).unwrap_or_default();
         Self { before: before.to_owned(), after: after.to_owned() }
     }
@@ -38,7 +38,7 @@ impl Layout {
         if rest != self.after.as_bytes() {
             return None;
         }
-        let (subject, sid) = (str::from_utf8(subject).ok()?.to_owned(), Sid::parse(str::from_utf8(sid).ok()?)?);
+        let (subject, sid) = (str::from_utf8(subject).ok()?.to_owned(), Sid::parse(sid)?);
         Some(Claims {
             subject,
             sid,

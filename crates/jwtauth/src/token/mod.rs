@@ -272,8 +272,9 @@ impl Verifier {
     ///
     /// A [`VerifyError`]; the order of its variants is the order of the checks.
     pub fn verify(&self, kind: TokenKind, token: &str, now: UnixTime) -> Result<Claims, VerifyError> {
-        let (claims, validity) = self.verify_at_any_time(kind, token, now)?;
-        validity.map(|()| claims)
+        let (claims, valid_from) = self.authenticate(kind, token)?;
+        self.check_times(&claims, valid_from, now)?;
+        Ok(claims)
     }
 
     /// Return the claims of an authentic token, and whether it is valid at `now`.
@@ -284,13 +285,17 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<(Claims, Result<(), VerifyError>), VerifyError> {
         let (claims, valid_from) = self.authenticate(kind, token)?;
+        let validity = self.check_times(&claims, valid_from, now);
+        Ok((claims, validity))
+    }
+
+    fn check_times(&self, claims: &Claims, valid_from: Option<UnixTime>, now: UnixTime) -> Result<(), VerifyError> {
         let leeway = self.profile.leeway;
-        let validity = match valid_from {
+        match valid_from {
             _ if now >= claims.expires_at + leeway => Err(VerifyError::Expired(claims.expires_at)),
             Some(nbf) if now + leeway < nbf => Err(VerifyError::NotYetValid(nbf)),
             _ => Ok(()),
-        };
-        Ok((claims, validity))
+        }
     }
 
     /// Verify a token as [`verify`](Self::verify) does, but at any time: for login and logout, which end the session

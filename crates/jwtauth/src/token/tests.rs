@@ -9,6 +9,7 @@ use super::*;
 use crate::{
     Algorithm, ClaimsError,
     algorithm::{Curve, Family},
+    session::SID_CLAIM_LENGTH,
 };
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
@@ -52,8 +53,12 @@ fn claims() -> Claims {
     }
 }
 
+fn sid_claim() -> String {
+    claims().sid.expose_secret(&mut [0; SID_CLAIM_LENGTH]).to_owned()
+}
+
 fn payload() -> Value {
-    json!({"sub": "42", "sid": claims().sid.expose_secret(), "gen": 3, "iat": NOW.as_secs(), "exp": EXP.as_secs()})
+    json!({"sub": "42", "sid": sid_claim(), "gen": 3, "iat": NOW.as_secs(), "exp": EXP.as_secs()})
 }
 
 /// The payload with one claim set.
@@ -139,7 +144,7 @@ fn what_is_issued_verifies() {
 
 #[test]
 fn a_token_made_by_hand_is_the_one_that_is_issued() {
-    let sid = claims().sid.expose_secret();
+    let sid = sid_claim();
     let payload = format!(r#"{{"sub":"42","sid":"{sid}","gen":3,"iat":{NOW},"exp":{EXP}}}"#);
     assert_eq!(tokens().issue(TokenKind::Access, &claims()).unwrap(), forge(HEADER, payload));
 }
@@ -614,7 +619,7 @@ mod claim_types {
 
     #[test]
     fn a_sid_has_one_spelling() {
-        let sid = claims().sid.expose_secret();
+        let sid = sid_claim();
         for other in [
             String::new(),
             sid[1..].to_owned(),
@@ -738,7 +743,7 @@ mod layout {
             payload.replace('}', " }"),
             format!("{payload} "),
             payload[..payload.len() - 1].to_owned(),
-            payload.replace(&claims().sid.expose_secret(), "AAAAAAAAAAAAAAAAAAAAAB"),
+            payload.replace(&sid_claim(), "AAAAAAAAAAAAAAAAAAAAAB"),
         ];
         for other in others {
             assert_ne!(other, payload);
@@ -1002,7 +1007,7 @@ mod secrecy {
     fn debug_shows_neither_sid_nor_key() {
         let shown = format!("{:?} {:?} {:?} {:?}", claims(), claims().sid, tokens(), key(SECRET));
         let secrets = [
-            claims().sid.expose_secret(),
+            sid_claim(),
             "7, 7".to_owned(),
             "0707".to_owned(),
             String::from_utf8(SECRET.to_vec()).unwrap(),
@@ -1179,7 +1184,7 @@ proptest! {
         let integer = |name: &str| claims[name].as_u64().filter(|value| *value <= MAX_INTEGER);
         let optional = |name: &str, is: fn(&Value) -> bool| claims.get(name).is_none_or(is);
         let good = claims["sub"].is_string()
-            && claims["sid"].as_str().is_some_and(|sid| Sid::parse(sid).is_some())
+            && claims["sid"].as_str().is_some_and(|sid| Sid::parse(sid.as_bytes()).is_some())
             && integer("gen").is_some()
             && integer("iat").is_some()
             && integer("exp").is_some_and(|exp| exp > NOW.as_secs())
