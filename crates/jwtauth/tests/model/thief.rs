@@ -1,0 +1,184 @@
+//! A thief who knows the rules.
+//!
+//! He copies the cookies once. From then on he holds every token that he copied or was given, side by side, and presents
+//! any of them at any time, as an ordinary request or as an upload; a WebSocket handshake is an ordinary request. He has a
+//! perfect network. To drop an answer, or to wait, is not to use what he holds, so neither needs a step of its own. His
+//! access tokens need none either: the first use of one acknowledges the newest generation, as an upload with the
+//! refresh token beside it does; it gives no tokens, and it expires.
+
+use jwtauth::{Decision, Refusal};
+
+use crate::world::{Offset, Row, State, World, Wrong};
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Thief {
+    /// The generations that he has refresh tokens of: the row's newest, the one before, an older one.
+    holds: [bool; 3],
+    /// The newest generation that the server has answered the owner with.
+    owners: Offset,
+    /// How often the server has answered the owner with a newer one since the thief last presented a refresh token in an
+    /// ordinary request, as far as [`World::refreshes`].
+    refreshes: u8,
+    /// Ticks since he was locked out, as far as a rule can tell them apart.
+    locked_out: Option<u8>,
+    distance: Distance,
+}
+
+/// How far a thief who [keeps his distance](World::distance) is from the owner's refreshes.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct Distance {
+    /// Ticks for which the thief may not refresh yet.
+    thief_waits: u8,
+    /// Ticks for which the owner is not to refresh yet.
+    owner_waits: u8,
+    /// The owner's refreshes since the theft, as far as two.
+    refreshes: u8,
+    is_broken: bool,
+}
+
+/// What a thief does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Attempt {
+    generation: Offset,
+    upload: bool,
+    /// The acknowledgement, if there is one, is written.
+    acknowledged: bool,
+}
+
+impl Thief {
+    /// Copy the owner's cookies.
+    pub(crate) fn steal(generation: Offset) -> Self {
+        let mut thief = Self {
+            holds: [true, false, false],
+            owners: 0,
+            refreshes: 0,
+            locked_out: None,
+            distance: Distance::default(),
+        };
+        thief.shift(-generation);
+        thief
+    }
+
+    pub(crate) fn attempts(&self, world: &World) -> Vec<Attempt> {
+        let mut attempts = Vec::new();
+        for (generation, _) in [0, -1, -2].into_iter().zip(self.holds).filter(|(_, held)| *held) {
+            for upload in [false, true] {
+                if !upload && world.distance && self.distance.thief_waits > 0 {
+                    continue;
+                }
+                attempts.push(Attempt { generation, upload, acknowledged: true });
+                if generation == 0 {
+                    attempts.push(Attempt { generation, upload, acknowledged: false });
+                }
+            }
+        }
+        attempts
+    }
+
+    /// The row's generation has risen by so much.
+    pub(crate) fn shift(&mut self, risen: Offset) {
+        for _ in 0..risen {
+            let [newest, previous, older] = self.holds;
+            self.holds = [false, newest, previous || older];
+        }
+        self.owners = (self.owners - risen).max(crate::world::OLD);
+    }
+
+    pub(crate) fn age(&mut self, world: &World) {
+        self.locked_out = self.locked_out.map(|age| (age + 1).min(world.upload_delay + 1));
+        self.distance.thief_waits = self.distance.thief_waits.saturating_sub(1);
+        self.distance.owner_waits = self.distance.owner_waits.saturating_sub(1);
+    }
+
+    /// The server answers the owner with tokens of the newest generation.
+    pub(crate) fn owner_is_answered(&mut self, world: &World) {
+        if self.owners == 0 {
+            return;
+        }
+        self.owners = 0;
+        self.refreshes = (self.refreshes + 1).min(world.refreshes);
+        if world.distance {
+            self.distance.is_broken = self.distance.owner_waits > 0;
+            self.distance.thief_waits = world.grace;
+            self.distance.refreshes = (self.distance.refreshes + 1).min(2);
+        }
+    }
+
+    /// Whether he came near a refresh of the owner's, where he is to keep his distance.
+    pub(crate) fn came_near(&self) -> bool {
+        self.distance.is_broken
+    }
+
+    /// Notice that he is locked out: he has let so many refreshes of the owner's pass, and the newest generation has
+    /// been in use for the grace.
+    pub(crate) fn note_lockout(&mut self, world: &World, row: Row) {
+        let in_use = row.acknowledged.is_some_and(|age| age >= world.grace);
+        if in_use && self.refreshes >= world.refreshes && self.locked_out.is_none() {
+            world.note("a thief is locked out");
+            self.locked_out = Some(0);
+        }
+    }
+
+    fn judge(&self, world: &World, attempt: Attempt, decision: Decision) -> Option<Wrong> {
+        let upload = attempt.upload;
+        let is_found = decision == Decision::Reuse;
+        if !decision.admits() && !is_found && decision.warning().is_none() {
+            return Some(Wrong::NoRecord);
+        }
+        if let Some(age) = self.locked_out {
+            // The rotation that locked him out was acknowledged after it, and the grace passed after that.
+            let is_in_time = upload && age + world.grace <= world.upload_delay && decision.issues().is_empty();
+            match decision {
+                _ if decision.admits() && is_in_time => world.note("a locked out thief uploads for a while"),
+                Decision::Refuse(Refusal::LateUpload) => world.note("a locked out thief uploads too late"),
+                Decision::Reuse => world.note("a locked out thief is found"),
+                _ => return Some(Wrong::Served),
+            }
+        }
+        let is_apart = world.distance && !upload && self.distance.refreshes == 2;
+        if is_apart && matches!(decision, Decision::Rotate(_)) {
+            return Some(Wrong::ServedAtADistance);
+        }
+        None
+    }
+}
+
+impl World {
+    /// The thief presents a refresh token that he holds.
+    pub(crate) fn thief_uses(&self, state: &mut State, attempt: Attempt) {
+        let (Some(row), Some(mut thief)) = (state.row, state.thief) else { return };
+        let Attempt { generation, upload, acknowledged } = attempt;
+        let decision = self.decide(row, generation, upload);
+        if let Some(wrong) =
+            self.judge_behind(row, generation, upload, decision).or(thief.judge(self, attempt, decision))
+        {
+            state.wrong = Some(wrong);
+        }
+        if decision == Decision::Reuse {
+            self.note("the thief's refresh ends the session");
+            state.row = None;
+            return;
+        }
+        if decision.admits() && !upload {
+            thief.refreshes = 0;
+            if self.distance {
+                thief.distance.owner_waits = self.grace;
+            }
+        }
+        if decision == Decision::Reissue {
+            self.note("the thief keeps up with the owner");
+            thief.holds[0] = true;
+        }
+        state.thief = Some(thief);
+        match decision {
+            Decision::Rotate(next) => {
+                self.write(state, self.row(next), 1);
+                if let Some(thief) = &mut state.thief {
+                    thief.holds[0] = true;
+                }
+            }
+            _ if acknowledged && decision.acknowledges() => self.write(state, row.acknowledged_now(), 0),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,523 @@
+//! The world around the rules: a browser, its requests, workers, and the database.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use jwtauth::{
+    Decision, Generation, Lifetimes, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate, Session,
+    TokenKind, UnixTime,
+};
+use stateright::{Model, Property};
+
+use crate::{
+    forgeries::Forgeries,
+    thief::{Attempt, Thief},
+};
+
+/// The present, whenever that is.
+pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_000_000);
+/// The row's generation, whatever that is.
+pub(crate) const NEWEST: Generation = Generation::new(1_000);
+/// Further back, one generation is as old as another.
+pub(crate) const OLD: Offset = -4;
+/// How many of the last writes may get lost.
+const LOSABLE_WRITES: usize = 2;
+
+pub(crate) type Decide = fn(&RotationPolicy, &Session, Presented, UnixTime) -> Decision;
+
+/// The figures, in ticks, and the freedoms of a run.
+pub(crate) struct World {
+    pub(crate) grace: u8,
+    pub(crate) access: u8,
+    pub(crate) slowest: u8,
+    /// How long after a rotation an upload may bring the generation before.
+    pub(crate) upload_delay: u8,
+    /// How many requests of the browser are under way at once.
+    pub(crate) requests: usize,
+    pub(crate) uploads: bool,
+    pub(crate) restores: bool,
+    pub(crate) logout: bool,
+    pub(crate) thief: bool,
+    /// How many refreshes of the owner's a thief has to let pass to be locked out.
+    pub(crate) refreshes: u8,
+    /// The thief makes no ordinary request within the grace of a refresh of the owner's, before or after it.
+    pub(crate) distance: bool,
+    pub(crate) decide: Decide,
+    pub(crate) forgeries: Forgeries,
+    /// What has happened in some history, so that no property holds for want of an occasion.
+    pub(crate) seen: Arc<Mutex<BTreeSet<&'static str>>>,
+}
+
+/// A generation, counted from the row's.
+pub(crate) type Offset = i8;
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Row {
+    /// Ticks since it was acknowledged, as far as the grace.
+    pub(crate) acknowledged: Option<u8>,
+    /// Ticks since it was issued, as far as a rule can tell them apart.
+    rotated: u8,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Access {
+    generation: Offset,
+    /// Ticks that it is still good for.
+    left: u8,
+}
+
+/// The cookies of the browser.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Jar {
+    access: Option<Access>,
+    refresh: Offset,
+}
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+enum Stage {
+    /// On its way to the server.
+    There { jar: Jar, upload: bool },
+    /// A worker has read the row and decided, and will write if the row's generation is still the one that it read.
+    Writing { jar: Jar, read: Offset, next: Row, generation: Offset, sets_refresh: bool },
+    /// Let in by its access token, which is still to be acknowledged.
+    Acknowledging { generation: Offset },
+    /// The answer is on its way back, with these cookies.
+    Back { access: Option<Access>, refresh: Option<Offset> },
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Request {
+    stage: Stage,
+    /// Ticks since it was sent; of an upload, since it arrived.
+    age: u8,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct State {
+    pub(crate) row: Option<Row>,
+    /// What the row was before its last writes, the latest first.
+    before: Vec<(Row, Offset)>,
+    jar: Jar,
+    /// Sorted, for it does not matter which is which.
+    requests: Vec<Request>,
+    pub(crate) thief: Option<Thief>,
+    pub(crate) wrong: Option<Wrong>,
+}
+
+/// What must never be.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Wrong {
+    SignedOut,
+    UploadRefused,
+    BroughtBack,
+    NotFound,
+    Served,
+    NoRecord,
+    ServedAtADistance,
+    ForgeryAccepted,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Action {
+    Tick,
+    Send {
+        upload: bool,
+    },
+    ForgetAccess,
+    /// A worker takes the request up, or goes on with it; or the browser takes the answer.
+    Proceed(usize),
+    /// Let in, but its acknowledgement gets lost.
+    ProceedUnacknowledged(usize),
+    Lose(usize),
+    Restore,
+    Logout,
+    Steal,
+    ThiefUses(Attempt),
+    Forge,
+}
+
+/// Between the model's figures and the engine's.
+impl World {
+    /// The length of a tick: the engine's bound for uploads is fixed, so it gives the measure.
+    fn ticks(&self, count: u8) -> Duration {
+        MAX_UPLOAD_DELAY / u32::from(self.upload_delay) * u32::from(count)
+    }
+
+    fn age_of(&self, instant: UnixTime) -> u8 {
+        let age = NOW.saturating_duration_since(instant).as_secs();
+        u8::try_from(age / self.ticks(1).as_secs()).unwrap()
+    }
+
+    fn policy(&self) -> RotationPolicy {
+        let lifetimes = Lifetimes::new(self.ticks(self.access), Duration::from_secs(1_000_000), None).unwrap();
+        RotationPolicy::new(lifetimes, self.ticks(self.grace))
+    }
+
+    fn session(&self, row: Row) -> Session {
+        let ago = |age| NOW - self.ticks(age);
+        Session::new(UnixTime::EPOCH, UnixTime::MAX)
+            .with_generation(NEWEST, ago(row.rotated))
+            .with_acknowledged_at(row.acknowledged.map(ago))
+    }
+
+    pub(crate) fn row(&self, next: RowUpdate) -> Row {
+        Row { acknowledged: next.acknowledged_at.map(|seen| self.age_of(seen)), rotated: self.age_of(next.rotated_at) }
+    }
+
+    pub(crate) fn decide(&self, row: Row, generation: Offset, upload: bool) -> Decision {
+        let presented = Presented::new(absolute(generation)).with_upload(upload);
+        let decision = (self.decide)(&self.policy(), &self.session(row), presented, NOW);
+        self.note(decision.code());
+        decision
+    }
+
+    fn acknowledges(&self, row: Row, generation: Offset) -> bool {
+        self.policy().acknowledges(&self.session(row), absolute(generation))
+    }
+}
+
+fn absolute(generation: Offset) -> Generation {
+    Generation::new(NEWEST.get().saturating_add_signed(generation.into()))
+}
+
+fn offset(generation: Generation) -> Offset {
+    Offset::try_from(generation.get() - NEWEST.get()).unwrap()
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            grace: 2,
+            access: 4,
+            slowest: 1,
+            upload_delay: 3,
+            requests: 2,
+            uploads: false,
+            restores: false,
+            logout: false,
+            thief: false,
+            refreshes: 2,
+            distance: false,
+            decide: RotationPolicy::decide,
+            forgeries: Forgeries::new(),
+            seen: Arc::default(),
+        }
+    }
+
+    pub(crate) fn with_figures(self, grace: u8, access: u8, slowest: u8, upload_delay: u8) -> Self {
+        assert!(MAX_UPLOAD_DELAY.as_secs().is_multiple_of(upload_delay.into()), "ticks of whole seconds");
+        Self { grace, access, slowest, upload_delay, ..self }
+    }
+
+    pub(crate) fn note(&self, what: &'static str) {
+        self.seen.lock().unwrap().insert(what);
+    }
+
+    fn access_token(&self) -> Access {
+        Access { generation: 0, left: self.access }
+    }
+
+    /// A worker takes up what the browser sent: the access token is verified, then the row is read.
+    fn arrive(&self, state: &mut State, jar: Jar, upload: bool, acknowledged: bool) -> Option<Stage> {
+        let row = state.row?;
+        if let Some(access) = jar.access {
+            return (acknowledged && self.acknowledges(row, access.generation))
+                .then_some(Stage::Acknowledging { generation: access.generation });
+        }
+        let decision = self.decide(row, jar.refresh, upload);
+        self.judge_owner(state, row, jar, upload, decision);
+        let issues = |kind| decision.issues().contains(&kind);
+        match decision {
+            Decision::Rotate(next) | Decision::Adopt(next) => Some(Stage::Writing {
+                jar,
+                read: 0,
+                next: self.row(next),
+                generation: offset(next.generation),
+                sets_refresh: issues(TokenKind::Refresh),
+            }),
+            Decision::Reuse => {
+                state.row = None;
+                None
+            }
+            _ if !decision.admits() => None,
+            _ => {
+                if acknowledged && decision.acknowledges() {
+                    self.write(state, row.acknowledged_now(), 0);
+                }
+                issues(TokenKind::Access).then(|| self.answer(state, issues(TokenKind::Refresh)))
+            }
+        }
+    }
+
+    fn judge_owner(&self, state: &mut State, row: Row, jar: Jar, upload: bool, decision: Decision) {
+        if state.thief.is_some() {
+            if let Some(wrong) = self.judge_behind(row, jar.refresh, upload, decision) {
+                state.wrong = Some(wrong);
+            }
+            if decision == Decision::Reuse {
+                self.note("the owner's refresh ends the session");
+            }
+        } else if upload {
+            let is_in_time = row.rotated <= self.upload_delay && [0, -1].contains(&jar.refresh);
+            if !decision.admits() && decision != Decision::Refuse(Refusal::LateUpload) {
+                state.wrong = Some(Wrong::SignedOut);
+            } else if !decision.admits() && is_in_time {
+                state.wrong = Some(Wrong::UploadRefused);
+            }
+        } else if !decision.admits() {
+            state.wrong = Some(Wrong::SignedOut);
+        }
+    }
+
+    /// An ordinary request with an old token, once the newest generation has been in use for the grace, ends the
+    /// session, whether the owner or the thief makes it.
+    pub(crate) fn judge_behind(&self, row: Row, generation: Offset, upload: bool, decision: Decision) -> Option<Wrong> {
+        let in_use = row.acknowledged.is_some_and(|age| age >= self.grace);
+        (in_use && generation < 0 && !upload && decision != Decision::Reuse).then_some(Wrong::NotFound)
+    }
+
+    /// The compare-and-swap.
+    fn swap(&self, state: &mut State, request: Request) -> Option<Stage> {
+        let Stage::Writing { jar, read, next, generation, sets_refresh } = request.stage else { unreachable!() };
+        state.row?;
+        if read != 0 {
+            self.note("a lost swap");
+            return Some(Stage::There { jar, upload: false });
+        }
+        self.write(state, next, generation);
+        Some(self.answer(state, sets_refresh))
+    }
+
+    /// Changes the row, whose generation rises by so much.
+    pub(crate) fn write(&self, state: &mut State, row: Row, risen: Offset) {
+        if self.restores {
+            let last = state.row.unwrap();
+            state.before.insert(0, (last, 0));
+            state.before.truncate(LOSABLE_WRITES);
+        }
+        state.row = Some(row);
+        state.shift(risen);
+    }
+
+    fn age_row(&self, row: &mut Row) {
+        let has_uploads = self.uploads || self.thief;
+        let longest = if has_uploads { self.grace.max(self.upload_delay + 1) } else { self.grace };
+        row.acknowledged = row.acknowledged.map(|age| (age + 1).min(self.grace));
+        row.rotated = (row.rotated + 1).min(longest);
+    }
+
+    fn tick(&self, state: &mut State) {
+        state.row.iter_mut().for_each(|row| self.age_row(row));
+        state.before.iter_mut().for_each(|(row, _)| self.age_row(row));
+        state.jar.age();
+        state.thief.iter_mut().for_each(|thief| thief.age(self));
+        for request in &mut state.requests {
+            match &mut request.stage {
+                Stage::There { jar, upload } => {
+                    jar.age();
+                    request.age += u8::from(!*upload);
+                }
+                Stage::Writing { jar, next, .. } => {
+                    jar.age();
+                    self.age_row(next);
+                    request.age += 1;
+                }
+                Stage::Acknowledging { .. } => request.age += 1,
+                Stage::Back { access, .. } => {
+                    *access = access.and_then(Access::aged);
+                    request.age += 1;
+                }
+            }
+        }
+    }
+
+    /// The server answers the owner with a new access token, and with the newest refresh token or without.
+    fn answer(&self, state: &mut State, sets_refresh: bool) -> Stage {
+        if let Some(thief) = state.thief.as_mut().filter(|_| sets_refresh) {
+            thief.owner_is_answered(self);
+        }
+        Stage::Back { access: Some(self.access_token()), refresh: sets_refresh.then_some(0) }
+    }
+}
+
+impl Row {
+    pub(crate) fn acknowledged_now(self) -> Self {
+        Self { acknowledged: Some(0), ..self }
+    }
+}
+
+impl Access {
+    fn aged(self) -> Option<Self> {
+        (self.left > 1).then(|| Self { left: self.left - 1, ..self })
+    }
+}
+
+impl Jar {
+    fn age(&mut self) {
+        self.access = self.access.and_then(Access::aged);
+    }
+
+    fn shift(&mut self, risen: Offset) {
+        self.refresh = (self.refresh - risen).max(OLD);
+        self.access = self.access.map(|access| Access { generation: (access.generation - risen).max(OLD), ..access });
+    }
+}
+
+impl State {
+    /// The row's generation has risen by so much: everything else is that much older.
+    fn shift(&mut self, risen: Offset) {
+        let older = |generation: Offset| (generation - risen).max(OLD);
+        self.jar.shift(risen);
+        self.thief.iter_mut().for_each(|thief| thief.shift(risen));
+        self.before.iter_mut().for_each(|(_, generation)| *generation = older(*generation));
+        for request in &mut self.requests {
+            match &mut request.stage {
+                Stage::There { jar, .. } => jar.shift(risen),
+                Stage::Writing { jar, read, generation, .. } => {
+                    jar.shift(risen);
+                    *read = older(*read);
+                    *generation = older(*generation);
+                }
+                Stage::Acknowledging { generation } => *generation = older(*generation),
+                Stage::Back { access, refresh } => {
+                    *access = access.map(|it| Access { generation: older(it.generation), ..it });
+                    *refresh = refresh.map(older);
+                }
+            }
+        }
+    }
+}
+
+impl Model for World {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            row: Some(Row { acknowledged: Some(0), rotated: 0 }),
+            before: Vec::new(),
+            jar: Jar { access: Some(self.access_token()), refresh: 0 },
+            requests: Vec::new(),
+            thief: None,
+            wrong: None,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.wrong.is_some() || (state.row.is_none() && state.requests.is_empty()) {
+            return;
+        }
+        if state.requests.iter().all(|request| request.age < self.slowest) {
+            actions.push(Action::Tick);
+        }
+        for index in 0..state.requests.len() {
+            actions.extend([Action::Proceed(index), Action::ProceedUnacknowledged(index), Action::Lose(index)]);
+        }
+        if state.row.is_none() {
+            return;
+        }
+        if state.requests.len() < self.requests {
+            actions.push(Action::Send { upload: false });
+            if self.uploads {
+                actions.push(Action::Send { upload: true });
+            }
+        }
+        if state.jar.access.is_some() {
+            actions.push(Action::ForgetAccess);
+        }
+        if self.restores && !state.before.is_empty() {
+            actions.push(Action::Restore);
+        }
+        if self.logout {
+            actions.extend([Action::Logout, Action::Forge]);
+        }
+        match state.thief {
+            Some(thief) => actions.extend(thief.attempts(self).into_iter().map(Action::ThiefUses)),
+            None if self.thief => actions.push(Action::Steal),
+            None => {}
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        match action {
+            Action::Tick => self.tick(&mut state),
+            Action::Send { upload } => {
+                state.requests.push(Request { stage: Stage::There { jar: state.jar, upload }, age: 0 });
+            }
+            Action::ForgetAccess => state.jar.access = None,
+            Action::Lose(index) => {
+                state.requests.remove(index);
+            }
+            Action::Proceed(index) | Action::ProceedUnacknowledged(index) => {
+                let acknowledged = matches!(action, Action::Proceed(_));
+                let request = state.requests.remove(index);
+                let was_over = state.row.is_none();
+                let goes_on = match request.stage {
+                    Stage::There { jar, upload } => self.arrive(&mut state, jar, upload, acknowledged),
+                    Stage::Back { access, refresh } if acknowledged => {
+                        state.jar.access = access.or(state.jar.access);
+                        state.jar.refresh = refresh.unwrap_or(state.jar.refresh);
+                        None
+                    }
+                    Stage::Writing { .. } if acknowledged => self.swap(&mut state, request),
+                    Stage::Acknowledging { generation } if acknowledged => {
+                        if let Some(row) = state.row.filter(|row| self.acknowledges(*row, generation)) {
+                            self.write(&mut state, row.acknowledged_now(), 0);
+                        }
+                        None
+                    }
+                    _ => return None,
+                };
+                if was_over && (state.row.is_some() || goes_on.is_some()) {
+                    state.wrong = Some(Wrong::BroughtBack);
+                }
+                state.requests.extend(goes_on.map(|stage| Request { stage, ..request }));
+            }
+            Action::Restore => {
+                self.note("a restore");
+                let (row, generation) = state.before.remove(0);
+                state.row = Some(row);
+                state.shift(generation);
+            }
+            Action::Logout => {
+                self.note("a logout");
+                state.row = None;
+            }
+            Action::Steal => state.thief = Some(Thief::steal(state.jar.refresh)),
+            Action::ThiefUses(attempt) => self.thief_uses(&mut state, attempt),
+            Action::Forge => {
+                if !self.forgeries.any_accepted() {
+                    return None;
+                }
+                state.wrong = Some(Wrong::ForgeryAccepted);
+            }
+        }
+        state.requests.sort_unstable();
+        if let (Some(row), Some(thief)) = (state.row, &mut state.thief) {
+            if thief.came_near() {
+                return None;
+            }
+            thief.note_lockout(self, row);
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let never = |name, condition: fn(&Self, &State) -> bool| Property::always(name, condition);
+        vec![
+            never("an honest user stays signed in", |_, state| state.wrong != Some(Wrong::SignedOut)),
+            never("an upload in time is admitted", |_, state| state.wrong != Some(Wrong::UploadRefused)),
+            never("an ended session stays ended", |_, state| state.wrong != Some(Wrong::BroughtBack)),
+            never("an old token in use beside the new one is found", |_, state| state.wrong != Some(Wrong::NotFound)),
+            never("a thief who is locked out gets nothing", |_, state| state.wrong != Some(Wrong::Served)),
+            never("a refused thief leaves a record", |_, state| state.wrong != Some(Wrong::NoRecord)),
+            never("a thief at a distance is not served", |_, state| state.wrong != Some(Wrong::ServedAtADistance)),
+            never("a forgery changes nothing", |_, state| state.wrong != Some(Wrong::ForgeryAccepted)),
+        ]
+    }
+}
