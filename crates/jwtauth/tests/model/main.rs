@@ -23,6 +23,7 @@
 
 mod forgeries;
 mod oracle;
+mod simulation;
 mod thief;
 mod world;
 mod wrong;
