@@ -24,6 +24,7 @@
 mod forgeries;
 mod oracle;
 mod simulation;
+mod state;
 mod thief;
 mod world;
 mod wrong;

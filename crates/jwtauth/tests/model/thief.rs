@@ -8,7 +8,10 @@
 
 use jwtauth::{Decision, Refusal};
 
-use crate::world::{Offset, Row, State, World, Wrong};
+use crate::{
+    state::{OLD, Offset, Row, State, Wrong},
+    world::World,
+};
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Thief {
@@ -81,7 +84,7 @@ impl Thief {
             let [newest, previous, older] = self.holds;
             self.holds = [false, newest, previous || older];
         }
-        self.owners = (self.owners - risen).max(crate::world::OLD);
+        self.owners = (self.owners - risen).max(OLD);
     }
 
     pub(crate) fn age(&mut self, world: &World) {

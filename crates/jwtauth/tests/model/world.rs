@@ -14,6 +14,7 @@ use stateright::{Model, Property};
 
 use crate::{
     forgeries::Forgeries,
+    state::{Access, Jar, Offset, Request, Row, Stage, State, Wrong},
     thief::{Attempt, Thief},
 };
 
@@ -21,8 +22,6 @@ use crate::{
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_000_000);
 /// The row's generation, whatever that is.
 pub(crate) const NEWEST: Generation = Generation::new(1_000);
-/// Further back, one generation is as old as another.
-pub(crate) const OLD: Offset = -4;
 /// How many of the last writes may get lost.
 const LOSABLE_WRITES: usize = 2;
 
@@ -49,76 +48,6 @@ pub(crate) struct World {
     pub(crate) forgeries: Forgeries,
     /// What has happened in some history, so that no property holds for want of an occasion.
     pub(crate) seen: Arc<Mutex<BTreeSet<&'static str>>>,
-}
-
-/// A generation, counted from the row's.
-pub(crate) type Offset = i8;
-
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Row {
-    /// Ticks since it was acknowledged, as far as the grace.
-    pub(crate) acknowledged: Option<u8>,
-    /// Ticks since it was issued, as far as a rule can tell them apart.
-    rotated: u8,
-}
-
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Access {
-    generation: Offset,
-    /// Ticks that it is still good for.
-    left: u8,
-}
-
-/// The cookies of the browser.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Jar {
-    access: Option<Access>,
-    refresh: Offset,
-}
-
-/// Where a request is.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-enum Stage {
-    /// On its way to the server.
-    There { jar: Jar, upload: bool },
-    /// A worker has read the row and decided, and will write if the row's generation is still the one that it read.
-    Writing { jar: Jar, read: Offset, next: Row, generation: Offset, sets_refresh: bool },
-    /// Let in by its access token, which is still to be acknowledged.
-    Acknowledging { generation: Offset },
-    /// The answer is on its way back, with these cookies.
-    Back { access: Option<Access>, refresh: Option<Offset> },
-}
-
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Request {
-    stage: Stage,
-    /// Ticks since it was sent; of an upload, since it arrived.
-    age: u8,
-}
-
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct State {
-    pub(crate) row: Option<Row>,
-    /// What the row was before its last writes, the latest first.
-    before: Vec<(Row, Offset)>,
-    jar: Jar,
-    /// Sorted, for it does not matter which is which.
-    requests: Vec<Request>,
-    pub(crate) thief: Option<Thief>,
-    pub(crate) wrong: Option<Wrong>,
-}
-
-/// What must never be.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Wrong {
-    SignedOut,
-    UploadRefused,
-    BroughtBack,
-    NotFound,
-    Served,
-    NoRecord,
-    ServedAtADistance,
-    ForgeryAccepted,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -341,54 +270,6 @@ impl World {
             thief.owner_is_answered(self);
         }
         Stage::Back { access: Some(self.access_token()), refresh: sets_refresh.then_some(0) }
-    }
-}
-
-impl Row {
-    pub(crate) fn acknowledged_now(self) -> Self {
-        Self { acknowledged: Some(0), ..self }
-    }
-}
-
-impl Access {
-    fn aged(self) -> Option<Self> {
-        (self.left > 1).then(|| Self { left: self.left - 1, ..self })
-    }
-}
-
-impl Jar {
-    fn age(&mut self) {
-        self.access = self.access.and_then(Access::aged);
-    }
-
-    fn shift(&mut self, risen: Offset) {
-        self.refresh = (self.refresh - risen).max(OLD);
-        self.access = self.access.map(|access| Access { generation: (access.generation - risen).max(OLD), ..access });
-    }
-}
-
-impl State {
-    /// The row's generation has risen by so much: everything else is that much older.
-    fn shift(&mut self, risen: Offset) {
-        let older = |generation: Offset| (generation - risen).max(OLD);
-        self.jar.shift(risen);
-        self.thief.iter_mut().for_each(|thief| thief.shift(risen));
-        self.before.iter_mut().for_each(|(_, generation)| *generation = older(*generation));
-        for request in &mut self.requests {
-            match &mut request.stage {
-                Stage::There { jar, .. } => jar.shift(risen),
-                Stage::Writing { jar, read, generation, .. } => {
-                    jar.shift(risen);
-                    *read = older(*read);
-                    *generation = older(*generation);
-                }
-                Stage::Acknowledging { generation } => *generation = older(*generation),
-                Stage::Back { access, refresh } => {
-                    *access = access.map(|it| Access { generation: older(it.generation), ..it });
-                    *refresh = refresh.map(older);
-                }
-            }
-        }
     }
 }
 

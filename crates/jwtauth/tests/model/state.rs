@@ -1,0 +1,124 @@
+//! What a state of the model is.
+
+use crate::thief::Thief;
+
+/// Further back, one generation is as old as another.
+pub(crate) const OLD: Offset = -4;
+
+/// A generation, counted from the row's.
+pub(crate) type Offset = i8;
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Row {
+    /// Ticks since it was acknowledged, as far as the grace.
+    pub(crate) acknowledged: Option<u8>,
+    /// Ticks since it was issued, as far as a rule can tell them apart.
+    pub(crate) rotated: u8,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Access {
+    pub(crate) generation: Offset,
+    /// Ticks that it is still good for.
+    pub(crate) left: u8,
+}
+
+/// The cookies of the browser.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Jar {
+    pub(crate) access: Option<Access>,
+    pub(crate) refresh: Offset,
+}
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Stage {
+    /// On its way to the server.
+    There { jar: Jar, upload: bool },
+    /// A worker has read the row and decided, and will write if the row's generation is still the one that it read.
+    Writing { jar: Jar, read: Offset, next: Row, generation: Offset, sets_refresh: bool },
+    /// Let in by its access token, which is still to be acknowledged.
+    Acknowledging { generation: Offset },
+    /// The answer is on its way back, with these cookies.
+    Back { access: Option<Access>, refresh: Option<Offset> },
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Request {
+    pub(crate) stage: Stage,
+    /// Ticks since it was sent; of an upload, since it arrived.
+    pub(crate) age: u8,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct State {
+    pub(crate) row: Option<Row>,
+    /// What the row was before its last writes, the latest first.
+    pub(crate) before: Vec<(Row, Offset)>,
+    pub(crate) jar: Jar,
+    /// Sorted, for it does not matter which is which.
+    pub(crate) requests: Vec<Request>,
+    pub(crate) thief: Option<Thief>,
+    pub(crate) wrong: Option<Wrong>,
+}
+
+/// What must never be.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Wrong {
+    SignedOut,
+    UploadRefused,
+    BroughtBack,
+    NotFound,
+    Served,
+    NoRecord,
+    ServedAtADistance,
+    ForgeryAccepted,
+}
+
+impl Row {
+    pub(crate) fn acknowledged_now(self) -> Self {
+        Self { acknowledged: Some(0), ..self }
+    }
+}
+
+impl Access {
+    pub(crate) fn aged(self) -> Option<Self> {
+        (self.left > 1).then(|| Self { left: self.left - 1, ..self })
+    }
+}
+
+impl Jar {
+    pub(crate) fn age(&mut self) {
+        self.access = self.access.and_then(Access::aged);
+    }
+
+    pub(crate) fn shift(&mut self, risen: Offset) {
+        self.refresh = (self.refresh - risen).max(OLD);
+        self.access = self.access.map(|access| Access { generation: (access.generation - risen).max(OLD), ..access });
+    }
+}
+
+impl State {
+    /// The row's generation has risen by so much: everything else is that much older.
+    pub(crate) fn shift(&mut self, risen: Offset) {
+        let older = |generation: Offset| (generation - risen).max(OLD);
+        self.jar.shift(risen);
+        self.thief.iter_mut().for_each(|thief| thief.shift(risen));
+        self.before.iter_mut().for_each(|(_, generation)| *generation = older(*generation));
+        for request in &mut self.requests {
+            match &mut request.stage {
+                Stage::There { jar, .. } => jar.shift(risen),
+                Stage::Writing { jar, read, generation, .. } => {
+                    jar.shift(risen);
+                    *read = older(*read);
+                    *generation = older(*generation);
+                }
+                Stage::Acknowledging { generation } => *generation = older(*generation),
+                Stage::Back { access, refresh } => {
+                    *access = access.map(|it| Access { generation: older(it.generation), ..it });
+                    *refresh = refresh.map(older);
+                }
+            }
+        }
+    }
+}
