@@ -91,7 +91,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether one secret signs and verifies. Else a private key signs, and its public half verifies.
+    /// Return whether one secret signs and verifies. Else a private key signs, and its public half verifies.
     pub fn is_symmetric(self) -> bool {
         matches!(self.family(), Family::Hmac(_))
     }
@@ -164,7 +164,7 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = KeyError;
 
-    /// Reads an `alg` value; the names are case-sensitive (RFC 7515 §4.1.1).
+    /// Read an `alg` value; the names are case-sensitive (RFC 7515 §4.1.1).
     fn from_str(name: &str) -> Result<Self, KeyError> {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(KeyError::UnsupportedAlgorithm)
     }

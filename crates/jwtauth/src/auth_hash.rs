@@ -27,13 +27,13 @@ pub struct AuthHasher {
 const KEY_SALT: &[u8] = b"django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
 
 impl AuthHasher {
-    /// Hashes with `secret_key`, and accepts what was hashed with one of the `fallbacks`.
+    /// Hash with `secret_key`, and accept what was hashed with one of the `fallbacks`.
     pub fn new<K: AsRef<[u8]>>(secret_key: &[u8], fallbacks: impl IntoIterator<Item = K>) -> Self {
         let older = fallbacks.into_iter().map(|key| derive(key.as_ref())).collect();
         Self { current: derive(secret_key), older }
     }
 
-    /// The hash of a user's password field as the database has it: 64 lower-case hexadecimal digits.
+    /// Return the hash of a user's password field as the database has it: 64 lower-case hexadecimal digits.
     pub fn hash(&self, password: &str) -> String {
         use fmt::Write;
         let tag = hmac::sign(&self.current, password.as_bytes());
@@ -43,7 +43,7 @@ impl AuthHasher {
         })
     }
 
-    /// Whether a session with this hash is of a user with this password field. Compares in constant time.
+    /// Return whether a session with this hash is of a user with this password field. Compares in constant time.
     pub fn holds(&self, hash: &str, password: &str) -> bool {
         let Some(tag) = from_hex(hash) else { return false };
         std::iter::once(&self.current)

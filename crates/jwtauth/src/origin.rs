@@ -1,7 +1,7 @@
 //! Cross-site request forgery: may this request use cookies? (Fetch Metadata, and RFC 6454 origins where it is absent.)
 //!
-//! After Go 1.25's `net/http.CrossOriginProtection` and tower-http's `csrf`; that the scheme counts and that WebSocket
-//! handshakes are asked for their origin are ours. No token is needed.
+//! After Go 1.25's `net/http.CrossOriginProtection` and tower-http's `csrf`; besides, the scheme counts here, and WebSocket
+//! handshakes are asked for their origin. No token is needed.
 
 use std::str::FromStr;
 
@@ -98,12 +98,12 @@ impl OriginPolicy {
     ///
     /// | request | answer |
     /// | --- | --- |
-    /// | WebSocket handshake | `Origin` must be ours or trusted |
+    /// | WebSocket handshake | `Origin` must be the site's own or trusted |
     /// | `GET`, `HEAD`, `OPTIONS` | pass |
     /// | `Sec-Fetch-Site: same-origin` | pass, also with `Origin: null` |
-    /// | `Sec-Fetch-Site: none` | pass only if `Origin` is ours or trusted |
+    /// | `Sec-Fetch-Site: none` | pass only if `Origin` is the site's own or trusted |
     /// | any other `Sec-Fetch-Site` | pass only if `Origin` is trusted |
-    /// | no `Sec-Fetch-Site`, an `Origin` | it must be ours or trusted |
+    /// | no `Sec-Fetch-Site`, an `Origin` | it must be the site's own or trusted |
     /// | neither | pass: not a browser |
     ///
     /// ```
@@ -156,13 +156,13 @@ impl OriginPolicy {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// A WebSocket handshake whose `Origin` is absent, not ours, and not trusted.
+    /// A WebSocket handshake whose `Origin` is absent, or neither the site's own nor trusted.
     #[error("WebSocket handshake from an origin that is not trusted")]
     WebSocket,
     /// `Sec-Fetch-Site` says that another site or a sibling made the request, and its `Origin` is not trusted.
     #[error("request from another site")]
     CrossSite,
-    /// There is no `Sec-Fetch-Site`, and `Origin` is neither ours nor trusted.
+    /// There is no `Sec-Fetch-Site`, and `Origin` is neither the site's own nor trusted.
     #[error("origin does not match")]
     ForeignOrigin,
 }

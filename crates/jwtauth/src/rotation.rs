@@ -89,11 +89,11 @@ pub enum Decision {
     Adopt(RowUpdate),
     /// Anonymous, and nothing is written: no cookie is cleared, no session ended.
     Refuse(Refusal),
-    /// An old token is back while the new one is in use, so somebody copied it: end the session. Anonymous.
+    /// An old token is back while the new one is in use, so it was copied: end the session. Anonymous.
     Reuse,
 }
 
-/// Why a refresh token is not good, though no theft.
+/// Why a refresh token is refused that was not stolen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {

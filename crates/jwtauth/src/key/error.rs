@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The name is no algorithm that this crate signs with.
+    /// The name is not an algorithm that this crate signs with.
     #[error(
         "algorithm is not supported; use HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, \
          EdDSA or Ed25519"
@@ -61,10 +61,10 @@ pub enum KeyError {
         /// The `alg` the key was meant for.
         algorithm: &'static str,
     },
-    /// A private key is nothing to verify with.
+    /// A private key, where a public key belongs.
     #[error("a private key, where a public one belongs")]
     NotPublic,
-    /// A key of a pair, given as the secret of HMAC: whoever knows its public half could sign (RFC 8725 §2.1).
+    /// A key of a pair, given as the secret of HMAC: everybody who knows its public half could sign (RFC 8725 §2.1).
     #[error("a key of a pair is no HMAC secret")]
     NotASecret,
     /// A `kid` that is empty or too long.

@@ -27,8 +27,8 @@ pub struct GeneratedKey {
 }
 
 impl GeneratedKey {
-    /// A new key: a secret as long as the hash for HMAC, 3072 bits for RSA (as OWASP ASVS 5.0 §11.2.3 asks). `key_id` is its
-    /// `kid`, in place of the thumbprint (RFC 7638).
+    /// Make a new key: a secret as long as the hash for HMAC, 3072 bits for RSA (as OWASP ASVS 5.0 §11.2.3 asks).
+    /// `key_id` is its `kid`, in place of the thumbprint (RFC 7638).
     ///
     /// # Errors
     ///
@@ -54,17 +54,17 @@ impl GeneratedKey {
         Ok(Self { pem: Some(pem), jwk, public_jwk: Some(public.jwk(algorithm, &id)) })
     }
 
-    /// The private key in PKCS#8 (RFC 7468 §10); `None` for a secret, which has no PEM.
+    /// Return the private key in PKCS#8 (RFC 7468 §10); `None` for a secret, which has no PEM.
     pub fn expose_pem(&self) -> Option<&str> {
         self.pem.as_ref().map(|pem| pem.as_str())
     }
 
-    /// The private key or the secret as a JWK.
+    /// Return the private key or the secret as a JWK.
     pub fn expose_jwk(&self) -> &str {
         &self.jwk
     }
 
-    /// The public key as a JWK; `None` for a secret.
+    /// Return the public key as a JWK; `None` for a secret.
     pub fn public_jwk(&self) -> Option<&str> {
         self.public_jwk.as_deref()
     }
@@ -76,7 +76,7 @@ impl fmt::Debug for GeneratedKey {
     }
 }
 
-/// The members of a JWK that are nobody else's (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+/// The private members of a JWK (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
 #[derive(Default, Serialize)]
 struct PrivateNumbers {
     #[serde(skip_serializing_if = "Option::is_none")]

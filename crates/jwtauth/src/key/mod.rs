@@ -61,7 +61,7 @@ enum VerifyingHalf {
 }
 
 impl SigningKey {
-    /// Reads the key that `algorithm` signs with.
+    /// Read the key that `algorithm` signs with.
     ///
     /// For HMAC, the bytes of a secret, or a JWK of type `oct` (RFC 7518 §6.4). Else a private key: a PEM (RFC 7468) of
     /// PKCS#8, PKCS#1 or SEC1, or a JWK (RFC 7517; of RSA with the primes). The key's id is the JWK's `kid`, or else its
@@ -86,17 +86,17 @@ impl SigningKey {
         Ok(Self { private, verifying: VerifyingKey::from_public(algorithm, public, id)? })
     }
 
-    /// What this key signs with.
+    /// Return what this key signs with.
     pub fn algorithm(&self) -> Algorithm {
         self.verifying.algorithm
     }
 
-    /// The `kid` (RFC 7515 §4.1.4).
+    /// Return the `kid` (RFC 7515 §4.1.4).
     pub fn id(&self) -> &str {
         &self.verifying.id
     }
 
-    /// The half that verifies.
+    /// Return the half that verifies.
     pub fn verifying_key(&self) -> &VerifyingKey {
         &self.verifying
     }
@@ -119,7 +119,7 @@ impl SigningKey {
 }
 
 impl VerifyingKey {
-    /// Reads a key that verifies signatures made with `algorithm`.
+    /// Read a key that verifies signatures made with `algorithm`.
     ///
     /// For HMAC, the secret as in [`SigningKey::read`]. Else a public key: a PEM (RFC 7468) of SPKI, PKCS#1 or an X.509
     /// certificate, of which nothing but the key is looked at, or a JWK. A private key does not belong here and is
@@ -153,22 +153,22 @@ impl VerifyingKey {
         Self { algorithm, id: id.unwrap_or_else(|| thumbprint.clone()), thumbprint, half }
     }
 
-    /// What it verifies.
+    /// Return what it verifies.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The `kid` (RFC 7515 §4.1.4).
+    /// Return the `kid` (RFC 7515 §4.1.4).
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Whether this is the same key, by whatever id.
+    /// Return whether this is the same key, by whatever id.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.thumbprint == other.thumbprint
     }
 
-    /// The key as a JWK (RFC 7517 §4) for others to verify with; `None` for a secret, which is nobody else's.
+    /// Write the key as a JWK (RFC 7517 §4) for others to verify with; `None` for a secret, which is not published.
     pub fn public_jwk(&self) -> Option<String> {
         match &self.half {
             VerifyingHalf::Hmac(_) => None,

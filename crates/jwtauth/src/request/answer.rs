@@ -46,7 +46,7 @@ pub struct SetCookie {
 }
 
 impl Site {
-    /// Return the cookies and caching headers of the response at `now`. `was_asked`: somebody has asked who made the
+    /// Return the cookies and caching headers of the response at `now`. `was_asked`: the view has asked who made the
     /// request, so the response depends on its cookies even where there are none.
     ///
     /// Cookies are cleared only where the request brought one: a browser keeps the cookies of a top-level `POST` from

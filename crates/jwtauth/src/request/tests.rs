@@ -428,6 +428,21 @@ mod the_answer {
     }
 }
 
+#[test]
+fn an_error_and_its_sources_say_each_thing_once() {
+    let bearer = Head { authorization: Some("Bearer x"), ..Head::new("GET") };
+    let foreign = Head { sec_fetch_site: Some("cross-site"), ..Head::new("POST") };
+    for (head, said) in [
+        (bearer, vec!["request refused", "the access token is not valid", "not a compact JWS"]),
+        (foreign, vec!["request refused", "request from another site"]),
+    ] {
+        let refused = identify_head(head, &[access(&claims("ada", 1, 1))]).unwrap_err();
+        let first: &dyn std::error::Error = &*refused;
+        let chain = std::iter::successors(Some(first), |error| error.source());
+        assert_eq!(chain.map(ToString::to_string).collect::<Vec<_>>(), said);
+    }
+}
+
 /// A cookie field of pieces that matter, in any order and number.
 fn any_field() -> impl Strategy<Value = Vec<u8>> {
     let (ada, eve) = (claims("ada", 1, 3), claims("eve", 2, 1));

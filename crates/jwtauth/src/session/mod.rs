@@ -64,7 +64,7 @@ pub struct Sid([u8; SID_LENGTH]);
 const SID_LENGTH: usize = 20;
 
 impl Sid {
-    /// A new random name, of a session that begins now.
+    /// Make a new random name, of a session that begins at `now`.
     ///
     /// # Errors
     ///
@@ -77,12 +77,12 @@ impl Sid {
         Ok(Self(bytes))
     }
 
-    /// A name of given bytes.
+    /// Make the name of these bytes.
     pub fn from_bytes(bytes: [u8; SID_LENGTH]) -> Self {
         Self(bytes)
     }
 
-    /// The id of the session's row, which people, logs and URLs may see: a version-7 UUID (RFC 9562 §5.7) of the minute
+    /// Return the id of the session's row, which users, logs and URLs may show: a version-7 UUID (RFC 9562 §5.7) of the minute
     /// and the first 74 bits of SHA-256 over the name.
     ///
     /// In order of time, so that sessions that begin together, and end together, are together in the table's index:

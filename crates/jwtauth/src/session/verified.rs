@@ -23,7 +23,7 @@ const COUNTERS: usize = 64;
 /// A time is a [`Duration`] since any one moment, by a clock that is never set back, such as
 /// [`Instant::elapsed`](std::time::Instant::elapsed).
 ///
-/// A session may end here while the database still answers that it lives. So whoever asks takes an [`Asked`] before,
+/// A session may end here while the database still answers that it lives. So each question takes an [`Asked`] before,
 /// and what was [forgotten](Self::forget) since is not remembered.
 ///
 /// ```

@@ -32,12 +32,12 @@ pub(super) fn is_reserved(name: &str) -> bool {
 pub struct CustomClaims(Map<String, Value>);
 
 impl CustomClaims {
-    /// Reads a JSON object.
+    /// Read a JSON object.
     ///
     /// # Errors
     ///
-    /// A [`ClaimsError`]: no object, a name of a registered claim or of one of ours (`sub` among them), or an integer
-    /// that not every reader gets right.
+    /// A [`ClaimsError`]: not an object, a name that has a meaning already (`sub` among them), or an integer that not
+    /// every reader gets right.
     pub fn from_json(text: &str) -> Result<Self, ClaimsError> {
         let Ok(strict_json::Strict(Value::Object(members))) = serde_json::from_str(text) else {
             return Err(ClaimsError::NotAnObject);
@@ -53,22 +53,22 @@ impl CustomClaims {
         Ok(Self(members))
     }
 
-    /// As a JSON object.
+    /// Write them as a JSON object.
     pub fn to_json(&self) -> String {
         strict_json::text(&self.0)
     }
 
-    /// The value of one of them.
+    /// Return the value of one of them.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// Each, by name.
+    /// Iterate over names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter()
     }
 
-    /// Whether there are none.
+    /// Return whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -12,9 +12,9 @@ pub enum VerifyError {
     /// Not three parts of canonical base64url (RFC 7515 §7.1).
     #[error("not a compact JWS")]
     Malformed,
-    /// A header that is no JSON object of `alg`, `typ` and `kid` alone: `crit`, `jwk`, `jku`, `x5u`, `b64` and all
-    /// others are refused, and so are duplicate names and values that are no strings.
-    #[error("header is not one of ours")]
+    /// A header that is not a JSON object of `alg`, `typ` and `kid` alone: `crit`, `jwk`, `jku`, `x5u`, `b64` and all
+    /// others are refused, and so are duplicate names and values that are not strings.
+    #[error("header is not a JSON object of alg, typ and kid alone")]
     Header,
     /// No key of the ring has this `kid` (RFC 7515 §4.1.4).
     #[error("key id is not known")]
@@ -28,16 +28,16 @@ pub enum VerifyError {
     /// No key made this signature (RFC 7515 §5.2).
     #[error("signature does not match")]
     BadSignature,
-    /// The claims are no JSON object, a name occurs twice, or a claim has the wrong JSON type (RFC 7519 §4).
+    /// The claims are not a JSON object, a name occurs twice, or a claim has the wrong JSON type (RFC 7519 §4).
     #[error("claims are malformed")]
     MalformedClaims,
-    /// A claim that every token of ours has is absent; `sub` also stands for the claim that names the user instead.
+    /// A claim that every token has is absent; `sub` also stands for the claim that names the user instead.
     #[error("claim {0} is missing")]
     MissingClaim(&'static str),
     /// `iss` is not the issuer that was configured (RFC 7519 §4.1.1).
     #[error("token comes from another issuer")]
     WrongIssuer,
-    /// `aud` does not name us (RFC 7519 §4.1.3).
+    /// `aud` names none of the configured audiences (RFC 7519 §4.1.3).
     #[error("token is meant for another audience")]
     WrongAudience,
     /// `now >= exp + leeway` (RFC 7519 §4.1.4); holds `exp`.
@@ -73,7 +73,7 @@ impl VerifyError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// The claim that names the user would collide with a registered claim or one of ours.
+    /// The claim that names the user would collide with one that has a meaning already.
     #[error("the claim {0:?} has a meaning of its own and cannot name the user")]
     ReservedClaim(String),
     /// An issuer or audience that is the empty string.
@@ -98,7 +98,7 @@ pub enum ClaimsError {
     /// Not a JSON object, or a name occurs twice.
     #[error("custom claims are not a JSON object in which each name occurs once")]
     NotAnObject,
-    /// A name that a registered claim or one of ours has.
+    /// A name that has a meaning already.
     #[error("the claim {0:?} has a meaning of its own")]
     Reserved(String),
     /// A number that not every JSON implementation reads alike (RFC 8259 §6): an integer beyond 2⁵³ - 1.

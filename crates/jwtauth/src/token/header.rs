@@ -15,7 +15,7 @@ use crate::{
     strict_json::{self, Name, set_once},
 };
 
-/// A header that is one of ours in form; its values are still the sender's word.
+/// A header of the right form; its values are still the sender's word.
 pub(super) struct Header<'a> {
     pub(super) algorithm: Cow<'a, str>,
     pub(super) kind: Option<Cow<'a, str>>,
