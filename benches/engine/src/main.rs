@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     env,
     hint::black_box,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime},
 };
 
 use aws_lc_rs::{
@@ -18,7 +18,8 @@ use aws_lc_rs::{
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use jwt_simple::prelude::{Claims as SimpleClaims, HS256Key, MACLike};
 use jwtauth::{
-    Algorithm, Claims, CustomClaims, Keyring, TokenKind, Lifetimes, RotationPolicy, Presented, Profile, Sid, SigningKey, Tokens,
+    Algorithm, Claims, Generation, Keyring, Lifetimes, Presented, Profile, RotationPolicy, Sid, SigningKey, TokenKind,
+    Tokens, UnixTime,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,12 +88,12 @@ struct Ours {
     tokens: Tokens,
     claims: Claims,
     token: String,
-    now: u64,
+    now: UnixTime,
 }
 
 /// The private key in PEM, or the secret.
 fn key(algorithm: Algorithm) -> &'static [u8] {
-    match algorithm.name().get(..2).expect("a name has a family") {
+    match algorithm.as_str().get(..2).expect("a name has a family") {
         "HS" => SECRET,
         "RS" | "PS" => include_bytes!("../../../testdata/keys/rsa-2048.pkcs8.pem"),
         "ES" if algorithm == Algorithm::Es256 => include_bytes!("../../../testdata/keys/p-256.pkcs8.pem"),
@@ -102,7 +103,7 @@ fn key(algorithm: Algorithm) -> &'static [u8] {
 }
 
 fn public_key(algorithm: Algorithm) -> &'static [u8] {
-    match algorithm.name().get(..2).expect("a name has a family") {
+    match algorithm.as_str().get(..2).expect("a name has a family") {
         "HS" => SECRET,
         "RS" | "PS" => include_bytes!("../../../testdata/keys/rsa-2048.spki.pem"),
         "ES" if algorithm == Algorithm::Es256 => include_bytes!("../../../testdata/keys/p-256.spki.pem"),
@@ -112,17 +113,10 @@ fn public_key(algorithm: Algorithm) -> &'static [u8] {
 }
 
 fn ours(algorithm: Algorithm) -> Ours {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = UnixTime::from(SystemTime::now());
     let ring = Keyring::new(SigningKey::read(algorithm, key(algorithm)).expect("a key of the test data"), []);
     let tokens = Tokens::new(ring.expect("one key is not too many"), Profile::default()).expect("the default holds");
-    let claims = Claims {
-        subject: "42".to_owned(),
-        sid: Sid::from_bytes([7; 20]),
-        generation: 3,
-        issued_at: now,
-        expires_at: now + 86_400,
-        custom: CustomClaims::default(),
-    };
+    let claims = Claims::new("42", Sid::from_bytes([7; 20]), Generation::new(3), now, now + Duration::from_hours(24));
     let token = tokens.issue(TokenKind::Access, &claims).expect("it is short");
     Ours { tokens, claims, token, now }
 }
@@ -192,14 +186,14 @@ fn boxed(
 }
 
 fn theirs(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
-    algorithm.name().parse().expect("jsonwebtoken has all of them")
+    algorithm.as_str().parse().expect("jsonwebtoken has all of them")
 }
 
 fn verify(algorithm: Algorithm) -> Vec<Contender> {
     let Ours { tokens, token, now, .. } = ours(algorithm);
     let message = token.rsplit_once('.').expect("a token has dots").0.as_bytes().to_vec();
     let (pem, other) = (public_key(algorithm), token.clone());
-    let key = match algorithm.name().get(..2) {
+    let key = match algorithm.as_str().get(..2) {
         Some("HS") => DecodingKey::from_secret(pem),
         Some("RS" | "PS") => DecodingKey::from_rsa_pem(pem).expect("a key of the test data"),
         Some("ES") => DecodingKey::from_ec_pem(pem).expect("a key of the test data"),
@@ -231,7 +225,7 @@ fn sign(algorithm: Algorithm) -> Vec<Contender> {
     let Ours { tokens, claims, token, now } = ours(algorithm);
     let message = token.rsplit_once('.').expect("a token has dots").0.as_bytes().to_vec();
     let pem = key(algorithm);
-    let key = match algorithm.name().get(..2) {
+    let key = match algorithm.as_str().get(..2) {
         Some("HS") => EncodingKey::from_secret(pem),
         Some("RS" | "PS") => EncodingKey::from_rsa_pem(pem).expect("a key of the test data"),
         Some("ES") => EncodingKey::from_ec_pem(pem).expect("a key of the test data"),
@@ -239,7 +233,13 @@ fn sign(algorithm: Algorithm) -> Vec<Contender> {
     };
     let header = Header { typ: Some("at+jwt".to_owned()), ..Header::new(theirs(algorithm)) };
     let sid = "BwcHBwcHBwcHBwcHBwcHBwcHBwc".to_owned();
-    let said = Said { sub: "42".to_owned(), sid: sid.clone(), generation: 3, iat: now, exp: now + 86_400 };
+    let said = Said {
+        sub: "42".to_owned(),
+        sid: sid.clone(),
+        generation: 3,
+        iat: now.as_secs(),
+        exp: claims.expires_at.as_secs(),
+    };
     let mut contenders: Vec<Contender> = vec![
         ("raw primitive", primitive(algorithm, message, false)),
         ("jwtauth", Box::new(move || drop(black_box(tokens.issue(TokenKind::Access, black_box(&claims)))))),
@@ -263,9 +263,11 @@ fn sign(algorithm: Algorithm) -> Vec<Contender> {
 fn rules() -> Vec<Contender> {
     let Ours { tokens, token, now, .. } = ours(Algorithm::Hs256);
     let forged = format!("{}AAAAAA", token.get(..token.len() - 6).expect("a token is ASCII"));
-    let policy = RotationPolicy::new(Lifetimes::new(300, 86_400, Some(2_592_000)).expect("they are in order"), 30);
+    let (access, idle, absolute) = (Duration::from_mins(5), Duration::from_hours(24), Duration::from_hours(30 * 24));
+    let lifetimes = Lifetimes::new(access, idle, Some(absolute)).expect("they are in order");
+    let policy = RotationPolicy::new(lifetimes, Duration::from_secs(30));
     let session = policy.start(now);
-    let presented = Presented { generation: 1, upload: false };
+    let (presented, later) = (Presented::new(Generation::FIRST), now + access + Duration::from_secs(1));
     vec![
         (
             "refuse a forged token",
@@ -276,7 +278,7 @@ fn rules() -> Vec<Contender> {
         (
             "decide on a refresh token",
             Box::new(move || {
-                black_box(policy.decide(black_box(&session), presented, now + 301));
+                black_box(policy.decide(black_box(&session), presented, later));
             }),
         ),
     ]
