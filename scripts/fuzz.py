@@ -102,6 +102,7 @@ def heads() -> list[bytes]:
     writes = (
         b"POST\n2\n\n\nsame-origin\n\n70000\n\n",
         b"POST\n1.1\n\nhttps://evil.example\ncross-site\n\n\nchunked\n",
+        b"POST\n1.1\n\nhttps://evil.example\n\n\n\n\n",
         b"PUT\n3\n\nhttps://own.example:443\nnone\n\n\n\n",
         b"DELETE\n1.1\n\nhttps://trusted.example\ncross-site\n\n\n\n",
         b"GET\n1.1\n\nhttps://trusted.example\n\nwebsocket\n\n\n",
