@@ -16,10 +16,10 @@ django.setup()
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.core.signals import got_request_exception  # noqa: E402
 
+from jwtauth import middleware  # noqa: E402
 from jwtauth.internal.store import clock as _clock  # noqa: E402
 from jwtauth.internal.store import retries, sessions  # noqa: E402
 from jwtauth.models import SessionQuerySet  # noqa: E402
-from jwtauth.request import RequestAuth  # noqa: E402
 from tests.waiting import PATIENCE  # noqa: E402
 
 clock = mmap.mmap(os.open(os.environ["JWTAUTH_TEST_CLOCK"], os.O_RDONLY), 8, prot=mmap.PROT_READ)
@@ -67,5 +67,5 @@ retries._PATIENCE = PATIENCE  # the attempts are bounded by their number alone, 
 step(sessions, "find", "reading")
 step(sessions, "advance", "writing")
 step(SessionQuerySet, "end", "ending")
-step(RequestAuth, "finish", "the cookies")
+step(middleware, "write", "the cookies")
 got_request_exception.connect(report)
