@@ -14,6 +14,7 @@ from django.http import HttpResponse
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal.flow import Flow
+from jwtauth.internal.refresh import refresh
 from jwtauth.internal.response import write
 from jwtauth.internal.store import clock, sessions
 from jwtauth.request import RequestAuth
@@ -67,7 +68,7 @@ async def is_signed_in(scope: Scope) -> bool:
 
     A WebSocket may stay open for days. Ask before what matters, or now and then, and close it where the answer is no.
     """
-    flow: Flow = scope["jwtauth"]._flow
+    flow = scope["jwtauth"]._flow
     return flow.claims is not None and await _with_connections(_is_live, flow, flow.claims.session_id)
 
 
@@ -90,7 +91,7 @@ def _is_live(flow: Flow, session_id: Any) -> bool:
 
 
 def _who(flow: Flow, auth: RequestAuth) -> Any:
-    flow.refresh()
+    refresh(flow)
     found = flow.found
     flow.run_deferred()
     return auth.user if found is None else found.user

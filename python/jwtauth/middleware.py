@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import bearer
 from jwtauth.internal.flow import Flow
+from jwtauth.internal.refresh import refresh
 from jwtauth.internal.response import write
 from jwtauth.request import RequestAuth
 
@@ -125,7 +126,7 @@ def _identify(flow: Flow) -> HttpResponseBase | None:
 
 def _refresh(flow: Flow) -> HttpResponseBase | None:
     try:
-        flow.refresh()
+        refresh(flow)
     except SessionContention as error:
         return _contended(error)
     return None

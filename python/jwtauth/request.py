@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
@@ -10,9 +10,23 @@ from django.contrib.auth.models import AnonymousUser
 from jwtauth import _engine
 
 if TYPE_CHECKING:
-    from jwtauth.internal.flow import Flow
     from jwtauth.internal.lazy_user import SessionUser
+    from jwtauth.internal.store.sessions import SessionAndUser
     from jwtauth.models import Session
+
+
+class _Flow(Protocol):
+    """What is read of `jwtauth.internal.flow.Flow`, which imports this module."""
+
+    identity: _engine.Identity
+    claims: _engine.Claims | None
+    lazy_user: SessionUser | None
+    was_asked: bool
+    refreshed: bool
+    renewed: bool
+
+    @property
+    def found(self) -> SessionAndUser | None: ...
 
 
 class RequestAuth:
@@ -20,7 +34,7 @@ class RequestAuth:
 
     __slots__ = ("_flow",)
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: _Flow) -> None:
         self._flow = flow
 
     def __repr__(self) -> str:

@@ -1,9 +1,9 @@
 """The way of one request, as the engine's steps drive it.
 
-`Flow.identify` verifies the tokens and asks no database; `Flow.refresh` decides on a refresh token where there is no
-access token; `Flow.found` looks session and user up, once, when they are first asked for. `jwtauth.internal.login`
-starts and ends sessions, and `jwtauth.internal.response` writes the cookies. Every rule is the engine's ``Site``; here
-are the reading and writing of rows, retries, transactions, signals and logs.
+`Flow.identify` verifies the tokens and asks no database; `jwtauth.internal.refresh` decides on a refresh token where
+there is no access token; `Flow.found` looks session and user up, once, when they are first asked for.
+`jwtauth.internal.login` starts and ends sessions, and `jwtauth.internal.response` writes the cookies. Every rule is the
+engine's ``Site``; here are the reading and writing of rows, retries, transactions, signals and logs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError
@@ -22,28 +21,14 @@ from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import tokens
 from jwtauth.internal.lazy_user import SessionUser
-from jwtauth.internal.store import cleanup, clock, sessions
-from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
+from jwtauth.internal.store import clock, sessions
 from jwtauth.internal.store.sessions import SessionAndUser
-from jwtauth.models import Session, database
+from jwtauth.models import Session
 from jwtauth.request import RequestAuth
-from jwtauth.signals import late_upload, refresh_token_reused, session_refreshed
 
 security_log = logging.getLogger("jwtauth.security")
 
-_REUSED, _LATE_UPLOAD = "refresh_token_reused", "late_upload"
 _ANONYMOUS, UNCHANGED = _engine.Identity(), _engine.Outcome.UNCHANGED
-
-
-class Decided(NamedTuple):
-    """A decision on a refresh token that has been written, and what it was made by."""
-
-    decision: _engine.Decision
-    found: SessionAndUser
-    custom: str | None
-    """The custom claims of the access token."""
-    asked: _engine.Asked | None
-    """When the database was asked, where that is remembered."""
 
 
 class Flow:
@@ -84,7 +69,8 @@ class Flow:
     def of(request: HttpRequest | None) -> Flow | None:
         """Return the flow of this request, if the middleware has seen it."""
         auth = getattr(request, "jwtauth", None)
-        return auth._flow if isinstance(auth, RequestAuth) else None
+        flow = auth._flow if isinstance(auth, RequestAuth) else None
+        return flow if isinstance(flow, Flow) else None
 
     # What every request does.
 
@@ -127,23 +113,8 @@ class Flow:
 
     @property
     def needs_refresh(self) -> bool:
-        """Whether `refresh` has something to do."""
+        """Whether there is a refresh token to decide on."""
         return self.refresh_claims is not None
-
-    def refresh(self) -> None:
-        """Decide on the refresh token, and write what the decision says.
-
-        Raises ``SessionContention`` where other requests were first again and again.
-        """
-        claims, self.refresh_claims = self.refresh_claims, None
-        if claims is not None:
-            self.refresh_by(claims)
-
-    def refresh_by(self, claims: _engine.Claims) -> None:
-        """`refresh`, by the claims of a refresh token that came in some other way than a cookie."""
-        decided = retry_on_conflict(lambda: self._decide(claims), database())
-        if decided is not None:
-            self._apply(claims, decided)
 
     @property
     def found(self) -> SessionAndUser | None:
@@ -206,62 +177,6 @@ class Flow:
             for session_id in ids:  # also those that were in no table any more
                 self.config.verified.forget(session_id)  # type: ignore[arg-type]
 
-    # The refresh.
-
-    def _decide(self, claims: _engine.Claims) -> Decided | None:
-        """Read, decide and write the row.
-
-        Raises `LostSwap` where another request was first. Then the row is in a state that mostly needs no swap.
-        """
-        asked = self._asking(claims)
-        found = sessions.find(claims.session_id)
-        if found is None:
-            return None
-        decision = self.config.site.refresh(self.identity, claims, found.row, now=clock.now())
-        # Before anything is written: claims that no cookie holds are an error of the site, which signs nobody out.
-        custom = tokens.custom_claims(self.request, found.user, self.config) if decision.admits else None
-        if decision.next is not None and not sessions.advance(found, decision.next):
-            raise LostSwap
-        return Decided(decision, found, custom, asked)
-
-    def _apply(self, claims: _engine.Claims, decided: Decided) -> None:
-        decision, found, custom, asked = decided
-        session = found.session
-        if decision.code == _REUSED:
-            self._end_reused(found, claims)
-            return
-        if decision.warning is not None:
-            self._log(decision.warning, session, claims)
-        if decision.code == _LATE_UPLOAD:
-            self.refusal = _LATE_UPLOAD
-            late_upload.send_robust(Session, request=self.request, user=found.user, session=session)
-        if decision.acknowledge:
-            _acknowledge(session)
-        if not decision.admits:
-            return
-        self.set_tokens(found, claims.sid, custom, decision)
-        self._remember(asked)
-        if decision.code == "rotate":
-            self.refreshed = True
-            sessions.log_event("session_refreshed", session)
-            session_refreshed.send_robust(Session, request=self.request, user=found.user, session=session)
-            if cleanup.is_due():
-                self.deferred.append(cleanup.remove_batch)
-
-    def _end_reused(self, found: SessionAndUser, claims: _engine.Claims) -> None:
-        """End the session of a copied token, or every session of the user if ``REUSE_ENDS_ALL_SESSIONS`` is set.
-
-        Only the request that ended the session tells, so that one theft is one event.
-        """
-        session = found.session
-        self.settle(None, None)
-        if not sessions.rows(session.pk).end("reused"):
-            return
-        self._log(_REUSED, session, claims)
-        if self.config.reuse_ends_all_sessions:
-            Session.objects.of(found.user).end("reused")
-        refresh_token_reused.send_robust(Session, request=self.request, user=found.user, session=session)
-
     # The strict check.
 
     def _resolve(self) -> None:
@@ -269,7 +184,7 @@ class Flow:
         if claims is None:
             self.settle(None, None)
             return
-        asked = self._asking(claims)
+        asked = self.asking(claims)
         found = sessions.find(claims.session_id)  # an error of the database is one each time that it is asked
         check = None
         if found is not None:
@@ -286,23 +201,23 @@ class Flow:
             self.config.verified.forget(claims.session_id)
             return
         self.settle(found, claims)
-        self._remember(asked)
-        acknowledge, update_last_seen = check
-        if acknowledge:
-            self.deferred.append(lambda: _acknowledge(found.session))
-        if update_last_seen:
+        self.remember(asked)
+        is_first_sight, is_to_be_noted = check
+        if is_first_sight:
+            self.deferred.append(lambda: acknowledge(found.session))
+        if is_to_be_noted:
             self.deferred.append(lambda: _update_last_seen(found.session))
 
     def _is_remembered(self, claims: _engine.Claims) -> bool:
         interval = self.config.check_interval_ms
         return interval != 0 and self.config.verified.is_fresh(claims, now=clock.monotonic_ms(), interval=interval)
 
-    def _asking(self, claims: _engine.Claims) -> _engine.Asked | None:
+    def asking(self, claims: _engine.Claims) -> _engine.Asked | None:
         if self.config.check_interval_ms == 0:
             return None
         return self.config.verified.asking(claims.session_id, clock.monotonic_ms())
 
-    def _remember(self, asked: _engine.Asked | None) -> None:
+    def remember(self, asked: _engine.Asked | None) -> None:
         found, claims = self.resolved, self.claims
         if asked is None or found is None or claims is None:
             return
@@ -333,23 +248,6 @@ class Flow:
             security_log.warning("cross_origin: %s: %r from %r", error, path, origin, extra=extra)
             raise
 
-    def _log(self, event: str, session: Session, claims: _engine.Claims) -> None:
-        security_log.warning(
-            "%s: session %s of user %s, presented generation %d, current %d",
-            event,
-            session.pk,
-            session.user_id,
-            claims.generation,
-            session.generation,
-            extra={
-                "event": event,
-                "session_id": str(session.pk),
-                "user_id": str(session.user_id),
-                "presented": claims.generation,
-                "current": session.generation,
-            },
-        )
-
 
 def _of_server(request: HttpRequest) -> tuple[str, list[bytes] | None]:
     """Return the version of HTTP, and the ``Cookie`` fields if the server has handed on several.
@@ -363,7 +261,7 @@ def _of_server(request: HttpRequest) -> tuple[str, list[bytes] | None]:
     return scope.get("http_version", ""), fields if len(fields) > 1 else None
 
 
-def _acknowledge(session: Session) -> None:
+def acknowledge(session: Session) -> None:
     try:
         sessions.acknowledge(session)
     except (DatabaseError, SessionContention):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.utils.functional import SimpleLazyObject, empty
 
 if TYPE_CHECKING:
-    from jwtauth.internal.flow import Flow
+    from jwtauth.conf import Config
+    from jwtauth.internal.store.sessions import SessionAndUser
+
+
+class _Flow(Protocol):
+    """What is read of `jwtauth.internal.flow.Flow`, which imports this module."""
+
+    config: Config
+
+    @property
+    def found(self) -> SessionAndUser | None: ...
 
 
 class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -19,7 +29,7 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     check.
     """
 
-    def __init__(self, flow: Flow, subject: str) -> None:
+    def __init__(self, flow: _Flow, subject: str) -> None:
         self.__dict__["_jwtauth_flow"] = flow
         self.__dict__["_jwtauth_subject"] = subject
         super().__init__(lambda: AnonymousUser() if flow.found is None else flow.found.user)

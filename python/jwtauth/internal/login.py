@@ -12,6 +12,7 @@ from jwtauth import _engine
 from jwtauth.exceptions import TokenError
 from jwtauth.internal import tokens
 from jwtauth.internal.flow import Flow
+from jwtauth.internal.refresh import refresh_by
 from jwtauth.internal.store import cleanup, clock, sessions
 from jwtauth.internal.store.sessions import SessionAndUser
 from jwtauth.models import Session, database
@@ -112,7 +113,7 @@ def exchange_refresh_token(request: HttpRequest, refresh_token: str) -> _engine.
         claims = flow.config.tokens.verify(_engine.TokenKind.REFRESH, refresh_token, clock.now())
     except TokenError:
         return None
-    flow.refresh_by(claims)
+    refresh_by(flow, claims)
     _remove_expired(flow)
     return flow.grant
 

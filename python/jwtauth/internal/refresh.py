@@ -1,0 +1,119 @@
+"""The refresh: a decision on a refresh token, written, logged and told."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jwtauth import _engine
+from jwtauth.internal import tokens
+from jwtauth.internal.flow import Flow, acknowledge, security_log
+from jwtauth.internal.store import cleanup, clock, sessions
+from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
+from jwtauth.internal.store.sessions import SessionAndUser
+from jwtauth.models import Session, database
+from jwtauth.signals import late_upload, refresh_token_reused, session_refreshed
+
+_REUSED, _LATE_UPLOAD = "refresh_token_reused", "late_upload"
+
+
+class Decided(NamedTuple):
+    """A decision on a refresh token that has been written, and what it was made by."""
+
+    decision: _engine.Decision
+    found: SessionAndUser
+    custom: str | None
+    """The custom claims of the access token."""
+    asked: _engine.Asked | None
+    """When the database was asked, where that is remembered."""
+
+
+def refresh(flow: Flow) -> None:
+    """Decide on the request's refresh token, if it is needed, and write what the decision says.
+
+    Raises ``SessionContention`` where other requests were first again and again.
+    """
+    claims, flow.refresh_claims = flow.refresh_claims, None
+    if claims is not None:
+        refresh_by(flow, claims)
+
+
+def refresh_by(flow: Flow, claims: _engine.Claims) -> None:
+    """`refresh`, by the claims of a refresh token that came in some other way than a cookie."""
+    decided = retry_on_conflict(lambda: _decide(flow, claims), database())
+    if decided is not None:
+        _apply(flow, claims, decided)
+
+
+def _decide(flow: Flow, claims: _engine.Claims) -> Decided | None:
+    """Read, decide and write the row.
+
+    Raises `LostSwap` where another request was first. Then the row is in a state that mostly needs no swap.
+    """
+    asked = flow.asking(claims)
+    found = sessions.find(claims.session_id)
+    if found is None:
+        return None
+    decision = flow.config.site.refresh(flow.identity, claims, found.row, now=clock.now())
+    # Before anything is written: claims that no cookie holds are an error of the site, which signs nobody out.
+    custom = tokens.custom_claims(flow.request, found.user, flow.config) if decision.admits else None
+    if decision.next is not None and not sessions.advance(found, decision.next):
+        raise LostSwap
+    return Decided(decision, found, custom, asked)
+
+
+def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
+    decision, found, custom, asked = decided
+    session = found.session
+    if decision.code == _REUSED:
+        _end_reused(flow, found, claims)
+        return
+    if decision.warning is not None:
+        _log(decision.warning, session, claims)
+    if decision.code == _LATE_UPLOAD:
+        flow.refusal = _LATE_UPLOAD
+        late_upload.send_robust(Session, request=flow.request, user=found.user, session=session)
+    if decision.acknowledge:
+        acknowledge(session)
+    if not decision.admits:
+        return
+    flow.set_tokens(found, claims.sid, custom, decision)
+    flow.remember(asked)
+    if decision.code == "rotate":
+        flow.refreshed = True
+        sessions.log_event("session_refreshed", session)
+        session_refreshed.send_robust(Session, request=flow.request, user=found.user, session=session)
+        if cleanup.is_due():
+            flow.deferred.append(cleanup.remove_batch)
+
+
+def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> None:
+    """End the session of a copied token, or every session of the user if ``REUSE_ENDS_ALL_SESSIONS`` is set.
+
+    Only the request that ended the session tells, so that one theft is one event.
+    """
+    session = found.session
+    flow.settle(None, None)
+    if not sessions.rows(session.pk).end("reused"):
+        return
+    _log(_REUSED, session, claims)
+    if flow.config.reuse_ends_all_sessions:
+        Session.objects.of(found.user).end("reused")
+    refresh_token_reused.send_robust(Session, request=flow.request, user=found.user, session=session)
+
+
+def _log(event: str, session: Session, claims: _engine.Claims) -> None:
+    security_log.warning(
+        "%s: session %s of user %s, presented generation %d, current %d",
+        event,
+        session.pk,
+        session.user_id,
+        claims.generation,
+        session.generation,
+        extra={
+            "event": event,
+            "session_id": str(session.pk),
+            "user_id": str(session.user_id),
+            "presented": claims.generation,
+            "current": session.generation,
+        },
+    )
