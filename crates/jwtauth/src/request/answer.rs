@@ -47,7 +47,8 @@ pub struct SetCookie {
 
 impl Site {
     /// Return the cookies and caching headers of the response at `now`. `was_asked`: the view has asked who made the
-    /// request, so the response depends on its cookies even where there are none.
+    /// request, so the response depends on its cookies even where there are none; those of a request with a bearer are
+    /// not looked at.
     ///
     /// Cookies are cleared only where the request brought one: a browser keeps the cookies of a top-level `POST` from
     /// another site away from the server, and would still apply a `Set-Cookie` of the response.
@@ -84,7 +85,7 @@ impl Site {
             Outcome::Cleared | Outcome::Unchanged => Vec::new(),
         };
         let is_private = !cookies.is_empty();
-        let depends_on_cookies = was_asked || is_private || identity.has_cookies();
+        let depends_on_cookies = was_asked && !identity.is_bearer() || is_private || identity.has_cookies();
         let vary = [(depends_on_cookies, "Cookie"), (identity.is_bearer(), "Authorization")];
         let vary = vary.into_iter().filter_map(|(depends, name)| depends.then_some(name)).collect();
         Ok(Answer { cookies, vary, is_private })

@@ -366,6 +366,7 @@ mod the_answer {
         let bearer = Head { authorization: Some("Bearer x"), ..Head::new("GET") };
         let refused = identify_head(bearer, &[]).unwrap_err();
         assert_eq!(respond(&refused.identity, &Outcome::Unchanged).vary, ["Authorization"]);
+        assert_eq!(site().respond(&refused.identity, &Outcome::Unchanged, true, NOW).unwrap().vary, ["Authorization"]);
     }
 
     #[test]
