@@ -1,0 +1,1328 @@
+"""Writes `testdata/requests.json`: requests, the rows they meet, and the answers that every face must give.
+
+`testdata/README.md` has the format. Each answer is written down here by hand, from the tables in the documentation;
+nothing in this file asks the engine. Tokens are signed with the standard library alone. Every signature is
+deterministic, so that the file comes out the same, which `python scripts/corpus.py --check` checks.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import sys
+import uuid
+from pathlib import Path
+
+TARGET = Path(__file__).resolve().parent.parent / "testdata/requests.json"
+
+T = 1_800_000_000
+"""The time of every request."""
+KEY = "the key of the corpus of requests, long enough for any hash that there is: 64 bytes"
+DAY = 86_400
+ACCESS, IDLE, ABSOLUTE, GRACE = 300, DAY, 30 * DAY, 30
+OWN = "https://own.example"
+
+USERS = {"1": {"is_active": True}, "2": {"is_active": True}, "3": {"is_active": False}}
+
+PLAIN = ["HttpOnly", "Secure", "SameSite=Strict", "Path=/"]
+TRUSTED = ["https://trusted.example", "https://*.wild.example:8443"]
+CONFIGURATIONS = {
+    "default": {"JWTAUTH": {}, "CSRF_TRUSTED_ORIGINS": TRUSTED, "attributes": PLAIN},
+    "host names": {
+        "JWTAUTH": {
+            "ACCESS_TOKEN_COOKIE_NAME": "__Host-access_token",
+            "REFRESH_TOKEN_COOKIE_NAME": "__Host-refresh_token",
+        },
+        "CSRF_TRUSTED_ORIGINS": [],
+        "attributes": PLAIN,
+    },
+    "scoped": {
+        "JWTAUTH": {
+            "COOKIE_PATH": "/app/",
+            "COOKIE_DOMAIN": "own.example",
+            "COOKIE_SAMESITE": "Lax",
+            "ACCESS_TOKEN_LIFETIME": 600,
+            "REFRESH_TOKEN_LIFETIME": 7 * DAY,
+        },
+        "CSRF_TRUSTED_ORIGINS": [],
+        "attributes": ["HttpOnly", "Secure", "SameSite=Lax", "Path=/app/", "Domain=own.example"],
+    },
+    "no bearer": {"JWTAUTH": {"BEARER_TOKENS": False}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
+    "no grace": {"JWTAUTH": {"REFRESH_TOKEN_GRACE_PERIOD": 0}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
+    "long grace": {"JWTAUTH": {"REFRESH_TOKEN_GRACE_PERIOD": 1000}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
+    "no limit": {"JWTAUTH": {"SESSION_LIFETIME": None}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
+    "two days": {"JWTAUTH": {"SESSION_LIFETIME": 2 * DAY}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
+    "reuse ends all": {"JWTAUTH": {"REUSE_ENDS_ALL_SESSIONS": True}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
+}
+
+RULES = {
+    "refresh": "rotation: the newest generation, the grace over since it was issued and since it was seen",
+    "renew": "rotation: the newest generation within the grace, or not seen yet",
+    "reissue": "rotation: the generation before, while the newest is unseen or within the grace of its first sight",
+    "ahead": "rotation: a generation ahead of the row",
+    "reuse": "rotation: any other generation; one theft is one event",
+    "over": "rotation and strict check: the session is over, gone, or of a user who may not sign in",
+    "lifetimes": "rotation: when the successor ends",
+    "remember": "cookies that outlive the browser, or not",
+    "upload": "uploads: which requests are",
+    "upload current": "uploads: the newest generation",
+    "upload previous": "uploads: the generation before, for 15 minutes by time alone",
+    "upload late": "uploads: any other",
+    "origin websocket": "cross-origin: WebSocket handshake",
+    "origin safe": "cross-origin: GET, HEAD, OPTIONS",
+    "origin same-origin": "cross-origin: Sec-Fetch-Site: same-origin",
+    "origin none": "cross-origin: Sec-Fetch-Site: none",
+    "origin other site": "cross-origin: any other Sec-Fetch-Site, or several",
+    "origin alone": "cross-origin: an Origin without Sec-Fetch-Site",
+    "origin neither": "cross-origin: neither header",
+    "origin not asked": "cross-origin: cookies that sign nobody in",
+    "login": "a login ends the sessions that the request's cookies name, however stale",
+    "login origin": "a login asks for the origin, with and without cookies",
+    "logout": "a logout ends the sessions that the request's cookies name, however stale",
+    "logout origin": "a logout asks for the origin, with and without cookies",
+    "clear": "cookies are cleared only where the request brought one",
+    "names": "cookie names are matched exactly",
+    "octets": "octets beyond ASCII are opaque",
+    "fields": "several Cookie fields are one list",
+    "eight": "at most eight cookies of a name are looked at",
+    "newest": "of several tokens of one user the newest counts",
+    "two users": "tokens of two users are ignored",
+    "invalid": "invalid cookies are ignored",
+    "sessions": "an access token and a refresh token of two sessions of one user",
+    "bearer": "Authorization: Bearer",
+    "check": "the strict check",
+    "acknowledge": "the strict check acknowledges the newest generation",
+    "last seen": "requests that are not safe note the user as seen, at most once a minute",
+    "vary": "Vary is one list, and names what was looked at",
+    "cache": "Cache-Control where cookies are set, with the view's own directives",
+    "targeted": "cache headers for certain caches are removed where cookies are set",
+    "websocket": "a WebSocket handshake goes by the rotation table and sets its cookies",
+}
+
+WSGI_HAS_NO_WEBSOCKETS = {"wsgi": "WSGI has no WebSockets"}
+
+
+# --- tokens
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def sid_of(name, began=T - 5000):
+    """The minute that the session began in, and 16 bytes that only its name decides."""
+    return (began // 60).to_bytes(4, "big") + hashlib.sha256(name.encode()).digest()[:16]
+
+
+def session_id_of(sid):
+    """A version-7 UUID: 48 bits of milliseconds, and 74 of the SHA-256 of the name."""
+    milliseconds = int.from_bytes(sid[:4], "big") * 60_000
+    digest = int.from_bytes(hashlib.sha256(sid).digest()[:10], "big")
+    low = digest & (1 << 62) - 1
+    high = digest >> 64 & (1 << 12) - 1
+    return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | high << 64 | 0b10 << 62 | low))
+
+
+class Sessions(dict):
+    """The sessions that are named, each with its `sid` and the id of its row."""
+
+    def __missing__(self, name):
+        sid = sid_of(name)
+        self[name] = {"sid": b64(sid), "id": session_id_of(sid)}
+        return self[name]
+
+
+sessions, tokens = Sessions(), {}
+
+
+def signed(kind, claims, key=KEY):
+    head = b64(compact({"alg": "HS256", "typ": {"access": "at+jwt", "refresh": "rt+jwt"}[kind]}))
+    message = f"{head}.{b64(compact(claims))}"
+    return f"{message}.{b64(hmac.digest(key.encode(), message.encode(), 'sha256'))}"
+
+
+def token(name, kind, session, generation, issued_at, expires_at, user, key=KEY):
+    claims = {
+        "sub": user,
+        "sid": sessions[session]["sid"],
+        "gen": generation,
+        "iat": issued_at,
+        "exp": expires_at,
+    }
+    made = signed(kind, claims, key)
+    assert tokens.setdefault(name, made) == made, f"two tokens are called {name}"
+    return f"{{{name}}}"
+
+
+OWNERS = {"eve": "2", "retired": "3"}
+
+
+def access(session="laptop", generation=7, *, issued_at=T - 100, expires_at=T + 200, user=None):
+    user = user or OWNERS.get(session, "1")
+    name = f"access {session} {generation} {issued_at - T:+} {expires_at - T:+} {user}"
+    return token(name, "access", session, generation, issued_at, expires_at, user)
+
+
+def expired(session="laptop", generation=7):
+    return access(session, generation, issued_at=T - 400, expires_at=T - 100)
+
+
+def refresh(session="laptop", generation=7, *, issued_at=T - 1000, expires_at=T + 80_000, user=None):
+    user = user or OWNERS.get(session, "1")
+    name = f"refresh {session} {generation} {issued_at - T:+} {expires_at - T:+} {user}"
+    return token(name, "refresh", session, generation, issued_at, expires_at, user)
+
+
+def a(*arguments, **options):
+    """A cookie with an access token."""
+    return f"access_token={access(*arguments, **options)}"
+
+
+def r(*arguments, **options):
+    """A cookie with a refresh token."""
+    return f"refresh_token={refresh(*arguments, **options)}"
+
+
+# --- rows
+
+
+def row(
+    user="1",
+    generation=7,
+    acknowledged_at=T - 990,
+    rotated_at=T - 1000,
+    created_at=T - 5000,
+    expires_at=T + 80_000,
+    end_is_fixed=False,
+    remember=True,
+    last_seen_at=T - 1000,
+):
+    return dict(locals())
+
+
+def laptop(**changes):
+    return {"laptop": row(**changes)}
+
+
+# --- answers
+
+
+def cookie(generation, issued_at, expires_at, session="laptop", remember=True):
+    return {
+        "session": session,
+        "generation": generation,
+        "issued_at": issued_at,
+        "expires_at": expires_at,
+        "max_age": expires_at - T if remember else None,
+    }
+
+
+PRIVATE = "no-store, private"
+SIGNED_IN = {"status": 200, "user": "1"}
+ANONYMOUS = {"status": 403, "code": "not_authenticated"}
+NOBODY = {"status": 200, "user": None}
+FOREIGN = {"status": 403, "code": "cross_origin", "events": ["cross_origin"]}
+BAD_BEARER = {
+    "status": 401,
+    "code": "token_not_valid",
+    "headers": {"WWW-Authenticate": 'Bearer error="invalid_token"'},
+    "vary": ["Authorization"],
+}
+LATE = {"status": 403, "code": "late_upload", "events": ["late_upload"]}
+STOLEN = {**ANONYMOUS, "rows": {"laptop": "gone"}, "events": ["session_ended", "refresh_token_reused"]}
+OPEN = {"status": 101, "user": "1", "vary": None}
+OPEN_TO_ALL = {"status": 101, "user": None, "vary": None}
+CLOSED = {"status": 403, "code": "cross_origin", "events": ["cross_origin"], "vary": None}
+
+ROTATED = {
+    **SIGNED_IN,
+    "set": {"access": cookie(8, T, T + ACCESS), "refresh": cookie(8, T, T + IDLE)},
+    "cache_control": PRIVATE,
+    "rows": {
+        "laptop": {
+            "generation": 8,
+            "acknowledged_at": None,
+            "rotated_at": T,
+            "expires_at": T + IDLE,
+            "last_seen_at": T,
+        }
+    },
+    "events": ["session_refreshed"],
+}
+RENEWED = {**SIGNED_IN, "set": {"access": cookie(7, T, T + ACCESS)}, "cache_control": PRIVATE}
+RENEWED_AND_SEEN = {**RENEWED, "rows": {"laptop": {"acknowledged_at": T}}}
+
+
+def reissued(rotated_at=T - 1000):
+    return {
+        **SIGNED_IN,
+        "set": {"access": cookie(7, T, T + ACCESS), "refresh": cookie(7, rotated_at, T + 80_000)},
+        "cache_control": PRIVATE,
+    }
+
+
+def rotated_until(expires_at, access_end):
+    return {
+        **ROTATED,
+        "set": {"access": cookie(8, T, access_end), "refresh": cookie(8, T, expires_at)},
+        "rows": {"laptop": {**ROTATED["rows"]["laptop"], "expires_at": expires_at}},
+    }
+
+
+def adopted(generation):
+    return {
+        **SIGNED_IN,
+        "set": {"access": cookie(generation, T, T + ACCESS)},
+        "cache_control": PRIVATE,
+        "rows": {
+            "laptop": {
+                "generation": generation,
+                "acknowledged_at": T,
+                "rotated_at": T,
+                "expires_at": T + IDLE,
+                "last_seen_at": T,
+            }
+        },
+        "events": ["generation_adopted"],
+    }
+
+
+def logged_in(gone=(), events=("session_started",), expires_at=T + IDLE, **changes):
+    remember = changes.get("remember", True)
+    return {
+        **SIGNED_IN,
+        "set": {
+            "access": cookie(1, T, T + ACCESS, "new", remember),
+            "refresh": cookie(1, T, expires_at, "new", remember),
+        },
+        "cache_control": PRIVATE,
+        "rows": {
+            **dict.fromkeys(gone, "gone"),
+            "new": row(
+                **{
+                    "generation": 1,
+                    "acknowledged_at": T,
+                    "rotated_at": T,
+                    "created_at": T,
+                    "expires_at": expires_at,
+                    "last_seen_at": T,
+                    **changes,
+                }
+            ),
+        },
+        "events": list(events),
+    }
+
+
+def logged_out(*gone, events=None, cleared=True):
+    return {
+        **NOBODY,
+        "cleared": cleared,
+        "cache_control": PRIVATE if cleared else None,
+        "rows": dict.fromkeys(gone, "gone"),
+        "events": ["session_ended"] if events is None and gone else list(events or ()),
+    }
+
+
+# --- cases
+
+cases = []
+
+
+def case(
+    rule,
+    name,
+    answer,
+    *,
+    cookies=(),
+    headers=(),
+    view="me",
+    method="GET",
+    version="1.1",
+    sent_to=OWN,
+    responds=(),
+    rows=None,
+    configuration="default",
+    unable=None,
+):
+    """`cookies`: one Cookie field, or a list of several. `headers`: the others. `answer`: what differs from silence."""
+    assert rule in RULES, rule
+    fields = [cookies] if isinstance(cookies, str) else list(cookies)
+    rows = laptop() if rows is None else rows
+    known = {"status", "code", "user", "set", "cleared", "vary", "cache_control", "headers", "rows", "events"}
+    assert answer.keys() <= known, answer.keys() - known
+    for one in (*rows, *answer.get("rows", ())):
+        if one != "new":
+            sessions[one]  # names it
+    cases.append(
+        {
+            "name": f"{rule}: {name}",
+            "rule": rule,
+            "configuration": configuration,
+            "unable": unable or (WSGI_HAS_NO_WEBSOCKETS if view == "websocket" else {}),
+            "rows": rows,
+            "request": {
+                "view": view,
+                "method": method,
+                "http_version": version,
+                "sent_to": sent_to,
+                "headers": [*([list(header) for header in headers]), *(["Cookie", field] for field in fields)],
+                "responds": [list(header) for header in responds],
+            },
+            "answer": {
+                "status": answer["status"],
+                "code": answer.get("code"),
+                "user": answer.get("user"),
+                "set": answer.get("set", {}),
+                "cleared": answer.get("cleared", False),
+                "vary": answer.get("vary", ["Cookie"]),
+                "cache_control": answer.get("cache_control"),
+                "headers": answer.get("headers", {}),
+                "rows": {**dict.fromkeys(rows, "unchanged"), **answer.get("rows", {})},
+                "events": answer.get("events", []),
+            },
+        }
+    )
+
+
+def rotation():
+    def at(rule, name, answer, generation=7, **changes):
+        case(rule, name, answer, cookies=r("laptop", generation), rows=laptop(**changes))
+
+    at("refresh", "the newest token long after the grace", ROTATED)
+    at("refresh", "the grace is over to the second", ROTATED, rotated_at=T - GRACE, acknowledged_at=T - GRACE)
+    at("renew", "a second within the grace since it was issued", RENEWED, rotated_at=T - 29, acknowledged_at=T - 30)
+    at("renew", "a second within the grace since it was seen", RENEWED, rotated_at=T - 1000, acknowledged_at=T - 29)
+    at("renew", "issued and seen in this second", RENEWED, rotated_at=T, acknowledged_at=T)
+    at("renew", "not seen yet, long after", RENEWED_AND_SEEN, rotated_at=T - 1000, acknowledged_at=None)
+    at("renew", "not seen yet, issued in this second", RENEWED_AND_SEEN, rotated_at=T, acknowledged_at=None)
+    at("renew", "seen in the future, by a clock that is ahead", RENEWED, acknowledged_at=T + 5)
+    at("renew", "issued in the future, by a clock that is ahead", RENEWED, rotated_at=T + 5, acknowledged_at=T - 900)
+
+    at("reissue", "the token before, the newest unseen", reissued(), 6, acknowledged_at=None)
+    long_ago = T - 79_000
+    at(
+        "reissue",
+        "the token before, the newest unseen for most of a day",
+        reissued(long_ago),
+        6,
+        acknowledged_at=None,
+        rotated_at=long_ago,
+        created_at=T - 2 * DAY,
+    )
+    at("reissue", "the token before, the newest seen in this second", reissued(), 6, acknowledged_at=T)
+    at("reissue", "the token before, a second within the grace", reissued(), 6, acknowledged_at=T - 29)
+    at("reissue", "the token before, the newest seen in the future", reissued(), 6, acknowledged_at=T + 5)
+
+    at("reuse", "the token before, the grace over to the second", STOLEN, 6, acknowledged_at=T - GRACE)
+    at("reuse", "the token before, long after", STOLEN, 6)
+    at("reuse", "two generations old, the newest unseen", STOLEN, 5, acknowledged_at=None)
+    at("reuse", "two generations old, within the grace", STOLEN, 5, rotated_at=T - 1, acknowledged_at=T)
+    at("reuse", "the first token", STOLEN, 1)
+
+    at("ahead", "one generation ahead", adopted(8), 8)
+    at("ahead", "sixteen generations ahead", adopted(23), 23, acknowledged_at=None)
+    at("ahead", "seventeen generations ahead", {**ANONYMOUS, "events": ["generation_ahead"]}, 24)
+
+    at("over", "the session has ended in this second", ANONYMOUS, expires_at=T)
+    at("over", "a session that has ended is not stolen", ANONYMOUS, 5, expires_at=T - 1)
+    at("over", "the absolute limit is reached", ANONYMOUS, created_at=T - ABSOLUTE)
+    at("over", "a fixed end is reached", ANONYMOUS, expires_at=T, end_is_fixed=True)
+    case("over", "a refresh token without a row", ANONYMOUS, cookies=r(), rows={})
+    retired = {"retired": row("3")}
+    case("over", "a refresh token of a user who is not active", ANONYMOUS, cookies=r("retired"), rows=retired)
+    case("over", "a refresh token that has expired itself", ANONYMOUS, cookies=r(expires_at=T))
+
+    at("lifetimes", "refreshed in its last second", ROTATED, expires_at=T + 1)
+    last = ABSOLUTE - 1000
+    at("lifetimes", "the absolute limit is near", rotated_until(T + 1000, T + 300), created_at=T - last)
+    at(
+        "lifetimes",
+        "the absolute limit is a second away",
+        rotated_until(T + 1, T + 1),
+        created_at=T - ABSOLUTE + 1,
+    )
+    fixed = {"end_is_fixed": True, "created_at": T - 400 * DAY}
+    at(
+        "lifetimes",
+        "a fixed end stays, whatever the limit",
+        rotated_until(T + 9000, T + 300),
+        **fixed,
+        expires_at=T + 9000,
+    )
+    at("lifetimes", "a fixed end bounds the access token", rotated_until(T + 100, T + 100), **fixed, expires_at=T + 100)
+    old = laptop(created_at=T - 400 * DAY)
+    case("lifetimes", "without an absolute limit", ROTATED, cookies=r(), rows=old, configuration="no limit")
+    over = laptop(created_at=T - 2 * DAY)
+    case("lifetimes", "a shorter limit holds at once", ANONYMOUS, cookies=r(), rows=over, configuration="two days")
+    scoped = {
+        **ROTATED,
+        "set": {"access": cookie(8, T, T + 600), "refresh": cookie(8, T, T + 7 * DAY)},
+        "rows": {"laptop": {**ROTATED["rows"]["laptop"], "expires_at": T + 7 * DAY}},
+    }
+    case("lifetimes", "lifetimes and scope of the settings", scoped, cookies=r(), configuration="scoped")
+
+    def grace(rule, name, answer, configuration, generation, seen):
+        rows = laptop(rotated_at=seen, acknowledged_at=seen)
+        case(rule, name, answer, cookies=r("laptop", generation), rows=rows, configuration=configuration)
+
+    grace("refresh", "no grace: refreshed in the second of its issue", ROTATED, "no grace", 7, T)
+    grace("reuse", "no grace: the token before is stolen at once", STOLEN, "no grace", 6, T)
+    grace("renew", "a grace beyond the access lifetime, within it", RENEWED, "long grace", 7, T - 299)
+    grace("refresh", "a grace beyond the access lifetime counts as that", ROTATED, "long grace", 7, T - 300)
+    grace(
+        "reissue", "a grace beyond the access lifetime, the token before", reissued(T - 299), "long grace", 6, T - 299
+    )
+    grace("reuse", "a grace beyond the access lifetime, over", STOLEN, "long grace", 6, T - 300)
+
+    forgotten = laptop(remember=False)
+    brief = {"access": cookie(8, T, T + ACCESS, remember=False), "refresh": cookie(8, T, T + IDLE, remember=False)}
+    case("remember", "a refresh for a browser session", {**ROTATED, "set": brief}, cookies=r(), rows=forgotten)
+    renewed = {**RENEWED, "set": {"access": cookie(7, T, T + ACCESS, remember=False)}}
+    recent = laptop(remember=False, acknowledged_at=T)
+    case("remember", "a new access token for a browser session", renewed, cookies=r(), rows=recent)
+
+    others = {"laptop": row(), "phone": row(), "eve": row("2")}
+    case("reuse", "a theft ends one session", STOLEN, cookies=r("laptop", 5), rows=others)
+    everything = {
+        **STOLEN,
+        "rows": {"laptop": "gone", "phone": "gone"},
+        "events": ["session_ended", "refresh_token_reused", "session_ended"],
+    }
+    case(
+        "reuse",
+        "a theft ends all sessions of the user if the settings say so",
+        everything,
+        cookies=r("laptop", 5),
+        rows=others,
+        configuration="reuse ends all",
+    )
+    stolen_quietly = {**STOLEN, "status": 200, "code": None, "user": None}
+    case("reuse", "a theft at a public page", stolen_quietly, cookies=r("laptop", 5), view="public")
+    case(
+        "reuse", "a theft by a write", STOLEN, cookies=r("laptop", 5), method="POST", headers=[("Content-Length", "9")]
+    )
+    case("reuse", "a theft where the view asks nobody", stolen_quietly, cookies=r("laptop", 5), view="idle")
+    failed = {**ROTATED, "status": 500, "user": None}
+    case("refresh", "a refresh is kept where the view fails", failed, cookies=r(), view="failing")
+    case(
+        "refresh",
+        "an expired access token beside the newest refresh token",
+        ROTATED,
+        cookies=f"{expired_cookie()}; {r()}",
+    )
+    case("refresh", "a public page refreshes as well", ROTATED, cookies=r(), view="public")
+    case("refresh", "a page that asks nobody refreshes as well", {**ROTATED, "user": None}, cookies=r(), view="idle")
+
+
+def expired_cookie(*arguments):
+    return f"access_token={expired(*arguments)}"
+
+
+def uploads():
+    length = [("Content-Length", "65537")]
+    chunked = [("Transfer-Encoding", "chunked")]
+    at_65536 = [("Content-Length", "65536")]
+
+    def is_upload(name, **request):
+        case("upload", f"an upload is {name}", SIGNED_IN, cookies=r(), **request)
+
+    def is_none(name, **request):
+        case("upload", f"not {name}", ROTATED, cookies=r(), **request)
+
+    for method in ("POST", "PUT", "PATCH"):
+        is_upload(f"{method} of 65537 bytes", method=method, headers=length)
+        is_upload(f"{method} in chunks", method=method, headers=chunked)
+        is_none(f"{method} of 65536 bytes", method=method, headers=at_65536)
+        is_none(f"{method} without a body by HTTP/1.1", method=method)
+    for version in ("2", "3"):
+        is_upload(f"POST without a length by HTTP/{version}", method="POST", version=version)
+        is_none(
+            f"POST of 10 bytes by HTTP/{version}", method="POST", version=version, headers=[("Content-Length", "10")]
+        )
+        is_none(f"GET without a length by HTTP/{version}", version=version)
+        is_none(f"DELETE without a length by HTTP/{version}", version=version, method="DELETE")
+    is_none("POST without a body by HTTP/1.0", method="POST", version="1.0")
+    is_upload(
+        "POST in chunks that also names a short length", method="POST", headers=[("Content-Length", "1"), *chunked]
+    )
+    for method in ("GET", "HEAD", "OPTIONS", "DELETE"):
+        is_none(f"{method} in chunks", method=method, headers=chunked)
+        is_none(f"{method} of 65537 bytes", method=method, headers=length)
+
+    def send(rule, name, answer, generation, headers=length, view="me", **changes):
+        case(
+            rule,
+            name,
+            answer,
+            cookies=r("laptop", generation),
+            rows=laptop(**changes),
+            method="POST",
+            headers=headers,
+            view=view,
+        )
+
+    seen = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
+    send("upload current", "the newest token, unseen", seen, 7, acknowledged_at=None)
+    send("upload current", "the newest token, seen in this second", SIGNED_IN, 7, acknowledged_at=T)
+    send(
+        "upload previous",
+        "the token before, unseen, 15 minutes",
+        SIGNED_IN,
+        6,
+        acknowledged_at=None,
+        rotated_at=T - 900,
+    )
+    send(
+        "upload previous",
+        "the token before, seen, 15 minutes",
+        SIGNED_IN,
+        6,
+        acknowledged_at=T - 899,
+        rotated_at=T - 900,
+    )
+    send("upload previous", "the token before, seen in this second", SIGNED_IN, 6, acknowledged_at=T, rotated_at=T)
+    send("upload previous", "the token before, in chunks", SIGNED_IN, 6, chunked, rotated_at=T - 500)
+    send("upload previous", "the token before, issued in the future", SIGNED_IN, 6, rotated_at=T + 9, acknowledged_at=T)
+    send("upload late", "the token before, unseen, after 15 minutes", LATE, 6, acknowledged_at=None, rotated_at=T - 901)
+    send(
+        "upload late", "the token before, seen, after 15 minutes", LATE, 6, acknowledged_at=T - 900, rotated_at=T - 901
+    )
+    send(
+        "upload late",
+        "the token before, seen just now, after 15 minutes",
+        LATE,
+        6,
+        acknowledged_at=T,
+        rotated_at=T - 901,
+    )
+    send("upload late", "a token two generations old", LATE, 5, rotated_at=T, acknowledged_at=None)
+    send("upload late", "a token of one generation ahead", LATE, 8)
+    quiet = {**LATE, "status": 200, "code": None}
+    send("upload late", "a late token at a public page", quiet, 5, view="public")
+    send("over", "the newest token of a session that has ended", ANONYMOUS, 7, expires_at=T)
+    case(
+        "upload late",
+        "an upload with an old token without a row",
+        ANONYMOUS,
+        cookies=r("laptop", 5),
+        rows={},
+        method="POST",
+        headers=length,
+    )
+    case(
+        "upload previous",
+        "an upload with an expired access token and the token before",
+        SIGNED_IN,
+        cookies=f"{expired_cookie('laptop', 6)}; {r('laptop', 6)}",
+        rows=laptop(rotated_at=T - 800, acknowledged_at=T - 790),
+        method="PUT",
+        headers=chunked,
+    )
+    noticed = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T}}}
+    case(
+        "upload late",
+        "an upload whose access token is valid needs no refresh token",
+        noticed,
+        cookies=f"{a()}; {r('laptop', 3)}",
+        method="POST",
+        headers=length,
+    )
+    case(
+        "upload late",
+        "an upload by HTTP/2 without a length, late",
+        LATE,
+        cookies=r("laptop", 5),
+        method="POST",
+        version="2",
+    )
+    case("reuse", "an old token by a GET in chunks is a theft", STOLEN, cookies=r("laptop", 5), headers=chunked)
+
+
+def origins():
+    good = laptop(last_seen_at=T)
+
+    def write(rule, name, is_let_in, *headers, method="POST", cookies=None, sent_to=OWN):
+        answer = SIGNED_IN if is_let_in else FOREIGN
+        case(rule, name, answer, cookies=cookies or a(), rows=good, method=method, headers=headers, sent_to=sent_to)
+
+    def origin(value):
+        return "Origin", value
+
+    def site(value):
+        return "Sec-Fetch-Site", value
+
+    evil, trusted, wild = "https://evil.example", "https://trusted.example", "https://a.wild.example:8443"
+
+    for method in ("GET", "HEAD", "OPTIONS"):
+        write("origin safe", f"{method} from another site", True, site("cross-site"), origin(evil), method=method)
+    for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
+        write(
+            "origin other site", f"{method} from another site", False, site("cross-site"), origin(evil), method=method
+        )
+
+    same = site("same-origin")
+    write("origin same-origin", "same-origin without Origin", True, same)
+    write("origin same-origin", "same-origin with Origin: null", True, same, origin("null"))
+    write("origin same-origin", "same-origin with its own Origin", True, same, origin(OWN))
+
+    none = site("none")
+    write("origin none", "none with its own Origin", True, none, origin(OWN))
+    write("origin none", "none with a trusted Origin", True, none, origin(trusted))
+    write("origin none", "none with an Origin under a wildcard", True, none, origin(wild))
+    write("origin none", "none with Origin: null", False, none, origin("null"))
+    write("origin none", "none without Origin", False, none)
+    write("origin none", "none with a foreign Origin", False, none, origin(evil))
+    write("origin none", "none with its own host by another scheme", False, none, origin("http://own.example"))
+    case("origin safe", "none without Origin by GET", SIGNED_IN, cookies=a(), rows=good, headers=[none])
+
+    for value in ("same-site", "cross-site"):
+        write("origin other site", f"{value} without Origin", False, site(value))
+        write("origin other site", f"{value} with Origin: null", False, site(value), origin("null"))
+        write("origin other site", f"{value} with its own Origin", False, site(value), origin(OWN))
+        write("origin other site", f"{value} with a trusted Origin", True, site(value), origin(trusted))
+        write("origin other site", f"{value} with an Origin under a wildcard", True, site(value), origin(wild))
+    for value in ("", "Same-Origin", "nonsense"):
+        write("origin other site", f"Sec-Fetch-Site: {value!r}", False, site(value), origin(OWN))
+    write("origin other site", "same-origin twice", False, same, same, origin(OWN))
+    write("origin other site", "same-origin, then cross-site", False, same, site("cross-site"), origin(OWN))
+    write("origin other site", "several with a trusted Origin", True, same, site("cross-site"), origin(trusted))
+
+    for text in (OWN, "https://own.example:443", "https://OWN.example", trusted, wild):
+        write("origin alone", f"Origin {text}", True, origin(text))
+    write("origin alone", "Origin https://wild.example:8443", True, origin("https://wild.example:8443"))
+    write("origin alone", "Origin https://a.b.wild.example:8443", True, origin("https://a.b.wild.example:8443"))
+    for text in (
+        "null",
+        "",
+        evil,
+        "http://own.example",
+        "https://own.example:8443",
+        "https://www.own.example",
+        "https://own.example.evil.example",
+        "https://own.example/",
+        "https://user@own.example",
+        "https://a.wild.example",
+        "http://a.wild.example:8443",
+        "https://evilwild.example:8443",
+        "https://sub.trusted.example",
+    ):
+        write("origin alone", f"Origin {text!r}", False, origin(text))
+    write("origin alone", "its own Origin twice", False, origin(OWN), origin(OWN))
+    at_port = "https://own.example:8443"
+    write("origin alone", "another port, sent to that port", True, origin(at_port), sent_to=at_port)
+    write("origin alone", "the default port, sent to another", False, origin(OWN), sent_to=at_port)
+    write("origin neither", "neither header", True)
+    write("origin other site", "a refresh token from another site", False, site("cross-site"), cookies=r())
+    write(
+        "origin other site", "an old refresh token from another site", False, site("cross-site"), cookies=r("laptop", 5)
+    )
+    write("origin alone", "a refresh token from a foreign Origin", False, origin(evil), cookies=r())
+
+    def unasked(name, cookies, rows=good):
+        case(
+            "origin not asked",
+            name,
+            {**NOBODY, "vary": ["Cookie"]},
+            cookies=cookies,
+            rows=rows,
+            view="public",
+            method="POST",
+            headers=[site("cross-site"), origin(evil)],
+        )
+
+    unasked("without cookies", ())
+    unasked("with an invalid cookie", "access_token=x")
+    unasked("with an expired token", expired_cookie())
+    unasked("with tokens of two users", f"{a()}; {r('eve')}", {"laptop": row(), "eve": row("2")})
+
+    upgrade = ("Upgrade", "websocket")
+    case("origin websocket", "a foreign handshake at a view", FOREIGN, cookies=a(), headers=[upgrade, origin(evil)])
+    case("origin websocket", "a handshake without Origin at a view", FOREIGN, cookies=a(), headers=[upgrade])
+    case("origin websocket", "its own handshake at a view", SIGNED_IN, cookies=a(), headers=[upgrade, origin(OWN)])
+
+    def handshake(name, is_let_in, *headers, cookies=None):
+        answer = OPEN if is_let_in else CLOSED
+        case("origin websocket", name, answer, cookies=cookies or a(), headers=[upgrade, *headers], view="websocket")
+
+    handshake("with its own Origin", True, origin(OWN))
+    handshake("with its own Origin and port", True, origin("https://own.example:443"))
+    handshake("with a trusted Origin", True, origin(trusted))
+    handshake("with an Origin under a wildcard", True, origin(wild))
+    handshake("without Origin", False)
+    handshake("that is same-origin, without Origin", False, same)
+    handshake("that is same-origin, with a foreign Origin", False, same, origin(evil))
+    handshake("with Origin: null", False, origin("null"))
+    handshake("with a foreign Origin", False, origin(evil))
+    handshake("with its own host by another scheme", False, origin("http://own.example"))
+    handshake("with its own Origin twice", False, origin(OWN), origin(OWN))
+    handshake("from elsewhere with a refresh token", False, origin(evil), cookies=r())
+    handshake("from elsewhere with an old refresh token", False, origin(evil), cookies=r("laptop", 5))
+    open_to_all = [upgrade, origin(evil)]
+    case("origin websocket", "a foreign handshake without cookies", OPEN_TO_ALL, headers=open_to_all, view="websocket")
+
+
+def websockets():
+    own = [("Upgrade", "websocket"), ("Origin", OWN)]
+
+    def handshake(name, answer, cookies, rows=None, headers=own):
+        answer = {**answer, "vary": None, "cache_control": None}
+        if answer["status"] == 200:
+            answer["status"] = 101
+        case("websocket", name, answer, cookies=cookies, rows=rows, headers=headers, view="websocket")
+
+    open_to_all = {**NOBODY, "status": 101}
+    handshake("with the newest refresh token", ROTATED, r())
+    handshake("within the grace", RENEWED, r(), laptop(acknowledged_at=T))
+    handshake("with the newest refresh token, unseen", RENEWED_AND_SEEN, r(), laptop(acknowledged_at=None))
+    handshake("with the token before, unseen", reissued(), r("laptop", 6), laptop(acknowledged_at=None))
+    stolen = {**STOLEN, "status": 101, "code": None, "user": None}
+    handshake("with a stolen token", stolen, r("laptop", 5))
+    handshake(
+        "with an old token and a body in chunks",
+        stolen,
+        r("laptop", 5),
+        headers=[*own, ("Transfer-Encoding", "chunked")],
+    )
+    handshake("ahead of the row", adopted(8), r("laptop", 8))
+    handshake("with an access token", SIGNED_IN, a())
+    seen = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
+    handshake("with an access token, unseen", seen, a(), laptop(acknowledged_at=None))
+    handshake("of a session that is gone", open_to_all, a(), {})
+    handshake("without cookies", open_to_all, ())
+    handshake("with tokens of two users", open_to_all, f"{a()}; {a('eve')}", {"laptop": row(), "eve": row("2")})
+    foreign = [("Upgrade", "websocket"), ("Origin", "https://evil.example")]
+    bearer = ("Authorization", f"Bearer {access()}")
+    handshake("by bearer from elsewhere", SIGNED_IN, (), headers=[*foreign, bearer])
+    refused = {"status": 401, "code": "token_not_valid"}
+    handshake("by an invalid bearer", refused, a(), headers=[*own, ("Authorization", "Bearer x")])
+    handshake("by the bearer of a session that is gone", refused, (), {}, headers=[*own, bearer])
+
+
+def logins():
+    cross = [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")]
+    own = [("Sec-Fetch-Site", "same-origin"), ("Origin", OWN)]
+
+    def login(rule, name, answer, headers=own, cookies=(), rows=None, view="login"):
+        case(
+            rule,
+            name,
+            answer,
+            headers=headers,
+            cookies=cookies,
+            rows={} if rows is None else rows,
+            view=view,
+            method="POST",
+        )
+
+    login("login", "a login", logged_in())
+    login("login", "a login of a client that is not a browser", logged_in(), headers=[])
+    login("remember", "a login for a browser session", logged_in(remember=False), view="login-forget")
+    fixed = logged_in(expires_at=T + 3600, end_is_fixed=True)
+    login("login", "a login with a lifetime", fixed, view="login-hour")
+    both = ["session_started", "session_ended"]
+    replaced = logged_in(["laptop"], both)
+    login("login", "a login over the own session", replaced, cookies=f"{a()}; {r()}", rows=laptop())
+    login("login", "a login over an expired access token", replaced, cookies=expired_cookie(), rows=laptop())
+    stale = f"refresh_token={refresh(expires_at=T)}"
+    login("login", "a login over an expired refresh token", replaced, cookies=stale, rows=laptop())
+    login("login", "a login over a session that is gone", logged_in(), cookies=a())
+    eve = {"eve": row("2")}
+    login("login", "a login over another user's session", logged_in(["eve"], both), cookies=a("eve"), rows=eve)
+    two = {"laptop": row(), "eve": row("2")}
+    named = f"{a()}; {a('eve')}"
+    login("login", "a login over tokens of two users", logged_in(["laptop", "eve"], both), cookies=named, rows=two)
+    refreshed = logged_in(["laptop"], ["session_refreshed", *both])
+    login("login", "a login with a refresh token alone", refreshed, cookies=r(), rows=laptop())
+    theft = logged_in(["laptop"], ["session_ended", "refresh_token_reused", "session_started"])
+    login("login", "a login with a stolen token", theft, cookies=r("laptop", 5), rows=laptop())
+    phone = {"laptop": row(), "phone": row()}
+    login("login", "a login leaves other sessions alone", replaced, cookies=a(), rows=phone)
+    by_bearer = {**logged_in(["phone"], both), "vary": ["Cookie", "Authorization"]}
+    authorization = [*own, ("Authorization", f"Bearer {access('phone')}")]
+    login("login", "a login by bearer leaves the cookies' session alone", by_bearer, authorization, a(), phone)
+
+    unmarked = {**FOREIGN, "vary": []}
+    login("login origin", "a login from another site", unmarked, cross)
+    none = [("Sec-Fetch-Site", "none"), ("Origin", "null")]
+    login("login origin", "a login from Sec-Fetch-Site: none and Origin: null", unmarked, none)
+    login("login origin", "a login from a foreign Origin", unmarked, [("Origin", "https://evil.example")])
+    login("login origin", "a login from Origin: null", unmarked, [("Origin", "null")])
+    login(
+        "login origin",
+        "a login from a sibling host",
+        unmarked,
+        [("Sec-Fetch-Site", "same-site"), ("Origin", "https://www.own.example")],
+    )
+    login(
+        "login origin",
+        "a login from a trusted origin",
+        logged_in(),
+        [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://trusted.example")],
+    )
+    login("login origin", "a login with valid cookies from another site", FOREIGN, cross, a(), laptop())
+    login("login origin", "a login with expired cookies from another site", FOREIGN, cross, expired_cookie(), laptop())
+    login("login origin", "a login with tokens of two users from another site", FOREIGN, cross, named, two)
+    login("login origin", "a login that may come from anywhere", logged_in(), cross, view="login-callback")
+
+    def logout(rule, name, answer, cookies=(), rows=None, headers=own, configuration="default"):
+        case(
+            rule,
+            name,
+            answer,
+            headers=headers,
+            cookies=cookies,
+            rows=laptop() if rows is None else rows,
+            view="logout",
+            method="POST",
+            configuration=configuration,
+        )
+
+    logout("logout", "a logout", logged_out("laptop"), f"{a()}; {r()}")
+    logout("logout", "a logout with the access token alone", logged_out("laptop"), a())
+    logout("logout", "a logout with an expired access token", logged_out("laptop"), expired_cookie())
+    logout("logout", "a logout with an expired refresh token", logged_out("laptop"), stale)
+    refreshed = logged_out("laptop", events=["session_refreshed", "session_ended"])
+    logout("logout", "a logout with the refresh token alone", refreshed, r())
+    logout("logout", "a logout with tokens of two users", logged_out("laptop", "eve"), named, two)
+    logout(
+        "logout",
+        "a logout with tokens of two sessions",
+        logged_out("laptop", "phone"),
+        f"{a()}; {r('phone')}",
+        {
+            "laptop": row(),
+            "phone": row(acknowledged_at=T),
+        },
+    )
+    logout("logout", "a logout of a session that is gone", logged_out(), a(), {})
+    logout("logout", "a logout leaves other sessions alone", logged_out("laptop"), a(), phone)
+    logout("logout", "a logout beside octets beyond ASCII", logged_out("laptop"), f"name=JosÃ©; {a()}")
+    spread = [f"many-{number}" for number in range(1, 10)]
+    cookies = "; ".join(f"access_token={expired(name)}" for name in spread)
+    logout(
+        "eight",
+        "a logout looks at eight cookies of a name",
+        logged_out(*spread[:8]),
+        cookies,
+        dict.fromkeys(spread, row()),
+    )
+    by_bearer = {**logged_out("phone", cleared=False), "vary": ["Authorization"]}
+    logout("logout", "a logout by bearer leaves the cookies alone", by_bearer, a(), phone, authorization)
+
+    silent = logged_out(cleared=False)
+    logout("clear", "a logout without cookies", silent)
+    logout("clear", "a logout with other cookies", silent, "theme=dark; access_tokens=1")
+    logout("clear", "a logout with an invalid cookie", logged_out(), "access_token=x")
+    logout("clear", "a logout with an empty cookie", logged_out(), "refresh_token=")
+    planted = f"\xe2\x80\x80__Host-access_token={access()}"
+    logout("clear", "a logout with a planted cookie", silent, planted, configuration="host names")
+    logout("clear", "a logout clears within the settings' scope", logged_out("laptop"), a(), configuration="scoped")
+    logout(
+        "clear",
+        "a logout under other names",
+        logged_out("laptop"),
+        f"__Host-access_token={access()}",
+        configuration="host names",
+    )
+
+    logout("logout origin", "a logout from another site", unmarked, headers=cross)
+    logout("logout origin", "a logout from a foreign Origin", unmarked, headers=[("Origin", "https://evil.example")])
+    logout("logout origin", "a logout from Sec-Fetch-Site: none and Origin: null", unmarked, headers=none)
+    logout("logout origin", "a logout with valid cookies from another site", FOREIGN, a(), headers=cross)
+    logout("logout origin", "a logout with expired cookies from another site", FOREIGN, expired_cookie(), headers=cross)
+    logout(
+        "logout origin", "a logout with an invalid cookie from another site", FOREIGN, "access_token=x", headers=cross
+    )
+    logout(
+        "logout origin",
+        "a logout from a trusted origin",
+        logged_out("laptop"),
+        a(),
+        headers=[("Origin", "https://trusted.example")],
+    )
+
+
+def cookies():
+    host, eve = "host names", {"laptop": row(), "eve": row("2")}
+    mine, hers = f"__Host-access_token={access()}", f"__Host-access_token={access('eve')}"
+
+    def named(name, answer, field):
+        case("names", name, answer, cookies=field, rows=eve, configuration=host)
+
+    named("a cookie with the prefix", SIGNED_IN, mine)
+    named("a cookie of a name without the prefix", ANONYMOUS, a())
+    spaces = {
+        "U+2000": "\xe2\x80\x80",
+        "U+00A0": "\xc2\xa0",
+        "U+0085": "\xc2\x85",
+        "U+3000": "\xe3\x80\x80",
+        "octet A0": "\xa0",
+        "octet 85": "\x85",
+    }
+    for space, octets in spaces.items():
+        named(f"a cookie planted with {space}", ANONYMOUS, f"{octets}{hers}")
+        named(f"a cookie planted with {space} beside the own one", SIGNED_IN, f"{octets}{hers}; {mine}")
+    named("a cookie planted behind the own one", SIGNED_IN, f"{mine}; \xe2\x80\x80{hers}")
+    named("a space behind the name", ANONYMOUS, f"__Host-access_token\xc2\xa0={access('eve')}")
+    case(
+        "names", "space and tab around name and value", SIGNED_IN, cookies=f"a=b;\t access_token \t= {access()} \t; c=d"
+    )
+    case("names", "a name in other case", ANONYMOUS, cookies=f"Access_Token={access()}")
+    case("names", "a longer name", ANONYMOUS, cookies=f"access_token2={access()}; xaccess_token={access()}")
+    case("names", "a value in quotes", SIGNED_IN, cookies=f'access_token="{access()}"')
+    case("names", "a value in two pairs of quotes", ANONYMOUS, cookies=f'access_token=""{access()}""')
+    case("names", "no space between cookies", SIGNED_IN, cookies=f"a=b;{a()};c=d")
+
+    case("octets", "UTF-8 in another cookie", SIGNED_IN, cookies=f"name=JosÃ©; {a()}")
+    case("octets", "UTF-8 in another cookie behind", SIGNED_IN, cookies=f"{a()}; name=JosÃ©")
+    case("octets", "Latin-1 in another cookie", SIGNED_IN, cookies=f"name=Jos\xe9; {a()}")
+    case("octets", "octets that are no text", SIGNED_IN, cookies=f"name=\xff\xfe; {a()}")
+    case("octets", "octets in another cookie's name", SIGNED_IN, cookies=f"\xc3\xa9=1; {a()}")
+    case("octets", "a refresh token beside octets", ROTATED, cookies=f"name=JosÃ©; {r()}")
+    case("octets", "octets behind a token", ANONYMOUS, cookies=f"{a()}\xe9")
+
+    case("fields", "one cookie a field", SIGNED_IN, cookies=["a=b", a(), "c=d"], version="2")
+    case("fields", "tokens in two fields", SIGNED_IN, cookies=[a(), r()], version="2")
+    case("fields", "a refresh token in a field of its own", ROTATED, cookies=["a=b", r()], version="2")
+    case("fields", "several fields by HTTP/1.1", SIGNED_IN, cookies=["a=b", a(), r()])
+    case("fields", "octets in another field", SIGNED_IN, cookies=["name=JosÃ©", a()], version="2")
+    case("fields", "two users in two fields", ANONYMOUS, cookies=[a(), a("eve")], rows=eve, version="2")
+
+    def junk(count, name="access_token"):
+        return "; ".join([f"{name}=x"] * count)
+
+    case("eight", "seven invalid cookies before a good one", SIGNED_IN, cookies=f"{junk(7)}; {a()}")
+    case("eight", "eight invalid cookies before a good one", ANONYMOUS, cookies=f"{junk(8)}; {a()}")
+    case("eight", "eight invalid cookies behind a good one", SIGNED_IN, cookies=f"{a()}; {junk(8)}")
+    case("eight", "eight invalid access cookies before a refresh token", ROTATED, cookies=f"{junk(8)}; {r()}")
+    case(
+        "eight",
+        "seven invalid refresh cookies before a good one",
+        ROTATED,
+        cookies=f"{junk(7, 'refresh_token')}; {r()}",
+    )
+    case(
+        "eight",
+        "eight invalid refresh cookies before a good one",
+        ANONYMOUS,
+        cookies=f"{junk(8, 'refresh_token')}; {r()}",
+    )
+    spread = "; ".join(["access_token=x"] * 4)
+    case("eight", "eight invalid cookies in two fields", ANONYMOUS, cookies=[spread, spread, a()], version="2")
+
+    def orders(rule, name, answer, one, other, rows=None):
+        case(rule, f"{name}, the one first", answer, cookies=f"{one}; {other}", rows=rows)
+        case(rule, f"{name}, the other first", answer, cookies=f"{other}; {one}", rows=rows)
+
+    both = {"laptop": row(last_seen_at=T), "phone": row(acknowledged_at=None)}
+    newer = {**SIGNED_IN, "rows": {"phone": {"acknowledged_at": T}}}
+    orders("newest", "access tokens of two sessions", newer, a(), a("phone", issued_at=T - 50), both)
+    unseen = laptop(acknowledged_at=None)
+    newest = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
+    orders("newest", "access tokens of two generations", newest, a("laptop", 6, issued_at=T - 50), a(), unseen)
+    orders("newest", "refresh tokens of two generations, as of two paths", ROTATED, r("laptop", 6), r())
+    orders("newest", "a valid and an expired access token", SIGNED_IN, expired_cookie(), a())
+    late = {
+        **ROTATED,
+        "rows": {"phone": ROTATED["rows"]["laptop"]},
+        "set": {
+            "access": cookie(8, T, T + ACCESS, "phone"),
+            "refresh": cookie(8, T, T + IDLE, "phone"),
+        },
+    }
+    two = {"laptop": row(), "phone": row()}
+    orders("newest", "refresh tokens of two sessions", late, r(), r("phone", issued_at=T - 900), two)
+
+    two = {"laptop": row(), "eve": row("2")}
+    orders("two users", "access tokens of two users", ANONYMOUS, a(), a("eve"), two)
+    orders("two users", "the later of two users' access tokens", ANONYMOUS, a(), a("eve", issued_at=T - 1), two)
+    orders("two users", "refresh tokens of two users", ANONYMOUS, r(), r("eve"), two)
+    orders("two users", "an access and a refresh token of two users", ANONYMOUS, a(), r("eve"), two)
+    orders("two users", "a stolen refresh token of another user", ANONYMOUS, a(), r("eve", 5), two)
+    orders("two users", "an expired token of another user does not count", SIGNED_IN, a(), expired_cookie("eve"), two)
+    pairs = f"{a()}; {r()}; {a('eve')}; {r('eve')}"
+    case("two users", "two pairs", ANONYMOUS, cookies=pairs, rows=two)
+
+    for name, value in (
+        ("an empty cookie", "access_token="),
+        ("a word", "access_token=deleted"),
+        ("empty quotes", 'access_token=""'),
+        ("octets", "access_token=\xff\xfe\x80; refresh_token=\xff"),
+        ("a cookie without a value", "access_token; refresh_token"),
+        ("three dots", "refresh_token=..."),
+        ("an oversized cookie", f"access_token={'x' * 5000}"),
+        ("a refresh token as access token", f"access_token={refresh()}"),
+        ("an access token as refresh token", f"refresh_token={access()}"),
+        ("a token that ends in this second", a(issued_at=T - 300, expires_at=T)),
+        ("a token of another key", f"access_token={forged()}"),
+        ("a token without its last character", "access_token={truncated}"),
+    ):
+        case("invalid", name, ANONYMOUS, cookies=value)
+    case("invalid", "no cookie", ANONYMOUS)
+    case("invalid", "a token in its last second", SIGNED_IN, cookies=a(issued_at=T - 299, expires_at=T + 1))
+    case(
+        "invalid",
+        "a forged access token beside a good refresh token",
+        ROTATED,
+        cookies=f"access_token={forged()}; {r()}",
+    )
+
+    def two_sessions(name, answer, access_cookie, refresh_cookie, rows):
+        case("sessions", name, answer, cookies=f"{access_cookie}; {refresh_cookie}", rows=rows)
+
+    both = {"laptop": row(), "phone": row()}
+    case(
+        "sessions",
+        "with an access token, an old refresh token of its session is not asked",
+        SIGNED_IN,
+        cookies=f"{a()}; {r('laptop', 3)}",
+    )
+    two_sessions("a refresh token of another session takes its place", late, a(), r("phone"), both)
+    ends = {**STOLEN, "rows": {"phone": "gone"}}
+    two_sessions("a stolen token of another session makes the request anonymous", ends, a(), r("phone", 5), both)
+    two_sessions("a refresh token without a row leaves the access token", SIGNED_IN, a(), r("phone"), laptop())
+    two_sessions("an access token without a row leaves the refresh token", late, a(), r("phone"), {"phone": row()})
+
+
+def forged():
+    claims = {"sub": "1", "sid": sessions["laptop"]["sid"], "gen": 7, "iat": T - 100, "exp": T + 200}
+    tokens["forged"] = signed("access", claims, "another key, which is as long as the key of the corpus")
+    access()
+    tokens["truncated"] = tokens["access laptop 7 -100 +200 1"][:-1]
+    return "{forged}"
+
+
+def bearers():
+    cross = [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")]
+    welcome = {**SIGNED_IN, "vary": ["Authorization"]}
+
+    def bearer(name, answer, token, *headers, scheme="Bearer ", **options):
+        case("bearer", name, answer, headers=[("Authorization", f"{scheme}{token}"), *headers], **options)
+
+    bearer("a bearer", welcome, access())
+    bearer("a bearer in lower case", welcome, access(), scheme="bearer ")
+    bearer("a bearer behind several spaces", welcome, access(), scheme="Bearer   ")
+    seen = {**welcome, "rows": {"laptop": {"last_seen_at": T}}}
+    bearer("a bearer from another site", seen, access(), *cross, method="POST")
+    eve = {"laptop": row(), "eve": row("2")}
+    bearer("a bearer beside another user's cookies", welcome, access(), cookies=a("eve"), rows=eve)
+    bearer("a bearer beside a stolen refresh token", welcome, access(), cookies=r("laptop", 3))
+    bearer("a bearer of a generation before", welcome, access("laptop", 6))
+    unseen = laptop(acknowledged_at=None)
+    acknowledged = {**welcome, "rows": {"laptop": {"acknowledged_at": T}}}
+    bearer("a bearer acknowledges", acknowledged, access(), rows=unseen)
+    bearer("an invalid bearer", BAD_BEARER, "x")
+    bearer("an empty bearer", BAD_BEARER, "")
+    bearer("an expired bearer", BAD_BEARER, expired())
+    bearer("a refresh token as bearer", BAD_BEARER, refresh())
+    bearer("an invalid bearer beside good cookies", BAD_BEARER, "x", cookies=f"{a()}; {r()}")
+    bearer("an invalid bearer at a public page", BAD_BEARER, "x", view="public")
+    bearer("an invalid bearer from another site", BAD_BEARER, "x", *cross, method="POST")
+    bearer("the bearer of a session that is gone", BAD_BEARER, access(), rows={})
+    bearer("the bearer of a session that is over", BAD_BEARER, access(), rows=laptop(expires_at=T))
+    bearer("the bearer of a user who is not active", BAD_BEARER, access("retired"), rows={"retired": row("3")})
+    bearer("a bearer that names another user", BAD_BEARER, access(user="2"))
+    bearer("a bearer where none is read", ANONYMOUS, access(), configuration="no bearer")
+    bearer("an invalid bearer where none is read", SIGNED_IN, "x", cookies=a(), configuration="no bearer")
+    bearer("another scheme", SIGNED_IN, "eDp5", cookies=a(), scheme="Basic ")
+    bearer("another scheme without cookies", ANONYMOUS, access(), scheme="Token ")
+
+
+def checks():
+    def seen(rule, name, answer, cookies=None, method="GET", view="me", **changes):
+        case(rule, name, answer, cookies=cookies or a(), rows=laptop(**changes), method=method, view=view)
+
+    case("check", "an access token of a session that is gone", ANONYMOUS, cookies=a(), rows={})
+    case("check", "the same at a public page", NOBODY, cookies=a(), rows={}, view="public")
+    case("check", "the same where the view asks nobody", NOBODY, cookies=a(), rows={}, view="idle")
+    case("check", "a refresh token of the same session does not help", ANONYMOUS, cookies=f"{a()}; {r()}", rows={})
+    seen("check", "an access token of a session that lives", SIGNED_IN)
+    seen("check", "the session has ended in this second", ANONYMOUS, expires_at=T)
+    seen("check", "the session ends in the next second", SIGNED_IN, expires_at=T + 1)
+    seen("check", "the session's absolute limit is reached", ANONYMOUS, created_at=T - ABSOLUTE)
+    seen("check", "the session's fixed end outlasts the limit", SIGNED_IN, created_at=T - ABSOLUTE, end_is_fixed=True)
+    seen("check", "the session is another user's", ANONYMOUS, user="2")
+    retired = {"retired": row("3")}
+    case("over", "an access token of a user who is not active", ANONYMOUS, cookies=a("retired"), rows=retired)
+
+    noted = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
+    seen("acknowledge", "the newest generation, unseen", noted, acknowledged_at=None)
+    seen("acknowledge", "the newest generation, unseen, at a public page", noted, acknowledged_at=None, view="public")
+    seen("acknowledge", "the generation before", SIGNED_IN, a("laptop", 6), acknowledged_at=None)
+    seen("acknowledge", "a generation ahead", SIGNED_IN, a("laptop", 8), acknowledged_at=None)
+    seen("acknowledge", "the newest generation, seen", SIGNED_IN)
+    seen("acknowledge", "the view asks nobody", NOBODY, acknowledged_at=None, view="idle")
+
+    written = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T}}}
+    for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
+        seen("last seen", f"{method} after a minute", written, method=method, last_seen_at=T - 60)
+        seen("last seen", f"{method} within the minute", SIGNED_IN, method=method, last_seen_at=T - 59)
+    for method in ("GET", "HEAD", "OPTIONS"):
+        seen("last seen", f"{method} after an hour", SIGNED_IN, method=method, last_seen_at=T - 3600)
+    seen("last seen", "seen in the future, by a clock that is ahead", SIGNED_IN, method="POST", last_seen_at=T + 600)
+    once = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T, "acknowledged_at": T}}}
+    seen("last seen", "seen and acknowledged by one request", once, method="POST", acknowledged_at=None)
+    seen("last seen", "the view asks nobody", NOBODY, method="POST", view="idle")
+
+
+def responses():
+    def respond(rule, name, answer, responds=(), cookies=(), view="public", **options):
+        case(rule, name, answer, cookies=cookies, responds=responds, view=view, **options)
+
+    def vary(value):
+        return "Vary", value
+
+    respond("vary", "without cookies, nobody asked", {**NOBODY, "vary": []}, view="idle")
+    respond("vary", "without cookies, somebody asked", NOBODY)
+    respond("vary", "an invalid cookie, nobody asked", NOBODY, cookies="access_token=x", view="idle")
+    respond("vary", "other cookies, nobody asked", {**NOBODY, "vary": []}, cookies="theme=dark", view="idle")
+    respond("vary", "the view's own stays", {**NOBODY, "vary": ["Accept"]}, [vary("Accept")], view="idle")
+    respond("vary", "joined with the view's own", {**SIGNED_IN, "vary": ["Accept", "Cookie"]}, [vary("Accept")], a())
+    respond(
+        "vary", "named by the view already", {**SIGNED_IN, "vary": ["cookie", "Accept"]}, [vary("cookie, Accept")], a()
+    )
+    respond("vary", "an asterisk stays", {**SIGNED_IN, "vary": ["*"]}, [vary("*")], a())
+    both = {**SIGNED_IN, "vary": ["Origin", "Authorization"]}
+    respond("vary", "by bearer", both, [vary("Origin")], headers=[("Authorization", f"Bearer {access()}")])
+    respond("vary", "joined where cookies are set", {**ROTATED, "vary": ["Accept", "Cookie"]}, [vary("Accept")], r())
+    respond(
+        "vary",
+        "another scheme, nobody asked",
+        {**NOBODY, "vary": []},
+        view="idle",
+        headers=[("Authorization", "Basic eDp5")],
+    )
+
+    def control(value):
+        return "Cache-Control", value
+
+    for name, present, merged in (
+        ("other directives stay", "max-age=60, no-transform", "no-store, private, max-age=60, no-transform"),
+        ("public is taken out", "public, max-age=60", "no-store, private, max-age=60"),
+        ("each once", "No-Store, PRIVATE, must-revalidate", "no-store, private, must-revalidate"),
+        ("a quoted list stays whole", 'no-cache="set-cookie, a"', 'no-store, private, no-cache="set-cookie, a"'),
+    ):
+        respond(
+            "cache", f"where cookies are set, {name}", {**ROTATED, "cache_control": merged}, [control(present)], r()
+        )
+    kept = {**SIGNED_IN, "cache_control": "public, max-age=60"}
+    respond("cache", "where no cookie is set, it stays", kept, [control("public, max-age=60")], a())
+    respond(
+        "cache",
+        "where nobody asked, it stays",
+        {**NOBODY, "vary": [], "cache_control": "public"},
+        [control("public")],
+        view="idle",
+    )
+    respond("cache", "where no cookie is set, none is added", SIGNED_IN, (), a())
+    renewed = {**RENEWED, "cache_control": "no-store, private, max-age=60"}
+    respond(
+        "cache",
+        "one cookie alone is set",
+        renewed,
+        [control("public, max-age=60")],
+        r(),
+        rows=laptop(acknowledged_at=T),
+    )
+    cleared = {**logged_out("laptop"), "cache_control": "no-store, private, max-age=60"}
+    respond(
+        "cache",
+        "where cookies are cleared",
+        cleared,
+        [control("public, max-age=60")],
+        a(),
+        view="logout",
+        method="POST",
+    )
+    entered = {**logged_in(), "cache_control": "no-store, private, max-age=60"}
+    respond(
+        "cache",
+        "where a login sets them",
+        entered,
+        [control("public, max-age=60")],
+        view="login",
+        method="POST",
+        rows={},
+    )
+    not_cleared = {**logged_out(cleared=False), "cache_control": "public"}
+    respond("cache", "a logout that clears nothing", not_cleared, [control("public")], view="logout", method="POST")
+
+    names = (
+        "CDN-Cache-Control",
+        "Cloudflare-CDN-Cache-Control",
+        "Surrogate-Control",
+        "Edge-Control",
+        "X-Accel-Expires",
+    )
+    for name in names:
+        removed = {**ROTATED, "headers": {name: None, "ETag": '"1"'}}
+        respond("targeted", f"{name} where cookies are set", removed, [(name, "max-age=60"), ("ETag", '"1"')], r())
+    left = {**SIGNED_IN, "headers": dict.fromkeys(names, "max-age=60")}
+    respond("targeted", "where no cookie is set, they stay", left, [(name, "max-age=60") for name in names], a())
+    gone = {**logged_out("laptop"), "headers": {"CDN-Cache-Control": None}}
+    respond(
+        "targeted",
+        "where cookies are cleared",
+        gone,
+        [("CDN-Cache-Control", "max-age=60")],
+        a(),
+        view="logout",
+        method="POST",
+    )
+
+
+def text(corpus):
+    """One case in a few lines, so that a change of one is a change of those."""
+
+    def line(value):
+        return json.dumps(value, ensure_ascii=True)
+
+    def block(name, entries):
+        return (
+            f"{line(name)}: {{\n" + ",\n".join(f"{line(key)}: {line(value)}" for key, value in entries.items()) + "\n}"
+        )
+
+    def one(entry):
+        head = {key: entry[key] for key in ("name", "rule", "configuration", "unable")}
+        parts = [line(head)[1:-1], *(f"{line(key)}: {line(entry[key])}" for key in ("rows", "request", "answer"))]
+        return "{" + ",\n".join(parts) + "}"
+
+    parts = [f"{line(name)}: {line(corpus[name])}" for name in ("now", "key")]
+    parts += [block(name, corpus[name]) for name in ("users", "rules", "configurations", "sessions", "tokens")]
+    parts.append('"cases": [\n' + ",\n".join(map(one, corpus["cases"])) + "\n]")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def main():
+    for family in (rotation, uploads, origins, websockets, logins, cookies, bearers, checks, responses):
+        family()
+    names = [entry["name"] for entry in cases]
+    assert len(set(names)) == len(names), {name for name in names if names.count(name) > 1}
+    assert {entry["rule"] for entry in cases} == set(RULES), set(RULES) - {entry["rule"] for entry in cases}
+    corpus = {
+        "now": T,
+        "key": KEY,
+        "users": USERS,
+        "rules": RULES,
+        "configurations": CONFIGURATIONS,
+        "sessions": dict(sorted(sessions.items())),
+        "tokens": dict(sorted(tokens.items())),
+        "cases": cases,
+    }
+    written = text(corpus)
+    assert json.loads(written) == corpus
+    if "--check" in sys.argv:
+        sys.exit(
+            None if TARGET.read_text() == written else "testdata/requests.json is not what scripts/corpus.py writes"
+        )
+    TARGET.write_text(written)
+    print(f"{len(cases)} cases, {len(tokens)} tokens")
+
+
+if __name__ == "__main__":
+    main()
