@@ -1,6 +1,12 @@
 //! The corpus of requests, `testdata/requests.json`, through the engine's steps: driven here over a map of rows, as
 //! Django and axum drive them over a table.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test, and its driver")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::struct_excessive_bools,
+    reason = "a test, and its driver"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
