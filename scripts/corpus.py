@@ -472,6 +472,8 @@ def rotation():
 
     grace("refresh", "no grace: refreshed in the second of its issue", ROTATED, "no grace", 7, T)
     grace("reuse", "no grace: the token before is stolen at once", STOLEN, "no grace", 6, T)
+    grace("renew", "no grace: issued in the future, by a clock that is ahead", RENEWED, "no grace", 7, T + 5)
+    grace("reissue", "no grace: the newest seen in the future", reissued(T + 5), "no grace", 6, T + 5)
     grace("renew", "a grace beyond the access lifetime, within it", RENEWED, "long grace", 7, T - 299)
     grace("refresh", "a grace beyond the access lifetime counts as that", ROTATED, "long grace", 7, T - 300)
     grace(
@@ -529,10 +531,10 @@ def uploads():
     at_65536 = [("Content-Length", "65536")]
 
     def is_upload(name, **request):
-        case("upload", f"an upload is {name}", SIGNED_IN, cookies=r(), **request)
+        case("upload", f"{name} is one", SIGNED_IN, cookies=r(), **request)
 
     def is_none(name, **request):
-        case("upload", f"not {name}", ROTATED, cookies=r(), **request)
+        case("upload", f"{name} is none", ROTATED, cookies=r(), **request)
 
     for method in ("POST", "PUT", "PATCH"):
         is_upload(f"{method} of 65537 bytes", method=method, headers=length)
@@ -688,6 +690,7 @@ def origins():
         write("origin other site", f"{value} with an Origin under a wildcard", True, site(value), origin(wild))
     for value in ("", "Same-Origin", "nonsense"):
         write("origin other site", f"Sec-Fetch-Site: {value!r}", False, site(value), origin(OWN))
+    write("origin other site", "same-origin with an octet beyond ASCII", False, site("same-origin\xff"), origin(OWN))
     write("origin other site", "same-origin twice", False, same, same, origin(OWN))
     write("origin other site", "same-origin, then cross-site", False, same, site("cross-site"), origin(OWN))
     write("origin other site", "several with a trusted Origin", True, same, site("cross-site"), origin(trusted))
@@ -712,6 +715,7 @@ def origins():
         "https://sub.trusted.example",
     ):
         write("origin alone", f"Origin {text!r}", False, origin(text))
+    write("origin alone", "an Origin beyond ASCII", False, origin("https://own.example\xe9"))
     write("origin alone", "its own Origin twice", False, origin(OWN), origin(OWN))
     at_port = "https://own.example:8443"
     write("origin alone", "another port, sent to that port", True, origin(at_port), sent_to=at_port)
@@ -911,6 +915,14 @@ def logins():
         cookies,
         dict.fromkeys(spread, row()),
     )
+    eight = logged_in(spread[:8], both)
+    login("eight", "a login looks at eight cookies of a name", eight, own, cookies, dict.fromkeys(spread, row()))
+    late = logged_out("laptop", events=["late_upload", "session_ended"])
+    large = [*own, ("Content-Length", "65537")]
+    logout("logout", "a logout by an upload with an old token", late, r("laptop", 5), headers=large)
+    stolen = logged_out(events=["session_ended", "refresh_token_reused"])
+    stolen["rows"] = {"laptop": "gone"}
+    logout("logout", "a logout with a stolen token", stolen, r("laptop", 5))
     by_bearer = {**logged_out("phone", cleared=False), "vary": ["Authorization"]}
     logout("logout", "a logout by bearer leaves the cookies alone", by_bearer, a(), phone, authorization)
 
@@ -981,7 +993,7 @@ def cookies():
     case("octets", "UTF-8 in another cookie", SIGNED_IN, cookies=f"name=JosÃ©; {a()}")
     case("octets", "UTF-8 in another cookie behind", SIGNED_IN, cookies=f"{a()}; name=JosÃ©")
     case("octets", "Latin-1 in another cookie", SIGNED_IN, cookies=f"name=Jos\xe9; {a()}")
-    case("octets", "octets that are no text", SIGNED_IN, cookies=f"name=\xff\xfe; {a()}")
+    case("octets", "octets that are not text", SIGNED_IN, cookies=f"name=\xff\xfe; {a()}")
     case("octets", "octets in another cookie's name", SIGNED_IN, cookies=f"\xc3\xa9=1; {a()}")
     case("octets", "a refresh token beside octets", ROTATED, cookies=f"name=JosÃ©; {r()}")
     case("octets", "octets behind a token", ANONYMOUS, cookies=f"{a()}\xe9")
@@ -1064,6 +1076,7 @@ def cookies():
     ):
         case("invalid", name, ANONYMOUS, cookies=value)
     case("invalid", "no cookie", ANONYMOUS)
+    case("invalid", "an empty Cookie field", ANONYMOUS, cookies="")
     case("invalid", "a token in its last second", SIGNED_IN, cookies=a(issued_at=T - 299, expires_at=T + 1))
     case(
         "invalid",
@@ -1118,6 +1131,8 @@ def bearers():
     bearer("a bearer acknowledges", acknowledged, access(), rows=unseen)
     bearer("an invalid bearer", BAD_BEARER, "x")
     bearer("an empty bearer", BAD_BEARER, "")
+    bearer("a bearer beyond ASCII", BAD_BEARER, "\xe9")
+    bearer("two bearers", BAD_BEARER, access(), ("Authorization", f"Bearer {access()}"))
     bearer("an expired bearer", BAD_BEARER, expired())
     bearer("a refresh token as bearer", BAD_BEARER, refresh())
     bearer("an invalid bearer beside good cookies", BAD_BEARER, "x", cookies=f"{a()}; {r()}")
@@ -1205,7 +1220,7 @@ def responses():
         ("other directives stay", "max-age=60, no-transform", "no-store, private, max-age=60, no-transform"),
         ("public is taken out", "public, max-age=60", "no-store, private, max-age=60"),
         ("each once", "No-Store, PRIVATE, must-revalidate", "no-store, private, must-revalidate"),
-        ("a quoted list stays whole", 'no-cache="set-cookie, a"', 'no-store, private, no-cache="set-cookie, a"'),
+        ("a quoted list stays whole", 'no-cache="a, private, b"', 'no-store, private, no-cache="a, private, b"'),
     ):
         respond(
             "cache", f"where cookies are set, {name}", {**ROTATED, "cache_control": merged}, [control(present)], r()
