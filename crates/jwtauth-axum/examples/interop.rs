@@ -3,7 +3,11 @@
 //! `interop ADDRESS SETTINGS DATABASE CLOCK`: the clock is a file of eight bytes, the seconds in the machine's byte order.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
-use std::{collections::HashMap, env, fs};
+use std::{
+    collections::HashMap,
+    env, fs,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     Router,
@@ -31,7 +35,8 @@ async fn main() {
 }
 
 async fn serve(address: &str, settings: &Settings, store: impl SessionStore, clock: String) {
-    let now = move || i64::from_ne_bytes(fs::read(&clock).unwrap().try_into().unwrap()) * 1000;
+    let seconds = move || u64::from_ne_bytes(fs::read(&clock).unwrap().try_into().unwrap());
+    let now = move || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds());
     let app = Router::new()
         .route("/idle/", get(async || ""))
         .route("/who/", get(who))

@@ -37,7 +37,10 @@ pub struct Auth(pub(crate) Arc<RequestAuth>);
 
 impl Auth {
     /// Signs this user in: starts a session, ends the one that the request came with, and has the response set the cookies.
-    /// That the person is who they say is for the caller to have checked.
+    /// That the user is who they say is for the caller to have checked.
+    ///
+    /// A request of another origin is refused: a form elsewhere could sign the visitor in as another user. See
+    /// [`Login::with_cross_origin`].
     ///
     /// # Errors
     ///
@@ -56,11 +59,13 @@ impl Auth {
         uninterrupted(async move { request.login(login).await }).await
     }
 
-    /// Ends the session now, and has the response clear the cookies, also where nobody was signed in.
+    /// Ends the session now, also one that only expired cookies name, and has the response clear the cookies, if the
+    /// request brought one.
     ///
     /// # Errors
     ///
-    /// [`AuthError`]: the store failed, and the session may live.
+    /// [`AuthError::CrossOrigin`] where a page of another origin asks for it. Another [`AuthError`]: the store failed, and
+    /// the session may live.
     pub async fn logout(&self) -> Result<(), AuthError> {
         let request = Arc::clone(&self.0);
         uninterrupted(async move { request.logout().await }).await
@@ -72,7 +77,7 @@ impl Auth {
     ///
     /// [`AuthError`]: it is not known.
     pub async fn session(&self) -> Result<Option<Record>, AuthError> {
-        Ok(self.0.resolve().await?.map(|(record, _)| record))
+        Ok(self.0.resolve().await?.map(|user| user.record.clone()))
     }
 
     /// The live sessions of the user who is signed in, the newest first; none where nobody is.

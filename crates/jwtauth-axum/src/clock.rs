@@ -3,13 +3,12 @@
 use std::{
     fmt,
     sync::{Arc, OnceLock},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime},
 };
 
-use jwtauth::{DatabaseClock, NumericDate};
+use jwtauth::{DatabaseClock, UnixTime};
 
-/// Milliseconds since 1970-01-01T00:00:00Z.
-type Local = Arc<dyn Fn() -> i64 + Send + Sync>;
+type Local = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct Clock {
@@ -19,38 +18,31 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A test's.
+    /// Make a test's.
     pub(crate) fn new(local: Local) -> Self {
         Self { local, database: None }
     }
 
-    pub(crate) fn now(&self) -> NumericDate {
-        let local = self.local_ms();
-        match &self.database {
-            Some(database) => database.now(local),
-            None => (local / 1000).try_into().unwrap_or(0),
-        }
+    pub(crate) fn now(&self) -> UnixTime {
+        let local = self.local();
+        self.database.as_ref().map_or_else(|| local.into(), |database| database.now(local))
     }
 
-    pub(crate) fn local_ms(&self) -> i64 {
+    pub(crate) fn local(&self) -> SystemTime {
         (self.local)()
     }
 
-    /// What the database's clock said between `asked` and now.
-    pub(crate) fn hear(&self, asked: i64, theirs: Option<i64>) {
+    /// Hear what the database's clock said between `asked` and now.
+    pub(crate) fn hear(&self, asked: SystemTime, theirs: Option<SystemTime>) {
         if let (Some(database), Some(theirs)) = (&self.database, theirs) {
-            database.hear(asked, self.local_ms(), theirs);
+            database.hear(asked..=self.local(), theirs);
         }
     }
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        let local = || {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        };
-        Self { local: Arc::new(local), database: Some(Arc::default()) }
+        Self { local: Arc::new(SystemTime::now), database: Some(Arc::default()) }
     }
 }
 
@@ -60,8 +52,8 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Milliseconds that only ever rise.
-pub(crate) fn monotonic_ms() -> u64 {
+/// Return the time since some moment of this process, which only ever rises.
+pub(crate) fn monotonic() -> Duration {
     static STARTED: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(STARTED.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
+    STARTED.get_or_init(Instant::now).elapsed()
 }

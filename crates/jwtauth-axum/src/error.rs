@@ -6,6 +6,8 @@ use axum_core::{
 };
 use http::{HeaderValue, StatusCode, header};
 
+use jwtauth::{IdentifyError, IssueError, OriginError, RandomnessError};
+
 use crate::StoreError;
 
 /// Why it is not known who is there.
@@ -15,6 +17,9 @@ pub enum AuthError {
     /// No [`AuthLayer`](crate::AuthLayer) has seen the request.
     #[error("no AuthLayer around this handler")]
     MissingLayer,
+    /// A page of another origin asks for a sign-out: 403.
+    #[error(transparent)]
+    CrossOrigin(#[from] OriginError),
     /// The store was asked again and again, and other requests were first each time.
     #[error("sessions are in contention, try again")]
     Contention,
@@ -23,10 +28,10 @@ pub enum AuthError {
     Store(#[from] StoreError),
     /// The operating system gave no random bytes.
     #[error("no session could be named: {0}")]
-    Randomness(jwtauth::RandomnessError),
+    Randomness(RandomnessError),
     /// The custom claims are too long, or the key made no signature.
     #[error("no token could be issued: {0}")]
-    Issue(jwtauth::IssueError),
+    Issue(IssueError),
 }
 
 impl AuthError {
@@ -34,6 +39,7 @@ impl AuthError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::MissingLayer => "missing_layer",
+            Self::CrossOrigin(_) => "cross_origin",
             Self::Contention => "session_contention",
             Self::Store(_) => "store_error",
             Self::Randomness(_) => "no_randomness",
@@ -56,13 +62,13 @@ pub(crate) trait Failure: From<AuthError> {
 
 impl Failure for AuthError {
     fn of_the_service(&self) -> Option<&AuthError> {
-        Some(self)
+        if let Self::CrossOrigin(_) = self { None } else { Some(self) }
     }
 }
 
 impl Failure for Rejection {
     fn of_the_service(&self) -> Option<&AuthError> {
-        if let Self::Auth(error) = self { Some(error) } else { None }
+        if let Self::Auth(error) = self { error.of_the_service() } else { None }
     }
 }
 
@@ -76,15 +82,37 @@ pub enum Rejection {
     /// `Authorization: Bearer` is not an access token of a live session: 401 (RFC 6750 §3.1).
     #[error("the access token is invalid, has expired, or its session is over")]
     InvalidToken,
+    /// The tokens of an upload were replaced while it was under way: 403. Any other request brings the newest ones, with
+    /// which it can be tried again.
+    #[error("the tokens of this upload have been replaced")]
+    LateUpload,
     /// A page of another origin may not use the cookies: 403.
     #[error(transparent)]
-    CrossOrigin(#[from] jwtauth::OriginError),
+    CrossOrigin(#[from] OriginError),
     /// A [`ResourceLayer`](crate::ResourceLayer) has no keys: 503.
     #[error(transparent)]
     Keys(#[from] crate::KeysError),
     /// It is not known who is there: 503 in contention, else 500.
     #[error(transparent)]
-    Auth(#[from] AuthError),
+    Auth(AuthError),
+}
+
+impl From<AuthError> for Rejection {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::CrossOrigin(error) => Self::CrossOrigin(error),
+            error => Self::Auth(error),
+        }
+    }
+}
+
+impl From<IdentifyError> for Rejection {
+    fn from(error: IdentifyError) -> Self {
+        match error {
+            IdentifyError::CrossOrigin(error) => Self::CrossOrigin(error),
+            _ => Self::InvalidToken,
+        }
+    }
 }
 
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
@@ -93,7 +121,7 @@ impl Rejection {
     /// The status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotAuthenticated | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
+            Self::NotAuthenticated | Self::LateUpload | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::Auth(AuthError::Contention) | Self::Keys(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Auth(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -104,6 +132,7 @@ impl Rejection {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAuthenticated => "not_authenticated",
+            Self::LateUpload => "late_upload",
             Self::InvalidToken => "token_not_valid",
             Self::CrossOrigin(_) => "cross_origin",
             Self::Keys(_) => "keys_unavailable",
@@ -115,6 +144,9 @@ impl Rejection {
     pub(crate) fn body(&self) -> String {
         let detail = match self {
             Self::NotAuthenticated => "Authentication credentials were not provided.".to_owned(),
+            Self::LateUpload => {
+                "The tokens of this upload have been replaced. Send any other request, then try again.".to_owned()
+            }
             Self::InvalidToken => "The access token is invalid, has expired, or its session is over.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
             Self::Auth(AuthError::Contention) => "Sessions are in contention, try again.".to_owned(),

@@ -1,10 +1,10 @@
 //! Events of target `jwtauth.security`, under the names of Django's log records. None has a token.
 
-use jwtauth::{Claims, OriginError};
+use jwtauth::Claims;
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::{Record, StoreError};
+use crate::{Record, StoreError, head::Foreign};
 
 /// What the layer does before the handler: the refresh, and the check of a bearer.
 pub(crate) fn span() -> Span {
@@ -24,21 +24,30 @@ pub(crate) fn ended(count: u64, reason: &str) {
 }
 
 /// A refresh token that is not as it should be.
-pub(crate) fn warning(event: &'static str, record: &Record, presented: &Claims) {
+pub(crate) fn warning(event: &'static str, record: &Record, claims: &Claims) {
+    let (presented, current) = (claims.generation.get(), record.session.generation.get());
     tracing::warn!(
         target: "jwtauth.security",
         event,
         session_id = %record.id,
         user_id = record.user_id,
-        presented = presented.generation,
-        current = record.session.generation,
-        "{event}: session {}", record.id
+        presented,
+        current,
+        "{event}: session {} of user {}, presented generation {presented}, current {current}", record.id, record.user_id
     );
 }
 
-/// A request of another origin that came with cookies.
-pub(crate) fn cross_origin(error: OriginError) {
-    tracing::warn!(target: "jwtauth.security", event = "cross_origin", code = error.code(), "cross_origin: {error}");
+/// A request of another origin that would use cookies.
+pub(crate) fn cross_origin(foreign: &Foreign) {
+    let Foreign { error, path, origin } = foreign;
+    tracing::warn!(
+        target: "jwtauth.security",
+        event = "cross_origin",
+        code = error.code(),
+        path,
+        origin,
+        "cross_origin: {error}: {path:?} from {origin:?}"
+    );
 }
 
 /// Something that the next request does as well.

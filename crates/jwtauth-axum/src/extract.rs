@@ -1,5 +1,7 @@
 //! Extractors for who is there.
 
+use std::sync::atomic::Ordering;
+
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use jwtauth::Claims;
@@ -83,7 +85,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
-        authenticated(parts).await?.ok_or(Rejection::NotAuthenticated)
+        let Auth(auth) = Auth::from_request_parts(parts, &()).await?;
+        let claims = auth.live_claims().await?.ok_or_else(|| auth.anonymous())?;
+        Ok(Self::new(claims))
     }
 }
 
@@ -107,10 +111,11 @@ impl<S: Send + Sync> FromRequestParts<S> for AccessClaims {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Rejection> {
-        if let Some(Recognised(claims)) = parts.extensions.get() {
+        if let Some(Recognised { claims, was_asked }) = parts.extensions.get() {
+            was_asked.store(true, Ordering::Relaxed);
             return claims.clone().map(Self).ok_or(Rejection::NotAuthenticated);
         }
         let auth = Auth::from_request_parts(parts, state).await?;
-        auth.0.claims().map(Self).ok_or(Rejection::NotAuthenticated)
+        auth.0.claims().map(Self).ok_or_else(|| auth.0.anonymous())
     }
 }

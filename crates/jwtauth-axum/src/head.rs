@@ -1,107 +1,121 @@
-//! What a request's head says.
+//! What a request's head says: read once, before the handler has it.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts, uri::Authority};
-use jwtauth::{Kind, Origin, OriginError, RequestHeaders};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts, uri::Authority};
+use jwtauth::{Head, HttpVersion, Origin, OriginError, Transport};
 
-use crate::{config::Transport, cookies, event, shared::AddressOf};
+use crate::{event, shared::AddressOf};
 
 const MAX_USER_AGENT: usize = 512;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What is needed of it after the handler has taken the request. Most requests need little of it, so it is read when it is.
-pub(crate) struct Head {
-    user_agent: Option<HeaderValue>,
-    pub(crate) address: Option<IpAddr>,
-    /// The method changes nothing (RFC 9110 §9.2.1).
-    pub(crate) is_safe: bool,
-    pub(crate) is_upload: bool,
-    /// The `Cookie` headers: none where there is a bearer, for then they are not looked at.
-    cookies: Vec<HeaderValue>,
-    pub(crate) bearer: Option<String>,
+/// The header fields that the engine reads, each as one value.
+pub(crate) struct Fields<'h> {
+    parts: &'h Parts,
+    cookies: Vec<&'h [u8]>,
+    authorization: Option<Cow<'h, str>>,
+    origin: Option<Cow<'h, str>>,
+    sec_fetch_site: Option<Cow<'h, str>>,
+    upgrade: Option<Cow<'h, str>>,
+    content_length: Option<Cow<'h, str>>,
+    transfer_encoding: Option<Cow<'h, str>>,
 }
 
-impl Head {
-    pub(crate) fn read(
-        parts: &Parts,
-        length: Option<String>,
-        transport: &Transport,
-        address: Option<&AddressOf>,
-    ) -> Self {
-        let bearer = if transport.bearer { bearer(&parts.headers) } else { None };
-        let cookies = match bearer {
-            Some(_) => Vec::new(),
-            None => parts.headers.get_all(header::COOKIE).iter().cloned().collect(),
-        };
+impl<'h> Fields<'h> {
+    /// Read the fields of a request.
+    pub(crate) fn read(parts: &'h Parts) -> Self {
+        let value = |name| joined(&parts.headers, name);
         Self {
-            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
-            address: address.and_then(|address| address(parts)),
-            is_safe: parts.method.is_safe(),
-            is_upload: jwtauth::is_upload(
-                joined(&parts.headers, &header::CONTENT_LENGTH).or(length).as_deref(),
-                joined(&parts.headers, &header::TRANSFER_ENCODING).as_deref(),
-            ),
-            cookies,
-            bearer,
+            parts,
+            cookies: parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect(),
+            authorization: value(&header::AUTHORIZATION),
+            origin: value(&header::ORIGIN),
+            sec_fetch_site: value(&SEC_FETCH_SITE),
+            upgrade: value(&header::UPGRADE),
+            content_length: value(&header::CONTENT_LENGTH),
+            transfer_encoding: value(&header::TRANSFER_ENCODING),
         }
     }
 
-    /// The values of every cookie of this kind.
-    pub(crate) fn tokens<'h>(&'h self, kind: Kind, transport: &'h Transport) -> impl Iterator<Item = &'h str> + Clone {
-        cookies::values(&self.cookies, &transport.cookies, kind)
+    /// Return the head as the engine reads it.
+    pub(crate) fn head(&self) -> Head<'_> {
+        let mut head = Head::new(self.parts.method.as_str());
+        head.version = match self.parts.version {
+            Version::HTTP_2 => HttpVersion::Http2,
+            Version::HTTP_3 => HttpVersion::Http3,
+            _ => HttpVersion::Http1,
+        };
+        head.cookies = &self.cookies;
+        head.authorization = self.authorization.as_deref();
+        head.origin = self.origin.as_deref();
+        head.sec_fetch_site = self.sec_fetch_site.as_deref();
+        head.upgrade = self.upgrade.as_deref();
+        head.content_length = self.content_length.as_deref();
+        head.transfer_encoding = self.transfer_encoding.as_deref();
+        head
     }
 
-    /// Whether the request brought a cookie of either name.
-    pub(crate) fn has_cookies(&self, transport: &Transport) -> bool {
-        [Kind::Access, Kind::Refresh].into_iter().any(|kind| self.tokens(kind, transport).next().is_some())
+    /// Return the origin that the request was sent to. What is behind a proxy does not see its scheme: cookies that are
+    /// `Secure` are sent to `https` alone.
+    pub(crate) fn own_origin(&self, transport: &Transport) -> Option<Origin> {
+        let host = match self.parts.headers.get(header::HOST) {
+            Some(host) => host.to_str().ok()?,
+            None => self.parts.uri.authority().map(Authority::as_str)?,
+        };
+        let scheme = if transport.cookies.secure { "https" } else { "http" };
+        format!("{scheme}://{host}").parse().ok()
     }
 
-    /// `User-Agent`, as far as it can be shown.
+    /// Return what is told of this request where it may not use cookies.
+    pub(crate) fn foreign(&self, error: OriginError) -> Foreign {
+        let origin = self.origin.as_deref().unwrap_or_default().to_owned();
+        Foreign { error, path: self.parts.uri.path().to_owned(), origin }
+    }
+}
+
+/// A request of another origin, which may not use cookies.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub(crate) error: OriginError,
+    pub(crate) path: String,
+    pub(crate) origin: String,
+}
+
+impl Foreign {
+    /// Log the refusal, and return its error.
+    pub(crate) fn refuse(&self) -> OriginError {
+        event::cross_origin(self);
+        self.error
+    }
+}
+
+/// What a session notes of its client at login.
+pub(crate) struct Client {
+    user_agent: Option<HeaderValue>,
+    pub(crate) address: Option<IpAddr>,
+}
+
+impl Client {
+    /// Read what a login would note. Most requests are none, so the header is read when it is needed.
+    pub(crate) fn read(parts: &Parts, address: Option<&AddressOf>) -> Self {
+        Self {
+            user_agent: parts.headers.get(header::USER_AGENT).cloned(),
+            address: address.and_then(|address| address(parts)),
+        }
+    }
+
+    /// Return `User-Agent`, as far as it can be shown.
     pub(crate) fn user_agent(&self) -> String {
         let text = self.user_agent.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()));
         text.iter().flat_map(|text| text.chars()).take(MAX_USER_AGENT).filter(|found| !found.is_control()).collect()
     }
 }
 
-/// Whether the request may use cookies, by the engine's table.
-pub(crate) fn check_origin(parts: &Parts, transport: &Transport) -> Result<(), OriginError> {
-    let sec_fetch_site = joined(&parts.headers, &SEC_FETCH_SITE);
-    let origin = joined(&parts.headers, &header::ORIGIN);
-    let upgrade = joined(&parts.headers, &header::UPGRADE).unwrap_or_default();
-    // HTTP/2 has a method of its own for handshakes (RFC 8441).
-    let websocket = upgrade.to_ascii_lowercase().contains("websocket") || parts.method == http::Method::CONNECT;
-    let request = RequestHeaders {
-        method: parts.method.as_str(),
-        websocket,
-        sec_fetch_site: sec_fetch_site.as_deref(),
-        origin: origin.as_deref(),
-    };
-    transport.origins.check(request, || own_origin(parts, transport)).inspect_err(|error| event::cross_origin(*error))
-}
-
-/// The origin that the request was sent to. What is behind a proxy does not see its scheme: cookies that are `Secure` are
-/// sent to `https` alone.
-fn own_origin(parts: &Parts, transport: &Transport) -> Option<Origin> {
-    let host = match parts.headers.get(header::HOST) {
-        Some(host) => host.to_str().ok()?,
-        None => parts.uri.authority().map(Authority::as_str)?,
-    };
-    let scheme = if transport.cookies.secure { "https" } else { "http" };
-    Origin::parse(&format!("{scheme}://{host}"))
-}
-
-/// The token that `Authorization` names (RFC 6750 §2.1). The scheme's case does not matter.
-fn bearer(headers: &HeaderMap) -> Option<String> {
-    let value = joined(headers, &header::AUTHORIZATION)?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((&value, ""));
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' ').to_owned())
-}
-
-/// The values of this header, joined by commas (RFC 9110 §5.2), so that what is repeated is no value of ours. What is no
-/// text is none of ours either.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+/// The values of this header, joined by commas (RFC 9110 §5.2), so that what is repeated is no single value. Octets that
+/// are not text are replaced.
+fn joined<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
     let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let first = values.next()?.into_owned();
-    Some(values.fold(first, |joined, value| joined + "," + &value))
+    let first = values.next()?;
+    Some(values.fold(first, |joined, value| joined + "," + value))
 }

@@ -45,9 +45,9 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod cleanup;
 mod clock;
 mod config;
-mod cookies;
 mod error;
 mod event;
 mod extract;
@@ -56,6 +56,7 @@ mod layer;
 mod login;
 mod request;
 mod resource_server;
+mod response;
 mod retry;
 mod settings;
 mod shared;

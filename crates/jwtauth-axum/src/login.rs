@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use jwtauth::OriginError;
 
-use crate::{AuthError, InsertError, error::Failure};
+use crate::{AuthError, InsertError, Rejection, error::Failure};
 
 /// Who is to be signed in, and for how long.
 ///
@@ -26,13 +27,14 @@ pub struct Login {
     pub(crate) user_id: String,
     pub(crate) remember: bool,
     pub(crate) lifetime: Option<Duration>,
+    pub(crate) cross_origin: bool,
 }
 
 impl Login {
     /// A login of the user with this primary key.
     #[expect(clippy::needless_pass_by_value, reason = "a key is a number or a short text")]
     pub fn new(user_id: impl ToString) -> Self {
-        Self { user_id: user_id.to_string(), remember: true, lifetime: None }
+        Self { user_id: user_id.to_string(), remember: true, lifetime: None, cross_origin: false }
     }
 
     /// Whether the cookies outlive the browser. Default: they do.
@@ -47,6 +49,13 @@ impl Login {
         self.lifetime = Some(lifetime);
         self
     }
+
+    /// Whether a page of another origin may ask for it. Default: it may not, for a form elsewhere could sign the visitor in
+    /// as another user. For callbacks that check the request in their own way (SAML, `OpenID` Connect's `form_post`).
+    pub fn with_cross_origin(mut self, cross_origin: bool) -> Self {
+        self.cross_origin = cross_origin;
+        self
+    }
 }
 
 /// Why a login did not happen.
@@ -59,9 +68,12 @@ pub enum LoginError {
     /// Beyond `MAX_SESSIONS_PER_USER`, where the policy is to refuse.
     #[error("too many sessions, sign out on another device")]
     SessionLimit,
+    /// A page of another origin asks for it.
+    #[error(transparent)]
+    CrossOrigin(#[from] OriginError),
     /// Anything else.
     #[error(transparent)]
-    Auth(#[from] AuthError),
+    Auth(AuthError),
 }
 
 impl LoginError {
@@ -70,7 +82,17 @@ impl LoginError {
         match self {
             Self::UnknownUser => "no_active_account",
             Self::SessionLimit => "session_limit",
+            Self::CrossOrigin(_) => "cross_origin",
             Self::Auth(error) => error.code(),
+        }
+    }
+}
+
+impl From<AuthError> for LoginError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::CrossOrigin(error) => Self::CrossOrigin(error),
+            error => Self::Auth(error),
         }
     }
 }
@@ -87,16 +109,17 @@ impl From<InsertError> for LoginError {
 
 impl Failure for LoginError {
     fn of_the_service(&self) -> Option<&AuthError> {
-        if let Self::Auth(error) = self { Some(error) } else { None }
+        if let Self::Auth(error) = self { error.of_the_service() } else { None }
     }
 }
 
 impl IntoResponse for LoginError {
-    /// 401 for an unknown user and 403 beyond the limit, as Django's `login/` answers.
+    /// 401 for an unknown user, 403 beyond the limit and for a page of another origin, as Django's `login/` answers.
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),
             Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions, sign out on another device."),
+            Self::CrossOrigin(error) => return Rejection::from(error).into_response(),
             Self::Auth(error) => return error.into_response(),
         };
         let body = serde_json::json!({"detail": detail, "code": self.code()}).to_string();

@@ -11,8 +11,8 @@ use crate::{AuthError, StoreError, error::Failure};
 /// Tried this often, and not again once so much time has gone.
 const ATTEMPTS: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(3);
-/// After failure n, at most 2ⁿ times this is waited, in microseconds: those who collided do not meet again.
-const PAUSE: u64 = 4_000;
+/// After failure n, at most 2ⁿ times this is waited: those who collided do not meet again.
+const PAUSE: Duration = Duration::from_millis(4);
 
 /// Whether the same may succeed when it is done again.
 fn is_transient(error: &impl Failure) -> bool {
@@ -45,9 +45,13 @@ where
 
 /// Returns a random time to wait after so many failures.
 fn pause(failures: u32) -> Duration {
-    // The keys of a `RandomState` are random, and no secret depends on them.
-    let random = RandomState::new().hash_one(failures);
-    Duration::from_micros(random % (PAUSE << failures))
+    random_below(PAUSE * (1 << failures))
+}
+
+/// Returns a random time below `limit`, in whole microseconds. No secret depends on it.
+pub(crate) fn random_below(limit: Duration) -> Duration {
+    let micros = limit.as_micros().try_into().unwrap_or(u64::MAX).max(1);
+    Duration::from_micros(RandomState::new().hash_one(()) % micros)
 }
 
 #[cfg(test)]

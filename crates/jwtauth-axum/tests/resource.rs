@@ -42,7 +42,7 @@ fn service<K: VerifierSource>(settings: &Settings, keys: K) -> Router {
     Router::new()
         .route("/me", any(who))
         .route("/open", any(async || "open"))
-        .layer(ResourceLayer::new(settings, keys).unwrap())
+        .layer(ResourceLayer::new(settings.transport().unwrap(), keys))
 }
 
 /// `jwks.json` of a site, by HTTP.
@@ -55,7 +55,7 @@ struct Published {
 
 impl Published {
     fn publish(&self, settings: &Settings) {
-        *self.set.lock().unwrap() = settings.build().unwrap().tokens().keys().to_jwk_set();
+        *self.set.lock().unwrap() = settings.build().unwrap().tokens().verifier().keys().to_jwk_set();
     }
 
     fn fetches(&self) -> usize {

@@ -18,7 +18,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use jwtauth_axum::{
     Auth, AuthLayer, FoundSession, InsertError, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
-    jwtauth::{Generation, NumericDate, Session},
+    jwtauth::{Generation, Session, UnixTime},
 };
 use tokio::sync::Notify;
 use tower::{Layer, ServiceExt};
@@ -32,6 +32,7 @@ struct Troubled {
     fails: Arc<AtomicBool>,
     swaps_are_lost: Arc<AtomicBool>,
     ends_are_lost: Arc<AtomicBool>,
+    clock: Clock,
     gate: Arc<Gate>,
 }
 
@@ -74,12 +75,12 @@ impl SessionStore for Troubled {
         self.inner.find(id).await
     }
 
-    async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, InsertError> {
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Result<Vec<Uuid>, InsertError> {
         self.trouble()?;
         self.inner.insert(record, limit, now).await
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, to: Session, now: NumericDate) -> Result<bool, StoreError> {
+    async fn advance(&self, id: Uuid, from: Generation, to: Session, now: UnixTime) -> Result<bool, StoreError> {
         self.trouble()?;
         if self.swaps_are_lost.load(Ordering::Relaxed) {
             return Ok(false);
@@ -88,15 +89,15 @@ impl SessionStore for Troubled {
         self.inner.advance(id, from, to, now).await
     }
 
-    async fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Result<(), StoreError> {
+    async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         self.inner.acknowledge(id, generation, now).await
     }
 
-    async fn touch(&self, id: Uuid, now: NumericDate) -> Result<(), StoreError> {
+    async fn touch(&self, id: Uuid, now: UnixTime) -> Result<(), StoreError> {
         self.inner.touch(id, now).await
     }
 
-    async fn of_user(&self, user_id: &str, now: NumericDate) -> Result<Vec<Record>, StoreError> {
+    async fn of_user(&self, user_id: &str, now: UnixTime) -> Result<Vec<Record>, StoreError> {
         self.inner.of_user(user_id, now).await
     }
 
@@ -109,13 +110,14 @@ impl SessionStore for Troubled {
         self.inner.end(ids).await
     }
 
-    async fn remove_expired(&self, most: u32, now: NumericDate) -> Result<u64, StoreError> {
+    async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
         self.inner.remove_expired(most, now).await
     }
 }
 
 fn service(settings: &Settings) -> (axum::Router, Troubled, Clock) {
-    let (store, clock) = (Troubled::default(), Clock::default());
+    let store = Troubled::default();
+    let clock = store.clock.clone();
     (app(layer(settings, store.clone(), &clock)), store, clock)
 }
 
@@ -224,7 +226,7 @@ async fn comes_to_be(mut what: impl AsyncFnMut() -> bool) -> bool {
 }
 
 async fn sessions(store: &Troubled) -> usize {
-    store.of_user("42", 0).await.unwrap().len()
+    store.of_user("42", UnixTime::EPOCH).await.unwrap().len()
 }
 
 #[tokio::test]
@@ -259,7 +261,7 @@ async fn a_refresh_is_written_although_the_client_has_gone() {
     gone(&browser, browser.request("GET", "/open"), &store).await;
     store.gate.open();
     assert!(comes_to_be(async || times_logged("session_refreshed:") == 1).await, "{}", logged());
-    assert_eq!(store.of_user("42", 0).await.unwrap()[0].session.generation, 2);
+    assert_eq!(store.of_user("42", UnixTime::EPOCH).await.unwrap()[0].session.generation, Generation::new(2));
 }
 
 #[tokio::test]
@@ -359,6 +361,48 @@ async fn a_theft_is_logged_once_by_the_request_that_ends_the_session() {
         thief.who().await;
     }
     assert_eq!(times_logged("refresh_token_reused:"), 1, "{}", logged());
+}
+
+#[tokio::test]
+async fn warnings_name_the_session_and_both_generations() {
+    let (mut thief, store) = theft(&settings()).await;
+    let session = store.of_user("42", UnixTime::EPOCH).await.unwrap().remove(0).id;
+    start_log();
+    let late = thief.request("POST", "/me").header(header::TRANSFER_ENCODING, "chunked");
+    let clock = store.clock.clone();
+    clock.advance(870);
+    thief.send(late).await;
+    thief.who().await;
+    for event in ["late_upload", "refresh_token_reused"] {
+        let line = logged().lines().find(|line| line.contains(&format!("event=\"{event}\""))).unwrap().to_owned();
+        for said in ["WARN", &session.to_string(), "user_id=\"42\"", "presented=1", "current=2"] {
+            assert!(line.contains(said), "{said} in {line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_origin_is_logged_once_with_its_path() {
+    let (app, ..) = service(&settings());
+    let browser = Browser::signed_in(&app, "42").await;
+    let stranger = Browser::new(&app);
+    start_log();
+    for (number, (browser, path)) in
+        [(&browser, "/me"), (&stranger, "/logout"), (&stranger, "/login/7")].iter().enumerate()
+    {
+        browser.send(browser.request("POST", path).header(header::ORIGIN, "https://evil.example")).await;
+        assert_eq!(times_logged("event=\"cross_origin\""), number + 1, "{}", logged());
+        assert_eq!(times_logged(&format!("path=\"{path}\" origin=\"https://evil.example\"")), 1, "{}", logged());
+    }
+    assert_eq!(times_logged("ERROR"), 0, "{}", logged());
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_issued_is_logged_once() {
+    let (app, ..) = service(&settings());
+    start_log();
+    Browser::new(&app).post(&format!("/login/{}", "x".repeat(5000))).await;
+    assert_eq!((times_logged("ERROR"), times_logged("code=\"issued_token_too_long\"")), (1, 1), "{}", logged());
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn me(user: Authenticated) -> impl IntoResponse {
     Json(
-        serde_json::json!({"user": user.user_id, "session": user.session_id.to_string(), "generation": user.claims.generation}),
+        serde_json::json!({"user": user.user_id, "session": user.session_id.to_string(), "generation": user.claims.generation.get()}),
     )
 }
 

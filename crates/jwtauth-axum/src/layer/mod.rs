@@ -3,7 +3,7 @@
 mod future;
 mod service;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 pub use future::ResponseFuture;
 
@@ -59,8 +59,8 @@ impl AuthLayer {
         self
     }
 
-    /// Another clock than the system's and the database's, for tests: milliseconds since 1970-01-01T00:00:00Z.
-    pub fn with_clock(mut self, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+    /// Go by another clock than the system's and the database's, for tests.
+    pub fn with_clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).clock = Clock::new(Arc::new(now));
         self
     }

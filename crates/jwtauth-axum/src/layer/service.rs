@@ -4,20 +4,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderValue, Request, Response, header};
-use http_body::Body;
+use http::{Request, Response};
+use jwtauth::Refused;
 use tower_service::Service;
 use tracing::Instrument as _;
 
 use super::ResponseFuture;
-use crate::{Auth, Rejection, event, request::RequestAuth, shared::Shared};
-
-/// What `Content-Length` would say of a body that has none in its head, as in HTTP/2: for the engine, what is no number is
-/// unknown.
-fn unannounced_length(body: &impl Body) -> Option<String> {
-    let length = body.size_hint().exact().map_or_else(|| "unknown".to_owned(), |length| length.to_string());
-    (!body.is_end_stream()).then_some(length)
-}
+use crate::{Auth, Rejection, event, request::RequestAuth, response, shared::Shared};
 
 /// [`AuthLayer`](super::AuthLayer) around a service.
 #[derive(Clone, Debug)]
@@ -37,7 +30,7 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    B: Body + Send + 'static,
+    B: Send + 'static,
     R: From<String> + Send,
 {
     type Response = Response<R>;
@@ -50,24 +43,24 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        let identified = RequestAuth::identify(Arc::clone(&self.shared), &parts, unannounced_length(&body));
+        let shared = Arc::clone(&self.shared);
+        let identified = RequestAuth::identify(Arc::clone(&shared), &parts);
         // The one that is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         ResponseFuture::new(async move {
             let auth = match identified {
                 Ok(auth) => Arc::new(auth),
-                Err(rejection) => return Ok(unread(&rejection)),
+                Err(refused) => return Ok(refuse(&shared, *refused)),
             };
-            if let Err(rejection) = admit(&auth).instrument(event::span()).await {
-                let mut response = rejection.logged().response();
-                auth.finish(response.headers_mut());
-                return Ok(response);
-            }
-            parts.extensions.insert(Auth(Arc::clone(&auth)));
-            let mut response = inner.call(Request::from_parts(parts, body)).await?;
-            auth.finish(response.headers_mut());
-            Ok(response)
+            let response = match admit(&auth).instrument(event::span()).await {
+                Ok(()) => {
+                    parts.extensions.insert(Auth(Arc::clone(&auth)));
+                    inner.call(Request::from_parts(parts, body)).await?
+                }
+                Err(rejection) => rejection.logged().response(),
+            };
+            Ok(finish(&auth, response))
         })
     }
 }
@@ -81,10 +74,21 @@ async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// The response with its cookies, or an error where a token cannot be issued.
+fn finish<R: From<String>>(auth: &RequestAuth, mut response: Response<R>) -> Response<R> {
+    if let Err(error) = auth.finish(response.headers_mut()) {
+        response = Rejection::from(error).logged().response();
+        auth.finish_unchanged(response.headers_mut());
+    }
+    response
+}
+
 /// The answer to a request that goes no further for what is in its head.
-fn unread<R: From<String>>(rejection: &Rejection) -> Response<R> {
-    let mut response = rejection.response();
-    let by = if matches!(rejection, Rejection::InvalidToken) { "Authorization" } else { "Cookie" };
-    response.headers_mut().append(header::VARY, HeaderValue::from_static(by));
+fn refuse<R: From<String>>(shared: &Shared, refused: Refused) -> Response<R> {
+    let mut response = Rejection::from(refused.error).response();
+    let (site, now) = (&shared.config.site, shared.clock.now());
+    if let Ok(answer) = site.respond(&refused.identity, &jwtauth::Outcome::Unchanged, false, now) {
+        response::write(&answer, &site.transport().cookies, response.headers_mut());
+    }
     response
 }

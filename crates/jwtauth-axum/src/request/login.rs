@@ -1,27 +1,34 @@
 //! Sessions that start and end.
 
-use std::collections::HashSet;
+use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{Kind, Sid};
+use jwtauth::{OriginError, Outcome, Sid, TokenKind};
 use uuid::Uuid;
 
-use super::RequestAuth;
+use super::{RequestAuth, User};
 use crate::{AuthError, Limit, Login, LoginError, Record, event, retry::retrying};
 
+/// The shortest that a session may be asked to live.
+const MIN_LIFETIME: Duration = Duration::from_secs(1);
+
 impl RequestAuth {
-    /// Starts a session, and ends those that the request came with.
+    /// Start a session, and end those that the request came with.
     pub(crate) async fn login(&self, login: Login) -> Result<(), LoginError> {
+        if !login.cross_origin {
+            self.check_origin()?;
+        }
         let (shared, now) = (&self.shared, self.shared.clock.now());
         let sid = Sid::generate(&SystemRandom::new(), now).map_err(AuthError::Randomness)?;
+        let policy = shared.config.site.policy();
         let session = match login.lifetime {
-            Some(lifetime) => shared.config.policy.start_for(lifetime.as_secs().max(1), now),
-            None => shared.config.policy.start(now),
+            Some(lifetime) => policy.start_for(lifetime.max(MIN_LIFETIME), now),
+            None => policy.start(now),
         };
         let record = Record::new(sid.session_id(), login.user_id, session)
             .with_remember(login.remember)
-            .with_user_agent(self.head.user_agent())
-            .with_ip_address(self.head.address);
+            .with_user_agent(self.client.user_agent())
+            .with_ip_address(self.client.address);
         let custom = self.custom_claims(&record.user_id)?;
         let older = self.named_sessions();
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
@@ -31,7 +38,7 @@ impl RequestAuth {
             shared.verified.forget(*id);
         }
         event::ended(surplus.len() as u64, "limit");
-        self.sign_in(record, sid, &[Kind::Access, Kind::Refresh], custom, None);
+        self.sign_in(record, sid, &[TokenKind::Access, TokenKind::Refresh], custom, None);
         self.end(older, "replaced").await?;
         self.remove_expired().await;
         Ok(())
@@ -45,18 +52,17 @@ impl RequestAuth {
         .await
     }
 
-    /// Ends the session, also one that only a stale cookie names, and has the response clear the cookies.
+    /// End the sessions that the request's tokens name, and have the response clear its cookies.
     pub(crate) async fn logout(&self) -> Result<(), AuthError> {
+        self.check_origin()?;
         self.end(self.named_sessions(), "logout").await?;
-        let mut state = self.state();
-        state.refresh = None;
-        state.settle(None);
-        state.issued.clear();
-        state.is_cleared = true;
+        let mut state = self.asked_state();
+        state.user = User::Known(None);
+        state.outcome = Outcome::Cleared;
         Ok(())
     }
 
-    /// Ends these sessions: none of their tokens is good from now on. How many there were.
+    /// End these sessions: none of their tokens is good from now on. Returns how many there were.
     pub(crate) async fn end(&self, ids: impl IntoIterator<Item = Uuid>, reason: &str) -> Result<u64, AuthError> {
         let ids: Vec<Uuid> = ids.into_iter().collect();
         if ids.is_empty() {
@@ -70,15 +76,16 @@ impl RequestAuth {
         Ok(count)
     }
 
-    /// The sessions that the cookies name, however stale, and the request's own.
+    /// Refuse what acts on cookies, whatever the request brings, where it is of an origin that may not use them.
+    fn check_origin(&self) -> Result<(), OriginError> {
+        self.foreign.as_ref().map_or(Ok(()), |foreign| Err(foreign.refuse()))
+    }
+
+    /// The sessions that the request's tokens name, however old, and its own.
     fn named_sessions(&self) -> Vec<Uuid> {
-        let config = &self.shared.config;
-        let named = [Kind::Access, Kind::Refresh].into_iter().flat_map(|kind| {
-            let tokens = self.head.tokens(kind, &config.transport);
-            tokens.filter_map(move |token| config.tokens.verify_ignoring_time(kind, token).ok())
-        });
-        let own = self.state().claims.clone();
-        let ids: HashSet<Uuid> = named.chain(own).map(|claims| claims.sid.session_id()).collect();
-        ids.into_iter().collect()
+        let own = self.claims_by(&self.state()).map(|claims| claims.sid.session_id());
+        let mut ids: Vec<_> = self.identity.session_names().iter().map(Sid::session_id).collect();
+        ids.extend(own.filter(|own| !ids.contains(own)));
+        ids
     }
 }

@@ -1,8 +1,9 @@
-//! Who made one request, and which cookies its response takes.
+//! Who made one request, and which cookies its response takes: the engine's steps, driven.
 //!
 //! The way of one request: [`RequestAuth::identify`] verifies the tokens and asks no store; [`RequestAuth::refresh`] goes by
-//! the rotation table where the access token is gone; [`RequestAuth::resolve`] asks for the session, once, when somebody
-//! wants to know; [`RequestAuth::finish`] puts the cookies on the response.
+//! the rotation table where the access token is gone; [`RequestAuth::resolve`] asks for the session, once, when it is
+//! wanted; [`RequestAuth::finish`] puts the cookies on the response. Every rule is the engine's [`Site`](jwtauth::Site);
+//! here are the reading and writing of rows, retries, and events.
 
 mod login;
 mod upkeep;
@@ -12,15 +13,19 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use http::{HeaderMap, HeaderValue, header, request::Parts};
-use jwtauth::{Asked, Claims, CustomClaims, Decision, Kind, Presented, Sid};
+use http::{HeaderMap, request::Parts};
+use jwtauth::{
+    Answer, Asked, Check, Claims, CustomClaims, Decision, FoundRow, Grantee, IdentifyError, Identity, Outcome, Refusal,
+    Refused, Sid, TokenKind,
+};
 use uuid::Uuid;
 
 use crate::{
     AuthError, Record, Rejection, StoreError,
-    clock::monotonic_ms,
-    cookies, event,
-    head::{Head, check_origin},
+    clock::monotonic,
+    event,
+    head::{Client, Fields, Foreign},
+    response,
     retry::retrying,
     shared::Shared,
     task::uninterrupted,
@@ -29,82 +34,87 @@ use crate::{
 /// One request, from its head to its response.
 pub(crate) struct RequestAuth {
     pub(crate) shared: Arc<Shared>,
-    head: Head,
+    client: Client,
+    identity: Identity,
+    /// Why the request may not act on cookies, where its own have not been asked for their origin.
+    foreign: Option<Box<Foreign>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Of the access token in force, which for a refreshed request is the new one.
-    claims: Option<Claims>,
-    /// Of a refresh token that is yet to be decided on.
-    refresh: Option<Claims>,
-    /// Whether `found` says who is there. Else the store has yet to be asked about `claims`.
-    is_resolved: bool,
-    found: Option<Record>,
+    user: User,
+    outcome: Outcome,
     was_asked: bool,
-    issued: Vec<(Kind, Claims)>,
-    is_cleared: bool,
+    /// Anonymous, because the tokens of an upload have been replaced.
+    is_late_upload: bool,
 }
 
-impl State {
-    /// Who is there is known from now on, and nobody needs to be asked.
-    fn settle(&mut self, found: Option<(Record, Claims)>) {
-        (self.found, self.claims) = found.unzip();
-        self.is_resolved = true;
-    }
+/// Who is signed in, as far as it is known.
+#[derive(Default)]
+enum User {
+    /// The user that the access token claims: the store has yet to be asked.
+    #[default]
+    Claimed,
+    /// This one, or none.
+    Known(Option<Arc<SignedIn>>),
+}
+
+/// A live session, and the claims of its access token in force.
+pub(crate) struct SignedIn {
+    pub(crate) record: Record,
+    pub(crate) claims: Claims,
 }
 
 impl RequestAuth {
-    /// Verifies the tokens; asks no store. `length`: of the body, where its head does not tell.
+    /// Verify the tokens; asks no store.
     ///
     /// # Errors
     ///
-    /// [`Rejection::InvalidToken`] for a bad bearer, [`Rejection::CrossOrigin`] where cookies may not be used.
-    pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts, length: Option<String>) -> Result<Self, Rejection> {
-        let head = Head::read(parts, length, &shared.config.transport, shared.address.as_ref());
-        let (tokens, now) = (&shared.config.tokens, shared.clock.now());
-        let mut state = State::default();
-        if let Some(token) = &head.bearer {
-            state.claims = Some(tokens.verify(Kind::Access, token, now).map_err(|_| Rejection::InvalidToken)?);
-        } else {
-            let transport = &shared.config.transport;
-            let newest = |kind| tokens.verify_newest(kind, head.tokens(kind, transport), now).ok();
-            let (access, refresh) = (newest(Kind::Access), newest(Kind::Refresh));
-            if access.is_some() || refresh.is_some() {
-                check_origin(parts, transport)?;
+    /// [`Refused`] for an invalid bearer, and where cookies may not be used.
+    pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts) -> Result<Self, Box<Refused>> {
+        let fields = Fields::read(parts);
+        let (site, head, now) = (&shared.config.site, fields.head(), shared.clock.now());
+        let transport = site.transport();
+        let own = || fields.own_origin(transport);
+        let identity = site.identify(&head, own, now).inspect_err(|refused| {
+            if let IdentifyError::CrossOrigin(error) = refused.error {
+                event::cross_origin(&fields.foreign(error));
             }
-            let (access, refresh) = jwtauth::believed(access.as_ref(), refresh.as_ref());
-            (state.claims, state.refresh) = (access.cloned(), refresh.cloned());
-        }
-        state.is_resolved = state.claims.is_none();
-        Ok(Self { shared, head, state: Mutex::new(state) })
+        })?;
+        // What valid cookies ask was answered above; of a bearer, which no page of another origin can add, it is not asked.
+        let foreign = if identity.is_anonymous() { transport.check_origin(&head, own).err() } else { None };
+        let foreign = foreign.map(|error| Box::new(fields.foreign(error)));
+        let client = Client::read(parts, shared.address.as_ref());
+        Ok(Self { client, identity, foreign, state: Mutex::default(), shared })
     }
 
-    /// Decides on the refresh token by the engine's table, where there is one and no access token of its session, and writes
-    /// what it says, although the client has gone.
+    /// Decide on the refresh token, where there is one and no access token of its session, and write what the decision
+    /// says, although the client has gone.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<(), AuthError> {
-        let Some(claims) = self.state().refresh.take() else { return Ok(()) };
+        if self.identity.refresh().is_none() {
+            return Ok(());
+        }
         let this = Arc::clone(self);
-        uninterrupted(async move { retrying(|| this.try_refresh(&claims)).await }).await
+        uninterrupted(async move { retrying(|| this.try_refresh()).await }).await
     }
 
-    /// Reads, decides and writes the row. [`AuthError::Contention`] where another request was first: then the row is in a
+    /// Read, decide and write the row. [`AuthError::Contention`] where another request was first: then the row is in a
     /// state that mostly needs no swap.
-    async fn try_refresh(&self, claims: &Claims) -> Result<(), AuthError> {
+    async fn try_refresh(&self) -> Result<(), AuthError> {
+        let Some(claims) = self.identity.refresh() else { return Ok(()) };
         let shared = &self.shared;
-        let session_id = claims.sid.session_id();
         let asked = self.asking(claims);
-        let Some(mut record) = self.find(session_id).await? else { return Ok(()) };
+        let Some(mut record) = self.find(claims.sid.session_id()).await? else { return Ok(()) };
         let now = shared.clock.now();
-        let presented = Presented { generation: claims.generation, upload: self.head.is_upload };
-        let decision = shared.config.policy.decide(&record.session, presented, now);
-        if matches!(decision, Decision::Reuse) {
+        let decision = shared.config.site.refresh(&self.identity, claims, &record.session, now);
+        if decision == Decision::Reuse {
             return self.end_reused(&record, claims).await;
         }
+        // Before anything is written: claims that no cookie holds are an error of the service, which signs nobody out.
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
         if let Some(next) = decision.next(&record.session) {
-            if !shared.store.advance(session_id, record.session.generation, next, now).await? {
+            if !shared.store.advance(record.id, record.session.generation, next, now).await? {
                 return Err(AuthError::Contention);
             }
             record.session = next;
@@ -112,22 +122,28 @@ impl RequestAuth {
         if let Some(warning) = decision.warning() {
             event::warning(warning, &record, claims);
         }
+        if decision == Decision::Refuse(Refusal::LateUpload) {
+            self.state().is_late_upload = true;
+        }
         if decision.acknowledges() {
             self.acknowledge(&mut record).await;
         }
         if decision.admits() {
+            if matches!(decision, Decision::Rotate(_)) {
+                event::session("session_refreshed", record.id);
+            }
             self.sign_in(record, claims.sid, decision.issues(), custom, asked);
             if matches!(decision, Decision::Rotate(_)) {
-                event::session("session_refreshed", session_id);
                 self.remove_expired().await;
             }
         }
         Ok(())
     }
 
-    /// A copied token: ends the session, or all of its user where the settings say so. Only the request that ended it tells.
+    /// End the session of a copied token, or all of its user where the settings say so. Only the request that ended it
+    /// tells.
     async fn end_reused(&self, record: &Record, claims: &Claims) -> Result<(), AuthError> {
-        self.state().settle(None);
+        self.state().user = User::Known(None);
         if self.end([record.id], "reused").await? == 0 {
             return Ok(());
         }
@@ -142,155 +158,140 @@ impl RequestAuth {
         Ok(())
     }
 
-    /// Who is signed in, asked of the store the first time, by the strict check.
-    pub(crate) async fn resolve(&self) -> Result<Option<(Record, Claims)>, AuthError> {
-        let claims = {
-            let mut state = self.state();
-            state.was_asked = true;
-            match (&state.claims, state.is_resolved) {
-                (Some(claims), false) => claims.clone(),
-                (claims, _) => return Ok(state.found.clone().zip(claims.clone())),
-            }
-        };
-        let asked = self.asking(&claims);
-        let found = self.find(claims.sid.session_id()).await?; // an error is one each time that somebody asks
-        let policy = &self.shared.config.policy;
-        let is_good = |record: &Record| {
-            record.user_id == claims.subject && !policy.lifetimes().is_over(&record.session, self.shared.clock.now())
-        };
-        let Some(mut record) = found.filter(is_good) else {
+    /// Return who is signed in, asked of the store the first time, by the strict check.
+    pub(crate) async fn resolve(&self) -> Result<Option<Arc<SignedIn>>, AuthError> {
+        if let User::Known(user) = &self.asked_state().user {
+            return Ok(user.clone());
+        }
+        let Some(claims) = self.identity.access() else { return Ok(None) };
+        let asked = self.asking(claims);
+        let found = self.find(claims.sid.session_id()).await?; // an error is one each time that it is asked
+        let row = found.as_ref().map(|it| FoundRow::new(&it.session, Some(&it.user_id), it.last_seen_at));
+        let check = self.shared.config.site.check(&self.identity, claims, row, self.shared.clock.now());
+        let (Some(mut record), Check::Live { acknowledge, update_last_seen }) = (found, check) else {
             self.shared.verified.forget(claims.sid.session_id());
-            self.state().settle(None);
+            self.state().user = User::Known(None);
             return Ok(None);
         };
-        if policy.acknowledges(&record.session, claims.generation) {
+        if acknowledge {
             self.acknowledge(&mut record).await;
         }
-        if !self.head.is_safe {
-            self.touch(&record).await;
+        if update_last_seen {
+            self.update_last_seen(&record).await;
         }
-        self.remember(&claims, asked);
-        self.state().settle(Some((record.clone(), claims.clone())));
-        Ok(Some((record, claims)))
+        self.remember(claims, asked);
+        let user = Some(Arc::new(SignedIn { record, claims: claims.clone() }));
+        self.state().user = User::Known(user.clone());
+        Ok(user)
     }
 
-    /// Who is signed in, without asking the store where it accepted these claims within `SESSION_CHECK_INTERVAL`.
+    /// Return the claims of who is signed in, without asking the store where it accepted them within
+    /// `SESSION_CHECK_INTERVAL`.
     pub(crate) async fn live_claims(&self) -> Result<Option<Claims>, AuthError> {
-        let remembered = {
-            let mut state = self.state();
-            state.was_asked = true;
-            state.claims.clone().filter(|claims| !state.is_resolved && self.shared.is_remembered(claims))
-        };
-        match remembered {
-            Some(claims) => Ok(Some(claims)),
-            None => Ok(self.resolve().await?.map(|(_, claims)| claims)),
+        let is_claimed = matches!(self.asked_state().user, User::Claimed);
+        match self.identity.access().filter(|claims| is_claimed && self.shared.is_remembered(claims)) {
+            Some(claims) => Ok(Some(claims.clone())),
+            None => Ok(self.resolve().await?.map(|user| user.claims.clone())),
         }
     }
 
-    /// The claims of the access token in force. Asks no store.
+    /// Return the claims of the access token in force. Asks no store.
     pub(crate) fn claims(&self) -> Option<Claims> {
-        let mut state = self.state();
-        state.was_asked = true;
-        state.claims.clone()
+        self.claims_by(&self.asked_state()).cloned()
     }
 
-    /// Whether an access token came by `Authorization`.
+    fn claims_by<'s>(&'s self, state: &'s State) -> Option<&'s Claims> {
+        match &state.user {
+            User::Claimed => self.identity.access(),
+            User::Known(user) => user.as_ref().map(|user| &user.claims),
+        }
+    }
+
+    /// Return why the request is refused where it has to be of a user and is anonymous.
+    pub(crate) fn anonymous(&self) -> Rejection {
+        if self.state().is_late_upload { Rejection::LateUpload } else { Rejection::NotAuthenticated }
+    }
+
+    /// Return whether an access token came by `Authorization`.
     pub(crate) fn is_bearer(&self) -> bool {
-        self.head.bearer.is_some()
+        self.identity.is_bearer()
     }
 
-    /// Puts cookies and caching headers on the response. Asks no store.
-    pub(crate) fn finish(&self, headers: &mut HeaderMap) {
-        let (tokens, cookies, state) =
-            (&self.shared.config.tokens, &self.shared.config.transport.cookies, self.state());
-        let writes = state.is_cleared || !state.issued.is_empty();
-        if state.was_asked || writes || self.head.has_cookies(&self.shared.config.transport) {
-            headers.append(header::VARY, HeaderValue::from_static("Cookie"));
-        }
-        if self.is_bearer() {
-            headers.append(header::VARY, HeaderValue::from_static("Authorization"));
-        }
-        let mut set = |cookie: Option<HeaderValue>| {
-            if let Some(cookie) = cookie {
-                headers.append(header::SET_COOKIE, cookie);
-            }
+    /// Put cookies and caching headers on the response. Asks no store.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::Issue`]: a token cannot be issued. The response is then an error, and sets no cookie.
+    pub(crate) fn finish(&self, headers: &mut HeaderMap) -> Result<(), AuthError> {
+        let answer = {
+            let state = self.state();
+            self.answer(&state.outcome, state.was_asked)?
         };
-        if state.is_cleared {
-            for kind in [Kind::Access, Kind::Refresh] {
-                set(cookies::clear(cookies, kind));
-            }
+        response::write(&answer, &self.shared.config.site.transport().cookies, headers);
+        Ok(())
+    }
+
+    /// Put caching headers on a response that changes no cookie.
+    pub(crate) fn finish_unchanged(&self, headers: &mut HeaderMap) {
+        if let Ok(answer) = self.answer(&Outcome::Unchanged, self.state().was_asked) {
+            response::write(&answer, &self.shared.config.site.transport().cookies, headers);
         }
-        let remember = state.found.as_ref().is_some_and(|record| record.remember);
-        for (kind, claims) in &state.issued {
-            let max_age = remember.then(|| claims.expires_at.saturating_sub(self.shared.clock.now()));
-            match tokens.issue(*kind, claims) {
-                Ok(token) => set(cookies::set(cookies, *kind, &token, max_age)),
-                Err(error) => tracing::error!(code = error.code(), "no token was issued: {error}"),
-            }
-        }
-        if writes {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
-        }
+    }
+
+    fn answer(&self, outcome: &Outcome, was_asked: bool) -> Result<Answer, AuthError> {
+        let (site, now) = (&self.shared.config.site, self.shared.clock.now());
+        site.respond(&self.identity, outcome, was_asked, now).map_err(AuthError::Issue)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes this the request's session and issues tokens of these kinds for it.
-    fn sign_in(&self, record: Record, sid: Sid, kinds: &[Kind], custom: CustomClaims, asked: Option<Asked>) {
-        let (shared, row, now) = (&self.shared, record.session, self.shared.clock.now());
-        let access = Claims {
-            subject: record.user_id.clone(),
-            sid,
-            generation: row.generation,
-            issued_at: now,
-            expires_at: shared.config.policy.lifetimes().access_end(now, row.expires_at),
-            custom,
-        };
-        let refresh = Claims {
-            issued_at: row.rotated_at,
-            expires_at: row.expires_at,
-            custom: CustomClaims::default(),
-            ..access.clone()
-        };
-        let claims_of = |kind: &Kind| match kind {
-            Kind::Access => (Kind::Access, access.clone()),
-            Kind::Refresh => (Kind::Refresh, refresh.clone()),
-        };
-        self.remember(&access, asked);
+    /// The state, where it matters to the response who made the request.
+    fn asked_state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
-        state.issued = kinds.iter().map(claims_of).collect();
-        state.is_cleared = false;
-        state.settle(Some((record, access)));
+        state.was_asked = true;
+        state
     }
 
-    /// The service's own claims of this user, before anything is written: too many of them are an error of the service, which
-    /// signs nobody out.
+    /// Make this the request's session; the response sets its tokens of these kinds.
+    fn sign_in(
+        &self,
+        record: Record,
+        sid: Sid,
+        kinds: &'static [TokenKind],
+        custom: CustomClaims,
+        asked: Option<Asked>,
+    ) {
+        let (site, now) = (&self.shared.config.site, self.shared.clock.now());
+        let mut grantee = Grantee::new(sid, &record.user_id);
+        (grantee.custom, grantee.remember) = (custom, record.remember);
+        let grant = site.grant(grantee, &record.session, kinds, now);
+        self.remember(grant.access(), asked);
+        let claims = grant.access().clone();
+        let mut state = self.state();
+        state.user = User::Known(Some(Arc::new(SignedIn { record, claims })));
+        state.outcome = Outcome::Granted(grant);
+    }
+
+    /// Return the service's own claims of this user, if they fit into a cookie.
     fn custom_claims(&self, user_id: &str) -> Result<CustomClaims, AuthError> {
         let Some(custom) = &self.shared.custom_claims else { return Ok(CustomClaims::default()) };
-        let longest = Claims {
-            subject: user_id.to_owned(),
-            sid: Sid::from_bytes([0; 16]),
-            generation: 1 << 52,
-            issued_at: 1 << 40,
-            expires_at: 1 << 40,
-            custom: custom(user_id),
-        };
-        self.shared.config.tokens.issue(Kind::Access, &longest).map_err(AuthError::Issue)?;
-        Ok(longest.custom)
+        let custom = custom(user_id);
+        self.shared.config.site.fits(user_id, &custom).map_err(AuthError::Issue)?;
+        Ok(custom)
     }
 
     async fn find(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
-        let asked = self.shared.clock.local_ms();
+        let asked = self.shared.clock.local();
         let found = self.shared.store.find(id).await?;
         self.shared.clock.hear(asked, found.as_ref().and_then(|found| found.database_time));
         Ok(found.map(|found| found.record))
     }
 
     fn asking(&self, claims: &Claims) -> Option<Asked> {
-        let is_remembered_at_all = self.shared.config.check_interval != Some(0);
-        is_remembered_at_all.then(|| self.shared.verified.asking(claims.sid.session_id(), monotonic_ms()))
+        let shared = &self.shared;
+        shared.remembers().then(|| shared.verified.asking(claims.sid.session_id(), monotonic()))
     }
 
     fn remember(&self, claims: &Claims, asked: Option<Asked>) {
@@ -303,7 +304,7 @@ impl RequestAuth {
 impl fmt::Debug for RequestAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
-        let session = state.claims.as_ref().map(|claims| claims.sid.session_id());
+        let session = self.claims_by(&state).map(|claims| claims.sid.session_id());
         f.debug_struct("RequestAuth").field("session", &session).finish_non_exhaustive()
     }
 }

@@ -31,7 +31,7 @@ pub struct KeysError(#[source] pub(super) Box<dyn Error + Send + Sync>);
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings = Settings::new("the secret that the site signs with");
-/// let layer = ResourceLayer::new(&settings, FixedKeys::of(&settings)?)?;
+/// let layer = ResourceLayer::new(settings.transport()?, FixedKeys::of(&settings)?);
 /// let app: Router = Router::new().route("/me", get(async |AccessClaims(claims)| claims.subject)).layer(layer);
 /// # Ok(())
 /// # }

@@ -1,22 +1,22 @@
 use std::{
     mem,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, header, request::Parts};
-use http_body::Body;
-use jwtauth::{Claims, Kind, VerifyError};
+use http::{Request, Response};
+use jwtauth::{
+    Answer, Head, IdentifyError, Identity, MAX_DUPLICATES, Refused, TokenKind, Transport, UnixTime, Verifier,
+    VerifyError,
+};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Recognised, VerifierSource};
-use crate::{
-    Rejection, ResponseFuture, Settings, SettingsError,
-    clock::Clock,
-    config::Transport,
-    head::{Head, check_origin},
-};
+use super::{KeysError, Recognised, VerifierSource};
+use crate::{Rejection, ResponseFuture, clock::Clock, event, head::Fields, response};
 
 /// Recognises people by their access token, in cookie or bearer, and asks nobody whether the session lasts: it may have been
 /// ended for as long as access tokens live. The extractor is [`AccessClaims`](crate::AccessClaims).
@@ -42,14 +42,10 @@ impl<K> Clone for ResourceLayer<K> {
 }
 
 impl<K: VerifierSource> ResourceLayer<K> {
-    /// A layer that reads tokens as these settings say, and verifies them by these keys.
-    ///
-    /// # Errors
-    ///
-    /// [`SettingsError`], of the settings of cookies.
-    pub fn new(settings: &Settings, keys: K) -> Result<Self, SettingsError> {
-        let transport = settings.transport()?;
-        Ok(Self { shared: Arc::new(Shared { keys, transport, clock: Clock::default() }) })
+    /// A layer that reads tokens as [`Settings::transport`](crate::Settings::transport) says, and verifies them by these
+    /// keys.
+    pub fn new(transport: Transport, keys: K) -> Self {
+        Self { shared: Arc::new(Shared { keys, transport, clock: Clock::default() }) }
     }
 }
 
@@ -80,7 +76,7 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    B: Body + Send + 'static,
+    B: Send + 'static,
     R: From<String> + Send,
 {
     type Response = Response<R>;
@@ -97,59 +93,80 @@ where
         let shared = Arc::clone(&self.shared);
         ResponseFuture::new(async move {
             let (mut parts, body) = request.into_parts();
-            let head = Head::read(&parts, None, &shared.transport, None);
-            let mut response = match shared.recognise(&parts, &head).await {
-                Ok(claims) => {
-                    parts.extensions.insert(Recognised(claims));
+            let (identity, refused) = shared.recognise(&Fields::read(&parts)).await;
+            let was_asked = Arc::<AtomicBool>::default();
+            let mut response = match refused {
+                None => {
+                    let claims = identity.access().cloned();
+                    parts.extensions.insert(Recognised { claims, was_asked: Arc::clone(&was_asked) });
                     inner.call(Request::from_parts(parts, body)).await?
                 }
-                Err(rejection) => rejection.logged().response(),
+                Some(rejection) => rejection.logged().response(),
             };
-            vary(response.headers_mut(), &head, &shared.transport);
+            let by_cookies = identity.has_cookies() || (was_asked.load(Ordering::Relaxed) && !identity.is_bearer());
+            let vary = [(by_cookies, "Cookie"), (identity.is_bearer(), "Authorization")];
+            let mut answer = Answer::default();
+            answer.vary.extend(vary.into_iter().filter_map(|(depends, name)| depends.then_some(name)));
+            response::write(&answer, &shared.transport.cookies, response.headers_mut());
             Ok(response)
         })
     }
 }
 
 impl<K: VerifierSource> Shared<K> {
-    async fn recognise(&self, parts: &Parts, head: &Head) -> Result<Option<Claims>, Rejection> {
-        if let Some(token) = &head.bearer {
-            let claims = self.verify([token.as_str()].into_iter()).await?;
-            return claims.map(Some).map_err(|_| Rejection::InvalidToken);
-        }
-        let mut tokens = head.tokens(Kind::Access, &self.transport).peekable();
-        if tokens.peek().is_none() {
-            return Ok(None);
-        }
-        let claims = self.verify(tokens).await?.ok();
-        if claims.is_some() {
-            check_origin(parts, &self.transport)?;
-        }
-        Ok(claims)
-    }
-
-    /// A key that nobody here knows may be a new one.
-    async fn verify<'t>(
-        &self,
-        tokens: impl Iterator<Item = &'t str> + Clone + Send,
-    ) -> Result<Result<Claims, VerifyError>, Rejection> {
-        let now = self.clock.now();
-        let verifier = self.keys.verifier(None).await?;
-        match verifier.verify_newest(Kind::Access, tokens.clone(), now) {
-            Err(VerifyError::UnknownKey) => {
-                let newer = self.keys.verifier(Some(&verifier)).await?;
-                Ok(newer.verify_newest(Kind::Access, tokens, now))
+    /// Return who the request claims to be, and why it goes no further, if it does not.
+    async fn recognise(&self, fields: &Fields<'_>) -> (Identity, Option<Rejection>) {
+        match self.identify(fields).await {
+            Ok(Ok(identity)) => (identity, None),
+            Ok(Err(refused)) => {
+                if let IdentifyError::CrossOrigin(error) = refused.error {
+                    event::cross_origin(&fields.foreign(error));
+                }
+                (refused.identity, Some(refused.error.into()))
             }
-            done => Ok(done),
+            Err(error) => (Identity::default(), Some(error.into())),
         }
     }
-}
 
-fn vary(headers: &mut HeaderMap, head: &Head, transport: &Transport) {
-    if head.has_cookies(transport) {
-        headers.append(header::VARY, HeaderValue::from_static("Cookie"));
+    /// Verify the tokens of a request. Keys are asked for only where it brings one, and again where a token names a key
+    /// that is not among them.
+    async fn identify(&self, fields: &Fields<'_>) -> Result<Result<Identity, Box<Refused>>, KeysError> {
+        let (head, now) = (fields.head(), self.clock.now());
+        if !self.brings_token(&head) {
+            return Ok(Ok(Identity::default()));
+        }
+        let by =
+            |verifier: &Verifier| self.transport.identify(verifier, &head, || fields.own_origin(&self.transport), now);
+        let verifier = self.keys.verifier(None).await?;
+        let identified = by(&verifier);
+        let is_missing = match &identified {
+            Ok(identity) => identity.access().is_none() && self.names_unknown_key(&head, &verifier, now),
+            Err(refused) => refused.error == IdentifyError::InvalidToken(VerifyError::UnknownKey),
+        };
+        if !is_missing {
+            return Ok(identified);
+        }
+        let newer = self.keys.verifier(Some(&verifier)).await?;
+        Ok(by(&newer))
     }
-    if head.bearer.is_some() {
-        headers.append(header::VARY, HeaderValue::from_static("Authorization"));
+
+    /// Whether there is something to verify: an access token's cookie or a bearer.
+    fn brings_token(&self, head: &Head<'_>) -> bool {
+        let is_bearer = |value: &str| value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
+        (self.transport.bearer && head.authorization.is_some_and(is_bearer))
+            || self.access_cookies(head).next().is_some()
+    }
+
+    fn names_unknown_key(&self, head: &Head<'_>, verifier: &Verifier, now: UnixTime) -> bool {
+        self.access_cookies(head)
+            .take(MAX_DUPLICATES)
+            .filter_map(|value| str::from_utf8(value).ok())
+            .any(|token| verifier.verify(TokenKind::Access, token, now) == Err(VerifyError::UnknownKey))
+    }
+
+    fn access_cookies<'h>(&self, head: &Head<'h>) -> impl Iterator<Item = &'h [u8]> {
+        let name = self.transport.cookies.access_name.as_bytes();
+        let pairs = head.cookies.iter().flat_map(|field| jwtauth::cookie_pairs(field));
+        pairs.filter(move |(found, _)| *found == name).map(|(_, value)| value)
     }
 }

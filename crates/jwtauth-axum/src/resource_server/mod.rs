@@ -5,6 +5,8 @@ mod layer;
 #[cfg(feature = "jwks")]
 mod remote;
 
+use std::sync::{Arc, atomic::AtomicBool};
+
 pub use keys::{FixedKeys, KeysError, VerifierSource};
 pub use layer::{ResourceLayer, ResourceService};
 #[cfg(feature = "jwks")]
@@ -12,4 +14,8 @@ pub use remote::RemoteKeys;
 
 /// What [`ResourceLayer`] found, in the request's extensions.
 #[derive(Clone, Debug)]
-pub(crate) struct Recognised(pub(crate) Option<jwtauth::Claims>);
+pub(crate) struct Recognised {
+    pub(crate) claims: Option<jwtauth::Claims>,
+    /// Set where the response depends on them.
+    pub(crate) was_asked: Arc<AtomicBool>,
+}

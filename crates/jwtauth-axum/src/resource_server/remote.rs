@@ -35,7 +35,7 @@ const MAX_LENGTH: usize = 64 * 1024;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings = Settings::default().with_issuer("https://example.com");
 /// let keys = RemoteKeys::new(reqwest::Client::new(), "https://example.com/auth/jwks.json", &settings)?;
-/// let app: Router = Router::new().route("/me", get(me)).layer(ResourceLayer::new(&settings, keys)?);
+/// let app: Router = Router::new().route("/me", get(me)).layer(ResourceLayer::new(settings.transport()?, keys));
 /// # Ok(())
 /// # }
 /// ```

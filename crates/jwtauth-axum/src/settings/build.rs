@@ -1,17 +1,12 @@
 //! What the layers need of the settings, or what is wrong with them.
 
-use std::time::Duration;
-
 use jwtauth::{
-    Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Policy, Profile, SigningKey, Tokens,
-    VerifyingKey,
+    Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Profile, RotationPolicy, SigningKey, Site,
+    Tokens, Transport, VerifyingKey,
 };
 
 use super::{Secret, Settings, SettingsError, VerifyingKeySetting};
-use crate::{
-    LimitPolicy,
-    config::{Config, Transport},
-};
+use crate::{Config, LimitPolicy};
 
 impl Config {
     /// The default settings, with this secret of at least 32 bytes.
@@ -31,39 +26,39 @@ impl Settings {
     ///
     /// The first [`SettingsError`].
     pub fn build(&self) -> Result<Config, SettingsError> {
-        let lifetimes = Lifetimes::new(
-            self.access_token_lifetime.as_secs(),
-            self.refresh_token_lifetime.as_secs(),
-            self.session_lifetime.map(|lifetime| lifetime.as_secs()),
-        )?;
+        let lifetimes = Lifetimes::new(self.access_token_lifetime, self.refresh_token_lifetime, self.session_lifetime)?;
+        let policy = RotationPolicy::new(lifetimes, self.refresh_token_grace_period);
+        let tokens = Tokens::new(self.keyring()?, self.profile())?;
         Ok(Config {
-            transport: self.transport()?,
-            tokens: Tokens::new(self.keyring()?, self.profile())?,
-            policy: Policy::new(lifetimes, self.refresh_token_grace_period.as_secs()),
-            check_interval: self.session_check_interval.map(milliseconds),
+            site: Site::new(tokens, policy, self.transport()?),
+            check_interval: self.session_check_interval,
             reuse_ends_all: self.reuse_ends_all_sessions,
             limit: self.limit()?,
         })
     }
 
-    /// How tokens travel.
-    pub(crate) fn transport(&self) -> Result<Transport, SettingsError> {
+    /// How tokens travel: what [`ResourceLayer::new`](crate::ResourceLayer::new) takes.
+    ///
+    /// # Errors
+    ///
+    /// [`SettingsError`], of the settings of cookies or `CSRF_TRUSTED_ORIGINS`.
+    pub fn transport(&self) -> Result<Transport, SettingsError> {
         let cookies = self.cookies()?;
         if let Some(problem) = cookies.problems().into_iter().next() {
             return Err(SettingsError::Cookies(problem));
         }
         let origins = OriginPolicy::new(self.csrf_trusted_origins.iter().map(String::as_str));
-        Ok(Transport { cookies, origins, bearer: self.bearer_tokens })
+        Ok(Transport::new(cookies, origins.map_err(SettingsError::Origins)?, self.bearer_tokens))
     }
 
     /// What tokens say, and how strictly their times are read.
     pub(crate) fn profile(&self) -> Profile {
-        Profile {
-            issuer: self.issuer.clone(),
-            audience: self.audience.clone(),
-            leeway: self.leeway.as_secs(),
-            subject_claim: self.user_id_claim.clone(),
-        }
+        let mut profile = Profile::default()
+            .with_audience(&self.audience)
+            .with_leeway(self.leeway)
+            .with_subject_claim(&self.user_id_claim);
+        profile.issuer.clone_from(&self.issuer);
+        profile
     }
 
     /// What ties sessions to passwords in Django's user table.
@@ -74,16 +69,15 @@ impl Settings {
 
     fn cookies(&self) -> Result<CookiePolicy, SettingsError> {
         let expected = "\"Strict\", \"Lax\" or \"None\"";
-        let value = || SettingsError::Value { setting: "COOKIE_SAMESITE", expected };
-        Ok(CookiePolicy {
-            access_name: self.access_token_cookie_name.clone(),
-            refresh_name: self.refresh_token_cookie_name.clone(),
-            secure: self.cookie_secure,
-            same_site: self.cookie_samesite.parse().map_err(|()| value())?,
-            domain: self.cookie_domain.clone(),
-            path: self.cookie_path.clone(),
-            partitioned: self.cookie_partitioned,
-        })
+        let value = |_| SettingsError::Value { setting: "COOKIE_SAMESITE", expected };
+        let mut cookies = CookiePolicy::default()
+            .with_names(&self.access_token_cookie_name, &self.refresh_token_cookie_name)
+            .with_secure(self.cookie_secure)
+            .with_same_site(self.cookie_samesite.parse().map_err(value)?)
+            .with_path(&self.cookie_path)
+            .with_partitioned(self.cookie_partitioned);
+        cookies.domain.clone_from(&self.cookie_domain);
+        Ok(cookies)
     }
 
     pub(crate) fn keyring(&self) -> Result<Keyring, SettingsError> {
@@ -136,10 +130,6 @@ impl VerifyingKeySetting {
         VerifyingKey::read(algorithm, key.expose_secret().as_bytes())
             .map_err(|error| SettingsError::Key { setting, error })
     }
-}
-
-fn milliseconds(interval: Duration) -> u64 {
-    interval.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 fn algorithm(setting: &'static str, name: &str) -> Result<Algorithm, SettingsError> {

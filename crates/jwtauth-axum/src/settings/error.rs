@@ -1,6 +1,6 @@
 //! What is wrong with settings.
 
-use jwtauth::{CookieError, KeyError, LifetimesError, ProfileError};
+use jwtauth::{CookieError, KeyError, LifetimesError, OriginPolicyError, ProfileError};
 
 /// What is wrong with [`Settings`](crate::Settings). Each names the setting to change; none shows a key.
 ///
@@ -30,6 +30,9 @@ pub enum SettingsError {
     /// A browser would drop the cookies, or mix them up.
     #[error("ACCESS_TOKEN_COOKIE_NAME, REFRESH_TOKEN_COOKIE_NAME, COOKIE_…: {0}")]
     Cookies(CookieError),
+    /// An entry of `CSRF_TRUSTED_ORIGINS` that can never match.
+    #[error("CSRF_TRUSTED_ORIGINS: {0}")]
+    Origins(OriginPolicyError),
     /// `USER_ID_CLAIM`, `ISSUER` or `AUDIENCE`.
     #[error("USER_ID_CLAIM, ISSUER, AUDIENCE: {0}")]
     Profile(ProfileError),

@@ -11,15 +11,17 @@
 
 #![expect(clippy::panic, reason = "as a test does, each check panics where the store does not do as it must")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{NumericDate, Session, Sid};
+use jwtauth::{Generation, Session, Sid, UnixTime};
 use uuid::Uuid;
 
 use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
 
-const NOW: NumericDate = 1_800_000_000;
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+const SECOND: Generation = Generation::new(2);
+const DAY: Duration = Duration::from_hours(24);
 const NOBODY: Uuid = Uuid::nil();
 
 /// Runs all checks for two users who exist, are active, and have no sessions. Leaves none.
@@ -47,12 +49,13 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
 /// Where none wins, or several, or where there are more sessions than may be.
 pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
     let id = insert(&*store, record(user, NOW)).await;
-    for generation in 1..=20 {
+    for number in 1..=20 {
+        let generation = Generation::new(number);
         let racers = (0..16).map(|_| {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
                 loop {
-                    match store.advance(id, generation, row(generation + 1, NOW), NOW).await {
+                    match store.advance(id, generation, row(generation.next(), NOW), NOW).await {
                         Err(StoreError::Busy(_)) => tokio::task::yield_now().await,
                         done => return done.is_ok_and(|won| won),
                     }
@@ -87,20 +90,17 @@ pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
     end(&*store, &live).await;
 }
 
-fn row(generation: u64, now: NumericDate) -> Session {
-    Session {
-        generation,
-        acknowledged_at: Some(now),
-        rotated_at: now,
-        created_at: now,
-        expires_at: now + 86_400,
-        end_is_fixed: false,
-    }
+fn row(generation: Generation, now: UnixTime) -> Session {
+    Session::new(now, now + DAY).with_generation(generation, now)
 }
 
-fn record(user: &str, now: NumericDate) -> Record {
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn record(user: &str, now: UnixTime) -> Record {
     let sid = Sid::generate(&SystemRandom::new(), now).unwrap_or_else(|error| panic!("{error}"));
-    Record::new(sid.session_id(), user, row(1, now))
+    Record::new(sid.session_id(), user, row(Generation::FIRST, now))
         .with_user_agent("Mozilla/5.0 (conformance; ünï)")
         .with_ip_address("2001:db8::7".parse().ok())
 }
@@ -121,14 +121,14 @@ async fn end(store: &impl SessionStore, ids: &[Uuid]) -> u64 {
     store.end(ids).await.unwrap_or_else(|error| panic!("end: {error:?}"))
 }
 
-async fn of_user(store: &impl SessionStore, user: &str, now: NumericDate) -> Vec<Uuid> {
+async fn of_user(store: &impl SessionStore, user: &str, now: UnixTime) -> Vec<Uuid> {
     let found = store.of_user(user, now).await.unwrap_or_else(|error| panic!("of_user: {error:?}"));
     found.into_iter().map(|record| record.id).collect()
 }
 
 async fn what_is_written_is_found(store: &impl SessionStore, user: &str) {
     let plain = record(user, NOW);
-    let session = Session { acknowledged_at: None, end_is_fixed: true, ..plain.session };
+    let session = plain.session.with_acknowledged_at(None).with_fixed_end(true);
     let other = Record { session, remember: false, ip_address: None, ..record(user, NOW) };
     for written in [plain, other] {
         let id = insert(store, written.clone()).await;
@@ -139,26 +139,25 @@ async fn what_is_written_is_found(store: &impl SessionStore, user: &str) {
 
 async fn what_is_not_there_is_not_found(store: &impl SessionStore) {
     assert_eq!(find(store, NOBODY).await, None);
-    assert!(!store.advance(NOBODY, 1, row(2, NOW), NOW).await.unwrap_or(true), "a swap of no row is lost");
-    assert!(store.acknowledge(NOBODY, 1, NOW).await.is_ok() && store.touch(NOBODY, NOW).await.is_ok());
+    assert!(
+        !store.advance(NOBODY, Generation::FIRST, row(SECOND, NOW), NOW).await.unwrap_or(true),
+        "a swap of no row is lost"
+    );
+    assert!(store.acknowledge(NOBODY, Generation::FIRST, NOW).await.is_ok() && store.touch(NOBODY, NOW).await.is_ok());
 }
 
 async fn a_swap_is_won_once(store: &impl SessionStore, user: &str) {
     let written = record(user, NOW);
     let id = insert(store, written.clone()).await;
-    let next = Session {
-        generation: 2,
-        acknowledged_at: None,
-        rotated_at: NOW + 60,
-        expires_at: NOW + 90_000,
-        ..written.session
-    };
-    assert!(store.advance(id, 1, next, NOW + 60).await.unwrap_or(false), "the first swap is won");
+    let later = NOW + seconds(60);
+    let mut next = written.session.with_generation(SECOND, later).with_acknowledged_at(None);
+    next.expires_at = later + DAY;
+    assert!(store.advance(id, Generation::FIRST, next, later).await.unwrap_or(false), "the first swap is won");
     assert!(
-        !store.advance(id, 1, row(9, NOW), NOW).await.unwrap_or(true),
+        !store.advance(id, Generation::FIRST, row(Generation::new(9), NOW), NOW).await.unwrap_or(true),
         "the second, of the same generation, is lost"
     );
-    assert_eq!(find(store, id).await, Some(Record { session: next, last_seen_at: NOW + 60, ..written }));
+    assert_eq!(find(store, id).await, Some(Record { session: next, last_seen_at: later, ..written }));
     end(store, &[id]).await;
 }
 
@@ -166,7 +165,10 @@ async fn a_generation_is_acknowledged_once(store: &impl SessionStore, user: &str
     let mut written = record(user, NOW);
     written.session.acknowledged_at = None;
     let id = insert(store, written).await;
-    for (generation, at, expected) in [(2, NOW + 1, None), (1, NOW + 2, Some(NOW + 2)), (1, NOW + 3, Some(NOW + 2))] {
+    let [one, two, three] = [1, 2, 3].map(|after| NOW + seconds(after));
+    for (generation, at, expected) in
+        [(SECOND, one, None), (Generation::FIRST, two, Some(two)), (Generation::FIRST, three, Some(two))]
+    {
         store.acknowledge(id, generation, at).await.unwrap_or_else(|error| panic!("acknowledge: {error:?}"));
         assert_eq!(find(store, id).await.and_then(|record| record.session.acknowledged_at), expected);
     }
@@ -175,17 +177,17 @@ async fn a_generation_is_acknowledged_once(store: &impl SessionStore, user: &str
 
 async fn a_person_is_noted(store: &impl SessionStore, user: &str) {
     let id = insert(store, record(user, NOW)).await;
-    store.touch(id, NOW + 100).await.unwrap_or_else(|error| panic!("touch: {error:?}"));
-    assert_eq!(find(store, id).await.map(|record| record.last_seen_at), Some(NOW + 100));
+    store.touch(id, NOW + seconds(100)).await.unwrap_or_else(|error| panic!("touch: {error:?}"));
+    assert_eq!(find(store, id).await.map(|record| record.last_seen_at), Some(NOW + seconds(100)));
     end(store, &[id]).await;
 }
 
 async fn a_user_s_sessions_are_listed(store: &impl SessionStore, user: &str, other_user: &str) {
-    let older = insert(store, record(user, NOW - 1000)).await;
+    let older = insert(store, record(user, NOW - seconds(1000))).await;
     let newer = insert(store, record(user, NOW)).await;
     let other = insert(store, record(other_user, NOW)).await;
     assert_eq!(of_user(store, user, NOW).await, [newer, older], "the newest first, and nobody else's");
-    assert_eq!(of_user(store, user, NOW - 1000 + 86_400).await, [newer], "none that is over");
+    assert_eq!(of_user(store, user, NOW - seconds(1000) + DAY).await, [newer], "none that is over");
     end(store, &[older, newer, other]).await;
 }
 
@@ -200,9 +202,9 @@ async fn ends_are_counted(store: &impl SessionStore, user: &str) {
 async fn the_oldest_make_way(store: &impl SessionStore, user: &str, other_user: &str) {
     let limit = |replaced| Some(Limit::new(2, LimitPolicy::EndOldest).with_replaced(replaced));
     let other = insert(store, record(other_user, NOW)).await;
-    let first = insert(store, record(user, NOW - 3)).await;
-    let second = insert(store, record(user, NOW - 2)).await;
-    let third = record(user, NOW - 1);
+    let first = insert(store, record(user, NOW - seconds(3))).await;
+    let second = insert(store, record(user, NOW - seconds(2))).await;
+    let third = record(user, NOW - seconds(1));
     let gone =
         store.insert(third.clone(), limit(vec![]), NOW).await.unwrap_or_else(|error| panic!("insert: {error:?}"));
     assert_eq!((gone, of_user(store, user, NOW).await), (vec![first], vec![third.id, second]), "the oldest is gone");
@@ -224,7 +226,7 @@ async fn too_many_are_refused(store: &impl SessionStore, user: &str) {
 async fn what_is_over_is_removed(store: &impl SessionStore, user: &str) {
     let mut over = Vec::new();
     for age in 1..=3 {
-        over.push(insert(store, record(user, NOW - 86_400 - age)).await);
+        over.push(insert(store, record(user, NOW - DAY - seconds(age))).await);
     }
     let live = insert(store, record(user, NOW)).await;
     for (most, removed) in [(2, 2), (2, 1), (2, 0)] {

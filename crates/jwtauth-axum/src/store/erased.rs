@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use jwtauth::{Generation, NumericDate, Session};
+use jwtauth::{Generation, Session, UnixTime};
 use uuid::Uuid;
 
 use super::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError};
@@ -12,13 +12,13 @@ type Answer<'s, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> +
 /// [`SessionStore`], whose methods a trait object can have.
 pub(crate) trait ErasedStore: Send + Sync {
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>>;
-    fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>, InsertError>;
-    fn advance(&self, id: Uuid, from: Generation, next: Session, now: NumericDate) -> Answer<'_, bool>;
-    fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Answer<'_, ()>;
-    fn touch(&self, id: Uuid, now: NumericDate) -> Answer<'_, ()>;
-    fn of_user<'s>(&'s self, user_id: &'s str, now: NumericDate) -> Answer<'s, Vec<Record>>;
+    fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Answer<'_, Vec<Uuid>, InsertError>;
+    fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Answer<'_, bool>;
+    fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Answer<'_, ()>;
+    fn touch(&self, id: Uuid, now: UnixTime) -> Answer<'_, ()>;
+    fn of_user<'s>(&'s self, user_id: &'s str, now: UnixTime) -> Answer<'s, Vec<Record>>;
     fn end<'s>(&'s self, ids: &'s [Uuid]) -> Answer<'s, u64>;
-    fn remove_expired(&self, most: u32, now: NumericDate) -> Answer<'_, u64>;
+    fn remove_expired(&self, most: u32, now: UnixTime) -> Answer<'_, u64>;
 }
 
 impl<S: SessionStore> ErasedStore for S {
@@ -26,23 +26,23 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::find(self, id))
     }
 
-    fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Answer<'_, Vec<Uuid>, InsertError> {
+    fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Answer<'_, Vec<Uuid>, InsertError> {
         Box::pin(SessionStore::insert(self, record, limit, now))
     }
 
-    fn advance(&self, id: Uuid, from: Generation, next: Session, now: NumericDate) -> Answer<'_, bool> {
+    fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Answer<'_, bool> {
         Box::pin(SessionStore::advance(self, id, from, next, now))
     }
 
-    fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Answer<'_, ()> {
+    fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Answer<'_, ()> {
         Box::pin(SessionStore::acknowledge(self, id, generation, now))
     }
 
-    fn touch(&self, id: Uuid, now: NumericDate) -> Answer<'_, ()> {
+    fn touch(&self, id: Uuid, now: UnixTime) -> Answer<'_, ()> {
         Box::pin(SessionStore::touch(self, id, now))
     }
 
-    fn of_user<'s>(&'s self, user_id: &'s str, now: NumericDate) -> Answer<'s, Vec<Record>> {
+    fn of_user<'s>(&'s self, user_id: &'s str, now: UnixTime) -> Answer<'s, Vec<Record>> {
         Box::pin(SessionStore::of_user(self, user_id, now))
     }
 
@@ -50,7 +50,7 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::end(self, ids))
     }
 
-    fn remove_expired(&self, most: u32, now: NumericDate) -> Answer<'_, u64> {
+    fn remove_expired(&self, most: u32, now: UnixTime) -> Answer<'_, u64> {
         Box::pin(SessionStore::remove_expired(self, most, now))
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jwtauth::{Generation, NumericDate, Session};
+use jwtauth::{Generation, Session, UnixTime};
 use uuid::Uuid;
 
 use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
@@ -13,12 +13,12 @@ use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore,
 /// Sessions of this process. Clones share them.
 ///
 /// ```
-/// use jwtauth_axum::{MemoryStore, SessionStore};
+/// use jwtauth_axum::{MemoryStore, SessionStore, jwtauth::UnixTime};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), jwtauth_axum::StoreError> {
 /// let store = MemoryStore::default();
-/// assert!(store.of_user("42", 1_800_000_000).await?.is_empty());
+/// assert!(store.of_user("42", UnixTime::EPOCH).await?.is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -38,7 +38,7 @@ impl SessionStore for MemoryStore {
         Ok(self.rows().get(&id).cloned().map(FoundSession::new))
     }
 
-    async fn insert(&self, record: Record, limit: Option<Limit>, now: NumericDate) -> Result<Vec<Uuid>, InsertError> {
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Result<Vec<Uuid>, InsertError> {
         let mut rows = self.rows();
         let surplus = match limit {
             Some(limit) => surplus(&live(&rows, &record.user_id, now), &limit)?,
@@ -49,7 +49,7 @@ impl SessionStore for MemoryStore {
         Ok(surplus)
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: NumericDate) -> Result<bool, StoreError> {
+    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
         let mut rows = self.rows();
         let Some(row) = rows.get_mut(&id).filter(|row| row.session.generation == from) else { return Ok(false) };
         row.session = next;
@@ -57,21 +57,21 @@ impl SessionStore for MemoryStore {
         Ok(true)
     }
 
-    async fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Result<(), StoreError> {
+    async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         if let Some(row) = self.rows().get_mut(&id).filter(|row| row.session.generation == generation) {
             row.session.acknowledged_at.get_or_insert(now);
         }
         Ok(())
     }
 
-    async fn touch(&self, id: Uuid, now: NumericDate) -> Result<(), StoreError> {
+    async fn touch(&self, id: Uuid, now: UnixTime) -> Result<(), StoreError> {
         if let Some(row) = self.rows().get_mut(&id) {
             row.last_seen_at = now;
         }
         Ok(())
     }
 
-    async fn of_user(&self, user_id: &str, now: NumericDate) -> Result<Vec<Record>, StoreError> {
+    async fn of_user(&self, user_id: &str, now: UnixTime) -> Result<Vec<Record>, StoreError> {
         Ok(live(&self.rows(), user_id, now))
     }
 
@@ -80,7 +80,7 @@ impl SessionStore for MemoryStore {
         Ok(ids.iter().filter(|id| rows.remove(id).is_some()).count() as u64)
     }
 
-    async fn remove_expired(&self, most: u32, now: NumericDate) -> Result<u64, StoreError> {
+    async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
         let mut rows = self.rows();
         let over = rows.values().filter(|row| row.session.expires_at <= now).map(|row| row.id);
         let over: Vec<Uuid> = over.take(most as usize).collect();
@@ -89,7 +89,7 @@ impl SessionStore for MemoryStore {
 }
 
 /// The sessions of this user that are live, the newest first.
-fn live(rows: &HashMap<Uuid, Record>, user_id: &str, now: NumericDate) -> Vec<Record> {
+fn live(rows: &HashMap<Uuid, Record>, user_id: &str, now: UnixTime) -> Vec<Record> {
     let of_user = rows.values().filter(|row| row.user_id == user_id && row.session.expires_at > now);
     let mut live: Vec<Record> = of_user.cloned().collect();
     live.sort_by_key(|row| std::cmp::Reverse((row.session.created_at, row.id)));

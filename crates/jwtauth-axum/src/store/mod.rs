@@ -13,7 +13,7 @@ use std::future::Future;
 
 pub(crate) use erased::ErasedStore;
 pub use error::{InsertError, StoreError};
-use jwtauth::{Generation, NumericDate, Session};
+use jwtauth::{Generation, Session, UnixTime};
 pub use memory::MemoryStore;
 pub use record::{FoundSession, Limit, LimitPolicy, Record};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -37,7 +37,7 @@ pub trait SessionStore: Send + Sync + 'static {
         &self,
         record: Record,
         limit: Option<Limit>,
-        now: NumericDate,
+        now: UnixTime,
     ) -> impl Future<Output = Result<Vec<Uuid>, InsertError>> + Send;
 
     /// The compare-and-swap of a rotation: writes generation, `acknowledged_at`, `rotated_at` and `expires_at` of `next`,
@@ -47,7 +47,7 @@ pub trait SessionStore: Send + Sync + 'static {
         id: Uuid,
         from: Generation,
         next: Session,
-        now: NumericDate,
+        now: UnixTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Notes `now` as `acknowledged_at`, where that is empty and the row of this generation.
@@ -55,18 +55,18 @@ pub trait SessionStore: Send + Sync + 'static {
         &self,
         id: Uuid,
         generation: Generation,
-        now: NumericDate,
+        now: UnixTime,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Notes that the person was here `now`.
-    fn touch(&self, id: Uuid, now: NumericDate) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn touch(&self, id: Uuid, now: UnixTime) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// The sessions of this user that are live `now`, the newest first.
-    fn of_user(&self, user_id: &str, now: NumericDate) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
+    fn of_user(&self, user_id: &str, now: UnixTime) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// Ends these sessions. How many there were.
     fn end(&self, ids: &[Uuid]) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Removes at most so many sessions that were over at `now`. How many it removed.
-    fn remove_expired(&self, most: u32, now: NumericDate) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    fn remove_expired(&self, most: u32, now: UnixTime) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

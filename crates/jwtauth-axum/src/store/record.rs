@@ -1,22 +1,25 @@
 //! What stores are given, and what they give.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::SystemTime};
 
-use jwtauth::{NumericDate, Session};
+use jwtauth::{Session, UnixTime};
 use uuid::Uuid;
 
 /// A session's row: what the rules need of it, and what its user is shown.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use aws_lc_rs::rand::SystemRandom;
 /// use jwtauth_axum::{
 ///     Record,
-///     jwtauth::{Lifetimes, Policy, Sid},
+///     jwtauth::{Lifetimes, RotationPolicy, Sid, UnixTime},
 /// };
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let now = 1_800_000_000;
-/// let policy = Policy::new(Lifetimes::new(300, 86_400, None)?, 30);
+/// let now = UnixTime::from_secs(1_800_000_000);
+/// let lifetimes = Lifetimes::new(Duration::from_mins(5), Duration::from_hours(24), None)?;
+/// let policy = RotationPolicy::new(lifetimes, Duration::from_secs(30));
 /// let sid = Sid::generate(&SystemRandom::new(), now)?;
 /// let record = Record::new(sid.session_id(), "42", policy.start(now)).with_user_agent("Firefox");
 /// assert_eq!(record.last_seen_at, now);
@@ -39,7 +42,7 @@ pub struct Record {
     /// The address at login.
     pub ip_address: Option<IpAddr>,
     /// When the user was last seen.
-    pub last_seen_at: NumericDate,
+    pub last_seen_at: UnixTime,
 }
 
 impl Record {
@@ -79,7 +82,7 @@ impl Record {
 
     /// Sets [`last_seen_at`](Self::last_seen_at).
     #[must_use]
-    pub fn with_last_seen_at(mut self, last_seen_at: NumericDate) -> Self {
+    pub fn with_last_seen_at(mut self, last_seen_at: UnixTime) -> Self {
         self.last_seen_at = last_seen_at;
         self
     }
@@ -91,8 +94,8 @@ impl Record {
 pub struct FoundSession {
     /// The row.
     pub record: Record,
-    /// The database's clock, in milliseconds since 1970-01-01T00:00:00Z; `None` where it has none.
-    pub database_time: Option<i64>,
+    /// The time by the database's clock; `None` where it has none.
+    pub database_time: Option<SystemTime>,
 }
 
 impl FoundSession {
@@ -103,8 +106,8 @@ impl FoundSession {
 
     /// Sets [`database_time`](Self::database_time).
     #[must_use]
-    pub fn with_database_time(mut self, milliseconds: i64) -> Self {
-        self.database_time = Some(milliseconds);
+    pub fn with_database_time(mut self, time: SystemTime) -> Self {
+        self.database_time = Some(time);
         self
     }
 }

@@ -8,16 +8,17 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::{Duration, SystemTime},
 };
 
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::Path,
-    response::IntoResponse,
+    response::{AppendHeaders, IntoResponse},
     routing::{any, get, post},
 };
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -27,26 +28,30 @@ use jwtauth_axum::{
 };
 use tower::ServiceExt;
 
-pub const NOW: i64 = 1_800_000_000;
+pub const NOW: u64 = 1_800_000_000;
 pub const SECRET: &str = "a secret of the tests, long enough for SHA-256";
 
 /// A clock that tests set, in seconds.
 #[derive(Clone)]
-pub struct Clock(Arc<AtomicI64>);
+pub struct Clock(Arc<AtomicU64>);
 
 impl Clock {
-    pub fn advance(&self, seconds: i64) {
+    pub fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    pub fn now(&self) -> i64 {
+    pub fn now(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    pub fn time(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(self.now())
     }
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(NOW)))
+        Self(Arc::new(AtomicU64::new(NOW)))
     }
 }
 
@@ -56,17 +61,20 @@ pub fn settings() -> Settings {
 
 pub fn layer(settings: &Settings, store: impl SessionStore, clock: &Clock) -> AuthLayer {
     let clock = clock.clone();
-    AuthLayer::new(settings.build().unwrap(), store).with_clock(move || clock.now() * 1000)
+    AuthLayer::new(settings.build().unwrap(), store).with_clock(move || clock.time())
 }
 
 pub fn app(layer: AuthLayer) -> Router {
     Router::new()
         .route("/me", any(me))
-        .route("/maybe", get(maybe))
+        .route("/maybe", any(maybe))
         .route("/optional", get(optional))
-        .route("/claims", get(claims))
+        .route("/claims", any(claims))
+        .route("/socket", any(socket))
+        .route("/cached", get(cached))
         .route("/open", any(async || "open"))
         .route("/login/{user}", post(login))
+        .route("/callback/{user}", post(callback))
         .route("/brief/{user}", post(brief_login))
         .route("/logout", post(logout))
         .route("/sessions", get(sessions))
@@ -96,8 +104,25 @@ async fn login(auth: Auth, Path(user): Path<String>) -> impl IntoResponse {
 }
 
 async fn brief_login(auth: Auth, Path(user): Path<String>) -> impl IntoResponse {
-    let login = Login::new(user).with_remember(false).with_lifetime(std::time::Duration::from_hours(1));
+    let login = Login::new(user).with_remember(false).with_lifetime(Duration::from_hours(1));
     auth.login_with(login).await
+}
+
+async fn callback(auth: Auth, Path(user): Path<String>) -> impl IntoResponse {
+    auth.login_with(Login::new(user).with_cross_origin(true)).await
+}
+
+async fn socket(user: Authenticated) -> impl IntoResponse {
+    (StatusCode::SWITCHING_PROTOCOLS, user.user_id)
+}
+
+async fn cached() -> impl IntoResponse {
+    AppendHeaders([
+        ("vary", "Accept"),
+        ("vary", "accept-encoding"),
+        ("cache-control", "public, max-age=60, no-transform"),
+        ("cdn-cache-control", "max-age=60"),
+    ])
 }
 
 async fn logout(auth: Auth) -> impl IntoResponse {

@@ -70,15 +70,15 @@ macro_rules! sql_store {
                     .bind((self.dialect.uuid_text)(record.id))
                     .bind(self.dialect.user_key(&record.user_id))
                     .bind(integer(session.generation))
-                    .bind(session.acknowledged_at.map(integer))
-                    .bind(integer(session.rotated_at))
-                    .bind(integer(session.created_at))
-                    .bind(integer(session.expires_at))
+                    .bind(session.acknowledged_at.map(seconds))
+                    .bind(seconds(session.rotated_at))
+                    .bind(seconds(session.created_at))
+                    .bind(seconds(session.expires_at))
                     .bind(session.end_is_fixed)
                     .bind(record.remember)
                     .bind(&record.user_agent)
                     .bind(record.ip_address.map(|address| address.to_string()))
-                    .bind(integer(record.last_seen_at))
+                    .bind(seconds(record.last_seen_at))
                     .bind(auth_hash)
                     .execute(connection)
                     .await
@@ -92,7 +92,7 @@ macro_rules! sql_store {
                 record: &Record,
                 auth_hash: &str,
                 limit: &Limit,
-                now: NumericDate,
+                now: UnixTime,
             ) -> Result<Vec<Uuid>, InsertError> {
                 let mut transaction = self.pool.begin_with($begin).await.map_err(failed)?;
                 if let Some(lock) = &self.statements.lock {
@@ -111,11 +111,11 @@ macro_rules! sql_store {
                 &self,
                 connection: &mut <$database as sqlx::Database>::Connection,
                 user_id: &str,
-                now: NumericDate,
+                now: UnixTime,
             ) -> Result<Vec<Record>, StoreError> {
                 let rows: Vec<Row> = sqlx::query_as(&self.statements.of_user)
                     .bind(self.dialect.user_key(user_id))
-                    .bind(integer(now))
+                    .bind(seconds(now))
                     .fetch_all(connection)
                     .await
                     .map_err(failed)?;
@@ -153,7 +153,7 @@ macro_rules! sql_store {
                 &self,
                 record: Record,
                 limit: Option<Limit>,
-                now: NumericDate,
+                now: UnixTime,
             ) -> Result<Vec<Uuid>, InsertError> {
                 let auth_hash = self.auth_hash(&record.user_id).await?;
                 match limit {
@@ -170,7 +170,7 @@ macro_rules! sql_store {
                 id: Uuid,
                 from: Generation,
                 next: Session,
-                now: NumericDate,
+                now: UnixTime,
             ) -> Result<bool, StoreError> {
                 let Advance { from, to, acknowledged_at, rotated_at, expires_at } = Advance::new(from, next);
                 let done = sqlx::query(&self.statements.advance)
@@ -180,35 +180,35 @@ macro_rules! sql_store {
                     .bind(acknowledged_at)
                     .bind(rotated_at)
                     .bind(expires_at)
-                    .bind(integer(now))
+                    .bind(seconds(now))
                     .execute(&self.pool)
                     .await
                     .map_err(failed)?;
                 Ok(done.rows_affected() == 1)
             }
 
-            async fn acknowledge(&self, id: Uuid, generation: Generation, now: NumericDate) -> Result<(), StoreError> {
+            async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
                 sqlx::query(&self.statements.acknowledge)
                     .bind((self.dialect.uuid_text)(id))
                     .bind(integer(generation))
-                    .bind(integer(now))
+                    .bind(seconds(now))
                     .execute(&self.pool)
                     .await
                     .map_err(failed)?;
                 Ok(())
             }
 
-            async fn touch(&self, id: Uuid, now: NumericDate) -> Result<(), StoreError> {
+            async fn touch(&self, id: Uuid, now: UnixTime) -> Result<(), StoreError> {
                 sqlx::query(&self.statements.touch)
                     .bind((self.dialect.uuid_text)(id))
-                    .bind(integer(now))
+                    .bind(seconds(now))
                     .execute(&self.pool)
                     .await
                     .map_err(failed)?;
                 Ok(())
             }
 
-            async fn of_user(&self, user_id: &str, now: NumericDate) -> Result<Vec<Record>, StoreError> {
+            async fn of_user(&self, user_id: &str, now: UnixTime) -> Result<Vec<Record>, StoreError> {
                 self.live(&mut *self.connection().await?, user_id, now).await
             }
 
@@ -216,9 +216,9 @@ macro_rules! sql_store {
                 self.delete(&mut *self.connection().await?, ids).await
             }
 
-            async fn remove_expired(&self, most: u32, now: NumericDate) -> Result<u64, StoreError> {
+            async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
                 let done = sqlx::query(&self.statements.remove_expired)
-                    .bind(integer(now))
+                    .bind(seconds(now))
                     .bind(i64::from(most))
                     .execute(&self.pool)
                     .await

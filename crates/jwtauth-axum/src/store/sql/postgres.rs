@@ -1,12 +1,12 @@
 //! Sessions in PostgreSQL, in the table that Django migrates.
 
-use jwtauth::{Generation, NumericDate, Session};
+use jwtauth::{Generation, Session, UnixTime};
 use sqlx::{PgPool, Postgres};
 use uuid::Uuid;
 
 use super::{
     Dialect, DjangoUsers, Statements, failed, not_inserted,
-    row::{Advance, Row, integer},
+    row::{Advance, Row, integer, seconds},
     sql_store,
 };
 use crate::store::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError, memory::surplus};

@@ -1,6 +1,8 @@
 //! Rows and values, as columns have them.
 
-use jwtauth::{Generation, NumericDate, Session};
+use std::time::{Duration, SystemTime};
+
+use jwtauth::{Generation, Session, UnixTime};
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use uuid::Uuid;
 
@@ -64,18 +66,14 @@ impl Row {
         Ok(Record {
             id: Uuid::parse_str(&self.id).map_err(|error| StoreError::Failed(error.into()))?,
             user_id: dialect.user_id(self.user_id),
-            session: Session {
-                generation: number(self.generation),
-                acknowledged_at: self.acknowledged_at.map(number),
-                rotated_at: number(self.rotated_at),
-                created_at: number(self.created_at),
-                expires_at: number(self.expires_at),
-                end_is_fixed: self.end_is_fixed,
-            },
+            session: Session::new(time(self.created_at), time(self.expires_at))
+                .with_generation(Generation::new(number(self.generation)), time(self.rotated_at))
+                .with_acknowledged_at(self.acknowledged_at.map(time))
+                .with_fixed_end(self.end_is_fixed),
             remember: self.remember,
             user_agent: self.user_agent,
             ip_address: self.ip_address.and_then(|address| address.parse().ok()),
-            last_seen_at: number(self.last_seen_at),
+            last_seen_at: time(self.last_seen_at),
         })
     }
 
@@ -88,8 +86,8 @@ impl Row {
         if !users.is_none_or(|users| self.may_sign_in(users)) {
             return Ok(None);
         }
-        let time = self.database_time;
-        Ok(Some(FoundSession::new(self.record(dialect)?).with_database_time(time)))
+        let database_time = SystemTime::UNIX_EPOCH + Duration::from_millis(number(self.database_time));
+        Ok(Some(FoundSession::new(self.record(dialect)?).with_database_time(database_time)))
     }
 
     /// Whether the user is active, and has the password that they had at login.
@@ -100,13 +98,22 @@ impl Row {
 }
 
 /// Negative values are none that these columns hold.
-fn number(value: i64) -> NumericDate {
+fn number(value: i64) -> u64 {
     value.try_into().unwrap_or(0)
 }
 
-/// As a column has it: what is beyond is far in the future in any case.
-pub(super) fn integer(value: u64) -> i64 {
-    value.try_into().unwrap_or(i64::MAX)
+fn time(seconds: i64) -> UnixTime {
+    UnixTime::from_secs(number(seconds))
+}
+
+/// A time as the statements have it: what is beyond is far in the future in any case.
+pub(super) fn seconds(time: UnixTime) -> i64 {
+    time.as_secs().try_into().unwrap_or(i64::MAX)
+}
+
+/// A generation as its column has it.
+pub(super) fn integer(generation: Generation) -> i64 {
+    generation.get().try_into().unwrap_or(i64::MAX)
 }
 
 /// The values of a rotation, in the order of the statement `advance`.
@@ -123,9 +130,9 @@ impl Advance {
         Self {
             from: integer(from),
             to: integer(next.generation),
-            acknowledged_at: next.acknowledged_at.map(integer),
-            rotated_at: integer(next.rotated_at),
-            expires_at: integer(next.expires_at),
+            acknowledged_at: next.acknowledged_at.map(seconds),
+            rotated_at: seconds(next.rotated_at),
+            expires_at: seconds(next.expires_at),
         }
     }
 }
