@@ -16,8 +16,8 @@ use std::{
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{
     Algorithm, Answer, Check, Claims, CookiePolicy, Decision, FoundRow, Grantee, Head, HttpVersion, IdentifyError,
-    Identity, Keyring, Lifetimes, Origin, OriginPolicy, Outcome, Profile, RotationPolicy, Session, Sid, SigningKey,
-    Site, TokenKind, Tokens, Transport,
+    Identity, Keyring, Lifetimes, OriginPolicy, Outcome, Profile, RotationPolicy, Session, Sid, SigningKey, Site,
+    TokenKind, Tokens, Transport,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,26 +27,28 @@ use self::units::{duration, generation, number, seconds, time};
 
 /// The only places that know the types of the engine's figures.
 mod units {
-    use jwtauth::{Generation, NumericDate};
+    use std::time::Duration;
 
-    pub(super) fn time(seconds: u64) -> NumericDate {
-        seconds
+    use jwtauth::{Generation, UnixTime};
+
+    pub(super) fn time(seconds: u64) -> UnixTime {
+        UnixTime::from_secs(seconds)
     }
 
-    pub(super) fn seconds(time: NumericDate) -> u64 {
-        time
+    pub(super) fn seconds(time: UnixTime) -> u64 {
+        time.as_secs()
     }
 
-    pub(super) fn duration(seconds: u64) -> u64 {
-        seconds
+    pub(super) fn duration(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
     }
 
     pub(super) fn generation(number: u64) -> Generation {
-        number
+        Generation::new(number)
     }
 
     pub(super) fn number(generation: Generation) -> u64 {
-        generation
+        generation.get()
     }
 }
 
@@ -374,7 +376,7 @@ impl<'c> Face<'c> {
         let fields = Fields::read(request, &self.corpus.tokens);
         let cookies: Vec<&[u8]> = fields.cookies.iter().map(Vec::as_slice).collect();
         let head = fields.head(request, &cookies);
-        let own = || Origin::parse(&request.sent_to);
+        let own = || request.sent_to.parse().ok();
         let (identity, response) = match self.site.identify(&head, own, time(self.corpus.now)) {
             Ok(identity) => {
                 let response = self.serve(case, &head, &identity);
@@ -405,7 +407,7 @@ impl<'c> Face<'c> {
             return (401, Some("token_not_valid"), None);
         }
         let view = case.request.view.as_str();
-        let own = || Origin::parse(&case.request.sent_to);
+        let own = || case.request.sent_to.parse().ok();
         if matches!(view, "login" | "login-forget" | "login-hour" | "logout")
             && self.site.transport().check_origin(head, own).is_err()
         {
