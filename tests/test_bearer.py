@@ -85,7 +85,7 @@ def test_the_header_decides_and_not_the_cookies(signed_in, other_browser, bob):
     other_browser.sign_in(bob)
     response = signed_in.get("/me/", **bearer(other_browser.token("access_token")))
     assert response.json()["user"] == "bob"
-    assert response["Vary"] == "Authorization"
+    assert response["Vary"] == "Accept, Authorization"
 
 
 @pytest.mark.parametrize("header", ["Basic YWRhOg==", "Token x", "Bearer-ish x", ""])
