@@ -75,7 +75,7 @@ RULES = {
     "origin other site": "cross-origin: any other Sec-Fetch-Site, or several",
     "origin alone": "cross-origin: an Origin without Sec-Fetch-Site",
     "origin neither": "cross-origin: neither header",
-    "origin not asked": "cross-origin: cookies that sign nobody in",
+    "origin not asked": "cross-origin: cookies that name no user",
     "login": "a login ends the sessions that the request's cookies name, however stale",
     "login origin": "a login asks for the origin, with and without cookies",
     "logout": "a logout ends the sessions that the request's cookies name, however stale",
@@ -224,7 +224,7 @@ def cookie(generation, issued_at, expires_at, session="laptop", remember=True):
 PRIVATE = "no-store, private"
 SIGNED_IN = {"status": 200, "user": "1"}
 ANONYMOUS = {"status": 403, "code": "not_authenticated"}
-NOBODY = {"status": 200, "user": None}
+NO_USER = {"status": 200, "user": None}
 FOREIGN = {"status": 403, "code": "cross_origin", "events": ["cross_origin"]}
 BAD_BEARER = {
     "status": 401,
@@ -320,7 +320,7 @@ def logged_in(gone=(), events=("session_started",), expires_at=T + IDLE, **chang
 
 def logged_out(*gone, events=None, cleared=True):
     return {
-        **NOBODY,
+        **NO_USER,
         "cleared": cleared,
         "cache_control": PRIVATE if cleared else None,
         "rows": dict.fromkeys(gone, "gone"),
@@ -508,7 +508,9 @@ def rotation():
     case(
         "reuse", "a theft by a write", STOLEN, cookies=r("laptop", 5), method="POST", headers=[("Content-Length", "9")]
     )
-    case("reuse", "a theft where the view asks nobody", stolen_quietly, cookies=r("laptop", 5), view="idle")
+    case(
+        "reuse", "a theft where the view does not ask for the user", stolen_quietly, cookies=r("laptop", 5), view="idle"
+    )
     failed = {**ROTATED, "status": 500, "user": None}
     case("refresh", "a refresh is kept where the view fails", failed, cookies=r(), view="failing")
     case(
@@ -518,7 +520,13 @@ def rotation():
         cookies=f"{expired_cookie()}; {r()}",
     )
     case("refresh", "a public page refreshes as well", ROTATED, cookies=r(), view="public")
-    case("refresh", "a page that asks nobody refreshes as well", {**ROTATED, "user": None}, cookies=r(), view="idle")
+    case(
+        "refresh",
+        "a page that does not ask for the user refreshes as well",
+        {**ROTATED, "user": None},
+        cookies=r(),
+        view="idle",
+    )
 
 
 def expired_cookie(*arguments):
@@ -531,30 +539,30 @@ def uploads():
     at_65536 = [("Content-Length", "65536")]
 
     def is_upload(name, **request):
-        case("upload", f"{name} is one", SIGNED_IN, cookies=r(), **request)
+        case("upload", f"{name} is an upload", SIGNED_IN, cookies=r(), **request)
 
-    def is_none(name, **request):
-        case("upload", f"{name} is none", ROTATED, cookies=r(), **request)
+    def is_not(name, **request):
+        case("upload", f"{name} is not an upload", ROTATED, cookies=r(), **request)
 
     for method in ("POST", "PUT", "PATCH"):
         is_upload(f"{method} of 65537 bytes", method=method, headers=length)
         is_upload(f"{method} in chunks", method=method, headers=chunked)
-        is_none(f"{method} of 65536 bytes", method=method, headers=at_65536)
-        is_none(f"{method} without a body by HTTP/1.1", method=method)
+        is_not(f"{method} of 65536 bytes", method=method, headers=at_65536)
+        is_not(f"{method} without a body by HTTP/1.1", method=method)
     for version in ("2", "3"):
         is_upload(f"POST without a length by HTTP/{version}", method="POST", version=version)
-        is_none(
+        is_not(
             f"POST of 10 bytes by HTTP/{version}", method="POST", version=version, headers=[("Content-Length", "10")]
         )
-        is_none(f"GET without a length by HTTP/{version}", version=version)
-        is_none(f"DELETE without a length by HTTP/{version}", version=version, method="DELETE")
-    is_none("POST without a body by HTTP/1.0", method="POST", version="1.0")
+        is_not(f"GET without a length by HTTP/{version}", version=version)
+        is_not(f"DELETE without a length by HTTP/{version}", version=version, method="DELETE")
+    is_not("POST without a body by HTTP/1.0", method="POST", version="1.0")
     is_upload(
         "POST in chunks that also names a short length", method="POST", headers=[("Content-Length", "1"), *chunked]
     )
     for method in ("GET", "HEAD", "OPTIONS", "DELETE"):
-        is_none(f"{method} in chunks", method=method, headers=chunked)
-        is_none(f"{method} of 65537 bytes", method=method, headers=length)
+        is_not(f"{method} in chunks", method=method, headers=chunked)
+        is_not(f"{method} of 65537 bytes", method=method, headers=length)
 
     def send(rule, name, answer, generation, headers=length, view="me", **changes):
         case(
@@ -731,7 +739,7 @@ def origins():
         case(
             "origin not asked",
             name,
-            {**NOBODY, "vary": ["Cookie"]},
+            {**NO_USER, "vary": ["Cookie"]},
             cookies=cookies,
             rows=rows,
             view="public",
@@ -779,7 +787,7 @@ def websockets():
             answer["status"] = 101
         case("websocket", name, answer, cookies=cookies, rows=rows, headers=headers, view="websocket")
 
-    open_to_all = {**NOBODY, "status": 101}
+    open_to_all = {**NO_USER, "status": 101}
     handshake("with the newest refresh token", ROTATED, r())
     handshake("within the grace", RENEWED, r(), laptop(acknowledged_at=T))
     handshake("with the newest refresh token, unseen", RENEWED_AND_SEEN, r(), laptop(acknowledged_at=None))
@@ -1153,8 +1161,8 @@ def checks():
         case(rule, name, answer, cookies=cookies or a(), rows=laptop(**changes), method=method, view=view)
 
     case("check", "an access token of a session that is gone", ANONYMOUS, cookies=a(), rows={})
-    case("check", "the same at a public page", NOBODY, cookies=a(), rows={}, view="public")
-    case("check", "the same where the view asks nobody", NOBODY, cookies=a(), rows={}, view="idle")
+    case("check", "the same at a public page", NO_USER, cookies=a(), rows={}, view="public")
+    case("check", "the same where the view does not ask for the user", NO_USER, cookies=a(), rows={}, view="idle")
     case("check", "a refresh token of the same session does not help", ANONYMOUS, cookies=f"{a()}; {r()}", rows={})
     seen("check", "an access token of a session that lives", SIGNED_IN)
     seen("check", "the session has ended in this second", ANONYMOUS, expires_at=T)
@@ -1171,7 +1179,7 @@ def checks():
     seen("acknowledge", "the generation before", SIGNED_IN, a("laptop", 6), acknowledged_at=None)
     seen("acknowledge", "a generation ahead", SIGNED_IN, a("laptop", 8), acknowledged_at=None)
     seen("acknowledge", "the newest generation, seen", SIGNED_IN)
-    seen("acknowledge", "the view asks nobody", NOBODY, acknowledged_at=None, view="idle")
+    seen("acknowledge", "the view does not ask for the user", NO_USER, acknowledged_at=None, view="idle")
 
     written = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T}}}
     for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
@@ -1182,7 +1190,7 @@ def checks():
     seen("last seen", "seen in the future, by a clock that is ahead", SIGNED_IN, method="POST", last_seen_at=T + 600)
     once = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T, "acknowledged_at": T}}}
     seen("last seen", "seen and acknowledged by one request", once, method="POST", acknowledged_at=None)
-    seen("last seen", "the view asks nobody", NOBODY, method="POST", view="idle")
+    seen("last seen", "the view does not ask for the user", NO_USER, method="POST", view="idle")
 
 
 def responses():
@@ -1192,11 +1200,11 @@ def responses():
     def vary(value):
         return "Vary", value
 
-    respond("vary", "without cookies, nobody asked", {**NOBODY, "vary": []}, view="idle")
-    respond("vary", "without cookies, somebody asked", NOBODY)
-    respond("vary", "an invalid cookie, nobody asked", NOBODY, cookies="access_token=x", view="idle")
-    respond("vary", "other cookies, nobody asked", {**NOBODY, "vary": []}, cookies="theme=dark", view="idle")
-    respond("vary", "the view's own stays", {**NOBODY, "vary": ["Accept"]}, [vary("Accept")], view="idle")
+    respond("vary", "without cookies, the user not asked for", {**NO_USER, "vary": []}, view="idle")
+    respond("vary", "without cookies, the user asked for", NO_USER)
+    respond("vary", "an invalid cookie, the user not asked for", NO_USER, cookies="access_token=x", view="idle")
+    respond("vary", "other cookies, the user not asked for", {**NO_USER, "vary": []}, cookies="theme=dark", view="idle")
+    respond("vary", "the view's own stays", {**NO_USER, "vary": ["Accept"]}, [vary("Accept")], view="idle")
     respond("vary", "joined with the view's own", {**SIGNED_IN, "vary": ["Accept", "Cookie"]}, [vary("Accept")], a())
     respond(
         "vary", "named by the view already", {**SIGNED_IN, "vary": ["cookie", "Accept"]}, [vary("cookie, Accept")], a()
@@ -1207,8 +1215,8 @@ def responses():
     respond("vary", "joined where cookies are set", {**ROTATED, "vary": ["Accept", "Cookie"]}, [vary("Accept")], r())
     respond(
         "vary",
-        "another scheme, nobody asked",
-        {**NOBODY, "vary": []},
+        "another scheme, the user not asked for",
+        {**NO_USER, "vary": []},
         view="idle",
         headers=[("Authorization", "Basic eDp5")],
     )
@@ -1229,8 +1237,8 @@ def responses():
     respond("cache", "where no cookie is set, it stays", kept, [control("public, max-age=60")], a())
     respond(
         "cache",
-        "where nobody asked, it stays",
-        {**NOBODY, "vary": [], "cache_control": "public"},
+        "where the user was not asked for, it stays",
+        {**NO_USER, "vary": [], "cache_control": "public"},
         [control("public")],
         view="idle",
     )
