@@ -11,20 +11,20 @@ use jwtauth::{Answer, CookiePolicy, SetCookie};
 
 /// Put cookies and caching headers on the response: its own `Vary` and `Cache-Control` are kept, in one field each.
 pub(crate) fn write(answer: &Answer, policy: &CookiePolicy, headers: &mut HeaderMap) {
+    if answer.is_private {
+        // First, while there are few.
+        let removed: Vec<_> = headers.keys().filter(|name| answer.removes(name.as_str())).cloned().collect();
+        for name in removed {
+            headers.remove(name);
+        }
+        merge(headers, header::CACHE_CONTROL, |present| answer.cache_control(present));
+    }
     match answer.vary.as_slice() {
         [] => {}
         [name] if !headers.contains_key(header::VARY) => {
             headers.insert(header::VARY, HeaderValue::from_static(name));
         }
         _ => merge(headers, header::VARY, |present| answer.vary(present)),
-    }
-    if !answer.is_private {
-        return;
-    }
-    merge(headers, header::CACHE_CONTROL, |present| answer.cache_control(present));
-    let removed: Vec<_> = headers.keys().filter(|name| answer.removes(name.as_str())).cloned().collect();
-    for name in removed {
-        headers.remove(name);
     }
     for cookie in answer.cookies.iter().filter_map(|cookie| set_cookie(policy, cookie)) {
         headers.append(header::SET_COOKIE, cookie);
@@ -36,7 +36,7 @@ fn merge(headers: &mut HeaderMap, name: HeaderName, merged: impl FnOnce(&str) ->
     let mut values = headers.get_all(&name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let first = values.next().unwrap_or(Cow::Borrowed(""));
     let present = values.fold(first, |joined, value| joined + ", " + value);
-    if let Some(value) = merged(&present).and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+    if let Some(value) = merged(&present).and_then(|value| HeaderValue::try_from(value).ok()) {
         headers.insert(name, value);
     }
 }
@@ -63,7 +63,7 @@ fn set_cookie(policy: &CookiePolicy, set: &SetCookie) -> Option<HeaderValue> {
     if set.token.is_none() {
         cookie.set_expires(Expiration::DateTime(OffsetDateTime::UNIX_EPOCH));
     }
-    let mut value = HeaderValue::from_str(&cookie.to_string()).ok()?;
+    let mut value = HeaderValue::try_from(cookie.to_string()).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

@@ -207,3 +207,36 @@ async fn pages_of_other_origins_may_not_use_the_cookies_here_either() {
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "cross_origin"));
     assert_eq!(answer.headers[header::VARY], "Cookie");
 }
+
+#[tokio::test]
+async fn a_response_varies_by_what_it_depends_on() {
+    let settings = common::settings();
+    let mut browser = signed_in(&settings).await;
+    browser.app = service(&settings, FixedKeys::of(&settings).unwrap());
+    let stranger = Browser::new(&browser.app);
+    let bearer = format!("Bearer {}", browser.jar["access_token"]);
+    let by_bearer = |value: &str| stranger.request("GET", "/me").header(header::AUTHORIZATION, value);
+    for (request, vary) in [
+        (browser.request("GET", "/open"), Some("Cookie")),
+        (stranger.request("GET", "/me"), Some("Cookie")),
+        (stranger.request("GET", "/open"), None),
+        (by_bearer(&bearer), Some("Authorization")),
+        (by_bearer("Bearer x"), Some("Authorization")),
+    ] {
+        let answer = browser.send(request).await;
+        assert_eq!(answer.headers.get(header::VARY).map(|vary| vary.to_str().unwrap()), vary);
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_two_users_are_nobody_s() {
+    let settings = common::settings();
+    let (ada, eve) =
+        (signed_in(&settings).await, common::app(AuthLayer::new(common::config(), MemoryStore::default())));
+    let eve = Browser::signed_in(&eve, "7").await;
+    let app = service(&settings, FixedKeys::of(&settings).unwrap());
+    let stranger = Browser::new(&app);
+    let both = format!("access_token={}; access_token={}", ada.jar["access_token"], eve.jar["access_token"]);
+    let answer = stranger.send(stranger.request("GET", "/me").header(header::COOKIE, both)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "not_authenticated"));
+}

@@ -91,6 +91,7 @@ fn what_contradicts_itself_names_the_setting() {
         (good().with_algorithm("none"), "ALGORITHM"),
         (good().with_access_token_lifetime(Duration::ZERO), "ACCESS_TOKEN_LIFETIME"),
         (good().with_cookie_samesite("Loose"), "COOKIE_SAMESITE"),
+        (good().with_csrf_trusted_origins(["app.example.com"]), "CSRF_TRUSTED_ORIGINS: \"app.example.com\""),
         (good().with_access_token_cookie_name("refresh_token"), "COOKIE_NAME"),
         (good().with_user_id_claim("exp"), "USER_ID_CLAIM"),
         (good().with_max_sessions_policy("dance"), "MAX_SESSIONS_POLICY"),
