@@ -1,4 +1,4 @@
-//! The handle by which a handler signs people in and out.
+//! The handle by which a handler signs users in and out.
 
 use std::sync::Arc;
 
@@ -36,8 +36,8 @@ use crate::{AuthError, Login, LoginError, Record, request::RequestAuth, task::un
 pub struct Auth(pub(crate) Arc<RequestAuth>);
 
 impl Auth {
-    /// Signs this user in: starts a session, ends the one that the request came with, and has the response set the cookies.
-    /// That the user is who they say is for the caller to have checked.
+    /// Sign this user in: start a session, end the one that the request came with, and have the response set the
+    /// cookies. That the user is who they say is for the caller to have checked.
     ///
     /// A request of another origin is refused: a form elsewhere could sign the visitor in as another user. See
     /// [`Login::with_cross_origin`].
@@ -49,7 +49,7 @@ impl Auth {
         self.login_with(Login::new(user_id)).await
     }
 
-    /// [`login`](Self::login), with more to say.
+    /// Sign a user in as this [`Login`] says.
     ///
     /// # Errors
     ///
@@ -59,19 +59,19 @@ impl Auth {
         uninterrupted(async move { request.login(login).await }).await
     }
 
-    /// Ends the session now, also one that only expired cookies name, and has the response clear the cookies, if the
+    /// End the session now, also one that only expired cookies name, and have the response clear the cookies, if the
     /// request brought one.
     ///
     /// # Errors
     ///
-    /// [`AuthError::CrossOrigin`] where a page of another origin asks for it. Another [`AuthError`]: the store failed, and
-    /// the session may live.
+    /// [`AuthError::CrossOrigin`] where a page of another origin asks for it. Another [`AuthError`]: the store failed,
+    /// and the session may live.
     pub async fn logout(&self) -> Result<(), AuthError> {
         let request = Arc::clone(&self.0);
         uninterrupted(async move { request.logout().await }).await
     }
 
-    /// The session of this request, asked of the store the first time.
+    /// Return the session of this request, asked of the store the first time.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl Auth {
         Ok(self.0.resolve().await?.map(|user| user.record.clone()))
     }
 
-    /// The live sessions of the user who is signed in, the newest first; none where nobody is.
+    /// Return the live sessions of the user who is signed in, the newest first; none for an anonymous request.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl Auth {
         Ok(self.0.shared.store.of_user(&record.user_id, self.0.shared.clock.now()).await?)
     }
 
-    /// Ends one session of the user who is signed in. Whether there was one of this id.
+    /// End one session of the user who is signed in. Returns whether there was one of this id.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Auth {
         Ok(is_own && self.revoke(vec![session_id]).await? > 0)
     }
 
-    /// Ends all sessions of the user who is signed in but this one. How many there were.
+    /// End all sessions of the user who is signed in but this one. Returns how many there were.
     ///
     /// # Errors
     ///

@@ -32,8 +32,8 @@ impl Default for Cleanup {
 }
 
 impl Cleanup {
-    /// Remove a batch, if one is due: upkeep, whose error is only logged. While batches are full, the next login or refresh
-    /// goes on.
+    /// Remove a batch, if one is due: upkeep, whose error is only logged. While batches are full, the next login or
+    /// refresh goes on.
     pub(crate) async fn remove_batch(&self, store: &dyn ErasedStore, now: UnixTime) {
         if !self.is_taken_up(monotonic()) {
             return;

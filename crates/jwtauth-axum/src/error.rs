@@ -10,7 +10,7 @@ use jwtauth::{IdentifyError, IssueError, OriginError, RandomnessError};
 
 use crate::StoreError;
 
-/// Why it is not known who is there.
+/// Why it is not known who is signed in, or why what was asked is not done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
@@ -35,7 +35,7 @@ pub enum AuthError {
 }
 
 impl AuthError {
-    /// The stable name, as in the JSON body.
+    /// Return the stable name, as in the JSON body.
     pub fn code(&self) -> &'static str {
         match self {
             Self::MissingLayer => "missing_layer",
@@ -48,11 +48,11 @@ impl AuthError {
     }
 }
 
-/// An error that may be one of the service, not of who asks.
+/// An error that may be the service's, not the request's.
 pub(crate) trait Failure: From<AuthError> {
     fn of_the_service(&self) -> Option<&AuthError>;
 
-    /// Logs an error of the service: once, by whoever answers with it.
+    /// Log an error of the service: once, where it is answered.
     fn log(&self) {
         if let Some(error) = self.of_the_service() {
             tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "a request failed");
@@ -76,14 +76,14 @@ impl Failure for Rejection {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// Nobody is signed in: 403, as Django REST framework answers where there is no challenge.
+    /// No user is signed in: 403, as Django REST framework answers where there is no challenge.
     #[error("authentication credentials were not provided")]
     NotAuthenticated,
     /// `Authorization: Bearer` is not an access token of a live session: 401 (RFC 6750 §3.1).
     #[error("the access token is invalid, has expired, or its session is over")]
     InvalidToken,
-    /// The tokens of an upload were replaced while it was under way: 403. Any other request brings the newest ones, with
-    /// which it can be tried again.
+    /// The tokens of an upload were replaced while it was under way: 403. Any other request brings the newest ones,
+    /// with which it can be tried again.
     #[error("the tokens of this upload have been replaced")]
     LateUpload,
     /// A page of another origin may not use the cookies: 403.
@@ -92,7 +92,7 @@ pub enum Rejection {
     /// A [`ResourceLayer`](crate::ResourceLayer) has no keys: 503.
     #[error(transparent)]
     Keys(#[from] crate::KeysError),
-    /// It is not known who is there: 503 in contention, else 500.
+    /// It is not known who is signed in: 503 in contention, else 500.
     #[error(transparent)]
     Auth(AuthError),
 }
@@ -118,7 +118,7 @@ impl From<IdentifyError> for Rejection {
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 impl Rejection {
-    /// The status of the response.
+    /// Return the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NotAuthenticated | Self::LateUpload | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
@@ -128,7 +128,7 @@ impl Rejection {
         }
     }
 
-    /// The stable name, as in the JSON body.
+    /// Return the stable name, as in the JSON body.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAuthenticated => "not_authenticated",
@@ -140,7 +140,7 @@ impl Rejection {
         }
     }
 
-    /// The JSON body.
+    /// Return the JSON body.
     pub(crate) fn body(&self) -> String {
         let detail = match self {
             Self::NotAuthenticated => "Authentication credentials were not provided.".to_owned(),
@@ -156,14 +156,14 @@ impl Rejection {
         serde_json::json!({"detail": detail, "code": self.code()}).to_string()
     }
 
-    /// Logs it where it is an error of the service.
+    /// Log it where it is an error of the service.
     #[must_use]
     pub(crate) fn logged(self) -> Self {
         self.log();
         self
     }
 
-    /// The response, in any body that can be made of text.
+    /// Make the response, in any body that can be made of text.
     pub(crate) fn response<B: From<String>>(&self) -> Response<B> {
         let mut response = Response::new(B::from(self.body()));
         *response.status_mut() = self.status();

@@ -6,24 +6,24 @@ use uuid::Uuid;
 
 use crate::{Record, StoreError, head::Foreign};
 
-/// What the layer does before the handler: the refresh, and the check of a bearer.
+/// Make the span of what the layer does before the handler: the refresh, and the check of a bearer.
 pub(crate) fn span() -> Span {
     tracing::debug_span!(target: "jwtauth.security", "authenticate")
 }
 
-/// One of the ordinary events in a session's life.
+/// Tell of one of the ordinary events in a session's life.
 pub(crate) fn session(event: &'static str, session_id: Uuid) {
     tracing::info!(target: "jwtauth.security", event, %session_id, "{event}: session {session_id}");
 }
 
-/// Sessions that ended, if any did.
+/// Tell of sessions that ended, if any did.
 pub(crate) fn ended(count: u64, reason: &str) {
     if count > 0 {
         tracing::info!(target: "jwtauth.security", event = "session_ended", reason, "session_ended: {count}, {reason}");
     }
 }
 
-/// A refresh token that is not as it should be.
+/// Warn of a refresh token that is not as it should be.
 pub(crate) fn warning(event: &'static str, record: &Record, claims: &Claims) {
     let (presented, current) = (claims.generation.get(), record.session.generation.get());
     tracing::warn!(
@@ -37,7 +37,7 @@ pub(crate) fn warning(event: &'static str, record: &Record, claims: &Claims) {
     );
 }
 
-/// A request of another origin that would use cookies.
+/// Warn of a request of another origin that would use cookies.
 pub(crate) fn cross_origin(foreign: &Foreign) {
     let Foreign { error, path, origin } = foreign;
     tracing::warn!(
@@ -50,7 +50,7 @@ pub(crate) fn cross_origin(foreign: &Foreign) {
     );
 }
 
-/// Something that the next request does as well.
+/// Warn of what was not done, and the next request does as well.
 pub(crate) fn upkeep(what: &str, session_id: Uuid, error: &StoreError) {
     let error = error as &dyn std::error::Error;
     tracing::warn!(target: "jwtauth.security", error, %session_id, "session {session_id} was not {what}");

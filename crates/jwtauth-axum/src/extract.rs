@@ -1,4 +1,4 @@
-//! Extractors for who is there.
+//! Extractors for who is signed in.
 
 use std::sync::atomic::Ordering;
 
@@ -75,7 +75,7 @@ async fn authenticated(parts: &mut Parts) -> Result<Option<Authenticated>, Rejec
 }
 
 impl Authenticated {
-    /// Returns what the extractor gives for these claims: to call a handler in a test.
+    /// Make what the extractor gives for these claims: to call a handler in a test.
     pub fn new(claims: Claims) -> Self {
         Self { user_id: claims.subject.clone(), session_id: claims.sid.session_id(), claims }
     }

@@ -1,7 +1,7 @@
 //! Sign-in sessions for axum and tower: the login of a Django site with `jwtauth`, in a Rust service beside it.
 //!
-//! [`AuthLayer`] reads the same cookies by the same rules on the same table: it verifies the access token, refreshes the
-//! session in the request that finds it expired, and writes the cookies. All rules are the [`jwtauth`] engine's.
+//! [`AuthLayer`] reads the same cookies by the same rules on the same table: it verifies the access token, refreshes
+//! the session in the request that finds it expired, and writes the cookies. All rules are the [`jwtauth`] engine's.
 //!
 //! | extractor | gives |
 //! | --- | --- |
@@ -33,8 +33,8 @@
 //! # }
 //! ```
 //!
-//! [`ResourceLayer`] is for services that only recognise people. Every event of target `jwtauth.security` carries, as
-//! `event`, the name that Django's log record has; none has a token.
+//! [`ResourceLayer`] is for services that recognise users and sign none in. Every event of target `jwtauth.security`
+//! carries, as `event`, the name that Django's log record has; none has a token.
 //!
 //! | feature | adds |
 //! | --- | --- |

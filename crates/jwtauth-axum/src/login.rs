@@ -31,27 +31,28 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login of the user with this primary key.
+    /// Make a login of the user with this primary key.
     #[expect(clippy::needless_pass_by_value, reason = "a key is a number or a short text")]
     pub fn new(user_id: impl ToString) -> Self {
         Self { user_id: user_id.to_string(), remember: true, lifetime: None, cross_origin: false }
     }
 
-    /// Whether the cookies outlive the browser. Default: they do.
+    /// Say whether the cookies outlive the browser. Default: they do.
     pub fn with_remember(mut self, remember: bool) -> Self {
         self.remember = remember;
         self
     }
 
-    /// The session ends so long after now, in use or not, in place of `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME`. At
-    /// least a second.
+    /// End the session so long after now, in use or not, in place of `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME`.
+    /// At least a second.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Whether a page of another origin may ask for it. Default: it may not, for a form elsewhere could sign the visitor in
-    /// as another user. For callbacks that check the request in their own way (SAML, `OpenID` Connect's `form_post`).
+    /// Say whether a page of another origin may ask for it. Default: it may not, for a form elsewhere could sign the
+    /// visitor in as another user. For callbacks that check the request in their own way (SAML, `OpenID` Connect's
+    /// `form_post`).
     pub fn with_cross_origin(mut self, cross_origin: bool) -> Self {
         self.cross_origin = cross_origin;
         self
@@ -77,7 +78,7 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// The stable name, as in the JSON body.
+    /// Return the stable name, as in the JSON body.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownUser => "no_active_account",
@@ -114,7 +115,8 @@ impl Failure for LoginError {
 }
 
 impl IntoResponse for LoginError {
-    /// 401 for an unknown user, 403 beyond the limit and for a page of another origin, as Django's `login/` answers.
+    /// Answer with 401 for an unknown user, 403 beyond the limit and for a page of another origin, as Django's
+    /// `login/`.
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),

@@ -19,7 +19,7 @@ fn is_transient(error: &impl Failure) -> bool {
     matches!(error.of_the_service(), Some(AuthError::Contention | AuthError::Store(StoreError::Busy(_))))
 }
 
-/// Returns what `attempt` does, made again while its error is transient; within bounds.
+/// Return what `attempt` does, made again while its error is transient; within bounds.
 ///
 /// # Errors
 ///
@@ -43,12 +43,12 @@ where
     Err(AuthError::Contention.into())
 }
 
-/// Returns a random time to wait after so many failures.
+/// Return a random time to wait after so many failures.
 fn pause(failures: u32) -> Duration {
     random_below(PAUSE * (1 << failures))
 }
 
-/// Returns a random time below `limit`, in whole microseconds. No secret depends on it.
+/// Return a random time below `limit`, in whole microseconds. No secret depends on it.
 pub(crate) fn random_below(limit: Duration) -> Duration {
     let micros = limit.as_micros().try_into().unwrap_or(u64::MAX).max(1);
     Duration::from_micros(RandomState::new().hash_one(()) % micros)

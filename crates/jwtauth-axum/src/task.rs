@@ -7,10 +7,10 @@ use tracing::Instrument as _;
 
 use crate::{AuthError, StoreError, error::Failure};
 
-/// Does `work` in a task of its own, and waits for it.
+/// Do `work` in a task of its own, and wait for it.
 ///
-/// A server drops the future of a request whose client has gone, wherever it waits. What has been decided by then (a logout,
-/// a theft, a refresh) is done all the same, and logged where it fails: only the waiting for it ends.
+/// A server drops the future of a request whose client has gone, wherever it waits. What has been decided by then (a
+/// logout, a theft, a refresh) is done all the same, and logged where it fails: only the waiting for it ends.
 ///
 /// # Errors
 ///

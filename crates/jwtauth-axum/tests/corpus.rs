@@ -1,4 +1,5 @@
-//! The corpus of requests, `testdata/requests.json`, through the layer: the answers that the engine and Django give too.
+//! The corpus of requests, `testdata/requests.json`, through the layer: the answers that the engine and Django give
+//! too.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test, and its helpers")]
 
 use std::{

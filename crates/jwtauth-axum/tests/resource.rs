@@ -1,4 +1,4 @@
-//! Resource servers: they recognise people by the site's keys.
+//! Resource servers: they recognise users by the site's keys.
 
 #![cfg(feature = "jwks")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]

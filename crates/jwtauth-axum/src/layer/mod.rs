@@ -16,8 +16,9 @@ use crate::{Config, SessionStore, clock::Clock, shared::Shared};
 
 /// Authenticates every request by cookie or bearer, and writes the cookies of the response.
 ///
-/// Bodies may be any that can be made of text, as axum's and `http_body_util::Full` can, for the answers to requests that go
-/// no further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store fails.
+/// Bodies may be any that can be made of text, as axum's and `http_body_util::Full` can, for the answers to requests
+/// that go no further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store
+/// fails.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -40,20 +41,20 @@ pub struct AuthLayer {
 }
 
 impl AuthLayer {
-    /// A layer with this configuration, over these sessions.
+    /// Make a layer with this configuration, over these sessions.
     pub fn new(config: Config, store: impl SessionStore) -> Self {
         Self { shared: Arc::new(Shared::new(config, Arc::new(store))) }
     }
 
-    /// Adds claims of the service's own to access tokens, at login and refresh: of a user, by their primary key. Where
+    /// Add claims of the service's own to access tokens, at login and refresh: of a user, by their primary key. Where
     /// Django issues tokens of the same sessions, the same as its `ACCESS_TOKEN_CLAIMS`.
     pub fn with_custom_claims(mut self, claims: impl Fn(&str) -> CustomClaims + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).custom_claims = Some(Arc::new(claims));
         self
     }
 
-    /// How to tell the client's address, which the session notes at login: by axum's `ConnectInfo` in the extensions, or by
-    /// a header that a proxy sets. Default: it is not noted.
+    /// Tell the client's address, which the session notes at login, in this way: by axum's `ConnectInfo` in the
+    /// extensions, or by a header that a proxy sets. Default: it is not noted.
     pub fn with_client_address(mut self, address: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).address = Some(Arc::new(address));
         self

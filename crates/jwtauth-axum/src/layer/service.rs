@@ -65,7 +65,7 @@ where
     }
 }
 
-/// What comes before the handler: the refresh, and for a bearer, which is an explicit claim, the strict check.
+/// Do what comes before the handler: the refresh, and for a bearer, which is an explicit claim, the strict check.
 async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
     auth.refresh().await?;
     if auth.is_bearer() && auth.live_claims().await?.is_none() {
@@ -74,7 +74,7 @@ async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// The response with its cookies, or an error where a token cannot be issued.
+/// Return the response with its cookies, or an error where a token cannot be issued.
 fn finish<R: From<String>>(auth: &RequestAuth, mut response: Response<R>) -> Response<R> {
     if let Err(error) = auth.finish(response.headers_mut()) {
         response = Rejection::from(error).logged().response();
@@ -83,7 +83,7 @@ fn finish<R: From<String>>(auth: &RequestAuth, mut response: Response<R>) -> Res
     response
 }
 
-/// The answer to a request that goes no further for what is in its head.
+/// Answer a request that goes no further for what is in its head.
 fn refuse<R: From<String>>(shared: &Shared, refused: Refused) -> Response<R> {
     let mut response = Rejection::from(refused.error).response();
     let (site, now) = (&shared.config.site, shared.clock.now());

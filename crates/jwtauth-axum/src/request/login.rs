@@ -81,7 +81,7 @@ impl RequestAuth {
         self.foreign.as_ref().map_or(Ok(()), |foreign| Err(foreign.refuse()))
     }
 
-    /// The sessions that the request's tokens name, however old, and its own.
+    /// Return the sessions that the request's tokens name, however old, and its own.
     fn named_sessions(&self) -> Vec<Uuid> {
         let own = self.claims_by(&self.state()).map(|claims| claims.sid.session_id());
         let mut ids: Vec<_> = self.identity.session_names().iter().map(Sid::session_id).collect();

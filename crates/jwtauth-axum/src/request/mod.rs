@@ -1,9 +1,9 @@
 //! Who made one request, and which cookies its response takes: the engine's steps, driven.
 //!
-//! The way of one request: [`RequestAuth::identify`] verifies the tokens and asks no store; [`RequestAuth::refresh`] goes by
-//! the rotation table where the access token is gone; [`RequestAuth::resolve`] asks for the session, once, when it is
-//! wanted; [`RequestAuth::finish`] puts the cookies on the response. Every rule is the engine's [`Site`](jwtauth::Site);
-//! here are the reading and writing of rows, retries, and events.
+//! The way of one request: [`RequestAuth::identify`] verifies the tokens and asks no store; [`RequestAuth::refresh`]
+//! goes by the rotation table where the access token is gone; [`RequestAuth::resolve`] asks for the session, once, when
+//! it is wanted; [`RequestAuth::finish`] puts the cookies on the response. Every rule is the engine's
+//! [`Site`](jwtauth::Site); here are the reading and writing of rows, retries, and events.
 
 mod login;
 mod upkeep;
@@ -82,7 +82,8 @@ impl RequestAuth {
                 event::cross_origin(&fields.foreign(error));
             }
         })?;
-        // What valid cookies ask was answered above; of a bearer, which no page of another origin can add, it is not asked.
+        // What valid cookies ask was answered above; of a bearer, which no page of another origin can add, it is not
+        // asked.
         let foreign = if identity.is_anonymous() { transport.check_origin(&head, own).err() } else { None };
         let foreign = foreign.map(|error| Box::new(fields.foreign(error)));
         let client = Client::read(parts, shared.address.as_ref());
@@ -111,7 +112,7 @@ impl RequestAuth {
         if decision == Decision::Reuse {
             return self.end_reused(&record, claims).await;
         }
-        // Before anything is written: claims that no cookie holds are an error of the service, which signs nobody out.
+        // Before anything is written: claims that no cookie holds are an error of the service, which signs no user out.
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
         if let Some(next) = decision.next(&record.session) {
             if !shared.store.advance(record.id, record.session.generation, next, now).await? {
@@ -247,7 +248,7 @@ impl RequestAuth {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The state, where it matters to the response who made the request.
+    /// Return the state, where it matters to the response who made the request.
     fn asked_state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
         state.was_asked = true;

@@ -6,8 +6,8 @@ use crate::{Settings, SettingsError};
 
 /// Where a resource server has its keys from.
 pub trait VerifierSource: Send + Sync + 'static {
-    /// What verifies now. `missing`: a token named a key that `known`, which this gave before, does not have, so that it is
-    /// worth to look for newer ones.
+    /// Return what verifies now. `missing`: a token named a key that this one, which was given before, does not have,
+    /// so that it is worth looking for newer ones.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ pub struct KeysError(#[source] pub(super) Box<dyn Error + Send + Sync>);
 pub struct FixedKeys(Arc<Verifier>);
 
 impl FixedKeys {
-    /// The keys by which the settings' tokens verify: a shared secret, or `SIGNING_KEY` with `VERIFYING_KEYS`.
+    /// Make the keys by which the settings' tokens verify: a shared secret, or `SIGNING_KEY` with `VERIFYING_KEYS`.
     ///
     /// # Errors
     ///

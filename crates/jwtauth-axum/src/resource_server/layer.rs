@@ -18,8 +18,8 @@ use tower_service::Service;
 use super::{KeysError, Recognised, VerifierSource};
 use crate::{Rejection, ResponseFuture, clock::Clock, event, head::Fields, response};
 
-/// Recognises people by their access token, in cookie or bearer, and asks nobody whether the session lasts: it may have been
-/// ended for as long as access tokens live. The extractor is [`AccessClaims`](crate::AccessClaims).
+/// Recognises users by their access token, in cookie or bearer, and asks no store whether the session lasts: it may
+/// have been ended for as long as access tokens live. The extractor is [`AccessClaims`](crate::AccessClaims).
 ///
 /// Nothing is refreshed here: the browser's next request to the site does that. The cross-origin table applies.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ impl<K> Clone for ResourceLayer<K> {
 }
 
 impl<K: VerifierSource> ResourceLayer<K> {
-    /// A layer that reads tokens as [`Settings::transport`](crate::Settings::transport) says, and verifies them by these
-    /// keys.
+    /// Make a layer that reads tokens as [`Settings::transport`](crate::Settings::transport) says, and verifies them by
+    /// these keys.
     pub fn new(transport: Transport, keys: K) -> Self {
         Self { shared: Arc::new(Shared { keys, transport, clock: Clock::default() }) }
     }

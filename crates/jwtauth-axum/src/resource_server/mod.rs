@@ -1,4 +1,4 @@
-//! Resource servers: services that recognise people, sign nobody in, and have no sessions to ask.
+//! Resource servers: services that recognise users, sign none in, and have no sessions to ask.
 
 mod keys;
 mod layer;

@@ -16,11 +16,11 @@ const MAX_LENGTH: usize = 64 * 1024;
 
 /// The keys of a site's `jwks.json` (RFC 7517 §5), fetched when they are first needed and kept.
 ///
-/// They are fetched again once they are [`max_age`](Self::with_max_age) old, and when a token names a key that is not among
-/// them, but at most once in [`pause`](Self::with_pause), so that made-up names cost the site nothing. Where that fails, the
-/// old ones stay good until they are [`max_stale`](Self::with_max_stale) old. So a key that the site has withdrawn is accepted
-/// for `max_age` longer, and while the site cannot be reached, for `max_stale`; a session that has ended, until its access
-/// token expires.
+/// They are fetched again once they are [`max_age`](Self::with_max_age) old, and when a token names a key that is not
+/// among them, but at most once in [`pause`](Self::with_pause), so that made-up names cost the site nothing. Where that
+/// fails, the old ones stay good until they are [`max_stale`](Self::with_max_stale) old. So a key that the site has
+/// withdrawn is accepted for `max_age` longer, and while the site cannot be reached, for `max_stale`; a session that
+/// has ended, until its access token expires.
 ///
 /// TLS is the client's: take `reqwest` with the features that you want.
 ///
@@ -59,7 +59,7 @@ struct Known {
 }
 
 impl RemoteKeys {
-    /// The keys at this URL, for tokens of these settings' issuer and audience.
+    /// Make the keys at this URL, for tokens of these settings' issuer and audience.
     ///
     /// # Errors
     ///
@@ -82,21 +82,21 @@ impl RemoteKeys {
         })
     }
 
-    /// After so long the keys are fetched again. Default: 5 minutes.
+    /// Fetch the keys again after so long. Default: 5 minutes.
     #[must_use]
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self
     }
 
-    /// So long keys stay good while newer ones cannot be had. Default: a day.
+    /// Keep keys so long while newer ones cannot be had. Default: a day.
     #[must_use]
     pub fn with_max_stale(mut self, max_stale: Duration) -> Self {
         self.max_stale = max_stale;
         self
     }
 
-    /// So long passes between two fetches at least. Default: 10 seconds.
+    /// Let so long pass between two fetches at least. Default: 10 seconds.
     #[must_use]
     pub fn with_pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
@@ -124,7 +124,7 @@ impl RemoteKeys {
         known.filter(|known| known.fetched_at.elapsed() < self.max_stale)
     }
 
-    /// Fetches them where that was not just done, and says why it could not be.
+    /// Fetch them where that was not just done, and say why it could not be.
     async fn renew(&self, tried_at: &mut Option<Instant>) -> Result<(), KeysError> {
         if tried_at.is_some_and(|tried_at| tried_at.elapsed() < self.pause) {
             return Err(KeysError("they were just asked for".into()));
@@ -147,14 +147,14 @@ impl VerifierSource for RemoteKeys {
         };
         let mut tried_at = match self.known() {
             Some(known) if !is_wanted(&known) => return Ok(known.verifier),
-            // Who can go on with the old ones does not wait for whoever fetches new ones.
+            // A request that can go on with the old ones does not wait for one that fetches new ones.
             Some(known) if missing.is_none() => match self.tried_at.try_lock() {
                 Ok(tried_at) => tried_at,
                 Err(_) => return Ok(known.verifier),
             },
             _ => self.tried_at.lock().await,
         };
-        // Somebody may have fetched them meanwhile.
+        // Another request may have fetched them meanwhile.
         if let Some(known) = self.known().filter(|known| !is_wanted(known)) {
             return Ok(known.verifier);
         }

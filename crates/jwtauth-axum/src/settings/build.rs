@@ -9,7 +9,7 @@ use super::{Secret, Settings, SettingsError, VerifyingKeySetting};
 use crate::{Config, LimitPolicy};
 
 impl Config {
-    /// The default settings, with this secret of at least 32 bytes.
+    /// Build the default settings, with this secret of at least 32 bytes.
     ///
     /// # Errors
     ///
@@ -20,7 +20,7 @@ impl Config {
 }
 
 impl Settings {
-    /// What the layer needs of them.
+    /// Build what the layer needs of them.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl Settings {
         })
     }
 
-    /// How tokens travel: what [`ResourceLayer::new`](crate::ResourceLayer::new) takes.
+    /// Build how tokens travel: what [`ResourceLayer::new`](crate::ResourceLayer::new) takes.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Settings {
         Ok(Transport::new(cookies, origins.map_err(SettingsError::Origins)?, self.bearer_tokens))
     }
 
-    /// What tokens say, and how strictly their times are read.
+    /// Build what tokens say, and how strictly their times are read.
     pub(crate) fn profile(&self) -> Profile {
         let mut profile = Profile::default()
             .with_audience(&self.audience)
@@ -61,7 +61,7 @@ impl Settings {
         profile
     }
 
-    /// What ties sessions to passwords in Django's user table.
+    /// Build what ties sessions to passwords in Django's user table.
     pub fn auth_hasher(&self) -> AuthHasher {
         let fallbacks = self.secret_key_fallbacks.iter().map(Secret::expose_secret);
         AuthHasher::new(self.secret_key.expose_secret().as_bytes(), fallbacks)

@@ -36,7 +36,7 @@ pub enum SettingsError {
     /// `USER_ID_CLAIM`, `ISSUER` or `AUDIENCE`.
     #[error("USER_ID_CLAIM, ISSUER, AUDIENCE: {0}")]
     Profile(ProfileError),
-    /// The text is no settings: an unknown name, or a value of the wrong type.
+    /// The text holds other things than settings: an unknown name, or a value of the wrong type.
     #[cfg(feature = "figment")]
     #[error(transparent)]
     Text(Box<dyn std::error::Error + Send + Sync>),

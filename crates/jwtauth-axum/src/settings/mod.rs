@@ -22,7 +22,7 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself.
+    /// Return the text itself.
     pub fn expose_secret(&self) -> &str {
         &self.0
     }
@@ -136,7 +136,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults, with this secret as `SECRET_KEY`.
+    /// Make the defaults, with this secret as `SECRET_KEY`.
     pub fn new(secret_key: impl Into<Secret>) -> Self {
         Self { secret_key: secret_key.into(), ..Self::default() }
     }

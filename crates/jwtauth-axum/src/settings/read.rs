@@ -9,7 +9,7 @@ use super::{Settings, SettingsError};
 
 #[cfg(feature = "figment")]
 impl Settings {
-    /// Those of a TOML file, under what the environment sets: `JWTAUTH_ACCESS_TOKEN_LIFETIME=600`.
+    /// Read those of a TOML file, under what the environment sets: `JWTAUTH_ACCESS_TOKEN_LIFETIME=600`.
     ///
     /// # Errors
     ///
@@ -23,7 +23,7 @@ impl Settings {
         found.extract().map_err(unreadable)
     }
 
-    /// Those that the environment sets: `JWTAUTH_SECRET_KEY=…`.
+    /// Read those that the environment sets: `JWTAUTH_SECRET_KEY=…`.
     ///
     /// # Errors
     ///

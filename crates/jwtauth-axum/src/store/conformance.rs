@@ -22,9 +22,9 @@ use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore,
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 const SECOND: Generation = Generation::new(2);
 const DAY: Duration = Duration::from_hours(24);
-const NOBODY: Uuid = Uuid::nil();
+const MISSING: Uuid = Uuid::nil();
 
-/// Runs all checks for two users who exist, are active, and have no sessions. Leaves none.
+/// Run all checks for two users who exist, are active, and have no sessions. Leaves none.
 ///
 /// # Panics
 ///
@@ -34,7 +34,7 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
     what_is_not_there_is_not_found(store).await;
     a_swap_is_won_once(store, user).await;
     a_generation_is_acknowledged_once(store, user).await;
-    a_person_is_noted(store, user).await;
+    a_user_is_noted(store, user).await;
     a_user_s_sessions_are_listed(store, user, other_user).await;
     ends_are_counted(store, user).await;
     the_oldest_make_way(store, user, other_user).await;
@@ -42,7 +42,8 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
     what_is_over_is_removed(store, user).await;
 }
 
-/// Of many who race to rotate the same generation, one wins; and many who sign in at once keep to their limit.
+/// Check that of many requests that race to rotate the same generation one wins, and that many logins at once keep to
+/// the limit.
 ///
 /// # Panics
 ///
@@ -108,7 +109,7 @@ fn record(user: &str, now: UnixTime) -> Record {
 async fn insert(store: &impl SessionStore, record: Record) -> Uuid {
     let id = record.id;
     let surplus = store.insert(record, None, NOW).await.unwrap_or_else(|error| panic!("insert: {error:?}"));
-    assert!(surplus.is_empty(), "without a limit nobody makes way");
+    assert!(surplus.is_empty(), "without a limit none makes way");
     id
 }
 
@@ -138,12 +139,14 @@ async fn what_is_written_is_found(store: &impl SessionStore, user: &str) {
 }
 
 async fn what_is_not_there_is_not_found(store: &impl SessionStore) {
-    assert_eq!(find(store, NOBODY).await, None);
+    assert_eq!(find(store, MISSING).await, None);
     assert!(
-        !store.advance(NOBODY, Generation::FIRST, row(SECOND, NOW), NOW).await.unwrap_or(true),
+        !store.advance(MISSING, Generation::FIRST, row(SECOND, NOW), NOW).await.unwrap_or(true),
         "a swap of no row is lost"
     );
-    assert!(store.acknowledge(NOBODY, Generation::FIRST, NOW).await.is_ok() && store.touch(NOBODY, NOW).await.is_ok());
+    assert!(
+        store.acknowledge(MISSING, Generation::FIRST, NOW).await.is_ok() && store.touch(MISSING, NOW).await.is_ok()
+    );
 }
 
 async fn a_swap_is_won_once(store: &impl SessionStore, user: &str) {
@@ -175,7 +178,7 @@ async fn a_generation_is_acknowledged_once(store: &impl SessionStore, user: &str
     end(store, &[id]).await;
 }
 
-async fn a_person_is_noted(store: &impl SessionStore, user: &str) {
+async fn a_user_is_noted(store: &impl SessionStore, user: &str) {
     let id = insert(store, record(user, NOW)).await;
     store.touch(id, NOW + seconds(100)).await.unwrap_or_else(|error| panic!("touch: {error:?}"));
     assert_eq!(find(store, id).await.map(|record| record.last_seen_at), Some(NOW + seconds(100)));
@@ -186,14 +189,14 @@ async fn a_user_s_sessions_are_listed(store: &impl SessionStore, user: &str, oth
     let older = insert(store, record(user, NOW - seconds(1000))).await;
     let newer = insert(store, record(user, NOW)).await;
     let other = insert(store, record(other_user, NOW)).await;
-    assert_eq!(of_user(store, user, NOW).await, [newer, older], "the newest first, and nobody else's");
+    assert_eq!(of_user(store, user, NOW).await, [newer, older], "the newest first, and of no other user");
     assert_eq!(of_user(store, user, NOW - seconds(1000) + DAY).await, [newer], "none that is over");
     end(store, &[older, newer, other]).await;
 }
 
 async fn ends_are_counted(store: &impl SessionStore, user: &str) {
     let (one, other) = (insert(store, record(user, NOW)).await, insert(store, record(user, NOW)).await);
-    assert_eq!(end(store, &[one, other, NOBODY]).await, 2);
+    assert_eq!(end(store, &[one, other, MISSING]).await, 2);
     assert_eq!(end(store, &[one]).await, 0);
     assert_eq!(find(store, one).await, None, "what has ended is gone");
     assert_eq!(end(store, &[]).await, 0);

@@ -6,8 +6,8 @@ use std::error::Error;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another transaction was in the way (serialization failure, deadlock, "locked"): the same may well succeed when it is
-    /// done again.
+    /// Another transaction was in the way (serialization failure, deadlock, "locked"): the same may well succeed when
+    /// it is done again.
     #[error("the database is busy")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
     /// Anything else. Nothing is known then: no user is signed in or out by it.

@@ -88,7 +88,7 @@ impl SessionStore for MemoryStore {
     }
 }
 
-/// The sessions of this user that are live, the newest first.
+/// Return the sessions of this user that are live, the newest first.
 fn live(rows: &HashMap<Uuid, Record>, user_id: &str, now: UnixTime) -> Vec<Record> {
     let of_user = rows.values().filter(|row| row.user_id == user_id && row.session.expires_at > now);
     let mut live: Vec<Record> = of_user.cloned().collect();

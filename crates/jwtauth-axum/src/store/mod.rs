@@ -28,11 +28,11 @@ use uuid::Uuid;
 ///
 /// [`conformance`](crate::conformance) is a suite of checks that every implementation passes.
 pub trait SessionStore: Send + Sync + 'static {
-    /// The session of this id, in one statement, with what else says whether its user may be signed in: `None` where
-    /// there is no such row, or its user is not active, or has another password than at login.
+    /// Find the session of this id, in one statement, with what else says whether its user may be signed in: `None`
+    /// where there is no such row, or its user is not active, or has another password than at login.
     fn find(&self, id: Uuid) -> impl Future<Output = Result<Option<FoundSession>, StoreError>> + Send;
 
-    /// Writes a new session. The ids of those that had to make way for it are returned, and are gone.
+    /// Write a new session. The ids of those that had to make way for it are returned, and are gone.
     fn insert(
         &self,
         record: Record,
@@ -40,8 +40,8 @@ pub trait SessionStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> impl Future<Output = Result<Vec<Uuid>, InsertError>> + Send;
 
-    /// The compare-and-swap of a rotation: writes generation, `acknowledged_at`, `rotated_at` and `expires_at` of `next`,
-    /// and that the person is here `now`, where the row's generation is `from`. Whether it was.
+    /// Do the compare-and-swap of a rotation: write generation, `acknowledged_at`, `rotated_at` and `expires_at` of
+    /// `next`, and that the user was seen `now`, where the row's generation is `from`. Returns whether it was.
     fn advance(
         &self,
         id: Uuid,
@@ -50,7 +50,7 @@ pub trait SessionStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Notes `now` as `acknowledged_at`, where that is empty and the row of this generation.
+    /// Note `now` as `acknowledged_at`, where that is empty and the row of this generation.
     fn acknowledge(
         &self,
         id: Uuid,
@@ -58,15 +58,15 @@ pub trait SessionStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Notes that the person was here `now`.
+    /// Note that the user was seen `now`.
     fn touch(&self, id: Uuid, now: UnixTime) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// The sessions of this user that are live `now`, the newest first.
+    /// Return the sessions of this user that are live `now`, the newest first.
     fn of_user(&self, user_id: &str, now: UnixTime) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
-    /// Ends these sessions. How many there were.
+    /// End these sessions. Returns how many there were.
     fn end(&self, ids: &[Uuid]) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Removes at most so many sessions that were over at `now`. How many it removed.
+    /// Remove at most so many sessions that were over at `now`. Returns how many it removed.
     fn remove_expired(&self, most: u32, now: UnixTime) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

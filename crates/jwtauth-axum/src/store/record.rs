@@ -46,7 +46,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Returns the record of a session whose cookies outlive the browser, last seen when it began.
+    /// Make the record of a session whose cookies outlive the browser, last seen when it began.
     pub fn new(id: Uuid, user_id: impl Into<String>, session: Session) -> Self {
         Self {
             id,
@@ -59,28 +59,28 @@ impl Record {
         }
     }
 
-    /// Sets [`remember`](Self::remember).
+    /// Set [`remember`](Self::remember).
     #[must_use]
     pub fn with_remember(mut self, remember: bool) -> Self {
         self.remember = remember;
         self
     }
 
-    /// Sets [`user_agent`](Self::user_agent).
+    /// Set [`user_agent`](Self::user_agent).
     #[must_use]
     pub fn with_user_agent(mut self, user_agent: impl Into<String>) -> Self {
         self.user_agent = user_agent.into();
         self
     }
 
-    /// Sets [`ip_address`](Self::ip_address).
+    /// Set [`ip_address`](Self::ip_address).
     #[must_use]
     pub fn with_ip_address(mut self, ip_address: impl Into<Option<IpAddr>>) -> Self {
         self.ip_address = ip_address.into();
         self
     }
 
-    /// Sets [`last_seen_at`](Self::last_seen_at).
+    /// Set [`last_seen_at`](Self::last_seen_at).
     #[must_use]
     pub fn with_last_seen_at(mut self, last_seen_at: UnixTime) -> Self {
         self.last_seen_at = last_seen_at;
@@ -99,12 +99,12 @@ pub struct FoundSession {
 }
 
 impl FoundSession {
-    /// Returns what a store without a clock finds.
+    /// Make what a store without a clock finds.
     pub fn new(record: Record) -> Self {
         Self { record, database_time: None }
     }
 
-    /// Sets [`database_time`](Self::database_time).
+    /// Set [`database_time`](Self::database_time).
     #[must_use]
     pub fn with_database_time(mut self, time: SystemTime) -> Self {
         self.database_time = Some(time);
@@ -125,12 +125,12 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Returns a limit under which every live session counts.
+    /// Make a limit under which every live session counts.
     pub fn new(most: usize, policy: LimitPolicy) -> Self {
         Self { most, policy, replaced: Vec::new() }
     }
 
-    /// Sets [`replaced`](Self::replaced).
+    /// Set [`replaced`](Self::replaced).
     #[must_use]
     pub fn with_replaced(mut self, replaced: Vec<Uuid>) -> Self {
         self.replaced = replaced;

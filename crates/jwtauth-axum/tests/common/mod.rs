@@ -230,7 +230,7 @@ impl Browser {
     }
 }
 
-/// A body whose length nobody knows before it is over.
+/// A body whose length is not known before it is over.
 pub struct Chunked(pub Option<Bytes>);
 
 impl http_body::Body for Chunked {

@@ -35,7 +35,8 @@ fn not_inserted(error: sqlx::Error) -> InsertError {
     }
 }
 
-/// Serialization failure, deadlock, lock not available; of SQLite, busy and locked, in the low byte of an extended code.
+/// Serialization failure, deadlock, lock not available; of SQLite, busy and locked, in the low byte of an extended
+/// code.
 fn is_transient(code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03")
         || (code.len() < 5 && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 5 | 6)))

@@ -31,12 +31,13 @@ pub struct PostgresStore {
     statements: Statements,
 }
 
-/// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its users.
+/// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its
+/// users.
 pub const POSTGRES_SCHEMA: &str = include_str!("../../../migrations/postgres.sql");
 
 impl PostgresStore {
-    /// Sessions whose users are in Django's table, or `None`, where whoever calls [`Auth::login`](crate::Auth::login) says
-    /// who they are and ends their sessions.
+    /// Open sessions whose users are in Django's table, or `None`, where the caller of
+    /// [`Auth::login`](crate::Auth::login) says who they are and ends their sessions.
     ///
     /// # Errors
     ///

@@ -61,7 +61,7 @@ where
 }
 
 impl Row {
-    /// The record of a row, whoever its user is.
+    /// Return the record of a row, of any user.
     pub(super) fn record(self, dialect: &Dialect) -> Result<Record, StoreError> {
         Ok(Record {
             id: Uuid::parse_str(&self.id).map_err(|error| StoreError::Failed(error.into()))?,

@@ -31,12 +31,13 @@ pub struct SqliteStore {
     statements: Statements,
 }
 
-/// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its users.
+/// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its
+/// users.
 pub const SQLITE_SCHEMA: &str = include_str!("../../../migrations/sqlite.sql");
 
 impl SqliteStore {
-    /// Sessions whose users are in Django's table, or `None`, where whoever calls [`Auth::login`](crate::Auth::login) says
-    /// who they are and ends their sessions.
+    /// Open sessions whose users are in Django's table, or `None`, where the caller of
+    /// [`Auth::login`](crate::Auth::login) says who they are and ends their sessions.
     ///
     /// # Errors
     ///
