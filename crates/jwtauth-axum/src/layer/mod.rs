@@ -18,7 +18,8 @@ use crate::{Config, SessionStore, clock::Clock, shared::Shared};
 ///
 /// Bodies may be any that can be made of text, as axum's and `http_body_util::Full` can, for the answers to requests
 /// that go no further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store
-/// fails.
+/// fails or a token cannot be issued. A WebSocket handshake is refreshed like any request, and its cookies are on the
+/// `101` response.
 ///
 /// ```
 /// use std::net::SocketAddr;
