@@ -1,10 +1,12 @@
 //! Events of target `jwtauth.security`, under the names of Django's log records. None has a token.
 
+use std::error::Error;
+
 use jwtauth::Claims;
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::{Record, StoreError, head::Foreign};
+use crate::{Record, head::Foreign};
 
 /// Make the span of what the layer does before the handler: the refresh, and the check of a bearer.
 pub(crate) fn span() -> Span {
@@ -51,7 +53,6 @@ pub(crate) fn cross_origin(foreign: &Foreign) {
 }
 
 /// Warn of what was not done, and the next request does as well.
-pub(crate) fn upkeep(what: &str, session_id: Uuid, error: &StoreError) {
-    let error = error as &dyn std::error::Error;
+pub(crate) fn upkeep(what: &str, session_id: Uuid, error: &(dyn Error + 'static)) {
     tracing::warn!(target: "jwtauth.security", error, %session_id, "session {session_id} was not {what}");
 }

@@ -32,6 +32,7 @@ struct Troubled {
     fails: Arc<AtomicBool>,
     swaps_are_lost: Arc<AtomicBool>,
     ends_are_lost: Arc<AtomicBool>,
+    busy: Arc<AtomicUsize>,
     clock: Clock,
     gate: Arc<Gate>,
 }
@@ -90,6 +91,9 @@ impl SessionStore for Troubled {
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
+        if self.busy.try_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok() {
+            return Err(StoreError::Busy("locked".into()));
+        }
         self.inner.acknowledge(id, generation, now).await
     }
 
@@ -193,6 +197,21 @@ async fn contention_is_503_and_leaves_the_cookies() {
     assert_eq!((&answer.headers[header::RETRY_AFTER], names(&answer).len()), (&"1".parse().unwrap(), 0));
     store.swaps_are_lost.store(false, Ordering::Relaxed);
     assert_eq!(browser.who().await, "42");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_seen_is_acknowledged_although_the_store_is_busy() {
+    let (app, store, clock) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    clock.advance(301);
+    browser.who().await;
+    for (times, is_seen) in [(6, false), (2, true)] {
+        store.busy.store(times, Ordering::Relaxed);
+        assert_eq!(browser.who().await, "42");
+        assert_eq!(store.busy.load(Ordering::Relaxed), 0);
+        let row = store.of_user("42", UnixTime::EPOCH).await.unwrap().remove(0);
+        assert_eq!(row.session.acknowledged_at.is_some(), is_seen, "within bounds");
+    }
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! Writes beside the answer, which the next request makes as well where they fail.
 
 use super::RequestAuth;
-use crate::{Record, event};
+use crate::{AuthError, Record, event, retry::retrying};
 
 impl RequestAuth {
     /// Note that this generation was seen.
     pub(super) async fn acknowledge(&self, record: &mut Record) {
         let now = self.shared.clock.now();
-        match self.shared.store.acknowledge(record.id, record.session.generation, now).await {
+        let (store, id, generation) = (&self.shared.store, record.id, record.session.generation);
+        match retrying(|| async { Ok::<_, AuthError>(store.acknowledge(id, generation, now).await?) }).await {
             Ok(()) => record.session.acknowledged_at = Some(now),
             Err(error) => event::upkeep("acknowledged", record.id, &error),
         }
