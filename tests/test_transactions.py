@@ -1,7 +1,9 @@
 """Transactions of the view: they undo neither a refresh nor a logout, and a login that was rolled back never was."""
 
+from contextlib import suppress
+
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 
 from jwtauth.models import Session
@@ -86,10 +88,121 @@ def twice(request):
     return HttpResponse()
 
 
-def _urlpatterns():
-    from django.urls import path
+@override_settings(ROOT_URLCONF="tests.test_transactions")
+def test_two_logins_rolled_back_together_never_were(signed_in, bob):
+    assert not signed_in.get(f"/twice/rolled-back/?user={bob.pk}").cookies
+    assert Session.objects.count() == 1
+    assert signed_in.who() == "ada"
 
-    return [path("in-and-out/", in_and_out), path("twice/", twice)]
+
+@override_settings(ROOT_URLCONF="tests.test_transactions")
+def test_a_logout_stays_although_a_later_login_is_rolled_back_with_it(signed_in, other_browser, bob):
+    other_browser.carry(signed_in.tokens())
+    response = signed_in.get(f"/out-and-in/rolled-back/?user={bob.pk}")
+    assert response.cookies["refresh_token"]["max-age"] == 0
+    assert not Session.objects.exists()
+    assert other_browser.who() is None
+
+
+@override_settings(ROOT_URLCONF="tests.test_transactions")
+def test_a_second_login_that_was_rolled_back_alone_leaves_the_first(signed_in, other_browser, ada, bob):
+    other_browser.carry(signed_in.tokens())
+    signed_in.get(f"/nested/rolled-back/?user={bob.pk}")
+    assert only_session().user_id == bob.pk, "the first login has replaced the session that the request brought"
+    assert signed_in.who() == "bob"
+    assert other_browser.who() is None
+
+
+@override_settings(ROOT_URLCONF="tests.test_transactions")
+@pytest.mark.parametrize("asked", ["", "&asked"])
+def test_request_jwtauth_is_as_before_a_login_that_was_rolled_back(signed_in, ada, bob, settings, asked):
+    settings.MIDDLEWARE = ["tests.test_transactions.telling", *settings.MIDDLEWARE]
+    signed_in.handler._middleware_chain = None
+    told = signed_in.get(f"/once/rolled-back/?user={bob.pk}{asked}")
+    assert told.headers["Told"] == f"True {ada.pk} False False"
+
+
+def telling(get_response):
+    """A middleware outside ours, which looks at the request when its transaction is over."""
+
+    def middleware(request):
+        response, auth = get_response(request), request.jwtauth
+        response["Told"] = f"{auth.is_authenticated} {auth.user.pk} {auth.refreshed} {auth.renewed}"
+        return response
+
+    return middleware
+
+
+class Undone(Exception):
+    """What undoes a transaction."""
+
+
+def once_rolled_back(request):
+    from django.http import HttpResponse
+
+    from jwtauth import login
+    from tests.views import user_named
+
+    if "asked" in request.GET:
+        assert request.jwtauth.is_authenticated
+    with suppress(Undone), transaction.atomic():
+        login(request, user_named(request))
+        raise Undone
+    return HttpResponse()
+
+
+def twice_rolled_back(request):
+    from django.http import HttpResponse
+
+    from jwtauth import login
+    from tests.views import user_named
+
+    with suppress(Undone), transaction.atomic():
+        login(request, user_named(request))
+        login(request, user_named(request))
+        raise Undone
+    return HttpResponse()
+
+
+def out_and_in_rolled_back(request):
+    from django.http import HttpResponse
+
+    from jwtauth import login, logout
+    from tests.views import user_named
+
+    with suppress(Undone), transaction.atomic():
+        logout(request)
+        login(request, user_named(request))
+        raise Undone
+    return HttpResponse()
+
+
+def nested_rolled_back(request):
+    from django.http import HttpResponse
+
+    from jwtauth import login
+    from tests.views import user_named
+
+    with transaction.atomic():
+        login(request, user_named(request))
+        with suppress(Undone), transaction.atomic():
+            login(request, user_named(request))
+            raise Undone
+    return HttpResponse()
+
+
+def _urlpatterns():
+    from django.urls import include, path
+
+    return [
+        path("in-and-out/", in_and_out),
+        path("twice/", twice),
+        path("once/rolled-back/", once_rolled_back),
+        path("twice/rolled-back/", twice_rolled_back),
+        path("out-and-in/rolled-back/", out_and_in_rolled_back),
+        path("nested/rolled-back/", nested_rolled_back),
+        path("", include("tests.urls")),
+    ]
 
 
 urlpatterns = _urlpatterns()

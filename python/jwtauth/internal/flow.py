@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError
@@ -29,6 +30,9 @@ from jwtauth.request import RequestAuth
 security_log = logging.getLogger("jwtauth.security")
 
 _ANONYMOUS, UNCHANGED = _engine.Identity(), _engine.Outcome.UNCHANGED
+
+# What a login changes, and its rollback puts back.
+_STATE = ("claims", "outcome", "refreshed", "renewed", "lazy_user", "is_resolved", "resolved", "grant")
 
 
 class Flow:
@@ -146,6 +150,15 @@ class Flow:
         """Record the resolved identity; no further query is needed."""
         self.resolved, self.claims = found, claims
         self.is_resolved, self.lazy_user = True, None
+
+    def state(self) -> dict[str, Any]:
+        """Return what a login changes, to be put back by `restore` if it is rolled back."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back a `state`."""
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def set_tokens(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
@@ -65,13 +67,13 @@ def _start(
 ) -> None:
     older = flow.named_sessions
     custom = tokens.custom_claims(flow.request, user, flow.config)
-    before = (flow.resolved, flow.claims, flow.outcome)
+    before, waiting = flow.state(), list(flow.deferred)
     session, sid = sessions.start(flow.request, user, flow.config.policy, remember, lifetime, predecessor, older)
     flow.deferred.clear()
     flow.set_tokens(SessionAndUser(session, user), sid, custom)
     if transaction.get_connection(database()).in_atomic_block:
         # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
-        flow.deferred.append(lambda: _settle_start(flow, session, older, before))
+        flow.deferred.append(lambda: _settle_start(flow, session, older, before, waiting))
     else:
         flow.end(older, "replaced")
     if cleanup.is_due():
@@ -82,13 +84,17 @@ def _settle_start(
     flow: Flow,
     session: Session,
     older: set[object],
-    before: tuple[SessionAndUser | None, _engine.Claims | None, _engine.Outcome],
+    before: dict[str, Any],
+    waiting: list[Callable[[], None]],
 ) -> None:
+    """End what the login replaced, or put back what was before it, with what waited then: also a login or a logout of
+    the same transaction.
+    """
     if sessions.rows(session.pk).exists():
         flow.end(older, "replaced")
     else:
-        found, claims, flow.outcome = before
-        flow.settle(found, claims)
+        flow.restore(before)
+        flow.deferred[:0] = waiting
 
 
 def start_token_session(
