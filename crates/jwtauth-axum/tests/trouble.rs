@@ -33,6 +33,8 @@ struct Troubled {
     swaps_are_lost: Arc<AtomicBool>,
     ends_are_lost: Arc<AtomicBool>,
     busy: Arc<AtomicUsize>,
+    ends_fail: Arc<AtomicBool>,
+    lists_are_busy: Arc<AtomicBool>,
     clock: Clock,
     gate: Arc<Gate>,
 }
@@ -102,12 +104,18 @@ impl SessionStore for Troubled {
     }
 
     async fn of_user(&self, user_id: &str, now: UnixTime) -> Result<Vec<Record>, StoreError> {
+        if self.lists_are_busy.load(Ordering::Relaxed) {
+            return Err(StoreError::Busy("locked".into()));
+        }
         self.inner.of_user(user_id, now).await
     }
 
     async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
         self.gate.pass().await;
         self.trouble()?;
+        if self.ends_fail.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed("the disk is full".into()));
+        }
         if self.ends_are_lost.load(Ordering::Relaxed) {
             return Ok(0);
         }
@@ -483,4 +491,22 @@ impl std::io::Write for Log {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+#[tokio::test]
+async fn a_theft_whose_other_sessions_do_not_end_is_an_error() {
+    let settings = settings().with_reuse_ends_all_sessions(true);
+    let (mut thief, store) = theft(&settings).await;
+    store.lists_are_busy.store(true, Ordering::Relaxed);
+    assert_eq!(thief.get("/me").await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_login_that_does_not_end_the_older_session_sets_no_cookie() {
+    let (app, store, _) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    store.ends_fail.store(true, Ordering::Relaxed);
+    let answer = browser.post("/login/42").await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!answer.headers.contains_key(header::SET_COOKIE));
 }

@@ -38,8 +38,9 @@ impl RequestAuth {
             shared.verified.forget(*id);
         }
         event::ended(surplus.len() as u64, "limit");
-        self.sign_in(record, sid, &[TokenKind::Access, TokenKind::Refresh], custom, None);
+        // First: where it fails, so does the login, and then the response sets no tokens.
         self.end(older, "replaced").await?;
+        self.sign_in(record, sid, &[TokenKind::Access, TokenKind::Refresh], custom, None);
         self.remove_expired().await;
         Ok(())
     }

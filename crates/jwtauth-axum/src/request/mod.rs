@@ -97,20 +97,29 @@ impl RequestAuth {
             return Ok(());
         }
         let this = Arc::clone(self);
-        uninterrupted(async move { retrying(|| this.try_refresh()).await }).await
+        uninterrupted(async move {
+            // What follows a theft is done apart: tried again with the rest, it would find the session gone, and stop.
+            match retrying(|| this.try_refresh()).await? {
+                Some(user_id) => this.end_all_of(&user_id).await,
+                None => Ok(()),
+            }
+        })
+        .await
     }
 
-    /// Read, decide and write the row. [`AuthError::Contention`] where another request was first: then the row is in a
+    /// Read, decide and write the row. Returns the user whose sessions are all to be ended, if a copied token has been
+    /// found and the settings say so. [`AuthError::Contention`] where another request was first: then the row is in a
     /// state that mostly needs no swap.
-    async fn try_refresh(&self) -> Result<(), AuthError> {
-        let Some(claims) = self.identity.refresh() else { return Ok(()) };
+    async fn try_refresh(&self) -> Result<Option<String>, AuthError> {
+        let Some(claims) = self.identity.refresh() else { return Ok(None) };
         let shared = &self.shared;
         let asked = self.asking(claims);
-        let Some(mut record) = self.find(claims.sid.session_id()).await? else { return Ok(()) };
+        let Some(mut record) = self.find(claims.sid.session_id()).await? else { return Ok(None) };
         let now = shared.clock.now();
         let decision = shared.config.site.refresh(&self.identity, claims, &record.session, now);
         if decision == Decision::Reuse {
-            return self.end_reused(&record, claims).await;
+            let is_told = self.end_reused(&record, claims).await?;
+            return Ok((is_told && shared.config.reuse_ends_all).then_some(record.user_id));
         }
         // Before anything is written: claims that no cookie holds are an error of the service, which signs no user out.
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
@@ -138,24 +147,24 @@ impl RequestAuth {
                 self.remove_expired().await;
             }
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// End the session of a copied token, or all of its user where the settings say so. Only the request that ended it
-    /// tells.
-    async fn end_reused(&self, record: &Record, claims: &Claims) -> Result<(), AuthError> {
+    /// End the session of a copied token. Returns whether this request has ended it: only that one tells.
+    async fn end_reused(&self, record: &Record, claims: &Claims) -> Result<bool, AuthError> {
         self.state().user = User::Known(None);
         if self.end([record.id], "reused").await? == 0 {
-            return Ok(());
+            return Ok(false);
         }
         event::warning("refresh_token_reused", record, claims);
-        if self.shared.config.reuse_ends_all {
-            let now = self.shared.clock.now();
-            let others =
-                retrying(|| async { Ok::<_, AuthError>(self.shared.store.of_user(&record.user_id, now).await?) })
-                    .await?;
-            self.end(others.into_iter().map(|other| other.id), "reused").await?;
-        }
+        Ok(true)
+    }
+
+    /// End every session of a user whose token was copied.
+    async fn end_all_of(&self, user_id: &str) -> Result<(), AuthError> {
+        let now = self.shared.clock.now();
+        let others = retrying(|| async { Ok::<_, AuthError>(self.shared.store.of_user(user_id, now).await?) }).await?;
+        self.end(others.into_iter().map(|other| other.id), "reused").await?;
         Ok(())
     }
 
