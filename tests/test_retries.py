@@ -105,13 +105,16 @@ def test_an_acknowledgement_that_never_gets_the_lock_is_no_error(signed_in, cloc
     assert only_session().acknowledged_at is None
 
 
-def test_a_login_that_cannot_be_settled_sets_no_cookies(browser, ada, unlucky, monkeypatch):
-    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_login_that_does_not_end_the_session_before_sets_no_cookies(browser, ada, unlucky, monkeypatch, atomic):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
     browser.sign_in(ada)
+    before = browser.tokens()
     unlucky("DELETE FROM", 1000)
     response = browser.post(f"/login/?user={ada.pk}")
-    assert response.status_code == 503
+    assert (response.status_code, response["Vary"]) == (503, "Cookie")
     assert not response.cookies
+    assert browser.tokens() == before
     assert browser.who() == "ada"
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import bearer
-from jwtauth.internal.flow import Flow
+from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.refresh import refresh
 from jwtauth.internal.response import write
 from jwtauth.request import RequestAuth
@@ -57,8 +57,7 @@ class JWTAuthMiddleware:
         try:
             flow.run_deferred()
         except SessionContention as error:
-            response.close()
-            return _contended(error)
+            response = _unsettled(flow, response, error)
         write(flow, response)
         return response
 
@@ -76,8 +75,7 @@ class JWTAuthMiddleware:
             try:
                 await sync_to_async(flow.run_deferred)()
             except SessionContention as error:
-                response.close()
-                return _contended(error)
+                response = _unsettled(flow, response, error)
         write(flow, response)
         return response
 
@@ -140,6 +138,13 @@ def _contended(error: SessionContention) -> JsonResponse:
     """An error, and no cookie is touched."""
     detail = {"detail": _("Sessions are in contention, try again."), "code": error.code}
     return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
+
+
+def _unsettled(flow: Flow, response: HttpResponseBase, error: SessionContention) -> JsonResponse:
+    """Return the error in place of the view's response, whose outcome could not be written."""
+    response.close()
+    flow.outcome = UNCHANGED
+    return _contended(error)
 
 
 def _late_upload() -> str:

@@ -69,13 +69,14 @@ def _start(
     custom = tokens.custom_claims(flow.request, user, flow.config)
     before, waiting = flow.state(), list(flow.deferred)
     session, sid = sessions.start(flow.request, user, flow.config.policy, remember, lifetime, predecessor, older)
+    is_certain = not transaction.get_connection(database()).in_atomic_block
+    if is_certain:  # before the tokens are set: where it fails, so does the login, and the response sets none
+        flow.end(older, "replaced")
     flow.deferred.clear()
     flow.set_tokens(SessionAndUser(session, user), sid, custom)
-    if transaction.get_connection(database()).in_atomic_block:
+    if not is_certain:
         # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
         flow.deferred.append(lambda: _settle_start(flow, session, older, before, waiting))
-    else:
-        flow.end(older, "replaced")
     if cleanup.is_due():
         flow.deferred.append(cleanup.remove_batch)
 
