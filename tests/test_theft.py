@@ -1,12 +1,13 @@
 """A copied refresh token: found, told once, and nothing else can cause it."""
 
 import pytest
+from django.db import DatabaseError
 from django.test import override_settings
 
 from jwtauth import _engine
 from jwtauth.conf import get_config
 from jwtauth.internal.store import sessions
-from jwtauth.models import Session
+from jwtauth.models import Session, SessionQuerySet
 from jwtauth.signals import refresh_token_reused
 from tests.conftest import GRACE, Browser, only_session, refresh
 
@@ -76,6 +77,23 @@ def test_a_setting_ends_every_session_of_the_person(signed_in, other_browser, ad
         assert thief.who() is None
     assert [signed_in.who(), phone.who(), other_browser.who()] == [None, None, "bob"]
     assert len(thefts) == 1
+
+
+def test_a_theft_is_told_although_the_other_sessions_do_not_end(signed_in, clock, thefts, security_log, monkeypatch):
+    stolen = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(GRACE)
+    thief = Browser()
+    thief.carry(stolen)
+
+    def of(*_):
+        raise DatabaseError("the disk is full")
+
+    with override_settings(JWTAUTH={"REUSE_ENDS_ALL_SESSIONS": True}), monkeypatch.context() as patched:
+        patched.setattr(SessionQuerySet, "of", of)
+        assert thief.get("/me/").status_code == 500
+    assert signed_in.who() is None
+    assert len(thefts) == len(security_log()) == 1
 
 
 def test_one_theft_is_one_event_however_many_requests_find_it(signed_in, clock, thefts, security_log, monkeypatch):

@@ -96,9 +96,11 @@ def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> No
     if not sessions.rows(session.pk).end("reused"):
         return
     _log(_REUSED, session, claims)
-    if flow.config.reuse_ends_all_sessions:
-        Session.objects.of(found.user).end("reused")
-    refresh_token_reused.send_robust(Session, request=flow.request, user=found.user, session=session)
+    try:
+        if flow.config.reuse_ends_all_sessions:
+            Session.objects.of(found.user).end("reused")
+    finally:  # also where that fails: the next request finds no session to tell of
+        refresh_token_reused.send_robust(Session, request=flow.request, user=found.user, session=session)
 
 
 def _log(event: str, session: Session, claims: _engine.Claims) -> None:
