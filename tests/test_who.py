@@ -105,6 +105,14 @@ def test_a_factory_s_request_is_authenticated_by_its_access_token(signed_in, clo
     assert only_session().generation == 1
 
 
+def test_a_factory_s_request_of_another_origin_is_refused(signed_in):
+    cookie = f"access_token={signed_in.token('access_token')}"
+    headers = {"HTTP_COOKIE": cookie, "HTTP_ORIGIN": "https://evil.example"}
+    request = APIRequestFactory(enforce_csrf_checks=True).post("/", **headers)
+    response = MeView.as_view()(request)
+    assert (response.status_code, response.data["detail"].code) == (403, "cross_origin")
+
+
 def test_force_authenticate_is_left_alone(ada):
     request = APIRequestFactory().get("/")
     force_authenticate(request, ada)

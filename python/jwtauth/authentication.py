@@ -6,11 +6,12 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 
 from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
+from jwtauth.exceptions import CrossOriginRefused
 from jwtauth.internal import bearer
 from jwtauth.internal.flow import Flow
 from jwtauth.request import RequestAuth
@@ -37,10 +38,11 @@ class JWTAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Any, _engine.Claims | None] | None:
-        """The user and the claims, or ``None``. Bad cookies are no cookies.
+        """Return the user and the claims, or ``None``. Invalid cookies are ignored.
 
-        Raises `InvalidBearerToken` where ``Authorization: Bearer`` is not a token of a live session, and
-        ``ImproperlyConfigured`` where the middleware is missing.
+        Raises `InvalidBearerToken` where ``Authorization: Bearer`` is not a token of a live session, DRF's
+        ``PermissionDenied`` where a request made by hand may not use its cookies, and ``ImproperlyConfigured`` where
+        the middleware is missing.
         """
         inner = request._request
         flow = Flow.of(inner)
@@ -50,7 +52,10 @@ class JWTAuthentication(BaseAuthentication):
             # A request made by hand, as in tests with a request factory: no response of ours will follow, so nothing
             # may be rotated.
             flow = Flow.attach(inner)
-            flow.identify()
+            try:
+                flow.identify()
+            except CrossOriginRefused as error:
+                raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
         auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if auth.is_authenticated:
             return auth.user, auth.claims
