@@ -2,6 +2,7 @@
 
 import pytest
 from django.test import Client, override_settings
+from django.utils.log import AdminEmailHandler
 
 from tests.conftest import ACCESS_LIFETIME, only_session
 
@@ -82,6 +83,22 @@ def test_a_refused_request_refreshes_nothing(signed_in, clock):
     assert response.json()["code"] == "cross_origin"
     assert not response.cookies
     assert only_session().generation == 1
+
+
+@override_settings(
+    JWTAUTH={"ACCESS_TOKEN_COOKIE_NAME": "__Host-a", "REFRESH_TOKEN_COOKIE_NAME": "__Host-r", "COOKIE_SECURE": True},
+    ADMINS=[("Ada", "ada@example.com")],
+)
+def test_a_mail_of_the_log_record_holds_no_token_and_no_body(browser, ada, security_log, mailoutbox):
+    browser.sign_in(ada)  # Django hides cookies whose names say "token" alone
+    browser.post("/me/plain/", {"username": "ada", "pin": "open sesame"}, HTTP_ORIGIN=EVIL)
+    [record] = security_log()
+    AdminEmailHandler(include_html=True).emit(record)
+    [mail] = mailoutbox
+    report = mail.body + "".join(str(content) for content, _ in mail.alternatives)
+    assert record.path in report
+    assert not any(cookie.value in report for cookie in browser.cookies.values())
+    assert "open sesame" not in report
 
 
 def test_who_brings_no_token_is_not_asked(browser, db):

@@ -162,7 +162,7 @@ pub enum OriginError {
     /// `Sec-Fetch-Site` says that another site or a sibling made the request, and its `Origin` is not trusted.
     #[error("request from another site")]
     CrossSite,
-    /// There is no `Sec-Fetch-Site`, and `Origin` is neither the site's own nor trusted.
+    /// `Sec-Fetch-Site` is absent or `none`, and `Origin` is neither the site's own nor trusted.
     #[error("origin does not match")]
     ForeignOrigin,
 }
