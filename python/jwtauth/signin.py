@@ -58,9 +58,9 @@ def login(
 def start_session(
     request: HttpRequest, user: AbstractBaseUser, *, lifetime: timedelta | float | None = None
 ) -> _engine.Grant:
-    """`login` for a client that keeps its tokens itself: no cookie is set, and the request's own session stays.
+    """`login` for a client that stores its tokens itself: no cookie is set, and the request's own session stays.
 
-    Raises what `login` raises.
+    Raises what `login` raises, but ``CrossOriginRefused``: an answer that sets no cookie signs no visitor in.
     """
     inner = django_request(request)
     _flow(inner)

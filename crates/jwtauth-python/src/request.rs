@@ -387,7 +387,7 @@ impl Headers {
 }
 
 fn text(meta: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> PyResult<Option<String>> {
-    let Some(value) = meta.get_item(name)? else { return Ok(None) };
+    let Some(value) = meta.get_item(name)?.filter(|value| !value.is_none()) else { return Ok(None) };
     let value = match value.cast_into::<PyString>() {
         Ok(value) => value,
         Err(error) => error.into_inner().str()?,

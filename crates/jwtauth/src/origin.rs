@@ -62,8 +62,14 @@ impl TrustedOrigin {
             Some((scheme, rest)) => (format!("{scheme}://{rest}").parse::<Origin>().ok()?, true),
             None => (entry.parse::<Origin>().ok()?, false),
         };
-        // An asterisk elsewhere is an authority to the parser, and no host that a browser knows.
-        (!origin.host.contains('*')).then_some(Self { origin, subdomains })
+        // These are an authority to the parser, and never in an `Origin` of a browser: an asterisk elsewhere, a label
+        // that is empty, port 0, and the schemes of WebSockets, whose handshakes say http or https (RFC 6455 §4.1).
+        let host = origin.host.strip_suffix('.').unwrap_or(&origin.host);
+        let is_sent = !host.contains('*')
+            && host.split('.').all(|label| !label.is_empty())
+            && origin.port != Some(0)
+            && !matches!(origin.scheme.as_str(), "ws" | "wss");
+        is_sent.then_some(Self { origin, subdomains })
     }
 
     fn covers(&self, origin: &Origin) -> bool {
@@ -387,13 +393,25 @@ mod tests {
             "null",
             "",
             "https://user@app.example.com",
+            "https://.example.com",
+            "https://a..b",
+            "wss://app.example.com",
+            "https://example.com:0",
         ];
         for entry in never {
             let error = OriginPolicy::new(["https://trusted.example", entry]).unwrap_err();
             assert_eq!((error.entry(), error.code()), (entry, "trusted_origin"));
             assert!(error.to_string().contains(&format!("{entry:?}")));
         }
-        assert!(OriginPolicy::new(["capacitor://localhost", "http://localhost:8000", "https://*.example.com"]).is_ok());
+        assert!(
+            OriginPolicy::new([
+                "capacitor://localhost",
+                "http://localhost:8000",
+                "https://*.example.com",
+                "https://[::1]:8000"
+            ])
+            .is_ok()
+        );
     }
 
     #[test]
