@@ -6,8 +6,9 @@ from django.dispatch import Signal
 # session has been ended. Arguments: sender=jwtauth.models.Session, request, user, session (the row as it was).
 refresh_token_reused = Signal()
 
-# Sent when an upload comes with a refresh token that is not of the newest generation, and was not replaced by it within
-# the last 15 minutes: a slow proxy, or a copied token. The request is anonymous; the session goes on. Arguments: as above, with the row as it is.
+# Sent when an upload comes with a refresh token that the rotation table does not admit: it was replaced more than 15
+# minutes before, or more than once. A slow proxy, or a copied token. The request is anonymous; the session goes on.
+# Arguments: as above, with the row as it is.
 late_upload = Signal()
 
 # Sent when somebody has signed in and the session is written. Arguments: sender=jwtauth.models.Session, request, user,
