@@ -21,6 +21,8 @@ use crate::{Config, SessionStore, clock::Clock, shared::Shared};
 /// fails or a token cannot be issued. A WebSocket handshake is refreshed like any request, and its cookies are on the
 /// `101` response.
 ///
+/// The same layer around a nested router and around the whole counts once: the outer one does the work.
+///
 /// ```
 /// use std::net::SocketAddr;
 ///

@@ -23,6 +23,12 @@ impl<S> AuthService<S> {
     pub(super) fn new(inner: S, shared: Arc<Shared>) -> Self {
         Self { inner, shared }
     }
+
+    /// Return whether this layer is around the request already, as around a nested router and around the whole. Then
+    /// the outer one alone sets cookies: it would overwrite those of a login inside.
+    fn is_inside<B>(&self, request: &Request<B>) -> bool {
+        request.extensions().get::<Auth>().is_some_and(|outer| Arc::ptr_eq(&outer.0.shared, &self.shared))
+    }
 }
 
 impl<S, B, R> Service<Request<B>> for AuthService<S>
@@ -42,12 +48,15 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        let shared = Arc::clone(&self.shared);
-        let identified = RequestAuth::identify(Arc::clone(&shared), &parts);
         // The one that is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
+        if self.is_inside(&request) {
+            return ResponseFuture::new(async move { inner.call(request).await });
+        }
+        let (mut parts, body) = request.into_parts();
+        let shared = Arc::clone(&self.shared);
+        let identified = RequestAuth::identify(Arc::clone(&shared), &parts);
         ResponseFuture::new(async move {
             let auth = match identified {
                 Ok(auth) => Arc::new(auth),
