@@ -751,6 +751,8 @@ def origins():
     unasked("with an invalid cookie", "access_token=x")
     unasked("with an expired token", expired_cookie())
     unasked("with tokens of two users", f"{a()}; {r('eve')}", {"laptop": row(), "eve": row("2")})
+    two = f"{a()}; {r('eve')}"
+    write("origin other site", "beside a token of an ended session", False, site("cross-site"), cookies=two)
 
     upgrade = ("Upgrade", "websocket")
     case("origin websocket", "a foreign handshake at a view", FOREIGN, cookies=a(), headers=[upgrade, origin(evil)])
@@ -1067,6 +1069,13 @@ def cookies():
     orders("two users", "an expired token of another user does not count", SIGNED_IN, a(), expired_cookie("eve"), two)
     pairs = f"{a()}; {r()}; {a('eve')}; {r('eve')}"
     case("two users", "two pairs", ANONYMOUS, cookies=pairs, rows=two)
+    alone = {"laptop": row()}
+    over = {"laptop": row(), "eve": row("2", expires_at=T)}
+    orders("two users", "an access token of an ended session, while it is valid", ANONYMOUS, a(), a("eve"), alone)
+    orders("two users", "a refresh token of an ended session does not count", SIGNED_IN, a(), r("eve"), alone)
+    orders("two users", "a refresh token of a session that is over does not count", SIGNED_IN, a(), r("eve"), over)
+    orders("two users", "a refresh beside a token of an ended session", ROTATED, r(), r("eve"), alone)
+    orders("two users", "refresh tokens of two ended sessions", ANONYMOUS, r(), r("eve"), {})
 
     for name, value in (
         ("an empty cookie", "access_token="),

@@ -125,8 +125,18 @@ def test_two_people_s_tokens_in_one_request_are_nobody(signed_in, other_browser,
     other_browser.sign_in(bob)
     signed_in.cookies["refresh_token"] = other_browser.token("refresh_token")
     assert signed_in.who() is None
-    assert statements(signed_in.get, "/me/") == []
+    assert statements(signed_in.get, "/me/") == ["SELECT"], "whether the other session has ended"
     assert Session.objects.count() == 2
+
+
+def test_a_refresh_token_of_an_ended_session_keeps_no_other_user_out(browser, other_browser, ada, bob):
+    """As after a new ``COOKIE_DOMAIN``: browsers keep the cookie of the old one, also when its user has signed out."""
+    other_browser.sign_in(bob)
+    stale = other_browser.token("refresh_token")
+    Session.objects.get(user=bob).end()
+    browser.sign_in(ada)
+    browser.cookies["refresh_token"] = stale
+    assert browser.who() == "ada"
 
 
 def test_a_stolen_access_token_is_not_revived_by_another_person_s_refresh_token(signed_in, other_browser, bob):

@@ -625,6 +625,7 @@ CALLS = {
         {"was_asked": st.booleans(), "vary": texts, "cache_control": texts, "now": integers},
     ),
     "Outcome.granted": (_engine.Outcome.granted, [st.builds(grant, rows)], {}),
+    "Identity.settle": (_engine.Identity().settle, [st.lists(st.uuids(), max_size=9)], {}),
     "Answer.removed": (ANSWER.removed, [st.lists(texts, max_size=3)], {}),
     "VerifiedSessions": (_engine.VerifiedSessions, [integers], {}),
     "VerifiedSessions.asking": (MEMORY.asking, [st.uuids(), integers], {}),

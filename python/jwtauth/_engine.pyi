@@ -307,6 +307,17 @@ class Identity:
         """The sessions whose authentic tokens the request brought, also expired ones."""
 
     @property
+    def is_disputed(self) -> bool:
+        """Whether valid tokens are of more than one user, which together name nobody."""
+
+    @property
+    def disputed_session_ids(self) -> list[UUID]:
+        """The sessions of their refresh tokens."""
+
+    def settle(self, live: list[UUID]) -> Identity:
+        """Return who it is without the refresh tokens of sessions that are not among these."""
+
+    @property
     def is_bearer(self) -> bool:
         """Whether the request names an access token by ``Authorization: Bearer``."""
 

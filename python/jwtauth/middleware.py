@@ -125,6 +125,8 @@ def _identify(flow: Flow) -> HttpResponseBase | None:
 def _refresh(flow: Flow) -> HttpResponseBase | None:
     try:
         refresh(flow)
+    except CrossOriginRefused as error:
+        return _foreign(error)
     except SessionContention as error:
         return _contended(error)
     return None

@@ -630,3 +630,37 @@ async fn layers_of_two_services_are_two() {
     assert_eq!(names(&browser.post("/api/login/42").await), ["a", "r"]);
     assert_eq!(browser.get("/api/me").await.body, "42");
 }
+
+// --- tokens of two users
+
+#[tokio::test]
+async fn a_cookie_of_an_ended_session_keeps_no_other_user_out() {
+    let (app, store, clock) = service(&settings());
+    let stale = Browser::signed_in(&app, "42").await;
+    clock.advance(301);
+    let mut next = Browser::signed_in(&app, "7").await;
+    let both = |next: &Browser| {
+        let cookies = |browser: &Browser| {
+            browser.jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+        };
+        format!("{}; {}", cookies(&stale), cookies(next))
+    };
+    let ask = async |next: &Browser, method: &str| {
+        let request = http::Request::builder().method(method).uri("/maybe").header(header::HOST, "own.example");
+        next.send(request.header(header::COOKIE, both(next)).header("Sec-Fetch-Site", "cross-site")).await
+    };
+    assert_eq!(ask(&next, "GET").await.body, "nobody", "two sessions are live");
+    let ended = row_of(&store, "42").await;
+    store.end(&[ended.id]).await.unwrap();
+    assert_eq!(ask(&next, "GET").await.body, "7");
+    assert_eq!(ask(&next, "POST").await.code(), "cross_origin", "who is found is asked for the origin");
+    clock.advance(301);
+    let answer = ask(&next, "GET").await;
+    assert_eq!((answer.body.as_str(), names(&answer)), ("7", vec!["access_token", "refresh_token"]));
+    next.keep(&answer);
+    assert_eq!(ask(&next, "GET").await.body, "7");
+}
+
+async fn row_of(store: &MemoryStore, user: &str) -> jwtauth_axum::Record {
+    store.of_user(user, UnixTime::EPOCH).await.unwrap().remove(0)
+}

@@ -224,6 +224,22 @@ impl Identity {
     }
 
     #[getter]
+    fn is_disputed(&self) -> bool {
+        self.identity.is_disputed()
+    }
+
+    #[getter]
+    fn disputed_session_ids(&self) -> Vec<Uuid> {
+        self.identity.disputed_sessions().iter().map(jwtauth::Sid::session_id).collect()
+    }
+
+    /// Who it is without the refresh tokens of sessions that are not among these.
+    fn settle(&self, live: Vec<Uuid>) -> Self {
+        let identity = self.identity.clone().settle(|sid| live.contains(&sid.session_id()));
+        Self { identity, error: None }
+    }
+
+    #[getter]
     fn is_bearer(&self) -> bool {
         self.identity.is_bearer()
     }

@@ -379,7 +379,15 @@ impl<'c> Face<'c> {
         let own = || request.sent_to.parse().ok();
         let (identity, response) = match self.site.identify(&head, own, time(self.corpus.now)) {
             Ok(identity) => {
-                let response = self.serve(case, &head, &identity);
+                let is_disputed = identity.is_disputed();
+                let identity = identity.settle(|sid| self.is_live(sid));
+                let is_asked = is_disputed && !identity.is_anonymous();
+                let response = if is_asked && self.site.transport().check_origin(&head, own).is_err() {
+                    self.log("cross_origin");
+                    FORBIDDEN
+                } else {
+                    self.serve(case, &head, &identity)
+                };
                 (identity, response)
             }
             Err(refused) => {
@@ -551,6 +559,14 @@ impl<'c> Face<'c> {
     /// The row, if its user may be signed in.
     fn find(&self, id: Uuid) -> Option<Row> {
         self.rows.get(&id).filter(|row| self.corpus.users[&row.user].is_active).cloned()
+    }
+
+    fn is_live(&self, sid: &Sid) -> bool {
+        let row = self.find(sid.session_id());
+        row.is_some_and(|row| {
+            let policy = self.site.policy();
+            !policy.lifetimes().is_over(&row.session(policy), time(self.corpus.now))
+        })
     }
 
     fn log(&mut self, event: &str) {

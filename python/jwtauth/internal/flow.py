@@ -94,6 +94,25 @@ class Flow:
         if identity.is_cross_origin:
             with self._logging_cross_origin():
                 identity.check()
+        self._adopt(identity)
+
+    def settle_dispute(self) -> None:
+        """Where tokens of several users came, let refresh tokens of ended sessions not count.
+
+        A cookie that another scope once set outlives its session, and may not keep the next user of the browser out.
+        Raises ``CrossOriginRefused`` as `identify` does.
+        """
+        policy, now = self.config.policy, clock.now()
+        found = ((id, sessions.find(id)) for id in self.identity.disputed_session_ids)
+        live = [id for id, session in found if session is not None and not policy.is_over(session.row, now)]
+        identity = self.identity.settle(live)
+        if identity.access is not None or identity.refresh is not None:
+            self.check_origin()
+        self._adopt(identity)
+
+    def _adopt(self, identity: _engine.Identity) -> None:
+        request = self.request
+        self.identity = identity
         self.refresh_claims = identity.refresh
         self.claims = claims = identity.access
         if claims is None:
@@ -117,8 +136,8 @@ class Flow:
 
     @property
     def needs_refresh(self) -> bool:
-        """Whether there is a refresh token to decide on."""
-        return self.refresh_claims is not None
+        """Whether there is a refresh token to decide on, or tokens of several users."""
+        return self.refresh_claims is not None or self.identity.is_disputed
 
     @property
     def found(self) -> SessionAndUser | None:

@@ -30,8 +30,11 @@ class Decided(NamedTuple):
 def refresh(flow: Flow) -> None:
     """Decide on the request's refresh token, if it is needed, and write what the decision says.
 
-    Raises ``SessionContention`` where other requests were first again and again.
+    Raises ``SessionContention`` where other requests were first again and again, and ``CrossOriginRefused`` where
+    tokens of several users turned out to be one's.
     """
+    if flow.identity.is_disputed:
+        flow.settle_dispute()
     claims, flow.refresh_claims = flow.refresh_claims, None
     if claims is not None:
         refresh_by(flow, claims)

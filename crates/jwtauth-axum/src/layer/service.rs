@@ -58,11 +58,17 @@ where
         let shared = Arc::clone(&self.shared);
         let identified = RequestAuth::identify(Arc::clone(&shared), &parts);
         ResponseFuture::new(async move {
-            let auth = match identified {
-                Ok(auth) => Arc::new(auth),
+            let mut auth = match identified {
+                Ok(auth) => auth,
                 Err(refused) => return Ok(refuse(&shared, *refused)),
             };
-            let response = match admit(&auth).instrument(event::span()).await {
+            let settled = auth.settle().instrument(event::span()).await;
+            let auth = Arc::new(auth);
+            let admitted = match settled {
+                Ok(()) => admit(&auth).instrument(event::span()).await,
+                refused => refused,
+            };
+            let response = match admitted {
                 Ok(()) => {
                     parts.extensions.insert(Auth(Arc::clone(&auth)));
                     inner.call(Request::from_parts(parts, body)).await?

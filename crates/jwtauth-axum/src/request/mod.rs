@@ -90,6 +90,27 @@ impl RequestAuth {
         Ok(Self { client, identity, foreign, state: Mutex::default(), shared })
     }
 
+    /// Where tokens of several users came, let refresh tokens of ended sessions not count: a cookie that another scope once set outlives its
+    /// session, and may not keep the next user of the browser out.
+    pub(crate) async fn settle(&mut self) -> Result<(), Rejection> {
+        if !self.identity.is_disputed() {
+            return Ok(());
+        }
+        let mut live = Vec::new();
+        for sid in self.identity.disputed_sessions() {
+            let found = self.find(sid.session_id()).await.map_err(AuthError::from)?;
+            let (lifetimes, now) = (self.shared.config.site.policy().lifetimes(), self.shared.clock.now());
+            if found.is_some_and(|record| !lifetimes.is_over(&record.session, now)) {
+                live.push(sid);
+            }
+        }
+        self.identity = std::mem::take(&mut self.identity).settle(|sid| live.contains(sid));
+        match &self.foreign {
+            Some(foreign) if !self.identity.is_anonymous() => Err(foreign.refuse().into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Decide on the refresh token, where there is one and no access token of its session, and write what the decision
     /// says, although the client has gone.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<(), AuthError> {

@@ -81,17 +81,19 @@ impl Transport {
             }
         }
         identity.has_cookies = found.looked_at != [0, 0];
-        identity.session_names = found.session_names;
-        let [access, refresh] = if found.is_of_two_users { [None, None] } else { found.newest };
+        identity.session_names = std::mem::take(&mut found.session_names);
+        if found.is_of_two_users {
+            let newest = [TokenKind::Access, TokenKind::Refresh].into_iter().zip(found.newest);
+            let newest = newest.filter_map(|(kind, claims)| Some((kind, claims?)));
+            return Ok(Identity { disputed: newest.chain(found.older).collect(), ..identity });
+        }
+        let [access, refresh] = found.newest;
         if (access.is_some() || refresh.is_some())
             && let Err(error) = self.check_origin(head, own)
         {
             return Err(Refused::new(Identity { session_names: Vec::new(), ..identity }, error.into()));
         }
-        // With a valid access token, the refresh token of its session is not needed.
-        let is_of_one_session = access.as_ref().zip(refresh.as_ref()).is_some_and(|(a, r)| a.sid == r.sid);
-        let refresh = if is_of_one_session { None } else { refresh };
-        Ok(Identity { access, refresh, ..identity })
+        Ok(identity.of_one_user([access, refresh]))
     }
 
     /// Decide whether a request may use cookies, whatever it brings: for sign-in, which sets them, and for sign-in and
@@ -115,11 +117,57 @@ pub struct Identity {
     session_names: Vec<Sid>,
     is_bearer: bool,
     has_cookies: bool,
+    /// Valid tokens, of more than one user.
+    disputed: Vec<(TokenKind, Claims)>,
     pub(super) is_upload: bool,
     pub(super) is_safe: bool,
 }
 
 impl Identity {
+    fn of_one_user(self, [access, refresh]: [Option<Claims>; 2]) -> Self {
+        // With a valid access token, the refresh token of its session is not needed.
+        let is_of_one_session = access.as_ref().zip(refresh.as_ref()).is_some_and(|(a, r)| a.sid == r.sid);
+        let refresh = if is_of_one_session { None } else { refresh };
+        Self { access, refresh, ..self }
+    }
+
+    /// Return whether valid tokens are of more than one user.
+    pub fn is_disputed(&self) -> bool {
+        !self.disputed.is_empty()
+    }
+
+    /// Return the sessions of refresh tokens where valid tokens are of more than one user, which together name nobody.
+    /// Empty for most requests.
+    ///
+    /// A browser keeps a cookie that another scope once set, say before `COOKIE_DOMAIN` changed, after its session has
+    /// ended: look these sessions up, and [`settle`](Self::settle) by those that are live.
+    pub fn disputed_sessions(&self) -> Vec<Sid> {
+        let mut names: Vec<Sid> = Vec::new();
+        for (kind, claims) in &self.disputed {
+            if *kind == TokenKind::Refresh && !names.contains(&claims.sid) {
+                names.push(claims.sid);
+            }
+        }
+        names
+    }
+
+    /// Return who the request claims to be without the refresh tokens of ended sessions: nobody, if its tokens are still
+    /// of more than one user. Access tokens count for the minutes that they are valid.
+    ///
+    /// Ask for the origin, by [`Transport::check_origin`], where somebody is found: of nobody it was not asked.
+    pub fn settle(mut self, is_live: impl Fn(&Sid) -> bool) -> Self {
+        if self.disputed.is_empty() {
+            return self;
+        }
+        let mut found = Candidates::default();
+        for (kind, claims) in std::mem::take(&mut self.disputed) {
+            if kind == TokenKind::Access || is_live(&claims.sid) {
+                found.keep(kind, claims);
+            }
+        }
+        if found.is_of_two_users { self } else { self.of_one_user(found.newest) }
+    }
+
     /// Return the claims of the access token, which are to be [checked](crate::Site::check) against the session's row.
     pub fn access(&self) -> Option<&Claims> {
         self.access.as_ref()
@@ -213,6 +261,8 @@ struct Candidates {
     newest: [Option<Claims>; 2],
     is_of_two_users: bool,
     session_names: Vec<Sid>,
+    /// Valid tokens that are not the newest of their kind.
+    older: Vec<(TokenKind, Claims)>,
 }
 
 impl Candidates {
@@ -230,13 +280,20 @@ impl Candidates {
         if validity.is_err() {
             return;
         }
+        self.keep(kind, claims);
+    }
+
+    /// Count a valid token.
+    fn keep(&mut self, kind: TokenKind, claims: Claims) {
         if self.newest.iter().flatten().any(|other| other.subject != claims.subject) {
             self.is_of_two_users = true;
         }
-        if let Some(newest) = self.newest.get_mut(index)
-            && newest.as_ref().is_none_or(|newest| claims.is_newer_than(newest))
-        {
-            *newest = Some(claims);
-        }
+        let [access, refresh] = &mut self.newest;
+        let newest = if kind == TokenKind::Access { access } else { refresh };
+        let older = match newest {
+            Some(newest) if !claims.is_newer_than(newest) => Some(claims),
+            newest => newest.replace(claims),
+        };
+        self.older.extend(older.map(|older| (kind, older)));
     }
 }

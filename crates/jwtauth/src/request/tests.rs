@@ -94,6 +94,27 @@ mod which_tokens_count {
     }
 
     #[test]
+    fn beside_tokens_of_another_user_refresh_tokens_of_ended_sessions_do_not_count() {
+        let (ada, eve) = (claims("ada", 1, 1), claims("eve", 2, 1));
+        let disputed = identify(&[refresh(&eve), access(&ada), refresh(&ada)]);
+        assert_eq!((disputed.is_disputed(), disputed.disputed_sessions().len()), (true, 2));
+        let settled = disputed.clone().settle(|sid| *sid == ada.sid);
+        assert_eq!((settled.access(), settled.refresh(), settled.is_disputed()), (Some(&ada), None, false));
+        assert_eq!(settled.session_names().len(), 2, "sign-out ends both");
+        assert!(
+            disputed.clone().settle(|sid| *sid == eve.sid).is_anonymous(),
+            "an access token counts while it is valid"
+        );
+        let settled = identify(&[refresh(&eve), refresh(&ada)]).settle(|sid| *sid == eve.sid);
+        assert_eq!((settled.access(), settled.refresh()), (None, Some(&eve)));
+        let settled = disputed.settle(|_| true);
+        assert!(settled.is_anonymous() && !settled.is_disputed());
+        let undisputed = identify(&[access(&ada), refresh(&ada)]);
+        assert!(!undisputed.is_disputed());
+        assert_eq!(undisputed.settle(|_| false).access(), Some(&ada));
+    }
+
+    #[test]
     fn the_higher_generation_of_a_session_counts_in_any_order() {
         let (old, new) = (claims("ada", 1, 3), Claims { issued_at: NOW - secs(20), ..claims("ada", 1, 4) });
         for cookies in [[refresh(&old), refresh(&new)], [refresh(&new), refresh(&old)]] {
