@@ -308,7 +308,7 @@ class Identity:
 
     @property
     def is_disputed(self) -> bool:
-        """Whether valid tokens are of more than one user, which together name nobody."""
+        """Whether valid tokens are of more than one user: then all are ignored."""
 
     @property
     def disputed_session_ids(self) -> list[UUID]:

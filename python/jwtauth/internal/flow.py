@@ -97,9 +97,9 @@ class Flow:
         self._adopt(identity)
 
     def settle_dispute(self) -> None:
-        """Where tokens of several users came, let refresh tokens of ended sessions not count.
+        """Ignore the refresh tokens of ended sessions, if valid tokens are of more than one user.
 
-        A cookie that another scope once set outlives its session, and may not keep the next user of the browser out.
+        A cookie that was set with another scope outlives its session, and must not keep the browser's next user out.
         Raises ``CrossOriginRefused`` as `identify` does.
         """
         policy, now = self.config.policy, clock.now()

@@ -31,7 +31,7 @@ def refresh(flow: Flow) -> None:
     """Decide on the request's refresh token, if it is needed, and write what the decision says.
 
     Raises ``SessionContention`` where other requests were first again and again, and ``CrossOriginRefused`` where
-    tokens of several users turned out to be one's.
+    the tokens of one user alone turn out to count, and their origin may not use them.
     """
     if flow.identity.is_disputed:
         flow.settle_dispute()

@@ -90,8 +90,8 @@ impl RequestAuth {
         Ok(Self { client, identity, foreign, state: Mutex::default(), shared })
     }
 
-    /// Where tokens of several users came, let refresh tokens of ended sessions not count: a cookie that another scope once set outlives its
-    /// session, and may not keep the next user of the browser out.
+    /// Ignore the refresh tokens of ended sessions, if valid tokens are of more than one user: a cookie that was set with
+    /// another scope outlives its session, and must not keep the next user of the browser out.
     pub(crate) async fn settle(&mut self) -> Result<(), Rejection> {
         if !self.identity.is_disputed() {
             return Ok(());

@@ -136,11 +136,10 @@ impl Identity {
         !self.disputed.is_empty()
     }
 
-    /// Return the sessions of refresh tokens where valid tokens are of more than one user, which together name nobody.
-    /// Empty for most requests.
+    /// Return the sessions of the refresh tokens, if valid tokens are of more than one user; else none.
     ///
-    /// A browser keeps a cookie that another scope once set, say before `COOKIE_DOMAIN` changed, after its session has
-    /// ended: look these sessions up, and [`settle`](Self::settle) by those that are live.
+    /// A browser keeps a cookie that was set with another scope, say before `COOKIE_DOMAIN` changed, after its session
+    /// has ended. Look these sessions up, and [`settle`](Self::settle) by those that are live.
     pub fn disputed_sessions(&self) -> Vec<Sid> {
         let mut names: Vec<Sid> = Vec::new();
         for (kind, claims) in &self.disputed {
@@ -151,10 +150,10 @@ impl Identity {
         names
     }
 
-    /// Return who the request claims to be without the refresh tokens of ended sessions: nobody, if its tokens are still
-    /// of more than one user. Access tokens count for the minutes that they are valid.
+    /// Return who the request claims to be without the refresh tokens of ended sessions. It is anonymous if its tokens
+    /// are still of more than one user. Access tokens count for the minutes that they are valid.
     ///
-    /// Ask for the origin, by [`Transport::check_origin`], where somebody is found: of nobody it was not asked.
+    /// If it is not anonymous, check its origin by [`Transport::check_origin`], which `identify` did not.
     pub fn settle(mut self, is_live: impl Fn(&Sid) -> bool) -> Self {
         if self.disputed.is_empty() {
             return self;
