@@ -80,8 +80,13 @@ def test_failed_tests_are_named_in_the_last_lines(script, tmp_path, capfd, aside
     ]
 
 
-def test_a_program_that_is_missing_is_no_failure(script, capfd):
+@pytest.mark.parametrize(
+    ("ci", "status", "last_line"),
+    [("", 0, "Everything else passed."), ("true", 1, "FAILED: CI=true and not everything was checked.")],
+)
+def test_a_program_that_is_missing_fails_in_ci_alone(script, capfd, monkeypatch, ci, status, last_line):
+    monkeypatch.setenv("CI", ci)
     assert script.check("fuzzing", sys.executable, "-c", f"exit({script.NEEDS_MORE})") == script.NEEDS_MORE
     script.left_out.append("fuzzing (no nightly Rust)")
-    assert script.report() == 0
-    assert "Left out: fuzzing (no nightly Rust).\nEverything else passed.\n" in capfd.readouterr().out
+    assert script.report() == status
+    assert f"Left out: fuzzing (no nightly Rust).\n{last_line}\n" in capfd.readouterr().out
