@@ -10,6 +10,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +21,9 @@ from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth import get_user_model
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from jwtauth.asgi import WebSocketAuthMiddleware
 from jwtauth.internal.store import clock
@@ -33,6 +37,19 @@ CORPUS = json.loads((ROOT / "testdata/requests.json").read_text())
 NOW = CORPUS["now"]
 NAMES = {session["id"]: name for name, session in CORPUS["sessions"].items()}
 TIMES = {"acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"}
+
+
+@pytest.fixture(autouse=True)
+def hung_up():
+    """ASGI has a thread for each request, with a connection that Django does not close where the database is in memory."""
+
+    def hang_up(**kwargs):
+        if threading.current_thread() is not threading.main_thread():
+            BaseDatabaseWrapper.close(connections["default"])
+
+    request_finished.connect(hang_up)
+    yield
+    request_finished.disconnect(hang_up)
 
 
 @pytest.fixture
