@@ -41,7 +41,7 @@ TIMES = {"acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen
 
 @pytest.fixture(autouse=True)
 def hung_up():
-    """ASGI has a thread for each request, with a connection that Django does not close where the database is in memory."""
+    """Under ASGI each request has a thread, whose connection to a database in memory Django does not close."""
 
     def hang_up(**kwargs):
         if threading.current_thread() is not threading.main_thread():
