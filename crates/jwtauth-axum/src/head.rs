@@ -112,7 +112,7 @@ impl Client {
     }
 }
 
-/// Join the values of this header by commas (RFC 9110 §5.2), so that a repeated one is no single value. Octets that
+/// Join the values of this header by commas (RFC 9110 §5.2), so that a repeated one is not a single value. Octets that
 /// are not text are replaced.
 fn joined<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
     let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));

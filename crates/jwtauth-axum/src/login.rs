@@ -63,7 +63,7 @@ impl Login {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
-    /// There is no such user, or they are not active.
+    /// The user does not exist, or is not active.
     #[error("this account is not active")]
     UnknownUser,
     /// Beyond `MAX_SESSIONS_PER_USER`, where the policy is to refuse.
