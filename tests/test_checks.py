@@ -165,17 +165,44 @@ def test_the_middleware_is_missing():
     assert OURS in messages["jwtauth.E002"].hint
 
 
-@pytest.mark.parametrize("index", range(len(NEEDED) + 1))
-def test_the_middleware_may_stand_anywhere(index):
+@pytest.mark.parametrize("index", [2, 3])
+def test_below_django_s_the_middleware_may_stand_anywhere(index):
     with override_settings(MIDDLEWARE=[*NEEDED[:index], OURS, *NEEDED[index:]]):
         assert found() == {}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("path", [OURS, "jwtauth.middleware.AuthenticationMiddleware", f"{__name__}.Subclass"])
+def test_above_django_s_the_recommended_order_and_what_is_lost_are_named(index, path):
+    with override_settings(MIDDLEWARE=[*NEEDED[:index], path, *NEEDED[index:]]):
+        messages = found()
+    assert list(messages) == ["jwtauth.W006"]
+    assert "does not see the users" in messages["jwtauth.W006"].msg
+    assert f"right after '{NEEDED[1]}'" in messages["jwtauth.W006"].hint
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "django_otp.middleware.OTPMiddleware",
+        "hijack.middleware.HijackUserMiddleware",
+        "impersonate.middleware.ImpersonateMiddleware",
+    ],
+)
+def test_middleware_of_others_that_decorates_the_user_stands_below(path):
+    with override_settings(MIDDLEWARE=[*NEEDED[:2], OURS, path]):
+        assert found() == {}
+    with override_settings(MIDDLEWARE=[*NEEDED[:2], path, OURS]):
+        messages = found()
+    assert list(messages) == ["jwtauth.W006"]
+    assert path in messages["jwtauth.W006"].msg
 
 
 def test_the_alias_of_the_middleware_is_the_middleware():
     alias = "jwtauth.middleware.AuthenticationMiddleware"
     with override_settings(MIDDLEWARE=[*NEEDED, alias]):
         assert found() == {}
-    with override_settings(MIDDLEWARE=[alias, UPDATE_CACHE, *NEEDED]):
+    with override_settings(MIDDLEWARE=[*NEEDED, alias, UPDATE_CACHE]):
         assert list(found()) == ["jwtauth.W004"]
 
 
@@ -187,17 +214,17 @@ def test_a_subclass_of_the_middleware_is_the_middleware():
 
 
 def test_a_middleware_that_cannot_be_imported_is_django_s_matter():
-    with override_settings(MIDDLEWARE=["no.such.Middleware", OURS, *NEEDED]):
+    with override_settings(MIDDLEWARE=["no.such.Middleware", *NEEDED, OURS, "no.such.other.Middleware"]):
         assert found() == {}
 
 
 def test_the_middleware_stands_below_the_one_that_fills_the_cache():
-    with override_settings(MIDDLEWARE=[UPDATE_CACHE, OURS, *NEEDED]):
+    with override_settings(MIDDLEWARE=[UPDATE_CACHE, *NEEDED, OURS]):
         assert found() == {}
-    with override_settings(MIDDLEWARE=[OURS, UPDATE_CACHE, *NEEDED]):
+    with override_settings(MIDDLEWARE=[*NEEDED, OURS, UPDATE_CACHE]):
         messages = found()
     assert list(messages) == ["jwtauth.W004"]
-    assert "above UpdateCacheMiddleware" in messages["jwtauth.W004"].msg
+    assert "before UpdateCacheMiddleware" in messages["jwtauth.W004"].msg
     assert f"below '{UPDATE_CACHE}'" in messages["jwtauth.W004"].hint
 
 

@@ -81,15 +81,6 @@ def test_who_is_signed_in_by_django_s_session_stays_where_there_is_no_token(bob,
         assert client.get("/me/plain/").content == b"bob"
 
 
-def test_our_token_counts_before_django_s_session(ada, bob):
-    client = Client()
-    client.force_login(bob)
-    client.post(f"/login/?user={ada.pk}")
-    assert client.get("/me/plain/").content == b"ada"
-    client.post("/logout/")
-    assert client.get("/me/plain/").content == b"bob"
-
-
 def test_a_view_that_asks_for_nobody_leaves_django_s_session_alone(bob, statements):
     client = Client()
     client.force_login(bob)

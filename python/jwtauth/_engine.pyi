@@ -357,6 +357,9 @@ class Outcome:
     CLEARED: Final[Outcome]
     """The user has signed out: cookies are cleared, if the request brought one."""
 
+    SUPERSEDED: Final[Outcome]
+    """Another way of signing in has signed in the browser's user: cookies are cleared, also those it withheld."""
+
     @staticmethod
     def granted(grant: Grant) -> Outcome:
         """The session's tokens are set."""

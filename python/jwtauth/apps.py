@@ -1,9 +1,10 @@
 """The Django app."""
 
 from importlib import import_module
+from typing import Any
 
 from django.apps import AppConfig, apps
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.checks import Tags, register
 from django.utils.translation import gettext_lazy as _
 
@@ -15,9 +16,14 @@ class JwtAuthConfig(AppConfig):
     verbose_name = _("Sign-in sessions")
     default_auto_field = "django.db.models.BigAutoField"
 
+    def __init__(self, app_name: str, app_module: Any) -> None:
+        super().__init__(app_name, app_module)
+        # Before the receivers of other apps, of which one may call jwtauth's login.
+        user_logged_in.connect(_follow_login, dispatch_uid="jwtauth.follow_login")
+        user_logged_out.connect(_follow_logout, dispatch_uid="jwtauth.follow_logout")
+
     def ready(self) -> None:
         from jwtauth import checks
-        from jwtauth.signin import end_with_django_session
 
         register(checks.check_settings, Tags.security)
         register(checks.check_middleware, Tags.security)
@@ -27,4 +33,15 @@ class JwtAuthConfig(AppConfig):
         register(checks.check_deployment, Tags.security, deploy=True)
         if apps.is_installed("drf_spectacular"):
             import_module("jwtauth.contrib.spectacular")
-        user_logged_out.connect(end_with_django_session, dispatch_uid="jwtauth.end_with_django_session")
+
+
+def _follow_login(request: Any = None, user: Any = None, **kwargs: Any) -> None:
+    from jwtauth.signin import follow_django_login  # here: it needs models
+
+    follow_django_login(request, user)
+
+
+def _follow_logout(request: Any = None, **kwargs: Any) -> None:
+    from jwtauth.signin import follow_django_logout
+
+    follow_django_logout(request)

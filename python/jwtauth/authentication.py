@@ -14,6 +14,7 @@ from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.exceptions import CrossOriginRefused
 from jwtauth.internal import bearer
 from jwtauth.internal.flow import Flow
+from jwtauth.internal.request_user import replaced_user
 from jwtauth.request import RequestAuth
 
 
@@ -40,12 +41,16 @@ class JWTAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, _engine.Claims | None] | None:
         """Return the user and the claims, or ``None``. Invalid cookies are ignored.
 
+        The user is ``request.user`` of Django's request, as DRF's ``SessionAuthentication`` returns it: if a later
+        middleware has decorated or replaced the tokens' user, or taken it away, that stands.
+
         Raises `InvalidBearerToken` where ``Authorization: Bearer`` is not a token of a live session, DRF's
         ``PermissionDenied`` where a request made by hand may not use its cookies, and ``ImproperlyConfigured`` where
         the middleware is missing.
         """
         inner = request._request
         flow = Flow.of(inner)
+        is_made_by_hand = flow is None
         if flow is None:
             if not middleware_is_installed():
                 raise ImproperlyConfigured(str(MISSING_MIDDLEWARE))
@@ -58,7 +63,10 @@ class JWTAuthentication(BaseAuthentication):
                 raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
         auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if auth.is_authenticated:
-            return auth.user, auth.claims
+            is_replaced, user = (False, None) if is_made_by_hand else replaced_user(inner)
+            if not is_replaced:
+                return auth.user, auth.claims
+            return (user, auth.claims) if user and user.is_authenticated else None
         if auth.is_bearer:
             raise InvalidBearerToken
         return None

@@ -17,12 +17,20 @@ from jwtauth.internal.engine_config import Problem
 _MIDDLEWARE = "jwtauth.middleware.JWTAuthMiddleware"
 _ALIAS = "jwtauth.middleware.AuthenticationMiddleware"
 _UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
+_DJANGO_S = "django.contrib.auth.middleware.AuthenticationMiddleware"
+
+# Middleware of other packages that decorates or replaces ``request.user``.
+_READ_USER = {
+    "django_otp.middleware.OTPMiddleware",
+    "hijack.middleware.HijackUserMiddleware",
+    "impersonate.middleware.ImpersonateMiddleware",
+}
 
 # E002, and the words of the ``ImproperlyConfigured`` that is raised without the middleware.
 MISSING_MIDDLEWARE = Problem(
     "jwtauth.E002",
     "jwtauth's middleware is not in MIDDLEWARE, so nobody is ever signed in.",
-    f"Add '{_MIDDLEWARE}' to MIDDLEWARE, best after Django's own AuthenticationMiddleware.",
+    f"Add '{_MIDDLEWARE}' to MIDDLEWARE, right after Django's own AuthenticationMiddleware.",
 )
 
 
@@ -41,21 +49,49 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
-    """E002: the middleware is missing. W004: it is above the middleware that fills the cache."""
+    """E002: the middleware is missing. W004: it is above the middleware that fills the cache. W006: its place among
+    those that read or set ``request.user``.
+    """
     if not middleware_is_installed():
         return [_error(MISSING_MIDDLEWARE)]
-    paths = list(settings.MIDDLEWARE)
-    ours = next(index for index, path in enumerate(paths) if _is_ours(path))
-    if _UPDATE_CACHE in paths[ours + 1 :]:
-        return [
+    above, below = _around(list(settings.MIDDLEWARE))
+    messages = list[CheckMessage]()
+    if _UPDATE_CACHE in below:
+        messages.append(
             Warning(
-                "jwtauth's middleware is above UpdateCacheMiddleware, which so caches pages before they are marked as "
-                "one person's.",
+                "jwtauth's middleware is listed before UpdateCacheMiddleware, so pages may be cached before they are "
+                "marked private.",
                 hint=f"Move '{_MIDDLEWARE}' below '{_UPDATE_CACHE}' in MIDDLEWARE.",
                 id="jwtauth.W004",
             )
-        ]
-    return []
+        )
+    if _DJANGO_S in below:
+        messages.append(
+            _order_warning(
+                f"jwtauth's middleware is listed before '{_DJANGO_S}', so a middleware between them and the view "
+                "that reads, decorates or replaces request.user does not see the users whom jwtauth signs in."
+            )
+        )
+    for path in above:
+        if path in _READ_USER:
+            messages.append(
+                _order_warning(
+                    f"'{path}' is listed before jwtauth's middleware, so it does not see the users whom jwtauth signs "
+                    "in, and what it sets as request.user is lost."
+                )
+            )
+    return messages
+
+
+def _order_warning(message: str) -> Warning:
+    hint = f"List '{_MIDDLEWARE}' right after '{_DJANGO_S}', and others that use request.user after it."
+    return Warning(message, hint=hint, id="jwtauth.W006")
+
+
+def _around(paths: list[str]) -> tuple[list[str], list[str]]:
+    """Return the middleware above jwtauth's, and below it."""
+    own = next((index for index, path in enumerate(paths) if _is_ours(path)), len(paths))
+    return paths[:own], paths[own + 1 :]
 
 
 def check_databases(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
@@ -139,6 +175,21 @@ def _deployment_warnings(values: dict[str, Any]) -> Iterator[CheckMessage]:
 def middleware_is_installed() -> bool:
     """Whether ``MIDDLEWARE`` holds ours, or a subclass of it."""
     return any(_is_ours(path) for path in settings.MIDDLEWARE)
+
+
+def remote_user_is_below() -> bool:
+    """Whether Django's ``RemoteUserMiddleware``, or a subclass of it, is below jwtauth's in ``MIDDLEWARE``."""
+    from django.contrib.auth.middleware import RemoteUserMiddleware  # it needs the settings
+
+    return any(_is_a(path, RemoteUserMiddleware) for path in _around(list(settings.MIDDLEWARE))[1])
+
+
+def _is_a(path: str, kind: type) -> bool:
+    try:
+        middleware = import_string(path)
+    except ImportError:
+        return False  # Django says so itself
+    return isinstance(middleware, type) and issubclass(middleware, kind)
 
 
 def _error(problem: Problem) -> Error:

@@ -6,25 +6,26 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
-from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 
+from jwtauth.checks import remote_user_is_below
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
-from jwtauth.internal import bearer
+from jwtauth.internal import bearer, django_session
 from jwtauth.internal.flow import UNCHANGED, Flow
+from jwtauth.internal.login import SIGNED_IN, changed_password, follow_password_change, supersede
 from jwtauth.internal.refresh import refresh
+from jwtauth.internal.request_user import install, install_again
 from jwtauth.internal.response import write
-from jwtauth.request import RequestAuth
 
 
 class JWTAuthMiddleware:
     """Puts ``jwtauth``, ``user`` and ``auser`` on the request and cookies on the response.
 
-    It may stand anywhere in ``MIDDLEWARE``, best after Django's ``AuthenticationMiddleware``: without a jwtauth token,
-    the user that another middleware has set stays. Sync and async.
+    Put it right after Django's ``AuthenticationMiddleware``. Without a jwtauth token, the user that was set before
+    stays; what a later middleware sets as ``request.user`` stands. Above Django's, which 0.0.8 allowed, it works for
+    sites without such middleware. Sync and async.
     """
 
     sync_capable = True
@@ -32,6 +33,9 @@ class JWTAuthMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
+        # That middleware takes any user whom Django's session does not name for one of an earlier header, and signs
+        # that user out.
+        self.waits = remote_user_is_below()
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
             self.is_async = True
@@ -47,46 +51,43 @@ class JWTAuthMiddleware:
             return self._call_async(request)
         flow = Flow.attach(request)
         refusal = _identify(flow)
-        if refusal is None and flow.needs_refresh:
-            refusal = _refresh(flow)
+        if refusal is None and _is_to_be_settled(flow):
+            refusal = _settle(flow)
         if refusal is not None:
             write(flow, refusal)
             return refusal
-        _install(request, flow)
+        if not self.waits:
+            install(request, flow)
         response: HttpResponseBase = self.get_response(request)
-        try:
-            flow.run_deferred()
-        except SessionContention as error:
-            response = _unsettled(flow, response, error)
+        if _is_to_be_finished(flow):
+            response = _finish(flow, response)
         write(flow, response)
         return response
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
         flow = Flow.attach(request)
         refusal = _identify(flow)
-        if refusal is None and flow.needs_refresh:
-            refusal = await sync_to_async(_refresh)(flow)
+        if refusal is None and _is_to_be_settled(flow):
+            refusal = await sync_to_async(_settle)(flow)
         if refusal is not None:
             write(flow, refusal)
             return refusal
-        _install(request, flow)
+        if not self.waits:
+            install(request, flow)
         response: HttpResponseBase = await self.get_response(request)
-        if flow.deferred:
-            try:
-                await sync_to_async(flow.run_deferred)()
-            except SessionContention as error:
-                response = _unsettled(flow, response, error)
+        if _is_to_be_finished(flow):
+            response = await sync_to_async(_finish)(flow, response)
         write(flow, response)
         return response
 
     def _process_view(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
-        flow = _install_again(request)
+        flow = install_again(request)
         if flow is None or not flow.identity.is_bearer or _asks_drf(view) or request.jwtauth.is_authenticated:  # type: ignore[attr-defined]
             return None
         return bearer.refusal()
 
     async def _process_view_async(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
-        flow = _install_again(request)
+        flow = install_again(request)
         if flow is None or not flow.identity.is_bearer or _asks_drf(view):
             return None
         if not flow.is_known:
@@ -122,9 +123,17 @@ def _identify(flow: Flow) -> HttpResponseBase | None:
     return None
 
 
-def _refresh(flow: Flow) -> HttpResponseBase | None:
+def _is_to_be_settled(flow: Flow) -> bool:
+    return flow.needs_refresh or SIGNED_IN in vars(flow.request)
+
+
+def _settle(flow: Flow) -> HttpResponseBase | None:
+    """Refresh, and follow a login by a middleware above this one."""
     try:
         refresh(flow)
+        signed_in = vars(flow.request).pop(SIGNED_IN, None)
+        if signed_in is not None:
+            supersede(flow, signed_in)
     except CrossOriginRefused as error:
         return _foreign(error)
     except SessionContention as error:
@@ -142,11 +151,22 @@ def _contended(error: SessionContention) -> JsonResponse:
     return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
 
 
-def _unsettled(flow: Flow, response: HttpResponseBase, error: SessionContention) -> JsonResponse:
-    """Return the error in place of the view's response, whose outcome could not be written."""
-    response.close()
-    flow.outcome = UNCHANGED
-    return _contended(error)
+def _is_to_be_finished(flow: Flow) -> bool:
+    if flow.claims is not None and not flow.identity.is_bearer:
+        django_session.note_owner(flow.request, flow.claims.subject)
+    return bool(flow.deferred) or changed_password(flow) is not None
+
+
+def _finish(flow: Flow, response: HttpResponseBase) -> HttpResponseBase:
+    """Write what waited for the end of the view's transaction. Return the response, or the error in its place."""
+    try:
+        flow.run_deferred()
+        follow_password_change(flow)
+    except SessionContention as error:
+        response.close()
+        flow.outcome = UNCHANGED
+        return _contended(error)
+    return response
 
 
 def _late_upload() -> str:
@@ -156,41 +176,6 @@ def _late_upload() -> str:
 def _asks_drf(view: Any) -> bool:
     """Whether this is a view of DRF's, whose authentication classes say which tokens it takes."""
     return hasattr(getattr(view, "cls", None), "authentication_classes")
-
-
-class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
-    """``request.user`` until somebody looks: ours where our cookies sign somebody in, else what stood there before."""
-
-
-def _install_again(request: HttpRequest) -> Flow | None:
-    # Django's middleware of the same name sets request.user too, and may come after ours.
-    flow = Flow.of(request)
-    if flow is not None:
-        _install(request, flow)
-    return flow
-
-
-def _install(request: HttpRequest, flow: Flow) -> None:
-    before = request.__dict__.get("user")
-    if type(before) is _LazyUser:  # isinstance() would make a lazy user of Django's look into the database
-        return
-    auser_before = request.__dict__.get("auser")
-    auth: RequestAuth = request.jwtauth  # type: ignore[attr-defined]
-
-    def user() -> Any:
-        if auth.is_authenticated:
-            return auth.user
-        return AnonymousUser() if before is None else before
-
-    async def auser() -> Any:
-        # Loaded: the fields of a lazy user could not be had in async code.
-        found = flow.found if flow.is_resolved else await sync_to_async(lambda: flow.found)()
-        if found is not None:
-            return found.user
-        return await auser_before() if auser_before is not None else user()
-
-    request.user = _LazyUser(user)  # type: ignore[assignment]
-    request.auser = auser
 
 
 AuthenticationMiddleware = JWTAuthMiddleware  # its name in 0.0.8, which settings may go on using

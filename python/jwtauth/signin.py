@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out
@@ -14,15 +15,25 @@ from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 
 from jwtauth import _engine
-from jwtauth.checks import MISSING_MIDDLEWARE
+from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
+from jwtauth.internal import django_session
 from jwtauth.internal.flow import Flow
-from jwtauth.internal.login import end, replace_session, start, start_token_session
+from jwtauth.internal.login import (
+    SIGNED_IN,
+    end,
+    flush_django_session,
+    replace_session,
+    start,
+    start_token_session,
+    supersede,
+)
 from jwtauth.internal.store.admission import user_can_authenticate
 
 
 def login(
     request: HttpRequest,
     user: AbstractBaseUser,
+    backend: str | None = None,
     *,
     remember: bool = True,
     lifetime: timedelta | float | None = None,
@@ -32,8 +43,13 @@ def login(
 
     ``request.user`` is the user at once, and the response sets the cookies. ``remember=False`` lets them go when the
     browser is closed. With a ``lifetime``, a ``timedelta`` or seconds, this session ends so long after now, in use or
-    not, in place of ``REFRESH_TOKEN_LIFETIME`` and ``SESSION_LIFETIME``. Sends Django's ``user_logged_in``. Inside a
-    transaction that is rolled back, it never happened.
+    not, in place of ``REFRESH_TOKEN_LIFETIME`` and ``SESSION_LIFETIME``. ``backend`` is the dotted path of the
+    authentication backend that has found the user, by default ``user.backend`` or the only one of
+    ``AUTHENTICATION_BACKENDS``. Inside a transaction that is rolled back, the login never happened.
+
+    Django's session, if the request has one, gets another key, or is flushed if it is of another user. Sends Django's
+    ``user_logged_in``, but not again for a user whom Django's own login has just announced. A receiver of that signal
+    may call this function: for the same user it does nothing while `login` itself is sending the signal.
 
     A request from another origin is refused, as with Django's CSRF check: a form elsewhere could sign the visitor in
     as another user. ``cross_origin=True`` lets it pass, for callbacks that check the request in their own way (SAML,
@@ -44,15 +60,22 @@ def login(
     the middleware answers with 403, and ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
     inner = django_request(request)
+    flow = Flow.of(inner)
+    if flow is None and user is not None and middleware_is_installed() and django_session.signs_in(inner, user):
+        return  # in a receiver, for a login without a response: that of Django's test client
     flow = _flow(inner)
     _check(user)
+    if flow.announcing == user.pk:
+        return
     if not cross_origin:
         flow.check_origin()
-    start(flow, user, remember=remember, lifetime=lifetime)
+    start(flow, user, remember=remember, lifetime=lifetime, backend=_backend(user, backend))
     _set_user(request, inner, flow, user)
     if "CSRF_COOKIE" in inner.META:
         rotate_token(inner)
-    user_logged_in.send(sender=user.__class__, request=inner, user=user)
+    announced, flow.announced = flow.announced, None
+    if announced != user.pk:
+        _announce(flow, user)
 
 
 def start_session(
@@ -63,11 +86,30 @@ def start_session(
     Raises what `login` raises, but ``CrossOriginRefused``: an answer that sets no cookie signs no visitor in.
     """
     inner = django_request(request)
-    _flow(inner)
+    flow = _flow(inner)
     _check(user)
-    grant = start_token_session(inner, user, lifetime)
-    user_logged_in.send(sender=user.__class__, request=inner, user=user)
+    grant = start_token_session(inner, user, lifetime, _backend(user))
+    _announce(flow, user)
     return grant
+
+
+def _announce(flow: Flow, user: AbstractBaseUser) -> None:
+    """Send ``user_logged_in``. Meanwhile `login` does nothing for this user."""
+    before, flow.announcing = flow.announcing, user.pk
+    try:
+        user_logged_in.send(sender=user.__class__, request=flow.request, user=user)
+    finally:
+        flow.announcing = before
+
+
+def _backend(user: AbstractBaseUser, backend: str | None = None) -> str:
+    """Return the path of the user's authentication backend, as far as it is known."""
+    known: str | None = backend or getattr(user, "backend", None)
+    if known is None and len(settings.AUTHENTICATION_BACKENDS) == 1:
+        known = settings.AUTHENTICATION_BACKENDS[0]
+    if known is not None and not isinstance(known, str):
+        raise TypeError("backend must be a dotted import path, as a string")
+    return known or ""
 
 
 def _check(user: AbstractBaseUser | None) -> None:
@@ -80,21 +122,28 @@ def _check(user: AbstractBaseUser | None) -> None:
 def logout(request: HttpRequest) -> None:
     """Sign out: end the session now, also one that only expired cookies name, and have the response clear the cookies.
 
-    Cookies are cleared only if the request brought one. ``request.user`` is ``AnonymousUser`` at once. Sends Django's
-    ``user_logged_out``. A transaction that is rolled back does not bring the session back.
+    Cookies are cleared only if the request brought one. ``request.user`` is ``AnonymousUser`` at once, and Django's
+    session is flushed, if the request has one. Sends Django's ``user_logged_out``, whose receivers may call this
+    function. A transaction that is rolled back does not bring the session back.
 
     Raises ``CrossOriginRefused`` for a foreign origin, which the middleware answers with 403, and
     ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
     inner = django_request(request)
     flow = _flow(inner)
+    if flow.is_signing_out:
+        return
     flow.check_origin()
     found = flow.found
     end(flow)
     user = None if found is None else found.user
     _set_user(request, inner, flow, AnonymousUser())
-    sender = type(None) if user is None else user.__class__
-    user_logged_out.send(sender=sender, request=inner, user=user)
+    flow.is_signing_out = True
+    try:
+        user_logged_out.send(sender=user.__class__, request=inner, user=user)
+    finally:
+        flow.is_signing_out = False
+        flush_django_session(flow)
 
 
 def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> None:
@@ -120,13 +169,14 @@ async def aupdate_session_auth_hash(request: HttpRequest, user: AbstractBaseUser
 async def alogin(
     request: HttpRequest,
     user: AbstractBaseUser,
+    backend: str | None = None,
     *,
     remember: bool = True,
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
 ) -> None:
     """`login` for async views."""
-    await sync_to_async(login)(request, user, remember=remember, lifetime=lifetime, cross_origin=cross_origin)
+    await sync_to_async(login)(request, user, backend, remember=remember, lifetime=lifetime, cross_origin=cross_origin)
 
 
 async def alogout(request: HttpRequest) -> None:
@@ -134,8 +184,26 @@ async def alogout(request: HttpRequest) -> None:
     await sync_to_async(logout)(request)
 
 
-def end_with_django_session(request: HttpRequest | None = None, **kwargs: Any) -> None:
-    """Receiver of ``user_logged_out``: whoever signs out of Django, say in the admin, signs out of this as well."""
+def follow_django_login(request: HttpRequest | None, user: AbstractBaseUser) -> None:
+    """Follow a login by Django's own function: as another user, it ends this browser's session.
+
+    What the session's user has left in Django's session is removed, too.
+    """
+    if request is None:
+        return
+    inner = django_request(request)
+    if not django_session.signs_in(inner, user):
+        return  # not by Django's login, which signs in with its session
+    flow = Flow.of(inner)
+    if flow is None:
+        vars(inner)[SIGNED_IN] = user  # the middleware comes later
+    elif flow.announcing != user.pk:
+        flow.announced = user.pk
+        supersede(flow, user)
+
+
+def follow_django_logout(request: HttpRequest | None) -> None:
+    """Follow a logout by Django's own function, say in the admin: it ends this session as well."""
     flow = Flow.of(request)
     if flow is not None and flow.claims is not None:
         end(flow)

@@ -308,6 +308,9 @@ impl Outcome {
     #[classattr]
     const CLEARED: Self = Self(jwtauth::Outcome::Cleared);
 
+    #[classattr]
+    const SUPERSEDED: Self = Self(jwtauth::Outcome::Superseded);
+
     #[staticmethod]
     fn granted(grant: &Bound<'_, Grant>) -> Self {
         Self(jwtauth::Outcome::Granted(grant.get().0.clone()))

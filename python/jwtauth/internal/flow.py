@@ -55,6 +55,11 @@ class Flow:
         self.lazy_user: SessionUser | None = None
         """The user, as far as the access token names them, where this process has verified the session a moment ago."""
         self.is_resolved = True
+        self.announcing: Any = None
+        """The key of the user whose ``user_logged_in`` is being sent by jwtauth's login."""
+        self.announced: Any = None
+        """The key of the user whose ``user_logged_in`` Django's login has sent."""
+        self.is_signing_out = False
         self.deferred: list[Callable[[], None]] = []
         """What waits for the response, by which time the view's transaction is over."""
         self.resolved: SessionAndUser | None = None

@@ -6,25 +6,39 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.http import HttpRequest
 
 from jwtauth import _engine
 from jwtauth.exceptions import TokenError
-from jwtauth.internal import tokens
+from jwtauth.internal import django_session, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.refresh import refresh_by
 from jwtauth.internal.store import cleanup, clock, sessions
+from jwtauth.internal.store.admission import auth_hash, auth_hash_holds
 from jwtauth.internal.store.sessions import SessionAndUser
 from jwtauth.models import Session, database
 
+# The attribute of a request whose user Django's login has signed in before jwtauth's middleware has seen the request.
+SIGNED_IN = "_jwtauth_signed_in"
+
 
 def start(
-    flow: Flow, user: AbstractBaseUser, *, remember: bool = True, lifetime: timedelta | float | None = None
+    flow: Flow,
+    user: AbstractBaseUser,
+    *,
+    remember: bool = True,
+    lifetime: timedelta | float | None = None,
+    backend: str = "",
 ) -> None:
     """Start a session of this user, as the request's, and end those that its tokens name. See `jwtauth.login`."""
-    _start(flow, user, remember, lifetime=lifetime)
+    request, subject = flow.request, tokens.subject_of(user, flow.config)
+    before = django_session.before(request)
+    predecessor = None if flow.claims is None or flow.identity.is_bearer else flow.claims.subject
+    _start(flow, user, remember, lifetime=lifetime, backend=backend, before=before)
+    django_session.sign_in(request, user, subject, predecessor)
 
 
 def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
@@ -39,22 +53,69 @@ def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
     session = sessions.rows(claims.session_id, user=user.pk).first()
     if session is None or flow.config.policy.is_over(session.row(), clock.now()):
         return False
-    _start(flow, user, session.remember, predecessor=session)
+    before = django_session.before(flow.request)
+    _start(flow, user, session.remember, predecessor=session, before=before)
+    django_session.change_password(flow.request, user)
     return True
 
 
-def end(flow: Flow) -> None:
+def follow_password_change(flow: Flow) -> None:
+    """Replace the session if Django's ``update_session_auth_hash`` has kept its user signed in through a new password.
+
+    That function is what Django's own views and other packages call. It is known by the auth hash that it leaves in
+    Django's session: the hash of the request's user, with another password than that of the session's start.
+    """
+    found, known = flow.resolved, changed_password(flow)
+    if found is None or known is None:
+        return
+    user = get_user_model()._default_manager.using(database()).filter(pk=found.user.pk).first()
+    if user is not None and auth_hash(user) == known and not auth_hash_holds(user, found.auth_hash):
+        replace_session(flow, user)
+
+
+def changed_password(flow: Flow) -> str | None:
+    """Return the auth hash in Django's session, if this request has put there another than the session's own."""
+    if flow.resolved is None or flow.claims is None or flow.identity.is_bearer:
+        return None
+    known = django_session.changed_password(flow.request)
+    return None if known == flow.resolved.auth_hash else known
+
+
+def end(flow: Flow, reason: str = "logout") -> None:
     """End the sessions that the request's tokens name, and clear its cookies. See `jwtauth.logout`."""
     named = flow.named_sessions
-    flow.end(named, "logout")
+    flow.end(named, reason)
     flow.deferred.clear()
     if named and transaction.get_connection(database()).in_atomic_block:
         # Again, where the view's rollback has brought them back.
-        flow.deferred.append(lambda: flow.end(named, "logout"))
+        flow.deferred.append(lambda: flow.end(named, reason))
     flow.refresh_claims = None
     flow.settle(None, None)
     flow.outcome = _engine.Outcome.CLEARED
     flow.refreshed = flow.renewed = False
+
+
+def supersede(flow: Flow, user: AbstractBaseUser) -> None:
+    """Follow a login by Django's own function: as another user, it ends this browser's session.
+
+    What the session's user has left in Django's session is removed, too.
+    """
+    django_session.sign_in_elsewhere(flow.request, tokens.subject_of(user, flow.config))
+    if flow.identity.is_bearer:
+        return
+    found = flow.found
+    if found is not None and found.user.pk != user.pk:
+        end(flow, "replaced")
+    elif found is None and flow.request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
+        # From a provider's page the browser withholds cookies, perhaps those of another user.
+        flow.outcome = _engine.Outcome.SUPERSEDED
+
+
+def flush_django_session(flow: Flow) -> None:
+    """Flush Django's session, also if the transaction of the view is rolled back."""
+    flush_again = django_session.sign_out(flow.request)
+    if flush_again is not None and transaction.get_connection(database()).in_atomic_block:
+        flow.deferred.append(flush_again)
 
 
 def _start(
@@ -62,12 +123,14 @@ def _start(
     user: AbstractBaseUser,
     remember: bool,
     *,
+    before: django_session.Before,
     lifetime: timedelta | float | None = None,
+    backend: str = "",
     predecessor: Session | None = None,
 ) -> None:
     older = flow.named_sessions
     custom = tokens.custom_claims(flow.request, user, flow.config)
-    before, waiting = flow.state(), list(flow.deferred)
+    state, waiting = flow.state(), list(flow.deferred)
     session, sid = sessions.start(flow.request, user, flow.config.policy, remember, lifetime, predecessor, older)
     is_certain = not transaction.get_connection(database()).in_atomic_block
     if is_certain:  # before the tokens are set: where it fails, so does the login, and the response sets none
@@ -76,7 +139,7 @@ def _start(
     flow.set_tokens(SessionAndUser(session, user), sid, custom)
     if not is_certain:
         # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
-        flow.deferred.append(lambda: _settle_start(flow, session, older, before, waiting))
+        flow.deferred.append(lambda: _settle_start(flow, session, older, state, waiting, before))
     if cleanup.is_due():
         flow.deferred.append(cleanup.remove_batch)
 
@@ -85,8 +148,9 @@ def _settle_start(
     flow: Flow,
     session: Session,
     older: set[object],
-    before: dict[str, Any],
+    state: dict[str, Any],
     waiting: list[Callable[[], None]],
+    before: django_session.Before,
 ) -> None:
     """End what the login replaced, or put back what was before it, with what waited then: also a login or a logout of
     the same transaction.
@@ -94,12 +158,13 @@ def _settle_start(
     if sessions.rows(session.pk).exists():
         flow.end(older, "replaced")
     else:
-        flow.restore(before)
+        flow.restore(state)
+        django_session.restore(flow.request, before)
         flow.deferred[:0] = waiting
 
 
 def start_token_session(
-    request: HttpRequest, user: AbstractBaseUser, lifetime: timedelta | float | None = None
+    request: HttpRequest, user: AbstractBaseUser, lifetime: timedelta | float | None = None, backend: str = ""
 ) -> _engine.Grant:
     """Start a session of this user for a client that stores its tokens itself. The request's own session stays."""
     flow = Flow(request)

@@ -18,6 +18,9 @@ pub enum Outcome {
     Granted(Grant),
     /// The user has signed out: both cookies are cleared, if the request brought one.
     Cleared,
+    /// Another way of signing in has signed in the browser's user, and the browser may have withheld its cookies, as it
+    /// withholds `SameSite=Strict` ones from a provider's callback: both cookies are cleared in any case.
+    Superseded,
 }
 
 /// What the response is to say.
@@ -51,7 +54,8 @@ impl Site {
     /// not looked at.
     ///
     /// Cookies are cleared only where the request brought one: a browser keeps the cookies of a top-level `POST` from
-    /// another site away from the server, and would still apply a `Set-Cookie` of the response.
+    /// another site away from the server, and would still apply a `Set-Cookie` of the response. The one exception is
+    /// [`Outcome::Superseded`].
     ///
     /// ```
     /// # use jwtauth::*;
@@ -74,7 +78,8 @@ impl Site {
         now: UnixTime,
     ) -> Result<Answer, IssueError> {
         let cookies = match outcome {
-            Outcome::Cleared if identity.has_cookies() => {
+            Outcome::Cleared if !identity.has_cookies() => Vec::new(),
+            Outcome::Cleared | Outcome::Superseded => {
                 let clear = |kind| SetCookie { kind, token: None, max_age: Some(Duration::ZERO) };
                 [TokenKind::Access, TokenKind::Refresh].map(clear).into()
             }
@@ -82,7 +87,7 @@ impl Site {
                 let set = |kind: &TokenKind| self.set_cookie(grant, *kind, now);
                 grant.kinds().iter().map(set).collect::<Result<_, _>>()?
             }
-            Outcome::Cleared | Outcome::Unchanged => Vec::new(),
+            Outcome::Unchanged => Vec::new(),
         };
         let is_private = !cookies.is_empty();
         let depends_on_cookies = was_asked && !identity.is_bearer() || is_private || identity.has_cookies();

@@ -370,6 +370,8 @@ mod the_answer {
     fn cookies_are_cleared_only_where_the_request_brought_one() {
         assert_eq!(respond(&identify(&[]), &Outcome::Cleared).cookies, []);
         assert_eq!(respond(&identify(&["access_tokens=1".into()]), &Outcome::Cleared).cookies, []);
+        let withheld = respond(&identify(&[]), &Outcome::Superseded);
+        assert_eq!((withheld.cookies.len(), withheld.is_private), (2, true), "the browser may have withheld them");
         for brought in ["access_token=", "refresh_token=x", "a=b; access_token=x"] {
             let answer = respond(&identify(&[brought.to_owned()]), &Outcome::Cleared);
             assert_eq!(answer.cookies.iter().map(|cookie| cookie.kind).collect::<Vec<_>>(), BOTH);

@@ -1,0 +1,67 @@
+"""``request.user`` and ``request.auser``: the tokens' user, and whatever a later middleware puts there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from jwtauth.internal.flow import Flow
+from jwtauth.request import RequestAuth
+
+
+class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
+    """``request.user`` until it is looked at: the tokens' user, or else the one that was there before."""
+
+
+def install(request: HttpRequest, flow: Flow) -> None:
+    """Set ``request.user`` and ``request.auser``."""
+    before, auser_before = vars(request).get("user"), vars(request).get("auser")
+    auth: RequestAuth = request.jwtauth  # type: ignore[attr-defined]
+
+    def user() -> Any:
+        if auth.is_authenticated:
+            return auth.user
+        return AnonymousUser() if before is None else before
+
+    async def auser() -> Any:
+        current = vars(request).get("user")
+        if type(current) is not _LazyUser:  # set later: it stands in async views, too
+            return await sync_to_async(_loaded)(current)
+        # Loaded: the fields of a lazy user could not be had in async code.
+        found = flow.found if flow.is_resolved else await sync_to_async(lambda: flow.found)()
+        if found is not None:
+            return found.user
+        return await auser_before() if auser_before is not None else user()
+
+    request.user = _LazyUser(user)  # type: ignore[assignment]
+    request.auser = auser
+
+
+def install_again(request: HttpRequest) -> Flow | None:
+    """Put the tokens' user back over the one that Django's own middleware has set meanwhile, and over no other."""
+    flow = Flow.of(request)
+    if flow is not None and _is_set_by_django(vars(request).get("user")):
+        install(request, flow)
+    return flow
+
+
+def replaced_user(request: HttpRequest) -> tuple[bool, Any]:
+    """Return whether a later middleware or view has put another user on the request, and that user."""
+    user = vars(request).get("user")
+    return "user" in vars(request) and type(user) is not _LazyUser, user
+
+
+def _is_set_by_django(user: object) -> bool:
+    # type(), as isinstance() would make a lazy user look into the database.
+    setup = vars(user).get("_setupfunc") if type(user) is SimpleLazyObject else None
+    return getattr(setup, "__module__", None) == AuthenticationMiddleware.__module__
+
+
+def _loaded(user: Any) -> Any:
+    _ = bool(user)
+    return user
