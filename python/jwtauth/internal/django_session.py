@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth import update_session_auth_hash as update_django_session
@@ -79,7 +79,7 @@ def change_password(request: HttpRequest, user: AbstractBaseUser) -> None:
     if session is None:
         return
     if signs_in(request, user):
-        update_django_session(request, user)
+        update_django_session(request, cast(Any, user))  # of any user model
     elif not session.is_empty():
         session.cycle_key()
 
@@ -125,4 +125,4 @@ def restore(request: HttpRequest, known: Before) -> None:
 
 
 def _key_of(user: AbstractBaseUser) -> str:
-    return str(user._meta.pk.value_to_string(user))  # type: ignore[union-attr]
+    return str(user._meta.pk.value_to_string(user))
