@@ -16,7 +16,6 @@ from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 
 OLD = [("jwtauth", "0001_initial")]
-BEFORE_FIXED_ENDS = [("jwtauth", "0002_session")]
 NOTHING = [("jwtauth", None)]
 OLD_TABLES = {"jwtauth_activetoken", "jwtauth_blacklistedtoken"}
 
@@ -94,14 +93,18 @@ def test_the_upgrade_goes_back(transactional_db):
     assert tables() == {"jwtauth_session"}
 
 
-def test_workers_of_the_version_before_go_on_after_the_migration(transactional_db):
-    before = MigrationExecutor(connection).loader.project_state(BEFORE_FIXED_ENDS).apps.get_model("jwtauth", "Session")
-    assert "end_is_fixed" not in {field.name for field in before._meta.concrete_fields}
+@pytest.mark.parametrize(
+    ("before", "column", "value"), [("0002_session", "end_is_fixed", False), ("0003_fixed_end", "backend", "")]
+)
+def test_workers_of_the_version_before_go_on_after_the_migration(transactional_db, before, column, value):
+    state = MigrationExecutor(connection).loader.project_state([("jwtauth", before)])
+    model = state.apps.get_model("jwtauth", "Session")
+    assert column not in {field.name for field in model._meta.concrete_fields}
     now = _clock.to_datetime(_clock.now())
     times = dict.fromkeys(["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"], now)
     user = get_user_model().objects.create_user("ada")
-    before.objects.create(id=uuid.uuid4(), user_id=user.pk, generation=1, auth_hash="", remember=True, **times)
-    assert Session.objects.get().end_is_fixed is False
+    model.objects.create(id=uuid.uuid4(), user_id=user.pk, generation=1, auth_hash="", remember=True, **times)
+    assert getattr(Session.objects.get(), column) == value
 
 
 @pytest.mark.parametrize("field", ["AutoField", "BigAutoField", "SmallAutoField"])

@@ -148,6 +148,13 @@ class Session(models.Model):
         help_text=_("Whether refreshes leave the end where login has put it."),
     )
     auth_hash = models.TextField(_("auth hash"), help_text=_("Of the user, as in Django's sessions."))
+    backend = models.TextField(
+        _("authentication backend"),
+        blank=True,
+        default="",
+        db_default="",  # for workers of the version before, and for services in Rust
+        help_text=_("Dotted path of the one that signed the user in, if it is known."),
+    )
     remember = models.BooleanField(_("remember"), help_text=_("Whether the cookies outlive the browser."))
     user_agent = models.TextField(_("user agent"), blank=True)
     ip_address = models.GenericIPAddressField(_("IP address"), null=True)

@@ -13,7 +13,8 @@ CREATE TABLE "jwtauth_session" (
     "ip_address" char(39) NULL,
     "last_seen_at" datetime NOT NULL,
     "user_id" text NOT NULL,
-    "end_is_fixed" bool DEFAULT 0 NOT NULL
+    "end_is_fixed" bool DEFAULT 0 NOT NULL,
+    "backend" text DEFAULT '' NOT NULL
 );
 CREATE INDEX "jwtauth_session_expires_at_8889006b" ON "jwtauth_session" ("expires_at");
 CREATE INDEX "jwtauth_session_user_id_20fd0ab7" ON "jwtauth_session" ("user_id");

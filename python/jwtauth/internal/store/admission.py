@@ -2,38 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from secrets import token_bytes
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 
+_log = logging.getLogger("jwtauth")
 
-def user_can_authenticate(user: AbstractBaseUser) -> bool:
-    """Whether this user may be signed in at all: active, and no authentication backend's ``user_can_authenticate``
-    has a say, or one of them agrees.
+
+def backend_of(user: AbstractBaseUser) -> str:
+    """Return the path of the authentication backend that has signed this user in, or ``""`` where it is not known.
+
+    Django's ``authenticate`` leaves it on the user. A path that is not in ``AUTHENTICATION_BACKENDS`` says nothing.
     """
-    if not user.is_active:
-        return False
-    verdict = True
-    for make in _backends(tuple(settings.AUTHENTICATION_BACKENDS)):
-        can_authenticate = getattr(make(), "user_can_authenticate", None)
-        if can_authenticate is not None:
-            verdict = can_authenticate(user)
-            if verdict:
-                break
-    return bool(verdict)
+    path = getattr(user, "backend", "")
+    return path if isinstance(path, str) and path in settings.AUTHENTICATION_BACKENDS else ""
 
 
-@lru_cache(maxsize=4)
-def _backends(paths: tuple[str, ...]) -> list[Callable[[], Any]]:
-    """What makes a backend of each, as ``get_backends`` does, which imports them anew each time."""
-    return [import_string(path) for path in paths]
+def user_can_authenticate(user: AbstractBaseUser, backend: str = "") -> bool:
+    """Return whether this user may be signed in by the backend of this path.
+
+    A backend's own ``user_can_authenticate`` decides; for one that has none, the user must be active. Where the
+    backend is not known, the user must be active, and of the backends that have a say, one must agree.
+    """
+    paths = settings.AUTHENTICATION_BACKENDS
+    if backend:
+        made = _make(backend) if backend in paths else None
+        return made is not None and _agrees(made, user)
+    return is_active(user) and _one_agrees(_make_all(paths), user)
+
+
+def admit(user: AbstractBaseUser, backend: str) -> Any:
+    """Return the user of a session that the backend of this path has started, or ``None``, as Django's session does.
+
+    The ``user`` is the one that the user model's default manager finds. A backend with a ``get_user`` of its own is
+    asked for the user in its place. Where the backend is not known, and each backend has a ``get_user`` of its own, the
+    first of them that finds the user counts.
+    """
+    paths = settings.AUTHENTICATION_BACKENDS
+    if backend:
+        made = _make(backend) if backend in paths else None
+        found = user if made is None or _has_djangos_get_user(made) else _ask(made, user)
+        return found if made is not None and found is not None and _agrees(made, found) else None
+    backends = _make_all(paths)
+    if not is_active(user) or not _one_agrees(backends, user):
+        return None
+    finders = [made for made in backends if _get_user(made) not in (None, BaseBackend.get_user)]
+    if not finders or any(map(_has_djangos_get_user, finders)):
+        return user
+    found = next((found for made in finders if (found := _ask(made, user)) is not None), None)
+    return found if found is not None and is_active(found) else None
+
+
+def is_active(user: AbstractBaseUser) -> bool:
+    """Return whether the user is active; as for Django, user models need not have the field."""
+    return bool(getattr(user, "is_active", True))
+
+
+def _agrees(backend: Any, user: AbstractBaseUser) -> bool:
+    can_authenticate = getattr(backend, "user_can_authenticate", is_active)
+    return bool(can_authenticate(user))
+
+
+def _one_agrees(backends: list[Any], user: AbstractBaseUser) -> bool:
+    having_a_say = [made for made in backends if hasattr(made, "user_can_authenticate")]
+    return not having_a_say or any(_agrees(made, user) for made in having_a_say)
+
+
+def _get_user(backend: Any) -> Any:
+    """Return the backend's ``get_user``, as a function where it is an ordinary method, or ``None``."""
+    method = getattr(backend, "get_user", None)
+    return getattr(method, "__func__", method)
+
+
+def _has_djangos_get_user(backend: Any) -> bool:
+    """Return whether the backend has Django's ``get_user``, or none: then the user is the user model's."""
+    return _get_user(backend) in (ModelBackend.get_user, BaseBackend.get_user, None)
+
+
+def _ask(backend: Any, user: AbstractBaseUser) -> Any:
+    """Return the backend's own object of this user, or ``None``, also where the backend cannot be asked in this way.
+
+    Every other error is raised on, as by Django's session: a directory that does not answer is no reason to tell
+    clients that their tokens have ended.
+    """
+    try:
+        found = backend.get_user(user.pk)
+    except ObjectDoesNotExist:
+        return None
+    except (AttributeError, TypeError):  # one of social sign-in without its strategy
+        _log.exception("%s.get_user failed, so it finds no user", type(backend).__qualname__)
+        return None
+    return found if getattr(found, "pk", None) == user.pk else None
+
+
+def _make_all(paths: Sequence[str]) -> list[Any]:
+    """Return a backend of each path; one that cannot be made is left out."""
+    return [made for made in map(_make, paths) if made is not None]
+
+
+def _make(path: str) -> Any:
+    """Return a backend, or ``None`` where it cannot be made, which is logged."""
+    make = _imported(path)
+    try:
+        return make()
+    except Exception:
+        _log.exception("the authentication backend %s cannot be made", path)
+        return None
+
+
+@lru_cache(maxsize=16)
+def _imported(path: str) -> Callable[[], Any]:
+    """Return what makes a backend; Django imports it anew each time."""
+    make: Callable[[], Any] = import_string(path)
+    return make
 
 
 def auth_hash(user: AbstractBaseUser) -> str:

@@ -24,7 +24,7 @@ from jwtauth.exceptions import SessionLimitReached
 from jwtauth.internal import devices
 from jwtauth.internal.settings_parsers import lifetime_seconds
 from jwtauth.internal.store import clock
-from jwtauth.internal.store.admission import auth_hash, auth_hash_holds, user_can_authenticate
+from jwtauth.internal.store.admission import admit, auth_hash, auth_hash_holds, backend_of
 from jwtauth.internal.store.prepared import Lookup, Row
 from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of
@@ -37,6 +37,7 @@ _log = logging.getLogger("jwtauth.security")
 _NAMES = [field.attname for field in Session._meta.concrete_fields]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
+_BACKEND = _PREFIX + "backend"
 _USER: Any = Session._meta.get_field("user")
 _DATABASE_TIME = "jwtauth_database_time"
 _BESIDE = [*_ANNOTATED, _DATABASE_TIME]
@@ -103,9 +104,9 @@ def rows(*ids: Any, **conditions: Any) -> SessionQuerySet:
 def find(session_id: UUID) -> SessionAndUser | None:
     """The session of this id and its user, in one query, which also tells the database's time.
 
-    ``None`` where the session is over, or its user deleted, hidden by the user model's default manager, of another
-    password than at login, or one who may not sign in (`user_can_authenticate`). The rules of time are the engine's;
-    this asks for none of them.
+    ``None`` where the session has ended, or its user is deleted, hidden by the user model's default manager, of another
+    password than at login, or not admitted by the authentication backends (`admit`), which may also answer with an
+    object of their own. The rules of time are the engine's; this asks for none of them.
     """
     alias = database()
     asked = clock.local_ms()
@@ -114,8 +115,11 @@ def find(session_id: UUID) -> SessionAndUser | None:
         return None
     user, columns = found
     clock.hear(asked, columns[_DATABASE_TIME])
+    user = admit(user, columns[_BACKEND])
+    if user is None:
+        return None
     signed_in = SessionAndUser.of_columns(session_id, user, columns)
-    return signed_in if user_can_authenticate(user) and auth_hash_holds(user, signed_in.auth_hash) else None
+    return signed_in if auth_hash_holds(user, signed_in.auth_hash) else None
 
 
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
@@ -137,8 +141,12 @@ def start(
     lifetime: timedelta | float | None = None,
     predecessor: Session | None = None,
     replaced: Collection[Any] = (),
+    backend: str = "",
 ) -> tuple[Session, _engine.Sid]:
     """A new session of this user, written, and its secret name, which is in no table.
+
+    ``backend`` is the path of the authentication backend that has signed the user in; by default that of the
+    predecessor, or the one that Django's ``authenticate`` has left on the user.
 
     With a predecessor, whose place it takes, it keeps to the absolute limit of that one. The replaced ones, which are
     about to end, do not count for ``MAX_SESSIONS_PER_USER``.
@@ -159,6 +167,7 @@ def start(
         last_seen_at=clock.to_datetime(now),
         end_is_fixed=row.end_is_fixed,
         auth_hash=auth_hash(user),
+        backend=backend or (backend_of(user) if predecessor is None else predecessor.backend),
         remember=remember,
         user_agent=devices.user_agent(request),
         ip_address=devices.ip_address(request, get_config().num_proxies),

@@ -1,0 +1,586 @@
+"""Ask Django's hooks as Django's own session login does, which is the first way to sign in here."""
+
+import logging
+from hashlib import sha256
+
+import pytest
+from django.apps.registry import Apps
+from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import login as django_login
+from django.contrib.auth.backends import (
+    AllowAllUsersModelBackend,
+    AllowAllUsersRemoteUserBackend,
+    BaseBackend,
+    ModelBackend,
+    RemoteUserBackend,
+)
+from django.contrib.auth.models import User
+from django.db import OperationalError
+from django.http import HttpResponse, JsonResponse
+from django.test import override_settings
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+
+from jwtauth import login, update_session_auth_hash
+from jwtauth.internal.store import admission
+from jwtauth.models import Session
+from jwtauth.signals import session_refreshed
+from tests.conftest import ACCESS_LIFETIME, Browser, only_session
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+PASSWORD = "correct horse"
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+# --- a site with hooks of each kind
+
+
+class Member(User):
+    """Have sessions end with a new address, too."""
+
+    class Meta:
+        proxy = True
+        app_label = "auth"
+        apps = Apps()  # of this module alone
+
+    def get_session_auth_hash(self):
+        return sha256(f"{self.password} {self.email}".encode()).hexdigest()
+
+
+class Members(ModelBackend):
+    """Sign members in, and find none that is suspended."""
+
+    def authenticate(self, request, username=None, password=None):
+        member = Member.objects.filter(username=username).first()
+        return member if member is not None and member.check_password(password) else None
+
+    def get_user(self, user_id):
+        return Member.objects.filter(pk=user_id).exclude(last_name="suspended").first()
+
+
+class Staff(ModelBackend):
+    """Let users in who are not banned, active or not."""
+
+    def user_can_authenticate(self, user):
+        return user.last_name != "banned"
+
+
+class Lenient(ModelBackend):
+    """Agree to every user, and sign none in."""
+
+    def authenticate(self, request, **credentials):
+        return None
+
+    def user_can_authenticate(self, user):
+        return True
+
+
+class Directory:
+    """Add to the user what a directory knows, as backends of LDAP do."""
+
+    def authenticate(self, request, username=None, password=None):
+        return self.get_user(User.objects.get(username=username).pk)
+
+    def get_user(self, user_id):
+        user = User.objects.get(pk=user_id)
+        user.directory = f"cn={user.username}"
+        return user
+
+
+class Strategy:
+    def get_user(self, user_id):
+        return User.objects.filter(pk=user_id).first()
+
+
+class Social:
+    """Do everything by a strategy, as backends of social sign-in do."""
+
+    strategy = None
+
+    def authenticate(self, request, token=None):
+        return User.objects.filter(username=token).first()
+
+    def get_user(self, user_id):
+        return self.strategy.get_user(user_id)
+
+
+class Wrapped:
+    """Hand every call on to another backend."""
+
+    def __init__(self, backend):
+        self._backend = backend
+
+    def __getattr__(self, name):
+        return getattr(self._backend, name)
+
+
+def wrapped_members():
+    """Make a backend: ``AUTHENTICATION_BACKENDS`` may name a function."""
+    return Wrapped(Members())
+
+
+class SignsInOnly:
+    """Leave out ``get_user``, without which Django's session fails."""
+
+    def authenticate(self, request, username=None, password=None):
+        return User.objects.filter(username=username).first()
+
+
+class SignsInOnlyOfDjango(BaseBackend):
+    """Keep the ``get_user`` of Django's base class, which finds no user."""
+
+    def authenticate(self, request, username=None, password=None):
+        return User.objects.filter(username=username).first()
+
+
+class Permissions(BaseBackend):
+    """Know permissions, and no users."""
+
+
+class NeedsArguments:
+    def __init__(self, strategy):
+        raise AssertionError("made with a strategy")
+
+    def get_user(self, user_id):
+        raise AssertionError("this backend cannot be made")
+
+
+class Failing(Members):
+    error = None
+
+    def get_user(self, user_id):
+        if self.error is not None:
+            raise self.error
+        return super().get_user(user_id)
+
+
+def backends(*kinds):
+    return override_settings(
+        AUTHENTICATION_BACKENDS=[
+            kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}" for kind in kinds
+        ]
+    )
+
+
+@csrf_exempt
+def sign_in(request):
+    """Authenticate by the credentials in the query, and start a session of Django or of jwtauth."""
+    credentials = request.GET.dict()
+    start = {"django": django_login, "jwtauth": login}[credentials.pop("by")]
+    user = authenticate(request, **credentials)
+    if user is None:
+        return HttpResponse(status=401)
+    start(request, user)
+    return HttpResponse()
+
+
+@csrf_exempt
+def sign_in_without_backend(request):
+    login(request, User.objects.get(username="ada"))
+    return HttpResponse()
+
+
+@csrf_exempt
+def change_password(request):
+    request.user.set_password("new password")
+    request.user.save()
+    update_session_auth_hash(request, request.user)
+    return HttpResponse()
+
+
+def described(user):
+    found = {"name": user.get_username()}
+    if user.is_authenticated:
+        found |= {"kind": user.__class__.__name__, "directory": getattr(user, "directory", None)}
+    return found
+
+
+def who(request):
+    return JsonResponse(described(request.user))
+
+
+@api_view()
+def who_in_api(request):
+    return Response(described(request.user))
+
+
+def whose_session(request):
+    auth = request.jwtauth
+    return JsonResponse({"same": auth.session.user is auth.user, **described(auth.session.user)})
+
+
+urlpatterns = [
+    path("auth/", include("jwtauth.urls")),
+    path("sign-in/", sign_in),
+    path("sign-in/without-backend/", sign_in_without_backend),
+    path("password/", change_password),
+    path("who/", who),
+    path("who/api/", who_in_api),
+    path("who/session/", whose_session),
+]
+
+
+# --- ways to sign in
+
+
+class Visitor(Browser):
+    headers = {}
+
+    def who(self, url="/who/"):
+        response = self.get(url, headers=self.headers)
+        assert response.status_code == 200, response.content
+        return response.json()
+
+    @property
+    def name(self):
+        return self.who()["name"] or None
+
+    @property
+    def kind(self):
+        return self.who().get("kind")
+
+
+class ByDjango(Visitor):
+    def come(self, **credentials):
+        return self.post("/sign-in/", query_params={"by": "django", **credentials}).status_code
+
+
+class ByCookies(Visitor):
+    def come(self, **credentials):
+        return self.post("/sign-in/", query_params={"by": "jwtauth", **credentials}).status_code
+
+
+class ByLoginView(Visitor):
+    def come(self, **credentials):
+        return self.post("/auth/login/", credentials).status_code
+
+
+class ByBearer(Visitor):
+    def come(self, **credentials):
+        response = self.post("/auth/token/", credentials)
+        if response.status_code == 200:
+            self.headers = {"Authorization": f"Bearer {response.json()['access']}"}
+        return response.status_code
+
+    def who(self, url="/who/"):
+        response = self.get(url, headers=self.headers)
+        return {"name": ""} if response.status_code == 401 else response.json()
+
+
+WAYS = [ByDjango, ByCookies, ByLoginView, ByBearer]
+
+
+@pytest.fixture(autouse=True)
+def ada(db):
+    return User.objects.create_user("ada", "ada@site.example", PASSWORD)
+
+
+@pytest.fixture(params=WAYS)
+def visitor(request):
+    """Return a visitor for each way to sign in by name and password."""
+    return request.param()
+
+
+@pytest.fixture(params=[ByDjango, ByCookies])
+def any_visitor(request):
+    """Return a visitor for each way to sign in by any credentials."""
+    return request.param()
+
+
+def change(**values):
+    assert User.objects.update(**values) == 1
+
+
+# --- of a known backend
+
+
+@pytest.mark.parametrize("backend", [Members, wrapped_members])
+def test_get_user_of_the_backend_makes_the_object_of_the_user(visitor, backend):
+    with backends(backend, MODEL_BACKEND):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert (visitor.name, visitor.kind) == ("ada", "Member")
+
+
+def test_a_user_that_get_user_does_not_find_is_anonymous_until_it_does(visitor):
+    with backends(Members, MODEL_BACKEND):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+        change(last_name="suspended")
+        assert visitor.name is None
+        change(last_name="")
+        assert visitor.kind == "Member"
+
+
+def test_the_auth_hash_of_the_object_of_get_user_counts(visitor):
+    with backends(Members, MODEL_BACKEND):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+        change(first_name="Ada")
+        assert visitor.name == "ada"
+        change(email="new@site.example")
+        assert visitor.name is None
+
+
+def test_user_can_authenticate_of_the_backend_is_asked_at_each_request(visitor):
+    with backends(Staff):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+        change(last_name="banned")
+        assert visitor.name is None
+        change(last_name="")
+        assert visitor.name == "ada"
+
+
+def test_no_other_backend_than_that_of_the_login_is_asked(visitor):
+    with backends(Lenient, Staff, AllowAllUsersModelBackend):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+        change(last_name="banned")
+        assert visitor.name is None
+
+
+@pytest.mark.parametrize("kind", [AllowAllUsersModelBackend, Staff], ids=["of Django", "of the project"])
+def test_an_inactive_user_stays_by_the_word_of_the_backend_alone(visitor, kind):
+    with backends(kind):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+        change(is_active=False)
+        assert visitor.name == "ada"
+
+
+def test_a_session_of_a_backend_that_is_no_longer_configured_is_anonymous(visitor):
+    with backends(Members, MODEL_BACKEND):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+    with backends(MODEL_BACKEND):
+        assert visitor.name is None
+    with backends(MODEL_BACKEND, Members):
+        assert visitor.kind == "Member"
+
+
+def test_what_get_user_adds_is_on_the_user(visitor):
+    with backends(Directory):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.who()["directory"] == "cn=ada"
+
+
+def test_a_backend_of_social_sign_in_is_asked_by_its_strategy(any_visitor, monkeypatch):
+    monkeypatch.setattr(Social, "strategy", Strategy())
+    with backends(Social, MODEL_BACKEND):
+        assert any_visitor.come(token="ada") == 200
+        assert any_visitor.name == "ada"
+        monkeypatch.setattr(Strategy, "get_user", lambda self, user_id: None)
+        assert any_visitor.name is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name_of_inactive"), [(RemoteUserBackend, None), (AllowAllUsersRemoteUserBackend, "ada")]
+)
+def test_users_that_a_server_has_authenticated(any_visitor, kind, name_of_inactive):
+    with backends(kind):
+        assert any_visitor.come(remote_user="ada") == 200
+        assert any_visitor.name == "ada"
+        change(is_active=False)
+        assert any_visitor.name == name_of_inactive
+
+
+# --- without a counterpart in Django's session
+
+
+@pytest.fixture(params=WAYS[1:])
+def ours(request):
+    return request.param()
+
+
+@pytest.mark.parametrize("url", ["/who/", "/who/api/", "/who/session/"])
+def test_the_object_is_the_same_everywhere(ours, url):
+    with backends(Members):
+        assert ours.come(username="ada", password=PASSWORD) == 200
+        assert ours.who(url)["kind"] == "Member"
+        assert ours.who("/who/session/")["same"] is True
+
+
+def test_a_refresh_asks_as_well(clock):
+    visitor, told = ByCookies(), []
+
+    def receiver(user, **kwargs):
+        told.append(user.__class__.__name__)
+
+    session_refreshed.connect(receiver)
+    try:
+        with backends(Members):
+            visitor.come(username="ada", password=PASSWORD)
+            clock.advance(ACCESS_LIFETIME + 1)
+            assert visitor.kind == "Member"
+            assert told == ["Member"]
+            clock.advance(ACCESS_LIFETIME + 1)
+            change(last_name="suspended")
+            assert visitor.name is None
+            assert only_session().generation == 2
+            change(last_name="")
+            assert visitor.kind == "Member"
+    finally:
+        session_refreshed.disconnect(receiver)
+
+
+@override_settings(JWTAUTH={"SESSION_CHECK_INTERVAL": 60})
+def test_within_the_check_interval_the_object_is_the_backend_s_once_it_is_loaded(ours, clock):
+    with backends(Members):
+        assert ours.come(username="ada", password=PASSWORD) == 200
+        assert [ours.kind, ours.kind, ours.who("/who/session/")["kind"]] == ["Member"] * 3
+
+
+def test_a_new_password_keeps_the_backend_of_the_session():
+    visitor = ByCookies()
+    with backends(Members, MODEL_BACKEND):
+        visitor.come(username="ada", password=PASSWORD)
+        before = only_session().pk
+        assert visitor.post("/password/").status_code == 200
+        assert visitor.kind == "Member"
+    session = only_session()
+    assert session.pk != before
+    assert session.backend == f"{__name__}.Members"
+
+
+@pytest.mark.parametrize("kind", [SignsInOnly, SignsInOnlyOfDjango])
+def test_a_backend_without_a_get_user_leaves_the_user_to_the_user_model(ours, kind):
+    with backends(kind):
+        assert ours.come(username="ada", password=PASSWORD) == 200
+        assert ours.name == "ada"
+        change(is_active=False)
+        assert ours.name is None
+
+
+def test_an_inactive_user_is_anonymous_where_get_user_does_not_look(ours):
+    with backends(Directory):
+        assert ours.come(username="ada", password=PASSWORD) == 200
+        change(is_active=False)
+        assert ours.name is None
+
+
+@pytest.mark.parametrize("error", [AttributeError("no strategy"), TypeError("1 argument")])
+def test_a_get_user_that_cannot_be_asked_finds_no_user_and_is_logged(ours, caplog, monkeypatch, error):
+    with backends(Failing, MODEL_BACKEND):
+        assert ours.come(username="ada", password=PASSWORD) == 200
+        monkeypatch.setattr(Failing, "error", error)
+        assert ours.name is None
+        (record,) = [record for record in caplog.records if record.name == "jwtauth"]
+        assert record.levelno == logging.ERROR
+        assert "Failing.get_user failed" in record.getMessage()
+        monkeypatch.setattr(Failing, "error", None)
+        assert ours.kind == "Member"
+
+
+def test_a_get_user_that_raises_does_not_exist_finds_no_user(ours, caplog, monkeypatch):
+    with backends(Failing):
+        assert ours.come(username="ada", password=PASSWORD) == 200
+        monkeypatch.setattr(Failing, "error", User.DoesNotExist())
+        assert ours.name is None
+    assert not [record for record in caplog.records if record.name == "jwtauth"]
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), ConnectionError("no server")])
+def test_any_other_error_of_get_user_is_raised_and_ends_no_session(visitor, monkeypatch, error):
+    with backends(Failing):
+        assert visitor.come(username="ada", password=PASSWORD) == 200
+        monkeypatch.setattr(Failing, "error", error)
+        assert visitor.get("/who/", headers=visitor.headers).status_code == 500
+        monkeypatch.setattr(Failing, "error", None)
+        assert visitor.kind == "Member"
+
+
+def test_another_user_from_get_user_is_refused(ours, monkeypatch):
+    other = User.objects.create_user("bob")
+    with backends(Members):
+        assert ours.come(username="ada", password=PASSWORD) == 200
+        monkeypatch.setattr(Members, "get_user", lambda self, user_id: other)
+        assert ours.name is None
+
+
+@pytest.mark.parametrize(("kinds", "count"), [([MODEL_BACKEND], 1), ([Staff], 1), ([Members], 2)])
+def test_only_a_get_user_of_the_project_costs_a_query(ours, statements, kinds, count):
+    with backends(*kinds):
+        assert ours.come(username="ada", password=PASSWORD) == 200
+        assert ours.name == "ada"
+        assert statements(ours.who) == ["SELECT"] * count
+
+
+# --- where the backend is not known: of an older session, of a service in Rust, of a user who was not authenticated
+
+
+@pytest.fixture
+def unknown():
+    visitor = Visitor()
+    assert visitor.post("/sign-in/without-backend/").status_code == 200
+    assert only_session().backend == ""
+    return visitor
+
+
+def test_the_backend_is_not_known_by_a_path_that_is_not_configured():
+    user = User(username="ada")
+    for value in ("", "other.Backend", 1, None, ModelBackend()):
+        user.backend = value
+        assert admission.backend_of(user) == ""
+    user.backend = MODEL_BACKEND
+    assert admission.backend_of(user) == MODEL_BACKEND
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [[Members], [Permissions, Members], [Members, Directory], [Social, Members], [NeedsArguments, Members]],
+    ids=lambda kinds: " ".join(kind.__name__ for kind in kinds),
+)
+def test_where_every_backend_has_a_get_user_of_its_own_the_first_that_finds_the_user_counts(kinds, ada):
+    with backends(*kinds):
+        assert admission.admit(ada, "").__class__ is Member
+
+
+def test_the_next_backend_is_asked_where_the_first_finds_no_user(unknown):
+    with backends(Members, Directory):
+        change(email="")
+        change(last_name="suspended")
+        assert unknown.who() == {"name": "ada", "kind": "User", "directory": "cn=ada"}
+    with backends(Members):
+        assert unknown.name is None
+
+
+def test_the_auth_hash_is_checked_without_a_known_backend_too(unknown):
+    with backends(Members):  # whose hash is not the one that this session was started with
+        assert unknown.name is None
+
+
+@pytest.mark.parametrize("kinds", [[], [Permissions], [SignsInOnly], [Social, MODEL_BACKEND], [MODEL_BACKEND, Members]])
+def test_otherwise_the_user_is_of_the_user_model(unknown, kinds):
+    with backends(*kinds):
+        assert unknown.kind == "User"
+
+
+@pytest.mark.parametrize("kinds", [[], [MODEL_BACKEND], [Directory], [Staff], [Lenient]])
+def test_an_inactive_user_without_a_known_backend_is_anonymous(unknown, kinds):
+    with backends(*kinds):
+        assert unknown.name == "ada"
+        change(is_active=False)
+        assert unknown.name is None
+
+
+def test_one_of_the_backends_with_user_can_authenticate_must_agree(unknown):
+    change(last_name="banned")
+    with backends(Staff):
+        assert unknown.name is None
+    with backends(Staff, Permissions):
+        assert unknown.name is None
+    with backends(Staff, Lenient):
+        assert unknown.name == "ada"
+
+
+def test_a_backend_that_cannot_be_made_is_left_out(unknown, caplog):
+    with backends(NeedsArguments, MODEL_BACKEND):
+        assert unknown.name == "ada"
+    assert "NeedsArguments cannot be made" in caplog.text
+
+
+def test_a_session_without_a_backend_goes_on(ada):
+    with backends(MODEL_BACKEND):
+        visitor = ByCookies()
+        visitor.come(username="ada", password=PASSWORD)
+        assert only_session().backend == MODEL_BACKEND
+        Session.objects.update(backend="")
+        assert visitor.name == "ada"
+        assert get_user_model().objects.get() == ada
