@@ -1,6 +1,7 @@
 """Ask Django's hooks as Django's own session login does, which is the first way to sign in here."""
 
 import logging
+from contextlib import contextmanager
 from hashlib import sha256
 
 import pytest
@@ -14,12 +15,17 @@ from django.contrib.auth.backends import (
     ModelBackend,
     RemoteUserBackend,
 )
-from django.contrib.auth.models import User
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.signals import user_login_failed
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.handlers.wsgi import WSGIRequest
 from django.db import OperationalError
 from django.http import HttpResponse, JsonResponse
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
+from rest_framework import serializers
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
 
@@ -178,6 +184,16 @@ def sign_in(request):
 
 
 @csrf_exempt
+def sign_in_by_form(request):
+    """Sign in as Django's `LoginView` does."""
+    form = AuthenticationForm(request, request.POST)
+    if not form.is_valid():
+        return HttpResponse(status=401)
+    django_login(request, form.get_user())
+    return HttpResponse()
+
+
+@csrf_exempt
 def sign_in_without_backend(request):
     login(request, User.objects.get(username="ada"))
     return HttpResponse()
@@ -215,6 +231,7 @@ def whose_session(request):
 urlpatterns = [
     path("auth/", include("jwtauth.urls")),
     path("sign-in/", sign_in),
+    path("sign-in/form/", sign_in_by_form),
     path("sign-in/without-backend/", sign_in_without_backend),
     path("password/", change_password),
     path("who/", who),
@@ -584,3 +601,192 @@ def test_a_session_without_a_backend_goes_on(ada):
         Session.objects.update(backend="")
         assert visitor.name == "ada"
         assert get_user_model().objects.get() == ada
+
+
+# --- credentials, as Django's login form hands them on
+
+
+class Asked(ModelBackend):
+    """Record the calls of ``authenticate``, with the documented signature."""
+
+    calls = []
+
+    def authenticate(self, request, username=None, password=None):
+        self.calls.append((request, username, password))
+        return super().authenticate(request, username=username, password=password)
+
+
+class Locking(BaseBackend):
+    """Refuse locked names before other backends are asked, as django-axes does."""
+
+    def authenticate(self, request, username=None, password=None, **credentials):
+        if request is None:
+            raise ValueError("needs the request")
+        if username == "locked":
+            raise PermissionDenied
+
+
+class ByDjangosForm(Visitor):
+    """Sign in by Django's own form: the control."""
+
+    def come(self, **credentials):
+        return self.post("/sign-in/form/", credentials).status_code
+
+
+@pytest.fixture(params=[ByDjangosForm, ByLoginView, ByBearer])
+def by_password(request):
+    """Return a visitor for each way to hand in a name and a password."""
+    return request.param()
+
+
+@pytest.fixture
+def failures():
+    """Return what ``user_login_failed`` has told."""
+    told = []
+
+    def receiver(credentials, request, **kwargs):
+        told.append((credentials, type(request)))
+
+    user_login_failed.connect(receiver)
+    yield told
+    user_login_failed.disconnect(receiver)
+
+
+def test_backends_get_the_request_of_django_the_name_and_the_password(by_password, monkeypatch):
+    monkeypatch.setattr(Asked, "calls", calls := [])
+    with backends(Asked):
+        assert by_password.come(username=" ada ", password=f" {PASSWORD}") in (200, 401)
+        assert by_password.come(username="ada", password=PASSWORD) == 200
+    assert [call[1:] for call in calls] == [("ada", f" {PASSWORD}"), ("ada", PASSWORD)]
+    assert {type(call[0]) for call in calls} == {WSGIRequest}
+
+
+NAMES = {
+    "composed": ("amélie", "ame\N{COMBINING ACUTE ACCENT}lie"),
+    "full width": ("ada1", "\N{FULLWIDTH LATIN SMALL LETTER A}da\N{SUPERSCRIPT ONE}"),
+    "ligature": ("office", "o\N{LATIN SMALL LIGATURE FFI}ce"),
+    "longer when it is composed": ("ff" * 75, "\N{LATIN SMALL LIGATURE FF}" * 75),
+    "as long as the field": ("f" * 149 + "1", "f" * 149 + "\N{SUPERSCRIPT ONE}"),
+}
+
+
+@pytest.mark.parametrize(("stored", "typed"), NAMES.values(), ids=NAMES)
+def test_names_are_normalised(by_password, stored, typed):
+    assert stored != typed
+    User.objects.create_user(stored, password=PASSWORD)
+    assert by_password.come(username=typed, password=PASSWORD) == 200
+    assert by_password.name == stored
+
+
+def test_a_name_that_is_longer_than_the_field_is_not_normalised(by_password, monkeypatch):
+    typed = "f" * 150 + "\N{SUPERSCRIPT ONE}"
+    monkeypatch.setattr(Asked, "calls", calls := [])
+    with backends(Asked):
+        assert by_password.come(username=typed, password=PASSWORD) == 401
+    assert [call[1] for call in calls] == [typed]
+
+
+@pytest.mark.parametrize("backend", [MODEL_BACKEND, AllowAllUsersModelBackend, Directory])
+def test_an_inactive_user_is_401(by_password, backend):
+    change(is_active=False)
+    with backends(backend):
+        assert by_password.come(username="ada", password=PASSWORD) == 401
+    assert by_password.name is None
+
+
+def test_a_backend_may_refuse_before_the_others_are_asked(by_password, failures):
+    User.objects.create_user("locked", password=PASSWORD)
+    with backends(Locking, MODEL_BACKEND):
+        assert by_password.come(username="locked", password=PASSWORD) == 401
+        assert by_password.come(username="ada", password=PASSWORD) == 200
+    assert failures == [({"username": "locked", "password": "*" * 20}, WSGIRequest)]
+
+
+def test_a_failure_is_told_once_as_by_django_s_form(by_password, failures):
+    assert by_password.come(username="ada", password="wrong") == 401
+    assert failures == [({"username": "ada", "password": "*" * 20}, WSGIRequest)]
+
+
+# --- serializers of the project
+
+
+class AnyUser(serializers.Serializer):
+    """Find a user without a password, whoever it is."""
+
+    name = serializers.CharField()
+
+    def validate(self, attrs):
+        return {"user": User.objects.filter(username=attrs["name"]).first()}
+
+
+class UserOfBackend(AnyUser):
+    """Find a user whom a backend has authenticated that lets inactive users in."""
+
+    def validate(self, attrs):
+        (user,) = super().validate(attrs).values()
+        user.backend = "django.contrib.auth.backends.AllowAllUsersModelBackend"
+        return {"user": user}
+
+
+class Visitors(AnyUser):
+    def validate(self, attrs):
+        return {"user": AnonymousUser()}
+
+
+class Nothing(AnyUser):
+    def validate(self, attrs):
+        return {"remember": True}
+
+
+class NoMapping(AnyUser):
+    def validate(self, attrs):
+        return [attrs["name"]]
+
+
+def post(view, name="ada", **options):
+    return Browser(**options).post(f"/auth/{view}/", {"name": name})
+
+
+@contextmanager
+def serializer(kind):
+    with override_settings(JWTAUTH={"LOGIN_SERIALIZER": f"{__name__}.{kind.__name__}"}):
+        yield
+
+
+@pytest.fixture(params=["login", "token"])
+def view(request):
+    return request.param
+
+
+def is_refused(response):
+    return (response.status_code, response.json()["code"]) == (401, "no_active_account") and not response.cookies
+
+
+@pytest.mark.parametrize("kind", [AnyUser, UserOfBackend])
+@pytest.mark.parametrize("kinds", [[MODEL_BACKEND], [AllowAllUsersModelBackend], [Members, AllowAllUsersModelBackend]])
+def test_an_inactive_user_of_any_serializer_is_401(view, kind, kinds):
+    with backends(*kinds), serializer(kind):
+        change(is_active=False)
+        assert is_refused(post(view))
+        assert not Session.objects.exists()
+        change(is_active=True)
+        assert post(view).status_code == 200
+
+
+def test_a_user_that_the_backends_refuse_is_401(view):
+    change(last_name="banned")
+    with backends(Staff), serializer(AnyUser):
+        assert is_refused(post(view))
+
+
+@pytest.mark.parametrize("kind", [AnyUser, Visitors])
+def test_no_user_of_a_serializer_is_401(view, kind):
+    with serializer(kind):
+        assert is_refused(post(view, "nobody"))
+
+
+@pytest.mark.parametrize("kind", [Nothing, NoMapping])
+def test_a_serializer_that_sets_no_user_is_an_error_that_says_so(view, kind):
+    client = Client()
+    with serializer(kind), pytest.raises(ImproperlyConfigured, match=r'must set validated_data\["user"\]'):
+        client.post(f"/auth/{view}/", {"name": "ada"})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth.forms import UsernameField as UsernameFormField
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
+from jwtauth.internal.store.admission import backend_of, is_active, user_can_authenticate
 from jwtauth.models import Session
 
 
@@ -23,8 +27,26 @@ class CredentialsRefused(APIException):
     auth_header = 'Bearer realm="api"'
 
 
+class UsernameField(serializers.CharField):
+    """A user's name, normalised as the login form of Django does it."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the name in the form NFKC, unless it is longer than the user model allows."""
+        form_field = UsernameFormField()
+        form_field.max_length = _username_model_field().max_length or 254  # as in AuthenticationForm
+        return str(form_field.to_python(super().to_internal_value(data)))
+
+
+def _username_model_field() -> Any:
+    model = get_user_model()
+    return model._meta.get_field(model.USERNAME_FIELD)
+
+
 class LoginSerializer(serializers.Serializer[Any]):
-    """Name and password, by the project's authentication backends. Subclasses set ``validated_data["user"]``."""
+    """Name and password, for the project's authentication backends as Django's login form hands them on.
+
+    Subclasses, and serializers in its place, set ``validated_data["user"]``.
+    """
 
     password = serializers.CharField(
         label=_("Password"), write_only=True, min_length=1, trim_whitespace=False, style={"input_type": "password"}
@@ -35,18 +57,30 @@ class LoginSerializer(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         name = get_user_model().USERNAME_FIELD
-        label = get_user_model()._meta.get_field(name).verbose_name  # type: ignore[union-attr]
-        username = serializers.CharField(label=label, write_only=True, min_length=1)
+        username = UsernameField(label=_username_model_field().verbose_name, write_only=True, min_length=1)
         return {name: username, **super().get_fields()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Raises `CredentialsRefused`."""
-        name = get_user_model().USERNAME_FIELD
+        """Set the user. Raises `CredentialsRefused`, also for an inactive user whom a backend lets in."""
+        name = attrs[get_user_model().USERNAME_FIELD]
         request: Request = self.context["request"]
-        user = authenticate(request._request, **{name: attrs[name], "password": attrs["password"]})
-        if user is None:
+        user = authenticate(request._request, username=name, password=attrs["password"])
+        if user is None or not is_active(user):
             raise CredentialsRefused
         return {**attrs, "user": user}
+
+
+def check_validated(validated: Any) -> None:
+    """Check what a login serializer, also one of the project, has validated.
+
+    Raises `CredentialsRefused` where its user is ``None``, anonymous, inactive or refused by the authentication
+    backends, and ``ImproperlyConfigured`` where it sets no user.
+    """
+    if not isinstance(validated, Mapping) or "user" not in validated:
+        raise ImproperlyConfigured('the login serializer must set validated_data["user"]; see LOGIN_SERIALIZER')
+    user = validated["user"]
+    if user is None or user.is_anonymous or not is_active(user) or not user_can_authenticate(user, backend_of(user)):
+        raise CredentialsRefused
 
 
 class UserSerializer(serializers.BaseSerializer[Any]):

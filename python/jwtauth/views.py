@@ -33,7 +33,7 @@ from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database
 from jwtauth.request import RequestAuth
-from jwtauth.serializers import RefreshSerializer, RevokeSerializer, SessionSerializer
+from jwtauth.serializers import RefreshSerializer, RevokeSerializer, SessionSerializer, check_validated
 from jwtauth.signin import django_request, login, logout, start_session
 
 
@@ -125,6 +125,7 @@ class _Credentials(_OwnOrigin):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         validated: dict[str, Any] = serializer.validated_data
+        check_validated(validated)
         return validated
 
 
