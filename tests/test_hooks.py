@@ -16,14 +16,17 @@ from django.contrib.auth.backends import (
     RemoteUserBackend,
 )
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User, UserManager
 from django.contrib.auth.signals import user_login_failed
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import OperationalError
+from django.db.models import Count, Value
+from django.db.models.functions import Concat, Lower, Upper
 from django.http import HttpResponse, JsonResponse
 from django.test import Client, override_settings
 from django.urls import include, path
+from django.utils.functional import LazyObject
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import serializers
 from rest_framework.decorators import api_view
@@ -228,6 +231,24 @@ def whose_session(request):
     return JsonResponse({"same": auth.session.user is auth.user, **described(auth.session.user)})
 
 
+def state(request):
+    name = request.user.get_username()
+    user = request.user
+    while isinstance(user, LazyObject):
+        user = user._wrapped
+    fields = {field.attname for field in user._meta.concrete_fields}
+    return JsonResponse(
+        {
+            "name": name,
+            "deferred": sorted(user.get_deferred_fields()),
+            "prefetched": sorted(getattr(user, "_prefetched_objects_cache", ())),
+            "more": {key: value for key, value in vars(user).items() if key not in fields and key[0] != "_"},
+            "database": user._state.db,
+            "adding": user._state.adding,
+        }
+    )
+
+
 urlpatterns = [
     path("auth/", include("jwtauth.urls")),
     path("sign-in/", sign_in),
@@ -237,6 +258,7 @@ urlpatterns = [
     path("who/", who),
     path("who/api/", who_in_api),
     path("who/session/", whose_session),
+    path("who/state/", state),
 ]
 
 
@@ -790,3 +812,80 @@ def test_a_serializer_that_sets_no_user_is_an_error_that_says_so(view, kind):
     client = Client()
     with serializer(kind), pytest.raises(ImproperlyConfigured, match=r'must set validated_data\["user"\]'):
         client.post(f"/auth/{view}/", {"name": "ada"})
+
+
+# --- what the default manager and the user model make of a row
+
+
+class Annotating(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().annotate(greeting=Concat(Value("Hello "), "username"))
+
+
+class Aliasing(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().alias(low=Lower("username")).filter(low="ada").annotate(loud=Upper("low"))
+
+
+class Counting(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().annotate(count=Count("groups"))
+
+
+class Deferring(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().defer("last_name", "email")
+
+
+class Only(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().only("username", "password", "is_active")
+
+
+class Prefetching(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().prefetch_related("groups").distinct()
+
+
+MANAGERS = {
+    Annotating: {"greeting": "Hello ada"},
+    Aliasing: {"loud": "ADA"},
+    Counting: {"count": 2},
+    Deferring: {},
+    Only: {},
+    Prefetching: {},
+}
+
+
+@pytest.mark.parametrize(("manager", "more"), MANAGERS.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_the_user_is_as_the_default_manager_makes_it(visitor, ada, monkeypatch, manager, more):
+    ada.groups.set([Group.objects.create(name=name) for name in ("red", "blue")])
+    assert visitor.come(username="ada", password=PASSWORD) == 200
+    assert type(visitor)().come(username="ada", password=PASSWORD) == 200  # a second session of the user
+    default = manager()
+    default.model, default.name = User, "objects"
+    monkeypatch.setattr(User._meta, "default_manager", default)
+    expected = User._default_manager.get(username="ada")
+    assert visitor.who("/who/state/") == {
+        "name": "ada",
+        "deferred": sorted(expected.get_deferred_fields()),
+        "prefetched": sorted(getattr(expected, "_prefetched_objects_cache", ())),
+        "more": more,
+        "database": "default",
+        "adding": False,
+    }
+
+
+@pytest.mark.parametrize("manager", [UserManager, Annotating])
+def test_the_user_is_as_from_db_makes_it(visitor, monkeypatch, manager):
+    def from_db(model, db, field_names, values):
+        user = super(User, model).from_db(db, field_names, values)
+        user.loaded = sorted(field_names) == sorted(field.attname for field in model._meta.concrete_fields)
+        return user
+
+    monkeypatch.setattr(User, "from_db", classmethod(from_db))
+    default = manager()
+    default.model, default.name = User, "objects"
+    monkeypatch.setattr(User._meta, "default_manager", default)
+    assert visitor.come(username="ada", password=PASSWORD) == 200
+    assert visitor.who("/who/state/")["more"]["loaded"] is True
