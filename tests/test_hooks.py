@@ -1,8 +1,12 @@
 """Ask Django's hooks as Django's own session login does, which is the first way to sign in here."""
 
+import json
 import logging
+import subprocess
+import sys
 from contextlib import contextmanager
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from django.apps.registry import Apps
@@ -889,3 +893,19 @@ def test_the_user_is_as_from_db_makes_it(visitor, monkeypatch, manager):
     monkeypatch.setattr(User._meta, "default_manager", default)
     assert visitor.come(username="ada", password=PASSWORD) == 200
     assert visitor.who("/who/state/")["more"]["loaded"] is True
+
+
+# --- a user model with another USERNAME_FIELD
+
+
+def test_users_of_another_username_field_sign_in_as_by_django_s_form():
+    command = [sys.executable, "-W", "error", "-m", "tests.project_of_emails"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answers = json.loads(done.stdout)
+    assert len(answers["backends"]) == 4
+    for ways in answers["backends"].values():
+        # The right password, a name that is to be normalised, a wrong password, an inactive user; a joined row.
+        assert ways["django"] == [200, 200, 401, 401, "red", 1]
+        assert ways["login"] == ways["token"] == ways["django"]
+    assert answers["username"] == [400, ["email"]], "the API's field is called as USERNAME_FIELD is"

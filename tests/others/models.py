@@ -1,8 +1,8 @@
-"""A user with a UUID for a key, one with text, one that has no password, and one in two tables."""
+"""Users with a UUID or a text for a key, without a password, in two tables, and one who signs in by an address."""
 
 import uuid
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 
 
@@ -50,3 +50,26 @@ class MemberUser(UuidUser):
 
     def __str__(self):
         return f"{self.name} {self.badge}"
+
+
+class Team(models.Model):
+    name = models.CharField(max_length=50)
+
+    def __str__(self):
+        return self.name
+
+
+class WithTeam(BaseUserManager):
+    def get_queryset(self):
+        return super().get_queryset().select_related("team")
+
+
+class EmailUser(AbstractBaseUser):
+    """Signs in by an address that is stored in no ``username``."""
+
+    email = models.EmailField(unique=True)
+    team = models.ForeignKey(Team, models.CASCADE)
+    is_active = models.BooleanField(default=True)
+    objects = WithTeam()
+
+    USERNAME_FIELD = "email"
