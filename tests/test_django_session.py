@@ -19,6 +19,7 @@ from rest_framework.decorators import api_view
 from rest_framework.exceptions import ValidationError
 
 import jwtauth
+from jwtauth.internal.flow import Flow
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, Browser
 from tests.urls import urlpatterns as project_urls
@@ -440,14 +441,25 @@ def test_login_accepts_a_backend_in_django_s_place(browser, ada):
     assert browser.get("/in/backend/?user=ada").content == b"ada"
 
 
-def test_a_backend_that_is_no_path_is_refused(rf, ada):
-    from jwtauth.internal.flow import Flow
-
+@pytest.mark.parametrize(("backend", "error"), [(object(), TypeError), ("other.Backend", ValueError), ("", ValueError)])
+def test_a_backend_that_is_not_configured_is_refused(rf, ada, backend, error):
     request = rf.post("/")
     Flow.attach(request)
-    with pytest.raises(TypeError, match="dotted"):
-        jwtauth.login(request, ada, backend=object())
+    with pytest.raises(error, match="backend"):
+        jwtauth.login(request, ada, backend=backend)
     assert not Session.objects.exists()
+
+
+def test_the_session_keeps_the_backend_of_its_login(browser, ada, settings):
+    browser.get("/in/?user=ada")
+    assert Session.objects.get().backend == BACKEND  # the only one
+    settings.AUTHENTICATION_BACKENDS = [BACKEND, "django.contrib.auth.backends.AllowAllUsersModelBackend"]
+    browser.get("/in/?user=ada")
+    assert Session.objects.get().backend == ""
+    browser.get("/in/backend/?user=ada")
+    assert Session.objects.get().backend == BACKEND
+    settings.AUTHENTICATION_BACKENDS = settings.AUTHENTICATION_BACKENDS[1:]
+    assert state(browser)["user"] == "AnonymousUser"
 
 
 # --- new passwords by Django's own functions

@@ -27,7 +27,7 @@ from jwtauth.internal.login import (
     start_token_session,
     supersede,
 )
-from jwtauth.internal.store.admission import user_can_authenticate
+from jwtauth.internal.store.admission import backend_of, user_can_authenticate
 
 
 def login(
@@ -55,21 +55,22 @@ def login(
     as another user. ``cross_origin=True`` lets it pass, for callbacks that check the request in their own way (SAML,
     OpenID Connect's ``form_post``).
 
-    Raises ``ValueError`` for an anonymous or unsaved user, or a lifetime under a second, ``PermissionDenied`` for one
-    who is not active, ``SessionLimitReached`` beyond their limit, ``CrossOriginRefused`` for a foreign origin, which
-    the middleware answers with 403, and ``ImproperlyConfigured`` where the middleware has not seen the request.
+    Raises ``ValueError`` for an anonymous or unsaved user, a lifetime under a second, or a backend that is not in
+    ``AUTHENTICATION_BACKENDS``; ``PermissionDenied`` for a user whom the backend does not let in, as Django's does not
+    an inactive one; ``SessionLimitReached`` beyond their limit; ``CrossOriginRefused`` for a foreign origin, which the
+    middleware answers with 403; and ``ImproperlyConfigured`` where the middleware has not seen the request.
     """
     inner = django_request(request)
     flow = Flow.of(inner)
     if flow is None and user is not None and middleware_is_installed() and django_session.signs_in(inner, user):
         return  # in a receiver, for a login without a response: that of Django's test client
     flow = _flow(inner)
-    _check(user)
+    path = _check(user, backend)
     if flow.announcing == user.pk:
         return
     if not cross_origin:
         flow.check_origin()
-    start(flow, user, remember=remember, lifetime=lifetime, backend=_backend(user, backend))
+    start(flow, user, remember=remember, lifetime=lifetime, backend=path)
     _set_user(request, inner, flow, user)
     if "CSRF_COOKIE" in inner.META:
         rotate_token(inner)
@@ -87,8 +88,7 @@ def start_session(
     """
     inner = django_request(request)
     flow = _flow(inner)
-    _check(user)
-    grant = start_token_session(inner, user, lifetime, _backend(user))
+    grant = start_token_session(inner, user, lifetime, _check(user))
     _announce(flow, user)
     return grant
 
@@ -103,20 +103,25 @@ def _announce(flow: Flow, user: AbstractBaseUser) -> None:
 
 
 def _backend(user: AbstractBaseUser, backend: str | None = None) -> str:
-    """Return the path of the user's authentication backend, as far as it is known."""
-    known: str | None = backend or getattr(user, "backend", None)
-    if known is None and len(settings.AUTHENTICATION_BACKENDS) == 1:
-        known = settings.AUTHENTICATION_BACKENDS[0]
-    if known is not None and not isinstance(known, str):
+    """Return the path of the backend that has found the user, ``""`` if it is not known."""
+    backends = settings.AUTHENTICATION_BACKENDS
+    if backend is None:
+        return backend_of(user) or (backends[0] if len(backends) == 1 else "")
+    if not isinstance(backend, str):
         raise TypeError("backend must be a dotted import path, as a string")
-    return known or ""
+    if backend not in backends:
+        raise ValueError("backend is not in AUTHENTICATION_BACKENDS")
+    return backend
 
 
-def _check(user: AbstractBaseUser | None) -> None:
+def _check(user: AbstractBaseUser | None, backend: str | None = None) -> str:
+    """Return the path of the user's backend, if they may sign in."""
     if user is None or user.is_anonymous or user.pk is None:
         raise ValueError("login() needs a user that is saved")
-    if not user_can_authenticate(user):
+    path = _backend(user, backend)
+    if not user_can_authenticate(user, path):
         raise PermissionDenied("this account is not active")
+    return path
 
 
 def logout(request: HttpRequest) -> None:

@@ -54,7 +54,7 @@ def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
     if session is None or flow.config.policy.is_over(session.row(), clock.now()):
         return False
     before = django_session.before(flow.request)
-    _start(flow, user, session.remember, predecessor=session, before=before)
+    _start(flow, user, session.remember, backend=session.backend, predecessor=session, before=before)
     django_session.change_password(flow.request, user)
     return True
 
@@ -131,7 +131,9 @@ def _start(
     older = flow.named_sessions
     custom = tokens.custom_claims(flow.request, user, flow.config)
     state, waiting = flow.state(), list(flow.deferred)
-    session, sid = sessions.start(flow.request, user, flow.config.policy, remember, lifetime, predecessor, older)
+    session, sid = sessions.start(
+        flow.request, user, flow.config.policy, remember, lifetime, predecessor, older, backend=backend
+    )
     is_certain = not transaction.get_connection(database()).in_atomic_block
     if is_certain:  # before the tokens are set: where it fails, so does the login, and the response sets none
         flow.end(older, "replaced")
@@ -169,7 +171,7 @@ def start_token_session(
     """Start a session of this user for a client that stores its tokens itself. The request's own session stays."""
     flow = Flow(request)
     custom = tokens.custom_claims(request, user, flow.config)
-    session, sid = sessions.start(request, user, flow.config.policy, remember=True, lifetime=lifetime)
+    session, sid = sessions.start(request, user, flow.config.policy, remember=True, lifetime=lifetime, backend=backend)
     grant = flow.set_tokens(SessionAndUser(session, user), sid, custom)
     _remove_expired(flow)
     return grant
