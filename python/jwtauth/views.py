@@ -132,7 +132,7 @@ class _Credentials(_OwnOrigin):
 class LoginView(_Credentials):
     """Sign in by name and password; the tokens are set as cookies."""
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answers as `MeView` does."""
         validated = self.validated(request)
         with _limit_is_refusal():
@@ -152,7 +152,7 @@ class LogoutView(_OwnOrigin):
     permission_classes = (AllowAny,)
     serializer_class = Serializer  # no body
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """204."""
         logout(request)
         return Response(status=204)
@@ -161,7 +161,7 @@ class LogoutView(_OwnOrigin):
 class TokenView(_Credentials):
     """Sign in by name and password; the tokens are the answer, for clients that are no browsers."""
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """``access`` and ``refresh``, and the seconds that each is good for."""
         validated = self.validated(request)
         with _limit_is_refusal():
@@ -176,7 +176,7 @@ class TokenRefreshView(JwtAuthView):
     permission_classes = (AllowAny,)
     serializer_class = RefreshSerializer
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """``access`` and ``refresh``, which from now on takes the place of the old one."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -194,7 +194,7 @@ class TokenRevokeView(JwtAuthView):
     parser_classes = (FormParser, JSONParser)
     serializer_class = RevokeSerializer
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """200, also for what is no token of ours (section 2.2)."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -221,7 +221,7 @@ class JwkSetView(APIView):
         """There is one representation, whatever the client would like."""
         return super().perform_content_negotiation(request, force=True)
 
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         """The same for everybody."""
         response = HttpResponse(get_config().keyring.jwk_set, content_type="application/jwk-set+json")
         patch_cache_control(response, public=True, max_age=300)
@@ -235,7 +235,7 @@ class MeView(JwtAuthView):
     permission_classes = (IsAuthenticated,)
     serializer_class = Serializer
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """403 where nobody is."""
         return Response(_me(self))
 
@@ -276,13 +276,13 @@ class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
 class OtherSessionsView(_OwnSessions):
     """All of one's sessions but the one of this request."""
 
-    def delete(self, request: Request) -> Response:
+    def delete(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Ends them, and says how many there were."""
         return Response({"ended": Session.objects.others(request).end()})
 
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """The same, for forms."""
-        return self.delete(request)
+        return self.delete(request, *args, **kwargs)
 
 
 @contextmanager
