@@ -98,8 +98,8 @@ class JWTAuthMiddleware:
         """Name the refusal of a late upload in DRF's answer, which does not know why the request is anonymous."""
         flow = Flow.of(request)
         if flow is not None and flow.refusal is not None and response.status_code in (401, 403):
-            data = getattr(response, "data", None)
-            if isinstance(data, dict) and getattr(data.get("detail"), "code", None) == "not_authenticated":
+            data = getattr(response, "data", None)  # anything, if an exception handler of the project has answered
+            if type(data) is dict and getattr(data.get("detail"), "code", None) == "not_authenticated":
                 data["detail"], data["code"] = _late_upload(), flow.refusal
         return response
 
