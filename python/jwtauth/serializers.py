@@ -130,3 +130,7 @@ class RevokeSerializer(serializers.Serializer[Any]):
 
     token = TokenField(write_only=True, allow_blank=True)
     token_type_hint = TokenField(write_only=True, allow_blank=True, required=False)
+
+
+class EmptySerializer(serializers.Serializer[Any]):
+    """No fields, for the views that read no body. DRF's own schema refuses the plain ``Serializer``."""

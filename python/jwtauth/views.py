@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db import connections, transaction
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils.cache import patch_cache_control
 from django.utils.module_loading import import_string
@@ -18,7 +19,7 @@ from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer, Serializer
+from rest_framework.serializers import BaseSerializer
 from rest_framework.settings import api_settings
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
@@ -33,7 +34,13 @@ from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database
 from jwtauth.request import RequestAuth
-from jwtauth.serializers import RefreshSerializer, RevokeSerializer, SessionSerializer, check_validated
+from jwtauth.serializers import (
+    EmptySerializer,
+    RefreshSerializer,
+    RevokeSerializer,
+    SessionSerializer,
+    check_validated,
+)
 from jwtauth.signin import django_request, login, logout, start_session
 
 
@@ -42,7 +49,7 @@ class LoginThrottle(ScopedRateThrottle):
 
     def get_rate(self) -> str | None:
         """The project's rate, also where it is ``None`` for no limit."""
-        rates: dict[Any, Any] = dict(api_settings.DEFAULT_THROTTLE_RATES)
+        rates: dict[Any, Any] = dict(api_settings.DEFAULT_THROTTLE_RATES or {})
         rate: str | None = rates.get(self.scope, "30/min")
         return rate
 
@@ -62,6 +69,12 @@ class JwtAuthView(GenericAPIView[Any]):
     """
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (JWTAuthentication,)
+    filter_backends = ()  # the project's filter by fields of its own models
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return no rows: DRF's browsable API asks each view for its rows, if the answer is a list."""
+        none: QuerySet[Any] = Session.objects.none()
+        return none
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
@@ -72,11 +85,12 @@ class JwtAuthView(GenericAPIView[Any]):
         return view
 
     def handle_exception(self, exc: Exception) -> Response:
-        """DRF's answer, and beside ``detail`` its ``code``."""
+        """Add the ``code`` to DRF's ``detail``. Other answers of a project's ``EXCEPTION_HANDLER`` stay as they are."""
         response = super().handle_exception(exc)
-        detail = response.data.get("detail") if isinstance(response.data, dict) else None
+        data: Any = getattr(response, "data", None)
+        detail = data.get("detail") if type(data) is dict else None
         if isinstance(detail, ErrorDetail):
-            response.data.setdefault("code", detail.code)
+            data.setdefault("code", detail.code)
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
@@ -103,6 +117,9 @@ class _OwnOrigin(JwtAuthView):
             if flow is not None:
                 flow.check_origin()
         except CrossOriginRefused as error:
+            self.format_kwarg = self.get_format_suffix(**kwargs)
+            negotiated = self.perform_content_negotiation(request, force=True)  # exception handlers may ask for it
+            request.accepted_renderer, request.accepted_media_type = negotiated  # type: ignore[attr-defined]
             raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
         super().initial(request, *args, **kwargs)
 
@@ -150,7 +167,7 @@ class LogoutView(_OwnOrigin):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    serializer_class = Serializer  # no body
+    serializer_class = EmptySerializer
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """204."""
@@ -233,7 +250,7 @@ class MeView(JwtAuthView):
     """Who is signed in, and when what expires."""
 
     permission_classes = (IsAuthenticated,)
-    serializer_class = Serializer
+    serializer_class = EmptySerializer
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """403 where nobody is."""
@@ -251,8 +268,8 @@ class _OwnSessions(JwtAuthView):
         return live
 
     def get_serializer_context(self) -> dict[str, Any]:
-        claims = self.auth().claims
-        current = None if claims is None else claims.session_id
+        flow = Flow.of(django_request(self.request))  # there is no request while a schema is made
+        current = None if flow is None or flow.claims is None else flow.claims.session_id
         return {**super().get_serializer_context(), "current": current}
 
 
