@@ -17,6 +17,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.encoding import force_bytes
+from rest_framework.settings import api_settings
 
 from jwtauth.internal import engine_config
 from jwtauth.internal import settings_parsers as parse
@@ -109,7 +110,9 @@ class Config(EngineObjects):
     bearer_tokens: bool = setting("BEARER_TOKENS", parse.flag, True)
     max_sessions: int | None = setting("MAX_SESSIONS_PER_USER", parse.count_or_none, none_differs=True)
     max_sessions_policy: str = setting("MAX_SESSIONS_POLICY", parse.limit_policy, "end_oldest")
-    num_proxies: int = setting("NUM_PROXIES", parse.count, 0, rust=False)
+    num_proxies: int = setting(
+        "NUM_PROXIES", parse.count, derived=lambda state, _values: state.proxies_of_drf or 0, rust=False
+    )
     login_serializer: str = setting(
         "LOGIN_SERIALIZER", parse.dotted_path, "jwtauth.serializers.LoginSerializer", rust=False
     )
@@ -151,6 +154,7 @@ class _State:
     secret_key_fallbacks: Sequence[str | bytes]
     debug: bool
     trusted_origins: Sequence[str]
+    proxies_of_drf: int | None
 
     def is_now(self) -> bool:
         """Whether `_state` would return an equal one. Every request asks, so it copies nothing."""
@@ -163,6 +167,7 @@ class _State:
                 and self.secret_key_fallbacks == read["SECRET_KEY_FALLBACKS"]
                 and self.debug == read["DEBUG"]
                 and self.trusted_origins == read["CSRF_TRUSTED_ORIGINS"]
+                and self.proxies_of_drf == api_settings.NUM_PROXIES
             )
         except KeyError:
             return self == _state()
@@ -178,6 +183,7 @@ def _state() -> _State:
         secret_key_fallbacks=copy(settings.SECRET_KEY_FALLBACKS),
         debug=settings.DEBUG,
         trusted_origins=copy(settings.CSRF_TRUSTED_ORIGINS),
+        proxies_of_drf=api_settings.NUM_PROXIES,
     )
 
 
