@@ -9,7 +9,6 @@ import pytest
 from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import translation
-from rest_framework.settings import api_settings
 
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, only_session
@@ -143,51 +142,6 @@ def test_no_page_of_another_origin_signs_a_visitor_out(browser, ada):
     assert not refused.cookies
     browser.cookies = cookies
     assert browser.who() == "ada"
-
-
-@pytest.mark.parametrize("url", ["login/", "token/"])
-def test_a_form_elsewhere_is_refused_before_it_counts_as_an_attempt(browser, ada, rate, url, security_log):
-    rate("1/min")
-    for _ in range(3):
-        assert post(browser, url, ADA, **CROSS_SITE).json()["code"] == "cross_origin"
-    assert post(browser, url, ADA).status_code == 200
-    assert [record.event for record in security_log()] == ["cross_origin"] * 3
-    assert security_log()[0].path == f"/auth/{url}"
-
-
-# --- throttling
-
-
-@pytest.fixture
-def rate(settings):
-    def set_rate(rate):
-        settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"DEFAULT_THROTTLE_RATES": {"jwtauth_login": rate}}
-        api_settings.reload()
-
-    yield set_rate
-    api_settings.reload()
-
-
-def attempts(browser, count, url="login/"):
-    return [post(browser, url, ADA | {"password": "wrong"}).status_code for _ in range(count)]
-
-
-def test_attempts_are_throttled_for_both_ways_in_together(browser, ada):
-    assert attempts(browser, 15) + attempts(browser, 15, "token/") == [401] * 30
-    response = post(browser, "login/", ADA)
-    assert response.status_code == 429
-    assert response.json()["code"] == "throttled"
-    assert int(response["Retry-After"]) > 0
-
-
-def test_the_project_sets_the_rate(browser, ada, rate):
-    rate("2/min")
-    assert attempts(browser, 3) == [401, 401, 429]
-
-
-def test_or_no_limit(browser, ada, rate):
-    rate(None)
-    assert attempts(browser, 40) == [401] * 40
 
 
 # --- serializers of the project's own

@@ -16,7 +16,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, ErrorDetail, PermissionDenied
 from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveDestroyAPIView
 from rest_framework.parsers import FormParser, JSONParser
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -28,7 +28,7 @@ from jwtauth import _engine
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
-from jwtauth.internal import bearer, tokens
+from jwtauth.internal import bearer, devices, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.store import clock
@@ -45,10 +45,21 @@ from jwtauth.signin import django_request, login, logout, start_session
 
 
 class LoginThrottle(ScopedRateThrottle):
-    """30 attempts a minute, unless ``DEFAULT_THROTTLE_RATES`` says otherwise for the view's ``throttle_scope``."""
+    """30 attempts a minute, unless ``DEFAULT_THROTTLE_RATES`` says otherwise for the view's ``throttle_scope``.
+
+    They are counted by the client's address, as sessions have it, and by the /64 of an IPv6 address.
+    """
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Count no ``GET``, ``HEAD`` or ``OPTIONS``: they are not attempts."""
+        return request.method in SAFE_METHODS or super().allow_request(request, view)
+
+    def get_ident(self, request: Request) -> str:
+        """Return the client, by ``NUM_PROXIES``. DRF's would believe any ``X-Forwarded-For``."""
+        return devices.client(django_request(request), get_config().num_proxies)
 
     def get_rate(self) -> str | None:
-        """The project's rate, also where it is ``None`` for no limit."""
+        """Return the project's rate, also ``None`` for no limit."""
         rates: dict[Any, Any] = dict(api_settings.DEFAULT_THROTTLE_RATES or {})
         rate: str | None = rates.get(self.scope, "30/min")
         return rate
