@@ -1,6 +1,8 @@
 """`MAX_SESSIONS_PER_USER`: the oldest makes way, or nobody new comes in."""
 
 import pytest
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.test import override_settings
 
 from jwtauth.models import Session
@@ -80,3 +82,62 @@ def test_there_is_no_limit_unless_the_settings_say_so(devices, ada):
     for _ in range(20):
         Browser().sign_in(ada)
     assert devices[0].who() == "ada"
+
+
+def new_password(user):
+    user.set_password("new password")
+    user.save()
+
+
+@override_settings(JWTAUTH=REFUSE)
+@pytest.mark.parametrize("url", ["/auth/login/", "/auth/token/"])
+def test_sessions_that_a_new_password_has_ended_take_no_place(devices, ada, url):
+    new_password(ada)
+    credentials = {"username": "ada", "password": "new password"}
+    statuses = [Browser().post(url, credentials, content_type="application/json").status_code for _ in range(3)]
+    assert statuses == [200, 200, 403]
+
+
+@override_settings(JWTAUTH=OLDEST)
+def test_nor_do_they_make_a_valid_session_end(devices, ada):
+    new_password(ada)
+    found = [Browser(), Browser()]
+    for browser in found:
+        browser.sign_in(ada)
+    assert [browser.who() for browser in (*devices[:2], *found)] == [None, None, "ada", "ada"]
+
+
+def test_sessions_of_a_replaced_secret_key_still_take_a_place(devices, ada, settings):
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key for tests only, " * 3, [settings.SECRET_KEY]
+    settings.JWTAUTH = REFUSE
+    assert devices[2].post(f"/login/?user={ada.pk}").status_code == 403
+    settings.SECRET_KEY_FALLBACKS = []
+    devices[2].sign_in(ada)
+
+
+@pytest.mark.parametrize("interval", [0, 10, None])
+def test_only_valid_sessions_are_listed_and_counted(devices, ada, settings, interval):
+    settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": interval}
+    new_password(ada)
+    ended = Session.objects.first()
+    browser, other = Browser(), Browser()
+    for one in (browser, other):
+        one.sign_in(ada)
+    assert len(browser.get("/auth/sessions/").json()) == 2
+    assert browser.get(f"/auth/sessions/{ended.pk}/").status_code == 404
+    assert browser.delete(f"/auth/sessions/{ended.pk}/").status_code == 404
+    assert browser.post("/auth/sessions/others/").json() == {"ended": 1}
+    assert Session.objects.count() == 1, "what a replaced SECRET_KEY could bring back has gone as well"
+    assert [one.who() for one in (browser, other)] == ["ada", None]
+
+
+def test_a_user_model_without_a_session_hash_has_its_sessions(devices, ada, monkeypatch):
+    monkeypatch.delattr(AbstractBaseUser, "get_session_auth_hash")
+    monkeypatch.delattr(AbstractBaseUser, "get_session_auth_fallback_hash")
+    devices[2].sign_in(ada)
+    assert Session.objects.valid_for(ada).count() == 1
+    assert len(devices[2].get("/auth/sessions/").json()) == 1
+
+
+def test_an_anonymous_user_has_no_sessions(devices):
+    assert not Session.objects.valid_for(AnonymousUser()).exists()

@@ -17,6 +17,7 @@ from jwtauth import _engine
 from jwtauth.conf import get_config
 from jwtauth.internal import devices
 from jwtauth.internal.store import clock
+from jwtauth.internal.store.admission import auth_hashes
 from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.signals import session_ended
 
@@ -53,6 +54,11 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Sessions that have not reached their end."""
         live: SessionQuerySet = self.filter(expires_at__gt=clock.to_datetime(clock.now()))
         return live
+
+    def valid_for(self, user: Any) -> SessionQuerySet:
+        """The sessions of this user object whose tokens are accepted: `live`, and not ended by a new password."""
+        valid: SessionQuerySet = self.filter(user=user.pk, auth_hash__in=list(auth_hashes(user))).live()
+        return valid
 
     def end(self, reason: str = "revoked") -> int:
         """End these sessions: none of their tokens is good from now on. Returns how many there were.

@@ -274,9 +274,8 @@ class _OwnSessions(JwtAuthView):
     queryset = Session.objects.none()  # for tools that look; the rows are the user's own
 
     def get_queryset(self) -> SessionQuerySet:
-        own: SessionQuerySet = Session.objects.using(database()).of(self.request.user.pk)
-        live: SessionQuerySet = own.live().order_by("-last_seen_at", "-created_at")
-        return live
+        own: SessionQuerySet = Session.objects.using(database()).valid_for(self.request.user)
+        return own.order_by("-last_seen_at", "-created_at", "-pk")
 
     def get_serializer_context(self) -> dict[str, Any]:
         flow = Flow.of(django_request(self.request))  # there is no request while a schema is made
@@ -305,8 +304,11 @@ class OtherSessionsView(_OwnSessions):
     """All of one's sessions but the one of this request."""
 
     def delete(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Ends them, and says how many there were."""
-        return Response({"ended": Session.objects.others(request).end()})
+        """End them, and answer how many there were, without those that a new password had ended before."""
+        others = Session.objects.others(request)
+        ended = others.valid_for(self.auth().user).end()
+        others.end()
+        return Response({"ended": ended})
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """The same, for forms."""

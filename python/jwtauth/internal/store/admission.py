@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from secrets import token_bytes
@@ -138,11 +138,15 @@ def auth_hash(user: AbstractBaseUser) -> str:
 
 
 def auth_hash_holds(user: AbstractBaseUser, known: str) -> bool:
-    """Return whether this is the user's hash, or one by a key of ``SECRET_KEY_FALLBACKS``."""
-    if constant_time_compare(known, auth_hash(user)):
-        return True
-    fallbacks = user.get_session_auth_fallback_hash() if hasattr(user, "get_session_auth_fallback_hash") else ()
-    return any(constant_time_compare(known, fallback) for fallback in fallbacks)
+    """Return whether this is one of the user's `auth_hashes`."""
+    return any(constant_time_compare(known, accepted) for accepted in auth_hashes(user))
+
+
+def auth_hashes(user: Any) -> Iterator[str]:
+    """Yield the user's hash, and those by the keys of ``SECRET_KEY_FALLBACKS``, each made when it is needed."""
+    yield auth_hash(user)
+    if hasattr(user, "get_session_auth_fallback_hash"):
+        yield from user.get_session_auth_fallback_hash()
 
 
 # The method, and what Django's own of that name calls.

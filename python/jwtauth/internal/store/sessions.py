@@ -190,8 +190,8 @@ def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None
         # fails for the later one, which is tried again.
         name = get_user_model()._meta.pk.name
         get_user_model()._base_manager.using(alias).filter(pk=session.user_id).update(**{name: F(name)})
-        live = Session.objects.using(alias).of(session.user_id).live().exclude(pk__in=replaced)
-        others = list(live.select_for_update().order_by("-created_at", "-pk").values_list("pk", flat=True))
+        valid = Session.objects.using(alias).valid_for(session.user).exclude(pk__in=replaced)
+        others = list(valid.select_for_update().order_by("-created_at", "-pk").values_list("pk", flat=True))
         surplus = others[config.max_sessions - 1 :]
         if surplus and config.refuses_more_sessions:
             raise SessionLimitReached("too many sessions, sign out on another device", "session_limit")
