@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from demo import request_log
 from jwtauth import login, logout
+from jwtauth.models import Session
 
 # For the schema: the bearer is not good; nobody is signed in.
 REFUSALS = {401: OpenApiTypes.OBJECT, 403: OpenApiTypes.OBJECT}
@@ -53,7 +54,7 @@ def home(request):
     current = request.jwtauth.session
     devices = [
         {"session": session, "is_this": session.pk == current.pk}
-        for session in request.user.jwtauth_sessions.live().order_by("-last_seen_at", "-created_at")
+        for session in Session.objects.valid_for(request.user).order_by("-last_seen_at", "-created_at")
     ]
     context = {"devices": devices, "session": current, "now": int(time.time()), "service": settings.DEMO_SERVICE}
     return render(request, "demo/home.html", context)
