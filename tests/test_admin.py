@@ -1,14 +1,23 @@
 """Sessions in the admin: found, looked at and ended; nothing secret, nothing to edit."""
 
+import re
 import uuid
+from pathlib import Path
 
 import pytest
+from django.contrib import admin as django_admin
+from django.contrib.admin.models import DELETION, LogEntry
+from django.contrib.admin.utils import get_deleted_objects
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.urls import resolve
 
+import jwtauth
 from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
+from jwtauth.test import force_login
+from tests import admin_sites
 from tests.conftest import only_session
 
 pytestmark = pytest.mark.django_db
@@ -98,14 +107,6 @@ def test_only_staff_who_may_delete_sessions_end_them(browser, ada, root):
     assert browser.who() == "ada"
 
 
-def test_the_page_of_a_user_links_to_their_sessions(admin, browser, other_browser, ada, bob):
-    browser.sign_in(ada)
-    other_browser.sign_in(bob)
-    link = f"{LIST}?user__id__exact={ada.pk}"
-    assert link in admin.get(f"/admin/auth/user/{ada.pk}/change/").content.decode()
-    assert admin.get(link).context["cl"].result_count == 1
-
-
 def test_a_list_is_a_few_queries_however_many_sessions_there_are(admin, ada, django_assert_max_num_queries):
     now = _clock.to_datetime(_clock.now())
     times = dict.fromkeys(("rotated_at", "created_at", "expires_at", "last_seen_at"), now)
@@ -114,3 +115,224 @@ def test_a_list_is_a_few_queries_however_many_sessions_there_are(admin, ada, dja
     )
     with django_assert_max_num_queries(5):
         assert admin.get(LIST).status_code == 200
+
+
+def test_the_action_and_the_page_note_what_they_end(admin, root, browser, other_browser, ada):
+    browser.sign_in(ada)
+    first = only_session()
+    admin.post(LIST, {"action": "end_sessions", "_selected_action": [str(first.pk)]})
+    other_browser.sign_in(ada)
+    second = only_session()
+    assert admin.post(f"{LIST}{second.pk}/delete/", {"post": "yes"}).status_code == 302
+    entries = LogEntry.objects.filter(user=root, action_flag=DELETION)
+    assert {entry.object_id for entry in entries} == {str(first.pk), str(second.pk)}
+
+
+def test_a_session_has_a_history(admin, browser, ada):
+    browser.sign_in(ada)
+    assert admin.get(f"{LIST}{only_session().pk}/history/").status_code == 200
+
+
+# --- secret columns
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        "auth_hash",
+        "auth_hash__startswith",
+        "auth_hash__regex",
+        "user__password__startswith",
+        "user__jwtauth_sessions__auth_hash__startswith",
+        "auth_hash__no_such_lookup",
+    ],
+)
+def test_no_filter_guesses_at_a_secret(admin, browser, ada, lookup):
+    browser.sign_in(ada)
+    assert admin.get(LIST, {lookup: "a"}).status_code == 400
+
+
+@pytest.mark.parametrize("lookup", ["jwtauth_sessions__auth_hash", "jwtauth_sessions__auth_hash__startswith"])
+def test_nor_does_one_of_the_list_of_users(admin, browser, ada, lookup):
+    browser.sign_in(ada)
+    assert admin.get("/admin/auth/user/", {lookup: "a"}).status_code == 400
+
+
+@pytest.mark.parametrize("lookup", ["user__id__exact", "user", "user__pk"])
+def test_a_filter_by_user_is_allowed(admin, browser, other_browser, ada, bob, lookup):
+    browser.sign_in(ada)
+    other_browser.sign_in(bob)
+    assert admin.get(LIST, {lookup: ada.pk}).context["cl"].result_count == 1
+
+
+def test_a_hash_is_not_searched(admin, browser, ada):
+    browser.sign_in(ada)
+    assert admin.get(LIST, {"q": only_session().auth_hash}).context["cl"].result_count == 0
+
+
+# --- the page of a user
+
+
+@pytest.fixture
+def sites(settings):
+    """Serve the admin sites of `tests.admin_sites`, with templates that other packages might bring."""
+    settings.ROOT_URLCONF = "tests.admin_sites"
+    tools = "{% block object-tools-items %}<li>TOOL</li>{{ block.super }}{% endblock %}"
+    theirs = {
+        "another/change_form.html": '{% extends "admin/change_form.html" %}' + tools.replace("TOOL", "OF-MIXIN"),
+        "admin/auth/user/change_form.html": '{% extends "admin/change_form.html" %}' + tools.replace("TOOL", "OF-PAGE"),
+        "admin/auth/user/change_form_object_tools.html": '{% extends "admin/change_form_object_tools.html" %}'
+        + tools.replace("TOOL", "OF-TOOLS"),
+    }
+    (engine,) = settings.TEMPLATES
+    loaders = [
+        ("django.template.loaders.locmem.Loader", theirs),
+        "django.template.loaders.app_directories.Loader",
+    ]
+    options = {**engine["OPTIONS"], "loaders": loaders}
+    settings.TEMPLATES = [{**engine, "APP_DIRS": False, "OPTIONS": options}]
+
+
+@pytest.fixture
+def page_of(admin, ada):
+    """Return the page of ada under this address, whom a session is of."""
+    force_login(Client(), ada)
+
+    def page(path):
+        response = admin.get(f"{path}auth/user/{ada.pk}/change/")
+        assert response.status_code == 200
+        return response.content.decode()
+
+    return page
+
+
+def links_of(page):
+    return re.findall(r'href="([^"]*/jwtauth/session/[^"]*)"', page.split('id="content"')[1])
+
+
+def test_the_page_of_a_user_links_to_their_sessions(admin, page_of, ada, bob):
+    force_login(Client(), bob)
+    (link,) = links_of(page_of("/admin/"))
+    assert link == f"{LIST}?user__id__exact={ada.pk}"
+    assert admin.get(link).context["cl"].result_count == 1
+
+
+def test_no_template_stands_where_django_or_others_have_theirs():
+    templates = Path(jwtauth.__file__).parent / "templates"
+    assert [path.name for path in templates.iterdir()] == ["jwtauth"]
+
+
+@pytest.mark.parametrize("site", ["both", "template", "mixin"])
+def test_it_does_so_on_every_site_that_has_both(sites, admin, page_of, site):
+    (link,) = links_of(page_of(f"/{site}/"))
+    assert link.startswith(f"/{site}/jwtauth/session/?user__id__exact=")
+    assert admin.get(link).context["cl"].result_count == 1
+
+
+def test_without_sessions_on_the_site_there_is_no_link(sites, page_of):
+    assert links_of(page_of("/users/")) == []
+
+
+def test_without_sessions_in_the_admin_there_is_no_link(page_of):
+    session_admin = django_admin.site.get_model_admin(Session)
+    django_admin.site.unregister(Session)
+    try:
+        assert links_of(page_of("/admin/")) == []
+    finally:
+        django_admin.site.register(Session, type(session_admin))
+
+
+@pytest.mark.parametrize(
+    ("site", "tools"),
+    [
+        ("users", ["OF-PAGE", "OF-TOOLS"]),
+        ("both", ["OF-PAGE", "OF-TOOLS"]),
+        ("template", ["OF-MIXIN", "OF-TOOLS"]),
+        ("mixin", ["OF-MIXIN", "OF-TOOLS"]),
+    ],
+)
+def test_what_other_packages_put_on_the_page_stays(sites, page_of, site, tools):
+    assert re.findall("OF-[A-Z]+", page_of(f"/{site}/")) == tools
+
+
+def test_staff_who_may_not_see_sessions_get_no_link(sites, ada):
+    force_login(Client(), ada)
+    client = staff("view_user")
+    assert links_of(client.get(f"/both/auth/user/{ada.pk}/change/").content.decode()) == []
+    client = staff("view_user", "view_session")
+    assert len(links_of(client.get(f"/both/auth/user/{ada.pk}/change/").content.decode())) == 1
+
+
+def test_the_page_that_adds_a_user_has_no_link(sites, admin):
+    page = admin.get("/template/auth/user/add/").content.decode()
+    assert links_of(page) == []
+
+
+# --- deleting users
+
+
+def staff(*permissions):
+    """Return a client of a new user of the staff, with these permissions of users and sessions."""
+    user = get_user_model().objects.create_user(f"staff {'-'.join(permissions)}", is_staff=True)
+    apps = ["auth", "jwtauth"]
+    found = Permission.objects.filter(codename__in=permissions, content_type__app_label__in=apps)
+    assert found.count() == len(permissions)
+    user.user_permissions.set(found)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+CLERK = ("view_user", "delete_user")
+WAYS = {
+    "page": lambda client, path, user: client.post(f"{path}auth/user/{user.pk}/delete/", {"post": "yes"}),
+    "action": lambda client, path, user: client.post(
+        f"{path}auth/user/", {"action": "delete_selected", "_selected_action": [str(user.pk)], "post": "yes"}
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("path", ["/admin/", "/both/", "/users/", "/template/"])
+def test_to_delete_a_user_takes_that_permission_alone(sites, ada, path, way):
+    force_login(Client(), ada)
+    assert way(staff(*CLERK), path, ada).status_code == 302
+    assert not get_user_model().objects.filter(pk=ada.pk).exists()
+    assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_and_takes_that_permission(sites, ada, way):
+    force_login(Client(), ada)
+    way(staff("view_user", "delete_session"), "/both/", ada)
+    assert get_user_model().objects.filter(pk=ada.pk).exists()
+    assert Session.objects.exists()
+
+
+@pytest.mark.parametrize("permissions", [CLERK, (*CLERK, "view_session")])
+@pytest.mark.parametrize("path", ["/both/", "/sessions/"])
+def test_to_end_a_session_takes_the_permission_to_delete_sessions(sites, ada, permissions, path):
+    force_login(Client(), ada)
+    key = only_session().pk
+    client, url = staff(*permissions), f"{path}jwtauth/session/"
+    assert client.post(f"{url}{key}/delete/", {"post": "yes"}).status_code == 403
+    client.post(url, {"action": "end_sessions", "_selected_action": [str(key)]})
+    client.post(url, {"action": "delete_selected", "_selected_action": [str(key)], "post": "yes"})
+    assert only_session().pk == key
+    if "view_session" in permissions:
+        assert f"{key}/delete/" not in client.get(f"{url}{key}/change/").content.decode()
+    client = staff("view_session", "delete_session")
+    assert client.post(f"{url}{key}/delete/", {"post": "yes"}).status_code == 302
+    assert not Session.objects.exists()
+
+
+def test_what_goes_with_a_user_of_no_admin_is_for_the_page_that_deletes(sites, rf, ada):
+    """On a site without users Django asks for no permission to delete them; so for none to delete their sessions."""
+    force_login(Client(), ada)
+    request = rf.get("/")
+    request.user = get_user_model().objects.create_user("clerk", is_staff=True)
+    for address, missing in [("/sessions/auth/group/", set()), ("/sessions/jwtauth/session/", {"session"})]:
+        request.resolver_match = resolve(address)
+        assert get_deleted_objects([ada], request, admin_sites.sessions)[2] == missing
+    request.resolver_match = None
+    assert get_deleted_objects([ada], request, admin_sites.sessions)[2] == {"session"}

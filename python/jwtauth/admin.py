@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models.constants import LOOKUP_SEP
+from django.http import HttpRequest, HttpResponse
+from django.template.backends.django import Template
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from jwtauth.internal.devices import as_ip_address
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet
+
+# Columns that nothing may be filtered by: who asks "does it begin with ...?" often enough has read them.
+_SECRET = {"auth_hash"}
 
 
 class IsLive(admin.SimpleListFilter):
@@ -63,6 +72,11 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
     )
     readonly_fields = fields
 
+    def get_urls(self) -> list[Any]:
+        """Return Django's. By now the site's models are registered, so that its users can get their link."""
+        _link_from_users(self.admin_site)
+        return super().get_urls()
+
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Whatever the user model calls its users by."""
         return (f"user__{get_user_model().USERNAME_FIELD}__startswith",)
@@ -76,6 +90,11 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
             return super().get_search_results(request, queryset, search_term)
         return queryset.filter(ip_address=address), False
 
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Return Django's answer, but no filter of the query string may guess at a secret column."""
+        where = () if request is None else (request,)
+        return _SECRET.isdisjoint(lookup.split(LOOKUP_SEP)) and super().lookup_allowed(lookup, value, *where)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Sessions begin by signing in."""
         return False
@@ -83,6 +102,31 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Nothing about a session can be edited."""
         return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Return whether these staff may end sessions, or may delete the user that this one is deleted with.
+
+        Django asks this of everything that goes with a deleted object. On the pages of sessions themselves, only the
+        permission to delete sessions counts.
+        """
+        return super().has_delete_permission(request, obj) or (
+            obj is not None and not self._is_at(request) and self._may_delete_user(request, obj)
+        )
+
+    def _is_at(self, request: HttpRequest) -> bool:
+        """Return whether the request is for a page of sessions."""
+        match = request.resolver_match
+        name = (match and match.url_name) or ""
+        return name.startswith(f"{self.opts.app_label}_{self.opts.model_name}_")
+
+    def _may_delete_user(self, request: HttpRequest, session: Session) -> bool:
+        user_model = get_user_model()
+        if self.admin_site.is_registered(user_model):
+            user_admin = self.admin_site.get_model_admin(user_model)
+            return bool(user_admin.has_delete_permission(request, session.user))
+        # Django asks nothing about models that are not registered: the permission for its page is enough.
+        match = request.resolver_match
+        return match is not None and "admin" in match.app_names
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
         """Without Django's own deletion, which tells nobody that the session has ended."""
@@ -101,14 +145,80 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
 
     @admin.action(permissions=["delete"], description=_("End selected sessions"))
     def end_sessions(self, request: HttpRequest, queryset: Any) -> None:
-        """Ends them now."""
+        """End them now, and note it in the admin's log, as Django's own deletion does."""
         chosen: SessionQuerySet = Session.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
+        self.log_deletions(request, chosen)
         count = chosen.end()
         message = ngettext("%d session was ended.", "%d sessions were ended.", count) % count
         self.message_user(request, message, messages.SUCCESS)
 
 
 class SessionsLinkMixin:
-    """For the admin of a user model of one's own: the link to the user's sessions that `auth.User` has."""
+    """For a ``ModelAdmin`` of users: adds a link to the user's sessions to the page of a user.
 
-    change_form_template = "admin/auth/user/change_form_with_sessions.html"
+    The page keeps its template, whichever it is. Where an admin site has both users and sessions, the page of
+    ``AUTH_USER_MODEL`` has the link without this class; other models, as proxies of it, need it.
+    """
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        """Return Django's response, with the link."""
+        parent: Any = super()
+        model_admin: Any = self
+        response: HttpResponse = parent.render_change_form(request, context, add, change, form_url, obj)
+        return _with_link(response, request, model_admin.admin_site, obj)
+
+
+def _link_from_users(site: admin.AdminSite) -> None:
+    """Have the page of a user link to their sessions on this site, if users are registered with it."""
+    user_model = get_user_model()
+    user_admin: Any = site.get_model_admin(user_model) if site.is_registered(user_model) else None
+    if user_admin is None or isinstance(user_admin, SessionsLinkMixin) or "render_change_form" in vars(user_admin):
+        return
+    render: Callable[..., HttpResponse] = user_admin.render_change_form
+
+    def render_change_form(
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        return _with_link(render(request, context, add, change, form_url, obj), request, site, obj)
+
+    user_admin.render_change_form = render_change_form
+
+
+def _with_link(response: HttpResponse, request: HttpRequest, site: admin.AdminSite, user: Any) -> HttpResponse:
+    """Put the link on the page by a template that extends the one chosen for it, so that both stay."""
+    url = None if user is None else _sessions_url(request, site, user)
+    if url is None or not isinstance(response, TemplateResponse):
+        return response
+    template = response.resolve_template(response.template_name)
+    if isinstance(template, Template):
+        response.context_data = {
+            **(response.context_data or {}),
+            "jwtauth_change_form": template,
+            "jwtauth_sessions_url": url,
+        }
+        response.template_name = "jwtauth/admin/user_change_form.html"
+    return response
+
+
+def _sessions_url(request: HttpRequest, site: admin.AdminSite, user: Any) -> str | None:
+    """Return the address of the user's sessions on this site, if the request may see them."""
+    if not site.is_registered(Session) or not site.get_model_admin(Session).has_view_permission(request):
+        return None
+    try:
+        sessions = reverse(f"{site.name}:jwtauth_session_changelist")
+    except NoReverseMatch:
+        return None
+    return f"{sessions}?{urlencode({f'user__{user._meta.pk.name}__exact': user.pk})}"
