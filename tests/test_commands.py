@@ -7,10 +7,12 @@ from io import StringIO
 
 import pytest
 from django.conf import settings
+from django.core.checks.registry import registry
 from django.core.management import CommandError, call_command, load_command_class
+from django.core.management.base import SystemCheckError
 from django.test import override_settings
 
-from jwtauth import conf
+from jwtauth import checks, conf
 from jwtauth.models import Session
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +84,36 @@ def test_a_wrong_configuration_fails(settings):
     settings.JWTAUTH = {"ALGORITHM": "none"}
     with pytest.raises(CommandError):
         run("jwtauth_check")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"JWTAUTH": {"LOGIN_SERIALIZER": "tests.no_such_module.Serializer"}},
+        {"JWTAUTH": {"ACCESS_TOKEN_CLAIMS": "tests.no_such_module.claims"}},
+        {"JWTAUTH": {"USER_ID_FIELD": "no_such_field"}},
+        {"MIDDLEWARE": [path for path in settings.MIDDLEWARE if "jwtauth" not in path]},
+    ],
+)
+def test_it_fails_where_check_fails(wrong):
+    with override_settings(**wrong):
+        with pytest.raises(SystemCheckError) as of_check:
+            call_command("check", stdout=StringIO(), stderr=StringIO())
+        (error,) = set(re.findall(r"jwtauth\.E\d+", str(of_check.value)))
+        err = StringIO()
+        with pytest.raises(CommandError):
+            call_command("jwtauth_check", verbosity=0, stdout=StringIO(), stderr=err)
+        assert error in err.getvalue()
+        with override_settings(SILENCED_SYSTEM_CHECKS=[error]):
+            call_command("check", stdout=StringIO(), stderr=StringIO())
+            call_command("jwtauth_check", verbosity=0, stdout=StringIO(), stderr=StringIO())
+
+
+def test_every_check_is_found_by_its_tag():
+    registered = [*registry.registered_checks, *registry.deployment_checks]
+    ours = {check.__name__: check.tags for check in registered if check.__module__.startswith("jwtauth.")}
+    assert ours.keys() == {name for name in vars(checks) if name.startswith("check_")}
+    assert all({"jwtauth", "security"} <= set(tags) for tags in ours.values())
 
 
 # --- jwtauth_settings, which the tests of the Rust service read as well

@@ -102,6 +102,74 @@ def test_importing_the_package_needs_no_settings_and_no_models():
     assert run_python(source) == [jwtauth.__version__, "[]"]
 
 
+# Projects in which the package is installed but not used, or not yet.
+BARE = "import jwtauth"
+NO_APP = """
+import django, jwtauth
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes"], SECRET_KEY="k" * 50)
+"""
+NOT_READY = NO_APP.replace('"django.contrib.contenttypes"', '"django.contrib.contenttypes", "jwtauth"')
+PROJECTS = {
+    "no settings": BARE,
+    "settings, no setup": NO_APP,
+    "not the app": NO_APP + "django.setup()",
+    "not ready": NOT_READY,
+}
+
+
+@pytest.mark.parametrize("project", PROJECTS.values(), ids=PROJECTS)
+def test_looking_at_the_package_loads_nothing_and_raises_nothing(project):
+    source = """
+import inspect, pydoc, sys
+members = dict(inspect.getmembers(jwtauth))
+found = [name for name in jwtauth.__all__ if hasattr(jwtauth, name) or name in members or name in dir(jwtauth)]
+help_text = pydoc.render_doc(jwtauth)
+models = [name for name in sys.modules if name in ("jwtauth.models", "rest_framework")]
+print(found, models, "rotating" in help_text, jwtauth.__version__)
+"""
+    assert run_python(project + source) == ["[]", "[]", "True", jwtauth.__version__]
+
+
+@pytest.mark.parametrize(
+    ("project", "reason"),
+    [
+        ("no settings", "ImproperlyConfigured: Requested setting INSTALLED_APPS"),
+        ("not the app", "RuntimeError: Model class jwtauth.models.Session doesn't declare an explicit app_label"),
+        ("not ready", "AppRegistryNotReady: Apps aren't loaded yet"),
+    ],
+)
+@pytest.mark.parametrize("statement", ["from jwtauth import login", "from jwtauth import *"])
+def test_an_import_that_is_too_early_says_why(project, statement, reason):
+    source = f"""
+{PROJECTS[project]}
+try:
+    {statement}
+except Exception as error:
+    print(f"{{type(error).__name__}}: {{error}}")
+"""
+    assert " ".join(run_python(source)).startswith(reason)
+
+
+def test_an_attribute_that_is_asked_for_too_early_says_what_it_needs():
+    source = PROJECTS["not the app"] + "\njwtauth.login"
+    with pytest.raises(AssertionError, match=r"jwtauth\.login needs Django's apps"):
+        run_python(source)
+
+
+def test_everything_is_exported_to_a_site_that_has_the_app():
+    source = (
+        NOT_READY
+        + """
+django.setup()
+listed = set(jwtauth.__all__) <= set(dir(jwtauth))
+from jwtauth import *
+print(listed, all(name in globals() for name in jwtauth.__all__))
+"""
+    )
+    assert run_python(source) == ["True", "True"]
+
+
 def test_every_module_can_be_imported_first():
     # A new interpreter for each would take a second for each, so each import is made in a fork of one.
     source = f"""

@@ -4,6 +4,7 @@ import pytest
 from django.test import AsyncClient, Client
 from rest_framework.test import APIClient
 
+from jwtauth.internal.store import clock
 from jwtauth.models import Session
 from jwtauth.test import aforce_login, force_login, stopped_clock
 from tests.conftest import ACCESS_LIFETIME, IDLE
@@ -48,6 +49,23 @@ def test_time_passes_at_will(ada):
         assert "refresh_token" in client.get("/me/").cookies
         clock.advance(IDLE)
         assert client.get("/me/").status_code == 403
+
+
+@pytest.mark.parametrize(("step", "times"), [(0.5, 2), (0.1, 10), (0.001, 1000), (-0.25, -4)])
+def test_parts_of_a_second_add_up(step, times):
+    with stopped_clock() as stopped:
+        before = clock.now(), clock.monotonic_ms()
+        for _ in range(abs(times)):
+            stopped.advance(step)
+        assert clock.now() - before[0] == round(step * abs(times))
+        assert clock.monotonic_ms() - before[1] == round(step * abs(times)) * 1000
+
+
+def test_half_a_second_is_half_a_second():
+    with stopped_clock() as stopped:
+        before = clock.monotonic_ms()
+        stopped.advance(0.5)
+        assert clock.monotonic_ms() - before == 500
 
 
 def test_the_fixtures(ada, client, jwtauth_login, jwtauth_clock):

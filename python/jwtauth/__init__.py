@@ -6,6 +6,7 @@ is there, and ``jwtauth.middleware.JWTAuthMiddleware`` does the rest.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ __all__ = [
     "update_session_auth_hash",
 ]
 
-# Django imports this module before its apps are loaded, so what needs models is imported at its first use (PEP 562).
+# Django imports this module before its apps are loaded, and pytest in projects that do not use it, so what needs models
+# is imported at its first use (PEP 562).
 _HOMES = {
     "__version__": "jwtauth._engine",
     "JWTAuthentication": "jwtauth.authentication",
@@ -47,13 +49,24 @@ _HOMES = {
 }
 
 
+def _can_load() -> bool:
+    """Return whether Django has loaded the app. Imports nothing: where Django is not loaded, it has not."""
+    registry = sys.modules.get("django.apps")
+    return registry is not None and registry.apps.apps_ready and registry.apps.is_installed(__name__)
+
+
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # An import statement fails with the reason that Django gives. Whatever else asks, say a tool that looks at the
+    # attributes of every module, hears that there is none.
+    is_imported = sys._getframe(1).f_code.co_name == "_handle_fromlist"
+    if name in __all__ and not is_imported and not _can_load():
+        raise AttributeError(f"{__name__}.{name} needs Django's apps, with {__name__!r} in INSTALLED_APPS")
     value: object = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *(__all__ if _can_load() else ())})

@@ -25,12 +25,15 @@ class JwtAuthConfig(AppConfig):
     def ready(self) -> None:
         from jwtauth import checks
 
-        register(checks.check_settings, Tags.security)
-        register(checks.check_middleware, Tags.security)
-        register(checks.check_databases, Tags.security)
-        register(checks.check_serializers)
-        register(checks.check_access_token_claims)
-        register(checks.check_deployment, Tags.security, deploy=True)
+        for check in (
+            checks.check_settings,
+            checks.check_middleware,
+            checks.check_databases,
+            checks.check_serializers,
+            checks.check_access_token_claims,
+        ):
+            register(check, Tags.security, "jwtauth")
+        register(checks.check_deployment, Tags.security, "jwtauth", deploy=True)
         if apps.is_installed("drf_spectacular"):
             import_module("jwtauth.contrib.spectacular")
 

@@ -1,4 +1,4 @@
-"""For the tests of sites that use this package: signed-in clients, and time that passes at will."""
+"""Test helpers for projects that use jwtauth: signed-in clients, and time that passes at will."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def force_login(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
 ) -> None:
-    """Signs this user in, without a password and without a view. The client gets the cookies that `login` gives.
+    """Sign this user in, without a password and without a view. The client gets the cookies that `login` gives.
 
     For Django's ``Client`` and ``AsyncClient``, and DRF's ``APIClient``.
     """
@@ -56,25 +56,25 @@ async def aforce_login(
 class Clock:
     """The time that this package goes by, in a test that has stopped it."""
 
-    def __init__(self, now: int) -> None:
+    def __init__(self, now: float) -> None:
         self.now = now
 
     def seconds(self) -> int:
-        """Unix seconds."""
-        return self.now
+        """Return Unix seconds."""
+        return int(self.now)
 
     def milliseconds(self) -> int:
-        """Unix milliseconds."""
-        return self.now * 1000
+        """Return Unix milliseconds."""
+        return round(self.now * 1000)
 
     def advance(self, seconds: float) -> None:
-        """Lets this much time pass, at once."""
-        self.now += int(seconds)
+        """Let this much time pass, at once."""
+        self.now = round(self.now + seconds, 3)  # ten times 0.1 is 1
 
 
 @contextmanager
 def stopped_clock() -> Iterator[Clock]:
-    """Stops the time that this package goes by, in this process. Tokens expire when the test says so.
+    """Stop the time that this package goes by, in this process. Tokens expire when the test says so.
 
     ::
 

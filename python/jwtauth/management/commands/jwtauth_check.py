@@ -1,10 +1,10 @@
-"""Shows the settings that are in force, and what is wrong with them."""
+"""Show the settings in force, and what is wrong with them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.core.checks import Tags, run_checks
+from django.core.checks import run_checks
 from django.core.management.base import BaseCommand, CommandError
 
 from jwtauth import conf
@@ -20,11 +20,11 @@ class Command(BaseCommand):
         if verbosity:
             for name, value in conf.values().items():
                 self.stdout.write(f"{name} = {self._shown(name, value)}")
-        found = run_checks(tags=[Tags.security, "jwtauth"], include_deployment_checks=True)
-        ours = [message for message in found if str(message.id).startswith("jwtauth.")]
-        for message in ours:
+        found = run_checks(tags=["jwtauth"], include_deployment_checks=True)
+        messages = [message for message in found if not message.is_silenced()]
+        for message in messages:
             self.stderr.write(str(message))
-        if any(message.is_serious() for message in ours):
+        if any(message.is_serious() for message in messages):
             raise CommandError("jwtauth is not configured correctly.")
 
     def _shown(self, name: str, value: Any) -> str:
