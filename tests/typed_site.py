@@ -16,6 +16,7 @@ from jwtauth import (
     alogin,
     alogout,
     aupdate_session_auth_hash,
+    landing,
     login,
     logout,
     update_session_auth_hash,
@@ -35,6 +36,10 @@ def sign_in(request: HttpRequest, user: AbstractBaseUser) -> HttpResponse:
     update_session_auth_hash(request, user)
     logout(request)
     return HttpResponse()
+
+
+def payment_return(request: HttpRequest) -> HttpResponse:
+    return landing(request, "orders")
 
 
 async def sign_in_async(request: HttpRequest, user: AbstractBaseUser) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jwtauth.authentication import JWTAuthentication, JwtAuthentication
+    from jwtauth.internal.landing import landing
     from jwtauth.signin import (
         alogin,
         alogout,
@@ -29,6 +30,7 @@ __all__ = [
     "alogin",
     "alogout",
     "aupdate_session_auth_hash",
+    "landing",
     "login",
     "logout",
     "update_session_auth_hash",
@@ -43,6 +45,7 @@ _HOMES = {
     "alogin": "jwtauth.signin",
     "alogout": "jwtauth.signin",
     "aupdate_session_auth_hash": "jwtauth.signin",
+    "landing": "jwtauth.internal.landing",
     "login": "jwtauth.signin",
     "logout": "jwtauth.signin",
     "update_session_auth_hash": "jwtauth.signin",

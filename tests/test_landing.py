@@ -1,0 +1,223 @@
+"""The page that goes on by itself, so that the next request carries ``SameSite=Strict`` cookies."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.exceptions import DisallowedRedirect
+from django.http import HttpResponse
+from django.test import AsyncClient, override_settings
+from django.urls import path
+from django.utils.translation import override
+from rest_framework.decorators import api_view
+
+from jwtauth import landing
+from tests import views
+
+OWN = "http://testserver"
+
+
+class Order:
+    """A model's instance, as far as a redirect needs it."""
+
+    def get_absolute_url(self):
+        return "/orders/5/"
+
+
+TARGETS = {"object": Order(), "view": views.idle}
+
+
+def go(request):
+    return landing(request, TARGETS.get(request.GET.get("object"), request.GET.get("next")))
+
+
+async def async_go(request):
+    return landing(request, request.GET.get("next"))
+
+
+@api_view(["GET", "POST"])
+def drf_go(request):
+    return landing(request, request.GET.get("next"))
+
+
+def sign_in(request):
+    """The recipe of the guide: whoever comes from another site may be signed in."""
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        return landing(request, request.get_full_path())
+    return HttpResponse("the form")
+
+
+urlpatterns = [
+    path("go/", go),
+    path("go/async/", async_go),
+    path("go/drf/", drf_go),
+    path("sign-in/", sign_in),
+    path("idle/", views.idle, name="idle"),
+]
+pytestmark = pytest.mark.urls("tests.test_landing")
+
+
+class Page(HTMLParser):
+    """What a browser finds in the page."""
+
+    def __init__(self, response):
+        super().__init__()
+        self.refresh, self.link, self.tags = None, None, []
+        self.feed(response.content.decode())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        attributes = dict(attributes)
+        if attributes.get("http-equiv") == "refresh":
+            self.refresh = attributes["content"]
+        if tag == "a":
+            self.link = attributes["href"]
+
+
+def target(response):
+    """Where the page goes, by refresh and by its link alike."""
+    assert response.status_code == 200, response.content
+    page = Page(response)
+    assert page.refresh == f"0; url={page.link}"
+    return page.link
+
+
+@pytest.mark.parametrize("view", ["/go/", "/go/async/", "/go/drf/"])
+def test_the_page_goes_on_by_itself(client, view):
+    response = client.get(view, {"next": "/orders/?a=1&b=2"})
+    assert target(response) == "/orders/?a=1&b=2"
+    assert response["Content-Type"] == "text/html; charset=utf-8"
+    assert "Location" not in response
+
+
+def test_the_page_works_under_asgi():
+    response = async_to_sync(AsyncClient().get)("/go/async/", {"next": "/orders/"})
+    assert target(response) == "/orders/"
+
+
+def test_a_post_of_another_site_goes_on_as_well(client):
+    assert target(client.post("/go/drf/?next=/go/drf/%3Fnext=/go/drf/")) == "/go/drf/?next=/go/drf/"
+
+
+def test_the_page_is_never_kept_and_sends_no_referrer(client):
+    response = client.get("/go/?code=secret&next=/orders/")
+    assert response["Cache-Control"] == "no-store"
+    assert response["Referrer-Policy"] == "no-referrer"
+    assert b"secret" not in response.content
+
+
+def test_the_page_needs_no_script_style_or_image(client):
+    response = client.get("/go/", {"next": "/orders/"})
+    assert set(Page(response).tags) == {"html", "head", "meta", "title", "body", "p", "a"}
+    assert b"style=" not in response.content
+
+
+def test_the_page_has_a_language_a_title_and_a_link_with_text(client):
+    with override("ar"):
+        content = client.get("/go/", {"next": "/orders/"}, headers={"accept-language": "ar"}).content.decode()
+    assert '<html lang="ar" dir="rtl">' in content
+    assert re.search(r"<title>[^<]+</title>", content)
+    assert re.search(r"<a [^>]+>[^<]+</a>", content)
+
+
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [
+        ("idle", "/idle/"),
+        ("/a b/ü/", "/a%20b/%C3%BC/"),
+        ("/#/orders/5", "/#/orders/5"),
+        ("./next/", "/go/next/"),
+        ("../next/", "/next/"),
+        ("'/next/'", "/go/'/next/'"),
+        ('"/next/"', "/go/%22/next/%22"),
+        (f"{OWN}/orders/", f"{OWN}/orders/"),
+        ("/a%2Fb/?next=%2Fc%2F", "/a%2Fb/?next=%2Fc%2F"),
+        ("/a/;url=https://elsewhere.example/", "/a/;url=https://elsewhere.example/"),
+    ],
+)
+def test_urls_of_this_host(client, to, expected):
+    assert target(client.get("/go/", {"next": to})) == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), [("object", "/orders/5/"), ("view", "/idle/")])
+def test_what_redirect_takes(client, name, expected):
+    assert target(client.get("/go/", {"object": name})) == expected
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        "https://elsewhere.example/",
+        "//elsewhere.example/",
+        "///elsewhere.example/",
+        "/\\elsewhere.example/",
+        "\\\\elsewhere.example/",
+        "/\t/elsewhere.example/",
+        "http:///elsewhere.example/",
+        "https:elsewhere.example",
+        "https://testserver@elsewhere.example/",
+        "https://testserver.elsewhere.example/",
+        "https://testserver:8443/",
+        "javascript:alert(document.cookie)",
+        "JaVaScRiPt://testserver/%0aalert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "ftp://testserver/",
+        "http://[::1/",
+        "\x01//elsewhere.example/",
+        "no-such-view",
+        "#top",
+        "",
+    ],
+)
+def test_no_page_goes_elsewhere(client, scheme, to):
+    response = client.get("/go/", {"next": to}, secure=scheme == "https")
+    assert response.status_code == 400
+    assert b"elsewhere" not in response.content
+
+
+def test_no_url_at_all(client):
+    assert client.get("/go/").status_code == 400
+
+
+def test_a_path_of_two_slashes_does_not_name_the_host(rf):
+    request = rf.get("/go/")
+    request.path = "//elsewhere.example/go/"
+    with pytest.raises(DisallowedRedirect, match="URLs of this host alone"):
+        landing(request, "../next/")
+
+
+def test_a_secure_request_does_not_go_on_over_plain_http(client):
+    assert client.get("/go/", {"next": f"{OWN}/orders/"}, secure=True).status_code == 400
+    assert (
+        target(client.get("/go/", {"next": "https://testserver/orders/"}, secure=True)) == "https://testserver/orders/"
+    )
+    assert target(client.get("/go/", {"next": "/orders/"}, secure=True)) == "/orders/"
+
+
+def test_a_url_cannot_leave_its_attribute(client):
+    response = client.get("/go/", {"next": "/?a='\"><script>alert(1)</script>&amp;lt;"})
+    assert b"<script" not in response.content
+    assert target(response) == "/?a='%22%3E%3Cscript%3Ealert(1)%3C/script%3E&amp;lt;"
+
+
+@pytest.mark.parametrize("headers", [{}, {"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}])
+@pytest.mark.parametrize("suffix", ["", "#top"])
+def test_no_page_goes_on_to_itself_without_end(client, rf, headers, suffix):
+    request = rf.get("/sign-in/?next=/a/", headers=headers)
+    with pytest.raises(DisallowedRedirect, match="to itself without end"):
+        landing(request, f"/sign-in/?next=/a/{suffix}")
+    with pytest.raises(DisallowedRedirect, match="to itself without end"):
+        landing(request, f"{OWN}/sign-in/?next=/a/{suffix}")
+
+
+def test_a_page_goes_on_to_itself_once(client):
+    url = "/sign-in/?next=/orders/"
+    assert target(client.get(url, headers={"sec-fetch-site": "cross-site"})) == url
+    assert client.get(url, headers={"sec-fetch-site": "same-origin"}).content == b"the form"
+
+
+def test_a_host_that_is_not_allowed_is_refused(client):
+    with override_settings(ALLOWED_HOSTS=["other.example"]):
+        assert client.get("/go/", {"next": "/orders/"}).status_code == 400
