@@ -44,8 +44,8 @@ def login(
     ``request.user`` is the user at once, and the response sets the cookies. ``remember=False`` lets them go when the
     browser is closed. With a ``lifetime``, a ``timedelta`` or seconds, this session ends so long after now, in use or
     not, in place of ``REFRESH_TOKEN_LIFETIME`` and ``SESSION_LIFETIME``. ``backend`` is the dotted path of the
-    authentication backend that has found the user, by default ``user.backend`` or the only one of
-    ``AUTHENTICATION_BACKENDS``. Inside a transaction that is rolled back, the login never happened.
+    authentication backend that has found the user, by default ``user.backend``, where ``authenticate`` leaves it.
+    Inside a transaction that is rolled back, the login never happened.
 
     Django's session, if the request has one, gets another key, or is flushed if it is of another user. Sends Django's
     ``user_logged_in``, but not again for a user whom Django's own login has just announced. A receiver of that signal
@@ -104,12 +104,11 @@ def _announce(flow: Flow, user: AbstractBaseUser) -> None:
 
 def _backend(user: AbstractBaseUser, backend: str | None = None) -> str:
     """Return the path of the backend that has found the user, ``""`` if it is not known."""
-    backends = settings.AUTHENTICATION_BACKENDS
-    if backend is None:
-        return backend_of(user) or (backends[0] if len(backends) == 1 else "")
+    if not backend:
+        return backend_of(user)
     if not isinstance(backend, str):
         raise TypeError("backend must be a dotted import path, as a string")
-    if backend not in backends:
+    if backend not in settings.AUTHENTICATION_BACKENDS:
         raise ValueError("backend is not in AUTHENTICATION_BACKENDS")
     return backend
 

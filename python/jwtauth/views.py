@@ -130,7 +130,7 @@ class _OwnOrigin(JwtAuthView):
         except CrossOriginRefused as error:
             self.format_kwarg = self.get_format_suffix(**kwargs)
             negotiated = self.perform_content_negotiation(request, force=True)  # exception handlers may ask for it
-            request.accepted_renderer, request.accepted_media_type = negotiated  # type: ignore[attr-defined]
+            request.accepted_renderer, request.accepted_media_type = negotiated
             raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
         super().initial(request, *args, **kwargs)
 
@@ -275,7 +275,8 @@ class _OwnSessions(JwtAuthView):
 
     def get_queryset(self) -> SessionQuerySet:
         own: SessionQuerySet = Session.objects.using(database()).valid_for(self.request.user)
-        return own.order_by("-last_seen_at", "-created_at", "-pk")
+        ordered: SessionQuerySet = own.order_by("-last_seen_at", "-created_at", "-pk")
+        return ordered
 
     def get_serializer_context(self) -> dict[str, Any]:
         flow = Flow.of(django_request(self.request))  # there is no request while a schema is made
