@@ -5,6 +5,8 @@ import uuid
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
 
+import jwtauth.models  # noqa: F401  # a user model's module may, although the user model is not there yet
+
 
 class UuidUser(AbstractBaseUser):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)

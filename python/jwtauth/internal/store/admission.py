@@ -10,7 +10,6 @@ from secrets import token_bytes
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils.crypto import constant_time_compare
@@ -56,7 +55,7 @@ def admit(user: AbstractBaseUser, backend: str) -> Any:
     backends = _make_all(paths)
     if not is_active(user) or not _one_agrees(backends, user):
         return None
-    finders = [made for made in backends if _get_user(made) not in (None, BaseBackend.get_user)]
+    finders = [made for made in backends if _get_user(made) not in (None, _djangos_get_user()[0])]
     if not finders or any(map(_has_djangos_get_user, finders)):
         return user
     found = next((found for made in finders if (found := _ask(made, user)) is not None), None)
@@ -86,7 +85,19 @@ def _get_user(backend: Any) -> Any:
 
 def _has_djangos_get_user(backend: Any) -> bool:
     """Return whether the backend has Django's ``get_user``, or none: then the user is the user model's."""
-    return _get_user(backend) in (ModelBackend.get_user, BaseBackend.get_user, None)
+    method = _get_user(backend)
+    return method is None or method in _djangos_get_user()
+
+
+@lru_cache(maxsize=1)
+def _djangos_get_user() -> tuple[Any, Any]:
+    """Return the ``get_user`` of Django's base class, which finds no user, and that of `ModelBackend`.
+
+    Their module needs the user model, so it is imported when a session is looked up, not with ``jwtauth.models``.
+    """
+    from django.contrib.auth.backends import BaseBackend, ModelBackend
+
+    return BaseBackend.get_user, ModelBackend.get_user
 
 
 def _ask(backend: Any, user: AbstractBaseUser) -> Any:
