@@ -138,6 +138,10 @@ def _settle(flow: Flow) -> HttpResponseBase | None:
         return _foreign(error)
     except SessionContention as error:
         return _contended(error)
+    except Exception:
+        # The view that would hide a password in its form from the error report is not reached.
+        flow.request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]
+        raise
     return None
 
 

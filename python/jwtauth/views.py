@@ -8,10 +8,12 @@ from typing import Any
 
 from django.db import connections, transaction
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, ErrorDetail, PermissionDenied
 from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveDestroyAPIView
@@ -31,6 +33,7 @@ from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenErr
 from jwtauth.internal import bearer, devices, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import exchange_refresh_token
+from jwtauth.internal.reports import hide_secrets
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database
 from jwtauth.request import RequestAuth
@@ -116,6 +119,16 @@ class JwtAuthView(GenericAPIView[Any]):
         return auth
 
 
+class _Secret(JwtAuthView):
+    """Views that read or answer with a password or a token, which no error report shows."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Mark the request for Django's error reports, then do as DRF does."""
+        hide_secrets(request)
+        answer: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return answer
+
+
 class _OwnOrigin(JwtAuthView):
     """Views that no page of another origin may send a form to, whatever cookies the request brings: it could sign the
     visitor in as another user, or out.
@@ -135,7 +148,7 @@ class _OwnOrigin(JwtAuthView):
         super().initial(request, *args, **kwargs)
 
 
-class _Credentials(_OwnOrigin):
+class _Credentials(_OwnOrigin, _Secret):
     """Views that take a name and a password."""
 
     authentication_classes = ()  # whoever signs in may come with tokens that are no longer good
@@ -160,6 +173,7 @@ class _Credentials(_OwnOrigin):
 class LoginView(_Credentials):
     """Sign in by name and password; the tokens are set as cookies."""
 
+    @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Answers as `MeView` does."""
         validated = self.validated(request)
@@ -189,6 +203,7 @@ class LogoutView(_OwnOrigin):
 class TokenView(_Credentials):
     """Sign in by name and password; the tokens are the answer, for clients that are no browsers."""
 
+    @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """``access`` and ``refresh``, and the seconds that each is good for."""
         validated = self.validated(request)
@@ -197,13 +212,14 @@ class TokenView(_Credentials):
         return Response(tokens.pair(grant, get_config()))
 
 
-class TokenRefreshView(JwtAuthView):
+class TokenRefreshView(_Secret):
     """A new access token for a refresh token, by the same rules as with cookies."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     serializer_class = RefreshSerializer
 
+    @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """``access`` and ``refresh``, which from now on takes the place of the old one."""
         serializer = self.get_serializer(data=request.data)
@@ -214,7 +230,7 @@ class TokenRefreshView(JwtAuthView):
         return Response(tokens.pair(grant, get_config()))
 
 
-class TokenRevokeView(JwtAuthView):
+class TokenRevokeView(_Secret):
     """Ends the session of a token (RFC 7009), access or refresh, also one that has expired."""
 
     authentication_classes = ()
@@ -222,6 +238,7 @@ class TokenRevokeView(JwtAuthView):
     parser_classes = (FormParser, JSONParser)
     serializer_class = RevokeSerializer
 
+    @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """200, also for what is no token of ours (section 2.2)."""
         serializer = self.get_serializer(data=request.data)

@@ -1,0 +1,216 @@
+"""Django's error reports: no password and no token in them, whatever fails in a view that reads or makes one."""
+
+import json
+import logging
+from urllib.parse import urlencode
+
+import pytest
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.signals import user_logged_in
+from django.core import mail
+from django.http import HttpResponse
+from django.test import RequestFactory
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
+from django.urls import include, path
+from django.utils.log import AdminEmailHandler
+from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter, get_default_exception_reporter_filter
+from rest_framework.renderers import JSONRenderer
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from jwtauth.internal import tokens
+from jwtauth.internal.reports import hide_secrets
+from jwtauth.models import Session, SessionQuerySet
+from jwtauth.serializers import LoginSerializer
+from tests.conftest import ACCESS_LIFETIME, Browser
+
+pytestmark = pytest.mark.django_db
+
+PASSWORD = "correct horse battery staple"
+BODIES = {
+    "application/json": json.dumps,
+    "application/x-www-form-urlencoded": urlencode,
+    MULTIPART_CONTENT: lambda data: encode_multipart(BOUNDARY, data),
+}
+
+
+def fail(*args, **kwargs):
+    raise RuntimeError("it failed")
+
+
+class FailingBackend(ModelBackend):
+    def authenticate(self, request, username=None, password=None, **kwargs):
+        copied = {"of the backend": password}
+        fail(copied)
+
+
+class FailingSerializer(LoginSerializer):
+    def validate(self, attrs):
+        copied = list(super().validate(attrs).values())
+        fail(copied)
+
+
+class FailingUserSerializer(BaseSerializer):
+    def to_representation(self, instance):
+        fail()
+
+
+class FailingRenderer(JSONRenderer):
+    def render(self, data, *args):
+        copied = str(data)
+        fail(copied)
+
+
+class OwnFilter(SafeExceptionReporterFilter):
+    """A project's: hides other names of cookies, and has another sign for what is hidden."""
+
+    cleansed_substitute = "(hidden by the project)"
+
+
+def failing_view(request):
+    hide_secrets(request)
+    form = dict(request.POST)
+    return HttpResponse(form["nothing"])
+
+
+urlpatterns = [path("auth/", include("jwtauth.urls")), path("failing/", failing_view)]
+
+
+@pytest.fixture(autouse=True)
+def _site(settings, db, django_user_model):
+    settings.ADMINS = [("admin", "admin@site.example")]
+    settings.ROOT_URLCONF = __name__
+    django_user_model.objects.create_user("ada", password=PASSWORD)
+
+
+@pytest.fixture
+def reports():
+    """The texts and pages that administrators are sent."""
+    handler, logger = AdminEmailHandler(include_html=True), logging.getLogger("django.request")
+    logger.addHandler(handler)
+    yield lambda: [part for one in mail.outbox for part in (one.body, *(page for page, _kind in one.alternatives))]
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The tokens that the views make."""
+    found, pair = [], tokens.pair
+
+    def kept(*args):
+        found.append(pair(*args))
+        return found[-1]
+
+    monkeypatch.setattr(tokens, "pair", kept)
+    return found
+
+
+def post(url, data, kind="application/json"):
+    browser = Browser()
+    status = browser.generic("POST", f"/auth/{url}", BODIES[kind](data), kind).status_code
+    return status, browser
+
+
+def secrets_of(found, **others):
+    secrets = [PASSWORD, *others.values(), *(pair[name] for pair in found for name in ("access", "refresh"))]
+    return [*secrets, *(secret.rsplit(".", 1)[-1] for secret in secrets)]
+
+
+def shown(reports, secrets):
+    texts = reports()
+    assert {text.lstrip().lower().startswith("<!doctype html>") for text in texts} == {False, True}
+    assert all("RuntimeError" in text and "it failed" in text for text in texts)
+    return [secret for secret in secrets for text in texts if secret in text]
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("url", ["login/", "token/"])
+@pytest.mark.parametrize("what", ["backend", "serializer", "receiver", "claims", "database", "renderer"])
+def test_no_report_of_a_sign_in_shows_the_password(settings, monkeypatch, reports, made, url, what, kind):
+    if what == "backend":
+        settings.AUTHENTICATION_BACKENDS = ["tests.test_reports.FailingBackend"]
+    elif what == "serializer":
+        settings.JWTAUTH = {"LOGIN_SERIALIZER": "tests.test_reports.FailingSerializer"}
+    elif what == "receiver":
+        user_logged_in.connect(fail)
+    elif what == "claims":
+        settings.JWTAUTH = {"ACCESS_TOKEN_CLAIMS": fail}
+    elif what == "database":
+        monkeypatch.setattr(Session, "save", fail)
+    else:
+        monkeypatch.setattr(APIView, "renderer_classes", [FailingRenderer])
+    try:
+        status, browser = post(url, {"username": "ada", "password": PASSWORD}, kind)
+    finally:
+        user_logged_in.disconnect(fail)
+    assert status == 500
+    assert not shown(reports, secrets_of(made, **browser.tokens()))
+
+
+@pytest.fixture
+def pair(made):
+    assert post("token/", {"username": "ada", "password": PASSWORD})[0] == 200
+    return made[0]
+
+
+@pytest.mark.parametrize("kind", BODIES)
+@pytest.mark.parametrize("what", ["claims", "database", "renderer"])
+def test_no_report_of_a_refresh_shows_a_token(settings, monkeypatch, reports, made, pair, clock, what, kind):
+    clock.advance(ACCESS_LIFETIME + 60)
+    if what == "claims":
+        settings.JWTAUTH = {"ACCESS_TOKEN_CLAIMS": fail}
+    elif what == "database":
+        monkeypatch.setattr(SessionQuerySet, "update", fail)
+    else:
+        monkeypatch.setattr(APIView, "renderer_classes", [FailingRenderer])
+    assert post("token/refresh/", {"refresh": pair["refresh"]}, kind)[0] == 500
+    assert not shown(reports, secrets_of(made))
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize("which", ["access", "refresh"])
+def test_no_report_of_a_revocation_shows_the_token(monkeypatch, reports, made, pair, kind, which):
+    monkeypatch.setattr(SessionQuerySet, "end", fail)
+    assert post("token/revoke/", {"token": pair[which]}, kind)[0] == 500
+    assert not shown(reports, secrets_of(made))
+
+
+def test_no_report_shows_cookies_and_headers(settings, reports, made, pair):
+    settings.JWTAUTH = {"USER_SERIALIZER": "tests.test_reports.FailingUserSerializer"}
+    browser = Browser()
+    browser.post("/auth/login/", {"username": "ada", "password": PASSWORD})
+    mail.outbox.clear()
+    assert browser.get("/auth/me/").status_code == 500
+    assert not shown(reports, secrets_of(made, **browser.tokens()))
+    mail.outbox.clear()
+    assert Browser().get("/auth/me/", HTTP_AUTHORIZATION=f"Bearer {pair['access']}").status_code == 500
+    assert not shown(reports, secrets_of(made))
+
+
+def test_a_refresh_that_fails_before_the_view_does_not_show_the_form(monkeypatch, reports, clock):
+    browser = Browser()
+    assert browser.post("/auth/login/", {"username": "ada", "password": PASSWORD}).status_code == 200
+    clock.advance(ACCESS_LIFETIME + 60)
+    monkeypatch.setattr(SessionQuerySet, "update", fail)
+    assert browser.post("/auth/login/", {"username": "ada", "password": PASSWORD}).status_code == 500
+    assert not shown(reports, secrets_of([], **browser.tokens()))
+
+
+def test_the_project_s_filter_says_what_is_hidden_otherwise(settings, reports):
+    settings.DEFAULT_EXCEPTION_REPORTER_FILTER = "tests.test_reports.OwnFilter"
+    get_default_exception_reporter_filter.cache_clear()
+    try:
+        Browser().post("/failing/", {"word": PASSWORD})
+    finally:
+        get_default_exception_reporter_filter.cache_clear()
+    assert all("(hidden by the project)" in text and PASSWORD not in text for text in reports())
+
+
+def test_with_debug_everything_is_shown_as_django_does(settings):
+    settings.DEBUG = True
+    request = RequestFactory().post("/failing/", {"word": PASSWORD})
+    try:
+        failing_view(request)
+    except KeyError as error:
+        page = ExceptionReporter(request, KeyError, error, error.__traceback__).get_traceback_html()
+    assert PASSWORD in page
