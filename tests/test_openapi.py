@@ -12,6 +12,7 @@ from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
+from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.serializers import Serializer
 from schemathesis import GenerationMode
 
@@ -27,7 +28,7 @@ ANSWERS = {
     ("POST", "/auth/token/revoke/"): [200, 400, 401, 403, 503],
     ("GET", "/auth/jwks.json"): [200, 401, 403, 503],
     ("GET", "/auth/me/"): [200, 401, 403, 503],
-    ("GET", "/auth/sessions/"): [200, 401, 403, 503],
+    ("GET", "/auth/sessions/"): [200, 401, 403, 404, 503],
     ("GET", "/auth/sessions/{id}/"): [200, 401, 403, 404, 503],
     ("DELETE", "/auth/sessions/{id}/"): [204, 401, 403, 404, 503],
     ("POST", "/auth/sessions/others/"): [200, 401, 403, 503],
@@ -111,6 +112,43 @@ def test_a_subclass_of_a_view_is_described_as_the_view_is():
 
     found = operations(generated([path("out/", Here.as_view())]))
     assert list(found["POST", "/out/"]["responses"]) == ["204", "401", "403", "503"]
+
+
+def test_pages_of_sessions_are_described():
+    listed = operations(generated())["GET", "/auth/sessions/"]
+    assert [parameter["name"] for parameter in listed["parameters"]] == ["page"]
+    answer = listed["responses"]["200"]
+    assert list(answer["headers"]) == ["Link"]
+    assert answer["content"]["application/json"]["schema"] == {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/JwtauthSession"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("pagination", "parameters", "kind"),
+    [
+        (None, [], "array"),
+        (LimitOffsetPagination, ["limit", "offset"], "object"),
+        (views.SessionPagination, ["page"], "array"),
+    ],
+)
+def test_another_pagination_describes_itself(pagination, parameters, kind):
+    class Here(views.SessionListView):
+        pagination_class = pagination
+
+    schema = generated([path("mine/", Here.as_view())])
+    listed = operations(schema)["GET", "/mine/"]
+    assert [parameter["name"] for parameter in listed.get("parameters", [])] == parameters
+    answer = listed["responses"]["200"]["content"]["application/json"]["schema"]
+    if "$ref" in answer:
+        answer = schema["components"]["schemas"][answer["$ref"].rsplit("/", 1)[1]]
+    assert answer["type"] == kind
+
+
+def test_views_below_a_captured_prefix_are_described():
+    found = operations(generated([path("<slug:tenant>/auth/", include("jwtauth.urls"))]))
+    assert len(found) == len(ANSWERS)
 
 
 # --- the demo site

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import pytest
 from django.db import connection, transaction
 from django.test import override_settings
-from django.utils import translation
+from django.utils import timezone, translation
+from requests.utils import parse_header_links
 
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, only_session
@@ -312,6 +313,54 @@ def test_an_expired_session_is_not_listed(two_devices):
     browser, _ = two_devices
     Session.objects.filter(user_agent="second").update(expires_at="2000-01-01T00:00:00Z")
     assert len(browser.get("/auth/sessions/").json()) == 1
+
+
+@pytest.fixture
+def many(signed_in, ada):
+    """205 sessions of Ada's besides that of her browser."""
+    now = timezone.now() - timedelta(minutes=5)
+    times = dict.fromkeys(["rotated_at", "created_at", "last_seen_at"], now) | {"expires_at": now + timedelta(days=1)}
+    fixed = {"user": ada, "generation": 1, "auth_hash": ada.get_session_auth_hash(), "remember": True, **times}
+    Session.objects.bulk_create(Session(id=uuid.UUID(int=n), **fixed) for n in range(205))
+    return signed_in
+
+
+def links_of(response):
+    return {link["rel"]: link["url"] for link in parse_header_links(response.get("Link", ""))}
+
+
+def test_sessions_come_in_pages_that_the_link_header_names(many):
+    pages, url = [], "/auth/sessions/"
+    while url:
+        response = many.get(url)
+        pages.append([session["id"] for session in response.json()])
+        url = links_of(response).get("next")
+    assert [len(page) for page in pages] == [100, 100, 6]
+    assert len({id for page in pages for id in page}) == 206
+    assert many.get("/auth/sessions/").json()[0]["is_current"]
+    assert links_of(many.get("/auth/sessions/?page=2")) == {
+        "prev": "http://testserver/auth/sessions/",
+        "next": "http://testserver/auth/sessions/?page=3",
+    }
+    assert set(links_of(many.get("/auth/sessions/?page=last"))) == {"prev"}
+
+
+def test_the_browsable_api_has_pages_of_sessions(many):
+    response = many.get("/auth/sessions/", HTTP_ACCEPT="text/html")
+    assert response.status_code == 200
+    assert b"?page=3" in response.content
+
+
+def test_one_page_names_no_other(signed_in):
+    response = signed_in.get("/auth/sessions/")
+    assert len(response.json()) == 1
+    assert "Link" not in response
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "3", "1" * 400, "x", "%00", "1.5", "é"])
+def test_a_page_that_is_not_there_is_404(signed_in, page):
+    response = signed_in.get(f"/auth/sessions/?page={page}")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 def test_another_device_is_signed_out(two_devices):

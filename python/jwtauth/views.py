@@ -17,6 +17,7 @@ from django.views.decorators.debug import sensitive_variables
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, ErrorDetail, PermissionDenied
 from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveDestroyAPIView
+from rest_framework.pagination import PageNumberPagination
 from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 from rest_framework.request import Request
@@ -301,10 +302,26 @@ class _OwnSessions(JwtAuthView):
         return {**super().get_serializer_context(), "current": current}
 
 
-class SessionListView(_OwnSessions, ListAPIView[Session]):
-    """The devices on which one is signed in."""
+class SessionPagination(PageNumberPagination):
+    """Pages of 100 sessions: the body is a list, and the header ``Link`` names the other pages (RFC 8288)."""
 
-    pagination_class = None
+    page_size = 100
+
+    def get_paginated_response(self, data: Any) -> Response:
+        """Answer with the list, and with links as far as there are pages before and after."""
+        urls = {"prev": self.get_previous_link(), "next": self.get_next_link()}
+        links = ", ".join(f'<{url}>; rel="{name}"' for name, url in urls.items() if url)
+        return Response(data, headers={"Link": links} if links else None)
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the list's own."""
+        return schema
+
+
+class SessionListView(_OwnSessions, ListAPIView[Session]):
+    """List the current user's sessions, most recently seen first."""
+
+    pagination_class = SessionPagination
 
 
 class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):

@@ -30,6 +30,7 @@ from rest_framework.views import APIView
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.serializers import SessionSerializer
+from jwtauth.views import SessionPagination
 
 _COOKIE, _BEARER = "jwtauthCookie", "jwtauthBearer"
 
@@ -264,8 +265,30 @@ class MeViewExtension(_View):
 class SessionListViewExtension(_View):
     target_class = "jwtauth.views.SessionListView"
 
+    def view_replacement(self) -> type[APIView]:
+        """The view, without its pagination, which is described here. Another one describes itself."""
+        if self._has_pages:
+            self.attributes = {"pagination_class": None}  # type: ignore[misc]  # of this extension alone
+        return super().view_replacement()
+
+    @property
+    def _has_pages(self) -> bool:
+        return issubclass(self.target.pagination_class or object, SessionPagination)
+
     def operations(self) -> dict[str, dict[str, Any]]:
-        return {"get": _operation("One's devices, the last seen first.", {200: SessionSerializer(many=True)})}
+        what, listed = "List the current user's sessions, most recently seen first.", SessionSerializer(many=True)
+        if not self._has_pages:
+            return {"get": _operation(what, {200: listed})}
+        page = OpenApiParameter("page", OpenApiTypes.INT, description="The number of a page of 100 sessions, from 1.")
+        link = OpenApiParameter(
+            "Link",
+            OpenApiTypes.STR,
+            OpenApiParameter.HEADER,
+            response=[200],
+            description='The URLs of the page before (`rel="prev"`) and after (`rel="next"`), if any (RFC 8288).',
+        )
+        missing = {404: _error("`not_found`: no such page.")}
+        return {"get": _operation(what, {200: listed, **missing}, parameters=[page, link])}
 
 
 class SessionViewExtension(_View):
