@@ -34,4 +34,5 @@ class _WithoutVariables:
 def hide_secrets(request: HttpRequest) -> None:
     """Have reports of an error in this request show neither its form nor variables."""
     request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]
-    request.exception_reporter_filter = _WithoutVariables(get_exception_reporter_filter(request))  # type: ignore[attr-defined]
+    hiding: Any = _WithoutVariables(get_exception_reporter_filter(request))
+    request.exception_reporter_filter = hiding
