@@ -1,6 +1,7 @@
 """Workers whose clocks are minutes apart go by the database's."""
 
 import time
+from unittest import mock
 
 import pytest
 from django.test import override_settings
@@ -67,6 +68,15 @@ def test_a_page_of_requests_over_workers_minutes_apart_signs_nobody_out(browser,
         assert browser.who() == "ada"
         assert late.tokens()["refresh_token"] == browser.tokens()["refresh_token"]
     assert only_session().generation == 2
+
+
+def test_a_patched_clock_is_gone_by_and_not_the_database_s(browser, ada):
+    with mock.patch("time.time", return_value=2_000_000_000.5):
+        browser.sign_in(ada)
+        assert browser.who() == "ada"
+        assert (_clock.now(), _clock.monotonic_ms()) == (2_000_000_000, 2_000_000_000_500)
+        assert only_session().created_at.timestamp() == 2_000_000_000
+    assert abs(_clock.now() - time.time()) < HALF
 
 
 def age_session(seconds):

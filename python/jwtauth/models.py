@@ -198,7 +198,7 @@ def row_of(column: Callable[[str], Any]) -> _engine.Session:
         acknowledged_at=None if acknowledged_at is None else clock.from_datetime(acknowledged_at),
         rotated_at=clock.from_datetime(column("rotated_at")),
         created_at=clock.from_datetime(column("created_at")),
-        expires_at=clock.from_datetime(column("expires_at")),
+        expires_at=clock.from_datetime(column("expires_at"), is_end=True),
         end_is_fixed=column("end_is_fixed"),
     )
 

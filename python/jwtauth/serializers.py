@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import tzinfo
+from typing import Any, ClassVar
 
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.forms import UsernameField as UsernameFormField
 from django.core.exceptions import ImproperlyConfigured
+from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
+from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import backend_of, is_active, user_can_authenticate
 from jwtauth.models import Session
 
@@ -92,9 +96,25 @@ class UserSerializer(serializers.BaseSerializer[Any]):
         return {"id": key, instance.USERNAME_FIELD: instance.get_username()}
 
 
+class InstantField(serializers.DateTimeField):
+    """A time with its offset, also where ``USE_TZ`` is off, and DRF would leave it out."""
+
+    def default_timezone(self) -> tzinfo:
+        """Return the time zone in force."""
+        return timezone.get_current_timezone()
+
+    def to_representation(self, value: Any) -> Any:
+        """Return what DRF makes of the instant."""
+        return super().to_representation(clock.as_aware(value))
+
+
 class SessionSerializer(serializers.ModelSerializer[Session]):
     """A session, as its owner may see it."""
 
+    serializer_field_mapping: ClassVar[Any] = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.DateTimeField: InstantField,
+    }
     device = serializers.CharField(read_only=True)
     is_current = serializers.SerializerMethodField()
 

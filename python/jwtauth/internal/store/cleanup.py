@@ -39,7 +39,7 @@ _next_at = time.monotonic() + random.uniform(0, _PAUSE)  # noqa: S311 - not a se
 
 def is_due() -> bool:
     """Whether a login or a refresh of this process should remove a batch."""
-    return time.monotonic() >= _next_at
+    return time.monotonic() >= _next_at and not clock.is_travelling()
 
 
 def remove_batch() -> None:

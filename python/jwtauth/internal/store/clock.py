@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import datetime, timezone
+from types import BuiltinFunctionType
 from typing import Any
 
 from django.conf import settings
 from django.db.models import FloatField, Func
+from django.utils.timezone import get_default_timezone, make_naive
 
 from jwtauth import _engine
 
 _database_clock = _engine.DatabaseClock()
+
+# By so many seconds another worker's clock may be ahead of this one's, within an hour that occurs twice.
+_AHEAD = 60
 
 
 class DatabaseTime(Func):
@@ -34,34 +40,64 @@ class DatabaseTime(Func):
 
 
 def now() -> int:
-    """Unix seconds (``NumericDate``, RFC 7519 section 2): the database's, as last heard, so that workers agree."""
-    return _database_clock.now(local_ms())
+    """Return Unix seconds (``NumericDate``, RFC 7519 section 2): the database's, as last heard, so that workers agree.
+
+    In a test that travels in time, this machine's.
+    """
+    return local_ms() // 1000 if is_travelling() else _database_clock.now(local_ms())
 
 
 def hear(asked: int, theirs: float | None) -> None:
-    """Goes by a `DatabaseTime` from now on, which a query brought that was begun at ``asked``, of `local_ms`."""
-    if theirs is not None:
+    """Go by a `DatabaseTime` from now on, which a query brought that was begun at ``asked``, of `local_ms`."""
+    if theirs is not None and not is_travelling():
         _database_clock.hear(asked=asked, answered=local_ms(), theirs=int(theirs * 1000))
 
 
+def is_travelling() -> bool:
+    """Return whether a test has moved this process's clock: freezegun, time-machine, or a patch of ``time.time``.
+
+    The database's clock has not moved with it, and would undo the travel.
+    """
+    if type(time.time) is not BuiltinFunctionType:
+        return True
+    escape_hatch = getattr(sys.modules.get("time_machine"), "escape_hatch", None)
+    return escape_hatch is not None and escape_hatch.is_travelling()
+
+
 def local_ms() -> int:
-    """Unix milliseconds of this machine's clock."""
-    return time.time_ns() // 1_000_000
+    """Return Unix milliseconds of this machine's clock."""
+    return int(time.time() * 1000)
 
 
 def monotonic_ms() -> int:
-    """Milliseconds that only ever rise."""
-    return int(time.monotonic() * 1000)
+    """Return milliseconds that only ever rise, but where a test travels back."""
+    return local_ms() if is_travelling() else int(time.monotonic() * 1000)
 
 
 def to_datetime(timestamp: int) -> datetime:
-    """What a ``DateTimeField`` of ours holds: UTC, aware where ``USE_TZ`` asks for it."""
+    """Return what a ``DateTimeField`` holds: aware where ``USE_TZ`` asks for it, else naive in ``TIME_ZONE``."""
     moment = datetime.fromtimestamp(timestamp, timezone.utc)
-    return moment if settings.USE_TZ else moment.replace(tzinfo=None)
+    return moment if settings.USE_TZ else make_naive(moment, get_default_timezone())
 
 
-def from_datetime(moment: datetime) -> int:
-    """The reverse of `to_datetime`, whatever ``USE_TZ`` is now."""
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return int(moment.timestamp())
+def from_datetime(moment: datetime, *, is_end: bool = False) -> int:
+    """Return the reverse of `to_datetime`, whatever ``USE_TZ`` is now.
+
+    Where clocks are set back, the local times of an hour occur twice, and a database that stores local times does not
+    tell which was meant. Return the later of both, unless it lies ahead and is not an ``is_end``: a session must not
+    seem to have ended, nor a token to have been replaced long ago.
+    """
+    zone = moment.tzinfo
+    if zone is timezone.utc:
+        return int(moment.timestamp())
+    if zone is None:
+        moment = moment.replace(tzinfo=get_default_timezone())
+    earlier, later = (int(moment.replace(fold=fold).timestamp()) for fold in (0, 1))
+    return later if later > earlier and (is_end or later <= now() + _AHEAD) else earlier
+
+
+def as_aware(moment: datetime) -> datetime:
+    """Return the instant that a ``DateTimeField`` holds, with an offset also where ``USE_TZ`` is off."""
+    if moment.tzinfo is not None:
+        return moment
+    return datetime.fromtimestamp(from_datetime(moment), get_default_timezone())

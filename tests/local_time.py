@@ -1,0 +1,134 @@
+"""A site that stores local times, in a process of its own: `python -m tests.local_time ZONE USE_TZ CONNECTION_ZONE`.
+
+Walks a browser through the hours in which this year's clocks are set, and prints what it saw as JSON.
+"""
+
+import json
+import logging
+import sys
+from datetime import datetime, timezone
+from zoneinfo import ZoneInfo
+
+import django
+from django.conf import settings
+
+from tests import settings as of_tests
+
+ZONE, USE_TZ, CONNECTION_ZONE = sys.argv[1], sys.argv[2] == "True", sys.argv[3] if sys.argv[3:] else None
+STORED = ZoneInfo(CONNECTION_ZONE or ("UTC" if USE_TZ else ZONE))
+
+values = {name: getattr(of_tests, name) for name in dir(of_tests) if name.isupper()}
+database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+if CONNECTION_ZONE:
+    database["TIME_ZONE"] = CONNECTION_ZONE
+settings.configure(**{**values, "DATABASES": {"default": database}, "TIME_ZONE": ZONE, "USE_TZ": USE_TZ})
+django.setup()
+
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.test.utils import setup_test_environment  # noqa: E402
+
+from jwtauth.internal.store import clock as _clock  # noqa: E402
+from jwtauth.models import Session  # noqa: E402
+from jwtauth.signals import refresh_token_reused  # noqa: E402
+from jwtauth.test import stopped_clock  # noqa: E402
+from tests.conftest import Browser  # noqa: E402
+
+STEP = 240
+logging.disable(logging.CRITICAL)
+
+
+def transitions(zone):
+    """Return the Unix times of this zone's changes within a year."""
+    start = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp())
+    hours = [start + hour * 1800 for hour in range(365 * 48)]
+    offsets = [datetime.fromtimestamp(at, zone).utcoffset() for at in hours]
+    return [at for at, before, after in zip(hours[1:], offsets, offsets[1:], strict=False) if before != after]
+
+
+def stored(session):
+    """Return the instants of a row as the database has them, read in the zone that it is said to hold."""
+    names = ["created_at", "rotated_at", "expires_at", "last_seen_at"]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(names)} FROM jwtauth_session WHERE id = %s", [session.pk.hex])
+        row = cursor.fetchone()
+    return {
+        name: datetime.fromisoformat(str(value)).replace(tzinfo=STORED).timestamp()
+        for name, value in zip(names, row, strict=True)
+    }
+
+
+def walk(clock, user, at):
+    """Return how often a browser was signed out that refreshes while the clocks are set, and was taken for a thief."""
+    out, thefts = 0, []
+
+    def heard(sender, **kwargs):
+        thefts.append(clock.now)
+
+    refresh_token_reused.connect(heard)
+    Session.objects.all().delete()
+    clock.now = at - 4000
+    browser = Browser()
+    browser.sign_in(user)
+    while clock.now < at + 8000:
+        clock.advance(STEP)
+        late = Browser()
+        late.carry(browser.tokens())
+        out += browser.who() is None
+        out += browser.who() is None
+        # A request that was sent together with the first, and arrives after its answer was used.
+        clock.advance(1)
+        out += late.who() is None
+    refresh_token_reused.disconnect(heard)
+    return out, len(thefts), Session.objects.get().generation
+
+
+def short_lives(clock, user, at):
+    """Return how often a session that is to last ten minutes ended earlier, or lasted an hour longer."""
+    early = late = 0
+    for begins in range(at - 4000, at + 4000, 1600):
+        clock.now = begins
+        browser = Browser()
+        browser.sign_in(user, "&lifetime=600")
+        clock.advance(590)
+        early += browser.who() is None
+        clock.advance(3600 + 10)
+        late += browser.who() is not None
+    return early, late
+
+
+setup_test_environment()
+call_command("migrate", verbosity=0, run_syncdb=True)
+ada = get_user_model().objects.create_user("ada", password="password")
+now = int(datetime(2026, 7, 15, 12, 34, 56, tzinfo=timezone.utc).timestamp())
+report = {"walks": [], "lives": []}
+with stopped_clock() as clock:
+    clock.now = now
+    browser = Browser()
+    data = {"username": "ada", "password": "password"}
+    said = browser.post("/auth/login/", data, content_type="application/json").json()["session"]
+    session = Session.objects.get()
+    of_row = session.row()
+    api = {name: datetime.fromisoformat(said[name].replace("Z", "+00:00")) for name in ("created_at", "expires_at")}
+    report["off"] = {
+        "row": of_row.created_at - now,
+        "stored": {name: value - now for name, value in stored(session).items()},
+        "api": {name: value.timestamp() - now for name, value in api.items()},
+    }
+    report["live"] = [Session.objects.live().count()]
+    clock.advance(86_401)
+    report["live"].append(Session.objects.live().count())
+    zone = ZoneInfo(CONNECTION_ZONE or ZONE)
+    for at in transitions(zone):
+        report["walks"].append(walk(clock, ada, at))
+        report["lives"].append(short_lives(clock, ada, at))
+    worst = 0
+    for at in range(now, now + 366 * 86_400, 1799):
+        clock.now = at
+        value = _clock.to_datetime(at)
+        if CONNECTION_ZONE:
+            value = value.astimezone(zone).replace(fold=0)
+        worst = max(worst, abs(_clock.from_datetime(value) - at))
+    report["worst"] = worst
+print(json.dumps(report))
