@@ -4,14 +4,16 @@ import logging
 
 import pytest
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
+from django.urls import path
 
+from jwtauth import logout
 from jwtauth.internal.store import sessions
 from jwtauth.models import Session
 from jwtauth.signals import refresh_token_reused, session_ended, session_refreshed, session_started
 from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 SIGNALS = {
     "started": session_started,
@@ -137,6 +139,113 @@ def test_the_log_names_events_and_no_token(browser, ada, clock, caplog):
     assert [record.event for record in records] == ["session_started", "session_refreshed", "session_ended"]
     assert records[2].reason == "logout"
     assert not any(part in caplog.text for secret in secrets for part in secret.split(".")[1:])
+
+
+# --- transactions: told is what was committed
+
+
+@pytest.fixture
+def records(caplog):
+    """The events of `jwtauth.security` from now on, in order."""
+    caplog.set_level(logging.INFO, "jwtauth.security")
+    caplog.clear()
+    return lambda: [record.event for record in caplog.records if record.name == "jwtauth.security"]
+
+
+def told(heard):
+    """What was sent, without Django's own, which is sent at once."""
+    return [name for name in names(heard) if name not in ("logged_in", "logged_out")]
+
+
+def test_ends_are_told_of_when_they_are_committed(signed_in, ada, heard, records):
+    with transaction.atomic():
+        assert Session.objects.of(ada).end() == 1
+        with transaction.atomic():
+            assert (told(heard), records()) == ([], [])
+        assert (told(heard), records()) == ([], [])
+    assert (told(heard), records()) == (["ended"], ["session_ended"])
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_ends_that_are_rolled_back_are_not_told_of(signed_in, ada, records, listens, request):
+    seen = request.getfixturevalue("heard") if listens else []
+    with transaction.atomic():
+        Session.objects.of(ada).end()
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        with transaction.atomic():
+            Session.objects.of(ada).end()
+            transaction.set_rollback(True)
+        assert only_session().end() == 1
+        transaction.set_rollback(True)
+    assert (told(seen), records()) == ([], [])
+    assert signed_in.who() == "ada"
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_login_that_is_rolled_back_is_not_told_of(signed_in, bob, records, listens, request):
+    seen = request.getfixturevalue("heard") if listens else []
+    signed_in.get(f"/login/rolled-back/?user={bob.pk}")
+    assert (told(seen), records()) == ([], [])
+    assert signed_in.who() == "ada"
+
+
+def test_a_login_in_the_view_s_transaction_is_told_of_with_its_commit(signed_in, bob, heard, records, atomic_requests):
+    signed_in.sign_in(bob)
+    assert names(heard) == ["logged_in", "started", "ended"]
+    assert records() == ["session_started", "session_ended"]
+    assert reasons(heard) == ["replaced"]
+
+
+@pytest.mark.parametrize("url", ["/logout/", "/logout/rolled-back/"])
+def test_a_logout_in_a_transaction_is_one_event(signed_in, heard, records, atomic_requests, url):
+    """Rolled back or not: then the end is written again after the view."""
+    signed_in.get(url) if "rolled" in url else signed_in.post(url)
+    assert (told(heard), reasons(heard)) == (["ended"], ["logout"])
+    assert records() == ["session_ended"]
+    assert not Session.objects.exists()
+
+
+def test_a_view_that_fails_after_its_logout_has_signed_out_once(signed_in, heard, records, settings, atomic_requests):
+    settings.ROOT_URLCONF = "tests.test_signals"
+    signed_in.get("/fail/")
+    assert (told(heard), records()) == (["ended"], ["session_ended"])
+
+
+def test_a_receiver_that_raises_with_the_commit_harms_nobody(signed_in, ada, heard):
+    def fail(sender, **kwargs):
+        raise RuntimeError("the receiver failed")
+
+    session_ended.connect(fail)
+    try:
+        with transaction.atomic():
+            transaction.on_commit(lambda: heard.append(("later", {})))
+            Session.objects.of(ada).end()
+    finally:
+        session_ended.disconnect(fail)
+    assert names(heard) == ["later", "ended"]
+
+
+@pytest.mark.django_db
+def test_a_test_that_never_commits_captures_what_would_be_sent(browser, ada, heard, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks(execute=True):
+        browser.sign_in(ada)
+    with django_capture_on_commit_callbacks(execute=True):
+        browser.post("/logout/")
+    assert names(heard) == ["logged_in", "started", "logged_out", "ended"]
+
+
+@pytest.fixture
+def atomic_requests(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+
+
+def sign_out_and_fail(request):
+    logout(request)
+    raise RuntimeError("the view failed")
+
+
+urlpatterns = [path("fail/", sign_out_and_fail)]
 
 
 # --- last seen

@@ -18,6 +18,7 @@ from jwtauth.conf import get_config
 from jwtauth.internal import devices
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import auth_hashes
+from jwtauth.internal.store.commits import after_commit
 from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.signals import session_ended
 
@@ -64,7 +65,8 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """End these sessions: none of their tokens is good from now on. Returns how many there were.
 
         The reason goes to `session_ended` and the log. In a process with ``SESSION_CHECK_INTERVAL`` the end takes
-        effect here at once, elsewhere within the interval. Inside a transaction it takes effect with the commit.
+        effect here at once, elsewhere within the interval. Inside a transaction it takes effect with the commit, which
+        sends the signal and writes the record.
         """
         config, alias = get_config(), database()
         found: SessionQuerySet = self.using(alias)  # also where a router reads from a replica
@@ -75,8 +77,12 @@ class SessionQuerySet(models.QuerySet["Session"]):
             count = retry_on_conflict(lambda: _delete(found, alias), alias)
             _forget(ids, alias)
         if count:
-            _log.info("session_ended: %d, %s", count, reason, extra={"event": "session_ended", "reason": reason})
+            after_commit(partial(_log_ends, count, reason), alias)
         return count
+
+
+def _log_ends(count: int, reason: str) -> None:
+    _log.info("session_ended: %d, %s", count, reason, extra={"event": "session_ended", "reason": reason})
 
 
 def _end_one(session: Session, reason: str, alias: str) -> int:
@@ -84,7 +90,7 @@ def _end_one(session: Session, reason: str, alias: str) -> int:
     count = retry_on_conflict(lambda: _delete(row, alias), alias)
     _forget([session.pk], alias)
     if count:  # not by somebody else meanwhile, who tells of it
-        session_ended.send_robust(Session, session=session, reason=reason)
+        after_commit(partial(session_ended.send_robust, Session, session=session, reason=reason), alias)
     return count
 
 
@@ -100,7 +106,7 @@ def _delete(found: SessionQuerySet, alias: str) -> int:
     """
     query = found.query
     if query.is_sliced or query.distinct or query.combinator or has_dependents():
-        return found.delete()[0]
+        return found.delete()[1].get(Session._meta.label, 0)
     with transaction.mark_for_rollback_on_error(using=alias):
         count: int = found.order_by()._raw_delete(alias) or 0  # None: there can be no row
     return count

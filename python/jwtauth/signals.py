@@ -11,7 +11,7 @@ refresh_token_reused = Signal()
 # Arguments: as above, with the row as it is.
 late_upload = Signal()
 
-# Sent when somebody has signed in and the session is written. Arguments: sender=jwtauth.models.Session, request, user,
+# Sent when a user has signed in and the session is committed. Arguments: sender=jwtauth.models.Session, request, user,
 # session.
 session_started = Signal()
 
@@ -19,7 +19,7 @@ session_started = Signal()
 # as above.
 session_refreshed = Signal()
 
-# Sent for each session that is ended, once, after its row is gone. Arguments: sender=jwtauth.models.Session, session
+# Sent for each session that is ended, once, when its end is committed. Arguments: sender=jwtauth.models.Session, session
 # (the row as it was), reason: "logout", "replaced" (by a login from the same browser, or a new password), "revoked",
 # "reused" (after `refresh_token_reused`), or "limit" (of MAX_SESSIONS_PER_USER). While somebody listens, sessions are
 # deleted one by one.

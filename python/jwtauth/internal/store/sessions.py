@@ -25,6 +25,7 @@ from jwtauth.internal import devices
 from jwtauth.internal.settings_parsers import lifetime_seconds
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import admit, auth_hash, auth_hash_holds, backend_of
+from jwtauth.internal.store.commits import after_commit
 from jwtauth.internal.store.prepared import Lookup, Row
 from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of
@@ -175,8 +176,12 @@ def start(
     )
     session.user = cast(Any, user)  # of any user model
     retry_on_conflict(lambda: _insert(session, predecessor is not None, replaced), database())
-    log_event("session_started", session)
-    session_started.send_robust(Session, request=request, user=user, session=session)
+
+    def tell() -> None:
+        log_event("session_started", session)
+        session_started.send_robust(Session, request=request, user=user, session=session)
+
+    after_commit(tell, database())
     return session, sid
 
 
