@@ -13,7 +13,7 @@ from django.http import HttpRequest
 
 from jwtauth import _engine
 from jwtauth.exceptions import TokenError
-from jwtauth.internal import django_session, tokens
+from jwtauth.internal import django_session, loops, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.refresh import refresh_by
 from jwtauth.internal.store import cleanup, clock, sessions
@@ -128,7 +128,7 @@ def _start(
     backend: str = "",
     predecessor: Session | None = None,
 ) -> None:
-    older = flow.named_sessions
+    older = flow.named_sessions | loops.sessions_left_behind(flow, user)
     custom = tokens.custom_claims(flow.request, user, flow.config)
     state, waiting = flow.state(), list(flow.deferred)
     session, sid = sessions.start(

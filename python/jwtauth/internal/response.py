@@ -8,6 +8,7 @@ from typing import Any
 from django.http.response import HttpResponseBase
 
 from jwtauth.conf import Config
+from jwtauth.internal import loops
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.store import clock
 
@@ -34,10 +35,24 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
     for name in answer.removed(list(headers)):
         del headers[name]
     for name, token, max_age in answer.cookies:
-        _set_cookie(response, flow.config, name, token, max_age)
+        _set_cookie(response, flow.config, name, token, max_age, flow.config.cookie_samesite)
+        if name == flow.config.refresh_cookie_name:
+            _name_session(flow, response, token, max_age)
 
 
-def _set_cookie(response: HttpResponseBase, config: Config, name: str, token: str, max_age: int | None) -> None:
+def _name_session(flow: Flow, response: HttpResponseBase, token: str, max_age: int | None) -> None:
+    """Set or clear the cookie of `jwtauth.internal.loops` beside the refresh token's."""
+    name = loops.cookie_name(flow.config)
+    if not token:
+        if name in flow.request.COOKIES:
+            _set_cookie(response, flow.config, name, "", max_age, "Lax")
+    elif flow.resolved is not None and loops.may_hide_cookies(flow):
+        _set_cookie(response, flow.config, name, str(flow.resolved.session_id), max_age, "Lax")
+
+
+def _set_cookie(
+    response: HttpResponseBase, config: Config, name: str, token: str, max_age: int | None, same_site: str
+) -> None:
     attributes: dict[str, Any] = {} if token else {"expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
     response.set_cookie(
         name,
@@ -45,7 +60,7 @@ def _set_cookie(response: HttpResponseBase, config: Config, name: str, token: st
         max_age=max_age,
         httponly=True,
         secure=config.cookie_secure,
-        samesite=config.cookie_samesite,  # type: ignore[arg-type]
+        samesite=same_site,  # type: ignore[arg-type]
         domain=config.cookie_domain,
         path=config.cookie_path,
         **attributes,

@@ -1,0 +1,157 @@
+"""Logins in the callback of another site, which no ``SameSite=Strict`` cookie reaches."""
+
+from contextlib import contextmanager
+
+import pytest
+from django.test import override_settings
+
+from jwtauth.models import Session
+from jwtauth.signals import session_ended
+from tests.conftest import Browser, only_session
+
+CROSS_SITE = {"sec-fetch-site": "cross-site"}
+NAME = "refresh_token_session"
+
+
+@contextmanager
+def only_lax(browser):
+    """What another site's link or redirect brings; then the cookies that were kept back, unless they were replaced."""
+    strict = {name: cookie for name, cookie in browser.cookies.items() if cookie["samesite"] == "Strict"}
+    for name in strict:
+        del browser.cookies[name]
+    yield
+    for name, cookie in strict.items():
+        if name not in browser.cookies:
+            browser.cookies[name] = cookie
+
+
+def call_back(browser, user, headers=CROSS_SITE, url="/login/plain/"):
+    with only_lax(browser):
+        response = browser.get(f"{url}?user={user.pk}", headers=headers)
+    assert response.status_code == 200
+    return response
+
+
+@pytest.mark.parametrize("headers", [CROSS_SITE, {}], ids=["over TLS", "over plain HTTP"])
+def test_each_round_takes_the_place_of_the_one_before(browser, ada, headers):
+    for _ in range(20):
+        call_back(browser, ada, headers)
+        assert Session.objects.count() == 1
+        assert browser.who() == "ada"
+
+
+def test_it_ends_as_any_session_that_is_replaced(browser, ada):
+    ended = []
+
+    def receiver(sender, session, reason, **kwargs):
+        ended.append((session.pk, reason))
+
+    call_back(browser, ada)
+    first = only_session().pk
+    session_ended.connect(receiver)
+    try:
+        call_back(browser, ada)
+    finally:
+        session_ended.disconnect(receiver)
+    assert ended == [(first, "replaced")]
+
+
+def test_two_browsers_of_one_office_keep_their_sessions(browser, other_browser, ada):
+    for _ in range(3):
+        for each in (browser, other_browser):
+            call_back(each, ada)
+        assert (browser.who(), other_browser.who()) == ("ada", "ada")
+    assert Session.objects.count() == 2
+
+
+def test_two_logins_at_a_time_leave_both_sessions(browser, ada):
+    call_back(browser, ada)
+    first, second = Browser(), Browser()
+    for racing in (first, second):
+        racing.cookies.load({NAME: browser.token(NAME)})
+        call_back(racing, ada)
+    # Both came with the cookie of the first login, and it does not matter which answer the browser keeps.
+    assert (first.who(), second.who()) == ("ada", "ada")
+    assert browser.who() is None
+
+
+def test_a_login_in_the_browser_itself_ends_its_session_as_ever(browser, ada):
+    call_back(browser, ada)
+    browser.sign_in(ada)
+    assert Session.objects.count() == 1
+    call_back(browser, ada)  # the cookie names a session that has ended
+    assert browser.who() == "ada"
+
+
+def test_the_session_of_another_user_stays(browser, other_browser, ada, bob):
+    other_browser.sign_in(bob)
+    browser.cookies.load({NAME: str(only_session().pk)})
+    call_back(browser, ada)
+    assert other_browser.who() == "bob"
+    assert browser.who() == "ada"
+
+
+@pytest.mark.parametrize("value", ["", "x", "0" * 32, "é", "9" * 5000])
+def test_a_cookie_that_names_no_session_is_ignored(browser, ada, value):
+    browser.cookies.load({NAME: "x"})
+    browser.cookies[NAME].set(NAME, value, value)
+    call_back(browser, ada)
+    assert browser.who() == "ada"
+
+
+def test_a_login_that_is_rolled_back_ends_nothing_and_names_nothing(browser, ada):
+    call_back(browser, ada)
+    before = browser.token(NAME)
+    assert not call_back(browser, ada, url="/login/rolled-back/").cookies
+    assert browser.token(NAME) == before
+    assert browser.who() == "ada"
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
+def test_no_other_login_sets_the_cookie_or_reads_it(browser, ada, site):
+    call_back(browser, ada)
+    response = call_back(browser, ada, {"sec-fetch-site": site})
+    assert set(response.cookies) == {"access_token", "refresh_token"}
+    assert Session.objects.count() == 2
+    assert set(Browser().sign_in(ada).cookies) == {"access_token", "refresh_token"}
+
+
+def test_lax_cookies_need_no_other(browser, ada):
+    with override_settings(JWTAUTH={"COOKIE_SAMESITE": "Lax"}):
+        for _ in range(2):
+            response = call_back(browser, ada)
+            assert set(response.cookies) == {"access_token", "refresh_token"}
+    assert Session.objects.count() == 1
+
+
+def test_a_refresh_sets_only_tokens(browser, ada, clock):
+    call_back(browser, ada)
+    clock.advance(400)
+    assert set(browser.get("/me/", headers=CROSS_SITE).cookies) == {"access_token", "refresh_token"}
+
+
+def test_the_cookie_is_as_the_refresh_token_s_but_lax(browser, ada):
+    settings = {"REFRESH_TOKEN_COOKIE_NAME": "__Host-refresh", "COOKIE_SECURE": True}
+    with override_settings(JWTAUTH=settings):
+        cookies = call_back(browser, ada).cookies
+    refresh, session = cookies["__Host-refresh"], cookies["__Host-refresh_session"]
+    assert session.value == str(only_session().pk)
+    assert session["samesite"] == "Lax"
+    assert {**session, "samesite": "Strict"} == {**refresh}
+
+
+def test_logout_clears_the_cookie_that_the_request_brought(browser, other_browser, ada):
+    call_back(browser, ada)
+    assert browser.post("/logout/").status_code == 200
+    assert not {name for name, cookie in browser.cookies.items() if cookie.value}
+    other_browser.sign_in(ada)
+    assert NAME not in other_browser.post("/logout/").cookies
+
+
+@pytest.mark.parametrize("policy", ["end_oldest", "refuse"])
+def test_no_round_counts_against_the_limit(browser, other_browser, ada, policy):
+    with override_settings(JWTAUTH={"MAX_SESSIONS_PER_USER": 2, "MAX_SESSIONS_POLICY": policy}):
+        other_browser.sign_in(ada)
+        for _ in range(4):
+            call_back(browser, ada)
+        assert (browser.who(), other_browser.who()) == ("ada", "ada")
