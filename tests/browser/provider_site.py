@@ -70,8 +70,9 @@ def go(request):
 
 
 def sign_in(request):
+    """The recipe of the guide: cookies may have stayed behind, so ask for the page that was wanted once more."""
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        return landing(request, request.get_full_path())
+        return landing(request, request.GET["next"])
     return HttpResponse("the form")
 
 
@@ -107,7 +108,7 @@ class Quiet(WSGIRequestHandler):
 def other_site(environ, start_response):
     """Pages that go on to ?to= as the path says: by themselves, by a form, or at a click."""
     global rounds
-    to = parse_qs(environ["QUERY_STRING"])["to"][0].replace("&", "&amp;")
+    to = parse_qs(environ["QUERY_STRING"]).get("to", ["#"])[0].replace("&", "&amp;")
     how = environ["PATH_INFO"].strip("/")
     body = f'<a href="{to}">Go</a>'
     if how == "authorize":

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.databases.servers import free_port
 from tests.waiting import stop
@@ -66,6 +67,13 @@ def either(request, tmp_path):
 
 
 @pytest.fixture
+def lax(tmp_path):
+    site = Site(tmp_path, "Lax")
+    yield site
+    site.stop()
+
+
+@pytest.fixture
 def strict(tmp_path):
     site = Site(tmp_path, "Strict")
     yield site
@@ -77,28 +85,65 @@ def page(jar):
     return jar().new_page()
 
 
-def text(page, wanted):
-    """The page's text, once it is this."""
-    page.get_by_text(wanted, exact=True).wait_for()
-    return page.inner_text("body")
+def reads(page, wanted):
+    """Wait for the page with this text, and nothing else on it."""
+    expect(page.locator("body")).to_have_text(wanted)
+    return True
 
 
 @pytest.mark.parametrize("how", ["authorize", "post"])
 def test_a_provider_signs_in_at_the_first_page(either, page, how):
     page.goto(either.from_other(how, "/callback/?land"))
-    assert text(page, "ada at private")
+    assert reads(page, "ada at private")
     assert either.requested("/private/") == [("same-origin", True)]
     assert either.live_sessions(page) == 1
-    page.go_back()  # over the page in between, whose place the next one has taken
-    assert page.url.startswith(either.other)
 
 
-def test_lax_needs_no_landing(tmp_path, page):
-    site = Site(tmp_path, "Lax")
-    try:
-        page.goto(site.from_other("authorize", "/callback/"))
-        assert text(page, "ada at private")
-        assert site.requested("/private/") == [("cross-site", True)]
-        assert site.live_sessions(page) == 1
-    finally:
-        site.stop()
+def test_lax_needs_no_landing(lax, page):
+    page.goto(lax.from_other("authorize", "/callback/"))
+    assert reads(page, "ada at private")
+    assert lax.requested("/private/") == [("cross-site", True)]
+    assert lax.live_sessions(page) == 1
+
+
+def test_strict_without_landing_goes_round(strict, page):
+    """The page after the callback is anonymous, and sends its visitor to the provider again."""
+    page.goto(strict.from_other("authorize", "/callback/"))
+    assert reads(page, "enough")
+    assert strict.requested("/private/") == [("cross-site", False)] * 12
+    assert strict.live_sessions(page) == 1  # each round has taken the place of the one before
+    page.goto(f"{strict.ours}/private/")
+    assert reads(page, "ada at private")
+
+
+@pytest.fixture
+def signed_in(strict, page):
+    page.goto(f"{strict.ours}/sign-in/local/")
+    assert reads(page, "signed in")
+    return page
+
+
+def follow(site, page, path):
+    """Click a link to our site on a page of the other one."""
+    page.goto(site.from_other("link", path))
+    page.get_by_role("link", name="Go").click()
+
+
+def test_a_link_with_a_landing_finds_its_user_signed_in(strict, signed_in):
+    follow(strict, signed_in, "/go/?next=/orders/")
+    assert reads(signed_in, "ada at orders")
+    assert strict.requested("/orders/") == [("same-origin", True)]
+    signed_in.go_back(wait_until="commit")  # over the page in between, whose place the next one has taken
+    assert reads(signed_in, "Go")
+
+
+def test_a_link_to_a_page_finds_its_user_by_way_of_the_sign_in_page(strict, signed_in):
+    follow(strict, signed_in, "/orders/")
+    assert reads(signed_in, "ada at orders")
+    assert strict.requested("/orders/") == [("cross-site", False), ("same-origin", True)]
+
+
+def test_a_link_to_a_page_shows_a_visitor_the_sign_in_page(strict, page):
+    follow(strict, page, "/orders/")
+    assert reads(page, "the form")
+    assert strict.requested("/sign-in/") == [("cross-site", False), ("same-origin", False)]
