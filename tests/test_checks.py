@@ -4,8 +4,10 @@ import base64
 import json
 import re
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from django.conf import settings
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -13,7 +15,7 @@ from django.db import connection
 from django.test import override_settings
 
 import jwtauth
-from jwtauth import _engine, conf
+from jwtauth import _engine, checks, conf
 from jwtauth.middleware import JWTAuthMiddleware
 
 OURS = "jwtauth.middleware.JWTAuthMiddleware"
@@ -265,6 +267,72 @@ def test_a_serializer_can_be_had(name):
     assert "dotted path" in message.hint
 
 
+# --- pages that are reached from another site
+
+
+def found_in_names(*, apps=(), middleware=(), backends=(), **jwtauth):
+    """What the check says of settings with these names besides, of which none is imported."""
+    added = {"INSTALLED_APPS": apps, "MIDDLEWARE": middleware, "AUTHENTICATION_BACKENDS": backends}
+    with override_settings(JWTAUTH=jwtauth):
+        wrapped = {name: [*getattr(settings, name), *names] for name, names in added.items()}
+        with patch.multiple(settings, **wrapped):
+            return checks.check_same_site()
+
+
+PROVIDERS = [
+    {"apps": ["allauth", "allauth.account", "allauth.socialaccount"]},
+    {"apps": ["allauth.socialaccount.apps.SocialAccountConfig"]},
+    {"apps": ["social_django"]},
+    {"apps": ["mozilla_django_oidc"]},
+    {"apps": ["djangosaml2"]},
+    {"apps": ["django_saml2_auth"]},
+    {"apps": ["oauth2_provider"]},
+    {"apps": ["django_google_sso"]},
+    {"middleware": ["django.contrib.auth.middleware.LoginRequiredMiddleware"]},
+    {"middleware": ["site.middleware.LoginRequiredMiddleware"]},
+    {"middleware": ["mozilla_django_oidc.middleware.SessionRefresh"]},
+    {"backends": ["social_core.backends.google.GoogleOAuth2"]},
+    {"backends": ["sesame.backends.ModelBackend"]},
+]
+
+
+@pytest.mark.parametrize("names", PROVIDERS, ids=str)
+def test_strict_cookies_beside_a_provider_are_reported(names):
+    [message] = found_in_names(**names)
+    assert message.id == "jwtauth.W005"
+    assert not message.is_serious()
+    assert f"'{next(iter(names.values()))[0]}'" in message.msg
+    assert "'Lax'" in message.hint
+    assert "jwtauth.landing" in message.hint
+
+
+@pytest.mark.parametrize("same_site", ["Lax", "None"])
+@pytest.mark.parametrize("names", PROVIDERS[:1] + PROVIDERS[8:9], ids=str)
+def test_other_cookies_beside_a_provider_are_not_reported(names, same_site):
+    assert found_in_names(**names, COOKIE_SAMESITE=same_site) == []
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"apps": ["dj_rest_auth", "lessons", "image_processors", "site.social", "django.contrib.sites"]},
+        {"middleware": ["django.contrib.auth.middleware.AuthenticationMiddleware"]},
+        {"backends": ["django.contrib.auth.backends.RemoteUserBackend"]},
+    ],
+    ids=str,
+)
+def test_strict_cookies_beside_other_packages_are_not_reported(names):
+    assert found_in_names(**names) == []
+
+
+def test_the_report_of_strict_cookies_can_be_silenced():
+    middleware = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    with override_settings(MIDDLEWARE=middleware):
+        assert list(found()) == ["jwtauth.W005"]
+        with override_settings(SILENCED_SYSTEM_CHECKS=["jwtauth.W005"]):
+            call_command("check", tags=[Tags.security], fail_level="WARNING")
+
+
 # --- deployment
 
 
@@ -302,6 +370,6 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 17)} | {f"W{n:03}" for n in range(1, 5)}
+    expected = {f"E{n:03}" for n in range(1, 17)} | {f"W{n:03}" for n in range(1, 6)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())

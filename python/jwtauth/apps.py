@@ -28,6 +28,7 @@ class JwtAuthConfig(AppConfig):
         for check in (
             checks.check_settings,
             checks.check_middleware,
+            checks.check_same_site,
             checks.check_databases,
             checks.check_serializers,
             checks.check_access_token_claims,

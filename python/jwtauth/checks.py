@@ -26,6 +26,25 @@ _READ_USER = {
     "impersonate.middleware.ImpersonateMiddleware",
 }
 
+# Packages that sign users in at another site, or by links in mails, as settings name them; and what others are called.
+_PROVIDERS = frozenset(
+    (
+        "allauth",
+        "azure_auth",
+        "django_auth_adfs",
+        "django_cas_ng",
+        "lasuite",
+        "magic_link",
+        "mailauth",
+        "microsoft_auth",
+        "sesame",
+        "shibboleth",
+        "social_core",
+        "social_django",
+    )
+)
+_PROTOCOLS = ("oauth", "oidc", "saml")
+
 # E002, and the words of the ``ImproperlyConfigured`` that is raised without the middleware.
 MISSING_MIDDLEWARE = Problem(
     "jwtauth.E002",
@@ -92,6 +111,30 @@ def _around(paths: list[str]) -> tuple[list[str], list[str]]:
     """Return the middleware above jwtauth's, and below it."""
     own = next((index for index, path in enumerate(paths) if _is_ours(path)), len(paths))
     return paths[:own], paths[own + 1 :]
+
+
+def check_same_site(**kwargs: Any) -> list[CheckMessage]:
+    """W005: ``SameSite=Strict`` where users arrive from another site, or where every page needs a user."""
+    if conf.values()["COOKIE_SAMESITE"] != "Strict":
+        return []
+    names = [*settings.INSTALLED_APPS, *settings.MIDDLEWARE, *settings.AUTHENTICATION_BACKENDS]
+    found = [name for name in names if _signs_in_elsewhere(name) or name.endswith(".LoginRequiredMiddleware")]
+    if not found:
+        return []
+    return [
+        Warning(
+            f"JWTAUTH['COOKIE_SAMESITE'] is 'Strict', and the settings name '{found[0]}': a page that is reached from "
+            "another site, as after a provider's login or by a link in a mail, is anonymous.",
+            hint="Set COOKIE_SAMESITE to 'Lax', or answer such requests with jwtauth.landing(request, url) and add "
+            "'jwtauth.W005' to SILENCED_SYSTEM_CHECKS.",
+            id="jwtauth.W005",
+        )
+    ]
+
+
+def _signs_in_elsewhere(name: str) -> bool:
+    package = name.partition(".")[0]
+    return package in _PROVIDERS or "sso" in package.split("_") or any(word in package for word in _PROTOCOLS)
 
 
 def check_databases(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
