@@ -19,7 +19,7 @@ memory, before = _engine.VerifiedSessions({SESSIONS}), None
 def remember():
     sid = _engine.Sid.generate(0)
     claims = _engine.Claims(subject="123456", sid=sid, generation=1, issued_at=0, expires_at=1)
-    memory.remember(claims, memory.asking(sid.session_id, 0))
+    memory.remember(claims, memory.asking(sid.session_id, scope=1, now=0))
 remember()
 before = peak()
 for _ in range(4 * {SESSIONS}): remember()

@@ -102,7 +102,7 @@ def one_of_each():
         _engine.Outcome.granted(grant(session)),
         respond(_engine.Identity(), _engine.Outcome.granted(grant(session))),
         _engine.VerifiedSessions(4),
-        _engine.VerifiedSessions(4).asking(SID.session_id, 0),
+        _engine.VerifiedSessions(4).asking(SID.session_id, scope=1, now=0),
         _engine.DatabaseClock(),
     ]
 
@@ -403,14 +403,15 @@ def test_a_decision_leaves_a_fixed_end_alone():
 
 def test_verified_sessions_are_remembered_for_a_while():
     sessions, ada = _engine.VerifiedSessions(10), claims()
-    sessions.remember(ada, sessions.asking(ada.session_id, 1000))
-    assert sessions.is_fresh(ada, now=1999, interval=1000)
-    assert not sessions.is_fresh(ada, now=2000, interval=1000)
-    asked = sessions.asking(ada.session_id, 1000)
+    sessions.remember(ada, sessions.asking(ada.session_id, scope=1, now=1000))
+    assert sessions.is_fresh(ada, scope=1, now=1999, interval=1000)
+    assert not sessions.is_fresh(ada, scope=1, now=2000, interval=1000)
+    assert not sessions.is_fresh(ada, scope=2, now=1000, interval=1000)
+    asked = sessions.asking(ada.session_id, scope=1, now=1000)
     sessions.forget(ada.session_id)
-    assert not sessions.is_fresh(ada, now=1000, interval=None)
+    assert not sessions.is_fresh(ada, scope=1, now=1000, interval=None)
     sessions.remember(ada, asked)
-    assert not sessions.is_fresh(ada, now=1000, interval=None), "the answer was older than the end"
+    assert not sessions.is_fresh(ada, scope=1, now=1000, interval=None), "the answer was older than the end"
 
 
 # --- text and numbers that are none of ours
@@ -438,7 +439,8 @@ def test_integers_out_of_range_overflow(number):
         lambda: _engine.RotationPolicy(access=number, idle=1, absolute=None, grace=0),
         lambda: _engine.Tokens(_engine.Keyring(KEY), leeway=number),
         lambda: _engine.VerifiedSessions(number),
-        lambda: _engine.VerifiedSessions(1).asking(SID.session_id, number),
+        lambda: _engine.VerifiedSessions(1).asking(SID.session_id, scope=number, now=1),
+        lambda: _engine.VerifiedSessions(1).asking(SID.session_id, scope=1, now=number),
         lambda: claims(generation=number),
         lambda: TOKENS.verify(ACCESS, TOKENS.issue(ACCESS, claims()), number),
     ):
@@ -628,16 +630,16 @@ CALLS = {
     "Identity.settle": (_engine.Identity().settle, [st.lists(st.uuids(), max_size=9)], {}),
     "Answer.removed": (ANSWER.removed, [st.lists(texts, max_size=3)], {}),
     "VerifiedSessions": (_engine.VerifiedSessions, [integers], {}),
-    "VerifiedSessions.asking": (MEMORY.asking, [st.uuids(), integers], {}),
+    "VerifiedSessions.asking": (MEMORY.asking, [st.uuids()], {"scope": integers, "now": integers}),
     "VerifiedSessions.remember": (
         MEMORY.remember,
-        [st.just(claims()), st.builds(MEMORY.asking, st.uuids(), st.integers(0, 2**64 - 1))],
+        [st.just(claims()), st.builds(MEMORY.asking, st.uuids(), scope=st.just(1), now=st.integers(0, 2**64 - 1))],
         {},
     ),
     "VerifiedSessions.is_fresh": (
         MEMORY.is_fresh,
         [st.just(claims())],
-        {"now": integers, "interval": st.none() | integers},
+        {"scope": integers, "now": integers, "interval": st.none() | integers},
     ),
     "VerifiedSessions.forget": (MEMORY.forget, [st.uuids()], {}),
     "cookie_problems": (
@@ -737,7 +739,7 @@ def test_many_threads_verify_with_the_same_keys():
         barrier.wait(timeout=PATIENCE)
         for index in range(300):
             assert said(TOKENS.verify(ACCESS, token, NOW)) == said(mine)
-            memory.remember(mine, memory.asking(mine.session_id, index))
+            memory.remember(mine, memory.asking(mine.session_id, scope=1, now=index))
             with pytest.raises(TokenError):
                 TOKENS.verify(ACCESS, forged, NOW)
         return worker
@@ -754,7 +756,7 @@ def test_a_fork_amid_threads_finds_no_lock_held():
         while not over.is_set():
             for session_id in ids:
                 memory.forget(session_id)
-            memory.remember(ada, memory.asking(ada.session_id, 1))
+            memory.remember(ada, memory.asking(ada.session_id, scope=1, now=1))
 
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
@@ -766,8 +768,8 @@ def test_a_fork_amid_threads_finds_no_lock_held():
                     signal.alarm(PATIENCE)  # a lock that nobody holds any more would be waited for without end
                     for session_id in ids:
                         memory.forget(session_id)
-                    memory.remember(ada, memory.asking(ada.session_id, 2))
-                    os._exit(0 if memory.is_fresh(ada, now=3, interval=2) else 1)
+                    memory.remember(ada, memory.asking(ada.session_id, scope=1, now=2))
+                    os._exit(0 if memory.is_fresh(ada, scope=1, now=3, interval=2) else 1)
                 assert os.waitpid(child, 0)[1] == 0
         finally:
             over.set()

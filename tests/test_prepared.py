@@ -194,13 +194,13 @@ class DerivesFromMore(MoreMethods):
     ],
 )
 def test_a_queryset_may_add_names_but_replace_none(kind, is_plain):
-    assert prepared._is_plain(UserManager.from_queryset(kind)()) is is_plain
+    assert prepared.is_plain(UserManager.from_queryset(kind)()) is is_plain
 
 
 UNKNOWN = [
     (SQLCompiler, "get_converters", AttributeError("gone in the next Django")),
     (prepared._Statement, "__init__", KeyError("select_fields")),
-    (prepared, "_is_plain", AttributeError("_queryset_class")),
+    (prepared, "is_plain", AttributeError("_queryset_class")),
 ]
 
 

@@ -18,7 +18,7 @@ from jwtauth import JWTAuthentication, _engine
 from jwtauth.conf import get_config
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.store import clock as _clock
-from jwtauth.internal.store import sessions
+from jwtauth.internal.store import scope, sessions
 from jwtauth.models import Session
 from tests import settings as project
 from tests.conftest import ACCESS_LIFETIME, only_session
@@ -395,7 +395,9 @@ def test_an_end_in_a_transaction_is_effective_with_its_commit(ada, browser, cloc
         # Another thread asks meanwhile, and for it the session lives.
         config, token = get_config(), browser.token("access_token")
         claims = config.tokens.verify(_engine.TokenKind.ACCESS, token, clock.now)
-        config.verified.remember(claims, config.verified.asking(claims.session_id, _clock.monotonic_ms()))
+        place, now = scope.of(RequestFactory().get("/")), _clock.monotonic_ms()
+        asked = config.verified.asking(claims.session_id, scope=place, now=now)
+        config.verified.remember(claims, asked)
     assert browser.get("/public/").json() == {"is_authenticated": False}
 
 

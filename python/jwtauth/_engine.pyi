@@ -484,27 +484,31 @@ class DatabaseClock:
 
 @final
 class Asked:
-    """When the database was asked about a session; made by `VerifiedSessions.asking`."""
+    """When the database was asked about a session, and in which scope; made by `VerifiedSessions.asking`."""
 
 @final
 class VerifiedSessions:
-    """A bounded memory of sessions that the database has accepted. Times are monotonic milliseconds."""
+    """A bounded memory of sessions that the database has accepted. Times are monotonic milliseconds.
+
+    A scope is a number of the caller's for all that the database's answer depends on, besides the claims. What is
+    remembered in one scope does not answer in another.
+    """
 
     def __new__(cls, capacity: int) -> VerifiedSessions: ...
-    def asking(self, session: UUID, now: int) -> Asked:
-        """The database is about to be asked about this session."""
+    def asking(self, session: UUID, *, scope: int, now: int) -> Asked:
+        """Note that the database is about to be asked about this session."""
 
     def remember(self, claims: Claims, asked: Asked) -> None:
-        """The database accepted the session of these claims and their subject as its user.
+        """Remember that the database accepted the session of these claims, and their subject as its user.
 
         Does nothing where the session was forgotten since the database was asked.
         """
 
-    def is_fresh(self, claims: Claims, *, now: int, interval: int | None) -> bool:
-        """Whether it accepted such claims less than ``interval`` ago; ``None``: ever."""
+    def is_fresh(self, claims: Claims, *, scope: int, now: int, interval: int | None) -> bool:
+        """Return whether it accepted such claims in this scope less than ``interval`` ago; ``None``: ever."""
 
     def forget(self, session: UUID) -> None:
-        """The session is over."""
+        """Forget the session in every scope, since it has ended."""
 
 def algorithms() -> list[str]:
     """The names of all algorithms."""

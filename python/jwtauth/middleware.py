@@ -82,12 +82,16 @@ class JWTAuthMiddleware:
 
     def _process_view(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
         flow = install_again(request)
+        if flow is not None:
+            flow.look_again()
         if flow is None or not flow.identity.is_bearer or _asks_drf(view) or request.jwtauth.is_authenticated:  # type: ignore[attr-defined]
             return None
         return bearer.refusal()
 
     async def _process_view_async(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
         flow = install_again(request)
+        if flow is not None and flow.is_found_by_refresh:
+            await sync_to_async(flow.look_again)()
         if flow is None or not flow.identity.is_bearer or _asks_drf(view):
             return None
         if not flow.is_known:

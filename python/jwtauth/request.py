@@ -20,13 +20,14 @@ class _Flow(Protocol):
 
     identity: _engine.Identity
     claims: _engine.Claims | None
-    lazy_user: SessionUser | None
     was_asked: bool
     refreshed: bool
     renewed: bool
 
     @property
     def found(self) -> SessionAndUser | None: ...
+    @property
+    def lazy_user(self) -> SessionUser | None: ...
 
 
 class RequestAuth:
@@ -51,8 +52,9 @@ class RequestAuth:
     def user(self) -> AbstractBaseUser | AnonymousUser | SessionUser:
         """The user, or ``AnonymousUser``."""
         self._flow.was_asked = True
-        if self._flow.lazy_user is not None:
-            return self._flow.lazy_user
+        user = self._flow.lazy_user
+        if user is not None:
+            return user
         found = self._flow.found
         return AnonymousUser() if found is None else found.user
 

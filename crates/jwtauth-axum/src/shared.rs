@@ -15,6 +15,9 @@ use crate::{
 /// How many verified sessions a process remembers, where `SESSION_CHECK_INTERVAL` lets it: some 100 bytes each.
 const REMEMBERED_SESSIONS: usize = 65_536;
 
+/// The scope of what is remembered: a layer has one store, and its answer depends on nothing else.
+pub(crate) const SCOPE: u64 = 0;
+
 pub(crate) type CustomClaimsOf = Arc<dyn Fn(&str) -> CustomClaims + Send + Sync>;
 pub(crate) type AddressOf = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 
@@ -49,7 +52,7 @@ impl Shared {
 
     /// Return whether the store accepted these claims within `SESSION_CHECK_INTERVAL`.
     pub(crate) fn is_remembered(&self, claims: &Claims) -> bool {
-        self.remembers() && self.verified.is_fresh(claims, monotonic(), self.config.check_interval)
+        self.remembers() && self.verified.is_fresh(claims, SCOPE, monotonic(), self.config.check_interval)
     }
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::token::Claims;
 
-/// When the database was asked about a session.
+/// When the database was asked about a session, and in which scope.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Asked(jwtauth::Asked);
 
@@ -30,17 +30,18 @@ impl VerifiedSessions {
         Self(jwtauth::VerifiedSessions::new(capacity))
     }
 
-    fn asking(&self, session: Uuid, now: u64) -> Asked {
-        Asked(self.0.asking(session, Duration::from_millis(now)))
+    #[pyo3(signature = (session, *, scope, now))]
+    fn asking(&self, session: Uuid, scope: u64, now: u64) -> Asked {
+        Asked(self.0.asking(session, scope, Duration::from_millis(now)))
     }
 
     fn remember(&self, claims: &Bound<'_, Claims>, asked: &Bound<'_, Asked>) {
         self.0.remember(&claims.get().0, asked.get().0);
     }
 
-    #[pyo3(signature = (claims, *, now, interval))]
-    fn is_fresh(&self, claims: &Bound<'_, Claims>, now: u64, interval: Option<u64>) -> bool {
-        self.0.is_fresh(&claims.get().0, Duration::from_millis(now), interval.map(Duration::from_millis))
+    #[pyo3(signature = (claims, *, scope, now, interval))]
+    fn is_fresh(&self, claims: &Bound<'_, Claims>, scope: u64, now: u64, interval: Option<u64>) -> bool {
+        self.0.is_fresh(&claims.get().0, scope, Duration::from_millis(now), interval.map(Duration::from_millis))
     }
 
     fn forget(&self, session: Uuid) {

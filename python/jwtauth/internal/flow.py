@@ -22,7 +22,8 @@ from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import tokens
 from jwtauth.internal.lazy_user import SessionUser
-from jwtauth.internal.store import clock, sessions
+from jwtauth.internal.store import clock, scope, sessions
+from jwtauth.internal.store.admission import admit
 from jwtauth.internal.store.sessions import SessionAndUser
 from jwtauth.models import Session
 from jwtauth.request import RequestAuth
@@ -32,7 +33,17 @@ security_log = logging.getLogger("jwtauth.security")
 _ANONYMOUS, UNCHANGED = _engine.Identity(), _engine.Outcome.UNCHANGED
 
 # What a login changes, and its rollback puts back.
-_STATE = ("claims", "outcome", "refreshed", "renewed", "lazy_user", "is_resolved", "resolved", "grant")
+_STATE = (
+    "claims",
+    "outcome",
+    "refreshed",
+    "renewed",
+    "_lazy_user",
+    "is_resolved",
+    "resolved",
+    "grant",
+    "_refreshed_in",
+)
 
 
 class Flow:
@@ -52,8 +63,6 @@ class Flow:
         self.was_asked = False
         self.refreshed = False
         self.renewed = False
-        self.lazy_user: SessionUser | None = None
-        """The user, as far as the access token names them, where this process has verified the session a moment ago."""
         self.is_resolved = True
         self.announcing: Any = None
         """The key of the user whose ``user_logged_in`` is being sent by jwtauth's login."""
@@ -66,6 +75,9 @@ class Flow:
         """Session and user, if they are known."""
         self.grant: _engine.Grant | None = None
         """The session's newest tokens, if this request has got any."""
+        self._lazy_user: SessionUser | None = None
+        self._refreshed_in: int | None = None
+        """The scope of the refresh that has found the user, until the view asks for them."""
 
     @classmethod
     def attach(cls, request: HttpRequest) -> Flow:
@@ -126,8 +138,6 @@ class Flow:
             # No page of another origin can add this header unless CORS lets it, so Django's check asks for nothing.
             request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
         self.is_resolved = False
-        if self._is_remembered(claims):
-            self.lazy_user = SessionUser(self, claims.subject)
 
     def check_origin(self) -> None:
         """Raises ``CrossOriginRefused`` where this request may not use cookies, whatever it brings."""
@@ -150,7 +160,28 @@ class Flow:
         self.was_asked = True
         if not self.is_resolved:
             self._resolve()
+        elif (
+            self._refreshed_in is not None and not scope.is_on_event_loop()
+        ):  # async code could not: the middleware has
+            self.look_again()
+            if self.request.resolver_match is not None:
+                self._refreshed_in = None
         return self.resolved
+
+    @property
+    def lazy_user(self) -> SessionUser | None:
+        """The user, as far as the access token names them, where this process has verified the session a moment ago."""
+        interval, claims, user = self.config.check_interval_ms, self.claims, self._lazy_user
+        if self.is_resolved or claims is None or interval == 0:
+            return None
+        if user is None or self.has_moved_from(user.__dict__["_jwtauth_place"]):
+            user, place = None, scope.of(self.request)
+            if place != scope.NOWHERE and self.config.verified.is_fresh(
+                claims, scope=place, now=clock.monotonic_ms(), interval=interval
+            ):
+                user = SessionUser(self, claims.subject, place)
+            self._lazy_user = user
+        return user
 
     @property
     def is_known(self) -> bool:
@@ -173,7 +204,7 @@ class Flow:
     def settle(self, found: SessionAndUser | None, claims: _engine.Claims | None) -> None:
         """Record the resolved identity; no further query is needed."""
         self.resolved, self.claims = found, claims
-        self.is_resolved, self.lazy_user = True, None
+        self.is_resolved, self._lazy_user, self._refreshed_in = True, None, None
 
     def state(self) -> dict[str, Any]:
         """Return what a login changes, to be put back by `restore` if it is rolled back."""
@@ -245,21 +276,46 @@ class Flow:
         if is_to_be_noted:
             self.deferred.append(lambda: _update_last_seen(found.session))
 
-    def _is_remembered(self, claims: _engine.Claims) -> bool:
-        interval = self.config.check_interval_ms
-        return interval != 0 and self.config.verified.is_fresh(claims, now=clock.monotonic_ms(), interval=interval)
-
     def asking(self, claims: _engine.Claims) -> _engine.Asked | None:
+        """Note, where that is remembered, that the database is about to be asked about this session."""
         if self.config.check_interval_ms == 0:
             return None
-        return self.config.verified.asking(claims.session_id, clock.monotonic_ms())
+        place = scope.of(self.request)
+        if place == scope.NOWHERE:
+            return None
+        return self.config.verified.asking(claims.session_id, scope=place, now=clock.monotonic_ms())
 
     def remember(self, asked: _engine.Asked | None) -> None:
+        """Remember that the database accepted the session, in the scope that it was asked in."""
         found, claims = self.resolved, self.claims
         if asked is None or found is None or claims is None:
             return
         if claims.subject == tokens.subject_of(found.user, self.config):
             self.config.verified.remember(claims, asked)
+
+    # A middleware after this one may go to another tenant. A view that does so does it for the user that it has.
+
+    def has_moved_from(self, place: int) -> bool:
+        """Return whether a middleware has gone to another scope than this one."""
+        return self.request.resolver_match is None and scope.of(self.request) != place
+
+    def note_refresh(self) -> None:
+        """Note that a refresh has found the user in the scope of now, before the middleware that follow."""
+        self._refreshed_in = scope.of(self.request)
+
+    @property
+    def is_found_by_refresh(self) -> bool:
+        """Whether a refresh has found the user, and no view has asked for them."""
+        return self._refreshed_in is not None
+
+    def look_again(self) -> None:
+        """Ask the database again where a middleware may have gone to another tenant since the refresh."""
+        place, found = self._refreshed_in, self.resolved
+        if place is None or found is None:
+            return
+        is_here = place != scope.NOWHERE and scope.of(self.request) == place
+        if not is_here or admit(found.user, found.session.backend) is None:
+            self._resolve()
 
     # What the request says of itself.
 

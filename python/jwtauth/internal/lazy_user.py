@@ -20,24 +20,26 @@ class _Flow(Protocol):
 
     @property
     def found(self) -> SessionAndUser | None: ...
+    def has_moved_from(self, place: int) -> bool: ...
 
 
 class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
-    """The user of a session that was verified within ``SESSION_CHECK_INTERVAL``.
+    """The user of a session that was verified within ``SESSION_CHECK_INTERVAL``, in the scope ``place``.
 
     Who it is and that it is signed in are known from the token; any other attribute loads the user, by the strict
-    check.
+    check. So does a middleware that goes to another scope, such as another tenant's database.
     """
 
-    def __init__(self, flow: _Flow, subject: str) -> None:
+    def __init__(self, flow: _Flow, subject: str, place: int) -> None:
         self.__dict__["_jwtauth_flow"] = flow
         self.__dict__["_jwtauth_subject"] = subject
+        self.__dict__["_jwtauth_place"] = place
         super().__init__(lambda: AnonymousUser() if flow.found is None else flow.found.user)
 
     @property
     def is_authenticated(self) -> bool:
         """Known from the token until the user is loaded."""
-        return True if self._wrapped is empty else bool(self._wrapped.is_authenticated)
+        return True if self._is_known_from_token() else bool(self._wrapped.is_authenticated)
 
     @property
     def is_anonymous(self) -> bool:
@@ -47,11 +49,17 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     @property
     def pk(self) -> Any:
         """Known from the token while ``USER_ID_FIELD`` is the primary key."""
-        if self._wrapped is empty and self.__dict__["_jwtauth_flow"].config.user_id_field in (None, "pk"):
-            return get_user_model()._meta.pk.to_python(self.__dict__["_jwtauth_subject"])
-        if self._wrapped is empty:
+        if self._is_known_from_token():
+            if self.__dict__["_jwtauth_flow"].config.user_id_field in (None, "pk"):
+                return get_user_model()._meta.pk.to_python(self.__dict__["_jwtauth_subject"])
             self._setup()
         return self._wrapped.pk
+
+    def _is_known_from_token(self) -> bool:
+        """Return ``False`` where the user is loaded; loads them where the request has gone to another scope."""
+        if self._wrapped is empty and self.__dict__["_jwtauth_flow"].has_moved_from(self.__dict__["_jwtauth_place"]):
+            self._setup()
+        return self._wrapped is empty
 
     def __bool__(self) -> bool:
         return True

@@ -80,6 +80,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
     if not decision.admits:
         return
     flow.set_tokens(found, claims.sid, custom, decision)
+    flow.note_refresh()
     flow.remember(asked)
     if decision.code == "rotate":
         flow.refreshed = True

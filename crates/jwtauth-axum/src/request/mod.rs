@@ -27,7 +27,7 @@ use crate::{
     head::{Client, Fields, Foreign},
     response,
     retry::retrying,
-    shared::Shared,
+    shared::{SCOPE, Shared},
     task::uninterrupted,
 };
 
@@ -322,7 +322,7 @@ impl RequestAuth {
 
     fn asking(&self, claims: &Claims) -> Option<Asked> {
         let shared = &self.shared;
-        shared.remembers().then(|| shared.verified.asking(claims.sid.session_id(), monotonic()))
+        shared.remembers().then(|| shared.verified.asking(claims.sid.session_id(), SCOPE, monotonic()))
     }
 
     fn remember(&self, claims: &Claims, asked: Option<Asked>) {

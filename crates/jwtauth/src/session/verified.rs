@@ -20,6 +20,10 @@ const COUNTERS: usize = 64;
 /// the database, which acknowledges it, and a token that names another user is not this session's. What is forgotten is
 /// asked for again, so the bound costs queries and never a verdict.
 ///
+/// What the database accepts may depend on more than the claims: on which database is asked, on the tenant that a host
+/// names. The caller gives each such combination a number, the scope, and what was remembered in one scope does not answer
+/// in another. An end is for every scope. A service with one database and no tenants always passes the same number.
+///
 /// A time is a [`Duration`] since any one moment, by a clock that is never set back, such as
 /// [`Instant::elapsed`](std::time::Instant::elapsed).
 ///
@@ -32,9 +36,9 @@ const COUNTERS: usize = 64;
 ///
 /// # fn example(claims: &jwtauth::Claims, is_live: impl Fn() -> bool) {
 /// let sessions = VerifiedSessions::new(10_000);
-/// let (started, interval) = (Instant::now(), Duration::from_secs(5));
-/// if !sessions.is_fresh(claims, started.elapsed(), Some(interval)) {
-///     let asked = sessions.asking(claims.sid.session_id(), started.elapsed());
+/// let (started, interval, scope) = (Instant::now(), Duration::from_secs(5), 1);
+/// if !sessions.is_fresh(claims, scope, started.elapsed(), Some(interval)) {
+///     let asked = sessions.asking(claims.sid.session_id(), scope, started.elapsed());
 ///     if is_live() {
 ///         sessions.remember(claims, asked);
 ///     }
@@ -46,11 +50,12 @@ pub struct VerifiedSessions {
     ends: [Mutex<u64>; COUNTERS],
 }
 
-/// When the database was asked about a session.
+/// When the database was asked about a session, and in which scope.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "what the database answers is to be remembered with it"]
 pub struct Asked {
     at: Duration,
+    scope: u64,
     ends: u64,
 }
 
@@ -59,6 +64,7 @@ struct Seen {
     generation: Generation,
     subject: Arc<str>,
     at: Duration,
+    scope: u64,
 }
 
 impl VerifiedSessions {
@@ -67,31 +73,34 @@ impl VerifiedSessions {
         Self { seen: Cache::new(capacity), ends: array::from_fn(|_| Mutex::new(0)) }
     }
 
-    /// Note that the database is about to be asked about this session, at `now`.
-    pub fn asking(&self, session: Uuid, now: Duration) -> Asked {
-        Asked { at: now, ends: *self.ends(session) }
+    /// Note that the database is about to be asked about this session in this scope, at `now`.
+    pub fn asking(&self, session: Uuid, scope: u64, now: Duration) -> Asked {
+        Asked { at: now, scope, ends: *self.ends(session) }
     }
 
-    /// Remember that the database accepted the session of these claims, and their subject as its user.
+    /// Remember that the database accepted the session of these claims, and their subject as its user, in the scope that
+    /// it was asked in. What was remembered of the session in another scope is replaced.
     pub fn remember(&self, claims: &Claims, asked: Asked) {
         let session = claims.sid.session_id();
         let ends = self.ends(session); // held, so that an end comes before, and is seen, or after, and removes this
         if *ends == asked.ends {
             let subject = claims.subject.as_str().into();
-            self.seen.insert(session, Seen { generation: claims.generation, subject, at: asked.at });
+            let Asked { at, scope, .. } = asked;
+            self.seen.insert(session, Seen { generation: claims.generation, subject, at, scope });
         }
     }
 
-    /// Return whether the database accepted such claims less than `interval` ago; `None`: ever.
-    pub fn is_fresh(&self, claims: &Claims, now: Duration, interval: Option<Duration>) -> bool {
+    /// Return whether the database accepted such claims in this scope less than `interval` ago; `None`: ever.
+    pub fn is_fresh(&self, claims: &Claims, scope: u64, now: Duration, interval: Option<Duration>) -> bool {
         self.seen.get(&claims.sid.session_id()).is_some_and(|seen| {
-            seen.generation == claims.generation
+            seen.scope == scope
+                && seen.generation == claims.generation
                 && *seen.subject == claims.subject
                 && interval.is_none_or(|interval| now.checked_sub(seen.at).is_some_and(|age| age < interval))
         })
     }
 
-    /// Forget a session, which this process has ended or found to be over.
+    /// Forget a session in every scope, since this process has ended it or found it to be over.
     pub fn forget(&self, session: Uuid) {
         let mut ends = self.ends(session);
         *ends = ends.wrapping_add(1);
@@ -122,6 +131,7 @@ mod tests {
     use crate::{CustomClaims, Sid, UnixTime};
 
     const START: Duration = Duration::ZERO;
+    const HERE: u64 = 1;
 
     fn claims(session: u16, generation: u64, subject: &str) -> Claims {
         let mut sid = [0; 20];
@@ -132,7 +142,7 @@ mod tests {
     }
 
     fn remember(sessions: &VerifiedSessions, claims: &Claims, at: Duration) {
-        sessions.remember(claims, sessions.asking(claims.sid.session_id(), at));
+        sessions.remember(claims, sessions.asking(claims.sid.session_id(), HERE, at));
     }
 
     #[test]
@@ -140,13 +150,13 @@ mod tests {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
         let at = Duration::from_millis;
-        assert!(!sessions.is_fresh(&ada, START, None));
+        assert!(!sessions.is_fresh(&ada, HERE, START, None));
         remember(&sessions, &ada, at(1000));
-        assert!(sessions.is_fresh(&ada, at(1999), Some(at(1000))));
-        assert!(!sessions.is_fresh(&ada, at(2000), Some(at(1000))));
-        assert!(!sessions.is_fresh(&ada, at(1000), Some(at(0))));
-        assert!(!sessions.is_fresh(&ada, at(999), Some(at(1000))));
-        assert!(sessions.is_fresh(&ada, Duration::MAX, None));
+        assert!(sessions.is_fresh(&ada, HERE, at(1999), Some(at(1000))));
+        assert!(!sessions.is_fresh(&ada, HERE, at(2000), Some(at(1000))));
+        assert!(!sessions.is_fresh(&ada, HERE, at(1000), Some(at(0))));
+        assert!(!sessions.is_fresh(&ada, HERE, at(999), Some(at(1000))));
+        assert!(sessions.is_fresh(&ada, HERE, Duration::MAX, None));
     }
 
     #[test]
@@ -154,8 +164,35 @@ mod tests {
         let sessions = VerifiedSessions::new(10);
         remember(&sessions, &claims(1, 2, "ada"), START);
         for other in [claims(1, 1, "ada"), claims(1, 3, "ada"), claims(1, 2, "bob"), claims(2, 2, "ada")] {
-            assert!(!sessions.is_fresh(&other, START, None), "{other:?}");
+            assert!(!sessions.is_fresh(&other, HERE, START, None), "{other:?}");
         }
+    }
+
+    #[test]
+    fn what_one_scope_remembers_does_not_answer_in_another() {
+        let sessions = VerifiedSessions::new(10);
+        let ada = claims(1, 1, "ada");
+        remember(&sessions, &ada, START);
+        for other in [0, 2, u64::MAX] {
+            assert!(!sessions.is_fresh(&ada, other, START, None), "{other}");
+        }
+        sessions.remember(&ada, sessions.asking(ada.sid.session_id(), 2, START));
+        assert!(sessions.is_fresh(&ada, 2, START, None));
+        assert!(!sessions.is_fresh(&ada, HERE, START, None), "one scope a session is remembered");
+    }
+
+    #[test]
+    fn an_end_is_for_every_scope() {
+        let sessions = VerifiedSessions::new(10);
+        let ada = claims(1, 1, "ada");
+        let id = ada.sid.session_id();
+        sessions.remember(&ada, sessions.asking(id, 2, START));
+        let asked = [HERE, 2].map(|scope| sessions.asking(id, scope, START));
+        sessions.forget(id);
+        for asked in asked {
+            sessions.remember(&ada, asked);
+        }
+        assert!([HERE, 2].iter().all(|&scope| !sessions.is_fresh(&ada, scope, START, None)));
     }
 
     #[test]
@@ -164,21 +201,21 @@ mod tests {
         let ada = claims(1, 1, "ada");
         remember(&sessions, &ada, START);
         sessions.forget(ada.sid.session_id());
-        assert!(!sessions.is_fresh(&ada, START, None));
+        assert!(!sessions.is_fresh(&ada, HERE, START, None));
     }
 
     #[test]
     fn what_ended_while_the_database_was_asked_is_not_remembered() {
         let sessions = VerifiedSessions::new(10);
         let (ada, bob) = (claims(1, 1, "ada"), claims(2, 1, "bob"));
-        let asked = sessions.asking(ada.sid.session_id(), START);
+        let asked = sessions.asking(ada.sid.session_id(), HERE, START);
         sessions.forget(ada.sid.session_id());
         sessions.remember(&ada, asked);
-        assert!(!sessions.is_fresh(&ada, START, None));
-        sessions.remember(&bob, sessions.asking(bob.sid.session_id(), START));
-        assert!(sessions.is_fresh(&bob, START, None));
+        assert!(!sessions.is_fresh(&ada, HERE, START, None));
+        sessions.remember(&bob, sessions.asking(bob.sid.session_id(), HERE, START));
+        assert!(sessions.is_fresh(&bob, HERE, START, None));
         remember(&sessions, &ada, START); // only who asks again may say that it lives
-        assert!(sessions.is_fresh(&ada, START, None));
+        assert!(sessions.is_fresh(&ada, HERE, START, None));
     }
 
     #[test]
@@ -192,7 +229,7 @@ mod tests {
             thread::scope(|scope| {
                 for _ in 0..3 {
                     scope.spawn(|| {
-                        let asked = sessions.asking(id, START);
+                        let asked = sessions.asking(id, HERE, START);
                         if is_live.load(Ordering::SeqCst) {
                             thread::yield_now(); // the answer is on its way
                             sessions.remember(&ada, asked);
@@ -202,10 +239,10 @@ mod tests {
                 scope.spawn(|| {
                     is_live.store(false, Ordering::SeqCst);
                     sessions.forget(id);
-                    assert!(!sessions.is_fresh(&ada, START, None));
+                    assert!(!sessions.is_fresh(&ada, HERE, START, None));
                 });
             });
-            assert!(!sessions.is_fresh(&ada, START, None));
+            assert!(!sessions.is_fresh(&ada, HERE, START, None));
         }
     }
 

@@ -82,7 +82,7 @@ class Lookup:
     def _try_to_prepare(self, manager: Any, alias: str) -> _Statement | None:
         """Return the compiled statement, or ``None`` where the queryset has to be made each time."""
         try:
-            return self._prepared(manager, alias) if _is_plain(manager) else None
+            return self._prepared(manager, alias) if is_plain(manager) else None
         except Error:
             raise  # the database's: the next request tries again
         except Exception:
@@ -123,7 +123,7 @@ _OF_QUERYSET = set(dir(QuerySet)) - {
 }
 
 
-def _is_plain(manager: Any) -> bool:
+def is_plain(manager: Any) -> bool:
     """Whether Django alone says what the manager's querysets are: its classes add names, and replace none."""
     return (
         not vars(manager).keys() & _OF_MANAGER

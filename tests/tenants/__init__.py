@@ -1,0 +1,44 @@
+"""A site of two tenants, a and b, each at its host, in a process of its own: tokens of a are tried at both."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TOKENS = int(os.environ.get("JWTAUTH_TEST_TOKENS", "10"))
+"""For each order of the middleware, way to run it and interval."""
+
+
+def tried(kind, databases):
+    """What became of `TOKENS` tokens: see `tests/tenants/__main__.py`."""
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.tenants.settings",
+        "JWTAUTH_TEST_TENANTS": kind,
+        "JWTAUTH_TEST_DATABASES": json.dumps(databases),
+    }
+    command = [sys.executable, "-W", "error", "-m", "tests.tenants", str(TOKENS)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def assert_tokens_stay_with_their_tenant(found, *, remembers=True, refreshes_after=True):
+    """Every token of a is accepted at a, and none at b; where they are remembered, a second request asks nothing.
+
+    ``refreshes_after``: whether a refresh works although the tenant's middleware comes after it.
+    """
+    assert len(found) == 12
+    for name, ways_in in found.items():
+        order, _way, interval = name.split(", ")
+        for way_in, of in ways_in.items():
+            where, count = f"{name}: {way_in}", of.pop("tokens")
+            assert of.pop("at the other") == 0, where
+            without_question = of.pop("again, without a question", None)
+            if way_in.startswith("refresh") and order == "after" and not refreshes_after:
+                continue
+            assert set(of.values()) == {count}, where
+            if way_in == "cookie, flag":
+                assert without_question == (count if remembers and interval != "0" else 0), where

@@ -1,0 +1,19 @@
+"""Users of every tenant in one table, of whom the default manager shows those of this thread's tenant."""
+
+import threading
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+
+here = threading.local()
+
+
+class TenantManager(UserManager):
+    def get_queryset(self):
+        return super().get_queryset().filter(tenant=getattr(here, "tenant", "a"))
+
+
+class Member(AbstractUser):
+    tenant = models.CharField(max_length=20)
+
+    objects = TenantManager()

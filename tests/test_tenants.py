@@ -1,0 +1,180 @@
+"""Tenants: what is remembered within ``SESSION_CHECK_INTERVAL`` for one of them does not answer for another."""
+
+from contextlib import contextmanager
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user_model
+from django.db import connections
+from django.test import RequestFactory
+from django.urls import resolve
+
+from jwtauth.internal.flow import Flow
+from jwtauth.internal.store import scope
+from jwtauth.models import Session
+from tests import tenants
+from tests.test_websocket import open_socket
+
+
+@pytest.mark.parametrize("kind", ["database", "manager", "host"])
+def test_no_token_of_one_tenant_is_accepted_at_another(kind, tmp_path):
+    options = {"init_command": "PRAGMA synchronous = OFF"}  # no test pulls the plug of the machine
+    engine = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": options}
+    sqlite = {name: {**engine, "NAME": str(tmp_path / name)} for name in "ab"}
+    databases = {"default": sqlite["a"]} | (sqlite if kind == "database" else {})
+    found = tenants.tried(kind, databases)
+    tenants.assert_tokens_stay_with_their_tenant(found, remembers=kind != "manager")
+
+
+# --- the scope
+
+
+def request_to(host="testserver", **extra):
+    return RequestFactory().get("/", HTTP_HOST=host, **extra)
+
+
+def test_equal_requests_are_in_one_scope_and_other_hosts_in_others():
+    requests = [
+        request_to(),
+        request_to("other.example"),
+        request_to("testserver:8000"),
+        request_to(HTTP_X_FORWARDED_HOST="other.example"),
+    ]
+    numbers = [scope.of(request) for request in requests]
+    assert len({*numbers, scope.NOWHERE}) == 5
+    assert [scope.of(request) for request in requests] == numbers
+
+
+def test_a_request_without_a_host_goes_by_the_server_s_name():
+    def of(**extra):
+        return scope.of(RequestFactory().get("/", **extra))
+
+    assert of() == scope.of(request_to())
+    assert len({of(), of(SERVER_NAME="other.example"), of(SERVER_PORT="8000")}) == 3
+
+
+def test_another_schema_or_database_is_another_scope(monkeypatch):
+    request = request_to()
+    numbers = {scope.of(request)}
+    for schema in ("a", "b"):
+        monkeypatch.setattr(connections["default"], "schema_name", schema, raising=False)
+        numbers.add(scope.of(request))
+    assert len(numbers) == 3
+    monkeypatch.setattr(scope, "database", lambda: "other")
+    monkeypatch.setattr(scope, "connections", {"other": connections["default"]})
+    assert scope.of(request) not in {*numbers, scope.NOWHERE}
+
+
+def test_nothing_is_remembered_for_a_manager_that_is_not_plain(monkeypatch):
+    users = get_user_model()._meta.default_manager
+    plain = scope.of(request_to())
+
+    class Filtering(type(users)):
+        def get_queryset(self):
+            return super().get_queryset().none()
+
+    assert plain != scope.NOWHERE
+    monkeypatch.setattr(get_user_model()._meta, "default_manager", Filtering())
+    assert scope.of(request_to()) == scope.NOWHERE
+    monkeypatch.setattr(get_user_model()._meta, "default_manager", type(users)())
+    assert scope.of(request_to()) not in {plain, scope.NOWHERE}
+
+
+def test_scopes_are_bounded_and_no_number_is_given_twice(monkeypatch):
+    monkeypatch.setattr(scope, "_scopes", {})
+    monkeypatch.setattr(scope, "_CAPACITY", 10)
+    numbers = {scope.of(request_to(f"{index}.example")) for index in range(100)}
+    assert len(numbers) == 100
+    assert len(scope._scopes) <= 10
+    assert scope.of(request_to("0.example")) not in numbers
+    assert scope.of(request_to("a" * 400)) == scope.of(request_to(HTTP_X_FORWARDED_HOST="a" * 400)) == scope.NOWHERE
+
+
+def test_async_code_remembers_nothing_where_a_thread_may_have_the_tenant(monkeypatch):
+    async def on_the_loop():
+        return scope.of(request_to())
+
+    assert async_to_sync(on_the_loop)() == scope.of(request_to())
+    monkeypatch.setitem(scope.router.__dict__, "routers", [object()])
+    assert async_to_sync(on_the_loop)() == scope.NOWHERE != scope.of(request_to())
+
+
+# --- what answers in another scope
+
+
+@pytest.fixture
+def remembered(signed_in, settings):
+    settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10}
+    settings.ALLOWED_HOSTS = ["testserver", ".example"]
+    assert signed_in.who() == "ada"
+    return signed_in
+
+
+@contextmanager
+def at(request, host):
+    """What a middleware does that goes to another tenant, or a view for a while."""
+    before = request.META["HTTP_HOST"]
+    request.META["HTTP_HOST"] = host
+    yield
+    request.META["HTTP_HOST"] = before
+
+
+def identified(browser, **extra):
+    request = request_to(HTTP_COOKIE=f"access_token={browser.token('access_token')}", **extra)
+    Flow.attach(request).identify()
+    return request
+
+
+def test_at_another_host_the_database_is_asked(remembered, statements):
+    assert statements(remembered.get, "/public/", headers={"host": "testserver"}) == []
+    assert statements(remembered.get, "/public/", headers={"host": "other.example"}) == ["SELECT"]
+    assert statements(remembered.get, "/public/", headers={"host": "other.example"}) == []
+
+
+def test_an_end_at_one_host_is_effective_at_every_other(remembered, other_browser):
+    other_browser.carry(remembered.tokens())
+    assert other_browser.who(headers={"host": "other.example"}) == "ada"
+    remembered.post("/logout/", headers={"host": "testserver"})
+    for host in ("other.example", "testserver"):
+        assert other_browser.who(headers={"host": host}) is None
+
+
+@pytest.mark.parametrize("ask", ["is_authenticated", "pk", "username"])
+def test_a_user_who_is_remembered_is_asked_for_again_where_a_middleware_goes_elsewhere(remembered, ada, ask):
+    request = identified(remembered)
+    user = request.jwtauth.user
+    assert user.is_authenticated
+    Session.objects.all()._raw_delete("default")  # as another tenant's database has no such session
+    assert user.is_authenticated
+    with at(request, "other.example"):
+        assert request.jwtauth.is_authenticated is False
+        assert getattr(user, ask) in (False, None, "")
+        assert not user.is_authenticated
+
+
+def test_a_view_that_goes_elsewhere_does_so_for_the_user_that_it_has(remembered, ada, django_assert_num_queries):
+    request = identified(remembered)
+    request.resolver_match = resolve("/me/")
+    user = request.jwtauth.user
+    with at(request, "other.example"), django_assert_num_queries(0):
+        assert user.is_authenticated
+        assert user.pk == ada.pk
+        assert request.jwtauth.is_authenticated
+
+
+def test_what_a_refresh_remembers_is_for_its_scope_alone(remembered, clock, statements):
+    clock.advance(11)
+    remembered.forget_access_token()
+    assert remembered.who(headers={"host": "other.example"}) == "ada"
+    assert statements(remembered.get, "/public/", headers={"host": "other.example"}) == []
+    assert statements(remembered.get, "/public/", headers={"host": "testserver"}) == ["SELECT"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_handshake_remembers_is_for_its_scope_alone(remembered, statements):
+    cookie = f"access_token={remembered.token('access_token')}"
+    headers = {"host": "other.example", "origin": "http://other.example", "cookie": cookie}
+    headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+    assert open_socket(remembered, headers=headers) == ["ada"]
+    assert statements(remembered.get, "/public/", headers={"host": "other.example"}) == []
+    assert statements(remembered.get, "/public/", headers={"host": "testserver"}) == ["SELECT"]
