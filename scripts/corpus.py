@@ -24,6 +24,9 @@ OWN = "https://own.example"
 
 USERS = {"1": {"is_active": True}, "2": {"is_active": True}, "3": {"is_active": False}}
 
+RENDER_SECRET = "a-secret-of-the-render-server-of-this-corpus"
+OLD_RENDER_SECRET = "an-older-secret-of-the-same-render-server"
+
 PLAIN = ["HttpOnly", "Secure", "SameSite=Strict", "Path=/"]
 TRUSTED = ["https://trusted.example", "https://*.wild.example:8443"]
 CONFIGURATIONS = {
@@ -52,6 +55,11 @@ CONFIGURATIONS = {
     "long grace": {"JWTAUTH": {"REFRESH_TOKEN_GRACE_PERIOD": 1000}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
     "no limit": {"JWTAUTH": {"SESSION_LIFETIME": None}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
     "two days": {"JWTAUTH": {"SESSION_LIFETIME": 2 * DAY}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
+    "render server": {
+        "JWTAUTH": {"RENDER_SERVER_SECRET": [RENDER_SECRET, OLD_RENDER_SECRET]},
+        "CSRF_TRUSTED_ORIGINS": [],
+        "attributes": PLAIN,
+    },
     "reuse ends all": {"JWTAUTH": {"REUSE_ENDS_ALL_SESSIONS": True}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
 }
 
@@ -68,6 +76,8 @@ RULES = {
     "upload current": "uploads: the newest generation",
     "upload previous": "uploads: the generation before, for 15 minutes by time alone",
     "upload late": "uploads: any other",
+    "render": "render server: the rows of uploads, and an access token that acknowledges nothing",
+    "render secret": "render server: without the secret, a request is an ordinary one",
     "origin websocket": "cross-origin: WebSocket handshake",
     "origin safe": "cross-origin: GET, HEAD, OPTIONS",
     "origin same-origin": "cross-origin: Sec-Fetch-Site: same-origin",
@@ -651,6 +661,122 @@ def uploads():
         version="2",
     )
     case("reuse", "an old token by a GET in chunks is a theft", STOLEN, cookies=r("laptop", 5), headers=chunked)
+
+
+def renderings():
+    def proven(secret=RENDER_SECRET):
+        return "X-Jwtauth-Render-Secret", secret
+
+    def render(name, answer, cookies, method="GET", view="me", headers=(), rows=None, **options):
+        options = {"configuration": "render server", **options}
+        case(
+            "render",
+            name,
+            answer,
+            cookies=cookies,
+            rows=rows,
+            method=method,
+            view=view,
+            **options,
+            headers=[proven(), *headers],
+        )
+
+    seen = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
+    unseen = {"acknowledged_at": None}
+    quarter = {"rotated_at": T - 900}
+    later = {"rotated_at": T - 901}
+    render("the newest token, long after the grace", SIGNED_IN, r())
+    render("the newest token, unseen", seen, r(), rows=laptop(**unseen))
+    render("the newest token, within the grace", SIGNED_IN, r(), rows=laptop(rotated_at=T, acknowledged_at=T))
+    render("the token before, unseen, 15 minutes", SIGNED_IN, r("laptop", 6), rows=laptop(**unseen, **quarter))
+    render(
+        "the token before, seen, 15 minutes", SIGNED_IN, r("laptop", 6), rows=laptop(acknowledged_at=T - 899, **quarter)
+    )
+    render(
+        "the token before, seen in this second", SIGNED_IN, r("laptop", 6), rows=laptop(acknowledged_at=T, rotated_at=T)
+    )
+    render("the token before, unseen, after 15 minutes", LATE, r("laptop", 6), rows=laptop(**unseen, **later))
+    render(
+        "the token before, seen, after 15 minutes", LATE, r("laptop", 6), rows=laptop(acknowledged_at=T - 900, **later)
+    )
+    render("a token two generations old", LATE, r("laptop", 5), rows=laptop(rotated_at=T, **unseen))
+    render("a token of one generation ahead", LATE, r("laptop", 8))
+    render("a late token at a public page", {**LATE, "status": 200, "code": None}, r("laptop", 5), view="public")
+    render("a late token by a write", LATE, r("laptop", 5), method="POST")
+    render("the newest token of a session that has ended", ANONYMOUS, r(), rows=laptop(expires_at=T))
+    render("a token without a row", ANONYMOUS, r(), rows={})
+    for method in ("HEAD", "OPTIONS", "POST", "DELETE"):
+        render(f"the newest token by {method}", SIGNED_IN, r(), method=method)
+    render(
+        "an expired access token beside the token before",
+        SIGNED_IN,
+        f"{expired_cookie('laptop', 6)}; {r('laptop', 6)}",
+        rows=laptop(rotated_at=T - 800, acknowledged_at=T - 790),
+    )
+    render("an access token of the newest generation, unseen", SIGNED_IN, a(), rows=laptop(**unseen))
+    render("both tokens of the newest generation, unseen", SIGNED_IN, f"{a()}; {r()}", rows=laptop(**unseen))
+    render("an access token of a session that is gone", ANONYMOUS, a(), rows={})
+    noted = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T}}}
+    render("an access token by a write", noted, a(), method="POST")
+    render(
+        "a write from another site",
+        FOREIGN,
+        r(),
+        method="POST",
+        headers=[("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")],
+    )
+    bearer = {**seen, "vary": ["Authorization"]}
+    render(
+        "a bearer is as in any other request",
+        bearer,
+        (),
+        rows=laptop(**unseen),
+        headers=[("Authorization", f"Bearer {access()}")],
+    )
+    render(
+        "a login sets cookies",
+        logged_in(["laptop"], ["session_started", "session_ended"]),
+        r(),
+        view="login",
+        method="POST",
+    )
+    render("a logout clears cookies", logged_out("laptop"), r(), view="logout", method="POST")
+    handshake = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Origin", OWN)]
+    opened = {**ROTATED, "status": 101, "vary": None, "cache_control": None}
+    render("a WebSocket handshake refreshes and sets cookies", opened, r(), view="websocket", headers=handshake)
+
+    def brings(name, answer, *headers, cookies=None, **options):
+        options = {"configuration": "render server", **options}
+        case("render secret", name, answer, cookies=r() if cookies is None else cookies, headers=headers, **options)
+
+    def ignored(answer):
+        return {**answer, "events": ["wrong_render_secret", *answer.get("events", ())]}
+
+    brings("the older one of two", SIGNED_IN, proven(OLD_RENDER_SECRET))
+    brings("the header in lower case", SIGNED_IN, (proven()[0].lower(), RENDER_SECRET))
+    brings("no header", ROTATED)
+    for name, value in (
+        ("another secret", "another-secret-of-a-render-server-that-is-no-more"),
+        ("an empty one", ""),
+        ("without its last character", RENDER_SECRET[:-1]),
+        ("with one more character", f"{RENDER_SECRET}s"),
+        ("in upper case", RENDER_SECRET.upper()),
+        ("both, in one field", f"{RENDER_SECRET},{OLD_RENDER_SECRET}"),
+        ("the secret and a comma", f"{RENDER_SECRET},"),
+        ("octets beyond ASCII", "\xff\xe9"),
+    ):
+        brings(name, ignored(ROTATED), proven(value))
+    brings("the secret twice", ignored(ROTATED), proven(), proven())
+    brings("both, in two fields", ignored(ROTATED), proven(), proven(OLD_RENDER_SECRET))
+    wrong = proven("another-secret-of-a-render-server-that-is-no-more")
+    brings("another secret with a stolen token", ignored(STOLEN), wrong, cookies=r("laptop", 5))
+    brings("another secret with an access token", ignored(seen), wrong, cookies=a(), rows=laptop(**unseen))
+    brings("another secret without a token cookie", ANONYMOUS, wrong, cookies="theme=dark")
+    brings("another secret without cookies", ANONYMOUS, wrong, cookies=())
+    authorization = ("Authorization", f"Bearer {access()}")
+    brings("another secret with a bearer", {**SIGNED_IN, "vary": ["Authorization"]}, wrong, authorization)
+    brings("the secret where the site has none", ROTATED, proven(), configuration="default")
+    brings("another secret where the site has none", ROTATED, wrong, configuration="default")
 
 
 def origins():
@@ -1331,7 +1457,7 @@ def text(corpus):
 
 
 def main():
-    for family in (rotation, uploads, origins, websockets, logins, cookies, bearers, checks, responses):
+    for family in (rotation, uploads, renderings, origins, websockets, logins, cookies, bearers, checks, responses):
         family()
     names = [entry["name"] for entry in cases]
     assert len(set(names)) == len(names), {name for name in names if names.count(name) > 1}

@@ -123,6 +123,8 @@ def jwk_of(byte):
         ("E012", {"USER_ID_FIELD": "groups"}, "no field 'groups'", "Name a field of AUTH_USER_MODEL"),
         ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.nowhere.claims"}, "No module named 'tests.nowhere'", "dotted path"),
         ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.settings.SECRET_KEY"}, "it is no function", "dotted path"),
+        ("E017", {"RENDER_SERVER_SECRET": "r" * 31}, "secret of 31 characters is too short", "token_urlsafe(32)"),
+        ("E017", {"RENDER_SERVER_SECRET": "r " * 32}, "visible ASCII characters without commas", "token_urlsafe(32)"),
         ("W001", {"ACCESS_TOKEN_LIFETIME": 59}, "below 60 seconds", "Use 60 s or more"),
     ],
 )
@@ -370,6 +372,6 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 17)} | {f"W{n:03}" for n in range(1, 6)}
+    expected = {f"E{n:03}" for n in range(1, 18)} | {f"W{n:03}" for n in range(1, 7)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())

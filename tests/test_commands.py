@@ -132,6 +132,7 @@ def settings_printed():
         "VERIFYING_KEYS": ["k" * 32, ("HS512", "l" * 64)],
         "SESSION_CHECK_INTERVAL": 2.5,
         "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
+        "RENDER_SERVER_SECRET": "r" * 32,
     },
     SECRET_KEY_FALLBACKS=["an older key of this site, of forty bytes"],
 )
@@ -143,6 +144,7 @@ def test_the_settings_are_printed_as_the_rust_side_reads_them():
     assert (printed["ACCESS_TOKEN_LIFETIME"], printed["MAX_SESSIONS_PER_USER"]) == (600, "none")
     assert printed["AUDIENCE"] == ["one", 'an "other" \u00e9']
     assert printed["VERIFYING_KEYS"] == ["k" * 32, ["HS512", "l" * 64]]
+    assert printed["RENDER_SERVER_SECRET"] == ["r" * 32]
     assert "ISSUER" not in printed
 
 
@@ -163,7 +165,8 @@ def test_without_keys_they_are_left_out():
     printed, _said = run("jwtauth_settings", public=True)
     assert settings.SECRET_KEY not in printed
     assert "ALGORITHM = " in printed
-    assert not {"SECRET_KEY", "SIGNING_KEY", "VERIFYING_KEYS"} & set(re.findall(r"^\w+", printed, re.M))
+    keys = {"SECRET_KEY", "SIGNING_KEY", "VERIFYING_KEYS", "RENDER_SERVER_SECRET"}
+    assert not keys & set(re.findall(r"^\w+", printed, re.M))
 
 
 @override_settings(JWTAUTH={"USER_ID_FIELD": "username"})

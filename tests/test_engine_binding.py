@@ -31,6 +31,7 @@ from jwtauth.exceptions import (
 )
 from tests.waiting import PATIENCE
 
+RENDER_SECRET = "a-render-secret-of-enough-characters"
 SECRET = b"the words of this key are in no repr, and it is long enough for any hash"
 NOW = 1_800_000_000
 ACCESS, REFRESH = _engine.TokenKind.ACCESS, _engine.TokenKind.REFRESH
@@ -46,6 +47,7 @@ SITE = _engine.Site(
     TOKENS,
     POLICY,
     _engine.OriginPolicy(["https://trusted.example"]),
+    _engine.RenderSecrets([RENDER_SECRET]),
     access_name="access_token",
     refresh_name="refresh_token",
     bearer=True,
@@ -96,6 +98,7 @@ def one_of_each():
         POLICY,
         SITE.refresh(_engine.Identity(), claims(), session, now=NOW),
         _engine.OriginPolicy(["https://example.org"]),
+        _engine.RenderSecrets([RENDER_SECRET]),
         SITE,
         identify({"HTTP_COOKIE": f"access_token={TOKENS.issue(ACCESS, claims())}"}),
         grant(session),
@@ -153,6 +156,8 @@ def test_an_expired_token_has_a_class_of_its_own():
         (lambda: _engine.Tokens(_engine.Keyring(KEY), subject_claim="exp"), "reserved_claim"),
         (lambda: _engine.Tokens(_engine.Keyring(KEY), issuer=""), "empty_name"),
         (lambda: _engine.OriginPolicy(["https://own.example", "own.example"]), "trusted_origin"),
+        (lambda: _engine.RenderSecrets(["short"]), "render_secret_too_short"),
+        (lambda: _engine.RenderSecrets([f"{RENDER_SECRET} "]), "render_secret_malformed"),
         (lambda: _engine.RotationPolicy(access=0, idle=1, absolute=1, grace=0), "lifetime_zero"),
         (lambda: _engine.RotationPolicy(access=2, idle=1, absolute=None, grace=0), "access_over_idle"),
         (lambda: _engine.RotationPolicy(access=1, idle=3, absolute=2, grace=0), "idle_over_absolute"),
@@ -318,6 +323,7 @@ def test_no_repr_shows_a_secret(thing):
     for shown in (repr(thing), str(thing)):
         assert type(thing).__name__ in shown or type(thing) is _engine.Decision
         assert "words of this key" not in shown
+        assert RENDER_SECRET not in shown
         assert sid not in shown
 
 
@@ -330,6 +336,9 @@ def test_no_error_shows_a_secret():
     with pytest.raises(EngineConfigurationError) as error:
         _engine.SigningKey.read(b"words of this key", algorithm="HS256")
     assert "words" not in repr(error.value)
+    with pytest.raises(EngineConfigurationError) as error:
+        _engine.RenderSecrets([RENDER_SECRET[:31]])
+    assert RENDER_SECRET[:31] not in repr(error.value)
 
 
 def test_kinds_are_two():
@@ -496,12 +505,13 @@ METAS = st.dictionaries(
             "HTTP_SEC_FETCH_SITE",
             "HTTP_TRANSFER_ENCODING",
             "HTTP_UPGRADE",
+            "HTTP_X_JWTAUTH_RENDER_SECRET",
         ]
     ),
     texts
     | st.builds("access_token={}; refresh_token={}".format, tokens, tokens)
     | st.builds("Bearer {}".format, tokens)
-    | st.sampled_from(["same-origin", "cross-site", "none", "https://a.b", "websocket", "70000"])
+    | st.sampled_from(["same-origin", "cross-site", "none", "https://a.b", "websocket", "70000", RENDER_SECRET])
     | st.integers(),
 )
 HEADS = {
@@ -587,9 +597,10 @@ CALLS = {
     ),
     "DatabaseClock.now": (_engine.DatabaseClock().now, [integers], {}),
     "OriginPolicy": (_engine.OriginPolicy, [st.lists(texts, max_size=3)], {}),
+    "RenderSecrets": (_engine.RenderSecrets, [st.lists(texts, max_size=3)], {}),
     "Site": (
         _engine.Site,
-        [st.just(TOKENS), st.just(POLICY), st.just(_engine.OriginPolicy([]))],
+        [st.just(TOKENS), st.just(POLICY), st.just(_engine.OriginPolicy([])), st.just(_engine.RenderSecrets([]))],
         {"access_name": texts, "refresh_name": texts, "bearer": st.booleans()},
     ),
     "Site.identify": (

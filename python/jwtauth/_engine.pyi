@@ -21,6 +21,7 @@ __all__ = [
     "Keyring",
     "OriginPolicy",
     "Outcome",
+    "RenderSecrets",
     "RotationPolicy",
     "Session",
     "Sid",
@@ -288,6 +289,13 @@ class OriginPolicy:
         """Raises ``EngineConfigurationError``: an entry that can never match, which the message names."""
 
 @final
+class RenderSecrets:
+    """The secrets that the site shares with its render server."""
+
+    def __new__(cls, secrets: Sequence[str]) -> RenderSecrets:
+        """Raises ``EngineConfigurationError``: one of them is too short, or no header field can bring it."""
+
+@final
 class Identity:
     """Who the request claims to be, before its session is looked up."""
 
@@ -324,6 +332,14 @@ class Identity:
     @property
     def has_cookies(self) -> bool:
         """Whether the request brought a cookie of either name."""
+
+    @property
+    def is_rendering(self) -> bool:
+        """Whether the request is of the site's render server, which keeps no cookies."""
+
+    @property
+    def has_wrong_render_secret(self) -> bool:
+        """Whether the request brings another render secret than the site has. It is ignored."""
 
     @property
     def is_cross_origin(self) -> bool:
@@ -392,6 +408,7 @@ class Site:
         tokens: Tokens,
         policy: RotationPolicy,
         origins: OriginPolicy,
+        render_secrets: RenderSecrets,
         *,
         access_name: str,
         refresh_name: str,

@@ -54,7 +54,7 @@ MISSING_MIDDLEWARE = Problem(
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """E001, E003 to E010, E012, E016: the settings. W001: an access lifetime shorter than slow requests."""
+    """E001, E003 to E010, E012, E016, E017: the settings. W001: an access lifetime shorter than slow requests."""
     messages: list[CheckMessage] = [_error(problem) for problem in conf.problems()]
     if not messages and conf.values()["ACCESS_TOKEN_LIFETIME"] < 60:
         messages.append(

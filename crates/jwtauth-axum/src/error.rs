@@ -82,9 +82,9 @@ pub enum Rejection {
     /// `Authorization: Bearer` is not an access token of a live session: 401 (RFC 6750 §3.1).
     #[error("the access token is invalid, has expired, or its session is over")]
     InvalidToken,
-    /// The tokens of an upload were replaced while it was under way: 403. Any other request brings the newest ones,
-    /// with which it can be tried again.
-    #[error("the tokens of this upload have been replaced")]
+    /// The tokens of an upload, or of a request of the render server, were replaced while it was under way: 403. An
+    /// ordinary request brings the newest ones, with which it can be tried again.
+    #[error("the tokens of this request have been replaced")]
     LateUpload,
     /// A page of another origin may not use the cookies: 403.
     #[error(transparent)]
@@ -145,7 +145,7 @@ impl Rejection {
         let detail = match self {
             Self::NotAuthenticated => "Authentication credentials were not provided.".to_owned(),
             Self::LateUpload => {
-                "The tokens of this upload have been replaced. Send any other request, then try again.".to_owned()
+                "The tokens of this request have been replaced. Send an ordinary request, then try again.".to_owned()
             }
             Self::InvalidToken => "The access token is invalid, has expired, or its session is over.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),

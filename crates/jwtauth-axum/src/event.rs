@@ -52,6 +52,16 @@ pub(crate) fn cross_origin(foreign: &Foreign) {
     );
 }
 
+/// Warn of a render secret that the service does not have, without the secret.
+pub(crate) fn wrong_render_secret(path: &str) {
+    tracing::warn!(
+        target: "jwtauth.security",
+        event = "wrong_render_secret",
+        path,
+        "wrong_render_secret: the secret of a request for {path:?} is ignored"
+    );
+}
+
 /// Warn of what was not done, and the next request does as well.
 pub(crate) fn upkeep(what: &str, session_id: Uuid, error: &(dyn Error + 'static)) {
     tracing::warn!(target: "jwtauth.security", error, %session_id, "session {session_id} was not {what}");

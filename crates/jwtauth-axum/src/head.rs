@@ -9,6 +9,7 @@ use crate::{event, shared::AddressOf};
 
 const MAX_USER_AGENT: usize = 512;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const RENDER_SECRET: HeaderName = HeaderName::from_static(jwtauth::RENDER_SECRET_HEADER);
 
 /// The header fields that the engine reads, each as one value.
 pub(crate) struct Fields<'h> {
@@ -20,6 +21,7 @@ pub(crate) struct Fields<'h> {
     upgrade: Option<Cow<'h, str>>,
     content_length: Option<Cow<'h, str>>,
     transfer_encoding: Option<Cow<'h, str>>,
+    render_secret: Option<Cow<'h, str>>,
 }
 
 impl<'h> Fields<'h> {
@@ -35,6 +37,7 @@ impl<'h> Fields<'h> {
             upgrade: value(&header::UPGRADE),
             content_length: value(&header::CONTENT_LENGTH),
             transfer_encoding: value(&header::TRANSFER_ENCODING),
+            render_secret: value(&RENDER_SECRET),
         }
     }
 
@@ -53,6 +56,7 @@ impl<'h> Fields<'h> {
         head.upgrade = self.upgrade.as_deref();
         head.content_length = self.content_length.as_deref();
         head.transfer_encoding = self.transfer_encoding.as_deref();
+        head.render_secret = self.render_secret.as_deref();
         head
     }
 

@@ -47,6 +47,18 @@ fn toml_has_django_s_names() {
 }
 
 #[test]
+fn a_render_secret_is_one_or_several() {
+    let expected = |secrets: &[&str]| Settings::new(SECRET).with_render_server_secret(secrets.iter().copied());
+    let (one, other) = ("r".repeat(32), "s".repeat(32));
+    let toml = |value| read(&format!("SECRET_KEY = \"{SECRET}\"\nRENDER_SERVER_SECRET = {value}\n")).unwrap();
+    assert_eq!(toml(format!("\"{one}\"")), expected(&[&one]));
+    let both = toml(format!("[\"{one}\", \"{other}\"]"));
+    assert_eq!(both, expected(&[&one, &other]));
+    assert!(both.build().is_ok());
+    assert!(!format!("{both:?} {:?}", both.build()).contains(&one));
+}
+
+#[test]
 fn what_is_unknown_or_wrong_is_named_with_its_file() {
     for (line, name) in [
         ("ACCESS_TOKEN_LIFETIM = 600", "ACCESS_TOKEN_LIFETIM"),
@@ -75,6 +87,8 @@ fn what_is_wrong_with_a_key_does_not_show_it() {
         "VERIFYING_KEYS = \"86421357\"",
         "VERIFYING_KEYS = [[\"HS256\", 86421357]]",
         "VERIFYING_KEYS = [[\"86421357\", \"HS256\", \"\"]]",
+        "RENDER_SERVER_SECRET = 86421357",
+        "RENDER_SERVER_SECRET = [86421357]",
     ] {
         let wrong = read(line).unwrap_err();
         let said = format!("{wrong} {wrong:?}");
@@ -94,6 +108,7 @@ fn what_contradicts_itself_names_the_setting() {
         (good().with_csrf_trusted_origins(["app.example.com"]), "CSRF_TRUSTED_ORIGINS: \"app.example.com\""),
         (good().with_access_token_cookie_name("refresh_token"), "COOKIE_NAME"),
         (good().with_user_id_claim("exp"), "USER_ID_CLAIM"),
+        (good().with_render_server_secret(["brief"]), "RENDER_SERVER_SECRET"),
         (good().with_max_sessions_policy("dance"), "MAX_SESSIONS_POLICY"),
         (good().with_max_sessions_per_user(0), "MAX_SESSIONS_PER_USER"),
     ];

@@ -2,7 +2,7 @@
 
 use jwtauth::{
     ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, OriginPolicyError, ProfileError,
-    RandomnessError, VerifyError,
+    RandomnessError, RenderSecretError, VerifyError,
 };
 use pyo3::{exceptions::PyOSError, prelude::*};
 
@@ -47,7 +47,7 @@ macro_rules! texts {
     )*};
 }
 texts!(Claims: ClaimsError, IssueError);
-texts!(Configuration: CookieError, KeyError, LifetimesError, OriginPolicyError, ProfileError);
+texts!(Configuration: CookieError, KeyError, LifetimesError, OriginPolicyError, ProfileError, RenderSecretError);
 
 impl From<OriginError> for Error {
     fn from(error: OriginError) -> Self {

@@ -25,7 +25,7 @@ mod _engine {
         clock::DatabaseClock,
         cookie::cookie_problems,
         key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},
-        request::{Answer, Grant, Identity, OriginPolicy, Outcome, Site},
+        request::{Answer, Grant, Identity, OriginPolicy, Outcome, RenderSecrets, Site},
         rotation::{Decision, RotationPolicy},
         session::{Session, Sid},
         token::{Claims, TokenKind, Tokens},

@@ -32,6 +32,22 @@ impl OriginPolicy {
     }
 }
 
+/// The secrets that the site shares with its render server.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct RenderSecrets(jwtauth::RenderSecrets);
+
+#[pymethods]
+impl RenderSecrets {
+    #[new]
+    fn new(secrets: Vec<PyBackedStr>) -> Result<Self, Error> {
+        Ok(Self(jwtauth::RenderSecrets::new(secrets.iter().map(|secret| &**secret))?))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
+
 const BOTH: &[jwtauth::TokenKind] = &[jwtauth::TokenKind::Access, jwtauth::TokenKind::Refresh];
 
 /// What a site has configured: all that the steps of a request go by.
@@ -41,17 +57,19 @@ pub(crate) struct Site(jwtauth::Site);
 #[pymethods]
 impl Site {
     #[new]
-    #[pyo3(signature = (tokens, policy, origins, *, access_name, refresh_name, bearer))]
+    #[pyo3(signature = (tokens, policy, origins, render_secrets, *, access_name, refresh_name, bearer))]
     fn new(
         tokens: &Bound<'_, Tokens>,
         policy: &Bound<'_, RotationPolicy>,
         origins: &Bound<'_, OriginPolicy>,
+        render_secrets: &Bound<'_, RenderSecrets>,
         access_name: String,
         refresh_name: String,
         bearer: bool,
     ) -> Self {
         let cookies = CookiePolicy::default().with_names(access_name, refresh_name);
         let transport = jwtauth::Transport::new(cookies, origins.get().0.clone(), bearer);
+        let transport = transport.with_render_secrets(render_secrets.get().0.clone());
         Self(jwtauth::Site::new(tokens.get().0.clone(), policy.get().0, transport))
     }
 
@@ -68,7 +86,10 @@ impl Site {
         own: Py<PyAny>,
         now: u64,
     ) -> PyResult<Identity> {
-        let Some(headers) = Headers::read(meta, cookies)? else { return Ok(Identity::new()) };
+        let Some(mut headers) = Headers::read(meta, cookies)? else { return Ok(Identity::new()) };
+        if !self.0.transport().render_secrets.is_empty() {
+            headers.render_secret = text(meta, intern!(meta.py(), "HTTP_X_JWTAUTH_RENDER_SECRET"))?;
+        }
         let fields: Vec<_> = headers.cookies.iter().map(Vec::as_slice).collect();
         let mut head = headers.head(method, version, &fields);
         if is_trusted {
@@ -249,6 +270,16 @@ impl Identity {
         self.identity.has_cookies()
     }
 
+    #[getter]
+    fn is_rendering(&self) -> bool {
+        self.identity.is_rendering()
+    }
+
+    #[getter]
+    fn has_wrong_render_secret(&self) -> bool {
+        self.identity.has_wrong_render_secret()
+    }
+
     /// Whether the request may not use its cookies. A bearer that is not valid is anonymous: another scheme of the site
     /// may read the header.
     #[getter]
@@ -359,6 +390,8 @@ struct Headers {
     upgrade: Option<String>,
     content_length: Option<String>,
     transfer_encoding: Option<String>,
+    /// Read only where the site has one.
+    render_secret: Option<String>,
 }
 
 impl Headers {
@@ -401,6 +434,7 @@ impl Headers {
         head.upgrade = self.upgrade.as_deref();
         head.content_length = self.content_length.as_deref();
         head.transfer_encoding = self.transfer_encoding.as_deref();
+        head.render_secret = self.render_secret.as_deref();
         head
     }
 }

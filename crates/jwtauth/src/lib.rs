@@ -94,8 +94,9 @@ pub use key::{GeneratedKey, KeyError, MAX_KEY_ID_LENGTH, SigningError, SigningKe
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
 pub use origin::{InvalidOrigin, Origin, OriginError, OriginPolicy, OriginPolicyError};
 pub use request::{
-    Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity, MAX_DUPLICATES, Outcome,
-    Refused, SetCookie, Site, Transport,
+    Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity, MAX_DUPLICATES,
+    MIN_RENDER_SECRET, Outcome, RENDER_SECRET_HEADER, Refused, RenderSecretError, RenderSecrets, SetCookie, Site,
+    Transport,
 };
 pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
 pub use session::{

@@ -12,8 +12,8 @@ use crate::{Generation, Lifetimes, Session, TokenKind, UnixTime, time::whole_sec
 /// was restored or failed over.
 pub const MAX_ADOPTION: u64 = 16;
 
-/// How long after a rotation an upload may still bring the generation before: the longest that a proxy is expected to
-/// hold a body back.
+/// How long after a rotation an upload, or a request of the render server, may still bring the generation before: the
+/// longest that a proxy is expected to hold a body back.
 ///
 /// The bound is time alone. A rule that also looked at [`Session::acknowledged_at`] would tell a thief, at no risk, when
 /// the owner has picked up the new tokens, and so when a copy is safe to use.
@@ -32,17 +32,18 @@ pub struct RotationPolicy {
 pub struct Presented {
     /// Its generation.
     pub generation: Generation,
-    /// The request [is an upload](crate::Head::is_upload).
+    /// The request goes by the rows of uploads: it [is one](crate::Head::is_upload), or [is
+    /// rendering](crate::Identity::is_rendering).
     pub upload: bool,
 }
 
 impl Presented {
-    /// Make a token of this generation, of a request that is not an upload.
+    /// Make a token of this generation, of a request that does not go by the rows of uploads.
     pub const fn new(generation: Generation) -> Self {
         Self { generation, upload: false }
     }
 
-    /// Say whether the request [is an upload](crate::Head::is_upload).
+    /// Say whether the request goes by the rows of [uploads](Self::upload).
     #[must_use]
     pub const fn with_upload(self, upload: bool) -> Self {
         Self { upload, ..self }
@@ -80,7 +81,7 @@ pub enum Decision {
     /// Parallel requests, a slow one, or a response that got lost: issue both tokens of the row's generation again and
     /// write nothing.
     Reissue,
-    /// An upload: let it in, set no cookie, rotate nothing.
+    /// An upload, or a request of the render server: let it in, set no cookie, rotate nothing.
     Admit {
         /// Write `acknowledged_at = now` where it is empty and the generation still the one that was read.
         acknowledge: bool,
@@ -101,7 +102,8 @@ pub enum Refusal {
     Expired,
     /// The token is further ahead of its row than a database may have lost.
     Ahead,
-    /// An upload that left more than [`MAX_UPLOAD_DELAY`] before, or with an even older token.
+    /// An upload or a request of the render server, whose token was replaced more than [`MAX_UPLOAD_DELAY`] before, or
+    /// more than once.
     LateUpload,
 }
 

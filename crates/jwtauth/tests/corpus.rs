@@ -16,8 +16,8 @@ use std::{
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{
     Algorithm, Answer, Check, Claims, CookiePolicy, Decision, FoundRow, Grantee, Head, HttpVersion, IdentifyError,
-    Identity, Keyring, Lifetimes, OriginPolicy, Outcome, Profile, RotationPolicy, Session, Sid, SigningKey, Site,
-    TokenKind, Tokens, Transport,
+    Identity, Keyring, Lifetimes, OriginPolicy, Outcome, Profile, RENDER_SECRET_HEADER, RenderSecrets, RotationPolicy,
+    Session, Sid, SigningKey, Site, TokenKind, Tokens, Transport,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -98,6 +98,7 @@ struct Settings {
     refresh_token_grace_period: u64,
     bearer_tokens: bool,
     reuse_ends_all_sessions: bool,
+    render_server_secret: Vec<String>,
 }
 
 impl Default for Settings {
@@ -115,6 +116,7 @@ impl Default for Settings {
             refresh_token_grace_period: 30,
             bearer_tokens: true,
             reuse_ends_all_sessions: false,
+            render_server_secret: Vec::new(),
         }
     }
 }
@@ -287,7 +289,9 @@ fn site(corpus: &Corpus, configuration: &Configuration) -> Site {
     cookies.same_site = settings.cookie_samesite.parse().unwrap();
     assert_eq!(cookies.problems(), []);
     let origins = OriginPolicy::new(configuration.trusted.iter().map(String::as_str)).unwrap();
-    Site::new(tokens, policy, Transport::new(cookies, origins, settings.bearer_tokens))
+    let secrets = RenderSecrets::new(settings.render_server_secret.iter().map(String::as_str)).unwrap();
+    let transport = Transport::new(cookies, origins, settings.bearer_tokens).with_render_secrets(secrets);
+    Site::new(tokens, policy, transport)
 }
 
 /// The head of a request as a server hands it on: repeated headers joined by commas, each `Cookie` field by itself.
@@ -328,6 +332,7 @@ impl Fields {
         head.upgrade = header("upgrade");
         head.content_length = header("content-length");
         head.transfer_encoding = header("transfer-encoding");
+        head.render_secret = header(RENDER_SECRET_HEADER);
         head
     }
 }
@@ -379,6 +384,9 @@ impl<'c> Face<'c> {
         let own = || request.sent_to.parse().ok();
         let (identity, response) = match self.site.identify(&head, own, time(self.corpus.now)) {
             Ok(identity) => {
+                if identity.has_wrong_render_secret() {
+                    self.log("wrong_render_secret");
+                }
                 let is_disputed = identity.is_disputed();
                 let identity = identity.settle(|sid| self.is_live(sid));
                 let is_asked = is_disputed && !identity.is_anonymous();

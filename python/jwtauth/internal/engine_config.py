@@ -49,12 +49,14 @@ def build(
     policy = _build_policy(values, found)
     found += _cookie_problems(values)
     origins = _build_origins(trusted_origins, found)
-    if found or keyring is None or tokens is None or policy is None or origins is None:
+    secrets = _build_render_secrets(values, found)
+    if found or keyring is None or tokens is None or policy is None or origins is None or secrets is None:
         return None, found
     site = _engine.Site(
         tokens,
         policy,
         origins,
+        secrets,
         access_name=values["ACCESS_TOKEN_COOKIE_NAME"],
         refresh_name=values["REFRESH_TOKEN_COOKIE_NAME"],
         bearer=values["BEARER_TOKENS"],
@@ -157,6 +159,15 @@ def _build_origins(trusted: Sequence[str], found: list[Problem]) -> _engine.Orig
     except EngineConfigurationError as error:
         hint = "Correct or remove the entry; no request can come from it."
         found.append(Problem("jwtauth.E016", f"CSRF_TRUSTED_ORIGINS: {error}.", hint))
+        return None
+
+
+def _build_render_secrets(values: Mapping[str, Any], found: list[Problem]) -> _engine.RenderSecrets | None:
+    try:
+        return _engine.RenderSecrets(values["RENDER_SERVER_SECRET"])
+    except EngineConfigurationError as error:
+        hint = "Use a random one: python -c 'import secrets; print(secrets.token_urlsafe(32))' makes it."
+        found.append(Problem("jwtauth.E017", f"JWTAUTH['RENDER_SERVER_SECRET']: {error}.", hint))
         return None
 
 

@@ -82,6 +82,9 @@ impl RequestAuth {
                 event::cross_origin(&fields.foreign(error));
             }
         })?;
+        if identity.has_wrong_render_secret() {
+            event::wrong_render_secret(parts.uri.path());
+        }
         // What valid cookies ask was answered above; of a bearer, which no page of another origin can add, it is not
         // asked.
         let foreign = if identity.is_anonymous() { transport.check_origin(&head, own).err() } else { None };

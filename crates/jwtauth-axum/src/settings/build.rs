@@ -1,8 +1,8 @@
 //! What the layers need of the settings, or what is wrong with them.
 
 use jwtauth::{
-    Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Profile, RotationPolicy, SigningKey, Site,
-    Tokens, Transport, VerifyingKey,
+    Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Profile, RenderSecrets, RotationPolicy,
+    SigningKey, Site, Tokens, Transport, VerifyingKey,
 };
 
 use super::{Secret, Settings, SettingsError, VerifyingKeySetting};
@@ -41,14 +41,16 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SettingsError`], of the settings of cookies or `CSRF_TRUSTED_ORIGINS`.
+    /// [`SettingsError`], of the settings of cookies, `CSRF_TRUSTED_ORIGINS` or `RENDER_SERVER_SECRET`.
     pub fn transport(&self) -> Result<Transport, SettingsError> {
         let cookies = self.cookies()?;
         if let Some(problem) = cookies.problems().into_iter().next() {
             return Err(SettingsError::Cookies(problem));
         }
         let origins = OriginPolicy::new(self.csrf_trusted_origins.iter().map(String::as_str));
-        Ok(Transport::new(cookies, origins.map_err(SettingsError::Origins)?, self.bearer_tokens))
+        let secrets = RenderSecrets::new(self.render_server_secret.iter().map(Secret::expose_secret));
+        Ok(Transport::new(cookies, origins.map_err(SettingsError::Origins)?, self.bearer_tokens)
+            .with_render_secrets(secrets.map_err(SettingsError::RenderSecret)?))
     }
 
     /// Build what tokens say, and how strictly their times are read.

@@ -1,6 +1,6 @@
 //! What is wrong with settings.
 
-use jwtauth::{CookieError, KeyError, LifetimesError, OriginPolicyError, ProfileError};
+use jwtauth::{CookieError, KeyError, LifetimesError, OriginPolicyError, ProfileError, RenderSecretError};
 
 /// What is wrong with [`Settings`](crate::Settings). Each names the setting to change; none shows a key.
 ///
@@ -33,6 +33,9 @@ pub enum SettingsError {
     /// An entry of `CSRF_TRUSTED_ORIGINS` that can never match.
     #[error("CSRF_TRUSTED_ORIGINS: {0}")]
     Origins(OriginPolicyError),
+    /// `RENDER_SERVER_SECRET`.
+    #[error("RENDER_SERVER_SECRET: {0}")]
+    RenderSecret(RenderSecretError),
     /// `USER_ID_CLAIM`, `ISSUER` or `AUDIENCE`.
     #[error("USER_ID_CLAIM, ISSUER, AUDIENCE: {0}")]
     Profile(ProfileError),

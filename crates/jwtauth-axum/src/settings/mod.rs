@@ -128,6 +128,9 @@ pub struct Settings {
     pub reuse_ends_all_sessions: bool,
     /// Whether `Authorization: Bearer` counts. Default: `true`.
     pub bearer_tokens: bool,
+    /// What a server that renders pages proves itself by, one or several. Default: none.
+    #[serde(deserialize_with = "read::one_or_several")]
+    pub render_server_secret: Vec<Secret>,
     /// Default: no limit.
     #[serde(deserialize_with = "read::or_none")]
     pub max_sessions_per_user: Option<usize>,
@@ -169,6 +172,7 @@ impl Default for Settings {
             refresh_token_grace_period: Duration::from_secs(30),
             reuse_ends_all_sessions: false,
             bearer_tokens: true,
+            render_server_secret: Vec::new(),
             max_sessions_per_user: None,
             max_sessions_policy: "end_oldest".to_owned(),
         }

@@ -38,11 +38,12 @@ impl Settings {
 /// `figment` shows the value that it cannot read, which must not be a key.
 #[cfg(feature = "figment")]
 fn unreadable(error: figment::Error) -> SettingsError {
-    const KEYS: [(&str, &str); 4] = [
+    const KEYS: [(&str, &str); 5] = [
         ("SECRET_KEY", "a string"),
         ("SECRET_KEY_FALLBACKS", "a list of strings"),
         ("SIGNING_KEY", "a string"),
         ("VERIFYING_KEYS", "a list of strings, and of pairs of an algorithm and a key"),
+        ("RENDER_SERVER_SECRET", "a string or a list of strings"),
     ];
     match KEYS.into_iter().find(|(name, _)| error.path.first().is_some_and(|key| key == name)) {
         Some((setting, expected)) => SettingsError::Value { setting, expected },
@@ -80,12 +81,14 @@ pub(super) fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializ
     }
 }
 
-pub(super) fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn one_or_several<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Value {
-        One(String),
-        Several(Vec<String>),
+    enum Value<T> {
+        One(T),
+        Several(Vec<T>),
     }
     Ok(match Value::deserialize(deserializer)? {
         Value::One(one) => vec![one],

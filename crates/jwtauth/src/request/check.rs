@@ -43,7 +43,8 @@ impl Site {
     /// Check a verified access token against the row of its session, as it was read at `now`; `None`: there is no such
     /// row, or its user may not be signed in.
     ///
-    /// The first sight of the newest generation acknowledges it. A user is noted as seen by requests that are not
+    /// The first sight of the newest generation acknowledges it, unless the request [is
+    /// rendering](Identity::is_rendering). A user is noted as seen by requests that are not
     /// [safe](crate::Head::is_safe), and at most once in [`LAST_SEEN_INTERVAL`](crate::LAST_SEEN_INTERVAL).
     ///
     /// ```
@@ -63,7 +64,7 @@ impl Site {
             return Check::Over;
         }
         Check::Live {
-            acknowledge: self.policy.acknowledges(session, claims.generation),
+            acknowledge: !identity.is_rendering() && self.policy.acknowledges(session, claims.generation),
             update_last_seen: !identity.is_safe && is_last_seen_stale(last_seen_at, now),
         }
     }

@@ -65,6 +65,8 @@ pub struct Head<'a> {
     pub content_length: Option<&'a str>,
     /// `Transfer-Encoding`.
     pub transfer_encoding: Option<&'a str>,
+    /// [`RENDER_SECRET_HEADER`](crate::RENDER_SECRET_HEADER).
+    pub render_secret: Option<&'a str>,
 }
 
 impl<'a> Head<'a> {
@@ -80,6 +82,7 @@ impl<'a> Head<'a> {
             upgrade: None,
             content_length: None,
             transfer_encoding: None,
+            render_secret: None,
         }
     }
 
@@ -125,7 +128,7 @@ fn is_prompt(length: &str) -> bool {
     length.bytes().all(|byte| byte.is_ascii_digit()) && length.parse::<u64>().is_ok_and(|it| it <= MAX_PROMPT_BODY)
 }
 
-/// Shows no header that may hold a token.
+/// Shows no header that may hold a token or a secret.
 impl fmt::Debug for Head<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
@@ -228,7 +231,12 @@ mod tests {
 
     #[test]
     fn debug_shows_no_header_that_may_hold_a_token() {
-        let head = Head { cookies: &[b"a=secret"], authorization: Some("Bearer secret"), ..POST };
+        let head = Head {
+            cookies: &[b"a=secret"],
+            authorization: Some("Bearer secret"),
+            render_secret: Some("secret"),
+            ..POST
+        };
         assert!(!format!("{head:?}").contains("secret"));
     }
 }

@@ -1,5 +1,6 @@
 //! Who a request claims to be: its tokens verified, and whether it may use its cookies. Nothing is asked of a database.
 
+use super::RenderSecrets;
 use crate::{
     Claims, CookiePolicy, Head, Origin, OriginError, OriginPolicy, Sid, TokenKind, UnixTime, Verifier, VerifyError,
     cookie_pairs,
@@ -20,13 +21,21 @@ pub struct Transport {
     pub origins: OriginPolicy,
     /// Whether `Authorization: Bearer` is read.
     pub bearer: bool,
+    /// What a request of the site's render server proves itself by.
+    pub render_secrets: RenderSecrets,
 }
 
 impl Transport {
     /// Read tokens from these cookies where the request comes from such an origin, and from `Authorization: Bearer` if
     /// `bearer` is set.
     pub fn new(cookies: CookiePolicy, origins: OriginPolicy, bearer: bool) -> Self {
-        Self { cookies, origins, bearer }
+        Self { cookies, origins, bearer, render_secrets: RenderSecrets::default() }
+    }
+
+    /// Accept these secrets of the site's render server.
+    #[must_use]
+    pub fn with_render_secrets(self, render_secrets: RenderSecrets) -> Self {
+        Self { render_secrets, ..self }
     }
 
     /// Verify the tokens of a request at `now`, and decide whether it may use its cookies.
@@ -81,6 +90,10 @@ impl Transport {
             }
         }
         identity.has_cookies = found.looked_at != [0, 0];
+        // A handshake hands its cookies on, whoever makes it.
+        if identity.has_cookies && !head.is_websocket() {
+            identity.has_render_secret = self.render_secrets.compare(head.render_secret);
+        }
         identity.session_names = std::mem::take(&mut found.session_names);
         if found.is_of_two_users {
             let newest = [TokenKind::Access, TokenKind::Refresh].into_iter().zip(found.newest);
@@ -121,6 +134,8 @@ pub struct Identity {
     disputed: Vec<(TokenKind, Claims)>,
     pub(super) is_upload: bool,
     pub(super) is_safe: bool,
+    /// Whether the secret that the request brings is right; `None`: it brings none that counts.
+    has_render_secret: Option<bool>,
 }
 
 impl Identity {
@@ -196,6 +211,21 @@ impl Identity {
     /// Return whether the request is an [upload](Head::is_upload).
     pub fn is_upload(&self) -> bool {
         self.is_upload
+    }
+
+    /// Return whether the request is of the site's render server, which keeps no cookies: it proves so by a
+    /// [secret](crate::RenderSecrets).
+    ///
+    /// Its refresh token goes by the rows of [uploads](Head::is_upload). Its access token acknowledges nothing: it may
+    /// be one that the server has just got for a browser, and which may not reach it. The secret counts only beside a
+    /// cookie of either name, and not with a bearer or in a WebSocket handshake.
+    pub fn is_rendering(&self) -> bool {
+        self.has_render_secret == Some(true)
+    }
+
+    /// Return whether the request brings another secret than the site has, to be logged. The secret is ignored.
+    pub fn has_wrong_render_secret(&self) -> bool {
+        self.has_render_secret == Some(false)
     }
 
     /// Return the names of the sessions whose authentic tokens the request brought, also expired ones: what sign-in and

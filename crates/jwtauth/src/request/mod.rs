@@ -14,12 +14,14 @@ mod check;
 mod grant;
 mod head;
 mod identity;
+mod render;
 
 pub use answer::{Answer, Outcome, SetCookie};
 pub use check::{Check, FoundRow};
 pub use grant::{Grant, Grantee};
 pub use head::{Head, HttpVersion};
 pub use identity::{IdentifyError, Identity, MAX_DUPLICATES, Refused, Transport};
+pub use render::{MIN_RENDER_SECRET, RENDER_SECRET_HEADER, RenderSecretError, RenderSecrets};
 
 use crate::{Claims, Decision, Origin, Presented, RotationPolicy, Session, Tokens, UnixTime};
 
@@ -69,7 +71,8 @@ impl Site {
     /// Decide on a verified refresh token and the row of its session, as it was read at `now`:
     /// [`RotationPolicy::decide`].
     pub fn refresh(&self, identity: &Identity, claims: &Claims, session: &Session, now: UnixTime) -> Decision {
-        let presented = Presented { generation: claims.generation, upload: identity.is_upload };
+        let upload = identity.is_upload || identity.is_rendering();
+        let presented = Presented { generation: claims.generation, upload };
         self.policy.decide(session, presented, now)
     }
 }

@@ -233,6 +233,85 @@ mod bearer {
     }
 }
 
+mod render_server {
+    use super::*;
+
+    const SECRET: &str = "the-secret-of-the-render-server-here";
+
+    fn identify_with(head: Head<'_>, cookies: &str, site: &Site) -> Identity {
+        site.identify(&Head { cookies: &[cookies.as_bytes()], ..head }, own, NOW).unwrap()
+    }
+
+    fn site_with_secret() -> Site {
+        let Site { tokens, policy, transport } = site();
+        Site::new(tokens, policy, transport.with_render_secrets(RenderSecrets::new([SECRET]).unwrap()))
+    }
+
+    #[test]
+    fn only_the_secret_beside_a_cookie_proves_a_request() {
+        let (site, cookie) = (site_with_secret(), access(&claims("ada", 1, 3)));
+        let get = Head::new("GET");
+        let told = |identity: &Identity| (identity.is_rendering(), identity.has_wrong_render_secret());
+        let proven = Head { render_secret: Some(SECRET), ..get };
+        assert_eq!(told(&identify_with(proven, &cookie, &site)), (true, false));
+        assert_eq!(told(&identify_with(Head { method: "POST", ..proven }, &cookie, &site)), (true, false));
+        assert_eq!(told(&identify_with(get, &cookie, &site)), (false, false));
+        for wrong in ["", "x", "the-secret-of-the-render-server-her", "the-secret-of-the-render-server-here,"] {
+            let head = Head { render_secret: Some(wrong), ..get };
+            assert_eq!(told(&identify_with(head, &cookie, &site)), (false, true), "{wrong}");
+        }
+        for ignored in [
+            identify_with(proven, "theme=dark", &site),
+            identify_with(
+                Head { upgrade: Some("websocket"), origin: Some("https://own.example"), ..proven },
+                &cookie,
+                &site,
+            ),
+            identify_with(proven, &cookie, &super::site()),
+        ] {
+            assert_eq!(told(&ignored), (false, false), "{ignored:?}");
+        }
+        let token = cookie.replace("access_token=", "Bearer ");
+        let bearer = identify_with(Head { authorization: Some(&token), ..proven }, &cookie, &site);
+        assert_eq!((told(&bearer), bearer.is_bearer()), ((false, false), true));
+    }
+
+    #[test]
+    fn its_refresh_token_goes_by_the_rows_of_uploads() {
+        let site = site_with_secret();
+        let proven = Head { render_secret: Some(SECRET), ..Head::new("GET") };
+        let upload = Head { transfer_encoding: Some("chunked"), ..Head::new("POST") };
+        let start = site.policy().start(NOW - secs(5000));
+        for rotated_at in [0, 29, 30, 300, 900, 901].map(|ago| NOW - secs(ago)) {
+            for acknowledged_at in [None, Some(rotated_at), Some(NOW)] {
+                let row = Session { generation: Generation::new(5), rotated_at, acknowledged_at, ..start };
+                for generation in 3..=6 {
+                    let claims = claims("ada", 1, generation);
+                    let decide = |head| {
+                        let identity = identify_with(head, &refresh(&claims), &site);
+                        site.refresh(&identity, identity.refresh().unwrap(), &row, NOW)
+                    };
+                    let decision = decide(proven);
+                    assert_eq!(decision, decide(upload), "{row:?} {generation}");
+                    assert_eq!((decision.next(&row), decision.issues()), (None, &[][..]));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn its_access_token_acknowledges_nothing() {
+        let site = site_with_secret();
+        let claims = claims("ada", 1, 1);
+        let row = Session { acknowledged_at: None, ..site.policy().start(NOW) };
+        for (render_secret, acknowledge) in [(Some(SECRET), false), (Some("x"), true), (None, true)] {
+            let identity = identify_with(Head { render_secret, ..Head::new("GET") }, &access(&claims), &site);
+            let check = site.check(&identity, &claims, Some(FoundRow::new(&row, Some("ada"), NOW)), NOW);
+            assert_eq!(check, Check::Live { acknowledge, update_last_seen: false });
+        }
+    }
+}
+
 mod origins {
     use super::*;
 
