@@ -99,7 +99,7 @@ class JWTAuthMiddleware:
         return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
 
     def _process_template_response(self, request: HttpRequest, response: Any) -> Any:
-        """Name the refusal of a late upload in DRF's answer, which does not know why the request is anonymous."""
+        """Name the refusal of a late request in DRF's answer, which does not know why the request is anonymous."""
         flow = Flow.of(request)
         if flow is not None and flow.refusal is not None and response.status_code in (401, 403):
             data = getattr(response, "data", None)  # anything, if an exception handler of the project has answered
@@ -178,7 +178,7 @@ def _finish(flow: Flow, response: HttpResponseBase) -> HttpResponseBase:
 
 
 def _late_upload() -> str:
-    return _("The tokens of this upload have been replaced. Send any other request, then try again.")
+    return _("The tokens of this request have been replaced. Send an ordinary request, then try again.")
 
 
 def _asks_drf(view: Any) -> bool:

@@ -111,6 +111,11 @@ class Flow:
         if identity.is_cross_origin:
             with self._logging_cross_origin():
                 identity.check()
+        if identity.has_wrong_render_secret:
+            extra = {"event": "wrong_render_secret", "path": request.path}  # not the request: it holds the secret
+            security_log.warning(
+                "wrong_render_secret: the secret of a request for %r is ignored", request.path, extra=extra
+            )
         self._adopt(identity)
 
     def settle_dispute(self) -> None:
