@@ -30,11 +30,20 @@ pub(crate) struct Jar {
     pub(crate) refresh: Offset,
 }
 
+/// What a request is to the rules.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Kind {
+    Ordinary,
+    Upload,
+    /// Of the render server, proven by the secret.
+    Rendering,
+}
+
 /// Where a request is.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Stage {
     /// On its way to the server.
-    There { jar: Jar, upload: bool },
+    There { jar: Jar, kind: Kind },
     /// A worker has read the row and decided, and will write if the row's generation is still the one that it read.
     Writing { jar: Jar, read: Offset, next: Row, generation: Offset, sets_refresh: bool },
     /// Let in by its access token, which is still to be acknowledged.

@@ -5,6 +5,9 @@
 //! perfect network. To drop an answer, or to wait, is not to use what he holds, so neither needs a step of its own. His
 //! access tokens need none either: the first use of one acknowledges the newest generation, as an upload with the
 //! refresh token beside it does; it gives no tokens, and it expires.
+//!
+//! He has no secret of the render server. Where it fetches with his cookies for a page that he opens, his refresh token
+//! goes by the rows of uploads, and his access token changes nothing.
 
 use jwtauth::{Decision, Refusal};
 

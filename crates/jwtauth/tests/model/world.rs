@@ -14,7 +14,7 @@ use stateright::{Model, Property};
 
 use crate::{
     forgeries::Forgeries,
-    state::{Access, Jar, Offset, Request, Row, Stage, State, Wrong},
+    state::{Access, Jar, Kind, Offset, Request, Row, Stage, State, Wrong},
     thief::{Attempt, Thief},
 };
 
@@ -37,6 +37,10 @@ pub(crate) struct World {
     /// How many requests of the browser are under way at once.
     pub(crate) requests: usize,
     pub(crate) uploads: bool,
+    /// A render server fetches with the cookies of the browser, and with those that an answer brings it.
+    pub(crate) renders: bool,
+    /// It has no secret, so that the access tokens that it gets and uses are acknowledged.
+    pub(crate) secretless: bool,
     pub(crate) restores: bool,
     pub(crate) logout: bool,
     pub(crate) thief: bool,
@@ -54,8 +58,10 @@ pub(crate) struct World {
 pub(crate) enum Action {
     Tick,
     Send {
-        upload: bool,
+        kind: Kind,
     },
+    /// The render server fetches with the cookies of this answer, before the browser has them.
+    Render(usize),
     ForgetAccess,
     /// A worker takes the request up, or goes on with it; or the browser takes the answer.
     Proceed(usize),
@@ -126,6 +132,8 @@ impl World {
             upload_delay: 3,
             requests: 2,
             uploads: false,
+            renders: false,
+            secretless: false,
             restores: false,
             logout: false,
             thief: false,
@@ -151,14 +159,20 @@ impl World {
     }
 
     /// A worker takes up what the browser sent: the access token is verified, then the row is read.
-    fn arrive(&self, state: &mut State, jar: Jar, upload: bool, acknowledged: bool) -> Option<Stage> {
+    fn arrive(&self, state: &mut State, jar: Jar, kind: Kind, acknowledged: bool) -> Option<Stage> {
         let row = state.row?;
         if let Some(access) = jar.access {
-            return (acknowledged && self.acknowledges(row, access.generation))
-                .then_some(Stage::Acknowledging { generation: access.generation });
+            let is_first_sight = acknowledged && self.acknowledges(row, access.generation);
+            if kind == Kind::Rendering && !self.secretless {
+                if is_first_sight {
+                    self.note("a rendering with tokens that were not seen yet");
+                }
+                return None;
+            }
+            return is_first_sight.then_some(Stage::Acknowledging { generation: access.generation });
         }
-        let decision = self.decide(row, jar.refresh, upload);
-        self.judge_owner(state, row, jar, upload, decision);
+        let decision = self.decide(row, jar.refresh, kind != Kind::Ordinary);
+        self.judge_owner(state, row, jar, kind, decision);
         let issues = |kind| decision.issues().contains(&kind);
         match decision {
             Decision::Rotate(next) | Decision::Adopt(next) => Some(Stage::Writing {
@@ -182,7 +196,11 @@ impl World {
         }
     }
 
-    fn judge_owner(&self, state: &mut State, row: Row, jar: Jar, upload: bool, decision: Decision) {
+    fn judge_owner(&self, state: &mut State, row: Row, jar: Jar, kind: Kind, decision: Decision) {
+        let upload = kind != Kind::Ordinary;
+        if kind == Kind::Rendering {
+            self.note(if decision.admits() { "a rendering is admitted" } else { "a rendering is late" });
+        }
         if state.thief.is_some() {
             if let Some(wrong) = self.judge_behind(row, jar.refresh, upload, decision) {
                 state.wrong = Some(wrong);
@@ -215,7 +233,7 @@ impl World {
         state.row?;
         if read != 0 {
             self.note("a lost swap");
-            return Some(Stage::There { jar, upload: false });
+            return Some(Stage::There { jar, kind: Kind::Ordinary });
         }
         self.write(state, next, generation);
         Some(self.answer(state, sets_refresh))
@@ -233,7 +251,7 @@ impl World {
     }
 
     fn age_row(&self, row: &mut Row) {
-        let has_uploads = self.uploads || self.thief;
+        let has_uploads = self.uploads || self.renders || self.thief;
         let longest = if has_uploads { self.grace.max(self.upload_delay + 1) } else { self.grace };
         row.acknowledged = row.acknowledged.map(|age| (age + 1).min(self.grace));
         row.rotated = (row.rotated + 1).min(longest);
@@ -246,9 +264,9 @@ impl World {
         state.thief.iter_mut().for_each(|thief| thief.age(self));
         for request in &mut state.requests {
             match &mut request.stage {
-                Stage::There { jar, upload } => {
+                Stage::There { jar, kind } => {
                     jar.age();
-                    request.age += u8::from(!*upload);
+                    request.age += u8::from(*kind != Kind::Upload);
                 }
                 Stage::Writing { jar, next, .. } => {
                     jar.age();
@@ -302,9 +320,15 @@ impl Model for World {
             return;
         }
         if state.requests.len() < self.requests {
-            actions.push(Action::Send { upload: false });
+            actions.push(Action::Send { kind: Kind::Ordinary });
             if self.uploads {
-                actions.push(Action::Send { upload: true });
+                actions.push(Action::Send { kind: Kind::Upload });
+            }
+            if self.renders {
+                actions.push(Action::Send { kind: Kind::Rendering });
+                let answers = state.requests.iter().enumerate();
+                let answers = answers.filter(|(_, request)| matches!(request.stage, Stage::Back { .. }));
+                actions.extend(answers.map(|(index, _)| Action::Render(index)));
             }
         }
         if state.jar.access.is_some() {
@@ -327,8 +351,14 @@ impl Model for World {
         let mut state = last.clone();
         match action {
             Action::Tick => self.tick(&mut state),
-            Action::Send { upload } => {
-                state.requests.push(Request { stage: Stage::There { jar: state.jar, upload }, age: 0 });
+            Action::Send { kind } => {
+                state.requests.push(Request { stage: Stage::There { jar: state.jar, kind }, age: 0 });
+            }
+            Action::Render(index) => {
+                let Request { stage, age } = state.requests[index];
+                let Stage::Back { access: Some(access), refresh } = stage else { return None };
+                let jar = Jar { access: Some(access), refresh: refresh.unwrap_or(access.generation) };
+                state.requests.push(Request { stage: Stage::There { jar, kind: Kind::Rendering }, age });
             }
             Action::ForgetAccess => state.jar.access = None,
             Action::Lose(index) => {
@@ -339,7 +369,7 @@ impl Model for World {
                 let request = state.requests.remove(index);
                 let was_over = state.row.is_none();
                 let goes_on = match request.stage {
-                    Stage::There { jar, upload } => self.arrive(&mut state, jar, upload, acknowledged),
+                    Stage::There { jar, kind } => self.arrive(&mut state, jar, kind, acknowledged),
                     Stage::Back { access, refresh } if acknowledged => {
                         state.jar.access = access.or(state.jar.access);
                         state.jar.refresh = refresh.unwrap_or(state.jar.refresh);

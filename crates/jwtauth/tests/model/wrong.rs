@@ -1,6 +1,6 @@
 //! Rules that are wrong on purpose, so that each property is seen to fail.
 
-use jwtauth::{Decision, MAX_UPLOAD_DELAY, Refusal};
+use jwtauth::{Decision, MAX_UPLOAD_DELAY, Refusal, RotationPolicy};
 
 use crate::{
     fails, oracle,
@@ -64,6 +64,8 @@ fn rules_that_are_wrong_are_caught() {
     fails("uploads judge", world(UPLOADS_JUDGE), signed_in);
     let losses = World { restores: true, uploads: false, ..world(LOSSES_ARE_THEFT) };
     fails("a lost write is a theft", losses, signed_in);
+    let server = World { renders: true, secretless: true, uploads: false, ..world(RotationPolicy::decide) };
+    fails("a render server without the secret", server, signed_in);
     fails("uploads by acknowledgement", world(UPLOADS_BY_ACKNOWLEDGEMENT), "an upload in time is admitted");
     fails("thefts are ignored", thief(THEFT_IS_IGNORED), "an old token in use beside the new one is found");
     let locked_out = "a thief who is locked out gets nothing";
