@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tests.databases.racing import Race, Result  # noqa: E402
+from tests.databases.rendering import SETTINGS, RenderServer, render  # noqa: E402
 from tests.databases.served import ACCESS_LIFETIME, Proxy, Site, generation, refresh_through, signed_in  # noqa: E402
 from tests.databases.servers import MariaDB, PostgreSQL  # noqa: E402
 from tests.databases.test_faults import STEPS  # noqa: E402
@@ -38,6 +39,7 @@ ROUNDS = int(os.environ.get("JWTAUTH_RACE_ROUNDS", "50"))
 REFRESHES = 100_000
 KILLS = 10  # at each step
 EXPIRED = 1_500_000
+RENDERINGS = 10_000
 
 
 @contextmanager
@@ -128,6 +130,28 @@ def kills(make) -> dict:
     return found
 
 
+def rendering(make) -> dict:
+    """A server in Node that renders pages, retries, and drops cookies."""
+    with Site(env=SETTINGS, default={**make("postgresql"), "CONN_MAX_AGE": 60}) as site:
+        browsers = signed_in(site, 40)
+        with RenderServer(site) as server:
+            started, began = time.monotonic(), site.now
+            result = render(site, server, browsers, RENDERINGS)
+        if result.errors:
+            raise RuntimeError(result.errors[0])
+        return {
+            "pages": result.pages,
+            "fetches": result.fetches,
+            "lost": result.lost,
+            "late": len(result.late),
+            "signed_out": len(result.signed_out) + sum(browser.get("/me/").status != 200 for browser in browsers),
+            "examples": result.signed_out[:3],
+            "browsers": len(browsers),
+            "days": round((site.now - began) / 86_400),
+            "seconds": round(time.monotonic() - started),
+        }
+
+
 def model(make) -> dict:
     command = ["cargo", "test", "-p", "jwtauth", "--release", "--test", "model", "--"]
     options = ["--include-ignored", "--nocapture", "--test-threads=1"]
@@ -149,7 +173,14 @@ def cleaning(make) -> dict:
     return found
 
 
-PARTS = {"model": model, "races": races, "losses": losses, "kills": kills, "cleaning": cleaning}
+PARTS = {
+    "model": model,
+    "races": races,
+    "losses": losses,
+    "rendering": rendering,
+    "kills": kills,
+    "cleaning": cleaning,
+}
 
 
 def rows(figures: dict) -> Iterator[tuple[str, str, str, str]]:
@@ -187,6 +218,15 @@ def rows(figures: dict) -> Iterator[tuple[str, str, str, str]]:
             "0",
             f"{found['signed_out']} in {found['refreshes']:,} refreshes ({found['lost']:,} answers lost)",
             "gunicorn and PostgreSQL behind a proxy; 200 browsers, each refresh by two requests at once",
+        )
+    if found := figures.get("rendering"):
+        yield (
+            "honest sign-outs of users who see nothing but pages that a server renders",
+            "0",
+            f"{found['signed_out']} in {found['pages']:,} pages with {found['fetches']:,} fetches; "
+            f"{found['lost']:,} of the pages lost",
+            f"Node before gunicorn and PostgreSQL; {found['browsers']} browsers for {found['days']} days; pages as the "
+            "[guide](guides/server-rendering.md) says, and others that retry, drop cookies or do not refresh",
         )
     if found := figures.get("kills"):
         yield (

@@ -148,6 +148,8 @@ def llvm_tools() -> dict[str, str] | None:
 def python() -> None:
     if not shutil.which("chromium"):
         left_out.append("browser tests (no chromium: apt install chromium)")
+    if not shutil.which("node"):
+        left_out.append("tests with a render server (no node: apt install nodejs)")
     mariadb_driver()
     for server in SERVERS:
         if not server.is_installed():

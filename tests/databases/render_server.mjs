@@ -1,0 +1,85 @@
+// A server that renders pages, as the guide says and otherwise: node render_server.mjs PORT. The path names the way.
+import {createServer} from "node:http";
+import {ask as askOnce, fetchAs} from "../../examples/rendering/django.mjs";
+
+const FETCHES = 4;
+
+/** Tries again where the connection fails: gunicorn closes those that are idle, perhaps just then. */
+async function retrying(call, tries = 5) {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof TypeError) || tries === 1) throw error;
+    return retrying(call, tries - 1);
+  }
+}
+
+const ask = (cookie) => retrying(() => askOnce(cookie));
+
+/** Fetches once, and once more where the connection was broken off. */
+async function fetched(cookie, {broken = false} = {}) {
+  if (broken) {
+    const abort = new AbortController();
+    const first = fetchAs(cookie, "/me/", {signal: abort.signal}).then((answer) => answer.text());
+    setTimeout(() => abort.abort(), Math.random() * 8);
+    await first.catch(() => {});
+  }
+  return retrying(async () => {
+    const answer = await fetchAs(cookie, "/me/");
+    const body = await answer.text();
+    return answer.status === 200 ? 200 : `${answer.status} ${body}`;
+  });
+}
+
+/** All fetches of a page at once; `broken`: one of them breaks off and is made again. */
+const together = (cookie, {broken = false} = {}) =>
+  Promise.all(Array.from({length: FETCHES}, (_, index) => fetched(cookie, {broken: broken && index === 0})));
+
+const ways = {
+  /** As the guide says. */
+  async guide(cookie) {
+    const page = await ask(cookie);
+    return {headers: page.headers, fetches: await together(page.cookie)};
+  },
+  /** As the guide says, and a fetch is broken off and made again. */
+  async retried(cookie) {
+    const page = await ask(cookie);
+    return {headers: page.headers, fetches: await together(page.cookie, {broken: true})};
+  },
+  /** Asks only where the browser has no access token. */
+  async sparing(cookie) {
+    return /access_token=/.test(cookie) ? {headers: [], fetches: await together(cookie)} : ways.guide(cookie);
+  },
+  /** Asks and fetches at once, with the cookies of the browser. */
+  async parallel(cookie) {
+    const [page, fetches] = await Promise.all([ask(cookie), together(cookie)]);
+    return {headers: page.headers, fetches};
+  },
+  /** Uses the new cookies itself, and the browser gets none. */
+  async dropped(cookie) {
+    const page = await ask(cookie);
+    return {headers: [], fetches: await together(page.cookie)};
+  },
+  /** Never asks. */
+  async silent(cookie) {
+    return {headers: [], fetches: await together(cookie)};
+  },
+  /** As the guide says, and the answer gets lost. */
+  async lost(cookie) {
+    await ways.guide(cookie);
+    return null;
+  },
+};
+
+const server = createServer(async (request, response) => {
+  try {
+    const page = await ways[request.url.slice(1)](request.headers.cookie ?? "");
+    if (page === null) return request.socket.destroy();
+    for (const [name, value] of page.headers) response.appendHeader(name, value);
+    response.end(JSON.stringify(page.fetches));
+  } catch (error) {
+    response.statusCode = 500;
+    response.end(String(error.stack));
+  }
+});
+server.listen(Number(process.argv[2]), "127.0.0.1", () => console.log("ready"));
