@@ -1,6 +1,7 @@
 // A server that renders pages, as the guide says and otherwise: node render_server.mjs PORT. The path names the way.
 import {createServer} from "node:http";
 import {ask as askOnce, fetchAs} from "../../examples/rendering/django.mjs";
+import {recipes} from "./recipes.mjs";
 
 const FETCHES = 4;
 
@@ -17,23 +18,25 @@ async function retrying(call, tries = 5) {
 const ask = (cookie) => retrying(() => askOnce(cookie));
 
 /** Fetches once, and once more where the connection was broken off. */
-async function fetched(cookie, {broken = false} = {}) {
+async function fetched(get, broken) {
   if (broken) {
     const abort = new AbortController();
-    const first = fetchAs(cookie, "/me/", {signal: abort.signal}).then((answer) => answer.text());
+    const first = get("/me/", {signal: abort.signal}).then((answer) => answer.text());
     setTimeout(() => abort.abort(), Math.random() * 8);
     await first.catch(() => {});
   }
   return retrying(async () => {
-    const answer = await fetchAs(cookie, "/me/");
+    const answer = await get("/me/");
     const body = await answer.text();
     return answer.status === 200 ? 200 : `${answer.status} ${body}`;
   });
 }
 
 /** All fetches of a page at once; `broken`: one of them breaks off and is made again. */
-const together = (cookie, {broken = false} = {}) =>
-  Promise.all(Array.from({length: FETCHES}, (_, index) => fetched(cookie, {broken: broken && index === 0})));
+const all = (get, {broken = false} = {}) =>
+  Promise.all(Array.from({length: FETCHES}, (_, index) => fetched(get, broken && index === 0)));
+
+const together = (cookie, options) => all((path, options) => fetchAs(cookie, path, options), options);
 
 const ways = {
   /** As the guide says. */
@@ -70,6 +73,13 @@ const ways = {
     return null;
   },
 };
+
+for (const [name, recipe] of Object.entries(recipes)) {
+  ways[name] = async (cookie) => {
+    const page = await retrying(() => recipe(cookie));
+    return {headers: page.headers, fetches: await all(page.get)};
+  };
+}
 
 const server = createServer(async (request, response) => {
   try {

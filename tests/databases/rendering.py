@@ -18,7 +18,7 @@ from tests.waiting import stop
 NODE = shutil.which("node")
 SECRET = "the-secret-of-the-render-server-and-Django"
 SETTINGS = {"JWTAUTH_TEST_SETTINGS": json.dumps({"RENDER_SERVER_SECRET": SECRET, "SESSION_LIFETIME": None})}
-WAYS = ("guide", "retried", "sparing", "parallel", "dropped", "silent", "lost")
+WAYS = ("guide", "next", "nuxt", "sveltekit", "retried", "sparing", "parallel", "dropped", "silent", "lost")
 # Seconds between two rounds of pages: within the grace, an access token's life, the bound for uploads, or far beyond.
 PAUSES = (1, 10, 40, 200, ACCESS_LIFETIME + 1, 14 * 60, 16 * 60, 3600, 6 * 3600)
 
