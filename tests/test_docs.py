@@ -140,6 +140,13 @@ def test_the_client_of_the_guide_for_apps_works(demo):
         app["call"]("GET", "/auth/me/")
 
 
+def test_the_recipes_for_render_servers_are_those_that_are_tested():
+    blocks = re.findall(r"```js\n(.*?)```", text("guides/server-rendering.md"), re.S)
+    files = sorted((ROOT / "examples/rendering").rglob("*.*js"))
+    assert len(files) == 7
+    assert sorted(blocks) == sorted(path.read_text() for path in files)
+
+
 def test_the_rust_of_the_guide_is_compiled():
     def lines(source):
         return [line.strip() for line in source.splitlines() if line.strip()]

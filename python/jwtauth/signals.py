@@ -6,8 +6,8 @@ from django.dispatch import Signal
 # session has been ended. Arguments: sender=jwtauth.models.Session, request, user, session (the row as it was).
 refresh_token_reused = Signal()
 
-# Sent when an upload comes with a refresh token that the rotation table does not admit: it was replaced more than 15
-# minutes before, or more than once. A slow proxy, or a copied token. The request is anonymous; the session goes on.
+# Sent when an upload, or a request of the render server, comes with a refresh token that the rotation table does not
+# admit: it was replaced more than 15 minutes before, or more than once. A slow proxy, or a copied token. The request is anonymous; the session goes on.
 # Arguments: as above, with the row as it is.
 late_upload = Signal()
 
