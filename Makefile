@@ -40,7 +40,7 @@ run: $(REQUIRED)-run $(ENGINE)
 	@$(BIN)/python scripts/run.py $(PORT) || \
 		{ echo 'The demo did not start. If the port is taken: make run PORT=8001' >&2; exit 1; }
 
-test: $(REQUIRED)-test $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
+test: $(REQUIRED)-test $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
 	$(BIN)/python scripts/test.py
 
 lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
@@ -98,7 +98,7 @@ $(REQUIRED)-%: requirements/%.txt $(ENV)
 	@touch $@
 
 # Those that include the file of what the package runs on.
-$(REQUIRED)-test $(REQUIRED)-lint $(REQUIRED)-docs $(REQUIRED)-bench: requirements/run.txt
+$(REQUIRED)-test $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-docs $(REQUIRED)-bench: requirements/run.txt
 
 $(ENGINE): $(ENGINE_SOURCES) $(REQUIRED)-build $(REQUIRED)-run
 	@command -v cargo >/dev/null || { echo 'cargo not found: install Rust, https://rustup.rs' >&2; exit 1; }
