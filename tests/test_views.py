@@ -3,14 +3,17 @@
 import uuid
 from datetime import timedelta
 from http.cookies import SimpleCookie
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from django.contrib.auth.signals import user_logged_in
 from django.db import connection, transaction
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.utils import timezone, translation
 from requests.utils import parse_header_links
 
+import jwtauth
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, only_session
 
@@ -56,6 +59,23 @@ def test_login_sets_cookies_and_says_who_is_signed_in(browser, ada, clock):
     assert browser.who() == "ada"
     ada.refresh_from_db()
     assert ada.last_login is not None
+
+
+@pytest.mark.parametrize("url", ["login/", "token/"])
+def test_an_error_after_the_password_check_holds_no_password(ada, url):
+    def fail(**kwargs):
+        raise RuntimeError
+
+    user_logged_in.connect(fail)
+    try:
+        with pytest.raises(RuntimeError) as caught:
+            post(Client(), url, ADA)
+    finally:
+        user_logged_in.disconnect(fail)
+    package = Path(jwtauth.__file__).parent
+    variables = [str(frame.frame.f_locals) for frame in caught.traceback if package in Path(frame.path).parents]
+    assert any("ada" in each for each in variables)
+    assert not [each for each in variables if ADA["password"] in each]
 
 
 def test_login_may_be_forgotten_with_the_browser(browser, ada):

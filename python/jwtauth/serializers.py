@@ -71,7 +71,8 @@ class LoginSerializer(serializers.Serializer[Any]):
         user = authenticate(request._request, username=name, password=attrs["password"])
         if user is None or not is_active(user):
             raise CredentialsRefused
-        return {**attrs, "user": user}
+        # Without the password: error trackers show what the view holds, and most look no deeper than its variables.
+        return {field: value for field, value in attrs.items() if field != "password"} | {"user": user}
 
 
 def check_validated(validated: Any) -> None:
