@@ -74,6 +74,11 @@ def test_without_cookies_it_is_nobody(browser):
     assert open_socket(browser, ("origin", "https://elsewhere.example")) == ["AnonymousUser"]
 
 
+def test_the_user_of_an_outer_middleware_stays_without_a_token(other_browser, signed_in):
+    assert open_socket(other_browser, user="the session's user") == ["the session's user"]
+    assert open_socket(signed_in, OURS, user="the session's user") == ["ada"]
+
+
 def test_nobody_s_handshake_does_not_leave_the_event_loop(browser, monkeypatch):
     async def no_thread(*args):
         raise AssertionError("a thread was asked for")

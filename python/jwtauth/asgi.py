@@ -60,6 +60,8 @@ class WebSocketAuthMiddleware:
             if auth.is_bearer and not user.is_authenticated:
                 await _refuse(scope, receive, send, 401)
             else:
+                if not user.is_authenticated:
+                    user = scope.get("user", user)
                 await self.app({**scope, "user": user, "jwtauth": auth}, receive, _with_cookies(flow, send))
 
 
