@@ -29,6 +29,7 @@ SERVERS = (PostgreSQL, MariaDB)
 ONLY_ON_SQLITE = (
     "browser",
     "databases",
+    "neighbours",
     "test_engine_binding.py",
     "test_startproject.py",
     "test_conf.py",
@@ -82,9 +83,15 @@ def failures(lines: Iterable[str]) -> Iterator[str]:
 
 def beside_python() -> None:
     """What Python's tests, which mostly wait, leave a processor for."""
+    neighbours()
     rust()
     fuzz()
     instructions()
+
+
+def neighbours() -> None:
+    """Run other packages beside this one. Without coverage: their lines are covered by the other tests."""
+    check("Python tests of neighbours", sys.executable, "-m", "pytest", "-q", "tests/neighbours", aside=True)
 
 
 def rust() -> None:
@@ -154,7 +161,8 @@ def python() -> None:
     for server in SERVERS:
         if not server.is_installed():
             left_out.append(f"tests on {server.name} (apt install {server.packages})")
-    check("Python tests and coverage", sys.executable, "-m", "pytest", "--cov", "--cov-report=term")
+    coverage = ("--cov", "--cov-report=term", "--ignore=tests/neighbours")
+    check("Python tests and coverage", sys.executable, "-m", "pytest", *coverage)
     for server in SERVERS:
         if server.is_installed():
             on_server(server)
