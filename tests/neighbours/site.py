@@ -1,7 +1,8 @@
 """Run a site beside another package, in its own process: ``python -m tests.neighbours.site NAME``.
 
 Each case of ``sites/NAME.py`` runs with a sign-in by Django's session and with one by jwtauth, through WSGI and ASGI,
-in each order of the middleware that it names. The last line printed is JSON: what each case expected and saw.
+in each order of the middleware that it names; with jwtauth also where sessions are not checked in every request. The
+last line printed is JSON: what each case expected and saw.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import shutil
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,26 +39,21 @@ ACCESS_LIFETIME = 300
 signed_in_by = BY_SESSION
 
 
+@dataclass
 class Case:
-    def __init__(self, function: Callable[..., Any], expected: Any, options: dict[str, Any]) -> None:
-        self.function, self.expected = function, expected
-        self.orders, self.ways, self.protocols = (options[name] for name in ("orders", "ways", "protocols"))
-        self.settings = options["settings"]
+    function: Callable[..., Any]
+    expected: Any
+    orders: tuple[str, ...] = ()
+    ways: tuple[str, ...] = (BY_SESSION, BY_JWTAUTH)
+    protocols: tuple[str, ...] = ("wsgi", "asgi")
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
-def case(
-    expected: Any,
-    *,
-    orders: tuple[str, ...] = (),
-    ways: tuple[str, ...] = (BY_SESSION, BY_JWTAUTH),
-    protocols: tuple[str, ...] = ("wsgi", "asgi"),
-    **settings: Any,
-) -> Callable[..., Any]:
+def case(expected: Any, **options: Any) -> Callable[..., Any]:
     """Declare a case: a function that takes a `Browser` and returns what it saw, the same for each way to sign in."""
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-        options = {"orders": orders, "ways": ways, "protocols": protocols, "settings": settings}
-        CASES[function.__name__] = Case(function, expected, options)
+        CASES[function.__name__] = Case(function, expected, **options)
         return function
 
     return declare
@@ -122,25 +119,30 @@ def said(response: Any) -> Any:
 
 def run(name: str) -> dict[str, dict[str, Any]]:
     """Run every case of this site, and return what each expected and saw."""
+    seen = {}
+    for title, one in CASES.items():
+        orders = one.orders or (next(iter(settings.ORDERS)),)
+        for order, protocol, way in product(orders, one.protocols, one.ways):
+            options = {"MIDDLEWARE": settings.ORDERS[order], **one.settings}
+            label = f"{title}, signed in by {way}, {protocol}, order: {order}"
+            seen[label] = run_case(one, protocol, way, options)
+            if way == BY_JWTAUTH and order == orders[0]:
+                options["JWTAUTH"] = {**settings.JWTAUTH, "SESSION_CHECK_INTERVAL": ACCESS_LIFETIME}
+                seen[f"{label}, with SESSION_CHECK_INTERVAL"] = run_case(one, protocol, way, options)
+    return seen
+
+
+def run_case(one: Case, protocol: str, way: str, options: dict[str, Any]) -> dict[str, Any]:
     from jwtauth.test import stopped_clock
 
-    seen: dict[str, dict[str, Any]] = {}
-    for title, one in CASES.items():
-        for order in one.orders or [next(iter(settings.ORDERS))]:
-            for protocol in one.protocols:
-                for way in one.ways:
-                    with ExitStack() as stack:
-                        stack.enter_context(override_settings(**{"MIDDLEWARE": settings.ORDERS[order], **one.settings}))
-                        clock = stack.enter_context(stopped_clock())
-                        _start_afresh(way)
-                        try:
-                            value = json.loads(json.dumps(one.function(Browser(protocol, clock))))
-                        except Exception as error:
-                            traceback.print_exc()
-                            value = f"{type(error).__name__}: {error}"
-                    label = f"{title}, signed in by {way}, {protocol}, order: {order}"
-                    seen[label] = {"expected": json.loads(json.dumps(one.expected)), "seen": value}
-    return seen
+    with override_settings(**options), stopped_clock() as clock:
+        _start_afresh(way)
+        try:
+            seen = one.function(Browser(protocol, clock))
+        except Exception as error:
+            traceback.print_exc()
+            seen = f"{type(error).__name__}: {error}"
+    return {"expected": one.expected, "seen": seen}
 
 
 def _start_afresh(way: str) -> None:

@@ -55,7 +55,7 @@ def other_origins_can_neither_write_nor_read(browser: Browser) -> Any:
     [[200, *READABLE], ["access_token", "refresh_token"], [200, *READABLE], "ada", [405, *READABLE]],
     orders=ORDERS,
     ways=(BY_JWTAUTH,),
-    CSRF_TRUSTED_ORIGINS=["https://app.example"],
+    settings={"CSRF_TRUSTED_ORIGINS": ["https://app.example"]},
 )
 def a_trusted_origin_signs_in_and_writes(browser: Browser) -> Any:
     browser.enforce_origin()

@@ -40,6 +40,7 @@ class DrfWho(views.View):
 
 ORDERS = ("recommended", "0.0.8")
 urlpatterns = [
+    path("sign-in/alone/<name>/", views.sign_in),
     path("sign-in/<name>/", django_sign_in),
     *views.urlpatterns,
     path("hijacked/", who),
@@ -93,3 +94,21 @@ def a_sign_out_ends_it(browser: Browser) -> Any:
     signed_out = pages(browser)
     browser.sign_in()
     return [signed_out, pages(browser)]
+
+
+@case([ROOT, 302, BOB, 302, ROOT], orders=ORDERS)
+def tokens_alone(browser: Browser) -> Any:
+    browser.post("/sign-in/alone/root/")
+    before, acquired, during = pages(browser), acquire(browser, "bob"), pages(browser)
+    return [before, acquired, during, browser.post("/hijack/release/").status_code, pages(browser)]
+
+
+@case([ROOT, 302, BOB, 302, ROOT], orders=ORDERS)
+def tokens_alone_no_receiver(browser: Browser) -> Any:
+    user_logged_in.disconnect(views.hand_on)
+    try:
+        browser.post("/sign-in/alone/root/")
+        before, acquired, during = pages(browser), acquire(browser, "bob"), pages(browser)
+        return [before, acquired, during, browser.post("/hijack/release/").status_code, pages(browser)]
+    finally:
+        user_logged_in.connect(views.hand_on)

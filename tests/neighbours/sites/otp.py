@@ -12,7 +12,9 @@ from django_otp.plugins.otp_static.models import StaticDevice
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.response import Response
 
-from tests.neighbours import views
+import jwtauth
+from tests.neighbours import site, views
+from tests.neighbours.settings import BY_JWTAUTH
 from tests.neighbours.site import Browser, case
 
 
@@ -44,7 +46,20 @@ def verify(request: HttpRequest, token: str) -> JsonResponse:
     return JsonResponse(found is not None, safe=False)
 
 
+def sign_in_with_device(request: HttpRequest, name: str) -> JsonResponse:
+    """Sign in as django-otp's login form does: the user brings the device."""
+    (device,) = StaticDevice.objects.filter(user__username=name)
+    user = device.user
+    user.otp_device = device
+    if site.signed_in_by == BY_JWTAUTH:
+        jwtauth.login(request, user)
+    else:
+        views.django_login(request, user, views.BACKEND)
+    return JsonResponse(views.name_of(request.user), safe=False)
+
+
 urlpatterns = [
+    path("sign-in/device/<name>/", sign_in_with_device),
     *views.urlpatterns,
     path("verified/", is_verified),
     path("verified/async/", async_is_verified),
@@ -82,6 +97,12 @@ def a_user_is_verified_by_a_second_factor(browser: Browser) -> Any:
     device_of("ada", "one")
     browser.sign_in()
     return [pages(browser), browser.see("/verify/one/"), pages(browser)]
+
+
+@case(["ada", AFTER])
+def a_login_with_a_second_factor_verifies(browser: Browser) -> Any:
+    device_of("ada", "one")
+    return [browser.post("/sign-in/device/ada/").json(), pages(browser)]
 
 
 @case([False, BEFORE])
