@@ -1,0 +1,464 @@
+"""Run the test suites of other packages, alone and beside jwtauth, and write docs/reference/works-with-table.md.
+
+`make neighbours` runs every suite; ``scripts/neighbours.py NAME...`` runs some, and keeps the others' figures. A suite is
+what the source distribution on the package index has; those that have none are named in the table. It runs twice in a
+virtual environment of its own under .tools/neighbours, the second time by ``scripts/neighbours/run_suite.py beside``.
+Every test whose outcome differs runs once more, alone; where it still differs, `Suite.differences` has to say why.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matrix
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITE_FILES = ROOT / "scripts/neighbours"
+FOLDER = ROOT / ".tools/neighbours"
+PACKAGE = FOLDER / "package"  # the wheel of this checkout, installed apart so that a suite can run without it
+FIGURES = ROOT / "docs/reference/works-with.json"
+TABLE = ROOT / "docs/reference/works-with-table.md"
+
+PYTHONS = ("3.13", "3.12")
+DJANGO, DRF = "6.1.3", "3.18.3"
+# What the wheel needs; the same in both runs, so that only jwtauth itself makes the difference.
+ALWAYS = (f"Django=={DJANGO}", f"djangorestframework=={DRF}", "ua-parser==1.0.2", "ua-parser-builtins==202610")
+PYTEST = ("pytest==9.2.0", "pytest-django==4.14.0")
+MODES = ("baseline", "beside")
+OUTCOMES = ("passed", "skipped", "failed")
+LIMIT = 3600  # seconds for one run
+RERUN_AT_MOST = 200
+
+DJANGO_LABELS = """
+    sessions_tests csrf_tests middleware middleware_exceptions handlers asgi async contenttypes_tests test_client
+    test_client_regress requests_tests messages_tests view_tests decorators context_processors wsgi logging_tests
+    signed_cookies_tests check_framework admin_views admin_default_site admin_custom_urls admin_autodiscover
+    generic_views cache flatpages_tests redirects_tests conditional_processing i18n
+"""
+AUTH_TESTS_LEFT_OUT = {"test_hashers"}  # minutes of password hashing
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A package and how its tests are started."""
+
+    name: str
+    version: str
+    command: tuple[str, ...]  # of run_suite.py, up to what it should run
+    tests: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # to be installed besides
+    extras: str = ""
+    folder: str = "."  # of the source distribution, to start in
+    path: tuple[str, ...] = (".",)  # of the source distribution, for imports
+    environment: dict[str, str] = field(default_factory=dict)
+    files: tuple[tuple[str, str], ...] = ()  # what it lacks: our file, and the place for it
+    remark: str = ""  # for the table
+    # A pattern of names of tests whose outcome differs, and why.
+    differences: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def home(self) -> Path:
+        return FOLDER / self.name
+
+    @property
+    def python(self) -> str:
+        return str(self.home / "venv/bin/python")
+
+    def prepare(self, interpreter: str) -> None:
+        """Make the environment, unless it was made from the same list, and unpack the tests anew."""
+        wanted = (f"{self.name}{self.extras}=={self.version}", *self.needs, *ALWAYS)
+        stamp = self.home / "venv/.installed"
+        if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
+            run([interpreter, "-m", "venv", "--clear", str(self.home / "venv")])
+            run([self.python, "-m", "pip", "install", "--quiet", *wanted])
+            stamp.write_text("\n".join(wanted))
+        sources = self.home / f"sdist-{self.version}"
+        if not sources.exists():
+            download = [self.python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", self.name]
+            run([*download, "--dest", str(sources), f"{self.name}=={self.version}"])
+        for mode in MODES:
+            self.unpack(next(sources.glob("*.tar.gz")), self.home / mode)
+
+    def unpack(self, archive: Path, target: Path) -> None:
+        shutil.rmtree(target, ignore_errors=True)
+        with tarfile.open(archive) as file:
+            file.extractall(target.with_suffix(".new"), filter="data")
+        next(target.with_suffix(".new").iterdir()).rename(target)
+        target.with_suffix(".new").rmdir()
+        for ours, place in self.files:
+            (target / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(SUITE_FILES / ours, target / place)
+
+    def run(self, mode: str, tests: tuple[str, ...]) -> dict[str, str]:
+        """Return the outcome of each test by its name; none where the time was up."""
+        root = self.home / mode
+        results = self.home / f"{mode}.json"
+        results.unlink(missing_ok=True)
+        path = [*(str(root / folder) for folder in self.path), *([str(PACKAGE)] if mode == "beside" else [])]
+        environment = {**os.environ, **self.environment, "PYTHONPATH": os.pathsep.join(path)}
+        environment.pop("DJANGO_SETTINGS_MODULE", None) if "DJANGO_SETTINGS_MODULE" not in self.environment else None
+        command = [self.python, str(SUITE_FILES / "run_suite.py"), mode, str(results), *self.command, *tests]
+        with (self.home / f"{mode}.log").open("w") as log:
+            try:
+                subprocess.run(
+                    command, cwd=root / self.folder, env=environment, stdout=log, stderr=log, timeout=LIMIT, check=False
+                )
+            except subprocess.TimeoutExpired:
+                print(f"{self.name}, {mode}: not finished after {LIMIT} s", flush=True)
+        return json.loads(results.read_text()) if results.exists() else {}
+
+    def labels(self) -> tuple[str, ...]:
+        if self.name != "Django":
+            return self.tests
+        modules = sorted(path.stem for path in (self.home / "baseline/tests/auth_tests").glob("test_*.py"))
+        auth = [f"auth_tests.{module}" for module in modules if module not in AUTH_TESTS_LEFT_OUT]
+        return (*auth, *DJANGO_LABELS.split())
+
+    def compare(self) -> dict[str, object]:
+        """Run both and return the figures."""
+        with ThreadPoolExecutor(len(MODES)) as pool:
+            alone, beside = pool.map(lambda mode: self.run(mode, self.labels()), MODES)
+        for mode, outcomes in zip(MODES, (alone, beside), strict=True):
+            (self.home / f"{mode}.all.json").write_text(json.dumps(outcomes, indent=0))
+        different = self.different(alone, beside)
+        again = [name for name in map(as_label, different) if name]
+        if again and len(again) <= RERUN_AT_MOST:
+            with ThreadPoolExecutor(len(MODES)) as pool:
+                second = list(pool.map(lambda mode: self.run(mode, tuple(again)), MODES))
+            for outcomes, seen in zip((alone, beside), second, strict=True):
+                outcomes |= {name: outcome for name, outcome in seen.items() if name in different}
+        found = self.different(alone, beside)
+        return {
+            "version": self.version,
+            "alone": counts(alone),
+            "beside": counts(beside),
+            "settled": len(different) - len(found),
+            "differences": {name: [alone.get(name, "missing"), beside.get(name, "missing")] for name in found},
+        }
+
+    @staticmethod
+    def different(alone: dict[str, str], beside: dict[str, str]) -> list[str]:
+        return [name for name in {**alone, **beside} if alone.get(name) != beside.get(name)]
+
+    def explanation(self, name: str) -> str:
+        return next((why for pattern, why in self.differences.items() if re.search(pattern, name)), "")
+
+
+def as_label(name: str) -> str:
+    """Return what runs this test alone: the names of unittest are not all labels."""
+    found = re.match(r"(?:setUpClass|tearDownClass) \((.*)\)", name)
+    return found[1] if found else "" if "_FailedTest" in name or " (collected)" in name else name
+
+
+def counts(outcomes: dict[str, str]) -> dict[str, int]:
+    return {outcome: sum(one == outcome for one in outcomes.values()) for outcome in OUTCOMES}
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+
+
+def suites() -> list[Suite]:
+    pytest = ("pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider")
+    return [
+        Suite(
+            "Django",
+            DJANGO,
+            ("script", "runtests.py", "--parallel=1"),
+            needs=(
+                *("argon2-cffi", "bcrypt", "docutils", "jinja2", "Pillow", "PyYAML", "tblib", "tzdata"),
+                *("aiosmtpd", "pymemcache"),
+            ),
+            folder="tests",
+            remark="what concerns sessions, sign-in, requests, middleware and the admin",
+        ),
+        Suite(
+            "djangorestframework",
+            DRF,
+            (*pytest,),
+            ("tests",),
+            needs=(
+                *PYTEST,
+                *("dj-database-url", "django-filter", "django-guardian", "inflection", "markdown", "pygments"),
+                *("PyYAML", "requests", "uritemplate", "legacy-cgi"),
+            ),
+            environment={"PYTHONUTF8": "1"},
+            differences={
+                r"TestAPITestClient": "its view reads `request.auth.key`, which its own `Token` alone has; `request.auth`"
+                " is another object for every authentication class",
+            },
+        ),
+        Suite(
+            "django-otp",
+            "1.7.5",
+            ("module", "django", "test"),
+            ("django_otp",),
+            needs=("freezegun", "segno", "qrcode"),
+            path=("src", "test"),
+            environment={"DJANGO_SETTINGS_MODULE": "test_project.settings"},
+        ),
+        Suite(
+            "django-two-factor-auth",
+            "1.18.1",
+            ("module", "django", "test"),
+            ("tests", "two_factor"),
+            extras="[webauthn,phonenumbers,yubikey,call]",
+            needs=("django-otp==1.7.5", "freezegun"),
+            environment={"DJANGO_SETTINGS_MODULE": "tests.settings"},
+            files=(
+                *((f"two_factor/{name}", f"tests/{name}") for name in ("__init__.py", "settings.py", "utils.py")),
+                *(
+                    (f"two_factor/{name}", f"tests/{name}")
+                    for name in ("urls.py", "urls_admin.py", "urls_otp_admin.py")
+                ),
+            ),
+        ),
+        Suite(
+            "django-impersonate",
+            "1.9.5",
+            ("module", "django", "test"),
+            ("impersonate",),
+            needs=("setuptools<81",),
+            environment={"DJANGO_SETTINGS_MODULE": "impersonate_settings"},
+            files=(("impersonate_settings.py", "impersonate_settings.py"),),
+        ),
+        Suite(
+            "django-loginas",
+            "0.3.14",
+            ("module", "django", "test"),
+            ("loginas",),
+            environment={"DJANGO_SETTINGS_MODULE": "loginas.tests.settings"},
+        ),
+        Suite(
+            "django-axes",
+            "8.3.1",
+            (*pytest, "--ds=tests.settings"),
+            ("tests",),
+            needs=(*PYTEST, "django-ipware"),
+        ),
+        Suite(
+            "django-auditlog",
+            "3.4.1",
+            ("script", "manage.py", "test"),
+            needs=("freezegun", "psycopg[binary]"),
+            folder="auditlog_tests",
+        ),
+        Suite(
+            "django-simple-history",
+            "3.13.0",
+            ("script", "runtests.py"),
+        ),
+        Suite(
+            "django-guardian",
+            "3.5.2",
+            (*pytest, "--ds=guardian.testapp.testsettings"),
+            ("guardian/testapp/tests",),
+            needs=(*PYTEST, "django-environ"),
+        ),
+        Suite(
+            "django-debug-toolbar",
+            "8.0.0",
+            ("module", "django", "test"),
+            ("tests",),
+            needs=("django-csp", "django-template-partials", "html5lib", "jinja2", "pygments", "whitenoise"),
+            environment={"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        ),
+        Suite(
+            "django-silk",
+            "5.6.0",
+            (*pytest, "--ds=project.settings"),
+            ("tests",),
+            needs=(*PYTEST, "factory-boy", "freezegun", "networkx", "pillow", "pydot", "pygments"),
+            folder="project",
+            path=(".", "project"),
+            environment={"DB_ENGINE": "sqlite3", "DB_NAME": ":memory:"},
+        ),
+        Suite(
+            "django-allauth",
+            "65.21.1",
+            (*pytest, "--ds=tests.projects.regular.settings"),
+            ("tests",),
+            extras="[headless,socialaccount,mfa,idp-oidc,openid,steam]",
+            needs=(*PYTEST, "pytest-asyncio", "Pillow", "PyYAML", "django-ninja"),
+        ),
+        Suite(
+            "dj-rest-auth",
+            "7.2.0",
+            ("module", "django", "test"),
+            ("dj_rest_auth",),
+            extras="[with-social,with-mfa]",
+            needs=("djangorestframework-simplejwt==5.5.1", "responses"),
+            environment={"DJANGO_SETTINGS_MODULE": "dj_rest_auth.tests.settings"},
+        ),
+        Suite(
+            "drf-spectacular",
+            "0.30.0",
+            (*pytest,),
+            ("tests", "--ignore=tests/contrib"),
+            needs=(*PYTEST,),
+            environment={"NEIGHBOURS_NO_AUTHENTICATION": "1"},
+            remark="jwtauth not among the authentication classes, which its stored schemas list",
+        ),
+        Suite(
+            "djangorestframework-simplejwt",
+            "5.5.1",
+            (*pytest,),
+            ("tests",),
+            needs=(*PYTEST, "freezegun", "cryptography", "python-jose"),
+        ),
+        Suite(
+            "django-oauth-toolkit",
+            "3.4.1",
+            (*pytest, "--ds=tests.settings"),
+            ("tests",),
+            needs=(*PYTEST,),
+        ),
+        Suite(
+            "social-auth-app-django",
+            "8.0.0",
+            ("module", "django", "test"),
+            ("tests",),
+            environment={"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        ),
+        Suite(
+            "django-reversion",
+            "6.4.0",
+            ("script", "manage.py", "test"),
+            folder="tests",
+        ),
+        Suite(
+            "sentry-sdk",
+            "2.75.0",
+            (*pytest, "--ds=tests.integrations.django.myapp.settings"),
+            ("tests/integrations/django",),
+            needs=(
+                *PYTEST,
+                "pytest-localserver",
+                "pytest-forked",
+                "pytest-asyncio",
+                "werkzeug",
+                "jsonschema",
+                "channels",
+            ),
+        ),
+        Suite(
+            "freezegun",
+            "1.5.5",
+            (*pytest,),
+            ("tests",),
+            needs=("pytest==9.2.0",),
+            environment={"NEIGHBOURS_NO_DJANGO": "1"},
+            remark="jwtauth installed, Django not set up",
+        ),
+    ]
+
+
+# Known by their names on the package index.
+NOT_RUN = {
+    "adrf, channels, django-cors-headers, django-hijack, django-polymorphic, djoser, time-machine": "their source"
+    " distributions have no tests",
+    "django-rest-knox": "its tests need a project that its source distribution lacks",
+    "opentelemetry-instrumentation-django": "its tests configure a site without apps and databases",
+    "django-tenants": "its tests need PostgreSQL; `tests/databases` tests with it",
+}
+
+
+def install_package(interpreter: str) -> None:
+    """Build the wheel and unpack it with its metadata, by which pytest finds the plugin."""
+    shutil.rmtree(PACKAGE, ignore_errors=True)
+    pip = [interpreter, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(PACKAGE)]
+    run([*pip, os.environ.get("NEIGHBOURS_WHEEL") or str(matrix.wheel())])
+
+
+def main(names: list[str]) -> int:
+    known = {suite.name: suite for suite in suites()}
+    if unknown := set(names) - set(known):
+        print(f"Unknown: {', '.join(sorted(unknown))}. Known: {' '.join(known)}")
+        return 2
+    interpreter = next((found for version in PYTHONS if (found := matrix.python(version)) and not found.prefix), None)
+    if interpreter is None:
+        print(f"Left out: Django {DJANGO} needs Python {' or '.join(PYTHONS)}, which this machine does not have.")
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    install_package(interpreter.command)
+    figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {"suites": {}}
+    full = subprocess.check_output([interpreter.command, "-c", "import platform; print(platform.python_version())"])
+    figures |= {"python": full.decode().strip(), "django": DJANGO, "drf": DRF}
+    for name in names or list(known):
+        suite = known[name]
+        try:
+            suite.prepare(interpreter.command)
+        except RuntimeError as error:
+            print(f"{name}: not prepared: {error}", flush=True)
+            continue
+        figures["suites"][name] = result = suite.compare()
+        print(f"{name}: {cell(result['alone'])} | {cell(result['beside'])}", flush=True)
+        for test, (alone, beside) in result["differences"].items():
+            print(f"    {test}: {alone}, beside {beside}: {suite.explanation(test) or 'UNEXPLAINED'}", flush=True)
+        FIGURES.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
+    return write_table(figures, list(known.values()))
+
+
+def write_table(figures: dict, wanted: list[Suite]) -> int:
+    """Write the table, and say what keeps it from being one to rely on."""
+    problems, notes = [], []
+    lines = [
+        "<!-- Written by `make neighbours`. -->",
+        "",
+        f"CPython {figures['python']}, Django {figures['django']}, Django REST framework {figures['drf']}, SQLite.",
+        "",
+        "| Package | Version | Its tests | Alone | Beside jwtauth | Differences |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for suite in wanted:
+        result = figures["suites"].get(suite.name)
+        if result is None or not sum(result["alone"].values()) or not sum(result["beside"].values()):
+            problems.append(f"{suite.name}: no result")
+            lines.append(f"| {suite.name} | {suite.version} | – | not run | not run | – |")
+            continue
+        differences = result["differences"]
+        unexplained = [name for name in differences if not suite.explanation(name)]
+        problems += [f"{suite.name}: {name}: unexplained" for name in unexplained]
+        problems += [
+            f"{suite.name}: {pattern!r} explains nothing"
+            for pattern in suite.differences
+            if not any(suite.explanation(name) and re.search(pattern, name) for name in differences)
+        ]
+        count = (
+            f"{len(differences)}, **{len(unexplained)} unexplained**"
+            if unexplained
+            else str(len(differences) or "none")
+        )
+        total = sum(result["alone"].values())
+        row = [suite.name, result["version"], str(total), cell(result["alone"]), cell(result["beside"]), count]
+        lines.append(f"| {' | '.join(row)} |")
+        if suite.remark:
+            notes.append(f"- {suite.name}: {suite.remark}.")
+        for why in dict.fromkeys(suite.explanation(name) for name in differences):
+            found = sum(suite.explanation(name) == why for name in differences)
+            notes.append(f"- {suite.name}, {found} of the differences: {why or '**unexplained**'}.")
+    lines += ["", *notes, "", "Not run:", "", *(f"- {name}: {why}." for name, why in NOT_RUN.items()), ""]
+    TABLE.write_text("\n".join(lines))
+    print(TABLE.read_text())
+    for problem in problems:
+        print(problem)
+    return int(bool(problems))
+
+
+def cell(figures: dict[str, int]) -> str:
+    return ", ".join(f"{figures[outcome]} {outcome}" for outcome in OUTCOMES if figures[outcome]) or "nothing"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
