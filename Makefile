@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model fuzz miri reliability docs bench matrix clean
+.PHONY: help run test lint model fuzz miri reliability docs bench matrix neighbours clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -32,6 +32,7 @@ help:
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
+	@echo 'make neighbours  suites of other packages beside ours, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
 	@echo 'make bench   measures beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
@@ -72,6 +73,9 @@ reliability: $(REQUIRED)-test $(ENGINE)
 
 matrix: $(REQUIRED)-test $(REQUIRED)-build
 	$(BIN)/python scripts/matrix.py
+
+neighbours: $(REQUIRED)-build
+	$(BIN)/python scripts/neighbours.py $(SUITES)
 
 docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
