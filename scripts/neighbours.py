@@ -1,8 +1,8 @@
 """Run the test suites of other packages, alone and beside jwtauth, and write docs/reference/works-with-table.md.
 
-`make neighbours` runs every suite; ``scripts/neighbours.py NAME...`` runs some, and keeps the others' figures. A suite is
-what the source distribution on the package index has; those that have none are named in the table. It runs twice in a
-virtual environment of its own under .tools/neighbours, the second time by ``scripts/neighbours/run_suite.py beside``.
+`make neighbours` runs every suite; ``scripts/neighbours.py NAME...`` runs some, and keeps the others' figures. A suite
+is what the source distribution on the package index has; those that have none are named in the table. It runs twice in
+a virtual environment of its own under .tools/neighbours, the second time by ``scripts/neighbours/run_suite.py beside``.
 Every test whose outcome differs runs once more, alone; where it still differs, `Suite.differences` has to say why.
 """
 
@@ -195,8 +195,8 @@ def suites() -> list[Suite]:
             ),
             environment={"PYTHONUTF8": "1"},
             differences={
-                r"TestAPITestClient": "its view reads `request.auth.key`, which its own `Token` alone has; `request.auth`"
-                " is another object for every authentication class",
+                r"TestAPITestClient": "its view reads `request.auth.key`, which only its own `Token` has:"
+                " `request.auth` is a different object with every authentication class",
             },
         ),
         Suite(

@@ -2,8 +2,8 @@
 
 ``run_suite.py baseline|beside RESULTS pytest ARGUMENT...`` or ``... script FILE ARGUMENT...`` or
 ``... module NAME ARGUMENT...``. Beside means: the app and the middleware are in the settings, in the order that the
-documentation recommends, ``jwtauth.JWTAuthentication`` is the first of REST framework's authentication classes, and what
-signs in Django's test client signs it in by jwtauth besides.
+documentation recommends, ``jwtauth.JWTAuthentication`` is the first of REST framework's authentication classes, and
+Django's test clients sign in by jwtauth besides Django.
 """
 
 from __future__ import annotations
