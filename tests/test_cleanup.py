@@ -1,9 +1,11 @@
 """The table cleans itself: beside logins and refreshes, and by the command."""
 
 import uuid
+from importlib import import_module
 from io import StringIO
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
@@ -21,6 +23,7 @@ HOUR = 3600
 def due(monkeypatch):
     """The next login or refresh removes a batch."""
     monkeypatch.setattr(cleanup, "_next_at", 0.0)
+    monkeypatch.setattr(cleanup, "_place", None)
 
 
 def make_sessions(user, count, ended_ago):
@@ -143,3 +146,104 @@ def test_on_a_terminal_it_shows_how_far_it_is(ada, monkeypatch):
     call_command("jwtauth_clearsessions", stdout=StringIO(), stderr=terminal)
     assert terminal.getvalue().startswith("\r100 of 350")
     assert terminal.getvalue().endswith("\r350 of 350\n")
+
+
+# --- tables of the project that refer to sessions
+
+
+@pytest.fixture
+def dependents(settings):
+    """The models of `tests.dependents`, installed and with their tables."""
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "tests.dependents"]
+    apps.clear_cache()  # the relations of models that were there before
+    models = import_module("tests.dependents.models")
+    with connection.schema_editor() as editor:
+        for model in models.ALL:
+            editor.create_model(model)
+    yield models
+    with connection.schema_editor() as editor:
+        for model in reversed(models.ALL):
+            editor.delete_model(model)
+
+
+def in_order():
+    return list(Session.objects.order_by("expires_at", "pk"))
+
+
+def notes_with_lines(models, sessions):
+    for session in sessions:
+        note = models.Note.objects.create(session=session)
+        models.Line.objects.bulk_create(models.Line(note=note) for _ in range(3))
+
+
+def test_what_goes_with_a_session_is_not_counted_as_one(ada, dependents):
+    make_sessions(ada, 150, ended_ago=HOUR)
+    notes_with_lines(dependents, Session.objects.all())
+    dependents.Visit.objects.bulk_create(dependents.Visit(session=session) for session in Session.objects.all())
+    assert clean() == ("Removed 150 expired sessions.\n", "")
+    assert not dependents.Line.objects.exists()
+    assert dependents.Visit.objects.filter(session=None).count() == 150
+
+
+def test_an_end_counts_sessions_alone(ada, dependents):
+    make_sessions(ada, 3, ended_ago=-HOUR)
+    notes_with_lines(dependents, Session.objects.all())
+    assert Session.objects.all()[0].end() == 1
+    assert Session.objects.of(ada).end() == 2
+
+
+def test_with_dependents_every_login_goes_on_as_well(browser, ada, clock, due, dependents):
+    make_sessions(ada, 450, ended_ago=HOUR)
+    notes_with_lines(dependents, in_order()[:3])
+    for left in (251, 51, 1):
+        browser.sign_in(ada)
+        assert Session.objects.count() == left
+
+
+HOLDS = {
+    "protect": lambda models, session: models.Receipt.objects.create(session=session),
+    "restrict": lambda models, session: models.Order.objects.create(session=session),
+    "do nothing": lambda models, session: models.Trace.objects.create(session=session),
+    "a row that goes with it": lambda models, session: models.Seal.objects.create(
+        note=models.Note.objects.create(session=session)
+    ),
+}
+
+
+@pytest.mark.parametrize("hold", HOLDS.values(), ids=HOLDS)
+def test_what_another_table_holds_does_not_keep_the_rest(ada, dependents, hold):
+    make_sessions(ada, 250, ended_ago=HOUR)
+    held = [in_order()[at] for at in (0, 1, 2, 120, 249)]
+    for session in held:
+        hold(dependents, session)
+    assert clean() == ("Removed 245 expired sessions.\n", "")
+    assert in_order() == held
+    assert clean() == ("Removed 0 expired sessions.\n", "")
+
+
+@pytest.mark.parametrize("hold", HOLDS.values(), ids=HOLDS)
+def test_nor_does_it_beside_logins(browser, ada, clock, due, dependents, hold, monkeypatch):
+    monkeypatch.setattr(cleanup, "_BATCH", 5)
+    make_sessions(ada, 18, ended_ago=HOUR)
+    held = in_order()[:12]
+    for session in held:
+        hold(dependents, session)
+    for _ in range(4):
+        assert cleanup.is_due()
+        browser.sign_in(ada)
+    assert in_order()[:-1] == held
+    assert not cleanup.is_due()
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the table is written in SQLite's SQL")
+def test_nor_does_a_table_that_django_does_not_know(ada):
+    make_sessions(ada, 250, ended_ago=HOUR)
+    held = [in_order()[at] for at in (0, 130)]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE legacy (session REFERENCES jwtauth_session (id))")
+        try:
+            cursor.executemany("INSERT INTO legacy VALUES (%s)", [(session.pk.hex,) for session in held])
+            assert clean() == ("Removed 248 expired sessions.\n", "")
+            assert in_order() == held
+        finally:
+            cursor.execute("DROP TABLE legacy")

@@ -19,8 +19,8 @@ session_started = Signal()
 # as above.
 session_refreshed = Signal()
 
-# Sent for each session that is ended, once, when its end is committed. Arguments: sender=jwtauth.models.Session, session
-# (the row as it was), reason: "logout", "replaced" (by a login from the same browser, or a new password), "revoked",
-# "reused" (after `refresh_token_reused`), or "limit" (of MAX_SESSIONS_PER_USER). While somebody listens, sessions are
-# deleted one by one.
+# Sent for each session that is ended, once, when its end is committed. Arguments: sender=jwtauth.models.Session,
+# session (the row as it was), reason: "logout", "replaced" (by a login from the same browser, or a new password),
+# "revoked", "reused" (after `refresh_token_reused`), or "limit" (of MAX_SESSIONS_PER_USER). While a receiver listens,
+# sessions are deleted one by one.
 session_ended = Signal()

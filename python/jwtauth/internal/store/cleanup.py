@@ -1,4 +1,4 @@
-"""Removes sessions that are over from the table: a few at a time beside logins and refreshes, or all by the command."""
+"""Remove expired sessions from the table: a few at a time beside logins and refreshes, or all by the command."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
 
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database, has_dependents
@@ -36,27 +37,31 @@ _WORK, _REST = 0.03, 0.01
 # By the monotonic clock. Processes that start together do not all begin at once.
 _next_at = time.monotonic() + random.uniform(0, _PAUSE)  # noqa: S311 - not a secret
 
+# End and key of the last session that was looked at, where the next batch begins: those before it are gone, or cannot
+# be removed. ``None`` where the last batch reached the end.
+_place: tuple[datetime, Any] | None = None
+
 
 def is_due() -> bool:
-    """Whether a login or a refresh of this process should remove a batch."""
+    """Return whether a login or a refresh of this process should remove a batch."""
     return time.monotonic() >= _next_at and not clock.is_travelling()
 
 
 def remove_batch() -> None:
-    """One small batch. Upkeep: an error is only logged. Not inside a transaction, where it would hold locks."""
+    """Remove one small batch. An error is only logged. Does nothing in a transaction, where it would hold locks."""
     global _next_at
     if transaction.get_connection(database()).in_atomic_block:
         return
     _next_at = time.monotonic() + random.uniform(_PAUSE / 2, _PAUSE)  # noqa: S311 - not a secret
     try:
-        if _remove(_BATCH)[0] == _BATCH:
+        if _remove(_BATCH)[1]:
             _next_at = 0.0  # there is more: the next login or refresh goes on
     except DatabaseError:
         _log.warning("expired sessions were not removed", exc_info=True)
 
 
 def expired() -> SessionQuerySet:
-    """Sessions whose end is an hour past, in the database that takes writes."""
+    """Return the sessions whose end is an hour past, in the database that takes writes."""
     over: SessionQuerySet = Session.objects.using(database()).filter(expires_at__lte=_cutoff())
     return over
 
@@ -66,56 +71,105 @@ def _cutoff() -> datetime:
 
 
 def remove_all() -> Iterator[int]:
-    """Removes every expired session, and yields how many were removed so far after each statement."""
-    removed, size, since = 0, _LEAST, None
+    """Remove every expired session, and yield how many were removed so far after each statement."""
+    global _place
+    _place, removed, size, is_more = None, 0, _LEAST, True
     shares = connections[database()].vendor == "sqlite"
     rested_at = time.monotonic()
-    while True:
+    while is_more:
         started = time.monotonic()
-        count, since = _remove(size, since)
+        count, is_more = _remove(size)
         removed += count
         if count:
             yield removed
-        if count < size:
-            return
         took = time.monotonic() - started
-        if shares and started + took - rested_at >= _WORK:
+        if is_more and shares and started + took - rested_at >= _WORK:
             time.sleep(_REST)
             rested_at = time.monotonic()
         size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET / max(took, 1e-6)))))
 
 
-def _remove(limit: int, since: datetime | None = None) -> tuple[int, datetime | None]:
-    """At most this many, in one statement where the database can. Rows that others hold are left to them.
+def _remove(limit: int) -> tuple[int, bool]:
+    """Remove at most this many, in one statement if the database can, and return how many, and whether there is more.
 
-    With the end of the last one removed, so that the next call need not pass the places of those that are gone.
+    Rows that others hold are left to them.
     """
-    alias = database()
-    connection = connections[alias]
+    connection = connections[database()]
     by_address = {"postgresql": _remove_by_ctid, "sqlite": _remove_by_rowid}.get(connection.vendor)
-    # Not where a project's own table refers to sessions, or somebody wants to hear of each: Django sees to those.
+    # Not where a project's own table refers to sessions, or a receiver listens for each: Django sees to those.
     if by_address is not None and not has_dependents():
-        return by_address(connection, limit, since or clock.to_datetime(0))
-    # Nobody revives an expired row, so its key is enough; with the date as well, MariaDB would go through all of them.
-    batch = expired().order_by("expires_at").values("pk")[:limit]
-    if not connection.features.allow_sliced_subqueries_with_in:  # MySQL
-        batch = [row["pk"] for row in batch]
-    return Session.objects.using(alias).filter(pk__in=batch).delete()[0], None
+        try:
+            removed = by_address(connection, limit)
+        except IntegrityError:
+            pass  # a table that Django does not know refers to one of them
+        else:
+            return removed, removed == limit
+    return _remove_by_key(limit)
 
 
-def _remove_by_rowid(connection: Any, limit: int, since: datetime) -> tuple[int, datetime]:
-    """In two thirds of the time that it takes by key."""
+def _remove_by_key(limit: int) -> tuple[int, bool]:
+    """Remove what can be removed of the next rows. Those that another table protects are passed over."""
+    global _place
+    rows = expired()
+    if _place is not None:
+        end, key = _place
+        rows = rows.filter(expires_at__gte=end).exclude(expires_at=end, pk__lte=key)
+    found = list(rows.order_by("expires_at", "pk").values_list("expires_at", "pk")[:limit])
+    keys = [key for _end, key in found]
+    protected = _protected(keys) if keys else set()
+    removed = _delete([key for key in keys if key not in protected])
+    is_more = len(found) == limit
+    _place = found[-1] if is_more else None
+    return removed, is_more
+
+
+def _protected(keys: list[Any]) -> set[Any]:
+    """Return which of these a foreign key refers to that does not let them go."""
+    found = set()
+    for relation in Session._meta.get_fields(include_hidden=True):
+        holds = getattr(relation, "on_delete", None) in (models.PROTECT, models.RESTRICT, models.DO_NOTHING)
+        if not isinstance(relation, models.ForeignObjectRel) or not holds:
+            continue
+        field: Any = relation.field
+        if relation.on_delete is not models.DO_NOTHING or field.db_constraint:
+            referring = field.model._base_manager.using(database()).filter(**{f"{field.name}__in": keys})
+            found.update(referring.values_list(field.attname, flat=True))
+    return found
+
+
+def _delete(keys: list[Any]) -> int:
+    """Delete these sessions, and return how many. Where some cannot be, the others are found by halves."""
+    if not keys:
+        return 0
+    try:
+        # Nobody revives an expired row, so its key is enough; with the date as well, MariaDB would go through all rows.
+        with transaction.atomic(using=database()):
+            counts: dict[str, int] = Session.objects.using(database()).filter(pk__in=keys).delete()[1]
+        return counts.get(Session._meta.label, 0)
+    except IntegrityError:  # also ProtectedError and RestrictedError, of what would be deleted with a session
+        if len(keys) == 1:
+            return 0
+    half = len(keys) // 2
+    return _delete(keys[:half]) + _delete(keys[half:])
+
+
+def _remove_by_rowid(connection: Any, limit: int) -> int:
+    """Remove by address: in two thirds of the time that it takes by key."""
     quoted = connection.ops.quote_name
     table, column = quoted(Session._meta.db_table), quoted("expires_at")
     addresses = f"SELECT rowid FROM {table} WHERE {column} <= %s ORDER BY {column} LIMIT %s"  # noqa: S608
     with connection.cursor() as cursor:
         cutoff = connection.ops.adapt_datetimefield_value(_cutoff())
         cursor.execute(f"DELETE FROM {table} WHERE rowid IN ({addresses})", [cutoff, limit])  # noqa: S608
-        return cursor.rowcount, since
+        removed: int = cursor.rowcount
+        return removed
 
 
-def _remove_by_ctid(connection: Any, limit: int, since: datetime) -> tuple[int, datetime]:
-    """Four times as fast as by key; in the order of the index, or each call reads the table from its start."""
+def _remove_by_ctid(connection: Any, limit: int) -> int:
+    """Remove by address: four times as fast as by key; in the order of the index, and from where the last call ended,
+    so that no call passes the places of those that are gone.
+    """
+    global _place
     quoted = connection.ops.quote_name
     table, column = quoted(Session._meta.db_table), quoted("expires_at")
     addresses = (
@@ -124,9 +178,11 @@ def _remove_by_ctid(connection: Any, limit: int, since: datetime) -> tuple[int, 
     )
     gone = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({addresses})) RETURNING {column}"  # noqa: S608
     with connection.cursor() as cursor:
+        since = clock.to_datetime(0) if _place is None else _place[0]
         cursor.execute(
             f"WITH gone AS ({gone}) SELECT count(*), max({column}) FROM gone",  # noqa: S608
             [since, _cutoff(), limit],
         )
         removed, last = cursor.fetchone()
-        return removed, last or since
+    _place = (last, UUID(int=0)) if removed == limit else None
+    return int(removed)
