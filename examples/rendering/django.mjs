@@ -1,4 +1,4 @@
-// What a server that renders pages needs to fetch from Django as the browser's user. See docs/guides/server-rendering.md.
+// What a render server needs to fetch from Django as the browser's user: see docs/guides/server-rendering.md.
 
 const DJANGO = process.env.DJANGO_URL;
 const SECRET = process.env.RENDER_SERVER_SECRET; // JWTAUTH["RENDER_SERVER_SECRET"]; never in code that a browser gets

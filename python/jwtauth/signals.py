@@ -7,8 +7,8 @@ from django.dispatch import Signal
 refresh_token_reused = Signal()
 
 # Sent when an upload, or a request of the render server, comes with a refresh token that the rotation table does not
-# admit: it was replaced more than 15 minutes before, or more than once. A slow proxy, or a copied token. The request is anonymous; the session goes on.
-# Arguments: as above, with the row as it is.
+# admit: it was replaced more than 15 minutes before, or more than once. A slow proxy, or a copied token. The request is
+# anonymous; the session goes on. Arguments: as above, with the row as it is.
 late_upload = Signal()
 
 # Sent when a user has signed in and the session is committed. Arguments: sender=jwtauth.models.Session, request, user,

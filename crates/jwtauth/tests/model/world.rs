@@ -355,7 +355,7 @@ impl Model for World {
                 state.requests.push(Request { stage: Stage::There { jar: state.jar, kind }, age: 0 });
             }
             Action::Render(index) => {
-                let Request { stage, age } = state.requests[index];
+                let Request { stage, age } = *state.requests.get(index)?;
                 let Stage::Back { access: Some(access), refresh } = stage else { return None };
                 let jar = Jar { access: Some(access), refresh: refresh.unwrap_or(access.generation) };
                 state.requests.push(Request { stage: Stage::There { jar, kind: Kind::Rendering }, age });
