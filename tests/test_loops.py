@@ -32,14 +32,14 @@ def call_back(browser, user, headers=CROSS_SITE, url="/login/plain/"):
     return response
 
 
-@pytest.mark.parametrize("headers", [CROSS_SITE, {}], ids=["over TLS", "over plain HTTP"])
-def test_each_round_takes_the_place_of_the_one_before(browser, ada, headers):
+def test_each_round_takes_the_place_of_the_one_before(browser, ada):
     for _ in range(20):
-        call_back(browser, ada, headers)
+        call_back(browser, ada)
         assert Session.objects.count() == 1
         assert browser.who() == "ada"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_it_ends_as_any_session_that_is_replaced(browser, ada):
     ended = []
 
@@ -107,10 +107,10 @@ def test_a_login_that_is_rolled_back_ends_nothing_and_names_nothing(browser, ada
     assert browser.who() == "ada"
 
 
-@pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none", None])
 def test_no_other_login_sets_the_cookie_or_reads_it(browser, ada, site):
     call_back(browser, ada)
-    response = call_back(browser, ada, {"sec-fetch-site": site})
+    response = call_back(browser, ada, {} if site is None else {"sec-fetch-site": site})
     assert set(response.cookies) == {"access_token", "refresh_token"}
     assert Session.objects.count() == 2
     assert set(Browser().sign_in(ada).cookies) == {"access_token", "refresh_token"}

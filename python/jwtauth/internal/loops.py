@@ -31,8 +31,8 @@ def may_hide_cookies(flow: Flow) -> bool:
     request = flow.request
     if flow.config.cookie_samesite != "Strict" or request.method != "GET" or flow.identity.session_ids:
         return False
-    # Browsers leave the header out over plain HTTP; who signs in by a GET has followed a link or a redirect.
-    return request.META.get("HTTP_SEC_FETCH_SITE", "cross-site") == "cross-site"
+    # Over plain HTTP browsers leave the header out, except on localhost.
+    return bool(request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site")
 
 
 def sessions_left_behind(flow: Flow, user: AbstractBaseUser) -> set[object]:
