@@ -32,6 +32,4 @@ TEMPLATES = [
         },
     },
 ]
-LOGIN_URL = "/accounts/login/"
-LOGIN_REDIRECT_URL = "/test-redirect/"
-IMPERSONATE = {"REDIRECT_URL": "/test-redirect/", "PAGINATE_COUNT": 2}
+IMPERSONATE = {"DISABLE_LOGGING": True}
