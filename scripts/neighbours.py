@@ -87,7 +87,7 @@ class Suite:
         stamp = self.home / "venv/.installed"
         if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
             run([interpreter, "-m", "venv", "--clear", str(self.home / "venv")])
-            run([self.python, "-m", "pip", "install", "--quiet", *wanted])
+            run([self.python, "-m", "pip", "install", "--quiet", "--no-compile", *wanted])
             stamp.write_text("\n".join(wanted))
         sources = self.home / f"sdist-{self.version}"
         if not sources.exists():
