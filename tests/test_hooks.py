@@ -882,8 +882,8 @@ def test_the_user_is_as_the_default_manager_makes_it(visitor, ada, monkeypatch, 
 
 @pytest.mark.parametrize("manager", [UserManager, Annotating])
 def test_the_user_is_as_from_db_makes_it(visitor, monkeypatch, manager):
-    def from_db(model, db, field_names, values):
-        user = super(User, model).from_db(db, field_names, values)
+    def from_db(model, db, field_names, values, **kwargs):  # a fetch_mode since Django 6.1
+        user = super(User, model).from_db(db, field_names, values, **kwargs)
         user.loaded = sorted(field_names) == sorted(field.attname for field in model._meta.concrete_fields)
         return user
 
