@@ -40,6 +40,7 @@ from jwtauth import login, update_session_auth_hash
 from jwtauth.internal.store import admission
 from jwtauth.models import Session
 from jwtauth.signals import session_refreshed
+from jwtauth.test import force_login
 from tests.conftest import ACCESS_LIFETIME, Browser, only_session
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -422,6 +423,27 @@ def test_users_that_a_server_has_authenticated(any_visitor, kind, name_of_inacti
         assert any_visitor.name == "ada"
         change(is_active=False)
         assert any_visitor.name == name_of_inactive
+
+
+def by_django(client, user, *backend):
+    client.force_login(user, *backend)
+
+
+@pytest.mark.parametrize("sign_in", [by_django, force_login])
+@pytest.mark.parametrize(
+    ("kinds", "named", "model"),
+    [
+        ([Members, MODEL_BACKEND], [], Member),
+        ([SignsInOnly, Members, MODEL_BACKEND], [], Member),
+        ([MODEL_BACKEND, Members], [], User),
+        ([MODEL_BACKEND, Members], [f"{__name__}.Members"], Member),
+    ],
+)
+def test_force_login_goes_by_the_backend_that_django_s_takes(sign_in, kinds, named, model):
+    client = Visitor()
+    with backends(*kinds):
+        sign_in(client, model.objects.get(), *named)
+        assert client.kind == model.__name__
 
 
 # --- without a counterpart in Django's session

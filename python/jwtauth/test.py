@@ -9,6 +9,8 @@ from typing import Any
 from unittest import mock
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth import load_backend
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpResponse
 from django.test import RequestFactory
@@ -22,17 +24,21 @@ from jwtauth.signin import login
 def force_login(
     client: ClientMixin,
     user: AbstractBaseUser,
+    backend: str | None = None,
     *,
     remember: bool = True,
     lifetime: timedelta | float | None = None,
 ) -> None:
     """Sign this user in, without a password and without a view. The client gets the cookies that `login` gives.
 
-    For Django's ``Client`` and ``AsyncClient``, and DRF's ``APIClient``.
+    For Django's ``Client`` and ``AsyncClient``, and DRF's ``APIClient``. The backend is by default the first that has a
+    ``get_user``, as for ``Client.force_login``.
     """
+    backends = (path for path in settings.AUTHENTICATION_BACKENDS if hasattr(load_backend(path), "get_user"))
+    path = backend or next(backends, None)
 
     def view(request: object) -> HttpResponse:
-        login(request, user, remember=remember, lifetime=lifetime)  # type: ignore[arg-type]
+        login(request, user, path, remember=remember, lifetime=lifetime)  # type: ignore[arg-type]
         return HttpResponse()
 
     request = RequestFactory().post("/")
@@ -45,12 +51,13 @@ def force_login(
 async def aforce_login(
     client: ClientMixin,
     user: AbstractBaseUser,
+    backend: str | None = None,
     *,
     remember: bool = True,
     lifetime: timedelta | float | None = None,
 ) -> None:
     """`force_login` for async tests."""
-    await sync_to_async(force_login)(client, user, remember=remember, lifetime=lifetime)
+    await sync_to_async(force_login)(client, user, backend, remember=remember, lifetime=lifetime)
 
 
 class Clock:
