@@ -55,8 +55,8 @@ def admit(user: AbstractBaseUser, backend: str) -> Any:
     backends = _make_all(paths)
     if not is_active(user) or not _one_agrees(backends, user):
         return None
-    finders = [made for made in backends if _get_user(made) not in (None, _djangos_get_user()[0])]
-    if not finders or any(map(_has_djangos_get_user, finders)):
+    finders = _finders(backends)
+    if not finders:
         return user
     found = next((found for made in finders if (found := _ask(made, user)) is not None), None)
     return found if found is not None and is_active(found) else None
@@ -73,8 +73,27 @@ def _agrees(backend: Any, user: AbstractBaseUser) -> bool:
 
 
 def _one_agrees(backends: list[Any], user: AbstractBaseUser) -> bool:
-    having_a_say = [made for made in backends if hasattr(made, "user_can_authenticate")]
-    return not having_a_say or any(_agrees(made, user) for made in having_a_say)
+    verdict = True
+    for made in backends:
+        can_authenticate = getattr(made, "user_can_authenticate", None)
+        if can_authenticate is not None:
+            verdict = can_authenticate(user)
+            if verdict:
+                break
+    return bool(verdict)
+
+
+def _finders(backends: list[Any]) -> list[Any]:
+    """Return the backends to ask for the user: none if one of them leaves that to Django's `ModelBackend`."""
+    of_base, of_model_backend = _djangos_get_user()
+    finders = []
+    for made in backends:
+        method = _get_user(made)
+        if method is of_model_backend:
+            return []
+        if method is not None and method is not of_base:
+            finders.append(made)
+    return finders
 
 
 def _get_user(backend: Any) -> Any:
