@@ -372,6 +372,23 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 18)} | {f"W{n:03}" for n in range(1, 7)}
+    expected = {f"E{n:03}" for n in range(1, 18)} | {f"W{n:03}" for n in range(1, 8)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())
+
+
+@pytest.mark.parametrize("name", ["SECURE_PROXY_SSL_HEADER", "USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT"])
+def test_only_a_deployment_is_told_of_proxies_that_are_not_counted(settings, name):
+    setattr(settings, name, ("HTTP_X_FORWARDED_PROTO", "https") if name.endswith("HEADER") else True)
+    assert "jwtauth.W007" not in found()
+    message = found(deploy=True)["jwtauth.W007"]
+    assert "NUM_PROXIES is not set" in message.msg
+    assert "JWTAUTH['NUM_PROXIES']" in message.hint
+
+
+@pytest.mark.parametrize(("own", "of_drf"), [(0, None), (2, None), (None, 0), (None, 1)])
+def test_proxies_are_counted_where_either_setting_says_so(settings, own, of_drf):
+    settings.USE_X_FORWARDED_HOST = True
+    settings.JWTAUTH = {} if own is None else {"NUM_PROXIES": own}
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": of_drf}
+    assert "jwtauth.W007" not in found(deploy=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections, router
 from django.utils.module_loading import import_string
+from rest_framework.settings import api_settings
 
 from jwtauth import conf
 from jwtauth.internal.engine_config import Problem
@@ -194,7 +195,7 @@ def check_access_token_claims(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
-    """W002: cookies without ``Secure``. W003: names without ``__Host-``."""
+    """W002: cookies without ``Secure``. W003: names without ``__Host-``. W007: proxies that are not counted."""
     return list(_deployment_warnings(conf.values()))
 
 
@@ -213,6 +214,23 @@ def _deployment_warnings(values: dict[str, Any]) -> Iterator[CheckMessage]:
             "'__Host-refresh_token'. Everybody signs in once more.",
             id="jwtauth.W003",
         )
+    if _is_behind_a_proxy() and not _proxies_are_counted():
+        yield Warning(
+            "The site is behind a proxy, but NUM_PROXIES is not set: all visitors may have the proxy's address, and "
+            "share the attempts to sign in.",
+            hint="Set JWTAUTH['NUM_PROXIES'] to how many trusted proxies append to X-Forwarded-For, or to 0 if "
+            "REMOTE_ADDR is the client's address.",
+            id="jwtauth.W007",
+        )
+
+
+def _is_behind_a_proxy() -> bool:
+    return bool(settings.SECURE_PROXY_SSL_HEADER or settings.USE_X_FORWARDED_HOST or settings.USE_X_FORWARDED_PORT)
+
+
+def _proxies_are_counted() -> bool:
+    own = getattr(settings, "JWTAUTH", None)
+    return (isinstance(own, Mapping) and "NUM_PROXIES" in own) or api_settings.NUM_PROXIES is not None
 
 
 def middleware_is_installed() -> bool:
