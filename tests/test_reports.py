@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 from jwtauth.internal import tokens
 from jwtauth.internal.reports import hide_secrets
 from jwtauth.models import Session, SessionQuerySet
-from jwtauth.serializers import LoginSerializer
+from jwtauth.serializers import LoginSerializer, RefreshSerializer, RevokeSerializer
 from tests.conftest import ACCESS_LIFETIME, Browser
 
 pytestmark = pytest.mark.django_db
@@ -73,7 +73,20 @@ def failing_view(request):
     return HttpResponse(form["nothing"])
 
 
-urlpatterns = [path("auth/", include("jwtauth.urls")), path("failing/", failing_view)]
+class OwnView(APIView):
+    """A project's own way in."""
+
+    def post(self, request):
+        serializer = OwnSerializer(data=request.data, context={"request": request})
+        serializer.is_valid()
+
+
+class OwnSerializer(LoginSerializer):
+    def validate(self, attrs):
+        fail()
+
+
+urlpatterns = [path("own/", OwnView.as_view()), path("auth/", include("jwtauth.urls")), path("failing/", failing_view)]
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +158,17 @@ def test_no_report_of_a_sign_in_shows_the_password(settings, monkeypatch, report
         user_logged_in.disconnect(fail)
     assert status == 500
     assert not shown(reports, secrets_of(made, **browser.tokens()))
+
+
+def test_no_report_of_a_view_of_the_project_shows_what_the_serializer_reads(reports):
+    body = json.dumps({"username": "ada", "password": PASSWORD})
+    assert Browser().generic("POST", "/own/", body, "application/json").status_code == 500
+    assert not shown(reports, [PASSWORD])
+
+
+@pytest.mark.parametrize("kind", [LoginSerializer, RefreshSerializer, RevokeSerializer])
+def test_the_repr_of_a_serializer_shows_nothing_that_it_reads(kind):
+    assert repr(kind(data={"password": PASSWORD, "refresh": PASSWORD, "token": PASSWORD})) == f"<{kind.__name__}>"
 
 
 @pytest.fixture

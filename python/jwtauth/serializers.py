@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
@@ -31,6 +32,18 @@ class CredentialsRefused(APIException):
     auth_header = 'Bearer realm="api"'
 
 
+class _SecretInput(serializers.Serializer[Any]):
+    """A serializer of a password or a token, which neither its ``repr`` nor Django's error reports show."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    @sensitive_variables()
+    def is_valid(self, *, raise_exception: bool = False) -> bool:
+        """Validate as DRF does."""
+        return super().is_valid(raise_exception=raise_exception)
+
+
 class UsernameField(serializers.CharField):
     """A user's name, normalised as the login form of Django does it."""
 
@@ -46,7 +59,7 @@ def _username_model_field() -> Any:
     return model._meta.get_field(model.USERNAME_FIELD)
 
 
-class LoginSerializer(serializers.Serializer[Any]):
+class LoginSerializer(_SecretInput):
     """Name and password, for the project's authentication backends as Django's login form hands them on.
 
     Subclasses, and serializers in its place, set ``validated_data["user"]``.
@@ -140,13 +153,13 @@ class TokenField(serializers.CharField):
         return text
 
 
-class RefreshSerializer(serializers.Serializer[Any]):
+class RefreshSerializer(_SecretInput):
     """A refresh token."""
 
     refresh = TokenField(write_only=True, allow_blank=True)
 
 
-class RevokeSerializer(serializers.Serializer[Any]):
+class RevokeSerializer(_SecretInput):
     """RFC 7009 section 2.1. An access token ends its session as well; the hint is not needed."""
 
     token = TokenField(write_only=True, allow_blank=True)
