@@ -1,4 +1,4 @@
-"""The views of `jwtauth.urls`. Each may be subclassed and put under a URL of one's own."""
+"""The views of `jwtauth.urls`. Each may be subclassed, and used under another URL."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class LoginThrottle(ScopedRateThrottle):
 
 
 class TokenRefused(APIException):
-    """401: the refresh token is not good."""
+    """401: the refresh token is not valid."""
 
     status_code = 401
     default_detail = _("The refresh token is invalid, has expired, or its session is over.")
@@ -79,12 +79,12 @@ class TokenRefused(APIException):
 
 
 class JwtAuthView(GenericAPIView[Any]):
-    """What they have in common: errors have a ``code``, no response is cached, and no transaction is around them, so
-    that what they decide stays decided.
+    """The base of all but `JwkSetView`: errors have a ``code``, and no response is cached. No transaction surrounds a
+    view, so that what it has decided is not rolled back.
     """
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (JWTAuthentication,)
-    filter_backends = ()  # the project's filter by fields of its own models
+    filter_backends = ()  # those of the project filter by fields of its own models
 
     def get_queryset(self) -> QuerySet[Any]:
         """Return no rows: DRF's browsable API asks each view for its rows, if the answer is a list."""
@@ -93,7 +93,7 @@ class JwtAuthView(GenericAPIView[Any]):
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
-        """Django's, outside the transactions of ``ATOMIC_REQUESTS``."""
+        """Make the view as Django does, outside the transactions of ``ATOMIC_REQUESTS``."""
         view = super().as_view(**initkwargs)
         for alias in connections:
             view = transaction.non_atomic_requests(alias)(view)
@@ -109,13 +109,13 @@ class JwtAuthView(GenericAPIView[Any]):
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
-        """DRF's, marked as nobody else's."""
+        """Forbid caches to store the response."""
         final: Response = super().finalize_response(request, response, *args, **kwargs)
         patch_cache_control(final, no_store=True, private=True)
         return final
 
     def auth(self) -> RequestAuth:
-        """What the middleware knows about the request."""
+        """Return what the middleware knows about the request."""
         auth: RequestAuth = django_request(self.request).jwtauth  # type: ignore[attr-defined]
         return auth
 
@@ -131,12 +131,12 @@ class _Secret(JwtAuthView):
 
 
 class _OwnOrigin(JwtAuthView):
-    """Views that no page of another origin may send a form to, whatever cookies the request brings: it could sign the
+    """Views that refuse requests from other origins, with cookies or without: a form on another site could sign the
     visitor in as another user, or out.
     """
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Ask for the origin before anything counts as an attempt. Raises ``PermissionDenied``."""
+        """Check the origin before anything counts as an attempt. Raises ``PermissionDenied``."""
         flow = Flow.of(django_request(request))
         try:
             if flow is not None:
@@ -150,20 +150,20 @@ class _OwnOrigin(JwtAuthView):
 
 
 class _Credentials(_OwnOrigin, _Secret):
-    """Views that take a name and a password."""
+    """Views that read a name and a password."""
 
-    authentication_classes = ()  # whoever signs in may come with tokens that are no longer good
+    authentication_classes = ()  # a request may bring tokens that have expired
     permission_classes = (AllowAny,)
     throttle_classes = (LoginThrottle,)
     throttle_scope = "jwtauth_login"
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
-        """``LOGIN_SERIALIZER``, unless a subclass sets ``serializer_class``."""
+        """Return ``LOGIN_SERIALIZER``, unless a subclass sets ``serializer_class``."""
         found: type[BaseSerializer[Any]] = self.serializer_class or import_string(get_config().login_serializer)
         return found
 
     def validated(self, request: Request) -> dict[str, Any]:
-        """What the serializer made of the body."""
+        """Return what the serializer makes of the body."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         validated: dict[str, Any] = serializer.validated_data
@@ -176,7 +176,7 @@ class LoginView(_Credentials):
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answers as `MeView` does."""
+        """Answer as `MeView` does."""
         validated = self.validated(request)
         with _limit_is_refusal():
             login(
@@ -189,24 +189,24 @@ class LoginView(_Credentials):
 
 
 class LogoutView(_OwnOrigin):
-    """Sign out: ends the session and clears the cookies that the request brought."""
+    """Sign out: end the session, and clear the cookies that the request brought."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     serializer_class = EmptySerializer
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """204."""
+        """Answer 204, also if nobody was signed in."""
         logout(request)
         return Response(status=204)
 
 
 class TokenView(_Credentials):
-    """Sign in by name and password; the tokens are the answer, for clients that are no browsers."""
+    """Sign in by name and password, and answer with the tokens, for clients that are not browsers."""
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """``access`` and ``refresh``, and the seconds that each is good for."""
+        """Answer with ``access`` and ``refresh``, and the seconds that each is valid for."""
         validated = self.validated(request)
         with _limit_is_refusal():
             grant = start_session(request, validated["user"], lifetime=validated.get("lifetime"))
@@ -214,7 +214,7 @@ class TokenView(_Credentials):
 
 
 class TokenRefreshView(_Secret):
-    """A new access token for a refresh token, by the same rules as with cookies."""
+    """Exchange a refresh token for new tokens, by the same rules as with cookies."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -222,7 +222,7 @@ class TokenRefreshView(_Secret):
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """``access`` and ``refresh``, which from now on takes the place of the old one."""
+        """Answer with ``access`` and ``refresh``, which replaces the refresh token that was sent."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         grant = exchange_refresh_token(django_request(request), serializer.validated_data["refresh"])
@@ -232,7 +232,7 @@ class TokenRefreshView(_Secret):
 
 
 class TokenRevokeView(_Secret):
-    """Ends the session of a token (RFC 7009), access or refresh, also one that has expired."""
+    """End the session of a token (RFC 7009), access or refresh, also one that has expired."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -241,7 +241,7 @@ class TokenRevokeView(_Secret):
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """200, also for what is no token of ours (section 2.2)."""
+        """Answer 200, also for an unknown token (section 2.2)."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         for kind in (_engine.TokenKind.REFRESH, _engine.TokenKind.ACCESS):
@@ -254,7 +254,7 @@ class TokenRevokeView(_Secret):
 
 
 class JwkSetView(APIView):
-    """The public keys that verify the tokens (RFC 7517 section 5), for other services. Empty where a secret does.
+    """Show the public keys that verify the tokens (RFC 7517 section 5), for other services; none if a secret does.
 
     Secrets and private keys are never in it. Caches may keep it for five minutes.
     """
@@ -264,11 +264,11 @@ class JwkSetView(APIView):
     throttle_classes = ()
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """There is one representation, whatever the client would like."""
+        """Ignore ``Accept``: there is one representation."""
         return super().perform_content_negotiation(request, force=True)
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The same for everybody."""
+        """Answer with the same keys to every client."""
         response = HttpResponse(get_config().keyring.jwk_set, content_type="application/jwk-set+json")
         patch_cache_control(response, public=True, max_age=300)
         response["Access-Control-Allow-Origin"] = "*"  # public keys, for pages as well
@@ -276,13 +276,13 @@ class JwkSetView(APIView):
 
 
 class MeView(JwtAuthView):
-    """Who is signed in, and when what expires."""
+    """Show who is signed in, and when the access token and the session expire."""
 
     permission_classes = (IsAuthenticated,)
     serializer_class = EmptySerializer
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """403 where nobody is."""
+        """Answer with user and session, or 403 if nobody is signed in."""
         return Response(_me(self))
 
 
@@ -325,10 +325,10 @@ class SessionListView(_OwnSessions, ListAPIView[Session]):
 
 
 class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
-    """One of them: looked at, or ended."""
+    """Show or end one of the current user's sessions."""
 
     def perform_destroy(self, instance: Session) -> None:
-        """Ends it; where it is the request's own, that is a logout."""
+        """End the session. If it is the request's own, log out."""
         if instance.pk == self.get_serializer_context()["current"]:
             logout(self.request)
         else:
@@ -336,7 +336,7 @@ class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
 
 
 class OtherSessionsView(_OwnSessions):
-    """All of one's sessions but the one of this request."""
+    """End the current user's other sessions."""
 
     def delete(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """End them, and answer how many there were, without those that a new password had ended before."""
@@ -346,7 +346,7 @@ class OtherSessionsView(_OwnSessions):
         return Response({"ended": ended})
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The same, for forms."""
+        """Do as `delete`, for forms."""
         return self.delete(request, *args, **kwargs)
 
 

@@ -141,9 +141,9 @@ def _error(description: str) -> OpenApiResponse:
 
 # Some answers are DRF's and the middleware's, and so every view's.
 _EVERYWHERE = {
-    401: _error("`token_not_valid`: the `Authorization: Bearer` is not good."),
+    401: _error("`token_not_valid`: the `Authorization: Bearer` is not valid."),
     403: _error(
-        "`cross_origin`: the request came with cookies, from another origin. `not_authenticated`: from nobody."
+        "`cross_origin`: the request came with cookies, from another origin. `not_authenticated`: nobody is signed in."
     ),
     503: _error("`session_contention`: the database is too busy. Nothing has changed; try again."),
 }
@@ -160,7 +160,7 @@ _ATTEMPTS = {
     403: _error("`cross_origin`: the request came from another origin. `session_limit`: too many sessions."),
     429: _error("`throttled`: too many attempts. `Retry-After` says when to try again."),
 }
-_UNKNOWN = {404: _error("`not_found`: no such session of one's own.")}
+_UNKNOWN = {404: _error("`not_found`: the current user has no such session.")}
 
 
 _JWK_SET = {
@@ -222,7 +222,7 @@ class TokenViewExtension(_View):
     target_class = "jwtauth.views.TokenView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "Sign in with a pair of tokens, for clients that are no browsers and keep them."
+        what = "Sign in and get a pair of tokens, for clients that are not browsers and store them."
         return {"post": _operation(what, {200: JwtauthTokenPair, **_ATTEMPTS})}
 
 
@@ -230,7 +230,7 @@ class TokenRefreshViewExtension(_View):
     target_class = "jwtauth.views.TokenRefreshView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "The next pair of tokens, which takes the place of the one that this refresh token is of."
+        what = "Get the next pair of tokens, which replaces the pair of this refresh token."
         refused = _error("`token_not_valid`: the token is invalid, has expired, or its session is over.")
         return {"post": _operation(what, {200: JwtauthTokenPair, **_INVALID, 401: refused})}
 
@@ -239,7 +239,7 @@ class TokenRevokeViewExtension(_View):
     target_class = "jwtauth.views.TokenRevokeView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "End the session of a token, access or refresh (RFC 7009); also 200 for a token that is none."
+        what = "End the session of a token, access or refresh (RFC 7009); also 200 for an unknown token."
         return {"post": _operation(what, {200: {"type": "object"}, **_INVALID})}
 
 
@@ -249,7 +249,7 @@ class JwkSetViewExtension(_View):
     def operations(self) -> dict[str, dict[str, Any]]:
         answer = OpenApiResponse(_JWK_SET, "A JWK Set (RFC 7517). Caches may keep it for five minutes.")
         refusals = {(status, "application/json"): refusal for status, refusal in _EVERYWHERE.items()}
-        what = "The public keys that verify the tokens, for other services."
+        what = "Get the public keys that verify the tokens, for other services."
         return {
             "get": {"description": what, "responses": {(200, "application/jwk-set+json"): answer, **refusals}},
         }
@@ -259,7 +259,11 @@ class MeViewExtension(_View):
     target_class = "jwtauth.views.MeView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        return {"get": _operation("Who is signed in, and when what expires.", {200: JwtauthMe})}
+        return {
+            "get": _operation(
+                "Show who is signed in, and when the access token and the session expire.", {200: JwtauthMe}
+            )
+        }
 
 
 class SessionListViewExtension(_View):
@@ -297,7 +301,7 @@ class SessionViewExtension(_View):
     def operations(self) -> dict[str, dict[str, Any]]:
         ended = "End it. Where it is the request's own, that is a logout, which clears the cookies."
         return {
-            "get": _operation("One of one's devices.", {200: SessionSerializer, **_UNKNOWN}),
+            "get": _operation("Show one of the current user's sessions.", {200: SessionSerializer, **_UNKNOWN}),
             "delete": _operation(ended, {204: None, **_UNKNOWN}),
         }
 
@@ -306,7 +310,7 @@ class OtherSessionsViewExtension(_View):
     target_class = "jwtauth.views.OtherSessionsView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "End all of one's sessions but the one of this request."
+        what = "End all sessions of the current user but that of this request."
         return {
             "delete": _operation(what, {200: JwtauthEnded}),
             "post": _operation(f"{what} As `DELETE`, for forms.", {200: JwtauthEnded}, request=None),
