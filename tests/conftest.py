@@ -69,6 +69,7 @@ class Browser(Client):
 def _no_upkeep(monkeypatch):
     """No expired row is removed beside a login or a refresh, but where a test asks for it."""
     monkeypatch.setattr(cleanup, "_next_at", math.inf)
+    monkeypatch.setattr(cleanup, "_place", None)
 
 
 @pytest.fixture(autouse=True)

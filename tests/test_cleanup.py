@@ -23,7 +23,6 @@ HOUR = 3600
 def due(monkeypatch):
     """The next login or refresh removes a batch."""
     monkeypatch.setattr(cleanup, "_next_at", 0.0)
-    monkeypatch.setattr(cleanup, "_place", None)
 
 
 def make_sessions(user, count, ended_ago):
