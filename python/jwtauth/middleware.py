@@ -59,9 +59,13 @@ class JWTAuthMiddleware:
         if not self.waits:
             install(request, flow)
         response: HttpResponseBase = self.get_response(request)
-        if _is_to_be_finished(flow):
-            response = _finish(flow, response)
-        write(flow, response)
+        try:
+            if _is_to_be_finished(flow):
+                response = _finish(flow, response)
+            write(flow, response)
+        except Exception:
+            response.close()  # Django answers with an error page in its place
+            raise
         return response
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
@@ -75,9 +79,13 @@ class JWTAuthMiddleware:
         if not self.waits:
             install(request, flow)
         response: HttpResponseBase = await self.get_response(request)
-        if _is_to_be_finished(flow):
-            response = await sync_to_async(_finish)(flow, response)
-        write(flow, response)
+        try:
+            if _is_to_be_finished(flow):
+                response = await sync_to_async(_finish)(flow, response)
+            write(flow, response)
+        except Exception:
+            await sync_to_async(response.close)()
+            raise
         return response
 
     def _process_view(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
