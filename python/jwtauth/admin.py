@@ -218,7 +218,7 @@ def _sessions_url(request: HttpRequest, site: admin.AdminSite, user: Any) -> str
     if not site.is_registered(Session) or not site.get_model_admin(Session).has_view_permission(request):
         return None
     try:
-        sessions = reverse(f"{site.name}:jwtauth_session_changelist")
+        sessions = reverse("admin:jwtauth_session_changelist", current_app=site.name)
     except NoReverseMatch:
         return None
     return f"{sessions}?{urlencode({f'user__{user._meta.pk.name}__exact': user.pk})}"
