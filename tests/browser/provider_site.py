@@ -1,6 +1,6 @@
 """A site that another one signs users in to: ``python -m tests.browser.provider_site PORT``.
 
-Ours is http://127.0.0.1:PORT, and the other one, which stands for a provider, a mailbox or a shop's bank, is
+Our site is http://127.0.0.1:PORT, and the other one, which stands for a provider, a mailbox or a shop's bank, is
 http://localhost:PORT: for browsers, another site.
 """
 
