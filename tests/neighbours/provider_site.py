@@ -30,7 +30,7 @@ ROUNDS = 12
 
 # The example of the guide as the module `joined`; without landing where the environment says so.
 example = re.search(rf"^<!-- example: {PACKAGE} -->\n+```python\n(.*?)^```$", GUIDE.read_text(), re.M | re.S).group(1)
-if "SITE_WITHOUT_LANDING" in os.environ:
+if "SITE_WITHOUT_LANDING" in os.environ and PACKAGE != "receiver":
     example += "\nfrom django.shortcuts import redirect\n\n\ndef landing(request, url):\n    return redirect(url)\n"
 (FOLDER / "joined.py").write_text(example)
 sys.path.insert(0, str(FOLDER))
@@ -86,7 +86,9 @@ OF_PACKAGE = {
         "OIDC_OP_JWKS_ENDPOINT": f"{PROVIDER}/jwks",
         "LOGIN_URL": "/oidc/authenticate/",
     },
-}[PACKAGE]
+}
+OF_PACKAGE["receiver"] = {**OF_PACKAGE["allauth"], "ACCOUNT_ADAPTER": "allauth.account.adapter.DefaultAccountAdapter"}
+OF_PACKAGE = OF_PACKAGE[PACKAGE]
 apps, middleware, backends = (OF_PACKAGE.pop(name) for name in ("APPS", "MIDDLEWARE", "BACKENDS"))
 
 settings.configure(
@@ -134,7 +136,9 @@ def sessions(request):
 
 
 urlpatterns = [path("private/", private), path("sessions/", sessions)]
-if PACKAGE == "allauth":
+if PACKAGE == "receiver":
+    import joined
+if PACKAGE in ("allauth", "receiver"):
     urlpatterns.append(path("accounts/", include("allauth.urls")))
 elif PACKAGE == "mozilla":
     urlpatterns.append(path("oidc/", include("mozilla_django_oidc.urls")))

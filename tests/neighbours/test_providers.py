@@ -16,7 +16,8 @@ from tests.databases.servers import free_port
 from tests.waiting import stop
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = {"allauth": "allauth", "social": "social_django", "mozilla": "mozilla_django_oidc"}
+# How each is joined, and what is to be imported for it.
+JOINED = {"allauth": "allauth", "social": "social_django", "mozilla": "mozilla_django_oidc", "receiver": "allauth"}
 SIGNED_IN = "ada@example.com at private"
 
 
@@ -49,13 +50,13 @@ class Site:
         self.process.stdout.close()
 
 
-@pytest.fixture(params=PACKAGES)
+@pytest.fixture(params=["allauth", "social", "mozilla"])
 def start(request, tmp_path, jar):  # noqa: F811 - the fixture
     """Start the site with a package; a visitor has a browser of their own."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
-    if find_spec(PACKAGES[request.param]) is None:
-        pytest.skip(f"{request.param} is not installed: requirements/neighbours.txt")
+    if find_spec(JOINED[request.param]) is None:
+        pytest.skip(f"{JOINED[request.param]} is not installed: requirements/neighbours.txt")
     sites = []
 
     def start(same_site, *, lands):
@@ -72,6 +73,15 @@ def test_the_first_page_after_the_provider_is_signed_in(start, same_site, lands)
     site = start(same_site, lands=lands)
     assert site.visit() == SIGNED_IN
     assert site.sessions() == {"live": 1, "django": 0}
+    assert site.visit() == SIGNED_IN
+
+
+@pytest.mark.parametrize("start", ["receiver"], indirect=True)
+@pytest.mark.parametrize("same_site", ["Strict", "Lax"])
+def test_a_receiver_signs_in_beside_django_s_session(start, same_site):
+    site = start(same_site, lands=False)
+    assert site.visit() == SIGNED_IN
+    assert site.sessions() == {"live": 1, "django": 1}
     assert site.visit() == SIGNED_IN
 
 
