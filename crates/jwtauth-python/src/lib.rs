@@ -2,7 +2,7 @@
 //! rule is in the crate `jwtauth`.
 //!
 //! Classes are frozen and hold no interpreter state, so the module is safe without the global interpreter lock. They
-//! cannot be pickled or copied, and no `repr` shows a token or a key.
+//! cannot be pickled or copied, and no `repr` shows a token or a key. A second interpreter of the process is refused.
 #![forbid(unsafe_code)]
 #![expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
 
@@ -10,6 +10,7 @@ mod cache;
 mod clock;
 mod cookie;
 mod error;
+mod interpreter;
 mod key;
 mod request;
 mod rotation;
@@ -19,6 +20,8 @@ mod token;
 /// The engine.
 #[pyo3::pymodule(gil_used = false)]
 mod _engine {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::{
         cache::{Asked, VerifiedSessions},
@@ -30,6 +33,11 @@ mod _engine {
         session::{Session, Sid},
         token::{Claims, TokenKind, Tokens},
     };
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::interpreter::refuse_another(module.py())
+    }
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name for it")]

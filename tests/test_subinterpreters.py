@@ -1,0 +1,147 @@
+"""Sub-interpreters, as mod_wsgi gives each site one: the first that imports the engine has it, and others are refused."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# `run` runs code in a sub-interpreter that shares the lock of the process, as those of mod_wsgi do.
+SUBINTERPRETERS = """
+import json, sys
+
+try:
+    import _interpreters as interpreters
+    create = lambda: interpreters.create("legacy")
+except ImportError:
+    import _xxsubinterpreters as interpreters
+    create = interpreters.create if sys.version_info < (3, 12) else lambda: interpreters.create(isolated=False)
+
+def run(interpreter, code):
+    error = interpreters.run_string(interpreter, f"import sys; sys.path[:] = {sys.path!r}\\n{code}")
+    if error is not None:  # from Python 3.13 it is returned
+        raise RuntimeError(error)
+"""
+SITE = """
+import json, logging, types
+import django
+from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="a key for tests only, as long as SHA-256 needs it to be",
+    ALLOWED_HOSTS=["testserver"],
+    ROOT_URLCONF="site_urls",
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "jwtauth"],
+    MIDDLEWARE=["jwtauth.middleware.JWTAuthMiddleware"],
+)
+urls = sys.modules["site_urls"] = types.ModuleType("site_urls")
+django.setup()
+logging.disable(logging.CRITICAL)
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import path
+from jwtauth import login
+from jwtauth.internal.store import clock
+
+def sign_in(request):
+    login(request, get_user_model().objects.get())
+    return HttpResponse()
+
+urls.urlpatterns = [
+    path("", lambda request: HttpResponse(str(request.user))),
+    path("in/", sign_in),
+]
+call_command("migrate", verbosity=0)
+get_user_model().objects.create_user("ada")
+client, said = Client(enforce_csrf_checks=True, raise_request_exception=False), {}
+
+def who(name, **headers):
+    answer = client.get("/", headers=headers)
+    said[name] = f"{answer.status_code} {answer.content.decode()}"
+
+def post(name, **headers):
+    said[name] = client.post("/in/", headers=headers).status_code
+
+who("stale cookie", cookie="access_token=stale")
+said["stale bearer"] = client.get("/", headers={"authorization": "Bearer stale"}).status_code
+post("sign in", origin="http://testserver")
+who("signed in")
+now = clock.now
+clock.now = lambda: now() + 301
+who("refreshed")
+post("own origin", origin="http://testserver")
+post("foreign origin", origin="https://evil.example")
+print(json.dumps(said), flush=True)
+"""
+ANSWERS = {
+    "stale cookie": "200 AnonymousUser",
+    "stale bearer": 401,
+    "sign in": 200,
+    "signed in": "200 ada",
+    "refreshed": "200 ada",
+    "own origin": 200,
+    "foreign origin": 403,
+}
+
+
+def process(code):
+    """What this code prints, line by line, in a process of its own."""
+    script = SUBINTERPRETERS + textwrap.dedent(code)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_site_works_in_the_one_interpreter_of_the_process_that_has_it():
+    [said] = process(f"run(create(), {SITE!r})")
+    assert json.loads(said) == ANSWERS
+
+
+def test_a_second_interpreter_is_refused_and_the_first_goes_on():
+    second = "try:\n    import jwtauth._engine\nexcept ImportError as error:\n    print(error)"
+    again = "import sys\ndel sys.modules['jwtauth._engine']\nimport jwtauth._engine\nprint('again')"
+    lines = process(
+        f"""
+        first, other = create(), create()
+        run(first, {SITE!r})
+        run(other, {second!r})
+        run(other, {second!r})
+        run(first, {again!r})
+        exec({second!r})
+        """
+    )
+    assert json.loads(lines[0]) == ANSWERS
+    refusals = [lines[1], lines[2], lines[4]]
+    assert lines[3] == "again"
+    assert len(set(refusals)) == 1
+    for cure in ("WSGIApplicationGroup %{GLOBAL}", "WSGIDaemonProcess", "a process of its own"):
+        assert cure in refusals[0]
+
+
+def test_the_first_that_has_ended_is_still_the_first():
+    """Its classes are there still, and would be those of the next."""
+    second = "try:\n    import jwtauth._engine\nexcept ImportError:\n    print('refused')"
+    lines = process(
+        f"""
+        first = create()
+        run(first, "import jwtauth._engine")
+        interpreters.destroy(first)
+        for _ in range(20):
+            run(create(), {second!r})
+        """
+    )
+    assert lines == ["refused"] * 20
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="no interpreter had a lock of its own")
+def test_an_interpreter_with_a_lock_of_its_own_is_refused_by_python():
+    second = "try:\n    import jwtauth._engine\nexcept ImportError:\n    print('refused')"
+    assert process(f"run(interpreters.create(), {second!r})") == ["refused"]
