@@ -1,4 +1,4 @@
-"""Sub-interpreters, as mod_wsgi gives each site one: the first that imports the engine has it, and others are refused."""
+"""Sub-interpreters, as mod_wsgi gives each site one: the first to import the engine has it, others are refused."""
 
 import json
 import subprocess
@@ -103,6 +103,35 @@ def process(code):
 def test_a_site_works_in_the_one_interpreter_of_the_process_that_has_it():
     [said] = process(f"run(create(), {SITE!r})")
     assert json.loads(said) == ANSWERS
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "EdDSA"])
+def test_the_site_s_own_origin_is_asked_for_in_the_interpreter_of_the_request(algorithm):
+    """Also where the engine lets go of the interpreter while it verifies a signature."""
+    code = f"""
+import sys
+from jwtauth import _engine
+
+_pem, jwk, _public = _engine.generate_key({algorithm!r})
+tokens = _engine.Tokens(_engine.Keyring(_engine.SigningKey.read(jwk.encode(), algorithm={algorithm!r})))
+policy = _engine.RotationPolicy(access=300, idle=1000, absolute=None, grace=30)
+origins = _engine.OriginPolicy([])
+site = _engine.Site(tokens, policy, origins, access_name="a", refresh_name="r", bearer=True)
+sid = _engine.Sid.generate(0)
+claims = _engine.Claims(subject="1", sid=sid, generation=1, issued_at=0, expires_at=300)
+token = tokens.issue(_engine.TokenKind.ACCESS, claims)
+asked = []
+
+def own():
+    import sys as current
+    asked.append(current is sys)
+    return "https://own.example"
+
+meta = {{"HTTP_COOKIE": f"a={{token}}", "HTTP_ORIGIN": "https://own.example"}}
+identity = site.identify(meta, method="POST", version="HTTP/1.1", cookies=None, is_trusted=False, own=own, now=1)
+print(identity.access.subject, asked)
+"""
+    assert process(f"run(create(), {code!r})") == ["1 [True]"]
 
 
 def test_a_second_interpreter_is_refused_and_the_first_goes_on():

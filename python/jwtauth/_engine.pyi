@@ -428,7 +428,7 @@ class Site:
         """Verify the tokens of a request and decide whether it may use its cookies.
 
         ``meta`` is a CGI environment; ``cookies`` the ``Cookie`` fields, where the server has handed on several.
-        ``own`` returns the origin that the request was sent to, and is called only where the answer depends on it. A
+        ``own`` returns the origin that the request was sent to, and is called only where the answer may depend on it. A
         trusted request is not asked for its origin.
         """
 

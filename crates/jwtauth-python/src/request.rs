@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     rotation::{Decision, RotationPolicy},
     session::{Session, Sid},
-    token::{Claims, TokenKind, Tokens, custom_claims, without_interpreter},
+    token::{Claims, TokenKind, Tokens, custom_claims, is_slow, without_interpreter},
 };
 
 /// Which origins besides our own may make requests with cookies.
@@ -73,7 +73,7 @@ impl Site {
         Self(jwtauth::Site::new(tokens.get().0.clone(), policy.get().0, transport))
     }
 
-    /// `own` is called only where the answer depends on it.
+    /// `own` is called only where the answer may depend on it.
     #[pyo3(signature = (meta, *, method, version, cookies, is_trusted, own, now))]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn identify(
@@ -95,9 +95,12 @@ impl Site {
         if is_trusted {
             (head.sec_fetch_site, head.upgrade) = (Some("same-origin"), None);
         }
-        let mut failure = None;
-        let identified = without_interpreter(self.0.tokens(), meta.py(), || {
-            self.0.identify(&head, || ask(&own, &mut failure), UnixTime::from_secs(now))
+        let (tokens, mut failure) = (self.0.tokens(), None);
+        // Asked before the interpreter is let go of: a thread that comes back may find itself in another one.
+        let early = if is_slow(tokens) && head.origin.is_some() { ask(&own, &mut failure) } else { None };
+        let identified = without_interpreter(tokens, meta.py(), || {
+            let own = || if is_slow(tokens) { early } else { ask(&own, &mut failure) };
+            self.0.identify(&head, own, UnixTime::from_secs(now))
         });
         if let Some(error) = failure {
             return Err(error);

@@ -147,13 +147,18 @@ impl Tokens {
     }
 }
 
-/// Let other threads run while a signature is worked on that takes longer than letting go and coming back.
+/// Return whether a signature takes longer than letting go of the interpreter and coming back.
+pub(crate) fn is_slow(tokens: &jwtauth::Tokens) -> bool {
+    !tokens.signing_key().algorithm().is_symmetric()
+}
+
+/// Let other threads run while a slow signature is worked on.
 pub(crate) fn without_interpreter<T: Send>(
     tokens: &jwtauth::Tokens,
     py: Python<'_>,
     work: impl FnOnce() -> T + Send,
 ) -> T {
-    if tokens.signing_key().algorithm().is_symmetric() { work() } else { py.detach(work) }
+    if is_slow(tokens) { py.detach(work) } else { work() }
 }
 
 /// Read the site's own claims, a JSON object.
