@@ -10,6 +10,7 @@ from django.test import Client, override_settings
 from django.urls import include, path, re_path
 from django.utils.html import escape
 from rest_framework import versioning
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import APIException, ErrorDetail
 from rest_framework.filters import BaseFilterBackend, OrderingFilter, SearchFilter
 from rest_framework.generics import GenericAPIView
@@ -26,6 +27,7 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView, exception_handler
 
+from jwtauth.authentication import JWTAuthentication
 from jwtauth.internal.flow import Flow
 from jwtauth.middleware import JWTAuthMiddleware
 from jwtauth.models import Session
@@ -410,3 +412,24 @@ def test_drf_s_own_schema_describes_the_views(monkeypatch, at):
     schema = SchemaGenerator(title="Site", patterns=[pattern]).get_schema()
     prefix = ["/auth/", "/api/{version}/auth/"][at]
     assert {path.removeprefix(prefix) for path in schema["paths"]} == {url.format("{id}") for url in ANSWERS}
+
+
+# --- beside DRF's SessionAuthentication, in a view of the project
+
+
+class Both(APIView):
+    authentication_classes = (JWTAuthentication, SessionAuthentication)
+
+    def post(self, request):
+        return Response(f"{request.user} {type(request.auth).__name__}")
+
+
+urlpatterns.append(path("both/", Both.as_view()))
+
+
+def test_session_authentication_may_be_listed_after_ours(browser, ada):
+    force_login(browser, ada)
+    assert browser.post("/both/").json() == "ada Claims"
+    by_session = Client()
+    by_session.force_login(ada)
+    assert by_session.post("/both/").json() == "ada NoneType"
