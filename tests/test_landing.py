@@ -5,6 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import DisallowedRedirect
 from django.http import HttpResponse
 from django.test import AsyncClient, override_settings
@@ -41,11 +43,16 @@ def drf_go(request):
     return landing(request, request.GET.get("next"))
 
 
+@login_not_required
 def sign_in(request):
-    """The recipe of the guide: whoever comes from another site may be signed in."""
+    """The recipe of the guide: a user who comes from another site may be signed in, so ask for the page once more."""
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
-        return landing(request, request.get_full_path())
+        return landing(request, request.GET.get("next", "/idle/"))
     return HttpResponse("the form")
+
+
+def onto_itself(request):
+    return landing(request, request.get_full_path())
 
 
 urlpatterns = [
@@ -53,6 +60,9 @@ urlpatterns = [
     path("go/async/", async_go),
     path("go/drf/", drf_go),
     path("sign-in/", sign_in),
+    path("onto-itself/", onto_itself),
+    path("login/", views.login_view),
+    path("me/plain/", views.plain_me),
     path("idle/", views.idle, name="idle"),
 ]
 pytestmark = pytest.mark.urls("tests.test_landing")
@@ -212,10 +222,30 @@ def test_no_page_goes_on_to_itself_without_end(client, rf, headers, suffix):
         landing(request, f"{OWN}/sign-in/?next=/a/{suffix}")
 
 
-def test_a_page_goes_on_to_itself_once(client):
-    url = "/sign-in/?next=/orders/"
+def test_a_page_may_go_on_to_itself_once(client):
+    url = "/onto-itself/?next=/orders/"
     assert target(client.get(url, headers={"sec-fetch-site": "cross-site"})) == url
-    assert client.get(url, headers={"sec-fetch-site": "same-origin"}).content == b"the form"
+    assert client.get(url, headers={"sec-fetch-site": "same-origin"}).status_code == 400
+
+
+LOGIN_REQUIRED = {
+    "MIDDLEWARE": [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"],
+    "LOGIN_URL": "/sign-in/",
+}
+
+
+@pytest.mark.parametrize("is_signed_in", [True, False])
+def test_a_link_finds_its_user_by_way_of_the_sign_in_page(browser, other_browser, ada, is_signed_in):
+    """A browser sends no Strict cookie until a page of the site makes the request."""
+    if is_signed_in:
+        other_browser.sign_in(ada)
+    with override_settings(**LOGIN_REQUIRED):
+        sent = browser.get("/me/plain/", headers={"sec-fetch-site": "cross-site"})
+        assert sent.url == "/sign-in/?next=/me/plain/"
+        assert target(browser.get(sent.url, headers={"sec-fetch-site": "cross-site"})) == "/me/plain/"
+        browser.carry(other_browser.tokens())
+        page = browser.get("/me/plain/", headers={"sec-fetch-site": "same-origin"}, follow=True)
+    assert page.content == (b"ada" if is_signed_in else b"the form")
 
 
 def test_a_host_that_is_not_allowed_is_refused(client):
