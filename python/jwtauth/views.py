@@ -340,8 +340,8 @@ class OtherSessionsView(_OwnSessions):
 
     def delete(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """End them, and answer how many there were, without those that a new password had ended before."""
-        others = Session.objects.others(request)
-        ended = others.valid_for(self.auth().user).end()
+        others = Session.objects.of(request.user.pk).exclude(pk=self.get_serializer_context()["current"])
+        ended = others.valid_for(request.user).end()
         others.end()
         return Response({"ended": ended})
 
@@ -362,7 +362,7 @@ def _me(view: JwtAuthView) -> dict[str, Any]:
     auth = view.auth()
     session, claims = auth.session, auth.claims
     context = {**view.get_serializer_context(), "current": None if session is None else session.pk}
-    user = import_string(get_config().user_serializer)(auth.user, context=context)
+    user = import_string(get_config().user_serializer)(view.request.user, context=context)
     return {
         "user": user.data,
         "session": None if session is None else SessionSerializer(session, context=context).data,
