@@ -133,7 +133,7 @@ def kills(make) -> dict:
 def rendering(make) -> dict:
     """A server in Node that renders pages, retries, and drops cookies."""
     with Site(env=SETTINGS, default={**make("postgresql"), "CONN_MAX_AGE": 60}) as site:
-        browsers = signed_in(site, 40)
+        browsers = signed_in(site, 20)
         with RenderServer(site) as server:
             started, began = time.monotonic(), site.now
             result = render(site, server, browsers, RENDERINGS)

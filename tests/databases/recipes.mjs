@@ -23,7 +23,7 @@ register(
     }`),
 );
 
-const {middleware} = await import(`${examples}next/middleware.js`);
+const {proxy} = await import(`${examples}next/proxy.js`);
 const {default: session} = await import(`${examples}nuxt/session.js`);
 const {handle} = await import(`${examples}sveltekit/hooks.server.js`);
 const {fetchAs} = await import(`${examples}django.mjs`);
@@ -33,7 +33,7 @@ const request = (cookie) => new Request("http://front.example/orders", {headers:
 /** Each takes the browser's cookies and returns the headers of the page, and how the page fetches. */
 export const recipes = {
   async next(cookie) {
-    const response = await middleware(request(cookie));
+    const response = await proxy(request(cookie));
     const forwarded = response.request.headers.get("cookie");
     return {headers: [...response.headers], get: (path) => fetchAs(forwarded, path)};
   },

@@ -90,6 +90,8 @@ async def _render(site, server, browsers, pages, ways, chance) -> Rendered:
             (kind if status.startswith("403") else result.errors).append(f"{way}: {status}")
         taken = dict(re.findall(r"set-cookie: (\w+)=([^;]*)", head, re.IGNORECASE))
         browser.cookies |= taken
+        if taken:
+            assert "no-store" in head, way
         if "access_token" in taken:
             expiry[browser] = site.now + ACCESS_LIFETIME
 
@@ -102,6 +104,8 @@ async def _render(site, server, browsers, pages, ways, chance) -> Rendered:
         opened = [(browser, chance.choice(ways)) for browser in browsers for _ in range(chance.randint(1, 3))]
         chance.shuffle(opened)
         await asyncio.gather(*(open_page(*one) for one in opened))
-        if "guide" in ways:  # a user who is active sees some pages
-            await asyncio.gather(*(open_page(browser, "guide") for browser in browsers))
+        if "guide" in ways:  # a user who is active gets some pages
+            seen = {browser for browser in browsers if chance.random() < 0.3}
+            seen |= {browser for browser in browsers if site.now - expiry[browser] > 8 * 3600}
+            await asyncio.gather(*(open_page(browser, "guide") for browser in browsers if browser in seen))
     return result

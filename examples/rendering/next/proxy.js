@@ -1,8 +1,8 @@
-// middleware.js, beside app/ (proxy.js, with a function of that name, from Next 16 on)
+// proxy.js, beside app/ and django.mjs
 import {NextResponse} from "next/server";
 import {ask} from "./django.mjs";
 
-export async function middleware(request) {
+export async function proxy(request) {
   const page = await ask(request.headers.get("cookie") ?? "");
   const headers = new Headers(request.headers);
   headers.set("cookie", page.cookie); // what `headers()` says in components and actions
