@@ -37,7 +37,7 @@ def user_can_authenticate(user: AbstractBaseUser, backend: str = "") -> bool:
     if backend:
         made = _make(backend) if backend in paths else None
         return made is not None and _agrees(made, user)
-    return is_active(user) and _one_agrees(_make_all(paths), user)
+    return is_active(user) and _one_agrees(paths, user)
 
 
 def admit(user: AbstractBaseUser, backend: str) -> Any:
@@ -48,18 +48,18 @@ def admit(user: AbstractBaseUser, backend: str) -> Any:
     first of them that finds the user counts.
     """
     paths = settings.AUTHENTICATION_BACKENDS
-    if backend:
-        made = _make(backend) if backend in paths else None
-        found = user if made is None or _has_djangos_get_user(made) else _ask(made, user)
-        return found if made is not None and found is not None and _agrees(made, found) else None
-    backends = _make_all(paths)
-    if not is_active(user) or not _one_agrees(backends, user):
+    if not backend:
+        if not is_active(user) or not _one_agrees(paths, user):
+            return None
+        return user if _is_model_backend_among(paths) else _first_found(paths, user)
+    made = _make(backend) if backend in paths else None
+    if made is None:
         return None
-    finders = _finders(backends)
-    if not finders:
-        return user
-    found = next((found for made in finders if (found := _ask(made, user)) is not None), None)
-    return found if found is not None and is_active(found) else None
+    method = getattr(made, "get_user", None)
+    found = user
+    if method is not None and getattr(method, "__func__", method) not in _djangos_get_user():
+        found = _ask(made, user)
+    return found if found is not None and _agrees(made, found) else None
 
 
 def is_active(user: AbstractBaseUser) -> bool:
@@ -72,10 +72,11 @@ def _agrees(backend: Any, user: AbstractBaseUser) -> bool:
     return bool(can_authenticate(user))
 
 
-def _one_agrees(backends: list[Any], user: AbstractBaseUser) -> bool:
+def _one_agrees(paths: Sequence[str], user: AbstractBaseUser) -> bool:
+    """Return whether one of the backends that have a say agrees, or none of them has a say."""
     verdict = True
-    for made in backends:
-        can_authenticate = getattr(made, "user_can_authenticate", None)
+    for path in paths:
+        can_authenticate = getattr(_make(path), "user_can_authenticate", None)
         if can_authenticate is not None:
             verdict = can_authenticate(user)
             if verdict:
@@ -83,40 +84,38 @@ def _one_agrees(backends: list[Any], user: AbstractBaseUser) -> bool:
     return bool(verdict)
 
 
-def _finders(backends: list[Any]) -> list[Any]:
-    """Return the backends to ask for the user: none if one of them leaves that to Django's `ModelBackend`."""
-    of_base, of_model_backend = _djangos_get_user()
+def _is_model_backend_among(paths: Sequence[str]) -> bool:
+    """Return whether a class among the backends leaves it to Django's `ModelBackend` who the user is."""
+    of_model_backend = _djangos_get_user()[0]
+    return of_model_backend in [getattr(_imported(path), "get_user", None) for path in paths]
+
+
+def _first_found(paths: Sequence[str], user: AbstractBaseUser) -> Any:
+    """Return the object of the first backend that finds the user, or this user if no backend finds any."""
+    of_model_backend, of_base = _djangos_get_user()
     finders = []
-    for made in backends:
-        method = _get_user(made)
-        if method is of_model_backend:
-            return []
-        if method is not None and method is not of_base:
+    for made in map(_make, paths):
+        method = getattr(made, "get_user", None)
+        function = getattr(method, "__func__", method)
+        if function is of_model_backend:
+            return user
+        if function is not None and function is not of_base:
             finders.append(made)
-    return finders
-
-
-def _get_user(backend: Any) -> Any:
-    """Return the backend's ``get_user``, as a function where it is an ordinary method, or ``None``."""
-    method = getattr(backend, "get_user", None)
-    return getattr(method, "__func__", method)
-
-
-def _has_djangos_get_user(backend: Any) -> bool:
-    """Return whether the backend has Django's ``get_user``, or none: then the user is the user model's."""
-    method = _get_user(backend)
-    return method is None or method in _djangos_get_user()
+    if not finders:
+        return user
+    found = next((found for made in finders if (found := _ask(made, user)) is not None), None)
+    return found if found is not None and is_active(found) else None
 
 
 @lru_cache(maxsize=1)
 def _djangos_get_user() -> tuple[Any, Any]:
-    """Return the ``get_user`` of Django's base class, which finds no user, and that of `ModelBackend`.
+    """Return the ``get_user`` of Django's `ModelBackend`, and that of its base class, which finds no user.
 
     Their module needs the user model, so it is imported when a session is looked up, not with ``jwtauth.models``.
     """
     from django.contrib.auth.backends import BaseBackend, ModelBackend
 
-    return BaseBackend.get_user, ModelBackend.get_user
+    return ModelBackend.get_user, BaseBackend.get_user
 
 
 def _ask(backend: Any, user: AbstractBaseUser) -> Any:
@@ -133,11 +132,6 @@ def _ask(backend: Any, user: AbstractBaseUser) -> Any:
         _log.exception("%s.get_user failed, so it finds no user", type(backend).__qualname__)
         return None
     return found if getattr(found, "pk", None) == user.pk else None
-
-
-def _make_all(paths: Sequence[str]) -> list[Any]:
-    """Return a backend of each path; one that cannot be made is left out."""
-    return [made for made in map(_make, paths) if made is not None]
 
 
 def _make(path: str) -> Any:
