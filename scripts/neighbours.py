@@ -258,6 +258,7 @@ def suites() -> list[Suite]:
             "0.3.14",
             ("module", "django", "test"),
             ("loginas",),
+            path=(".", "loginas"),
             environment={"DJANGO_SETTINGS_MODULE": "loginas.tests.settings"},
         ),
         Suite(
@@ -352,12 +353,6 @@ def suites() -> list[Suite]:
             environment={"DJANGO_SETTINGS_MODULE": "tests.settings"},
         ),
         Suite(
-            "django-reversion",
-            "6.4.0",
-            ("script", "manage.py", "test"),
-            folder="tests",
-        ),
-        Suite(
             "sentry-sdk",
             "2.75.0",
             (*pytest, "--ds=tests.integrations.django.myapp.settings"),
@@ -390,7 +385,7 @@ NOT_RUN = {
     " distributions have no tests",
     "django-rest-knox": "its tests need a project that its source distribution lacks",
     "opentelemetry-instrumentation-django": "its tests configure a site without apps and databases",
-    "django-tenants": "its tests need PostgreSQL; `tests/databases` tests with it",
+    "django-reversion, django-tenants": "their tests need other databases than SQLite",
 }
 
 

@@ -11,17 +11,16 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.messages",
     "django.contrib.sessions",
-    "django.contrib.sites",
     "django_otp",
     "django_otp.plugins.otp_email",
     "django_otp.plugins.otp_static",
     "django_otp.plugins.otp_totp",
     "otp_yubikey",
+    "two_factor",
     "two_factor.plugins.email",
     "two_factor.plugins.phonenumber",
     "two_factor.plugins.webauthn",
     "two_factor.plugins.yubikey",
-    "two_factor",
     "tests",
 ]
 MIDDLEWARE = [
@@ -46,9 +45,10 @@ TEMPLATES = [
         },
     },
 ]
-SITE_ID = 1
 LOGIN_URL = "two_factor:login"
 LOGIN_REDIRECT_URL = "two_factor:profile"
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+OTP_EMAIL_SENDER = "test@test.org"
+OTP_EMAIL_COOLDOWN_DURATION = 0
 PHONENUMBER_DEFAULT_REGION = "NL"
 TWO_FACTOR_WEBAUTHN_RP_NAME = "Test Server"
