@@ -231,6 +231,23 @@ async fn a_late_upload_is_anonymous_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_render_server_may_use_cookies_that_the_browser_never_gets() {
+    let secret = "the-secret-of-the-render-server-here";
+    let (app, store, clock) = service(&settings().with_render_server_secret([secret]));
+    let mut browser = Browser::signed_in(&app, "42").await;
+    clock.advance(301);
+    let mut server = browser.clone();
+    assert_eq!(server.who().await, "42", "a refresh, whose answer gets lost on the way to the browser");
+    for one in [&server, &browser] {
+        let answer = one.send(one.request("GET", "/me").header("x-jwtauth-render-secret", secret)).await;
+        assert_eq!((&*answer.body, names(&answer).len()), ("42", 0));
+    }
+    assert_eq!(row(&store).await.acknowledged_at, None);
+    clock.advance(60);
+    assert_eq!(browser.who().await, "42");
+}
+
+#[tokio::test]
 async fn a_session_ends_when_it_is_not_used() {
     let (app, _, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
