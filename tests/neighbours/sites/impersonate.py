@@ -80,3 +80,11 @@ def a_login_ends_the_impersonation(browser: Browser) -> Any:
     browser.sign_out()
     browser.sign_in("root")
     return [as_ada, pages(browser)]
+
+
+@case([[200, "root"], [200, "bob"]], ways=("jwtauth",))
+def the_view_of_the_current_user_shows_the_impersonated_one(browser: Browser) -> Any:
+    browser.sign_in("root")
+    before = browser.get("/auth/me/")
+    start(browser, "bob")
+    return [[answer.status_code, answer.json()["user"]["username"]] for answer in (before, browser.get("/auth/me/"))]
