@@ -365,7 +365,8 @@ def suites() -> list[Suite]:
                 "pytest-asyncio",
                 "werkzeug",
                 "jsonschema",
-                "channels",
+                "channels[daphne]",
+                "executing",
             ),
         ),
         Suite(

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView
 from django.http import HttpResponse
-from django.urls import include, path, reverse_lazy
+from django.urls import include, path
 from django.views import View
 
 from two_factor.gateways.twilio.urls import urlpatterns as twilio
@@ -20,10 +20,6 @@ class SecureView(OTPRequiredMixin, View):
         return HttpResponse("secure")
 
 
-class OtherHostLoginView(LoginView):
-    success_url_allowed_hosts = frozenset(("test.allowed-success-url.com",))
-
-
 urlpatterns = [
     path("", include(two_factor)),
     path("", include(twilio)),
@@ -31,7 +27,11 @@ urlpatterns = [
     path("account/login/", LoginView.as_view(), name="login"),
     path("account/logout/", LogoutView.as_view(), name="logout"),
     path("login/field/", LoginView.as_view(redirect_field_name="next_page"), name="custom-field-name-login"),
-    path("login/host/", OtherHostLoginView.as_view(), name="custom-allowed-success-url-login"),
+    path(
+        "login/host/",
+        LoginView.as_view(success_url_allowed_hosts={"test.allowed-success-url.com"}),
+        name="custom-allowed-success-url-login",
+    ),
     path(
         "login/authenticated/",
         LoginView.as_view(redirect_authenticated_user=True),
@@ -39,7 +39,7 @@ urlpatterns = [
     ),
     path(
         "setup/tokens/",
-        SetupView.as_view(success_url=reverse_lazy("two_factor:backup_tokens")),
+        SetupView.as_view(success_url="two_factor:backup_tokens"),
         name="setup-backup_tokens-redirect",
     ),
     path("secure/", SecureView.as_view()),

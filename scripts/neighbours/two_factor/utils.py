@@ -16,8 +16,12 @@ __all__ = ["UserMixin", "default_device", "method_registry", "totp_str"]
 class UserMixin:
     """Users, who sign in with a verified device if they have one."""
 
+    @property
+    def User(self):
+        return get_user_model()
+
     def create_user(self, username="bouke@example.com", password="secret", **fields):
-        user = get_user_model().objects.create_user(username, password=password, email=username, **fields)
+        user = self.User.objects.create_user(username, password=password, email=username, **fields)
         self.user_to_sign_in = user
         return user
 
