@@ -31,15 +31,14 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     """
 
     def __init__(self, flow: _Flow, subject: str, place: int) -> None:
-        self.__dict__["_jwtauth_flow"] = flow
-        self.__dict__["_jwtauth_subject"] = subject
-        self.__dict__["_jwtauth_place"] = place
+        own = self.__dict__  # once: every attribute of a lazy object is looked up in Python
+        own["_jwtauth_flow"], own["_jwtauth_subject"], own["_jwtauth_place"] = flow, subject, place
         super().__init__(lambda: AnonymousUser() if flow.found is None else flow.found.user)
 
     @property
     def is_authenticated(self) -> bool:
         """Known from the token until the user is loaded."""
-        return True if self._is_known_from_token() else bool(self._wrapped.is_authenticated)
+        return True if _is_known_from_token(self) else bool(self._wrapped.is_authenticated)
 
     @property
     def is_anonymous(self) -> bool:
@@ -49,17 +48,20 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     @property
     def pk(self) -> Any:
         """Known from the token while ``USER_ID_FIELD`` is the primary key."""
-        if self._is_known_from_token():
-            if self.__dict__["_jwtauth_flow"].config.user_id_field in (None, "pk"):
-                return get_user_model()._meta.pk.to_python(self.__dict__["_jwtauth_subject"])
+        if _is_known_from_token(self):
+            own = self.__dict__
+            if own["_jwtauth_flow"].config.user_id_field in (None, "pk"):
+                return get_user_model()._meta.pk.to_python(own["_jwtauth_subject"])
             self._setup()
         return self._wrapped.pk
 
-    def _is_known_from_token(self) -> bool:
-        """Return ``False`` where the user is loaded; loads them where the request has gone to another scope."""
-        if self._wrapped is empty and self.__dict__["_jwtauth_flow"].has_moved_from(self.__dict__["_jwtauth_place"]):
-            self._setup()
-        return self._wrapped is empty
-
     def __bool__(self) -> bool:
         return True
+
+
+def _is_known_from_token(user: SessionUser) -> bool:
+    """Return ``False`` where the user is loaded; loads them where the request has gone to another scope."""
+    own = user.__dict__
+    if own["_wrapped"] is empty and own["_jwtauth_flow"].has_moved_from(own["_jwtauth_place"]):
+        user._setup()
+    return own["_wrapped"] is empty

@@ -39,8 +39,8 @@ def of(request: HttpRequest) -> int:
     schema = getattr(connections[alias], "schema_name", None)
     if (schema is not None or router.routers) and is_on_event_loop():
         return NOWHERE  # the tenant may be that of the thread in which the request's queries run
-    host = meta.get("HTTP_HOST") or _server(meta)
-    key = alias, schema, _USER.related_model._meta.default_manager, host, meta.get("HTTP_X_FORWARDED_HOST")
+    manager = _USER.related_model._meta.default_manager
+    key = alias, schema, manager, meta.get("HTTP_HOST") or _server(meta), meta.get("HTTP_X_FORWARDED_HOST")
     number = _scopes.get(key)
     return _add(key) if number is None else number
 
