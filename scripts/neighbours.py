@@ -259,7 +259,7 @@ def suites() -> list[Suite]:
             "0.3.14",
             ("module", "django", "test"),
             ("loginas",),
-            path=(".", "loginas"),
+            path=(".", "loginas/tests"),
             environment={"DJANGO_SETTINGS_MODULE": "loginas.tests.settings"},
         ),
         Suite(
