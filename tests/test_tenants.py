@@ -13,6 +13,7 @@ from jwtauth.internal.flow import Flow
 from jwtauth.internal.store import scope
 from jwtauth.models import Session
 from tests import tenants
+from tests.conftest import ACCESS_LIFETIME, GRACE, only_session
 from tests.test_websocket import open_socket
 
 
@@ -178,3 +179,24 @@ def test_what_a_handshake_remembers_is_for_its_scope_alone(remembered, statement
     assert open_socket(remembered, headers=headers) == ["ada"]
     assert statements(remembered.get, "/public/", headers={"host": "other.example"}) == []
     assert statements(remembered.get, "/public/", headers={"host": "testserver"}) == ["SELECT"]
+
+
+def test_a_refresh_that_is_looked_up_again_acknowledges_nothing(signed_in, clock, monkeypatch):
+    """Its tokens are on their way: they may get lost, and the old ones come back."""
+    manager = get_user_model()._meta.default_manager
+
+    class Filtering(type(manager)):
+        def get_queryset(self):
+            return super().get_queryset()
+
+    filtering = Filtering()
+    filtering.model = get_user_model()
+    monkeypatch.setattr(get_user_model()._meta, "default_manager", filtering)
+    old = signed_in.tokens()
+    clock.advance(ACCESS_LIFETIME)
+    assert signed_in.who() == "ada"
+    assert only_session().generation == 2
+    assert only_session().acknowledged_at is None
+    signed_in.carry(old)
+    clock.advance(GRACE + 1)
+    assert signed_in.who() == "ada"

@@ -276,7 +276,7 @@ class Flow:
         self.settle(found, claims)
         self.remember(asked)
         is_first_sight, is_to_be_noted = check
-        if is_first_sight:
+        if is_first_sight and self.grant is None:  # else the token is this request's own, which no client has yet
             self.deferred.append(lambda: acknowledge(found.session))
         if is_to_be_noted:
             self.deferred.append(lambda: _update_last_seen(found.session))
