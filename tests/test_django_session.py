@@ -1,6 +1,7 @@
 """Django's session, and sign-ins by Django's own functions, beside jwtauth's."""
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY, get_user_model
 from django.contrib.auth import login as django_login
 from django.contrib.auth import logout as django_logout
@@ -113,8 +114,15 @@ def change_somebody_elses_password(request):
     return HttpResponse()
 
 
+async def mark(request):
+    """Has the session saved, without a look at it."""
+    request.session.modified = True
+    return HttpResponse()
+
+
 urlpatterns = [
     path("in/", sign_in),
+    path("mark/", mark),
     path("in/backend/", sign_in_with_backend),
     path("out/", sign_out),
     path("django/in/", sign_in_by_django),
@@ -199,6 +207,15 @@ def test_a_logout_flushes_the_session(browser, ada, clock, end):
     ENDS[end](browser, clock)
     assert state(browser) == {"cart": None, "user": "AnonymousUser"}
     assert not DjangoSession.objects.exists()
+
+
+def test_async_views_may_mark_the_session_without_loading_it(browser, ada):
+    browser.get("/in/?user=ada")
+    browser.get("/cart/?put=something")
+    client = AsyncClient()
+    client.cookies = browser.cookies
+    assert async_to_sync(client.get)("/mark/").status_code == 200
+    assert state(browser) == {"cart": "something", "user": "ada"}
 
 
 @pytest.mark.parametrize("url", ["/in/", "/django/in/"])

@@ -14,7 +14,7 @@ from jwtauth.checks import remote_user_is_below
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import bearer, django_session
 from jwtauth.internal.flow import UNCHANGED, Flow
-from jwtauth.internal.login import SIGNED_IN, changed_password, follow_password_change, supersede
+from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
 from jwtauth.internal.refresh import refresh
 from jwtauth.internal.request_user import install, install_again
 from jwtauth.internal.response import write
@@ -168,13 +168,18 @@ def _contended(error: SessionContention) -> JsonResponse:
 
 
 def _is_to_be_finished(flow: Flow) -> bool:
-    if flow.claims is not None and not flow.identity.is_bearer:
-        django_session.note_owner(flow.request, flow.claims.subject)
-    return bool(flow.deferred) or changed_password(flow) is not None
+    return bool(flow.deferred) or _has_written_session(flow)
+
+
+def _has_written_session(flow: Flow) -> bool:
+    """Return whether the view has written Django's session for the user whom the cookies sign in. Asks no database."""
+    return flow.claims is not None and not flow.identity.is_bearer and django_session.is_modified(flow.request)
 
 
 def _finish(flow: Flow, response: HttpResponseBase) -> HttpResponseBase:
     """Write what waited for the end of the view's transaction. Return the response, or the error in its place."""
+    if flow.claims is not None and _has_written_session(flow):
+        django_session.note_owner(flow.request, flow.claims.subject)
     try:
         flow.run_deferred()
         follow_password_change(flow)

@@ -100,10 +100,16 @@ def sign_out(request: HttpRequest) -> Callable[[], None] | None:
     return None if key is None else partial(session.delete, key)
 
 
-def note_owner(request: HttpRequest, subject: str) -> None:
-    """Note whose data the session holds, if this request has written some and Django's login has not said so."""
+def is_modified(request: HttpRequest) -> bool:
+    """Return whether this request has written the session. Loads nothing: it may only have been marked."""
     session = of(request)
-    if session is None or not session.modified or session.is_empty() or SESSION_KEY in session:
+    return session is not None and session.modified
+
+
+def note_owner(request: HttpRequest, subject: str) -> None:
+    """Note whose data the session holds, which this request has written, if Django's login has not said so."""
+    session = of(request)
+    if session is None or session.is_empty() or SESSION_KEY in session:
         return
     if session.get(_OWNER) != subject:
         session[_OWNER] = subject

@@ -65,7 +65,7 @@ def follow_password_change(flow: Flow) -> None:
     That function is what Django's own views and other packages call. It is known by the auth hash that it leaves in
     Django's session: the hash of the request's user, with another password than that of the session's start.
     """
-    found, known = flow.resolved, changed_password(flow)
+    found, known = flow.resolved, _changed_password(flow)
     if found is None or known is None:
         return
     user = get_user_model()._default_manager.using(database()).filter(pk=found.user.pk).first()
@@ -73,7 +73,7 @@ def follow_password_change(flow: Flow) -> None:
         replace_session(flow, user)
 
 
-def changed_password(flow: Flow) -> str | None:
+def _changed_password(flow: Flow) -> str | None:
     """Return the auth hash in Django's session, if this request has put there another than the session's own."""
     if flow.resolved is None or flow.claims is None or flow.identity.is_bearer:
         return None
