@@ -495,6 +495,25 @@ def test_django_s_update_session_auth_hash_keeps_the_session(browser, other_brow
     assert other_browser.who() is None
 
 
+# As 0.0.8 documents it.
+ABOVE_DJANGO = [
+    "jwtauth.middleware.JWTAuthMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+
+
+@override_settings(MIDDLEWARE=ABOVE_DJANGO)
+def test_a_new_password_keeps_the_data_of_a_session_that_is_saved_before(browser, ada):
+    browser.get("/django/in/?user=ada")
+    browser.get("/in/?user=ada")
+    browser.get("/cart/?put=something")
+    old = session_key(browser)
+    browser.post("/password/by-django/")
+    assert session_key(browser) != old
+    assert state(browser) == {"cart": "something", "user": "ada"}
+
+
 def test_django_s_password_view_and_the_admin_s_keep_the_session(browser):
     get_user_model().objects.create_superuser("root", password="secret")
     browser.get("/in/?user=root")

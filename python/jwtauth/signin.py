@@ -162,6 +162,7 @@ def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> No
     inner = django_request(request)
     flow = _flow(inner)
     if replace_session(flow, user):
+        django_session.change_password(inner, user)
         _set_user(request, inner, flow, user)
 
 

@@ -42,7 +42,7 @@ def start(
 
 
 def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
-    """Start a session in the place of the request's own. See `jwtauth.update_session_auth_hash`.
+    """Start a session in the place of the request's own, and leave Django's to the caller.
 
     Returns ``False`` where this request is not of a session of this user.
     """
@@ -55,7 +55,6 @@ def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
         return False
     before = django_session.before(flow.request)
     _start(flow, user, session.remember, backend=session.backend, predecessor=session, before=before)
-    django_session.change_password(flow.request, user)
     return True
 
 
