@@ -30,6 +30,14 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__)]
 
 
+# As 0.0.8 documents it.
+ABOVE_DJANGO = [
+    "jwtauth.middleware.JWTAuthMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+
+
 def user_named(request):
     return get_user_model().objects.get(username=request.GET["user"])
 
@@ -198,6 +206,12 @@ def test_the_next_user_never_sees_the_last_one_s_data(browser, ada, bob, clock, 
     ENDS[end](browser, clock)
     assert browser.get(f"{next_login}?user=bob").status_code == 200
     assert state(browser) == {"cart": None, "user": "bob"}
+
+
+@override_settings(MIDDLEWARE=ABOVE_DJANGO)
+@pytest.mark.parametrize("end", ENDS)
+def test_nor_where_the_session_is_saved_before_jwtauth_s_middleware_ends(browser, ada, bob, clock, end):
+    test_the_next_user_never_sees_the_last_one_s_data(browser, ada, bob, clock, end, "/in/")
 
 
 @pytest.mark.parametrize("end", ["jwtauth's logout", "Django's logout", "the logout view", "a logout in a rollback"])
@@ -493,14 +507,6 @@ def test_django_s_update_session_auth_hash_keeps_the_session(browser, other_brow
     clock.advance(ACCESS_LIFETIME + 1)
     assert browser.get("/me/").json()["user"] == "ada"
     assert other_browser.who() is None
-
-
-# As 0.0.8 documents it.
-ABOVE_DJANGO = [
-    "jwtauth.middleware.JWTAuthMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-]
 
 
 @override_settings(MIDDLEWARE=ABOVE_DJANGO)

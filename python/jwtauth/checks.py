@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections, router
 from django.utils.module_loading import import_string
@@ -242,7 +243,16 @@ def remote_user_is_below() -> bool:
     """Whether Django's ``RemoteUserMiddleware``, or a subclass of it, is below jwtauth's in ``MIDDLEWARE``."""
     from django.contrib.auth.middleware import RemoteUserMiddleware  # it needs the settings
 
-    return any(_is_a(path, RemoteUserMiddleware) for path in _around(list(settings.MIDDLEWARE))[1])
+    return _is_below(RemoteUserMiddleware)
+
+
+def sessions_are_below() -> bool:
+    """Whether Django's ``SessionMiddleware``, or a subclass of it, is below jwtauth's in ``MIDDLEWARE``."""
+    return _is_below(SessionMiddleware)
+
+
+def _is_below(kind: type) -> bool:
+    return any(_is_a(path, kind) for path in _around(list(settings.MIDDLEWARE))[1])
 
 
 def _is_a(path: str, kind: type) -> bool:

@@ -10,7 +10,7 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
-from jwtauth.checks import remote_user_is_below
+from jwtauth.checks import remote_user_is_below, sessions_are_below
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import bearer, django_session
 from jwtauth.internal.flow import UNCHANGED, Flow
@@ -36,6 +36,7 @@ class JWTAuthMiddleware:
         # That middleware takes any user whom Django's session does not name for one of an earlier header, and signs
         # that user out.
         self.waits = remote_user_is_below()
+        self.comes_after_saving = sessions_are_below()
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
             self.is_async = True
@@ -61,7 +62,7 @@ class JWTAuthMiddleware:
         response: HttpResponseBase = self.get_response(request)
         try:
             if _is_to_be_finished(flow):
-                response = _finish(flow, response)
+                response = _finish(flow, response, self.comes_after_saving)
             write(flow, response)
         except Exception:
             response.close()  # Django answers with an error page in its place
@@ -81,7 +82,7 @@ class JWTAuthMiddleware:
         response: HttpResponseBase = await self.get_response(request)
         try:
             if _is_to_be_finished(flow):
-                response = await sync_to_async(_finish)(flow, response)
+                response = await sync_to_async(_finish)(flow, response, self.comes_after_saving)
             write(flow, response)
         except Exception:
             await sync_to_async(response.close)()
@@ -176,10 +177,12 @@ def _has_written_session(flow: Flow) -> bool:
     return flow.claims is not None and not flow.identity.is_bearer and django_session.is_modified(flow.request)
 
 
-def _finish(flow: Flow, response: HttpResponseBase) -> HttpResponseBase:
+def _finish(flow: Flow, response: HttpResponseBase, session_is_saved: bool) -> HttpResponseBase:
     """Write what waited for the end of the view's transaction. Return the response, or the error in its place."""
     if flow.claims is not None and _has_written_session(flow):
-        django_session.note_owner(flow.request, flow.claims.subject)
+        is_noted = django_session.note_owner(flow.request, flow.claims.subject)
+        if is_noted and session_is_saved and response.status_code != 500:  # which Django saves no session for
+            django_session.save_again(flow.request)
     try:
         flow.run_deferred()
         follow_password_change(flow)

@@ -7,13 +7,14 @@ were written, which a key of the session notes, so that the next user of a brows
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, cast
 
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth import update_session_auth_hash as update_django_session
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
 
 # The user whose data the session holds, as tokens name them.
@@ -106,13 +107,24 @@ def is_modified(request: HttpRequest) -> bool:
     return session is not None and session.modified
 
 
-def note_owner(request: HttpRequest, subject: str) -> None:
-    """Note whose data the session holds, which this request has written, if Django's login has not said so."""
+def note_owner(request: HttpRequest, subject: str) -> bool:
+    """Note whose data the session holds, which this request has written, if Django's login has not said so.
+
+    Returns whether that has changed the session.
+    """
     session = of(request)
-    if session is None or session.is_empty() or SESSION_KEY in session:
-        return
-    if session.get(_OWNER) != subject:
-        session[_OWNER] = subject
+    if session is None or session.is_empty() or SESSION_KEY in session or session.get(_OWNER) == subject:
+        return False
+    session[_OWNER] = subject
+    return True
+
+
+def save_again(request: HttpRequest) -> None:
+    """Save the session, which Django's middleware has saved before jwtauth's has written to it."""
+    session = of(request)
+    if session is not None and session.session_key is not None:
+        with suppress(UpdateError):  # another request has removed it
+            session.save()
 
 
 def restore(request: HttpRequest, known: Before) -> None:
