@@ -92,7 +92,7 @@ class Suite:
             run([self.python, "-m", "pip", "install", "--quiet", "--no-compile", *wanted])
             stamp.write_text("\n".join(wanted))
         sources = self.home / f"sdist-{self.version}"
-        if not sources.exists():
+        if not any(sources.glob("*.tar.gz")):
             download = [self.python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", self.name]
             run([*download, "--dest", str(sources), f"{self.name}=={self.version}"])
         for mode in MODES:
