@@ -110,9 +110,9 @@ def _remove(limit: int) -> tuple[int, bool]:
 def _remove_by_key(limit: int) -> tuple[int, bool]:
     """Remove what can be removed of the next rows. Those that another table protects are passed over."""
     global _place
-    rows = expired()
-    if _place is not None:
-        end, key = _place
+    rows, place = expired(), _place  # which another thread may change meanwhile
+    if place is not None:
+        end, key = place
         rows = rows.filter(expires_at__gte=end).exclude(expires_at=end, pk__lte=key)
     found = list(rows.order_by("expires_at", "pk").values_list("expires_at", "pk")[:limit])
     keys = [key for _end, key in found]
@@ -177,8 +177,9 @@ def _remove_by_ctid(connection: Any, limit: int) -> int:
         f"ORDER BY {column} LIMIT %s FOR UPDATE SKIP LOCKED"
     )
     gone = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({addresses})) RETURNING {column}"  # noqa: S608
+    place = _place  # which another thread may change meanwhile
     with connection.cursor() as cursor:
-        since = clock.to_datetime(0) if _place is None else _place[0]
+        since = clock.to_datetime(0) if place is None else place[0]
         cursor.execute(
             f"WITH gone AS ({gone}) SELECT count(*), max({column}) FROM gone",  # noqa: S608
             [since, _cutoff(), limit],
