@@ -393,6 +393,17 @@ def test_signals_of_other_logins_end_nothing(browser, ada, bob, receivers):
         assert state(browser)["user"] == "ada"
 
 
+@pytest.mark.parametrize("url", ["/out/", "/auth/logout/", "/django/out/"])
+def test_a_logout_names_the_user_whom_django_s_session_alone_signs_in(browser, ada, receivers, url):
+    names = []
+    receivers(user_logged_out, lambda user, **_: names.append(user and user.get_username()))
+    browser.get("/django/in/?user=ada")
+    browser.post(url)
+    assert names == ["ada"]
+    browser.post(url)
+    assert names == ["ada", None]
+
+
 # --- receivers
 
 

@@ -139,8 +139,8 @@ def logout(request: HttpRequest) -> None:
         return
     flow.check_origin()
     found = flow.found
+    user = django_session.user_of(inner) if found is None else found.user
     end(flow)
-    user = None if found is None else found.user
     _set_user(request, inner, flow, AnonymousUser())
     flow.is_signing_out = True
     try:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, cast
 
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user
 from django.contrib.auth import update_session_auth_hash as update_django_session
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
@@ -45,6 +45,13 @@ def signs_in(request: HttpRequest, user: AbstractBaseUser) -> bool:
     """Return whether Django's own login has signed in this user."""
     session = of(request)
     return session is not None and session.get(SESSION_KEY) == _key_of(user)
+
+
+def user_of(request: HttpRequest) -> Any:
+    """Return the user whom Django's own login has signed in, or ``None``."""
+    session = of(request)
+    user = None if session is None or SESSION_KEY not in session else get_user(request)
+    return user if user is not None and user.is_authenticated else None
 
 
 def sign_in(request: HttpRequest, user: AbstractBaseUser, subject: str, predecessor: str | None) -> None:
