@@ -9,7 +9,7 @@ from jwtauth.conf import get_config
 from jwtauth.internal.store import sessions
 from jwtauth.models import Session, SessionQuerySet
 from jwtauth.signals import refresh_token_reused
-from tests.conftest import GRACE, Browser, only_session, refresh
+from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, only_session, refresh
 
 pytestmark = pytest.mark.django_db
 
@@ -147,3 +147,14 @@ def test_knowing_the_session_is_not_enough(signed_in, clock, thefts):
     forger.carry({"refresh_token": good})
     assert forger.who() is None
     assert len(thefts) == 1, "the same claims under our key are what ends it"
+
+
+def test_a_copy_is_found_where_sessions_are_remembered(signed_in, other_browser, clock, settings):
+    settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": None}
+    other_browser.carry(signed_in.tokens())
+    clock.advance(ACCESS_LIFETIME)
+    for _ in range(2):
+        assert signed_in.get("/public/").json() == {"is_authenticated": True}
+    clock.advance(GRACE + 1)
+    assert other_browser.get("/public/").json() == {"is_authenticated": False}
+    assert not Session.objects.exists()

@@ -416,6 +416,17 @@ def test_the_first_request_of_a_generation_asks_and_acknowledges(remembered, clo
     assert only_session().acknowledged_at is not None
 
 
+@pytest.mark.parametrize("interval", [10, None])
+def test_a_refresh_does_not_keep_the_first_request_from_asking(remembered, settings, clock, interval):
+    """Else a copy of the old token would be good for as long as the new one is remembered."""
+    settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": interval}
+    clock.advance(ACCESS_LIFETIME)
+    remembered.get("/public/")
+    assert only_session().acknowledged_at is None
+    remembered.get("/public/")
+    assert only_session().acknowledged_at is not None
+
+
 def test_who_a_remembered_person_is_needs_no_query(remembered, ada, django_assert_num_queries):
     request = RequestFactory().get("/", HTTP_COOKIE=f"access_token={remembered.token('access_token')}")
     Flow.attach(request).identify()

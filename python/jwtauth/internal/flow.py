@@ -274,9 +274,10 @@ class Flow:
             self.config.verified.forget(claims.session_id)
             return
         self.settle(found, claims)
-        self.remember(asked)
         is_first_sight, is_to_be_noted = check
-        if is_first_sight and self.grant is None:  # else the token is this request's own, which no client has yet
+        is_first_sight &= self.grant is None  # else the token is this request's own, which no client has yet
+        self.remember(asked, is_acknowledged=is_first_sight or found.row.acknowledged_at is not None)
+        if is_first_sight:
             self.deferred.append(lambda: acknowledge(found.session))
         if is_to_be_noted:
             self.deferred.append(lambda: _update_last_seen(found.session))
@@ -290,10 +291,13 @@ class Flow:
             return None
         return self.config.verified.asking(claims.session_id, scope=place, now=clock.monotonic_ms())
 
-    def remember(self, asked: _engine.Asked | None) -> None:
-        """Remember that the database accepted the session, in the scope that it was asked in."""
+    def remember(self, asked: _engine.Asked | None, *, is_acknowledged: bool) -> None:
+        """Remember that the database accepted the session, in the scope that it was asked in.
+
+        Not a generation that is yet to be acknowledged: the request that brings it must ask.
+        """
         found, claims = self.resolved, self.claims
-        if asked is None or found is None or claims is None:
+        if asked is None or found is None or claims is None or not is_acknowledged:
             return
         if claims.subject == tokens.subject_of(found.user, self.config):
             self.config.verified.remember(claims, asked)

@@ -81,7 +81,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
         return
     flow.set_tokens(found, claims.sid, custom, decision)
     flow.note_refresh()
-    flow.remember(asked)
+    flow.remember(asked, is_acknowledged=session.acknowledged_at is not None)
     if decision.code == "rotate":
         flow.refreshed = True
         sessions.log_event("session_refreshed", session)
