@@ -98,6 +98,16 @@ def rolled_back_logout(request):
     return HttpResponse()
 
 
+def rolled_back_sign_in_by_django(request):
+    """With ?and-jwtauth, a receiver or the view signs in by both."""
+    with transaction.atomic():
+        django_login(request, user_named(request), backend=BACKEND)
+        if "and-jwtauth" in request.GET:
+            jwtauth.login(request, user_named(request))
+        transaction.set_rollback(True)
+    return HttpResponse(status=500)
+
+
 def logout_and_login_rolled_back(request):
     with transaction.atomic():
         jwtauth.logout(request)
@@ -139,6 +149,7 @@ urlpatterns = [
     path("cart/", cart),
     path("refused/", refused_after_login),
     path("rolled-back/", rolled_back_logout),
+    path("django/in/rolled-back/", rolled_back_sign_in_by_django),
     path("out-and-in-rolled-back/", logout_and_login_rolled_back),
     path("password/by-django/", change_password_by_django),
     path("password/other/", change_somebody_elses_password),
@@ -344,6 +355,23 @@ def test_a_later_login_by_django_as_another_user_wins(client, ada, bob, url):
     response = browser.get(f"{url}?user=bob")
     assert response.content == b"bob"
     assert {response.cookies[name].value for name in ("access_token", "refresh_token")} == {""}
+    assert state(browser)["user"] == "bob"
+    assert not Session.objects.exists()
+
+
+@pytest.mark.parametrize("query", ["?user=bob", "?user=bob&and-jwtauth"])
+def test_a_later_login_by_django_that_is_rolled_back_ends_nothing(browser, ada, bob, query):
+    browser.get("/in/?user=ada")
+    browser.get("/cart/?put=of+ada")
+    assert "access_token" not in browser.get(f"/django/in/rolled-back/{query}").cookies
+    assert state(browser) == {"cart": "of ada", "user": "ada"}
+    assert [session.user for session in Session.objects.all()] == [ada]
+
+
+@pytest.mark.django_db(transaction=False)
+def test_a_later_login_by_django_wins_within_the_transaction_of_a_test(browser, ada, bob):
+    browser.get("/in/?user=ada")
+    browser.get("/django/in/?user=bob")
     assert state(browser)["user"] == "bob"
     assert not Session.objects.exists()
 

@@ -104,10 +104,22 @@ def supersede(flow: Flow, user: AbstractBaseUser) -> None:
         return
     found = flow.found
     if found is not None and found.user.pk != user.pk:
+        state, waiting = flow.state(), list(flow.deferred)
         end(flow, "replaced")
+        if flow.deferred:  # in a transaction: if that is rolled back, the login never was
+            flow.deferred[:] = [lambda: _settle_supersede(flow, found, state, waiting)]
     elif found is None and flow.request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
         # From a provider's page the browser withholds cookies, perhaps those of another user.
         flow.outcome = _engine.Outcome.SUPERSEDED
+
+
+def _settle_supersede(
+    flow: Flow, found: SessionAndUser, state: dict[str, Any], waiting: list[Callable[[], None]]
+) -> None:
+    """Put back the session that a login by Django has ended, if a rollback has brought it back."""
+    if sessions.rows(found.session_id).exists():
+        flow.restore(state)
+        flow.deferred[:0] = waiting
 
 
 def flush_django_session(flow: Flow) -> None:
