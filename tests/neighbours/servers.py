@@ -11,6 +11,7 @@ from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 
 from tests.neighbours.site import Browser
+from tests.waiting import PATIENCE
 
 
 def ask(browser: Browser, path: str, body: bytes | None = None, **headers: str) -> int:
@@ -68,8 +69,8 @@ async def _ask_asgi(method: str, path: str, body: bytes, headers: dict[str, str]
     }
     server = ApplicationCommunicator(get_asgi_application(), scope)
     await server.send_input({"type": "http.request", "body": body, "more_body": False})
-    status = (await server.receive_output(60))["status"]
-    while (await server.receive_output(60)).get("more_body"):
+    status = (await server.receive_output(PATIENCE))["status"]
+    while (await server.receive_output(PATIENCE)).get("more_body"):
         pass
-    await server.wait(60)
+    await server.wait(PATIENCE)
     return int(status)

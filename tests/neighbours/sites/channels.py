@@ -16,6 +16,7 @@ from jwtauth.asgi import WebSocketAuthMiddleware
 from tests.neighbours import views
 from tests.neighbours.settings import BY_JWTAUTH
 from tests.neighbours.site import Browser, case
+from tests.waiting import PATIENCE
 
 urlpatterns = views.urlpatterns
 
@@ -57,13 +58,13 @@ async def _open(application: Any, page: str, headers: list[tuple[bytes, bytes]])
     }
     socket = ApplicationCommunicator(application, scope)
     await socket.send_input({"type": "websocket.connect"})
-    answer = await socket.receive_output(60)
+    answer = await socket.receive_output(PATIENCE)
     if answer["type"] != "websocket.accept":
-        await socket.wait(60)
+        await socket.wait(PATIENCE)
         return "refused"
-    said = json.loads((await socket.receive_output(60))["text"])
+    said = json.loads((await socket.receive_output(PATIENCE))["text"])
     await socket.send_input({"type": "websocket.disconnect", "code": 1000})
-    await socket.wait(60)
+    await socket.wait(PATIENCE)
     return said
 
 
