@@ -187,7 +187,7 @@ def run(command: list[str]) -> None:
 
 
 def suites() -> list[Suite]:
-    pytest = ("pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider")
+    pytest = ("pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--continue-on-collection-errors")
     return [
         Suite(
             "Django",
@@ -322,8 +322,9 @@ def suites() -> list[Suite]:
         Suite(
             "dj-rest-auth",
             "7.2.0",
-            ("module", "django", "test"),
+            ("module", "django", "test", "--testrunner=django.test.runner.DiscoverRunner"),
             ("dj_rest_auth",),
+            files=(("dj_rest_auth_urls.py", "urls.py"),),
             extras="[with-social,with-mfa]",
             needs=("djangorestframework-simplejwt==5.5.1", "responses"),
             environment={"DJANGO_SETTINGS_MODULE": "dj_rest_auth.tests.settings"},
@@ -343,13 +344,6 @@ def suites() -> list[Suite]:
             (*pytest,),
             ("tests",),
             needs=(*PYTEST, "freezegun", "cryptography", "python-jose"),
-        ),
-        Suite(
-            "django-oauth-toolkit",
-            "3.4.1",
-            (*pytest, "--ds=tests.settings"),
-            ("tests",),
-            needs=(*PYTEST,),
         ),
         Suite(
             "social-auth-app-django",
@@ -390,7 +384,7 @@ def suites() -> list[Suite]:
 NOT_RUN = {
     "adrf, channels, django-cors-headers, django-hijack, django-polymorphic, djoser, time-machine": "their source"
     " distributions have no tests",
-    "django-rest-knox": "its tests need a project that its source distribution lacks",
+    "django-oauth-toolkit, django-rest-knox": "their tests need settings that their source distributions lack",
     "opentelemetry-instrumentation-django": "its tests configure a site without apps and databases",
     "django-reversion, django-tenants": "their tests need other databases than SQLite",
 }
