@@ -318,6 +318,8 @@ def suites() -> list[Suite]:
             ("tests",),
             extras="[headless,socialaccount,mfa,idp-oidc,openid,steam]",
             needs=(*PYTEST, "pytest-asyncio", "Pillow", "PyYAML", "django-ninja"),
+            environment={"NEIGHBOURS_JWTAUTH": '{"BEARER_TOKENS": false}'},
+            remark="with `BEARER_TOKENS` off, since its own tokens are `Bearer`",
         ),
         Suite(
             "dj-rest-auth",
@@ -328,7 +330,11 @@ def suites() -> list[Suite]:
             files=(("dj_rest_auth_urls.py", "urls.py"),),
             extras="[with-social,with-mfa]",
             needs=("djangorestframework-simplejwt==5.5.1", "responses"),
-            environment={"DJANGO_SETTINGS_MODULE": "dj_rest_auth.tests.settings"},
+            environment={
+                "DJANGO_SETTINGS_MODULE": "dj_rest_auth.tests.settings",
+                "NEIGHBOURS_JWTAUTH": '{"BEARER_TOKENS": false}',
+            },
+            remark="with `BEARER_TOKENS` off, since its own tokens are `Bearer`",
         ),
         Suite(
             "drf-spectacular",

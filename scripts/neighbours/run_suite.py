@@ -107,7 +107,7 @@ def add_to(settings: Any) -> None:
         rest_framework = dict(getattr(settings, "REST_FRAMEWORK", {}))
         others = rest_framework.get("DEFAULT_AUTHENTICATION_CLASSES", REST_FRAMEWORK_DEFAULTS)
         settings.REST_FRAMEWORK = {**rest_framework, "DEFAULT_AUTHENTICATION_CLASSES": [AUTHENTICATION, *others]}
-    settings.JWTAUTH = {"SIGNING_KEY": KEY}
+    settings.JWTAUTH = {"SIGNING_KEY": KEY, **json.loads(os.environ.get("NEIGHBOURS_JWTAUTH", "{}"))}
     # Where the tables of auth are made without migrations, ours, which refers to them, is too.
     without = settings.MIGRATION_MODULES
     if isinstance(without, dict) and without.get("auth", "") is None:
