@@ -51,6 +51,7 @@ SIGNED_IN_TWICE = "the test counts sign-ins: its client signs in twice, by Djang
 USERS_ELSEWHERE = "its router keeps users in one database and tables that it does not know in another"
 STATIC_FILES = "the test lists the apps that have static files, of which REST framework is one"
 CHECKED = "the test sets MIDDLEWARE without jwtauth's, and does not expect that `jwtauth.E002` says so"
+COOKIES_TOO = "its client of the app API has jwtauth's cookies besides, which sign the request in"
 ANOTHER_AUTH = (
     "its view reads `request.auth.key`, which only its own `Token` has: `request.auth` differs by authentication class"
 )
@@ -320,6 +321,7 @@ def suites() -> list[Suite]:
             needs=(*PYTEST, "pytest-asyncio", "Pillow", "PyYAML", "django-ninja"),
             environment={"NEIGHBOURS_JWTAUTH": '{"BEARER_TOKENS": false}'},
             remark="with `BEARER_TOKENS` off, since its own tokens are `Bearer`",
+            differences={r"test_session.py::test_app_session_gone$": COOKIES_TOO},
         ),
         Suite(
             "dj-rest-auth",
