@@ -202,6 +202,20 @@ def test_middleware_of_others_that_decorates_the_user_stands_below(path):
     assert path in messages["jwtauth.W006"].msg
 
 
+@pytest.mark.parametrize("remote_user", ["RemoteUserMiddleware", "PersistentRemoteUserMiddleware"])
+def test_remote_user_stands_above_where_others_decorate_the_user(remote_user):
+    remote_user, path = f"django.contrib.auth.middleware.{remote_user}", "django_otp.middleware.OTPMiddleware"
+    for middleware in ([OURS, remote_user], [remote_user, OURS, path]):
+        with override_settings(MIDDLEWARE=[*NEEDED[:2], *middleware]):
+            assert found() == {}
+    for middleware in ([OURS, remote_user, path], [OURS, path, remote_user]):
+        with override_settings(MIDDLEWARE=[*NEEDED[:2], *middleware]):
+            messages = found()
+        assert list(messages) == ["jwtauth.W006"]
+        assert path in messages["jwtauth.W006"].msg
+        assert remote_user in messages["jwtauth.W006"].hint
+
+
 def test_the_alias_of_the_middleware_is_the_middleware():
     alias = "jwtauth.middleware.AuthenticationMiddleware"
     with override_settings(MIDDLEWARE=[*NEEDED, alias]):

@@ -101,6 +101,17 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
                     "in, and what it sets as request.user is lost."
                 )
             )
+    remote_user = next((path for path in below if _is_a(path, _remote_user())), None)
+    for path in below:
+        if remote_user is not None and path in _READ_USER:
+            messages.append(
+                Warning(
+                    f"'{path}' and '{remote_user}' are both listed after jwtauth's middleware, so '{path}' does not "
+                    "see the users whom jwtauth signs in, and what it sets as request.user takes their place.",
+                    hint=f"Move '{remote_user}' before '{_MIDDLEWARE}' in MIDDLEWARE.",
+                    id="jwtauth.W006",
+                )
+            )
     return messages
 
 
@@ -241,9 +252,13 @@ def middleware_is_installed() -> bool:
 
 def remote_user_is_below() -> bool:
     """Whether Django's ``RemoteUserMiddleware``, or a subclass of it, is below jwtauth's in ``MIDDLEWARE``."""
+    return _is_below(_remote_user())
+
+
+def _remote_user() -> type:
     from django.contrib.auth.middleware import RemoteUserMiddleware  # it needs the settings
 
-    return _is_below(RemoteUserMiddleware)
+    return RemoteUserMiddleware
 
 
 def sessions_are_below() -> bool:
