@@ -161,6 +161,19 @@ async fn within_the_interval_nothing_is_asked_and_an_end_here_holds_at_once() {
 }
 
 #[tokio::test]
+async fn within_the_interval_the_tokens_of_a_refresh_are_asked_about_when_they_come_back() {
+    for interval in [Some(Duration::from_hours(1)), None] {
+        let (app, store, clock) = service(&settings().with_session_check_interval(interval));
+        let mut browser = Browser::signed_in(&app, "42").await;
+        assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), 1));
+        clock.advance(301);
+        for finds in [1, 1, 0] {
+            assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), finds), "{interval:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_end_elsewhere_holds_once_the_interval_is_over() {
     let store = MemoryStore::default();
     let interval = settings().with_session_check_interval(Duration::from_millis(50));

@@ -16,7 +16,7 @@ use std::{
 use http::{HeaderMap, request::Parts};
 use jwtauth::{
     Answer, Asked, Check, Claims, CustomClaims, Decision, FoundRow, Grantee, IdentifyError, Identity, Outcome, Refusal,
-    Refused, Sid, TokenKind,
+    Refused, Session, Sid, TokenKind,
 };
 use uuid::Uuid;
 
@@ -213,7 +213,7 @@ impl RequestAuth {
         if update_last_seen {
             self.update_last_seen(&record).await;
         }
-        self.remember(claims, asked);
+        self.remember(claims, &record.session, asked);
         let user = Some(Arc::new(SignedIn { record, claims: claims.clone() }));
         self.state().user = User::Known(user.clone());
         Ok(user)
@@ -301,7 +301,7 @@ impl RequestAuth {
         let mut grantee = Grantee::new(sid, &record.user_id);
         (grantee.custom, grantee.remember) = (custom, record.remember);
         let grant = site.grant(grantee, &record.session, kinds, now);
-        self.remember(grant.access(), asked);
+        self.remember(grant.access(), &record.session, asked);
         let claims = grant.access().clone();
         let mut state = self.state();
         state.user = User::Known(Some(Arc::new(SignedIn { record, claims })));
@@ -328,8 +328,10 @@ impl RequestAuth {
         shared.remembers().then(|| shared.verified.asking(claims.sid.session_id(), SCOPE, monotonic()))
     }
 
-    fn remember(&self, claims: &Claims, asked: Option<Asked>) {
-        if let Some(asked) = asked {
+    /// Remember that the store accepted the session, but not a generation that is yet to be acknowledged: the request
+    /// that brings it must ask.
+    fn remember(&self, claims: &Claims, session: &Session, asked: Option<Asked>) {
+        if let Some(asked) = asked.filter(|_| session.acknowledged_at.is_some()) {
             self.shared.verified.remember(claims, asked);
         }
     }
