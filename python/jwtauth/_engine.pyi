@@ -334,10 +334,6 @@ class Identity:
         """Whether the request brought a cookie of either name."""
 
     @property
-    def is_rendering(self) -> bool:
-        """Whether the request is of the site's render server, which keeps no cookies."""
-
-    @property
     def has_wrong_render_secret(self) -> bool:
         """Whether the request brings another render secret than the site has. It is ignored."""
 

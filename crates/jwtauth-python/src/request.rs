@@ -274,11 +274,6 @@ impl Identity {
     }
 
     #[getter]
-    fn is_rendering(&self) -> bool {
-        self.identity.is_rendering()
-    }
-
-    #[getter]
     fn has_wrong_render_secret(&self) -> bool {
         self.identity.has_wrong_render_secret()
     }

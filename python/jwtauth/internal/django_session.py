@@ -44,7 +44,7 @@ def before(request: HttpRequest) -> Before:
 def signs_in(request: HttpRequest, user: AbstractBaseUser) -> bool:
     """Return whether Django's own login has signed in this user."""
     session = of(request)
-    return session is not None and session.get(SESSION_KEY) == _key_of(user)
+    return session is not None and user.pk is not None and session.get(SESSION_KEY) == _key_of(user)
 
 
 def user_of(request: HttpRequest) -> Any:

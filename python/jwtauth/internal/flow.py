@@ -169,8 +169,6 @@ class Flow:
             self._refreshed_in is not None and not scope.is_on_event_loop()
         ):  # async code could not: the middleware has
             self.look_again()
-            if self.request.resolver_match is not None:
-                self._refreshed_in = None
         return self.resolved
 
     @property
@@ -322,6 +320,8 @@ class Flow:
         place, found = self._refreshed_in, self.resolved
         if place is None or found is None:
             return
+        if self.request.resolver_match is not None:
+            self._refreshed_in = None  # the view keeps the user that it has
         is_here = place != scope.NOWHERE and scope.of(self.request) == place
         if not is_here or admit(found.user, found.session.backend) is None:
             self._resolve()
