@@ -175,13 +175,26 @@ def test_below_django_s_the_middleware_may_stand_anywhere(index):
         assert found() == {}
 
 
+PATHS = [OURS, "jwtauth.middleware.AuthenticationMiddleware", f"{__name__}.Subclass"]
+
+
 @pytest.mark.parametrize("index", [0, 1])
-@pytest.mark.parametrize("path", [OURS, "jwtauth.middleware.AuthenticationMiddleware", f"{__name__}.Subclass"])
+@pytest.mark.parametrize("path", PATHS)
 def test_above_django_s_the_recommended_order_and_what_is_lost_are_named(index, path):
-    with override_settings(MIDDLEWARE=[*NEEDED[:index], path, *NEEDED[index:]]):
+    with override_settings(MIDDLEWARE=[*NEEDED[:index], path, *NEEDED[index:], f"{__name__}.Elsewhere"]):
         messages = found()
     assert list(messages) == ["jwtauth.W006"]
     assert "does not see the users" in messages["jwtauth.W006"].msg
+    assert f"right after '{NEEDED[1]}'" in messages["jwtauth.W006"].hint
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("path", PATHS)
+def test_a_plain_site_in_the_order_of_0_0_8_hears_of_it_when_it_is_deployed(index, path):
+    with override_settings(MIDDLEWARE=[*NEEDED[:index], path, *NEEDED[index:]]):
+        assert found() == {}
+        messages = found(deploy=True)
+    assert "jwtauth.W006" in messages
     assert f"right after '{NEEDED[1]}'" in messages["jwtauth.W006"].hint
 
 

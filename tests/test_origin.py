@@ -144,3 +144,11 @@ def test_django_s_test_client_is_let_through_as_by_django(signed_in):
     relaxed = Client()
     relaxed.cookies = signed_in.cookies
     assert relaxed.post("/me/", HTTP_SEC_FETCH_SITE="cross-site").status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("url", ["/auth/logout/", "/auth/login/", "/auth/token/"])
+def test_a_refused_form_gets_no_page_that_sets_cookies(browser, url):
+    response = browser.post(url, headers={"accept": "text/html", "sec-fetch-site": "cross-site"})
+    assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
+    assert not response.cookies

@@ -86,13 +86,8 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
                 id="jwtauth.W004",
             )
         )
-    if _DJANGO_S in below:
-        messages.append(
-            _order_warning(
-                f"jwtauth's middleware is listed before '{_DJANGO_S}', so a middleware between them and the view "
-                "that reads, decorates or replaces request.user does not see the users whom jwtauth signs in."
-            )
-        )
+    if _DJANGO_S in below and _others_follow(below):
+        messages.append(_above_djangos())
     for path in above:
         if path in _READ_USER:
             messages.append(
@@ -113,6 +108,18 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
                 )
             )
     return messages
+
+
+def _others_follow(below: list[str]) -> bool:
+    """Return whether middleware of others than Django is listed after Django's, and may lose something."""
+    return any(not path.startswith("django.") for path in below[below.index(_DJANGO_S) :])
+
+
+def _above_djangos() -> Warning:
+    return _order_warning(
+        f"jwtauth's middleware is listed before '{_DJANGO_S}', so a middleware between them and the view that reads, "
+        "decorates or replaces request.user does not see the users whom jwtauth signs in."
+    )
 
 
 def _order_warning(message: str) -> Warning:
@@ -207,8 +214,14 @@ def check_access_token_claims(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
-    """W002: cookies without ``Secure``. W003: names without ``__Host-``. W007: proxies that are not counted."""
-    return list(_deployment_warnings(conf.values()))
+    """W002: cookies without ``Secure``. W003: names without ``__Host-``. W006: the order of 0.0.8, also where
+    nothing is lost. W007: proxies that are not counted.
+    """
+    messages = list(_deployment_warnings(conf.values()))
+    _above, below = _around(list(settings.MIDDLEWARE))
+    if _DJANGO_S in below and not _others_follow(below):
+        messages.append(_above_djangos())
+    return messages
 
 
 def _deployment_warnings(values: dict[str, Any]) -> Iterator[CheckMessage]:

@@ -142,9 +142,9 @@ class _OwnOrigin(JwtAuthView):
             if flow is not None:
                 flow.check_origin()
         except CrossOriginRefused as error:
-            self.format_kwarg = self.get_format_suffix(**kwargs)
-            negotiated = self.perform_content_negotiation(request, force=True)  # exception handlers may ask for it
-            request.accepted_renderer, request.accepted_media_type = negotiated
+            # Exception handlers may ask for the renderer. The first, as a page of the browsable API would set a cookie.
+            self.format_kwarg, renderer = self.get_format_suffix(**kwargs), self.get_renderers()[0]
+            request.accepted_renderer, request.accepted_media_type = renderer, renderer.media_type
             raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
         super().initial(request, *args, **kwargs)
 
