@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # `run` runs code in a sub-interpreter that shares the lock of the process, as those of mod_wsgi do.
@@ -16,10 +18,15 @@ import json, sys
 
 try:
     import _interpreters as interpreters
-    create = lambda: interpreters.create("legacy")
+    make = lambda: interpreters.create("legacy")
 except ImportError:
     import _xxsubinterpreters as interpreters
-    create = interpreters.create if sys.version_info < (3, 12) else lambda: interpreters.create(isolated=False)
+    make = interpreters.create if sys.version_info < (3, 12) else lambda: interpreters.create(isolated=False)
+kept = []  # as a server keeps them
+
+def create():
+    kept.append(make())
+    return kept[-1]
 
 def run(interpreter, code):
     error = interpreters.run_string(interpreter, f"import sys; sys.path[:] = {sys.path!r}\\n{code}")
@@ -96,7 +103,7 @@ def process(code):
     """What this code prints, line by line, in a process of its own."""
     # Without the end of the interpreters: CPython 3.10's sqlite3 locks up when it closes a connection in one of them.
     script = f"{SUBINTERPRETERS}{textwrap.dedent(code)}\nimport os; sys.stdout.flush(); os._exit(0)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 
