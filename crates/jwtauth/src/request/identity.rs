@@ -90,7 +90,7 @@ impl Transport {
             }
         }
         identity.has_cookies = found.looked_at != [0, 0];
-        // A handshake hands its cookies on, whoever makes it.
+        // A handshake hands its cookies on, with the secret or without.
         if identity.has_cookies && !head.is_websocket() {
             identity.has_render_secret = self.render_secrets.compare(head.render_secret);
         }

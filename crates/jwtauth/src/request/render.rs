@@ -46,12 +46,12 @@ impl RenderSecrets {
         secrets.into_iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Return whether there is none, so that the header is ignored.
+    /// Return whether the list of secrets is empty. Then the header is ignored.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Return whether this header value is one of the secrets; `None`: there is no header, or no secret.
+    /// Return whether this header value is one of the secrets, or `None` without a header or without secrets.
     ///
     /// A header that occurs several times is its values joined by commas, and no secret has one.
     pub(super) fn compare(&self, header: Option<&str>) -> Option<bool> {
