@@ -14,9 +14,11 @@ use axum_login::{
     AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, UserId, tower_sessions::SessionManagerLayer,
 };
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
-use jwtauth_axum::{Auth, AuthLayer, Authenticated, DjangoUsers, Settings, SqliteStore};
+use jwtauth_axum::{
+    Auth, AuthLayer, Authenticated, DjangoUsers, Settings, SqliteStore,
+    sqlx::{self, SqlitePool, sqlite::SqliteConnectOptions},
+};
 use serde::{Deserialize, Serialize};
-use sqlx::{SqlitePool, sqlite::SqliteConnectOptions};
 use tower_sessions_sqlx_store::SqliteStore as TowerSessions;
 
 const SECRET: &str = "a key for benchmarks only, long enough for SHA-256";

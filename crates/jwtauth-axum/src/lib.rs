@@ -71,9 +71,13 @@ pub use jwtauth;
 pub use layer::{AuthLayer, AuthService, ResponseFuture};
 pub use login::{Login, LoginError};
 #[cfg(feature = "jwks")]
+pub use reqwest;
+#[cfg(feature = "jwks")]
 pub use resource_server::RemoteKeys;
 pub use resource_server::{FixedKeys, KeysError, ResourceLayer, ResourceService, VerifierSource};
 pub use settings::{Secret, Settings, SettingsError, VerifyingKeySetting};
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
+pub use sqlx;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use store::DjangoUsers;
 #[cfg(feature = "conformance")]

@@ -49,7 +49,7 @@ macro_rules! sql_store {
             /// What the one insert needs of the user: their auth hash.
             async fn auth_hash(&self, user_id: &str) -> Result<String, InsertError> {
                 let Some(users) = &self.users else { return Ok(String::new()) };
-                let user: Option<(String, bool)> = sqlx::query_as(&self.statements.user)
+                let user: Option<(String, bool)> = sqlx::query_as(self.statements.user.clone())
                     .bind(self.dialect.user_key(user_id))
                     .fetch_optional(&self.pool)
                     .await
@@ -67,7 +67,7 @@ macro_rules! sql_store {
                 auth_hash: &str,
             ) -> Result<(), InsertError> {
                 let session = &record.session;
-                sqlx::query(&self.statements.insert)
+                sqlx::query(self.statements.insert.clone())
                     .bind((self.dialect.uuid_text)(record.id))
                     .bind(self.dialect.user_key(&record.user_id))
                     .bind(integer(session.generation))
@@ -98,7 +98,7 @@ macro_rules! sql_store {
                 let mut transaction = self.pool.begin_with($begin).await.map_err(failed)?;
                 if let Some(lock) = &self.statements.lock {
                     let user = self.dialect.user_key(&record.user_id);
-                    sqlx::query(lock).bind(user).execute(&mut *transaction).await.map_err(failed)?;
+                    sqlx::query(lock.clone()).bind(user).execute(&mut *transaction).await.map_err(failed)?;
                 }
                 let live = self.live(&mut *transaction, &record.user_id, now).await?;
                 let surplus = surplus(&live, limit)?;
@@ -114,7 +114,7 @@ macro_rules! sql_store {
                 user_id: &str,
                 now: UnixTime,
             ) -> Result<Vec<Record>, StoreError> {
-                let rows: Vec<Row> = sqlx::query_as(&self.statements.of_user)
+                let rows: Vec<Row> = sqlx::query_as(self.statements.of_user.clone())
                     .bind(self.dialect.user_key(user_id))
                     .bind(seconds(now))
                     .fetch_all(connection)
@@ -131,7 +131,7 @@ macro_rules! sql_store {
                 if ids.is_empty() {
                     return Ok(0);
                 }
-                let query = sqlx::query(&self.statements.end).bind(self.dialect.ids(ids));
+                let query = sqlx::query(self.statements.end.clone()).bind(self.dialect.ids(ids));
                 Ok(query.execute(connection).await.map_err(failed)?.rows_affected())
             }
 
@@ -142,7 +142,7 @@ macro_rules! sql_store {
 
         impl SessionStore for $store {
             async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
-                let row: Option<Row> = sqlx::query_as(&self.statements.find)
+                let row: Option<Row> = sqlx::query_as(self.statements.find.clone())
                     .bind((self.dialect.uuid_text)(id))
                     .fetch_optional(&self.pool)
                     .await
@@ -174,7 +174,7 @@ macro_rules! sql_store {
                 now: UnixTime,
             ) -> Result<bool, StoreError> {
                 let Advance { from, to, acknowledged_at, rotated_at, expires_at } = Advance::new(from, next);
-                let done = sqlx::query(&self.statements.advance)
+                let done = sqlx::query(self.statements.advance.clone())
                     .bind((self.dialect.uuid_text)(id))
                     .bind(from)
                     .bind(to)
@@ -189,7 +189,7 @@ macro_rules! sql_store {
             }
 
             async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
-                sqlx::query(&self.statements.acknowledge)
+                sqlx::query(self.statements.acknowledge.clone())
                     .bind((self.dialect.uuid_text)(id))
                     .bind(integer(generation))
                     .bind(seconds(now))
@@ -200,7 +200,7 @@ macro_rules! sql_store {
             }
 
             async fn touch(&self, id: Uuid, now: UnixTime) -> Result<(), StoreError> {
-                sqlx::query(&self.statements.touch)
+                sqlx::query(self.statements.touch.clone())
                     .bind((self.dialect.uuid_text)(id))
                     .bind(seconds(now))
                     .execute(&self.pool)
@@ -218,7 +218,7 @@ macro_rules! sql_store {
             }
 
             async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
-                let done = sqlx::query(&self.statements.remove_expired)
+                let done = sqlx::query(self.statements.remove_expired.clone())
                     .bind(seconds(now))
                     .bind(i64::from(most))
                     .execute(&self.pool)

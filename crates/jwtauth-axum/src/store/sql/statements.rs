@@ -1,20 +1,24 @@
 //! The statements of a store.
 
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+
 use super::{Dialect, DjangoUsers};
 
 /// The statements, put together once.
 #[derive(Clone, Debug)]
 pub(super) struct Statements {
-    pub(super) find: String,
-    pub(super) of_user: String,
-    pub(super) user: String,
-    pub(super) lock: Option<String>,
-    pub(super) insert: String,
-    pub(super) advance: String,
-    pub(super) acknowledge: String,
-    pub(super) touch: String,
-    pub(super) end: String,
-    pub(super) remove_expired: String,
+    pub(super) find: SqlStr,
+    pub(super) of_user: SqlStr,
+    pub(super) user: SqlStr,
+    pub(super) lock: Option<SqlStr>,
+    pub(super) insert: SqlStr,
+    pub(super) advance: SqlStr,
+    pub(super) acknowledge: SqlStr,
+    pub(super) touch: SqlStr,
+    pub(super) end: SqlStr,
+    pub(super) remove_expired: SqlStr,
 }
 
 impl Statements {
@@ -38,24 +42,26 @@ impl Statements {
              FROM jwtauth_session s {join}"
         );
         let user = dialect.user.replace("{}", "$1");
+        // What is not a literal of this crate is a quoted name.
+        let safe = |sql: String| AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str();
         Self {
-            find: format!("{select}WHERE s.id = {}", id("$1")),
-            of_user: format!(
+            find: safe(format!("{select}WHERE s.id = {}", id("$1"))),
+            of_user: safe(format!(
                 "{select}WHERE s.user_id = {user} AND s.expires_at > {} ORDER BY s.created_at DESC, s.id DESC",
                 time("$2")
-            ),
-            user: users.map_or_else(String::new, |DjangoUsers { table, key, .. }| {
+            )),
+            user: safe(users.map_or_else(String::new, |DjangoUsers { table, key, .. }| {
                 format!("SELECT password, is_active FROM {} WHERE {} = {user}", quoted(table), quoted(key))
-            }),
+            })),
             // A write that changes nothing, as Django's login does: logins of one user wait for each other.
             lock: match users {
                 Some(DjangoUsers { table, key, .. }) => {
                     let (table, key) = (quoted(table), quoted(key));
-                    Some(format!("UPDATE {table} SET {key} = {key} WHERE {key} = {user}"))
+                    Some(safe(format!("UPDATE {table} SET {key} = {key} WHERE {key} = {user}")))
                 }
-                None => dialect.lock.map(str::to_owned),
+                None => dialect.lock.map(|lock| lock.into_sql_str()),
             },
-            insert: format!(
+            insert: safe(format!(
                 "INSERT INTO jwtauth_session (id, user_id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
                  end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) VALUES ({}, {}, $3, {}, {}, {}, \
                  {}, $8, $9, $10, {}, {}, $13)",
@@ -67,8 +73,8 @@ impl Statements {
                 time("$7"),
                 (dialect.address)("$11"),
                 time("$12"),
-            ),
-            advance: format!(
+            )),
+            advance: safe(format!(
                 "UPDATE jwtauth_session SET generation = $3, acknowledged_at = {}, rotated_at = {}, expires_at = {}, \
                  last_seen_at = {} WHERE id = {} AND generation = $2",
                 time("$4"),
@@ -76,19 +82,19 @@ impl Statements {
                 time("$6"),
                 time("$7"),
                 id("$1"),
-            ),
-            acknowledge: format!(
+            )),
+            acknowledge: safe(format!(
                 "UPDATE jwtauth_session SET acknowledged_at = {} WHERE id = {} AND generation = $2 AND acknowledged_at IS NULL",
                 time("$3"),
                 id("$1"),
-            ),
-            touch: format!("UPDATE jwtauth_session SET last_seen_at = {} WHERE id = {}", time("$2"), id("$1")),
-            end: format!("DELETE FROM jwtauth_session WHERE id {}", dialect.is_listed),
-            remove_expired: format!(
+            )),
+            touch: safe(format!("UPDATE jwtauth_session SET last_seen_at = {} WHERE id = {}", time("$2"), id("$1"))),
+            end: safe(format!("DELETE FROM jwtauth_session WHERE id {}", dialect.is_listed)),
+            remove_expired: safe(format!(
                 "DELETE FROM jwtauth_session WHERE id IN (SELECT id FROM jwtauth_session WHERE expires_at <= {} \
                  ORDER BY expires_at LIMIT $2)",
                 time("$1"),
-            ),
+            )),
         }
     }
 }
