@@ -19,13 +19,14 @@ impl RequestAuth {
             self.check_origin()?;
         }
         let (shared, now) = (&self.shared, self.shared.clock.now());
+        let user_id = shared.store.user_key(&login.user_id).ok_or(LoginError::UnknownUser)?;
         let sid = Sid::generate(&SystemRandom::new(), now).map_err(AuthError::Randomness)?;
         let policy = shared.config.site.policy();
         let session = match login.lifetime {
             Some(lifetime) => policy.start_for(lifetime.max(MIN_LIFETIME), now),
             None => policy.start(now),
         };
-        let record = Record::new(sid.session_id(), login.user_id, session)
+        let record = Record::new(sid.session_id(), user_id, session)
             .with_remember(login.remember)
             .with_user_agent(self.client.user_agent())
             .with_ip_address(self.client.address);

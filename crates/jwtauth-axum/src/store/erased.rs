@@ -11,6 +11,7 @@ type Answer<'s, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> +
 
 /// [`SessionStore`], whose methods a trait object can have.
 pub(crate) trait ErasedStore: Send + Sync {
+    fn user_key(&self, user_id: &str) -> Option<String>;
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>>;
     fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Answer<'_, Vec<Uuid>, InsertError>;
     fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Answer<'_, bool>;
@@ -22,6 +23,10 @@ pub(crate) trait ErasedStore: Send + Sync {
 }
 
 impl<S: SessionStore> ErasedStore for S {
+    fn user_key(&self, user_id: &str) -> Option<String> {
+        SessionStore::user_key(self, user_id)
+    }
+
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>> {
         Box::pin(SessionStore::find(self, id))
     }

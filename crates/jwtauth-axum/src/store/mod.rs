@@ -28,6 +28,13 @@ use uuid::Uuid;
 ///
 /// [`conformance`](crate::conformance) is a suite of checks that every implementation passes.
 pub trait SessionStore: Send + Sync + 'static {
+    /// Return this primary key of a user as rows have it (`042` is `42` where keys are numbers), without asking the
+    /// database; `None` where no row can have it. [`insert`](Self::insert) is given what this returns, and tokens name
+    /// the user by it, so that they match the row. Default: the key as it is.
+    fn user_key(&self, user_id: &str) -> Option<String> {
+        Some(user_id.to_owned())
+    }
+
     /// Find the session of this id, in one statement, with what else says whether its user may be signed in: `None`
     /// where there is no such row, or its user is not active, or has another password than at login.
     fn find(&self, id: Uuid) -> impl Future<Output = Result<Option<FoundSession>, StoreError>> + Send;

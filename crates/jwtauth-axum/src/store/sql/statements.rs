@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::{Dialect, DjangoUsers};
 
@@ -59,7 +59,7 @@ impl Statements {
                     let (table, key) = (quoted(table), quoted(key));
                     Some(safe(format!("UPDATE {table} SET {key} = {key} WHERE {key} = {user}")))
                 }
-                None => dialect.lock.map(|lock| lock.into_sql_str()),
+                None => dialect.lock.map(SqlSafeStr::into_sql_str),
             },
             insert: safe(format!(
                 "INSERT INTO jwtauth_session (id, user_id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
