@@ -4,13 +4,30 @@
 
 #![cfg(all(feature = "sqlite", feature = "postgres", feature = "conformance"))]
 
-use std::sync::Arc;
+use std::{future, path::PathBuf, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use jwtauth_axum::{MemoryStore, POSTGRES_SCHEMA, PostgresStore, SQLITE_SCHEMA, SqliteStore, conformance};
+use jwtauth_axum::{
+    Limit, LimitPolicy, MemoryStore, POSTGRES_SCHEMA, PostgresStore, Record, SQLITE_SCHEMA, SessionStore, SqliteStore,
+    conformance,
+    jwtauth::{Session, UnixTime},
+};
 use sqlx::{
     Executor, PgPool, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
+use uuid::Uuid;
+
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+/// Makes a database in a folder, which the caller removes.
+async fn sqlite_pool(name: &str) -> (SqlitePool, PathBuf) {
+    let folder = std::env::temp_dir().join(format!("jwtauth-stores-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let options = SqliteConnectOptions::new().filename(folder.join("db.sqlite3")).create_if_missing(true);
+    let pool: SqlitePool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await.unwrap();
+    pool.execute(SQLITE_SCHEMA).await.unwrap();
+    (pool, folder)
+}
 
 #[tokio::test]
 async fn in_memory() {
@@ -21,11 +38,7 @@ async fn in_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite() {
-    let folder = std::env::temp_dir().join(format!("jwtauth-stores-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let options = SqliteConnectOptions::new().filename(folder.join("db.sqlite3")).create_if_missing(true);
-    let pool: SqlitePool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await.unwrap();
-    pool.execute(SQLITE_SCHEMA).await.unwrap();
+    let (pool, folder) = sqlite_pool("all").await;
     let store = SqliteStore::new(pool, None).await.unwrap();
     conformance::check(&store, "1", "018f3b2c-7a00-7000-8000-000000000001").await;
     conformance::check_race(Arc::new(store), "1").await;
@@ -44,6 +57,44 @@ async fn postgresql() {
     let store = PostgresStore::new(pool, None).await.unwrap();
     conformance::check(&store, "1", "018f3b2c-7a00-7000-8000-000000000001").await;
     conformance::check_race(Arc::new(store), "1").await;
+}
+
+/// Polls it so often, each time once it asks for that, and drops it. Returns whether it had not ended by then.
+async fn given_up(work: impl Future, polls: usize) -> bool {
+    let mut work = pin!(work);
+    for _ in 0..polls {
+        if future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context).is_ready())).await {
+            return false;
+        }
+        tokio::task::yield_now().await;
+    }
+    true
+}
+
+#[tokio::test]
+async fn a_login_that_is_given_up_at_any_point_is_whole_and_leaves_the_database_free() {
+    let (pool, folder) = sqlite_pool("given-up").await;
+    let store = SqliteStore::new(pool.clone(), None).await.unwrap();
+    let limit = Limit::new(2, LimitPolicy::EndOldest);
+    let mut polls = 1;
+    loop {
+        let session = Session::new(NOW, NOW + Duration::from_hours(24));
+        let record = Record::new(Uuid::from_u128(polls as u128), "1", session);
+        let is_given_up = given_up(store.insert(record.clone(), Some(limit.clone()), NOW), polls).await;
+        pool.execute("BEGIN IMMEDIATE; COMMIT").await.expect("the login's transaction has ended");
+        for _ in 0..1000 {
+            if store.find(record.id).await.unwrap().is_some() {
+                break;
+            }
+        }
+        assert_eq!(store.of_user("1", NOW).await.unwrap().len(), polls.min(2), "given up after {polls} polls");
+        if !is_given_up {
+            break;
+        }
+        polls += 1;
+    }
+    assert!(polls > 2, "it waits more than once");
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test]

@@ -17,6 +17,10 @@ pub use sqlite::{SQLITE_SCHEMA, SqliteStore};
 use statements::Statements;
 pub use users::DjangoUsers;
 
+use std::{future::Future, panic};
+
+use tracing::Instrument as _;
+
 use super::{InsertError, StoreError};
 
 fn failed(error: sqlx::Error) -> StoreError {
@@ -40,6 +44,18 @@ fn not_inserted(error: sqlx::Error) -> InsertError {
 fn is_transient(code: &str) -> bool {
     matches!(code, "40001" | "40P01" | "55P03")
         || (code.len() < 5 && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 5 | 6)))
+}
+
+/// Do `work` in a task of its own, and wait for it: dropped while it waits, it goes on to its end.
+///
+/// # Errors
+///
+/// [`StoreError::Failed`] where the runtime shuts down.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, StoreError> {
+    tokio::spawn(work.in_current_span()).await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => panic::resume_unwind(panic),
+        Err(error) => StoreError::Failed(error.into()),
+    })
 }
 
 /// A [`SessionStore`](super::SessionStore) on one of sqlx's databases: its types are too generic to be written once.
@@ -158,7 +174,11 @@ macro_rules! sql_store {
             ) -> Result<Vec<Uuid>, InsertError> {
                 let auth_hash = self.auth_hash(&record.user_id).await?;
                 match limit {
-                    Some(limit) => self.write_within(&record, &auth_hash, &limit, now).await,
+                    // The transaction of a login whose client leaves ends all the same, and its locks with it.
+                    Some(limit) => {
+                        let store = self.clone();
+                        to_its_end(async move { store.write_within(&record, &auth_hash, &limit, now).await }).await?
+                    }
                     None => {
                         self.write(&mut *self.connection().await?, &record, &auth_hash).await?;
                         Ok(Vec::new())

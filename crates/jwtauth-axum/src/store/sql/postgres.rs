@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Dialect, DjangoUsers, Statements, failed, not_inserted,
     row::{Advance, Row, integer, seconds},
-    sql_store,
+    sql_store, to_its_end,
 };
 use crate::store::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError, memory::surplus};
 
