@@ -96,8 +96,12 @@ impl Auth {
     ///
     /// [`AuthError`]: the store failed.
     pub async fn end(&self, session_id: Uuid) -> Result<bool, AuthError> {
-        let is_own = self.sessions().await?.iter().any(|record| record.id == session_id);
-        Ok(is_own && self.revoke(vec![session_id]).await? > 0)
+        let auth = self.clone();
+        uninterrupted(async move {
+            let is_own = auth.sessions().await?.iter().any(|record| record.id == session_id);
+            Ok(is_own && auth.0.end([session_id], "revoked").await? > 0)
+        })
+        .await
     }
 
     /// End all sessions of the user who is signed in but this one. Returns how many there were.
@@ -106,14 +110,13 @@ impl Auth {
     ///
     /// [`AuthError`]: the store failed.
     pub async fn end_others(&self) -> Result<u64, AuthError> {
-        let Some(own) = self.session().await? else { return Ok(0) };
-        let others = self.sessions().await?.into_iter().map(|record| record.id).filter(|id| *id != own.id);
-        self.revoke(others.collect()).await
-    }
-
-    async fn revoke(&self, ids: Vec<Uuid>) -> Result<u64, AuthError> {
-        let request = Arc::clone(&self.0);
-        uninterrupted(async move { request.end(ids, "revoked").await }).await
+        let auth = self.clone();
+        uninterrupted(async move {
+            let Some(own) = auth.session().await? else { return Ok(0) };
+            let others = auth.sessions().await?.into_iter().map(|record| record.id).filter(|id| *id != own.id);
+            auth.0.end(others, "revoked").await
+        })
+        .await
     }
 }
 
