@@ -18,9 +18,11 @@ fuzz_target!(|data: &[u8]| {
         }
         let _ = SigningKey::read(algorithm, data);
     }
-    if let Ok(keys) = VerifyingKeys::from_jwk_set(data) {
-        assert!(keys.iter().all(|key| !key.algorithm().is_symmetric()));
-        let again = VerifyingKeys::from_jwk_set(keys.to_jwk_set().as_bytes()).expect("we wrote it");
-        assert_eq!(again.to_jwk_set(), keys.to_jwk_set());
+    for default in [None, Some(Algorithm::Rs256)] {
+        if let Ok(keys) = VerifyingKeys::from_jwk_set(data, default) {
+            assert!(keys.iter().all(|key| !key.algorithm().is_symmetric()));
+            let again = VerifyingKeys::from_jwk_set(keys.to_jwk_set().as_bytes(), None).expect("we wrote it");
+            assert_eq!(again.to_jwk_set(), keys.to_jwk_set());
+        }
     }
 });

@@ -1,6 +1,6 @@
 //! The JWS algorithms (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2) that a key may be for.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use aws_lc_rs::{hmac, signature};
 
@@ -99,6 +99,17 @@ impl Algorithm {
     /// Whether a key for this algorithm verifies tokens whose header has this `alg`.
     pub(crate) fn answers_to(self, name: &str) -> bool {
         self.as_str() == name || matches!(self.family(), Family::Ed25519) && matches!(name, "EdDSA" | "Ed25519")
+    }
+
+    /// The lengths that its signatures can have, in bytes.
+    pub(crate) fn signature_lengths(self) -> RangeInclusive<usize> {
+        let (shortest, longest) = match self.family() {
+            Family::Hmac(hash) => (hash.tag_len(), hash.tag_len()),
+            Family::Rsa { .. } => (2048 / 8, 8192 / 8),
+            Family::Ecdsa(curve) => (2 * curve.coordinate_length(), 2 * curve.coordinate_length()),
+            Family::Ed25519 => (64, 64),
+        };
+        shortest..=longest
     }
 
     pub(crate) fn family(self) -> Family {

@@ -1,8 +1,8 @@
 //! The ring of keys: one signs, all of them verify.
 
-use crate::{KeyError, SigningKey, VerifyingKey, key};
+use crate::{Algorithm, KeyError, SigningKey, VerifyingKey, key};
 
-/// The most keys in a ring, which bounds what a token without `kid` can cost.
+/// The most keys in a ring of the settings, and the most that a token without `kid` is tried against.
 pub const MAX_KEYS: usize = 16;
 
 /// Keys that verify, chosen by `kid`. A token without one is tried against each.
@@ -19,8 +19,7 @@ impl VerifyingKeys {
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         let mut ring: Vec<VerifyingKey> = Vec::new();
         for key in keys {
-            let name = key.algorithm().as_str();
-            match ring.iter().find(|known| known.id() == key.id() && known.algorithm().answers_to(name)) {
+            match ring.iter().find(|known| has_name_of(known, &key)) {
                 Some(known) if known.is_same(&key) => {}
                 Some(_) => return Err(KeyError::DuplicateId),
                 None => ring.push(key),
@@ -35,19 +34,47 @@ impl VerifyingKeys {
 
     /// Read the keys of a JWK Set (RFC 7517 §5), for a service that recognises users and signs none in.
     ///
-    /// Keys that cannot verify tokens are passed over: those for other uses, or of unknown kinds and algorithms, an RSA key without `alg`, and what must not be in a published set: secrets and private keys.
+    /// Keys that cannot verify tokens are passed over: those for other uses, those of unknown types and algorithms, and
+    /// what must not be in a published set, secrets and private keys. Different keys of one algorithm and one `kid` are
+    /// all passed over, since it names none of them. A set may so be empty: by it, no token is valid. It may hold more
+    /// than [`MAX_KEYS`]; a token without `kid` is tried against the first of them.
+    ///
+    /// An RSA key without `alg`, which is optional (RFC 7517 §4.4), is for `default` if that is an algorithm of RSA, and
+    /// else is passed over. A key of another type can only be for one algorithm.
+    ///
+    /// ```
+    /// use jwtauth::{Algorithm, VerifyingKeys};
+    ///
+    /// let set = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    /// let keys = VerifyingKeys::from_jwk_set(set, None)?;
+    /// assert_eq!(keys.iter().next().map(|key| key.algorithm()), Some(Algorithm::EdDsa));
+    /// # Ok::<(), jwtauth::KeyError>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwk`]: not a JWK Set, which is a JSON object. Besides, those of [`new`](Self::new).
-    pub fn from_jwk_set(set: &[u8]) -> Result<Self, KeyError> {
-        Self::new(key::read_set(set)?)
+    /// [`KeyError::Jwk`]: not a JWK Set, which is a JSON object with an array `keys`.
+    pub fn from_jwk_set(set: &[u8], default: Option<Algorithm>) -> Result<Self, KeyError> {
+        let keys = key::read_set(set, default)?;
+        let mut ring: Vec<VerifyingKey> = Vec::new();
+        for key in &keys {
+            let is_ambiguous = keys.iter().any(|other| has_name_of(other, key) && !other.is_same(key));
+            if !is_ambiguous && !ring.iter().any(|known| has_name_of(known, key)) {
+                ring.push(key.clone());
+            }
+        }
+        Ok(Self(ring))
     }
 
     /// Write the public keys as a JWK Set, for others to verify with. Secrets are not among them.
     pub fn to_jwk_set(&self) -> String {
         let keys: Vec<_> = self.0.iter().filter_map(VerifyingKey::public_jwk).collect();
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+    }
+
+    /// Return whether there is no key, as in an empty JWK Set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Iterate over the keys.
@@ -61,10 +88,15 @@ impl VerifyingKeys {
         (self.0.len() > 1 || !key.algorithm().is_symmetric()).then(|| key.id())
     }
 
-    /// The keys that a token with this `kid` may be signed with; all of them when it names none.
+    /// The keys that a token with this `kid` may be signed with; when it names none, all of them, up to [`MAX_KEYS`].
     pub(crate) fn candidates(&self, key_id: Option<&str>) -> impl Iterator<Item = &VerifyingKey> {
-        self.0.iter().filter(move |key| key_id.is_none_or(|id| key.id() == id))
+        self.0.iter().filter(move |key| key_id.is_none_or(|id| key.id() == id)).take(MAX_KEYS)
     }
+}
+
+/// Whether tokens of the one name the other as well.
+fn has_name_of(key: &VerifyingKey, other: &VerifyingKey) -> bool {
+    key.id() == other.id() && key.algorithm().answers_to(other.algorithm().as_str())
 }
 
 /// One signing key and the keys whose signatures are accepted besides: older ones, and those to come.
@@ -113,7 +145,6 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Algorithm;
 
     fn key(byte: u8) -> SigningKey {
         SigningKey::read(Algorithm::Hs256, &[byte; 32]).unwrap()

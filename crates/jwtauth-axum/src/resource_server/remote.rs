@@ -115,7 +115,8 @@ impl RemoteKeys {
                 return Err(error("the key set is too long".into()));
             }
         }
-        let keys = VerifyingKeys::from_jwk_set(&set).map_err(|it| error(it.into()))?;
+        let keys =
+            VerifyingKeys::from_jwk_set(&set, self.settings.algorithm.parse().ok()).map_err(|it| error(it.into()))?;
         Verifier::new(keys, self.settings.profile()).map_err(|it| error(it.into()))
     }
 

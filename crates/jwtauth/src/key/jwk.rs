@@ -11,7 +11,12 @@ use serde::{Deserialize, de::IgnoredAny};
 use zeroize::Zeroizing;
 
 use super::{MAX_KEY_ID_LENGTH, PrivateKey, VerifyingKey, public::PublicKey};
-use crate::{Algorithm, KeyError, algorithm::Curve, base64url::BASE64URL, strict_json::Name};
+use crate::{
+    Algorithm, KeyError,
+    algorithm::{Curve, Family},
+    base64url::BASE64URL,
+    strict_json::Name,
+};
 
 /// The members that we know. Others are left alone (RFC 7517 §4), none may be there twice.
 #[derive(Deserialize)]
@@ -177,13 +182,14 @@ impl<'a> Jwk<'a> {
         RsaKeyPair::from_components::<&[u8], &Vec<u8>>(&pair).ok()
     }
 
-    /// The algorithm that the JWK names, or the only one that its kind of key can be for.
-    fn algorithm(&self) -> Option<Algorithm> {
-        match (&self.alg, self.crv.as_ref().map(|name| &*name.0)) {
-            (Some(Name(alg)), _) => alg.parse().ok(),
-            (None, Some("P-256")) => Some(Algorithm::Es256),
-            (None, Some("P-384")) => Some(Algorithm::Es384),
-            (None, Some("Ed25519")) => Some(Algorithm::EdDsa),
+    /// The algorithm that the JWK names, or the only one that its kind of key can be for; for RSA, `default`.
+    fn algorithm(&self, default: Option<Algorithm>) -> Option<Algorithm> {
+        match (&self.alg, &*self.kty.0, self.crv.as_ref().map(|name| &*name.0)) {
+            (Some(Name(alg)), _, _) => alg.parse().ok(),
+            (None, "RSA", _) => default.filter(|default| matches!(default.family(), Family::Rsa { .. })),
+            (None, _, Some("P-256")) => Some(Algorithm::Es256),
+            (None, _, Some("P-384")) => Some(Algorithm::Es384),
+            (None, _, Some("Ed25519")) => Some(Algorithm::EdDsa),
             _ => None,
         }
     }
@@ -195,12 +201,13 @@ impl<'a> Jwk<'a> {
 /// # Errors
 ///
 /// [`KeyError::Jwk`]: it is not a JWK Set, which is a JSON object.
-pub(crate) fn read_set(set: &[u8]) -> Result<Vec<VerifyingKey>, KeyError> {
+pub(crate) fn read_set(set: &[u8], default: Option<Algorithm>) -> Result<Vec<VerifyingKey>, KeyError> {
     #[derive(Deserialize)]
     struct Set<'a> {
         #[serde(borrow)]
         keys: Vec<&'a serde_json::value::RawValue>,
     }
+    let set = without_mark(set);
     // A derived struct would also be read from an array of its fields.
     if !is_object(set) {
         return Err(KeyError::Jwk);
@@ -208,10 +215,15 @@ pub(crate) fn read_set(set: &[u8]) -> Result<Vec<VerifyingKey>, KeyError> {
     let set: Set<'_> = serde_json::from_slice(set).map_err(|_| KeyError::Jwk)?;
     let key = |raw: &serde_json::value::RawValue| {
         let text = raw.get().as_bytes();
-        let algorithm = Jwk::detect(text).ok()??.algorithm().filter(|algorithm| !algorithm.is_symmetric())?;
+        let algorithm = Jwk::detect(text).ok()??.algorithm(default).filter(|algorithm| !algorithm.is_symmetric())?;
         VerifyingKey::read(algorithm, text).ok()
     };
     Ok(set.keys.into_iter().filter_map(key).collect())
+}
+
+/// Drop a byte order mark, which a reader of JSON may ignore (RFC 8259 §8.1).
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }
 
 /// Return whether a text that is JSON is an object.

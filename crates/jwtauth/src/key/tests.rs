@@ -401,10 +401,14 @@ mod sets {
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
 
+    fn read(keys: &[String]) -> VerifyingKeys {
+        VerifyingKeys::from_jwk_set(set(keys).as_bytes(), None).unwrap()
+    }
+
     #[test]
     fn a_ring_s_set_is_read_back() {
         let jwks: Vec<_> = published().into_iter().map(|(_, jwk)| jwk).collect();
-        let keys = VerifyingKeys::from_jwk_set(set(&jwks).as_bytes()).unwrap();
+        let keys = VerifyingKeys::from_jwk_set(set(&jwks).as_bytes(), None).unwrap();
         let algorithms: Vec<_> = keys.iter().map(VerifyingKey::algorithm).collect();
         assert_eq!(algorithms, [Algorithm::Rs256, Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa]);
         assert_eq!(keys.to_jwk_set(), set(&jwks));
@@ -416,7 +420,7 @@ mod sets {
             .into_iter()
             .map(|(algorithm, jwk)| jwk.replace(&format!(r#","alg":"{algorithm}""#), ""))
             .collect();
-        let keys = VerifyingKeys::from_jwk_set(set(&without_alg).as_bytes()).unwrap();
+        let keys = VerifyingKeys::from_jwk_set(set(&without_alg).as_bytes(), None).unwrap();
         let algorithms: Vec<_> = keys.iter().map(VerifyingKey::algorithm).collect();
         assert_eq!(algorithms, [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa]);
     }
@@ -437,23 +441,95 @@ mod sets {
             "[1]".to_owned(),
         ];
         for other in others {
-            let keys = VerifyingKeys::from_jwk_set(set(&[other.clone(), good.clone()]).as_bytes()).unwrap();
-            assert_eq!(keys.iter().count(), 1, "{other}");
-            assert_eq!(VerifyingKeys::from_jwk_set(set(&[other]).as_bytes()).unwrap_err().code(), "no_keys");
+            assert_eq!(read(&[other.clone(), good.clone()]).iter().count(), 1, "{other}");
+            assert!(read(&[other]).is_empty());
         }
     }
 
     #[test]
-    fn what_is_no_set_is_an_error() {
-        for text in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[]}x"#, r#"{"keys":[],"keys":[]}"#, "null"] {
-            assert_eq!(VerifyingKeys::from_jwk_set(text.as_bytes()).unwrap_err().code(), "key_jwk", "{text}");
+    fn other_texts_than_sets_are_errors() {
+        let good = published().remove(1).1;
+        let others = [format!("[[{good}]]"), format!("[{good}]"), good, r#"{"keys":null}"#.to_owned()];
+        for text in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[]}x"#, r#"{"keys":[],"keys":[]}"#, "null"]
+            .into_iter()
+            .chain(others.iter().map(String::as_str))
+        {
+            assert_eq!(VerifyingKeys::from_jwk_set(text.as_bytes(), None).unwrap_err().code(), "key_jwk", "{text}");
         }
-        let as_arrays = format!("[[{}]]", published().remove(1).1);
-        assert_eq!(VerifyingKeys::from_jwk_set(as_arrays.as_bytes()).unwrap_err().code(), "key_jwk");
-        let spaced = format!("\r\n\t {}", set(&[published().remove(1).1]));
-        assert!(VerifyingKeys::from_jwk_set(spaced.as_bytes()).is_ok());
-        let many = vec![published().remove(1).1; 1000];
-        assert_eq!(VerifyingKeys::from_jwk_set(set(&many).as_bytes()).unwrap().iter().count(), 1);
+    }
+
+    #[test]
+    fn an_empty_set_is_a_set() {
+        assert!(read(&[]).is_empty());
+        assert_eq!(read(&[]).to_jwk_set(), r#"{"keys":[]}"#);
+    }
+
+    #[test]
+    fn space_and_a_byte_order_mark_before_a_set_do_no_harm() {
+        for before in ["\r\n\t ", "\u{feff}", "\u{feff}\n"] {
+            let text = format!("{before}{}", set(&[published().remove(1).1]));
+            assert_eq!(VerifyingKeys::from_jwk_set(text.as_bytes(), None).unwrap().iter().count(), 1, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_may_hold_more_keys_than_settings_and_a_key_twice() {
+        assert_eq!(read(&vec![published().remove(1).1; 1000]).iter().count(), 1);
+        let made = || GeneratedKey::new(Algorithm::EdDsa, None).unwrap().public_jwk().unwrap().to_owned();
+        let many: Vec<_> = std::iter::repeat_with(made).take(crate::MAX_KEYS + 4).collect();
+        let keys = read(&many);
+        assert_eq!(keys.iter().count(), many.len());
+        assert!(keys.iter().all(|key| keys.candidates(Some(key.id())).count() == 1));
+        assert_eq!(keys.candidates(None).count(), crate::MAX_KEYS);
+    }
+
+    #[test]
+    fn an_rsa_key_without_alg_is_for_the_default() {
+        use Algorithm::{Es256, Hs256, Ps384, Rs256};
+        let (_, rsa) = published().remove(0);
+        let rsa = rsa.replace(r#","alg":"RS256""#, "");
+        let text = set(&[rsa.clone(), published().remove(3).1]);
+        for (default, expected) in [
+            (Some(Rs256), Some(Rs256)),
+            (Some(Ps384), Some(Ps384)),
+            (Some(Es256), None),
+            (Some(Hs256), None),
+            (None, None),
+        ] {
+            let keys = VerifyingKeys::from_jwk_set(text.as_bytes(), default).unwrap();
+            let found: Vec<_> = keys.iter().map(VerifyingKey::algorithm).collect();
+            assert_eq!(found, expected.into_iter().chain([Algorithm::EdDsa]).collect::<Vec<_>>(), "{default:?}");
+        }
+        for other in ["RSA-OAEP", "HS256", "none", ""] {
+            let named = rsa.replacen('{', &format!(r#"{{"alg":"{other}","#), 1);
+            let keys = VerifyingKeys::from_jwk_set(set(&[named]).as_bytes(), Some(Rs256)).unwrap();
+            assert!(keys.is_empty(), "the default is not for a key that names another algorithm");
+        }
+    }
+
+    #[test]
+    fn different_keys_of_one_id_are_passed_over() {
+        let named = |algorithm, id| {
+            let made = GeneratedKey::new(algorithm, Some(id)).unwrap();
+            made.public_jwk().unwrap().to_owned()
+        };
+        let (one, two) = (named(Algorithm::EdDsa, "1"), named(Algorithm::EdDsa, "1"));
+        let (newer_name, other) = (named(Algorithm::Ed25519, "1"), named(Algorithm::EdDsa, "2"));
+        let of_another_algorithm = named(Algorithm::Es256, "1");
+        let unusable = one.replace("sig", "enc");
+        for (keys, expected) in [
+            (vec![&one, &two, &other], vec!["2"]),
+            (vec![&one, &other, &two, &one], vec!["2"]),
+            (vec![&one, &newer_name, &other], vec!["2"]),
+            (vec![&one, &two], vec![]),
+            (vec![&one, &one, &other], vec!["1", "2"]),
+            (vec![&one, &of_another_algorithm], vec!["1", "1"]),
+            (vec![&unusable, &two], vec!["1"]),
+        ] {
+            let keys: Vec<_> = keys.into_iter().cloned().collect();
+            let keys = read(&keys);
+            assert_eq!(keys.iter().map(VerifyingKey::id).collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use error::{ClaimsError, IssueError, ProfileError, VerifyError};
 use layout::Layout;
 
 use crate::{
-    Generation, Keyring, MAX_COOKIE_NAME_LENGTH, Sid, SigningKey, UnixTime, VerifyingKey, VerifyingKeys,
+    Algorithm, Generation, Keyring, MAX_COOKIE_NAME_LENGTH, Sid, SigningKey, UnixTime, VerifyingKey, VerifyingKeys,
     base64url::BASE64URL,
 };
 
@@ -308,6 +308,49 @@ impl Verifier {
         self.authenticate(kind, token).map(|(claims, _)| claims)
     }
 
+    /// Return whether a token could be valid at `now` if the right public key were at hand: all is checked that can be
+    /// without a key.
+    ///
+    /// Ask before keys are looked for: a token with a made-up `kid` is not worth it if it has expired, is of another
+    /// issuer, audience or type, or is malformed. A set of public keys holds no secret, so that an HMAC is never worth
+    /// it. This says nothing of whether the token is authentic.
+    ///
+    /// ```
+    /// # use jwtauth::*;
+    /// # use std::time::Duration;
+    /// # let made = GeneratedKey::new(Algorithm::EdDsa, None)?;
+    /// # let tokens = Tokens::new(Keyring::new(SigningKey::read(Algorithm::EdDsa, made.expose_jwk().as_bytes())?, [])?, Profile::default())?;
+    /// # let login = UnixTime::from_secs(1_700_000_000);
+    /// # let end = login + Duration::from_secs(300);
+    /// # let token = tokens.issue(TokenKind::Access, &Claims::new("42", Sid::from_bytes([7; 20]), Generation::FIRST, login, end))?;
+    /// let without_keys = Verifier::new(VerifyingKeys::from_jwk_set(br#"{"keys":[]}"#, None)?, Profile::default())?;
+    /// assert_eq!(without_keys.verify(TokenKind::Access, &token, login), Err(VerifyError::UnknownKey));
+    /// assert!(without_keys.is_valid_but_for_key(TokenKind::Access, &token, login));
+    /// assert!(!without_keys.is_valid_but_for_key(TokenKind::Access, &token, end));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn is_valid_but_for_key(&self, kind: TokenKind, token: &str, now: UnixTime) -> bool {
+        self.read_without_key(kind, token)
+            .is_ok_and(|(claims, valid_from)| self.check_times(&claims, valid_from, now).is_ok())
+    }
+
+    fn read_without_key(&self, kind: TokenKind, token: &str) -> Result<(Claims, Option<UnixTime>), VerifyError> {
+        let Parts { header, payload, signature, .. } = split(token)?;
+        let header = decode(header)?;
+        let header = header::parse(&header)?;
+        let algorithm: Algorithm = header.algorithm.parse().map_err(|_| VerifyError::Algorithm)?;
+        if algorithm.is_symmetric() {
+            return Err(VerifyError::Algorithm);
+        }
+        if header.kind.as_deref() != Some(kind.as_str()) {
+            return Err(VerifyError::WrongType);
+        }
+        if !algorithm.signature_lengths().contains(&signature.len()) {
+            return Err(VerifyError::BadSignature);
+        }
+        claims::parse(&payload, &self.profile)
+    }
+
     /// Everything but the time: the claims and `nbf`.
     fn authenticate(&self, kind: TokenKind, token: &str) -> Result<(Claims, Option<UnixTime>), VerifyError> {
         let payload = self.signed_payload(Some(kind), token)?;
@@ -319,14 +362,7 @@ impl Verifier {
 
     /// The payload of a JWS that one of the keys has signed. Only tests ask for no `typ`.
     fn signed_payload(&self, kind: Option<TokenKind>, token: &str) -> Result<Vec<u8>, VerifyError> {
-        if token.len() > MAX_TOKEN_LENGTH {
-            return Err(VerifyError::TooLong);
-        }
-        let (message, signature) = token.rsplit_once('.').ok_or(VerifyError::Malformed)?;
-        let (header, payload) = message.split_once('.').ok_or(VerifyError::Malformed)?;
-        // A third dot would be in the payload, whose base64 does not know it.
-        let signature = decode(signature)?;
-        let payload = decode(payload)?;
+        let Parts { message, header, payload, signature } = split(token)?;
         let signed_by = |key: &VerifyingKey| key.verifies(message.as_bytes(), &signature);
         // A header of this ring's own, byte for byte: nothing to parse, and it says which key to try.
         let is_ours = |headers: &Headers| kind.is_some_and(|kind| headers.of(kind) == header);
@@ -384,6 +420,25 @@ impl Claims {
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         if self.sid == other.sid { self.generation > other.generation } else { self.issued_at > other.issued_at }
     }
+}
+
+/// A compact JWS (RFC 7515 §7.1). The header is not decoded: mostly it is one that is known byte for byte.
+struct Parts<'a> {
+    message: &'a str,
+    header: &'a str,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+fn split(token: &str) -> Result<Parts<'_>, VerifyError> {
+    if token.len() > MAX_TOKEN_LENGTH {
+        return Err(VerifyError::TooLong);
+    }
+    let (message, signature) = token.rsplit_once('.').ok_or(VerifyError::Malformed)?;
+    let (header, payload) = message.split_once('.').ok_or(VerifyError::Malformed)?;
+    // A third dot would be in the payload, whose base64 does not know it.
+    let signature = decode(signature)?;
+    Ok(Parts { message, header, payload: decode(payload)?, signature })
 }
 
 /// Both ways to read claims agree.

@@ -489,6 +489,84 @@ mod keys {
     }
 }
 
+mod without_a_key {
+    use super::*;
+
+    fn empty(profile: Profile) -> Verifier {
+        Verifier::new(VerifyingKeys::from_jwk_set(br#"{"keys":[]}"#, None).unwrap(), profile).unwrap()
+    }
+
+    fn is_worth_a_key(profile: &Profile, token: &str) -> bool {
+        empty(profile.clone()).is_valid_but_for_key(TokenKind::Access, token, NOW)
+    }
+
+    fn signed(header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
+        forge_with(&key_for(Algorithm::Es256), header, payload)
+    }
+
+    const MADE_UP: &str = r#"{"alg":"ES256","typ":"at+jwt","kid":"made up"}"#;
+
+    #[test]
+    fn a_ring_without_keys_knows_no_token() {
+        for algorithm in Algorithm::ALL {
+            let tokens = Tokens::new(Keyring::new(key_for(algorithm), []).unwrap(), Profile::default()).unwrap();
+            let token = tokens.issue(TokenKind::Access, &claims()).unwrap();
+            let verifier = empty(Profile::default());
+            assert_eq!(verifier.verify(TokenKind::Access, &token, NOW), Err(VerifyError::UnknownKey), "{algorithm}");
+            assert_eq!(is_worth_a_key(&Profile::default(), &token), !algorithm.is_symmetric(), "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_no_key_makes_valid_is_not_worth_one() {
+        let profile = Profile::default().with_issuer("https://a.example").with_audience(["api"]);
+        let good = with("iss", json!("https://a.example")).replacen('{', r#"{"aud":"api","#, 1);
+        assert!(is_worth_a_key(&profile, &signed(MADE_UP, &good)), "signed by another key, as far as it can be told");
+        let changed = |from: &str, to: &str| {
+            assert!(good.contains(from), "{from}");
+            good.replacen(from, to, 1)
+        };
+        for payload in [
+            changed(&EXP.as_secs().to_string(), &NOW.as_secs().to_string()),
+            changed("https://a.example", "https://b.example"),
+            changed("\"api\"", "\"other\""),
+            changed("\"aud\"", "\"x\""),
+            changed("\"iss\"", "\"x\""),
+            changed("\"42\"", "42"),
+            changed("{", &format!(r#"{{"nbf":{},"#, NOW.as_secs() + 1)),
+            changed("{", r#"{"gen":3,"#),
+            without("sid"),
+            "{}".to_owned(),
+            "no JSON".to_owned(),
+        ] {
+            assert!(!is_worth_a_key(&profile, &signed(MADE_UP, &payload)), "{payload}");
+        }
+        for header in [
+            MADE_UP.replace("at+jwt", "rt+jwt"),
+            MADE_UP.replace("ES256", "HS256"),
+            MADE_UP.replace("ES256", "ES384"),
+            MADE_UP.replace("ES256", "RS256"),
+            MADE_UP.replace("ES256", "none"),
+            MADE_UP.replace("ES256", "ES256K"),
+            MADE_UP.replace("\"kid\"", "\"jku\""),
+            MADE_UP.replace("\"made up\"", "1"),
+            "{}".to_owned(),
+        ] {
+            assert!(!is_worth_a_key(&profile, &signed(&header, &good)), "{header}");
+        }
+        for token in ["", "..", "a.b.c", "x", &"a.".repeat(3000)] {
+            assert!(!is_worth_a_key(&profile, token), "{token:.9}");
+        }
+    }
+
+    #[test]
+    fn leeway_counts_as_it_does_with_a_key() {
+        let late = signed(MADE_UP, with("exp", json!(NOW.as_secs() - 5)));
+        assert!(!is_worth_a_key(&Profile::default().with_leeway(5 * SECOND), &late));
+        assert!(is_worth_a_key(&Profile::default().with_leeway(6 * SECOND), &late));
+    }
+}
+
 mod signature {
     use super::*;
 
@@ -1128,6 +1206,20 @@ proptest! {
         let token = tokens.issue(kind, &claims).unwrap();
         prop_assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)));
         prop_assert_eq!(tokens.verify(kind, &token, claims.expires_at - SECOND), Ok(claims));
+    }
+
+    #[test]
+    fn what_a_key_pair_signs_is_worth_its_key_while_it_is_valid(
+        claims in any_claims(), profile in any_profile(), now in (0..=MAX_INTEGER).prop_map(UnixTime::from_secs),
+    ) {
+        let ring = Keyring::new(key_for(Algorithm::EdDsa), []).unwrap();
+        let tokens = Tokens::new(ring, profile.clone()).unwrap();
+        let keys = VerifyingKeys::from_jwk_set(br#"{"keys":[]}"#, None).unwrap();
+        let without_keys = Verifier::new(keys, profile).unwrap();
+        let token = tokens.issue(TokenKind::Access, &claims).unwrap();
+        let is_valid = tokens.verify(TokenKind::Access, &token, now).is_ok();
+        prop_assert_eq!(without_keys.is_valid_but_for_key(TokenKind::Access, &token, now), is_valid);
+        prop_assert!(!without_keys.is_valid_but_for_key(TokenKind::Refresh, &token, now));
     }
 
     #[test]
