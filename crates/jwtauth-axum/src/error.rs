@@ -163,12 +163,15 @@ impl Rejection {
         self
     }
 
-    /// Make the response, in any body that can be made of text.
-    pub(crate) fn response<B: From<String>>(&self) -> Response<B> {
-        let mut response = Response::new(B::from(self.body()));
+    /// Make the response.
+    pub(crate) fn response(&self) -> Response {
+        let body = self.body();
+        let length = HeaderValue::from(body.len());
+        let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CONTENT_LENGTH, length);
         match self {
             Self::InvalidToken => drop(headers.insert(header::WWW_AUTHENTICATE, CHALLENGE)),
             Self::Auth(AuthError::Contention) | Self::Keys(_) => {
@@ -182,7 +185,7 @@ impl Rejection {
 
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
-        self.logged().response::<Body>()
+        self.logged().response()
     }
 }
 

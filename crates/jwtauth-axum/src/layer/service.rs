@@ -4,6 +4,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use axum_core::{BoxError, body::Body};
+use bytes::Bytes;
 use http::{Request, Response};
 use jwtauth::Refused;
 use tower_service::Service;
@@ -37,11 +39,11 @@ where
     S::Future: Send,
     S::Error: Send,
     B: Send + 'static,
-    R: From<String> + Send,
+    R: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    type Response = Response<R>;
+    type Response = Response<Body>;
     type Error = S::Error;
-    type Future = ResponseFuture<R, S::Error>;
+    type Future = ResponseFuture<S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -52,7 +54,7 @@ where
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         if self.is_inside(&request) {
-            return ResponseFuture::new(async move { inner.call(request).await });
+            return ResponseFuture::new(async move { Ok(inner.call(request).await?.map(Body::new)) });
         }
         let (mut parts, body) = request.into_parts();
         let shared = Arc::clone(&self.shared);
@@ -71,7 +73,7 @@ where
             let response = match admitted {
                 Ok(()) => {
                     parts.extensions.insert(Auth(Arc::clone(&auth)));
-                    inner.call(Request::from_parts(parts, body)).await?
+                    inner.call(Request::from_parts(parts, body)).await?.map(Body::new)
                 }
                 Err(rejection) => rejection.logged().response(),
             };
@@ -90,7 +92,7 @@ async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
 }
 
 /// Return the response with its cookies, or an error where a token cannot be issued.
-fn finish<R: From<String>>(auth: &RequestAuth, mut response: Response<R>) -> Response<R> {
+fn finish(auth: &RequestAuth, mut response: Response<Body>) -> Response<Body> {
     if let Err(error) = auth.finish(response.headers_mut()) {
         response = Rejection::from(error).logged().response();
         auth.finish_unchanged(response.headers_mut());
@@ -99,7 +101,7 @@ fn finish<R: From<String>>(auth: &RequestAuth, mut response: Response<R>) -> Res
 }
 
 /// Answer a request that goes no further for what is in its head.
-fn refuse<R: From<String>>(shared: &Shared, refused: Refused) -> Response<R> {
+fn refuse(shared: &Shared, refused: Refused) -> Response<Body> {
     let mut response = Rejection::from(refused.error).response();
     let (site, now) = (&shared.config.site, shared.clock.now());
     if let Ok(answer) = site.respond(&refused.identity, &jwtauth::Outcome::Unchanged, false, now) {

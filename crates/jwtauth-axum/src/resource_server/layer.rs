@@ -7,6 +7,8 @@ use std::{
     task::{Context, Poll},
 };
 
+use axum_core::{BoxError, body::Body};
+use bytes::Bytes;
 use http::{Request, Response};
 use jwtauth::{
     Answer, Head, IdentifyError, Identity, MAX_DUPLICATES, Refused, TokenKind, Transport, UnixTime, Verifier,
@@ -77,11 +79,11 @@ where
     S::Future: Send,
     S::Error: Send,
     B: Send + 'static,
-    R: From<String> + Send,
+    R: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    type Response = Response<R>;
+    type Response = Response<Body>;
     type Error = S::Error;
-    type Future = ResponseFuture<R, S::Error>;
+    type Future = ResponseFuture<S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -99,7 +101,7 @@ where
                 None => {
                     let claims = identity.access().cloned();
                     parts.extensions.insert(Recognised { claims, was_asked: Arc::clone(&was_asked) });
-                    inner.call(Request::from_parts(parts, body)).await?
+                    inner.call(Request::from_parts(parts, body)).await?.map(Body::new)
                 }
                 Some(rejection) => rejection.logged().response(),
             };
