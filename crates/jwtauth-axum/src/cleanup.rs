@@ -13,10 +13,10 @@ use crate::{clock::monotonic, retry::random_below, store::ErasedStore};
 const BATCH: u32 = 200;
 
 /// Between two batches of a process, once a batch has found fewer than it may take.
-const PAUSE: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// Expired for so long, so that a clock that is minutes fast removes nothing that others honour.
-const MARGIN: Duration = Duration::from_hours(1);
+const MARGIN: Duration = Duration::from_secs(3600);
 
 /// When a process removes the next batch, by its monotonic clock.
 #[derive(Debug)]

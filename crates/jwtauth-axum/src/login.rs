@@ -16,7 +16,7 @@ use crate::{AuthError, InsertError, Rejection, error::Failure};
 /// use jwtauth_axum::{Auth, Login, LoginError};
 ///
 /// async fn sign_in_on_a_shared_machine(auth: Auth) -> Result<(), LoginError> {
-///     auth.login_with(Login::new(42).with_remember(false).with_lifetime(Duration::from_hours(8))).await
+///     auth.login_with(Login::new(42).with_remember(false).with_lifetime(Duration::from_secs(8 * 3600))).await
 /// }
 /// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
 /// # is_a_handler(sign_in_on_a_shared_machine);

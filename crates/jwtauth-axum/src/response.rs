@@ -2,10 +2,6 @@
 
 use std::borrow::Cow;
 
-use cookie::{
-    Cookie, Expiration, SameSite,
-    time::{Duration, OffsetDateTime},
-};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jwtauth::{Answer, CookiePolicy, SetCookie};
 
@@ -41,29 +37,34 @@ fn merge(headers: &mut HeaderMap, name: HeaderName, merged: impl FnOnce(&str) ->
     }
 }
 
+/// Write a `Set-Cookie` (RFC 6265 §4.1.1). Nothing is escaped: the token is base64url, and [`CookiePolicy::problems`],
+/// which the settings ask, refuses names, paths and domains that would need it.
 fn set_cookie(policy: &CookiePolicy, set: &SetCookie) -> Option<HeaderValue> {
-    let mut cookie = Cookie::new(policy.name(set.kind), set.token.as_deref().unwrap_or_default());
-    cookie.set_http_only(true);
-    cookie.set_secure(policy.secure);
-    cookie.set_same_site(match policy.same_site {
-        jwtauth::SameSite::Lax => SameSite::Lax,
-        jwtauth::SameSite::None => SameSite::None,
-        _ => SameSite::Strict,
-    });
-    cookie.set_path(policy.path.as_str());
-    if let Some(domain) = &policy.domain {
-        cookie.set_domain(domain.as_str());
-    }
+    let token = set.token.as_deref();
+    let mut cookie = format!("{}={}; HttpOnly", policy.name(set.kind), token.unwrap_or_default());
+    let mut attribute = |name: &str, value: &str| {
+        for part in ["; ", name, value] {
+            cookie.push_str(part);
+        }
+    };
+    attribute("SameSite=", policy.same_site.as_str());
     if policy.partitioned {
-        cookie.set_partitioned(true);
+        attribute("Partitioned", "");
+    }
+    if policy.secure {
+        attribute("Secure", "");
+    }
+    attribute("Path=", &policy.path);
+    if let Some(domain) = &policy.domain {
+        attribute("Domain=", domain);
     }
     if let Some(max_age) = set.max_age {
-        cookie.set_max_age(Duration::seconds(max_age.as_secs().try_into().unwrap_or(i64::MAX)));
+        attribute("Max-Age=", &max_age.as_secs().to_string());
     }
-    if set.token.is_none() {
-        cookie.set_expires(Expiration::DateTime(OffsetDateTime::UNIX_EPOCH));
+    if token.is_none() {
+        attribute("Expires=", "Thu, 01 Jan 1970 00:00:00 GMT");
     }
-    let mut value = HeaderValue::try_from(cookie.to_string()).ok()?;
+    let mut value = HeaderValue::try_from(cookie).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

@@ -318,7 +318,7 @@ fn site(sent: &CaseRequest) -> Router {
         .route("/failing", any(async || StatusCode::INTERNAL_SERVER_ERROR))
         .route("/login", login(Login::new(1)))
         .route("/login-forget", login(Login::new(1).with_remember(false)))
-        .route("/login-hour", login(Login::new(1).with_lifetime(Duration::from_hours(1))))
+        .route("/login-hour", login(Login::new(1).with_lifetime(Duration::from_secs(3600))))
         .route("/login-callback", login(Login::new(1).with_cross_origin(true)))
         .route("/logout", any(logout))
         .route("/websocket", any(websocket))

@@ -37,7 +37,7 @@ fn toml_has_django_s_names() {
     let keys = settings.verifying_keys.clone().unwrap();
     assert_eq!(keys.len(), 2);
     let expected = Settings::new(SECRET)
-        .with_access_token_lifetime(Duration::from_mins(10))
+        .with_access_token_lifetime(Duration::from_secs(600))
         .with_session_lifetime(None)
         .with_audience(["one"])
         .with_session_check_interval(Duration::from_millis(2500))

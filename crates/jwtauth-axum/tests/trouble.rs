@@ -93,7 +93,7 @@ impl SessionStore for Troubled {
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
-        if self.busy.try_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok() {
+        if self.busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok() {
             return Err(StoreError::Busy("locked".into()));
         }
         self.inner.acknowledge(id, generation, now).await
@@ -150,7 +150,7 @@ async fn who_is_there_is_asked_once_and_only_where_somebody_wants_to_know() {
 
 #[tokio::test]
 async fn within_the_interval_nothing_is_asked_and_an_end_here_holds_at_once() {
-    for interval in [Some(Duration::from_hours(1)), None] {
+    for interval in [Some(Duration::from_secs(3600)), None] {
         let (app, store, _) = service(&settings().with_session_check_interval(interval));
         let mut browser = Browser::signed_in(&app, "42").await;
         assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), 1));
@@ -163,7 +163,7 @@ async fn within_the_interval_nothing_is_asked_and_an_end_here_holds_at_once() {
 
 #[tokio::test]
 async fn within_the_interval_the_tokens_of_a_refresh_are_asked_about_when_they_come_back() {
-    for interval in [Some(Duration::from_hours(1)), None] {
+    for interval in [Some(Duration::from_secs(3600)), None] {
         let (app, store, clock) = service(&settings().with_session_check_interval(interval));
         let mut browser = Browser::signed_in(&app, "42").await;
         assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), 1));

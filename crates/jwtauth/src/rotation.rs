@@ -17,7 +17,7 @@ pub const MAX_ADOPTION: u64 = 16;
 ///
 /// The bound is time alone. A rule that also looked at [`Session::acknowledged_at`] would tell a thief, at no risk, when
 /// the owner has picked up the new tokens, and so when a copy is safe to use.
-pub const MAX_UPLOAD_DELAY: Duration = Duration::from_mins(15);
+pub const MAX_UPLOAD_DELAY: Duration = Duration::from_secs(900);
 
 /// The rules of rotation, with their figures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

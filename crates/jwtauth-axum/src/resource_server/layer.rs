@@ -1,5 +1,5 @@
 use std::{
-    mem,
+    mem, str,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},

@@ -68,7 +68,8 @@ impl RemoteKeys {
         let url = url
             .parse()
             .map_err(|_| SettingsError::Value { setting: "the key set's URL", expected: "an absolute URL" })?;
-        let (max_age, pause, max_stale) = (Duration::from_mins(5), Duration::from_secs(10), Duration::from_hours(24));
+        let (max_age, pause, max_stale) =
+            (Duration::from_secs(300), Duration::from_secs(10), Duration::from_secs(24 * 60 * 60));
         let settings = Settings { secret_key: "".into(), signing_key: None, verifying_keys: None, ..settings.clone() };
         Ok(Self {
             client,

@@ -10,7 +10,7 @@ use std::{fmt, time::Duration};
 pub use error::SettingsError;
 use serde::Deserialize;
 
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A key or a secret: `Debug` shows none of it.
 ///
@@ -63,7 +63,7 @@ pub enum VerifyingKeySetting {
 /// use jwtauth_axum::{Settings, SettingsError};
 ///
 /// let settings = Settings::new("a secret of at least thirty-two bytes")
-///     .with_access_token_lifetime(Duration::from_mins(10))
+///     .with_access_token_lifetime(Duration::from_secs(600))
 ///     .with_cookie_samesite("Sometimes");
 /// let wrong = settings.build().expect_err("a browser knows no such value");
 /// assert_eq!(wrong.to_string(), "COOKIE_SAMESITE: use \"Strict\", \"Lax\" or \"None\"");
@@ -151,7 +151,7 @@ impl Default for Settings {
             secret_key: Secret::default(),
             secret_key_fallbacks: Vec::new(),
             csrf_trusted_origins: Vec::new(),
-            access_token_lifetime: Duration::from_mins(5),
+            access_token_lifetime: Duration::from_secs(300),
             refresh_token_lifetime: DAY,
             session_lifetime: Some(30 * DAY),
             access_token_cookie_name: "access_token".to_owned(),

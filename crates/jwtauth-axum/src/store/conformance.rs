@@ -21,7 +21,7 @@ use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore,
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 const SECOND: Generation = Generation::new(2);
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MISSING: Uuid = Uuid::nil();
 
 /// Run all checks for two users who exist, are active, and have no sessions. Leaves none.

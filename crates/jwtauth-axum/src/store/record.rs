@@ -18,7 +18,7 @@ use uuid::Uuid;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let now = UnixTime::from_secs(1_800_000_000);
-/// let lifetimes = Lifetimes::new(Duration::from_mins(5), Duration::from_hours(24), None)?;
+/// let lifetimes = Lifetimes::new(Duration::from_secs(300), Duration::from_secs(24 * 60 * 60), None)?;
 /// let policy = RotationPolicy::new(lifetimes, Duration::from_secs(30));
 /// let sid = Sid::generate(&SystemRandom::new(), now)?;
 /// let record = Record::new(sid.session_id(), "42", policy.start(now)).with_user_agent("Firefox");

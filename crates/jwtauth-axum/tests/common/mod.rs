@@ -104,7 +104,7 @@ async fn login(auth: Auth, Path(user): Path<String>) -> impl IntoResponse {
 }
 
 async fn brief_login(auth: Auth, Path(user): Path<String>) -> impl IntoResponse {
-    let login = Login::new(user).with_remember(false).with_lifetime(Duration::from_hours(1));
+    let login = Login::new(user).with_remember(false).with_lifetime(Duration::from_secs(3600));
     auth.login_with(login).await
 }
 

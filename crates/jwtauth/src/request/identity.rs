@@ -1,5 +1,7 @@
 //! Who a request claims to be: its tokens verified, and whether it may use its cookies. Nothing is asked of a database.
 
+use std::str;
+
 use super::RenderSecrets;
 use crate::{
     Claims, CookiePolicy, Head, Origin, OriginError, OriginPolicy, Sid, TokenKind, UnixTime, Verifier, VerifyError,
@@ -101,10 +103,10 @@ impl Transport {
             return Ok(Identity { disputed: newest.chain(found.older).collect(), ..identity });
         }
         let [access, refresh] = found.newest;
-        if (access.is_some() || refresh.is_some())
-            && let Err(error) = self.check_origin(head, own)
-        {
-            return Err(Refused::new(Identity { session_names: Vec::new(), ..identity }, error.into()));
+        if access.is_some() || refresh.is_some() {
+            if let Err(error) = self.check_origin(head, own) {
+                return Err(Refused::new(Identity { session_names: Vec::new(), ..identity }, error.into()));
+            }
         }
         Ok(identity.of_one_user([access, refresh]))
     }

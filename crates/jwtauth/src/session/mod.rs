@@ -4,7 +4,7 @@ mod clock;
 mod lifetimes;
 mod verified;
 
-use std::{fmt, time::Duration};
+use std::{fmt, str, time::Duration};
 
 use aws_lc_rs::{digest, rand::SecureRandom};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -189,7 +189,7 @@ impl Session {
 }
 
 /// The least time between two notes of when a user was last seen, so that most requests write nothing.
-pub const LAST_SEEN_INTERVAL: Duration = Duration::from_mins(1);
+pub const LAST_SEEN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Return whether to note that the user was seen at `now`, where `last_seen` was noted before.
 pub fn is_last_seen_stale(last_seen: UnixTime, now: UnixTime) -> bool {

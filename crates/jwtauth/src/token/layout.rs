@@ -3,6 +3,8 @@
 //! Whatever is not byte for byte of this layout goes through [`claims::parse`](super::claims::parse); what is, reads the
 //! same there.
 
+use std::str;
+
 use super::{Claims, CustomClaims, Profile, claims};
 use crate::{Generation, Sid, UnixTime, session::SID_CLAIM_LENGTH};
 

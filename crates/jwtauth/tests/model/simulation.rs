@@ -38,7 +38,7 @@ impl Random {
     }
 
     fn one_in(&mut self, many: u64) -> bool {
-        self.next().is_multiple_of(many)
+        self.next() % many == 0
     }
 }
 

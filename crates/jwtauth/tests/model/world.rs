@@ -146,7 +146,7 @@ impl World {
     }
 
     pub(crate) fn with_figures(self, grace: u8, access: u8, slowest: u8, upload_delay: u8) -> Self {
-        assert!(MAX_UPLOAD_DELAY.as_secs().is_multiple_of(upload_delay.into()), "ticks of whole seconds");
+        assert_eq!(MAX_UPLOAD_DELAY.as_secs() % u64::from(upload_delay), 0, "ticks of whole seconds");
         Self { grace, access, slowest, upload_delay, ..self }
     }
 
