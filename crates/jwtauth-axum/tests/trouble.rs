@@ -33,7 +33,7 @@ struct Troubled {
     swaps_are_lost: Arc<AtomicBool>,
     ends_are_lost: Arc<AtomicBool>,
     busy: Arc<AtomicUsize>,
-    ends_fail: Arc<AtomicBool>,
+    ends_fail: Arc<AtomicUsize>,
     lists_are_busy: Arc<AtomicBool>,
     clock: Clock,
     gate: Arc<Gate>,
@@ -59,6 +59,11 @@ impl Gate {
         self.is_closed.store(false, Ordering::Relaxed);
         self.opened.notify_waiters();
     }
+}
+
+/// Count down, and say whether there was something left.
+fn once_less(times: &AtomicUsize) -> bool {
+    times.try_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok()
 }
 
 impl Troubled {
@@ -93,7 +98,7 @@ impl SessionStore for Troubled {
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
-        if self.busy.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok() {
+        if once_less(&self.busy) {
             return Err(StoreError::Busy("locked".into()));
         }
         self.inner.acknowledge(id, generation, now).await
@@ -114,7 +119,7 @@ impl SessionStore for Troubled {
     async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
         self.gate.pass().await;
         self.trouble()?;
-        if self.ends_fail.load(Ordering::Relaxed) {
+        if once_less(&self.ends_fail) {
             return Err(StoreError::Failed("the disk is full".into()));
         }
         if self.ends_are_lost.load(Ordering::Relaxed) {
@@ -517,11 +522,25 @@ async fn a_theft_whose_other_sessions_do_not_end_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_login_that_does_not_end_the_older_session_sets_no_cookie() {
+async fn a_login_that_does_not_end_the_older_session_has_not_happened() {
     let (app, store, _) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
-    store.ends_fail.store(true, Ordering::Relaxed);
+    let before = store.of_user("42", UnixTime::EPOCH).await.unwrap();
+    store.ends_fail.store(1, Ordering::Relaxed);
     let answer = browser.post("/login/42").await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!answer.headers.contains_key(header::SET_COOKIE));
+    assert_eq!(store.of_user("42", UnixTime::EPOCH).await.unwrap(), before, "the new session has ended");
+    assert_eq!(browser.who().await, "42");
+}
+
+#[tokio::test]
+async fn an_end_that_was_made_but_failed_to_tell_so_is_not_remembered_as_a_live_session() {
+    let (app, store, _) = service(&settings().with_session_check_interval(None));
+    let mut browser = Browser::signed_in(&app, "42").await;
+    assert_eq!(browser.who().await, "42");
+    store.inner.end(&[store.of_user("42", UnixTime::EPOCH).await.unwrap()[0].id]).await.unwrap();
+    store.ends_fail.store(1, Ordering::Relaxed);
+    assert_eq!(browser.post("/logout").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(browser.who().await, "nobody");
 }

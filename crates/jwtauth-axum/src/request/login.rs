@@ -39,8 +39,13 @@ impl RequestAuth {
             shared.verified.forget(*id);
         }
         event::ended(surplus.len() as u64, "limit");
-        // First: where it fails, so does the login, and then the response sets no tokens.
-        self.end(older, "replaced").await?;
+        // First: where it fails, so does the login, and nobody gets the tokens of the new session.
+        if let Err(error) = self.end(older, "replaced").await {
+            if let Err(error) = self.end([record.id], "replaced").await {
+                event::upkeep("ended", record.id, &error);
+            }
+            return Err(error.into());
+        }
         self.sign_in(record, sid, &[TokenKind::Access, TokenKind::Refresh], custom, None);
         self.remove_expired().await;
         Ok(())
@@ -70,10 +75,12 @@ impl RequestAuth {
         if ids.is_empty() {
             return Ok(0);
         }
-        let count = retrying(|| async { Ok::<_, AuthError>(self.shared.store.end(&ids).await?) }).await?;
+        let ended = retrying(|| async { Ok::<_, AuthError>(self.shared.store.end(&ids).await?) }).await;
+        // An error may come after the end: of a connection that is lost before it has told of it.
         for id in ids {
             self.shared.verified.forget(id);
         }
+        let count = ended?;
         event::ended(count, reason);
         Ok(count)
     }
