@@ -19,6 +19,7 @@ from jwtauth.internal import devices
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import auth_hashes
 from jwtauth.internal.store.commits import after_commit
+from jwtauth.internal.store.instants import InstantField, of_local
 from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.signals import session_ended
 
@@ -60,6 +61,18 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """The sessions of this user object whose tokens are accepted: `live`, and not ended by a new password."""
         valid: SessionQuerySet = self.filter(user=user.pk, auth_hash__in=list(auth_hashes(user))).live()
         return valid
+
+    def annotate(self, *args: Any, **kwargs: Any) -> Any:
+        """Django's, whose functions of dates are given local times."""
+        return super().annotate(*map(of_local, args), **{name: of_local(one) for name, one in kwargs.items()})
+
+    def alias(self, *args: Any, **kwargs: Any) -> Any:
+        """Django's, whose functions of dates are given local times."""
+        return super().alias(*map(of_local, args), **{name: of_local(one) for name, one in kwargs.items()})
+
+    def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Django's, whose functions of dates are given local times."""
+        return super().aggregate(*map(of_local, args), **{name: of_local(one) for name, one in kwargs.items()})
 
     def end(self, reason: str = "revoked") -> int:
         """End these sessions: none of their tokens is good from now on. Returns how many there were.
@@ -147,12 +160,12 @@ class Session(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="jwtauth_sessions", verbose_name=_("user")
     )
     generation = models.BigIntegerField(_("generation"), help_text=_("How many tokens it has had, with the first."))
-    acknowledged_at = models.DateTimeField(
+    acknowledged_at = InstantField(
         _("acknowledged at"), null=True, help_text=_("When a token of this generation was first seen back.")
     )
-    rotated_at = models.DateTimeField(_("rotated at"), help_text=_("When this generation was issued."))
-    created_at = models.DateTimeField(_("signed in"))
-    expires_at = models.DateTimeField(_("expires"), db_index=True)
+    rotated_at = InstantField(_("rotated at"), help_text=_("When this generation was issued."))
+    created_at = InstantField(_("signed in"))
+    expires_at = InstantField(_("expires"), db_index=True)
     end_is_fixed = models.BooleanField(
         _("fixed end"),
         default=False,
@@ -170,7 +183,7 @@ class Session(models.Model):
     remember = models.BooleanField(_("remember"), help_text=_("Whether the cookies outlive the browser."))
     user_agent = models.TextField(_("user agent"), blank=True)
     ip_address = models.GenericIPAddressField(_("IP address"), null=True)
-    last_seen_at = models.DateTimeField(_("last seen"))
+    last_seen_at = InstantField(_("last seen"))
 
     objects = SessionManager()
 
@@ -204,7 +217,7 @@ def row_of(column: Callable[[str], Any]) -> _engine.Session:
         acknowledged_at=None if acknowledged_at is None else clock.from_datetime(acknowledged_at),
         rotated_at=clock.from_datetime(column("rotated_at")),
         created_at=clock.from_datetime(column("created_at")),
-        expires_at=clock.from_datetime(column("expires_at"), is_end=True),
+        expires_at=clock.from_datetime(column("expires_at")),
         end_is_fixed=column("end_is_fixed"),
     )
 

@@ -17,6 +17,8 @@ from jwtauth.models import Session, SessionQuerySet, database, has_dependents
 
 _log = logging.getLogger("jwtauth")
 
+_END: Any = Session._meta.get_field("expires_at")
+
 # Beside a login or a refresh: some two milliseconds.
 _BATCH = 200
 
@@ -159,8 +161,10 @@ def _remove_by_rowid(connection: Any, limit: int) -> int:
     table, column = quoted(Session._meta.db_table), quoted("expires_at")
     addresses = f"SELECT rowid FROM {table} WHERE {column} <= %s ORDER BY {column} LIMIT %s"  # noqa: S608
     with connection.cursor() as cursor:
-        cutoff = connection.ops.adapt_datetimefield_value(_cutoff())
-        cursor.execute(f"DELETE FROM {table} WHERE rowid IN ({addresses})", [cutoff, limit])  # noqa: S608
+        cursor.execute(
+            f"DELETE FROM {table} WHERE rowid IN ({addresses})",  # noqa: S608
+            [_END.get_db_prep_value(_cutoff(), connection), limit],
+        )
         removed: int = cursor.rowcount
         return removed
 
@@ -179,10 +183,10 @@ def _remove_by_ctid(connection: Any, limit: int) -> int:
     gone = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({addresses})) RETURNING {column}"  # noqa: S608
     place = _place  # which another thread may change meanwhile
     with connection.cursor() as cursor:
-        since = clock.to_datetime(0) if place is None else place[0]
+        ends = [clock.to_datetime(0) if place is None else place[0], _cutoff()]
         cursor.execute(
             f"WITH gone AS ({gone}) SELECT count(*), max({column}) FROM gone",  # noqa: S608
-            [since, _cutoff(), limit],
+            [*(_END.get_db_prep_value(end, connection) for end in ends), limit],
         )
         removed, last = cursor.fetchone()
     _place = (last, UUID(int=0)) if removed == limit else None

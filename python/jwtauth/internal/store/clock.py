@@ -16,9 +16,6 @@ from jwtauth import _engine
 
 _database_clock = _engine.DatabaseClock()
 
-# By so many seconds another worker's clock may be ahead of this one's, within an hour that occurs twice.
-_AHEAD = 60
-
 
 class DatabaseTime(Func):
     """The database's clock in a query, as Unix seconds with a fraction; NULL where we do not know how to ask."""
@@ -75,29 +72,19 @@ def monotonic_ms() -> int:
 
 
 def to_datetime(timestamp: int) -> datetime:
-    """Return what a ``DateTimeField`` holds: aware where ``USE_TZ`` asks for it, else naive in ``TIME_ZONE``."""
+    """Return what a ``DateTimeField`` holds: aware where ``USE_TZ`` asks for it, else naive in ``TIME_ZONE``.
+
+    In an hour that occurs twice, the naive value's ``fold`` says which is meant.
+    """
     moment = datetime.fromtimestamp(timestamp, timezone.utc)
     return moment if settings.USE_TZ else make_naive(moment, get_default_timezone())
 
 
-def from_datetime(moment: datetime, *, is_end: bool = False) -> int:
-    """Return the reverse of `to_datetime`, whatever ``USE_TZ`` is now.
-
-    Where clocks are set back, the local times of an hour occur twice, and a database that stores local times does not
-    tell which was meant. Return the later of both, unless it lies ahead and is not an ``is_end``: a session must not
-    seem to have ended, nor a token to have been replaced long ago.
-    """
-    zone = moment.tzinfo
-    if zone is timezone.utc:
-        return int(moment.timestamp())
-    if zone is None:
-        moment = moment.replace(tzinfo=get_default_timezone())
-    earlier, later = (int(moment.replace(fold=fold).timestamp()) for fold in (0, 1))
-    return later if later > earlier and (is_end or later <= now() + _AHEAD) else earlier
+def from_datetime(moment: datetime) -> int:
+    """Return the reverse of `to_datetime`, whatever ``USE_TZ`` is now."""
+    return int(as_aware(moment).timestamp())
 
 
 def as_aware(moment: datetime) -> datetime:
     """Return the instant that a ``DateTimeField`` holds, with an offset also where ``USE_TZ`` is off."""
-    if moment.tzinfo is not None:
-        return moment
-    return datetime.fromtimestamp(from_datetime(moment), get_default_timezone())
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=get_default_timezone())
