@@ -1,4 +1,4 @@
-"""The Rust service of `crates/jwtauth-axum/examples/interop.rs`, beside a `Site` on its database."""
+"""The Rust service of `crates/jwtauth-axum/tests/interop`, beside a `Site` on its database."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from tests.waiting import answers, stop, wait_until
 
 def build() -> Path:
     """The program."""
-    command = ["cargo", "build", "--quiet", "--package", "jwtauth-axum", "--example", "interop", "--all-features"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "--package", "jwtauth-interop"], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return target / "debug/examples/interop"
+    return target / "debug/jwtauth-interop"
 
 
 class Service:
