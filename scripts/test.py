@@ -17,7 +17,7 @@ from threading import Thread
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.databases.servers import MariaDB, PostgreSQL, Server  # noqa: E402
+from tests.databases.servers import MariaDB, PostgreSQL, Server, find  # noqa: E402
 
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
@@ -157,6 +157,9 @@ def python() -> None:
         left_out.append("browser tests (no chromium: apt install chromium)")
     if not shutil.which("node"):
         left_out.append("tests with a render server (no node: apt install nodejs)")
+    for proxy in ("nginx", "caddy"):
+        if find(proxy) is None:
+            left_out.append(f"the guide for Rust services behind {proxy} (apt install {proxy})")
     mariadb_driver()
     for server in SERVERS:
         if not server.is_installed():

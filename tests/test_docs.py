@@ -145,14 +145,3 @@ def test_the_recipes_for_render_servers_are_those_that_are_tested():
     files = sorted((ROOT / "examples/rendering").rglob("*.*js"))
     assert len(files) == 7
     assert sorted(blocks) == sorted(path.read_text() for path in files)
-
-
-def test_the_rust_of_the_guide_is_compiled():
-    def lines(source):
-        return [line.strip() for line in source.splitlines() if line.strip()]
-
-    examples = ROOT / "crates/jwtauth-axum/examples"
-    blocks = re.findall(r"```rust\n(.*?)```", text("guides/rust.md"), re.S)
-    for block, example in zip(blocks, ["guide.rs", "resource.rs"], strict=True):
-        compiled = lines((examples / example).read_text())
-        assert [line for line in lines(block) if line not in compiled] == []

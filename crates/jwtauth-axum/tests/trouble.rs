@@ -63,7 +63,7 @@ impl Gate {
 
 /// Count down, and say whether there was something left.
 fn once_less(times: &AtomicUsize) -> bool {
-    times.try_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok()
+    times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok()
 }
 
 impl Troubled {

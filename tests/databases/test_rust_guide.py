@@ -1,0 +1,454 @@
+"""The guides for Rust services, typed literally into new projects outside this workspace, and used over HTTP.
+
+Only addresses are others: ports of this machine, and the checkout's path.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from tests import test_startproject
+from tests.databases.servers import find, free_port
+from tests.test_startproject import PASSWORD, QUICKSTART, ROOT, clean_environment, example, run
+from tests.waiting import PATIENCE, answers, stop, wait_until
+
+SERVICE, RESOURCE_SERVER = (ROOT / f"docs/guides/{name}.md" for name in ("rust", "rust-resource-server"))
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+MARKED = re.compile(r"^<!-- example: (\S+) -->\n+```\w+\n(.*?)^```$", re.M | re.S)
+STORES = re.compile(r"^\| (\w+) \| `(\w+)` \| `(.+?)` \| `(\S+?)` \|$", re.M)
+
+KEYS = """
+JWTAUTH = {
+    "ALGORITHM": "EdDSA",
+    "SIGNING_KEY": (BASE_DIR / "signing-key.pem").read_text(),
+    "ISSUER": "https://example.com",
+    "NUM_PROXIES": 1,
+}
+"""
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("cargo") is None, reason="cargo is not installed, without which nothing of this project is built"
+)
+
+
+def blocks(page):
+    return dict(MARKED.findall(page.read_text()))
+
+
+@pytest.mark.parametrize("page", [SERVICE, RESOURCE_SERVER], ids=lambda page: page.stem)
+def test_every_block_is_typed(page):
+    assert len(FENCED.findall(page.read_text())) == len(blocks(page)) > 2
+
+
+class Project:
+    """A directory with the site, the service and the resource server, and the ports where they will listen."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.site, self.service, self.reports, self.others = (free_port() for _ in range(4))
+
+    def typed(self, text: str) -> str:
+        """Put this machine's addresses in place of those of the pages."""
+        for there, here in {
+            "../jwtauth": str(ROOT),
+            "127.0.0.1:8000": f"127.0.0.1:{self.site}",
+            "127.0.0.1:9000": f"127.0.0.1:{self.service}",
+            "127.0.0.1:9001": f"127.0.0.1:{self.reports}",
+            "https://example.com/auth": f"http://127.0.0.1:{self.site}/auth",
+        }.items():
+            text = text.replace(there, here)
+        return text
+
+    def type(self, page: Path) -> None:
+        """Write the files that the page names."""
+        for name, text in blocks(page).items():
+            if "/" in name:
+                self.write(name, text)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.typed(text))
+
+    def build(self, name: str) -> Path:
+        """Return the folder of its programs, built beside those of the workspace, whose dependencies are the same."""
+        project = self.folder / name
+        shutil.copy(ROOT / "Cargo.lock", project)
+        target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+        cargo = ["cargo", "--config", "profile.dev.package.aws-lc-sys.opt-level=3"]
+        env = os.environ | {"CARGO_TARGET_DIR": str(target)}
+        built = subprocess.run([*cargo, "build"], cwd=project, env=env, capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
+        assert "warning" not in built.stderr, built.stderr
+        programs = project / "programs"
+        programs.mkdir(exist_ok=True)
+        for source in project.glob("src/**/main.rs"):
+            program = name if source.parent.name == "src" else source.parent.name
+            shutil.copy(target / "debug" / program, programs)
+        # Each run would leave its own behind: their folders are others.
+        subprocess.run([*cargo, "clean", "--quiet", "--package", name], cwd=project, env=env, check=True)
+        return programs
+
+    def shell(self, script: str) -> list[str]:
+        """Return the command that runs it as it is written, with this Python."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        return ["env", f"PATH={path}", "sh", "-e", "-c", self.typed(script)]
+
+    def sh(self, script: str) -> None:
+        done = subprocess.run(
+            self.shell(script), cwd=self.folder, env=clean_environment(), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def running(command, *, folder, url, log, **env):
+    """A server that answers at this address, until the end; then it must have ended as it was told."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=folder, env={**clean_environment(), **env}, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until(lambda: answers(url), process, log)
+        yield process
+    finally:
+        stop(process)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return Project(tmp_path_factory.mktemp("guide"))
+
+
+@pytest.fixture(scope="module")
+def programs(project):
+    """The programs of the guides, the first typed literally; then the other stores, which its tables name."""
+    project.folder.joinpath("mysite-service").mkdir()
+    project.type(SERVICE)
+    literal = project.build("mysite-service") / "mysite-service"
+    literal.rename(project.folder / "service")
+    project.type(RESOURCE_SERVER)
+    reports = project.build("reports") / "reports"
+    return {"service": project.folder / "service", "reports": reports, **other_stores(project)}
+
+
+def other_stores(project):
+    """The service with each of the other stores and with CORS, as the page says."""
+    page = SERVICE.read_text()
+    typed = blocks(SERVICE)
+    manifest, main, login = (typed[f"mysite-service/{name}"] for name in ("Cargo.toml", "src/main.rs", "src/login.rs"))
+    (_, sqlite, its_store, _), *others = STORES.findall(page)
+    assert [kind for kind, *_ in others] == ["PostgreSQL"]
+    features = ", ".join(f'"{feature}"' for feature in (sqlite, *(feature for _, feature, *_ in others)))
+    assert main.count(its_store) == 1
+    assert manifest.count(f'"{sqlite}"') == 1
+    manifest = manifest.replace(f'"{sqlite}"', features)
+    (cors,) = re.findall(r"^.*`(tower-http = .+?)`", page, re.M)
+    project.write("mysite-service/Cargo.toml", manifest.replace("[dependencies]\n", f"[dependencies]\n{cors}\n"))
+    first, *_ = typed["cors"].splitlines(keepends=True)
+    assert main.count(first.rstrip() + ";\n") == 1
+    main = main.replace(first.rstrip() + ";\n", typed["cors"])
+    for kind, _feature, store, _url in others:
+        folder = f"mysite-service/src/bin/{kind.lower()}"
+        own = main.replace(its_store, store).replace("127.0.0.1:9000", f"127.0.0.1:{project.others}")
+        project.write(f"{folder}/main.rs", own)
+        project.write(f"{folder}/login.rs", login.replace("= $1", "= ?") if kind == "MariaDB" else login)
+        for name in ("socket", "address"):
+            project.write(f"{folder}/{name}.rs", typed[f"mysite-service/src/{name}.rs"])
+    folder = project.build("mysite-service")
+    return {kind.lower(): folder / kind.lower() for kind, *_ in others}
+
+
+def make_site(project, database=None):
+    """The quickstart's, with a key pair."""
+    run(project.folder, "-m", "django", "startproject", "mysite")
+    site = project.folder / "mysite"
+    settings = site / "mysite/settings.py"
+    with settings.open("a") as file:
+        file.write(example(QUICKSTART, "settings"))
+        if database is not None:
+            file.write(f"DATABASES = {{'default': {database!r}}}\n")
+    site.joinpath("signing-key.pem").write_text(run(site, "manage.py", "jwtauth_generate_key", "EdDSA"))
+    with settings.open("a") as file:
+        file.write(KEYS)
+    (site / "mysite/urls.py").write_text(example(QUICKSTART, "urls"))
+    run(site, "manage.py", "migrate", "--verbosity", "0")
+    user = ("--noinput", "--username", "ada", "--email", "ada@example.org")
+    run(site, "manage.py", "createsuperuser", *user, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+
+
+@contextmanager
+def serve_site(project):
+    with running(
+        [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{project.site}"],
+        folder=project.folder / "mysite",
+        url=f"http://127.0.0.1:{project.site}/auth/me/",
+        log=project.folder / "site.log",
+    ):
+        yield
+
+
+@contextmanager
+def serve(project, program, url=None):
+    """The service, by the command of the page, with the program that is built already."""
+    command = blocks(SERVICE)["run"]
+    ((_, _, _, its_url), *_) = STORES.findall(SERVICE.read_text())
+    assert command.count("cargo run") == command.count(its_url) == 1
+    command = command.replace(its_url, url or its_url)
+    with running(
+        project.shell(command.replace("cargo run", f"exec {program}")),
+        folder=project.folder,
+        url=f"http://127.0.0.1:{project.service}/rust/me",
+        log=project.folder / "service.log",
+    ) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def site(project):
+    """The site, on SQLite, and the settings of the others."""
+    make_site(project)
+    for page, name in ((SERVICE, "settings"), (RESOURCE_SERVER, "public")):
+        project.folder.joinpath("mysite-service").mkdir(exist_ok=True)
+        project.folder.joinpath("reports").mkdir(exist_ok=True)
+        project.sh(blocks(page)[name])
+    with serve_site(project):
+        yield
+
+
+@pytest.fixture(scope="module")
+def service(project, programs, site):
+    with serve(project, programs["service"]) as process:
+        yield process
+
+
+class Browser(test_startproject.Browser):
+    """A browser's page, which names its origin where it asks for more than a GET."""
+
+    def __init__(self, port, origin=None):
+        super().__init__(port)
+        self.opener.addheaders = [("Origin", origin or self.origin), ("X-Forwarded-For", "203.0.113.9")]
+
+    def sign_in(self, path, password=PASSWORD):
+        return self.status("POST", path, {"username": "ada", "password": password})
+
+    def known(self):
+        """Whether each of the two says that ada is signed in."""
+        statuses = {self.status("GET", path) for path in ("/auth/me/", "/rust/me")}
+        assert len(statuses) == 1, "site and service say the same"
+        return statuses == {200}
+
+    def socket(self):
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
+        origin = dict(self.opener.addheaders)["Origin"]
+        return connect(
+            f"ws{self.origin.removeprefix('http')}/rust/socket",
+            origin=origin,
+            additional_headers={"Cookie": cookies},
+            proxy=None,
+            open_timeout=PATIENCE,
+        )
+
+
+def nginx(project, folder, port):
+    program = find("nginx")
+    typed = project.typed(blocks(SERVICE)["nginx.conf"])
+    assert typed.count("listen 80;") == 1
+    folder.joinpath("mysite.conf").write_text(typed.replace("listen 80;", f"listen 127.0.0.1:{port};"))
+    places = "".join(
+        f"{kind}_temp_path {folder / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    account = "user root;" if os.geteuid() == 0 else ""
+    folder.joinpath("nginx.conf").write_text(
+        f"daemon off; {account} pid {folder / 'pid'}; error_log stderr; events {{}}\n"
+        f"http {{ access_log off; {places} include {folder / 'mysite.conf'}; }}\n"
+    )
+    return [str(program), "-c", str(folder / "nginx.conf"), "-e", "stderr"], {}
+
+
+def caddy(project, folder, port):
+    typed = project.typed(blocks(SERVICE)["Caddyfile"])
+    assert typed.startswith("example.com {")
+    typed = typed.replace("example.com", f"http://127.0.0.1:{port}", 1)
+    folder.joinpath("Caddyfile").write_text(f"{{\n    admin off\n}}\n{typed}")
+    command = [str(find("caddy")), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    return command, {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+
+
+@contextmanager
+def behind(proxy, project, folder):
+    """The port of this web server, in front of site and service."""
+    if find(proxy.__name__) is None:
+        pytest.skip(f"{proxy.__name__} is not installed; scripts/test.py says so at its end")
+    port = free_port()
+    command, env = proxy(project, folder, port)
+    with running(command, folder=folder, url=f"http://127.0.0.1:{port}/auth/me/", log=folder / "proxy.log", **env):
+        yield port
+
+
+@pytest.fixture(params=[nginx, caddy], ids=lambda proxy: proxy.__name__)
+def port(request, project, service, tmp_path):
+    with behind(request.param, project, tmp_path) as port:
+        yield port
+
+
+def test_one_login_for_site_and_service(port):
+    browser = Browser(port)
+    assert not browser.known()
+    for starts, ends in (("/rust/login", "/auth/logout/"), ("/auth/login/", "/rust/logout")):
+        assert browser.sign_in(starts) in (200, 204)
+        assert browser.known()
+        copy = Browser(port)
+        for cookie in browser.jar:
+            copy.jar.set_cookie(cookie)
+        assert browser.status("POST", ends) == 204
+        assert not browser.cookies
+        assert not copy.known()
+
+
+@pytest.mark.parametrize(("name", "password"), [("ada", "wrong"), ("nobody", PASSWORD), ("", "")])
+def test_a_wrong_password_is_refused_as_the_site_refuses_it(project, service, name, password):
+    answers = []
+    for port, path in ((project.site, "/auth/login/"), (project.service, "/rust/login")):
+        browser = Browser(port)
+        status, body = browser.ask("POST", path, {"username": name, "password": password})
+        answers.append((status, json.loads(body)))
+        assert not browser.cookies
+    if name:
+        assert answers[0] == answers[1]
+    assert answers[1][0] == 401
+
+
+def test_a_page_of_another_origin_is_refused(port):
+    browser, elsewhere = Browser(port), Browser(port, "https://elsewhere.example")
+    assert elsewhere.sign_in("/rust/login") == 403
+    assert browser.sign_in("/rust/login") == 204
+    for cookie in browser.jar:
+        elsewhere.jar.set_cookie(cookie)
+    assert elsewhere.status("POST", "/rust/logout") == 403
+    with pytest.raises(InvalidStatus) as refused:
+        elsewhere.socket()
+    assert refused.value.response.status_code == 403
+    assert browser.known()
+
+
+def test_a_websocket_ends_with_its_session(port):
+    browser = Browser(port)
+    with pytest.raises(InvalidStatus):
+        browser.socket()
+    assert browser.sign_in("/rust/login") == 204
+    with browser.socket() as socket:
+        socket.send("hello")
+        assert socket.recv(PATIENCE) == "hello"
+        assert browser.status("POST", "/auth/logout/") == 204
+        socket.send("hello?")
+        with pytest.raises(ConnectionClosed):
+            socket.recv(PATIENCE)
+
+
+def test_sessions_are_listed_and_ended(port):
+    browser, other = Browser(port), Browser(port)
+    assert browser.sign_in("/rust/login") == other.sign_in("/rust/login") == 204
+    listed = json.loads(browser.ask("GET", "/rust/sessions")[1])
+    (current,) = [session for session in listed if session["is_current"]]
+    assert current["ip_address"] == "127.0.0.1"  # not what the browser said of itself
+    assert current["user_agent"].startswith("Python-urllib") or current["user_agent"] == ""
+    (at_the_site,) = [s for s in json.loads(browser.ask("GET", "/auth/sessions/")[1]) if s["is_current"]]
+    assert at_the_site["id"] == current["id"]
+    for session in listed:
+        if not session["is_current"]:
+            assert browser.status("DELETE", f"/rust/sessions/{session['id']}") == 204
+            assert browser.status("DELETE", f"/rust/sessions/{session['id']}") == 404
+    assert browser.known()
+    assert not other.known()
+    assert browser.status("POST", "/rust/logout") == 204
+
+
+def test_nginx_limits_attempts_to_sign_in(project, service, tmp_path):
+    with behind(nginx, project, tmp_path) as port:
+        statuses = [Browser(port).sign_in("/rust/login", "wrong") for _ in range(12)]
+    assert statuses[0] == 401
+    assert set(statuses) == {401, 429}
+
+
+def test_security_events_are_logged(project, service):
+    browser = Browser(project.service)
+    assert browser.sign_in("/rust/login") == 204
+    (session,) = [s for s in json.loads(browser.ask("GET", "/rust/sessions")[1]) if s["is_current"]]
+    log = (project.folder / "service.log").read_text()
+    assert re.search(rf"INFO.*jwtauth\.security.*session_started.*{session['id']}", log)
+    assert session["ip_address"] == "203.0.113.9", "without a proxy, one entry is what NUM_PROXIES is 1 for"
+
+
+def test_vite_passes_the_host_on(project, tmp_path):
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed; scripts/test.py says so at its end")
+    config = tmp_path / "vite.config.mjs"
+    config.write_text(blocks(SERVICE)["vite.config.js"])
+    show = f"import({json.dumps(config.as_uri())}).then(found => console.log(JSON.stringify(found.default)))"
+    found = json.loads(subprocess.check_output(["node", "--eval", show], text=True))
+    # Vite's own default is false where a proxy is an object, and true where it is a text.
+    proxies = found["server"]["proxy"]
+    assert {path: proxy["target"] for path, proxy in proxies.items()} == {
+        "/rust": "http://127.0.0.1:9000",
+        "/auth": "http://127.0.0.1:8000",
+    }
+    assert proxies["/rust"]["ws"] is True
+    assert not any(proxy.get("changeOrigin") for proxy in proxies.values())
+
+
+def test_a_resource_server_recognises_users_by_the_sites_keys(project, programs, site):
+    settings = (project.folder / "reports/jwtauth.toml").read_text()
+    assert "SECRET_KEY" not in settings
+    assert "SIGNING_KEY" not in settings
+    with running(
+        [str(programs["reports"])],
+        folder=project.folder / "reports",
+        url=f"http://127.0.0.1:{project.reports}/reports/me",
+        log=project.folder / "reports.log",
+    ):
+        browser = Browser(project.site)
+        assert browser.sign_in("/auth/login/") == 200
+        user = json.loads(browser.ask("GET", "/auth/me/")[1])["user"]["id"]
+        browser.origin = f"http://127.0.0.1:{project.reports}"
+        assert browser.ask("GET", "/reports/me") == (200, str(user).encode())
+        anonymous = Browser(project.reports)
+        assert anonymous.status("GET", "/reports/me") == 403
+        (token,) = [cookie.value for cookie in browser.jar if cookie.name == "access_token"]
+        for bearer, status in ((token, 200), (token[:-4] + "AAAA", 401)):
+            anonymous.opener.addheaders = [("Authorization", f"Bearer {bearer}")]
+            assert anonymous.status("GET", "/reports/me") == status
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+def test_the_other_stores_serve_the_same_login(kind, project, programs, make_database, tmp_path):
+    database = make_database(kind)
+    (url,) = [url for name, _, _, url in STORES.findall(SERVICE.read_text()) if name.lower() == kind]
+    url = url.replace("user:password@host/name", "{USER}@{HOST}:{PORT}/{NAME}".format(**database))
+    other = Project(tmp_path)
+    other.service = project.others
+    make_site(other, database)
+    (tmp_path / "mysite-service").mkdir()
+    other.sh(blocks(SERVICE)["settings"])
+    with ExitStack() as stack:
+        stack.enter_context(serve_site(other))
+        stack.enter_context(serve(other, programs[kind], url))
+        at_site, at_service = Browser(other.site), Browser(other.service)
+        assert at_service.sign_in("/rust/login", "wrong") == 401
+        assert at_service.sign_in("/rust/login") == 204
+        for cookie in at_service.jar:
+            at_site.jar.set_cookie(cookie)
+        assert at_site.status("GET", "/auth/me/") == 200
+        assert at_site.status("POST", "/auth/logout/") == 204
+        assert at_service.status("GET", "/rust/me") == 403
