@@ -5,12 +5,15 @@ Only addresses are others: ports of this machine, and the checkout's path.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -123,7 +126,8 @@ def running(command, *, folder, url, log, **env):
         wait_until(lambda: answers(url), process, log)
         yield process
     finally:
-        stop(process)
+        if process.poll() is None:
+            stop(process)
 
 
 @pytest.fixture(scope="module")
@@ -133,33 +137,32 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def programs(project):
-    """The programs of the guides, the first typed literally; then the other stores, which its tables name."""
+    """The programs of the guides, typed literally, and those that the first page says to make of its own."""
     project.folder.joinpath("mysite-service").mkdir()
     project.type(SERVICE)
     literal = project.build("mysite-service") / "mysite-service"
     literal.rename(project.folder / "service")
     project.type(RESOURCE_SERVER)
     reports = project.build("reports") / "reports"
-    return {"service": project.folder / "service", "reports": reports, **other_stores(project)}
+    return {"service": project.folder / "service", "reports": reports, **with_each_store(project)}
 
 
-def other_stores(project):
-    """The service with each of the other stores and with CORS, as the page says."""
+def with_each_store(project):
+    """The service with each of the stores and with CORS, as the page says, at another port."""
     page = SERVICE.read_text()
     typed = blocks(SERVICE)
     manifest, main, login = (typed[f"mysite-service/{name}"] for name in ("Cargo.toml", "src/main.rs", "src/login.rs"))
-    (_, sqlite, its_store, _), *others = STORES.findall(page)
-    assert [kind for kind, *_ in others] == ["PostgreSQL"]
-    features = ", ".join(f'"{feature}"' for feature in (sqlite, *(feature for _, feature, *_ in others)))
-    assert main.count(its_store) == 1
-    assert manifest.count(f'"{sqlite}"') == 1
-    manifest = manifest.replace(f'"{sqlite}"', features)
+    stores = STORES.findall(page)
+    assert [kind for kind, *_ in stores] == ["SQLite", "PostgreSQL"]
+    sqlite, its_store = stores[0][1:3]
+    assert main.count(its_store) == manifest.count(f'"{sqlite}"') == 1
+    manifest = manifest.replace(f'"{sqlite}"', ", ".join(f'"{feature}"' for _, feature, *_ in stores))
     (cors,) = re.findall(r"^.*`(tower-http = .+?)`", page, re.M)
     project.write("mysite-service/Cargo.toml", manifest.replace("[dependencies]\n", f"[dependencies]\n{cors}\n"))
     first, *_ = typed["cors"].splitlines(keepends=True)
     assert main.count(first.rstrip() + ";\n") == 1
     main = main.replace(first.rstrip() + ";\n", typed["cors"])
-    for kind, _feature, store, _url in others:
+    for kind, _feature, store, _url in stores:
         folder = f"mysite-service/src/bin/{kind.lower()}"
         own = main.replace(its_store, store).replace("127.0.0.1:9000", f"127.0.0.1:{project.others}")
         project.write(f"{folder}/main.rs", own)
@@ -167,7 +170,7 @@ def other_stores(project):
         for name in ("socket", "address"):
             project.write(f"{folder}/{name}.rs", typed[f"mysite-service/src/{name}.rs"])
     folder = project.build("mysite-service")
-    return {kind.lower(): folder / kind.lower() for kind, *_ in others}
+    return {kind.lower(): folder / kind.lower() for kind, *_ in stores}
 
 
 def make_site(project, database=None):
@@ -200,7 +203,7 @@ def serve_site(project):
 
 
 @contextmanager
-def serve(project, program, url=None):
+def serve(project, program, url=None, **env):
     """The service, by the command of the page, with the program that is built already."""
     command = blocks(SERVICE)["run"]
     ((_, _, _, its_url), *_) = STORES.findall(SERVICE.read_text())
@@ -211,6 +214,7 @@ def serve(project, program, url=None):
         folder=project.folder,
         url=f"http://127.0.0.1:{project.service}/rust/me",
         log=project.folder / "service.log",
+        **env,
     ) as process:
         yield process
 
@@ -284,6 +288,16 @@ def caddy(project, folder, port):
     folder.joinpath("Caddyfile").write_text(f"{{\n    admin off\n}}\n{typed}")
     command = [str(find("caddy")), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
     return command, {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+
+
+def answer_to(url, origin):
+    """What a page of this origin gets for an empty POST with cookies."""
+    request = urllib.request.Request(url, b"", {"Origin": origin, "Cookie": "refresh_token=a"}, method="POST")
+    try:
+        return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error
 
 
 @contextmanager
@@ -429,6 +443,32 @@ def test_a_resource_server_recognises_users_by_the_sites_keys(project, programs,
         for bearer, status in ((token, 200), (token[:-4] + "AAAA", 401)):
             anonymous.opener.addheaders = [("Authorization", f"Bearer {bearer}")]
             assert anonymous.status("GET", "/reports/me") == status
+
+
+def test_what_is_wrong_at_the_start_is_named(project, programs, site, tmp_path):
+    def said(**env):
+        done = subprocess.run([programs["service"]], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 1
+        return done.stderr
+
+    assert "jwtauth.toml" in said()
+    shutil.copy(project.folder / "mysite-service/jwtauth.toml", tmp_path)
+    assert "DATABASE_URL" in said()
+    wrong = said(JWTAUTH_COOKIE_SAMESITE="Sometimes", DATABASE_URL=f"sqlite:{project.folder}/mysite/db.sqlite3")
+    assert wrong == 'Error: COOKIE_SAMESITE: use "Strict", "Lax" or "None"\n'
+
+
+def test_the_environment_is_read_before_the_file_and_a_service_ends_when_told(project, programs, site):
+    here = copy.copy(project)
+    here.service = project.others
+    with serve(here, programs["sqlite"], JWTAUTH_COOKIE_SAMESITE="Lax") as process:
+        refused = answer_to(f"http://127.0.0.1:{here.service}/rust/logout", "https://app.example.com")
+        assert refused.status == 403, "CORS alone does not say that another origin may act"
+        assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
+        browser = Browser(here.service)
+        assert browser.sign_in("/rust/login") == 204
+        assert {cookie.get_nonstandard_attr("SameSite") for cookie in browser.jar} == {"Lax"}
+        assert stop(process) == 0
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
