@@ -102,6 +102,11 @@ def rust() -> None:
             running.create_database("rust")
             found = running.settings("rust")
             environment["POSTGRES_TEST_URL"] = "postgres://{USER}@{HOST}:{PORT}/{NAME}".format(**found)
+        if MariaDB.is_installed():
+            running = stack.enter_context(MariaDB())
+            running.create_database("rust")
+            found = running.settings("rust")
+            environment["MARIADB_TEST_URL"] = "mysql://{USER}@{HOST}:{PORT}/{NAME}".format(**found)
         tools = llvm_tools()
         if tools is None:
             left_out.append("Rust coverage (no llvm-cov as new as rustc's LLVM: apt install llvm-NN, see `rustc -vV`)")
@@ -160,7 +165,6 @@ def python() -> None:
     for proxy in ("nginx", "caddy"):
         if find(proxy) is None:
             left_out.append(f"the guide for Rust services behind {proxy} (apt install {proxy})")
-    mariadb_driver()
     for server in SERVERS:
         if not server.is_installed():
             left_out.append(f"tests on {server.name} (apt install {server.packages})")
@@ -201,6 +205,7 @@ def on_server(server: type[Server]) -> None:
 
 def main() -> int:
     check("lint", "make", "--no-print-directory", "lint")
+    mariadb_driver()
     beside = Thread(target=beside_python)
     beside.start()
     python()

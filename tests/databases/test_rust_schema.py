@@ -78,3 +78,36 @@ def test_on_postgresql(make_database):
     assert theirs == columns
     assert their_indexes == indexes
     assert len(indexes) == 2
+
+
+@pytest.mark.usefixtures("mariadb")
+def test_on_mariadb(make_database):
+    import MySQLdb
+
+    def found(connection):
+        cursor = connection.cursor()
+        cursor.execute(
+            "SELECT column_name, column_type, is_nullable, column_default FROM information_schema.columns "
+            "WHERE table_schema = DATABASE() AND table_name = 'jwtauth_session' ORDER BY ordinal_position"
+        )
+        columns = cursor.fetchall()
+        cursor.execute(
+            "SELECT column_name, index_name, non_unique FROM information_schema.statistics "
+            "WHERE table_schema = DATABASE() AND table_name = 'jwtauth_session' ORDER BY index_name"
+        )
+        return columns, [row for row in cursor.fetchall() if row[0] != "user_id"]
+
+    def connect(database):
+        names = {"host": database["HOST"], "port": database["PORT"], "db": database["NAME"]}
+        return MySQLdb.connect(**names, user=database["USER"])
+
+    migrated, made = make_database("mariadb"), make_database("mariadb")
+    migrate(migrated)
+    with closing(connect(migrated)) as django, closing(connect(made)) as ours:
+        for statement in (MIGRATIONS / "mariadb.sql").read_text().split(";\n")[:-1]:
+            ours.cursor().execute(statement)
+        (theirs, their_indexes), (columns, indexes) = found(django), found(ours)
+    theirs, columns = same_but_for_the_user(theirs, columns)
+    assert theirs == columns
+    assert their_indexes == indexes
+    assert len(indexes) == 2

@@ -41,10 +41,16 @@ impl AuthError {
             Self::MissingLayer => "missing_layer",
             Self::CrossOrigin(_) => "cross_origin",
             Self::Contention => "session_contention",
+            Self::Store(StoreError::NoConnection(_)) => "store_unavailable",
             Self::Store(_) => "store_error",
             Self::Randomness(_) => "no_randomness",
             Self::Issue(error) => error.code(),
         }
+    }
+
+    /// Whether the same request may well succeed a moment later.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Contention | Self::Store(StoreError::NoConnection(_)))
     }
 }
 
@@ -92,7 +98,7 @@ pub enum Rejection {
     /// A [`ResourceLayer`](crate::ResourceLayer) has no keys: 503.
     #[error(transparent)]
     Keys(#[from] crate::KeysError),
-    /// It is not known who is signed in: 503 in contention, else 500.
+    /// It is not known who is signed in: 503 in contention and without a connection to the database, else 500.
     #[error(transparent)]
     Auth(AuthError),
 }
@@ -123,7 +129,8 @@ impl Rejection {
         match self {
             Self::NotAuthenticated | Self::LateUpload | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
-            Self::Auth(AuthError::Contention) | Self::Keys(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Auth(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Keys(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Auth(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -150,6 +157,9 @@ impl Rejection {
             Self::InvalidToken => "The access token is invalid, has expired, or its session is over.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
             Self::Auth(AuthError::Contention) => "Sessions are in contention, try again.".to_owned(),
+            Self::Auth(AuthError::Store(StoreError::NoConnection(_))) => {
+                "Sessions cannot be looked up, try again.".to_owned()
+            }
             Self::Keys(_) => "The access token cannot be verified, try again.".to_owned(),
             Self::Auth(_) => "Server error.".to_owned(),
         };
@@ -174,7 +184,7 @@ impl Rejection {
         headers.insert(header::CONTENT_LENGTH, length);
         match self {
             Self::InvalidToken => drop(headers.insert(header::WWW_AUTHENTICATE, CHALLENGE)),
-            Self::Auth(AuthError::Contention) | Self::Keys(_) => {
+            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -38,7 +38,7 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
-//! | `sqlite`, `postgres` | `SqliteStore`, `PostgresStore`: sessions in the table that Django migrates |
+//! | `sqlite`, `postgres`, `mariadb` | `SqliteStore`, `PostgresStore`, `MariaDbStore`: sessions in the table that Django migrates |
 //! | `figment` | `Settings::read`, `Settings::from_env`: from TOML and the environment |
 //! | `jwks` | `RemoteKeys`: a site's public keys, by HTTP |
 //! | `conformance` | `conformance`: what every store has to do, as checks for yours |
@@ -78,11 +78,13 @@ pub use resource_server::{FixedKeys, KeysError, ResourceLayer, ResourceService, 
 pub use settings::{Secret, Settings, SettingsError, VerifyingKeySetting};
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 pub use sqlx;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 pub use store::DjangoUsers;
 #[cfg(feature = "conformance")]
 pub use store::conformance;
 pub use store::{FoundSession, InsertError, Limit, LimitPolicy, MemoryStore, Record, SessionStore, StoreError};
+#[cfg(feature = "mariadb")]
+pub use store::{MARIADB_SCHEMA, MariaDbStore};
 #[cfg(feature = "postgres")]
 pub use store::{POSTGRES_SCHEMA, PostgresStore};
 #[cfg(feature = "sqlite")]

@@ -1,18 +1,19 @@
 //! Every store does what a store has to do: on a database that Django has not made, with the schema of `migrations/`.
 //!
-//! PostgreSQL where `POSTGRES_TEST_URL` names a server's URL, as `make test` does.
+//! PostgreSQL and MariaDB where `POSTGRES_TEST_URL` and `MARIADB_TEST_URL` name a database, as `make test` does.
 
-#![cfg(all(feature = "sqlite", feature = "postgres", feature = "conformance"))]
+#![cfg(all(feature = "sqlite", feature = "postgres", feature = "mariadb", feature = "conformance"))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{future, path::PathBuf, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use jwtauth_axum::{
-    Limit, LimitPolicy, MemoryStore, POSTGRES_SCHEMA, PostgresStore, Record, SQLITE_SCHEMA, SessionStore, SqliteStore,
-    conformance,
+    Limit, LimitPolicy, MARIADB_SCHEMA, MariaDbStore, MemoryStore, POSTGRES_SCHEMA, PostgresStore, Record,
+    SQLITE_SCHEMA, SessionStore, SqliteStore, conformance,
     jwtauth::{Session, UnixTime},
 };
 use sqlx::{
-    Executor, PgPool, SqlitePool,
+    AssertSqlSafe, Executor, MySqlPool, PgPool, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 use uuid::Uuid;
@@ -57,6 +58,24 @@ async fn postgresql() {
     let store = PostgresStore::new(pool, None).await.unwrap();
     conformance::check(&store, "1", "018f3b2c-7a00-7000-8000-000000000001").await;
     conformance::check_race(Arc::new(store), "1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb() {
+    let Ok(url) = std::env::var("MARIADB_TEST_URL") else {
+        eprintln!("left out: MARIADB_TEST_URL names no server");
+        return;
+    };
+    let pool = MySqlPool::connect(&url).await.unwrap();
+    // An id is text where the server has no UUIDs.
+    for id in ["uuid", "char(32)"] {
+        pool.execute("DROP TABLE IF EXISTS jwtauth_session").await.unwrap();
+        let schema = MARIADB_SCHEMA.replace("`id` uuid", &format!("`id` {id}"));
+        pool.execute(AssertSqlSafe(schema)).await.unwrap();
+        let store = MariaDbStore::new(pool.clone(), None).await.unwrap();
+        conformance::check(&store, "1", "018f3b2c-7a00-7000-8000-000000000001").await;
+        conformance::check_race(Arc::new(store), "1").await;
+    }
 }
 
 /// Polls it so often, each time once it asks for that, and drops it. Returns whether it had not ended by then.

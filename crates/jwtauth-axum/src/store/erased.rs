@@ -12,6 +12,8 @@ type Answer<'s, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> +
 /// [`SessionStore`], whose methods a trait object can have.
 pub(crate) trait ErasedStore: Send + Sync {
     fn user_key(&self, user_id: &str) -> Option<String>;
+    #[allow(dead_code, reason = "of health checks")]
+    fn check(&self) -> Answer<'_, ()>;
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>>;
     fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Answer<'_, Vec<Uuid>, InsertError>;
     fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Answer<'_, bool>;
@@ -25,6 +27,10 @@ pub(crate) trait ErasedStore: Send + Sync {
 impl<S: SessionStore> ErasedStore for S {
     fn user_key(&self, user_id: &str) -> Option<String> {
         SessionStore::user_key(self, user_id)
+    }
+
+    fn check(&self) -> Answer<'_, ()> {
+        Box::pin(SessionStore::check(self))
     }
 
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>> {

@@ -10,6 +10,12 @@ pub enum StoreError {
     /// it is done again.
     #[error("the database is busy")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
+    /// No connection to the database could be had in time: all are in use, or it cannot be reached.
+    #[error("there is no connection to the database")]
+    NoConnection(#[source] Box<dyn Error + Send + Sync>),
+    /// The tables are not as the store needs them; says what is wrong, and what to do.
+    #[error("{0}")]
+    Schema(String),
     /// Anything else. Nothing is known then: no user is signed in or out by it.
     #[error("the session store failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),

@@ -6,7 +6,7 @@ mod erased;
 mod error;
 mod memory;
 mod record;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 mod sql;
 
 use std::future::Future;
@@ -16,8 +16,10 @@ pub use error::{InsertError, StoreError};
 use jwtauth::{Generation, Session, UnixTime};
 pub use memory::MemoryStore;
 pub use record::{FoundSession, Limit, LimitPolicy, Record};
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 pub use sql::DjangoUsers;
+#[cfg(feature = "mariadb")]
+pub use sql::{MARIADB_SCHEMA, MariaDbStore};
 #[cfg(feature = "postgres")]
 pub use sql::{POSTGRES_SCHEMA, PostgresStore};
 #[cfg(feature = "sqlite")]
@@ -33,6 +35,12 @@ pub trait SessionStore: Send + Sync + 'static {
     /// the user by it, so that they match the row. Default: the key as it is.
     fn user_key(&self, user_id: &str) -> Option<String> {
         Some(user_id.to_owned())
+    }
+
+    /// Check that the store can be used: that it can be reached, and that its tables are as its statements need them.
+    /// For the start of a service, and for its health check. Default: it can.
+    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        async { Ok(()) }
     }
 
     /// Find the session of this id, in one statement, with what else says whether its user may be signed in: `None`
@@ -68,7 +76,7 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Note that the user was seen `now`.
     fn touch(&self, id: Uuid, now: UnixTime) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Return the sessions of this user that are live `now`, the newest first.
+    /// Return the sessions of this user that are live `now`, and not ended by a new password, the newest first.
     fn of_user(&self, user_id: &str, now: UnixTime) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
     /// End these sessions. Returns how many there were.

@@ -1,50 +1,80 @@
-//! Sessions in Django's table, by sqlx: what the two databases share.
+//! Sessions in Django's table, by sqlx: what the databases share.
 
-mod dialect;
+mod error;
+mod key;
+#[cfg(feature = "mariadb")]
+mod mariadb;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;
+mod schema;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statements;
 mod users;
 
-use dialect::Dialect;
+use std::{future::Future, panic};
+
+use error::{OfDatabase, failed, not_connected, not_inserted};
+use key::{KeyKind, id_parameter};
+#[cfg(feature = "mariadb")]
+pub use mariadb::{MARIADB_SCHEMA, MariaDbStore};
 #[cfg(feature = "postgres")]
 pub use postgres::{POSTGRES_SCHEMA, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SQLITE_SCHEMA, SqliteStore};
-use statements::Statements;
+use statements::{Dialect, Statements};
+use tracing::Instrument as _;
 pub use users::DjangoUsers;
 
-use std::{future::Future, panic};
+use super::StoreError;
 
-use tracing::Instrument as _;
+/// What a store knows beside its pool.
+#[derive(Debug)]
+struct Shared {
+    users: Option<DjangoUsers>,
+    key: KeyKind,
+    statements: Statements,
+}
 
-use super::{InsertError, StoreError};
+/// How many connections are tried where those of the pool are of no more use, as after a failover: those that there are,
+/// and a new one.
+#[derive(Default)]
+struct Tries {
+    left: Option<u32>,
+}
 
-fn failed(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::Database(told) if told.code().is_some_and(|code| is_transient(&code)) => {
-            StoreError::Busy(error.into())
+impl Tries {
+    /// Count a connection that was of no use, one of so many. Return whether to try another.
+    fn is_another_left(&mut self, connections: u32) -> bool {
+        let left = self.left.get_or_insert(connections);
+        let is_left = *left > 0;
+        *left = left.saturating_sub(1);
+        is_left
+    }
+}
+
+/// Evaluate an expression with a connection of the store's pool. A connection that is of no more use is closed, and
+/// another one tried.
+macro_rules! on_connection {
+    ($store:expr, |$connection:ident| $work:expr) => {{
+        let mut tries = Tries::default();
+        loop {
+            let connections = $store.pool.size();
+            let mut $connection = $store.pool.acquire().await.map_err(not_connected)?;
+            let done = $work.await;
+            let Err(error) = &done else { break done };
+            if !error.is_of_connection() {
+                break done;
+            }
+            drop($connection.close().await);
+            if !tries.is_another_left(connections) {
+                break done;
+            }
         }
-        _ => StoreError::Failed(error.into()),
-    }
+    }};
 }
-
-fn not_inserted(error: sqlx::Error) -> InsertError {
-    match &error {
-        sqlx::Error::Database(told) if told.is_foreign_key_violation() => InsertError::UnknownUser,
-        _ => failed(error).into(),
-    }
-}
-
-/// Serialization failure, deadlock, lock not available; of SQLite, busy and locked, in the low byte of an extended
-/// code.
-fn is_transient(code: &str) -> bool {
-    matches!(code, "40001" | "40P01" | "55P03")
-        || (code.len() < 5 && code.parse::<u32>().is_ok_and(|code| matches!(code & 0xFF, 5 | 6)))
-}
+use on_connection;
 
 /// Do `work` in a task of its own, and wait for it: dropped while it waits, it goes on to its end.
 ///
@@ -60,32 +90,31 @@ async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
 
 /// A [`SessionStore`](super::SessionStore) on one of sqlx's databases: its types are too generic to be written once.
 macro_rules! sql_store {
-    ($store:ident, $database:ident, $pool:ident, $begin:literal) => {
+    ($store:ident, $database:ident, $begin:literal) => {
         impl $store {
             /// What the one insert needs of the user: their auth hash.
-            async fn auth_hash(&self, user_id: &str) -> Result<String, InsertError> {
-                let Some(users) = &self.users else { return Ok(String::new()) };
-                let user: Option<(String, bool)> = sqlx::query_as(self.statements.user.clone())
-                    .bind(self.dialect.user_key(user_id))
-                    .fetch_optional(&self.pool)
-                    .await
-                    .map_err(failed)?;
-                match user {
-                    Some((password, true)) => Ok(users.hasher.hash(&password)),
+            async fn auth_hash(&self, user_id: &str, key: &str) -> Result<String, InsertError> {
+                let Some(users) = &self.shared.users else { return Ok(String::new()) };
+                let user: Result<Option<(String, String, bool)>, StoreError> =
+                    on_connection!(self, |connection| async {
+                        let query = sqlx::query_as(self.shared.statements.user.clone()).bind(key);
+                        query.fetch_optional(&mut *connection).await.map_err(failed)
+                    });
+                match user? {
+                    // Where the database takes another spelling for the same, the session's row would not match its
+                    // tokens.
+                    Some((found, password, true)) if self.shared.key.read(found.clone()) == user_id => {
+                        Ok(users.hasher.hash(&password))
+                    }
                     _ => Err(InsertError::UnknownUser),
                 }
             }
 
-            async fn write(
-                &self,
-                connection: &mut <$database as sqlx::Database>::Connection,
-                record: &Record,
-                auth_hash: &str,
-            ) -> Result<(), InsertError> {
-                let session = &record.session;
-                sqlx::query(self.statements.insert.clone())
-                    .bind((self.dialect.uuid_text)(record.id))
-                    .bind(self.dialect.user_key(&record.user_id))
+            async fn write(&self, connection: &mut Connection, new: &New) -> Result<(), InsertError> {
+                let (record, session) = (&new.record, &new.record.session);
+                sqlx::query(self.shared.statements.insert.clone())
+                    .bind(&new.key)
+                    .bind(id_parameter(record.id))
                     .bind(integer(session.generation))
                     .bind(session.acknowledged_at.map(seconds))
                     .bind(seconds(session.rotated_at))
@@ -96,94 +125,116 @@ macro_rules! sql_store {
                     .bind(&record.user_agent)
                     .bind(record.ip_address.map(|address| address.to_string()))
                     .bind(seconds(record.last_seen_at))
-                    .bind(auth_hash)
+                    .bind(&new.auth_hash)
                     .execute(connection)
                     .await
                     .map_err(not_inserted)?;
                 Ok(())
             }
 
+            async fn write_alone(&self, new: &New) -> Result<Vec<Uuid>, InsertError> {
+                let done = on_connection!(self, |connection| self.write(&mut *connection, new));
+                match done {
+                    // By a try whose connection ended before it was heard of.
+                    Err(error) if error.is_doubled() => {
+                        let found = self.find(new.record.id).await?;
+                        if found.is_some_and(|found| found.record == new.record) { Ok(Vec::new()) } else { Err(error) }
+                    }
+                    done => done.map(|()| Vec::new()),
+                }
+            }
+
             /// Inserts where others of the user's have to make way, in one transaction for which their logins wait.
-            async fn write_within(
+            async fn write_within(&self, new: &New, limit: &Limit, now: UnixTime) -> Result<Vec<Uuid>, InsertError> {
+                on_connection!(self, |connection| self.try_write_within(&mut *connection, new, limit, now))
+            }
+
+            async fn try_write_within(
                 &self,
-                record: &Record,
-                auth_hash: &str,
+                connection: &mut Connection,
+                new: &New,
                 limit: &Limit,
                 now: UnixTime,
             ) -> Result<Vec<Uuid>, InsertError> {
-                let mut transaction = self.pool.begin_with($begin).await.map_err(failed)?;
-                if let Some(lock) = &self.statements.lock {
-                    let user = self.dialect.user_key(&record.user_id);
-                    sqlx::query(lock.clone()).bind(user).execute(&mut *transaction).await.map_err(failed)?;
+                let mut transaction = connection.begin_with($begin).await.map_err(failed)?;
+                if let Some(lock) = &self.shared.statements.lock {
+                    sqlx::query(lock.clone()).bind(&new.key).execute(&mut *transaction).await.map_err(failed)?;
                 }
-                let live = self.live(&mut *transaction, &record.user_id, now).await?;
+                let live = self.live(&mut *transaction, &new.key, now).await?;
+                if live.contains(&new.record) {
+                    return Ok(Vec::new()); // by a try whose connection ended before it was heard of
+                }
                 let surplus = surplus(&live, limit)?;
-                self.write(&mut *transaction, record, auth_hash).await?;
+                self.write(&mut *transaction, new).await?;
                 self.delete(&mut *transaction, &surplus).await?;
                 transaction.commit().await.map_err(not_inserted)?;
                 Ok(surplus)
             }
 
+            /// The sessions of this user whose tokens are good: neither over, nor ended by a new password.
             async fn live(
                 &self,
-                connection: &mut <$database as sqlx::Database>::Connection,
-                user_id: &str,
+                connection: &mut Connection,
+                key: &str,
                 now: UnixTime,
             ) -> Result<Vec<Record>, StoreError> {
-                let rows: Vec<Row> = sqlx::query_as(self.statements.of_user.clone())
-                    .bind(self.dialect.user_key(user_id))
+                let rows: Vec<Row> = sqlx::query_as(self.shared.statements.of_user.clone())
+                    .bind(key)
                     .bind(seconds(now))
                     .fetch_all(connection)
                     .await
                     .map_err(failed)?;
-                rows.into_iter().map(|row| row.record(&self.dialect)).collect()
+                let live = rows.into_iter().filter(|row| row.may_sign_in(self.shared.users.as_ref()));
+                live.map(|row| row.record(self.shared.key)).collect()
             }
 
-            async fn delete(
-                &self,
-                connection: &mut <$database as sqlx::Database>::Connection,
-                ids: &[Uuid],
-            ) -> Result<u64, StoreError> {
+            async fn delete(&self, connection: &mut Connection, ids: &[Uuid]) -> Result<u64, StoreError> {
                 if ids.is_empty() {
                     return Ok(0);
                 }
-                let query = sqlx::query(self.statements.end.clone()).bind(self.dialect.ids(ids));
+                let query = sqlx::query(self.shared.statements.end(ids.len()));
+                let query = ids.iter().fold(query, |query, id| query.bind(id_parameter(*id)));
                 Ok(query.execute(connection).await.map_err(failed)?.rows_affected())
-            }
-
-            async fn connection(&self) -> Result<sqlx::pool::PoolConnection<$database>, StoreError> {
-                self.pool.acquire().await.map_err(failed)
             }
         }
 
+        type Connection = <$database as sqlx::Database>::Connection;
+
         impl SessionStore for $store {
+            fn user_key(&self, user_id: &str) -> Option<String> {
+                self.shared.key.canonical(user_id)
+            }
+
+            async fn check(&self) -> Result<(), StoreError> {
+                Self::key_kind(&self.pool, self.shared.users.as_ref()).await.map(drop)
+            }
+
             async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
-                let row: Option<Row> = sqlx::query_as(self.statements.find.clone())
-                    .bind((self.dialect.uuid_text)(id))
-                    .fetch_optional(&self.pool)
-                    .await
-                    .map_err(failed)?;
-                row.map_or(Ok(None), |row| row.found(&self.dialect, self.users.as_ref()))
+                let row: Result<Option<Row>, StoreError> = on_connection!(self, |connection| async {
+                    let query = sqlx::query_as(self.shared.statements.find.clone()).bind(id_parameter(id));
+                    query.fetch_optional(&mut *connection).await.map_err(failed)
+                });
+                row?.map_or(Ok(None), |row| row.found(self.shared.key, self.shared.users.as_ref()))
             }
 
             async fn insert(
                 &self,
-                record: Record,
+                mut record: Record,
                 limit: Option<Limit>,
                 now: UnixTime,
             ) -> Result<Vec<Uuid>, InsertError> {
-                let auth_hash = self.auth_hash(&record.user_id).await?;
-                match limit {
-                    // The transaction of a login whose client leaves ends all the same, and its locks with it.
-                    Some(limit) => {
-                        let store = self.clone();
-                        to_its_end(async move { store.write_within(&record, &auth_hash, &limit, now).await }).await?
-                    }
-                    None => {
-                        self.write(&mut *self.connection().await?, &record, &auth_hash).await?;
-                        Ok(Vec::new())
-                    }
-                }
+                let key = self.shared.key;
+                let (Some(user_id), Some(key)) = (key.canonical(&record.user_id), key.parameter(&record.user_id))
+                else {
+                    return Err(InsertError::UnknownUser);
+                };
+                record.user_id = user_id;
+                let auth_hash = self.auth_hash(&record.user_id, &key).await?;
+                let new = New { record, key, auth_hash };
+                let Some(limit) = limit else { return self.write_alone(&new).await };
+                // The transaction of a login whose client leaves ends all the same, and its locks with it.
+                let store = self.clone();
+                to_its_end(async move { store.write_within(&new, &limit, now).await }).await?
             }
 
             async fn advance(
@@ -193,58 +244,59 @@ macro_rules! sql_store {
                 next: Session,
                 now: UnixTime,
             ) -> Result<bool, StoreError> {
-                let Advance { from, to, acknowledged_at, rotated_at, expires_at } = Advance::new(from, next);
-                let done = sqlx::query(self.statements.advance.clone())
-                    .bind((self.dialect.uuid_text)(id))
-                    .bind(from)
-                    .bind(to)
-                    .bind(acknowledged_at)
-                    .bind(rotated_at)
-                    .bind(expires_at)
-                    .bind(seconds(now))
-                    .execute(&self.pool)
-                    .await
-                    .map_err(failed)?;
-                Ok(done.rows_affected() == 1)
+                let done: Result<_, StoreError> = on_connection!(self, |connection| async {
+                    sqlx::query(self.shared.statements.advance.clone())
+                        .bind(integer(next.generation))
+                        .bind(next.acknowledged_at.map(seconds))
+                        .bind(seconds(next.rotated_at))
+                        .bind(seconds(next.expires_at))
+                        .bind(seconds(now))
+                        .bind(id_parameter(id))
+                        .bind(integer(from))
+                        .execute(&mut *connection)
+                        .await
+                        .map_err(failed)
+                });
+                Ok(done?.rows_affected() == 1)
             }
 
             async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
-                sqlx::query(self.statements.acknowledge.clone())
-                    .bind((self.dialect.uuid_text)(id))
-                    .bind(integer(generation))
-                    .bind(seconds(now))
-                    .execute(&self.pool)
-                    .await
-                    .map_err(failed)?;
-                Ok(())
+                let done: Result<_, StoreError> = on_connection!(self, |connection| async {
+                    sqlx::query(self.shared.statements.acknowledge.clone())
+                        .bind(seconds(now))
+                        .bind(id_parameter(id))
+                        .bind(integer(generation))
+                        .execute(&mut *connection)
+                        .await
+                        .map_err(failed)
+                });
+                done.map(drop)
             }
 
             async fn touch(&self, id: Uuid, now: UnixTime) -> Result<(), StoreError> {
-                sqlx::query(self.statements.touch.clone())
-                    .bind((self.dialect.uuid_text)(id))
-                    .bind(seconds(now))
-                    .execute(&self.pool)
-                    .await
-                    .map_err(failed)?;
-                Ok(())
+                let done: Result<_, StoreError> = on_connection!(self, |connection| async {
+                    let query = sqlx::query(self.shared.statements.touch.clone());
+                    query.bind(seconds(now)).bind(id_parameter(id)).execute(&mut *connection).await.map_err(failed)
+                });
+                done.map(drop)
             }
 
             async fn of_user(&self, user_id: &str, now: UnixTime) -> Result<Vec<Record>, StoreError> {
-                self.live(&mut *self.connection().await?, user_id, now).await
+                let Some(key) = self.shared.key.parameter(user_id) else { return Ok(Vec::new()) };
+                on_connection!(self, |connection| self.live(&mut *connection, &key, now))
             }
 
             async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
-                self.delete(&mut *self.connection().await?, ids).await
+                on_connection!(self, |connection| self.delete(&mut *connection, ids))
             }
 
             async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
-                let done = sqlx::query(self.statements.remove_expired.clone())
-                    .bind(seconds(now))
-                    .bind(i64::from(most))
-                    .execute(&self.pool)
-                    .await
-                    .map_err(failed)?;
-                Ok(done.rows_affected())
+                let done: Result<_, StoreError> = on_connection!(self, |connection| async {
+                    let query = sqlx::query(self.shared.statements.remove_expired.clone());
+                    let query = query.bind(seconds(now)).bind(i64::from(most));
+                    query.execute(&mut *connection).await.map_err(failed)
+                });
+                Ok(done?.rows_affected())
             }
         }
     };

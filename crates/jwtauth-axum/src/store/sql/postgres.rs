@@ -1,12 +1,16 @@
 //! Sessions in PostgreSQL, in the table that Django migrates.
 
+use std::sync::Arc;
+
 use jwtauth::{Generation, Session, UnixTime};
-use sqlx::{PgPool, Postgres};
+use sqlx::{Connection as _, PgPool, Postgres};
 use uuid::Uuid;
 
 use super::{
-    Dialect, DjangoUsers, Statements, failed, not_inserted,
-    row::{Advance, Row, integer, seconds},
+    Dialect, DjangoUsers, KeyKind, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter, not_connected,
+    not_inserted, on_connection,
+    row::{New, Row, integer, seconds},
+    schema::Table,
     sql_store, to_its_end,
 };
 use crate::store::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError, memory::surplus};
@@ -26,9 +30,7 @@ use crate::store::{FoundSession, InsertError, Limit, Record, SessionStore, Store
 #[derive(Clone, Debug)]
 pub struct PostgresStore {
     pool: PgPool,
-    users: Option<DjangoUsers>,
-    dialect: Dialect,
-    statements: Statements,
+    shared: Arc<Shared>,
 }
 
 /// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its
@@ -41,32 +43,86 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Failed`] where there is no such table.
+    /// [`StoreError::Schema`] where the tables are not as Django's migrations make them.
     pub async fn new(pool: PgPool, users: Option<DjangoUsers>) -> Result<Self, StoreError> {
-        let (kind,): (String,) = sqlx::query_as(
-            "SELECT format_type(atttypid, atttypmod) FROM pg_attribute \
-             WHERE attrelid = 'jwtauth_session'::regclass AND attname = 'user_id'",
-        )
-        .fetch_one(&pool)
-        .await
-        .map_err(failed)?;
-        let dialect = Dialect {
-            seconds: |column| format!("CAST(EXTRACT(EPOCH FROM {column}) AS bigint)"),
-            time: |seconds| format!("to_timestamp(CAST({seconds} AS bigint))"),
-            now: "CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000 AS bigint)",
-            id: |parameter| format!("CAST({parameter} AS uuid)"),
-            address: |parameter| format!("CAST({parameter} AS inet)"),
-            address_text: |column| format!("host({column})"),
-            uuid_text: |id| id.hyphenated().to_string(),
-            is_listed: "= ANY(CAST($1 AS uuid[]))",
-            list: |ids| format!("{{{}}}", ids.join(",")),
-            user: format!("CAST({{}} AS {kind})"),
-            lock: Some("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
-            has_bare_uuids: false,
+        let key = Self::key_kind(&pool, users.as_ref()).await?;
+        let user = match key {
+            KeyKind::Integer => "CAST($1 AS bigint)",
+            KeyKind::Uuid => "CAST($1 AS uuid)",
+            KeyKind::Text => "CAST($1 AS text)",
         };
-        let statements = Statements::new(&dialect, users.as_ref());
-        Ok(Self { pool, users, dialect, statements })
+        let statements = Statements::new(&POSTGRES, users.as_ref(), user);
+        Ok(Self { pool, shared: Arc::new(Shared { users, key, statements }) })
+    }
+
+    async fn key_kind(pool: &PgPool, users: Option<&DjangoUsers>) -> Result<KeyKind, StoreError> {
+        let sessions = Table::new("jwtauth_session", columns(pool, "jwtauth_session").await?)?;
+        if let Some(users) = users {
+            Table::new(&users.table, columns(pool, &users.table).await?)?.has(&[
+                &users.key,
+                "password",
+                "is_active",
+            ])?;
+        }
+        sessions.sessions(&["uuid"], &["timestamp with time zone"], |kind| match kind {
+            "smallint" | "integer" | "bigint" => Some(KeyKind::Integer),
+            "uuid" => Some(KeyKind::Uuid),
+            "text" | "character varying" | "character" | "citext" => Some(KeyKind::Text),
+            _ => None,
+        })
     }
 }
 
-sql_store!(PostgresStore, Postgres, PgPool, "BEGIN");
+/// The columns of a table, with their types, of domains what they are made of.
+async fn columns(pool: &PgPool, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+    sqlx::query_as(
+        "SELECT CAST(a.attname AS text), format_type(COALESCE(NULLIF(t.typbasetype, 0), t.oid), NULL) \
+         FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid \
+         WHERE a.attrelid = to_regclass(quote_ident($1)) AND a.attnum > 0",
+    )
+    .bind(table)
+    .fetch_all(pool)
+    .await
+    .map_err(not_connected)
+}
+
+const POSTGRES: Dialect = Dialect {
+    quote: '"',
+    columns: "CAST(s.id AS text) AS id, CAST(s.user_id AS text) AS user_id, CAST(s.generation AS bigint) AS generation, \
+        CAST(EXTRACT(EPOCH FROM s.acknowledged_at) AS bigint) AS acknowledged_at, \
+        CAST(EXTRACT(EPOCH FROM s.rotated_at) AS bigint) AS rotated_at, \
+        CAST(EXTRACT(EPOCH FROM s.created_at) AS bigint) AS created_at, \
+        CAST(EXTRACT(EPOCH FROM s.expires_at) AS bigint) AS expires_at, \
+        CAST(s.end_is_fixed AS boolean) AS end_is_fixed, CAST(s.remember AS boolean) AS remember, \
+        CAST(s.user_agent AS text) AS user_agent, host(CAST(s.ip_address AS inet)) AS ip_address, \
+        CAST(EXTRACT(EPOCH FROM s.last_seen_at) AS bigint) AS last_seen_at, CAST(s.auth_hash AS text) AS auth_hash, \
+        CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000 AS bigint) AS database_time",
+    with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS boolean) AS is_active \
+        FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
+    without_user: "CAST(NULL AS text) AS password, CAST(NULL AS boolean) AS is_active FROM jwtauth_session s",
+    find: "WHERE s.id = CAST($1 AS uuid)",
+    of_user: "WHERE s.user_id = {user} AND s.expires_at > to_timestamp(CAST($2 AS bigint)) \
+        ORDER BY s.created_at DESC, s.id DESC",
+    user: "SELECT CAST({key} AS text), CAST(password AS text), CAST(is_active AS boolean) \
+        FROM {users} WHERE {key} = {user}",
+    lock_user: "UPDATE {users} SET {key} = {key} WHERE {key} = {user}",
+    lock_key: Some("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
+    insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
+        end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) \
+        VALUES ({user}, CAST($2 AS uuid), CAST($3 AS bigint), to_timestamp(CAST($4 AS bigint)), \
+        to_timestamp(CAST($5 AS bigint)), to_timestamp(CAST($6 AS bigint)), to_timestamp(CAST($7 AS bigint)), $8, $9, \
+        CAST($10 AS text), CAST($11 AS inet), to_timestamp(CAST($12 AS bigint)), CAST($13 AS text))",
+    advance: "UPDATE jwtauth_session SET generation = CAST($1 AS bigint), \
+        acknowledged_at = to_timestamp(CAST($2 AS bigint)), rotated_at = to_timestamp(CAST($3 AS bigint)), \
+        expires_at = to_timestamp(CAST($4 AS bigint)), last_seen_at = to_timestamp(CAST($5 AS bigint)) \
+        WHERE id = CAST($6 AS uuid) AND generation = CAST($7 AS bigint)",
+    acknowledge: "UPDATE jwtauth_session SET acknowledged_at = to_timestamp(CAST($1 AS bigint)) \
+        WHERE id = CAST($2 AS uuid) AND generation = CAST($3 AS bigint) AND acknowledged_at IS NULL",
+    touch: "UPDATE jwtauth_session SET last_seen_at = to_timestamp(CAST($1 AS bigint)) WHERE id = CAST($2 AS uuid)",
+    id: |number| format!("CAST(${number} AS uuid)"),
+    remove_expired: "DELETE FROM jwtauth_session WHERE id IN (SELECT id FROM jwtauth_session \
+        WHERE expires_at <= to_timestamp(CAST($1 AS bigint)) ORDER BY expires_at LIMIT CAST($2 AS bigint))",
+};
+
+// Of a snapshot that is older than the lock, the sessions of others would not be seen.
+sql_store!(PostgresStore, Postgres, "BEGIN ISOLATION LEVEL READ COMMITTED");

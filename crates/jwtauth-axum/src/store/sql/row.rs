@@ -6,10 +6,10 @@ use jwtauth::{Generation, Session, UnixTime};
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use uuid::Uuid;
 
-use super::{Dialect, DjangoUsers};
+use super::{DjangoUsers, KeyKind};
 use crate::store::{FoundSession, Record, StoreError};
 
-/// The columns of a session, by the names that [`Statements`](super::Statements) gives them.
+/// The columns of a session, by the names that [`Dialect`](super::Dialect) gives them.
 pub(super) struct Row {
     id: String,
     user_id: String,
@@ -62,10 +62,10 @@ where
 
 impl Row {
     /// Return the record of a row, of any user.
-    pub(super) fn record(self, dialect: &Dialect) -> Result<Record, StoreError> {
+    pub(super) fn record(self, key: KeyKind) -> Result<Record, StoreError> {
         Ok(Record {
             id: Uuid::parse_str(&self.id).map_err(|error| StoreError::Failed(error.into()))?,
-            user_id: dialect.user_id(self.user_id),
+            user_id: key.read(self.user_id),
             session: Session::new(time(self.created_at), time(self.expires_at))
                 .with_generation(Generation::new(number(self.generation)), time(self.rotated_at))
                 .with_acknowledged_at(self.acknowledged_at.map(time))
@@ -78,20 +78,17 @@ impl Row {
     }
 
     /// What [`SessionStore::find`](crate::SessionStore::find) says of a row.
-    pub(super) fn found(
-        self,
-        dialect: &Dialect,
-        users: Option<&DjangoUsers>,
-    ) -> Result<Option<FoundSession>, StoreError> {
-        if !users.is_none_or(|users| self.may_sign_in(users)) {
+    pub(super) fn found(self, key: KeyKind, users: Option<&DjangoUsers>) -> Result<Option<FoundSession>, StoreError> {
+        if !self.may_sign_in(users) {
             return Ok(None);
         }
         let database_time = SystemTime::UNIX_EPOCH + Duration::from_millis(number(self.database_time));
-        Ok(Some(FoundSession::new(self.record(dialect)?).with_database_time(database_time)))
+        Ok(Some(FoundSession::new(self.record(key)?).with_database_time(database_time)))
     }
 
-    /// Whether the user is active, and has the password that they had at login.
-    fn may_sign_in(&self, users: &DjangoUsers) -> bool {
+    /// Whether the user is active, and has the password that they had at login, where Django's table is asked.
+    pub(super) fn may_sign_in(&self, users: Option<&DjangoUsers>) -> bool {
+        let Some(users) = users else { return true };
         let password = self.password.as_deref().filter(|_| self.is_active == Some(true));
         password.is_some_and(|password| users.hasher.holds(&self.auth_hash, password))
     }
@@ -116,23 +113,10 @@ pub(super) fn integer(generation: Generation) -> i64 {
     generation.get().try_into().unwrap_or(i64::MAX)
 }
 
-/// The values of a rotation, in the order of the statement `advance`.
-pub(super) struct Advance {
-    pub(super) from: i64,
-    pub(super) to: i64,
-    pub(super) acknowledged_at: Option<i64>,
-    pub(super) rotated_at: i64,
-    pub(super) expires_at: i64,
-}
-
-impl Advance {
-    pub(super) fn new(from: Generation, next: Session) -> Self {
-        Self {
-            from: integer(from),
-            to: integer(next.generation),
-            acknowledged_at: next.acknowledged_at.map(seconds),
-            rotated_at: seconds(next.rotated_at),
-            expires_at: seconds(next.expires_at),
-        }
-    }
+/// A session that is to be written.
+pub(super) struct New {
+    pub(super) record: Record,
+    /// Of the user, as statements take it.
+    pub(super) key: String,
+    pub(super) auth_hash: String,
 }

@@ -1,12 +1,16 @@
 //! Sessions in SQLite, in the table that Django migrates.
 
+use std::sync::Arc;
+
 use jwtauth::{Generation, Session, UnixTime};
-use sqlx::{Sqlite, SqlitePool};
+use sqlx::{Connection as _, Sqlite, SqlitePool};
 use uuid::Uuid;
 
 use super::{
-    Dialect, DjangoUsers, Statements, failed, not_inserted,
-    row::{Advance, Row, integer, seconds},
+    Dialect, DjangoUsers, KeyKind, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter, not_connected,
+    not_inserted, on_connection,
+    row::{New, Row, integer, seconds},
+    schema::Table,
     sql_store, to_its_end,
 };
 use crate::store::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError, memory::surplus};
@@ -26,9 +30,7 @@ use crate::store::{FoundSession, InsertError, Limit, Record, SessionStore, Store
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     pool: SqlitePool,
-    users: Option<DjangoUsers>,
-    dialect: Dialect,
-    statements: Statements,
+    shared: Arc<Shared>,
 }
 
 /// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its
@@ -41,30 +43,72 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Failed`] where there is no such table.
+    /// [`StoreError::Schema`] where the tables are not as Django's migrations make them.
     pub async fn new(pool: SqlitePool, users: Option<DjangoUsers>) -> Result<Self, StoreError> {
-        let (kind,): (String,) =
-            sqlx::query_as("SELECT type FROM pragma_table_info('jwtauth_session') WHERE name = 'user_id'")
-                .fetch_one(&pool)
-                .await
-                .map_err(failed)?;
-        let dialect = Dialect {
-            seconds: |column| format!("unixepoch({column})"),
-            time: |seconds| format!("datetime({seconds}, 'unixepoch')"),
-            now: "CAST((julianday('now') - 2440587.5) * 86400000 AS integer)",
-            id: str::to_owned,
-            address: str::to_owned,
-            address_text: str::to_owned,
-            uuid_text: |id| id.simple().to_string(),
-            is_listed: "IN (SELECT value FROM json_each($1))",
-            list: |ids| serde_json::json!(ids).to_string(),
-            user: "{}".to_owned(), // the column's affinity makes it a number where it is one
-            lock: None,            // BEGIN IMMEDIATE waits already
-            has_bare_uuids: kind.eq_ignore_ascii_case("char(32)"),
+        let key = Self::key_kind(&pool, users.as_ref()).await?;
+        let user = match key {
+            KeyKind::Integer => "CAST($1 AS integer)",
+            KeyKind::Uuid | KeyKind::Text => "CAST($1 AS text)",
         };
-        let statements = Statements::new(&dialect, users.as_ref());
-        Ok(Self { pool, users, dialect, statements })
+        let statements = Statements::new(&SQLITE, users.as_ref(), user);
+        Ok(Self { pool, shared: Arc::new(Shared { users, key, statements }) })
+    }
+
+    async fn key_kind(pool: &SqlitePool, users: Option<&DjangoUsers>) -> Result<KeyKind, StoreError> {
+        let sessions = Table::new("jwtauth_session", columns(pool, "jwtauth_session").await?)?;
+        if let Some(users) = users {
+            Table::new(&users.table, columns(pool, &users.table).await?)?.has(&[
+                &users.key,
+                "password",
+                "is_active",
+            ])?;
+        }
+        sessions.sessions(&["char(32)"], &["datetime"], |kind| match kind {
+            "char(32)" => Some(KeyKind::Uuid),
+            _ if kind.contains("int") => Some(KeyKind::Integer),
+            _ if kind.contains("char") || kind.contains("text") => Some(KeyKind::Text),
+            _ => None,
+        })
     }
 }
 
-sql_store!(SqliteStore, Sqlite, SqlitePool, "BEGIN IMMEDIATE");
+/// The columns of a table, with their types.
+async fn columns(pool: &SqlitePool, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+    let query = sqlx::query_as("SELECT name, lower(type) FROM pragma_table_info($1)");
+    query.bind(table).fetch_all(pool).await.map_err(not_connected)
+}
+
+const SQLITE: Dialect = Dialect {
+    quote: '"',
+    columns: "CAST(s.id AS text) AS id, CAST(s.user_id AS text) AS user_id, s.generation AS generation, \
+        unixepoch(s.acknowledged_at) AS acknowledged_at, unixepoch(s.rotated_at) AS rotated_at, \
+        unixepoch(s.created_at) AS created_at, unixepoch(s.expires_at) AS expires_at, s.end_is_fixed AS end_is_fixed, \
+        s.remember AS remember, s.user_agent AS user_agent, s.ip_address AS ip_address, \
+        unixepoch(s.last_seen_at) AS last_seen_at, s.auth_hash AS auth_hash, \
+        CAST((julianday('now') - 2440587.5) * 86400000 AS integer) AS database_time",
+    with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS integer) AS is_active \
+        FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
+    without_user: "NULL AS password, NULL AS is_active FROM jwtauth_session s",
+    find: "WHERE s.id = $1",
+    of_user: "WHERE s.user_id = {user} AND s.expires_at > datetime($2, 'unixepoch') \
+        ORDER BY s.created_at DESC, s.id DESC",
+    user: "SELECT CAST({key} AS text), CAST(password AS text), CAST(is_active AS integer) \
+        FROM {users} WHERE {key} = {user}",
+    lock_user: "UPDATE {users} SET {key} = {key} WHERE {key} = {user}",
+    lock_key: None, // BEGIN IMMEDIATE waits already
+    insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
+        end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) \
+        VALUES ({user}, $2, $3, datetime($4, 'unixepoch'), datetime($5, 'unixepoch'), datetime($6, 'unixepoch'), \
+        datetime($7, 'unixepoch'), $8, $9, $10, $11, datetime($12, 'unixepoch'), $13)",
+    advance: "UPDATE jwtauth_session SET generation = $1, acknowledged_at = datetime($2, 'unixepoch'), \
+        rotated_at = datetime($3, 'unixepoch'), expires_at = datetime($4, 'unixepoch'), \
+        last_seen_at = datetime($5, 'unixepoch') WHERE id = $6 AND generation = $7",
+    acknowledge: "UPDATE jwtauth_session SET acknowledged_at = datetime($1, 'unixepoch') \
+        WHERE id = $2 AND generation = $3 AND acknowledged_at IS NULL",
+    touch: "UPDATE jwtauth_session SET last_seen_at = datetime($1, 'unixepoch') WHERE id = $2",
+    id: |number| format!("${number}"),
+    remove_expired: "DELETE FROM jwtauth_session WHERE id IN (SELECT id FROM jwtauth_session \
+        WHERE expires_at <= datetime($1, 'unixepoch') ORDER BY expires_at LIMIT $2)",
+};
+
+sql_store!(SqliteStore, Sqlite, "BEGIN IMMEDIATE");

@@ -2,12 +2,41 @@
 
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
-use super::{Dialect, DjangoUsers};
+use super::DjangoUsers;
+
+/// The statements in one database's SQL. Each takes its parameters in the order in which it names them.
+///
+/// `{users}` is the table of users, `{key}` its primary key's column, and `{user}` the parameter that is a user's key.
+pub(super) struct Dialect {
+    /// Around names.
+    pub(super) quote: char,
+    /// The columns of a session, by the names that [`Row`](super::row::Row) reads. Every one has a type that does not
+    /// change with its column's, so that a migration under a running service leaves prepared statements good.
+    pub(super) columns: &'static str,
+    /// What follows the columns: with Django's table of users, and without.
+    pub(super) with_user: &'static str,
+    pub(super) without_user: &'static str,
+    pub(super) find: &'static str,
+    pub(super) of_user: &'static str,
+    /// The user's key, password, and whether they are active.
+    pub(super) user: &'static str,
+    /// What has logins of one user wait for each other: a write to the user that changes nothing, as in Django's login.
+    pub(super) lock_user: &'static str,
+    /// The same where there is no table of users, if the database needs it.
+    pub(super) lock_key: Option<&'static str>,
+    pub(super) insert: &'static str,
+    pub(super) advance: &'static str,
+    pub(super) acknowledge: &'static str,
+    pub(super) touch: &'static str,
+    /// Parameter n as a session's id.
+    pub(super) id: fn(usize) -> String,
+    pub(super) remove_expired: &'static str,
+}
 
 /// The statements, put together once.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Statements {
     pub(super) find: SqlStr,
     pub(super) of_user: SqlStr,
@@ -17,88 +46,52 @@ pub(super) struct Statements {
     pub(super) advance: SqlStr,
     pub(super) acknowledge: SqlStr,
     pub(super) touch: SqlStr,
-    pub(super) end: SqlStr,
     pub(super) remove_expired: SqlStr,
+    id: fn(usize) -> String,
 }
 
 impl Statements {
-    pub(super) fn new(dialect: &Dialect, users: Option<&DjangoUsers>) -> Self {
-        let Dialect { seconds, time, id, .. } = dialect;
-        let time_of = |name: &str| format!("{} AS {name}", seconds(&format!("s.{name}")));
-        let times =
-            ["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"].map(time_of).join(", ");
-        let (address, now) = ((dialect.address_text)("s.ip_address"), dialect.now);
-        let (password, is_active, join) = match users {
-            Some(DjangoUsers { table, key, .. }) => {
-                let join = format!("JOIN {} u ON u.{} = s.user_id ", quoted(table), quoted(key));
-                ("u.password", "u.is_active", join)
-            }
-            None => ("NULL", "NULL", String::new()),
+    /// Put the statements together; `user` is a parameter as a user's key, by its column's type.
+    pub(super) fn new(dialect: &Dialect, users: Option<&DjangoUsers>, user: &str) -> Self {
+        let quoted = |name: &str| {
+            let (one, two) = (dialect.quote.to_string(), dialect.quote.to_string().repeat(2));
+            format!("{one}{}{one}", name.replace(&one, &two))
         };
-        let select = format!(
-            "SELECT CAST(s.id AS text) AS id, CAST(s.user_id AS text) AS user_id, s.generation AS generation, {times}, \
-             s.end_is_fixed AS end_is_fixed, s.remember AS remember, s.user_agent AS user_agent, {address} AS ip_address, \
-             s.auth_hash AS auth_hash, {now} AS database_time, {password} AS password, {is_active} AS is_active \
-             FROM jwtauth_session s {join}"
-        );
-        let user = dialect.user.replace("{}", "$1");
-        // What is not a literal of this crate is a quoted name.
-        let safe = |sql: String| AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str();
+        let names = users.map(|users| (quoted(&users.table), quoted(&users.key)));
+        let filled = |text: &str| {
+            let text = text.replace("{user}", user);
+            safe(match &names {
+                Some((table, key)) => text.replace("{users}", table).replace("{key}", key),
+                None => text,
+            })
+        };
+        let select = |rest: &str| {
+            let from = if users.is_some() { dialect.with_user } else { dialect.without_user };
+            filled(&format!("SELECT {}, {from} {rest}", dialect.columns))
+        };
+        let lock = if users.is_some() { Some(dialect.lock_user) } else { dialect.lock_key };
         Self {
-            find: safe(format!("{select}WHERE s.id = {}", id("$1"))),
-            of_user: safe(format!(
-                "{select}WHERE s.user_id = {user} AND s.expires_at > {} ORDER BY s.created_at DESC, s.id DESC",
-                time("$2")
-            )),
-            user: safe(users.map_or_else(String::new, |DjangoUsers { table, key, .. }| {
-                format!("SELECT password, is_active FROM {} WHERE {} = {user}", quoted(table), quoted(key))
-            })),
-            // A write that changes nothing, as Django's login does: logins of one user wait for each other.
-            lock: match users {
-                Some(DjangoUsers { table, key, .. }) => {
-                    let (table, key) = (quoted(table), quoted(key));
-                    Some(safe(format!("UPDATE {table} SET {key} = {key} WHERE {key} = {user}")))
-                }
-                None => dialect.lock.map(SqlSafeStr::into_sql_str),
-            },
-            insert: safe(format!(
-                "INSERT INTO jwtauth_session (id, user_id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
-                 end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) VALUES ({}, {}, $3, {}, {}, {}, \
-                 {}, $8, $9, $10, {}, {}, $13)",
-                id("$1"),
-                dialect.user.replace("{}", "$2"),
-                time("$4"),
-                time("$5"),
-                time("$6"),
-                time("$7"),
-                (dialect.address)("$11"),
-                time("$12"),
-            )),
-            advance: safe(format!(
-                "UPDATE jwtauth_session SET generation = $3, acknowledged_at = {}, rotated_at = {}, expires_at = {}, \
-                 last_seen_at = {} WHERE id = {} AND generation = $2",
-                time("$4"),
-                time("$5"),
-                time("$6"),
-                time("$7"),
-                id("$1"),
-            )),
-            acknowledge: safe(format!(
-                "UPDATE jwtauth_session SET acknowledged_at = {} WHERE id = {} AND generation = $2 AND acknowledged_at IS NULL",
-                time("$3"),
-                id("$1"),
-            )),
-            touch: safe(format!("UPDATE jwtauth_session SET last_seen_at = {} WHERE id = {}", time("$2"), id("$1"))),
-            end: safe(format!("DELETE FROM jwtauth_session WHERE id {}", dialect.is_listed)),
-            remove_expired: safe(format!(
-                "DELETE FROM jwtauth_session WHERE id IN (SELECT id FROM jwtauth_session WHERE expires_at <= {} \
-                 ORDER BY expires_at LIMIT $2)",
-                time("$1"),
-            )),
+            find: select(dialect.find),
+            of_user: select(dialect.of_user),
+            user: filled(dialect.user),
+            lock: lock.map(filled),
+            insert: filled(dialect.insert),
+            advance: filled(dialect.advance),
+            acknowledge: filled(dialect.acknowledge),
+            touch: filled(dialect.touch),
+            remove_expired: filled(dialect.remove_expired),
+            id: dialect.id,
         }
+    }
+
+    /// Return the statement that ends so many sessions.
+    pub(super) fn end(&self, count: usize) -> SqlStr {
+        let ids: Vec<String> = (1..=count).map(self.id).collect();
+        safe(format!("DELETE FROM jwtauth_session WHERE id IN ({})", ids.join(", ")))
     }
 }
 
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// What is not a literal of this crate is a quoted name.
+fn safe(sql: String) -> SqlStr {
+    AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
 }

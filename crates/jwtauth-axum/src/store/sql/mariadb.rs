@@ -1,0 +1,131 @@
+//! Sessions in MariaDB, in the table that Django migrates.
+
+use std::sync::Arc;
+
+use jwtauth::{Generation, Session, UnixTime};
+use sqlx::{Connection as _, MySql, MySqlPool};
+use uuid::Uuid;
+
+use super::{
+    Dialect, DjangoUsers, KeyKind, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter, not_connected,
+    not_inserted, on_connection,
+    row::{New, Row, integer, seconds},
+    schema::Table,
+    sql_store, to_its_end,
+};
+use crate::store::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError, memory::surplus};
+
+/// Sessions in `jwtauth_session` of a MariaDB database. Cheap to clone.
+///
+/// ```no_run
+/// use jwtauth_axum::{DjangoUsers, MariaDbStore, Settings};
+/// use sqlx::MySqlPool;
+///
+/// # async fn store(settings: Settings) -> Result<MariaDbStore, Box<dyn std::error::Error>> {
+/// let pool = MySqlPool::connect("mysql://site@localhost/site").await?;
+/// let users = DjangoUsers::new(settings.auth_hasher());
+/// Ok(MariaDbStore::new(pool, Some(users)).await?)
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct MariaDbStore {
+    pool: MySqlPool,
+    shared: Arc<Shared>,
+}
+
+/// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its
+/// users.
+pub const MARIADB_SCHEMA: &str = include_str!("../../../migrations/mariadb.sql");
+
+impl MariaDbStore {
+    /// Open sessions whose users are in Django's table, or `None`, where the caller of
+    /// [`Auth::login`](crate::Auth::login) says who they are and ends their sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Schema`] where the tables are not as Django's migrations make them.
+    pub async fn new(pool: MySqlPool, users: Option<DjangoUsers>) -> Result<Self, StoreError> {
+        let key = Self::key_kind(&pool, users.as_ref()).await?;
+        let user = match key {
+            KeyKind::Integer => "CAST(? AS SIGNED)",
+            KeyKind::Uuid | KeyKind::Text => "?", // compared by the column's type and collation
+        };
+        let statements = Statements::new(&MARIADB, users.as_ref(), user);
+        Ok(Self { pool, shared: Arc::new(Shared { users, key, statements }) })
+    }
+
+    async fn key_kind(pool: &MySqlPool, users: Option<&DjangoUsers>) -> Result<KeyKind, StoreError> {
+        let sessions = Table::new("jwtauth_session", columns(pool, "jwtauth_session").await?)?;
+        if let Some(users) = users {
+            Table::new(&users.table, columns(pool, &users.table).await?)?.has(&[
+                &users.key,
+                "password",
+                "is_active",
+            ])?;
+        }
+        sessions.sessions(&["uuid", "char(32)"], &["datetime"], |kind| match kind {
+            "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => Some(KeyKind::Integer),
+            "uuid" | "char(32)" => Some(KeyKind::Uuid),
+            _ if kind.starts_with("char") || kind == "varchar" || kind.ends_with("text") => Some(KeyKind::Text),
+            _ => None,
+        })
+    }
+}
+
+/// The columns of a table, with their types.
+async fn columns(pool: &MySqlPool, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+    sqlx::query_as(
+        "SELECT CAST(column_name AS CHAR), \
+         CAST(LOWER(CASE data_type WHEN 'char' THEN column_type ELSE data_type END) AS CHAR) \
+         FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?",
+    )
+    .bind(table)
+    .fetch_all(pool)
+    .await
+    .map_err(not_connected)
+}
+
+// Times are UTC in columns that know of no zone, as Django has them: what they mean does not depend on the connection's.
+const MARIADB: Dialect = Dialect {
+    quote: '`',
+    columns: "CAST(s.id AS CHAR) AS id, CAST(s.user_id AS CHAR) AS user_id, CAST(s.generation AS SIGNED) AS generation, \
+        TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.acknowledged_at) AS acknowledged_at, \
+        TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.rotated_at) AS rotated_at, \
+        TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.created_at) AS created_at, \
+        TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.expires_at) AS expires_at, \
+        CAST(s.end_is_fixed AS SIGNED) AS end_is_fixed, CAST(s.remember AS SIGNED) AS remember, \
+        CAST(s.user_agent AS CHAR) AS user_agent, CAST(s.ip_address AS CHAR) AS ip_address, \
+        TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.last_seen_at) AS last_seen_at, \
+        CAST(s.auth_hash AS CHAR) AS auth_hash, \
+        TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000 AS database_time",
+    with_user: "CAST(u.password AS CHAR) AS password, CAST(u.is_active AS SIGNED) AS is_active \
+        FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
+    without_user: "NULL AS password, NULL AS is_active FROM jwtauth_session s",
+    find: "WHERE s.id = ?",
+    of_user: "WHERE s.user_id = {user} AND s.expires_at > TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
+        ORDER BY s.created_at DESC, s.id DESC",
+    user: "SELECT CAST({key} AS CHAR), CAST(password AS CHAR), CAST(is_active AS SIGNED) \
+        FROM {users} WHERE {key} = {user}",
+    lock_user: "UPDATE {users} SET {key} = {key} WHERE {key} = {user}",
+    lock_key: Some("SELECT 1 FROM jwtauth_session WHERE user_id = {user} FOR UPDATE"),
+    insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
+        end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) \
+        VALUES ({user}, ?, ?, TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?, ?, ?, ?, \
+        TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?)",
+    advance: "UPDATE jwtauth_session SET generation = ?, \
+        acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        rotated_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        expires_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND WHERE id = ? AND generation = ?",
+    acknowledge: "UPDATE jwtauth_session SET acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
+        WHERE id = ? AND generation = ? AND acknowledged_at IS NULL",
+    touch: "UPDATE jwtauth_session SET last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND WHERE id = ?",
+    id: |_| "?".to_owned(),
+    remove_expired: "DELETE FROM jwtauth_session \
+        WHERE expires_at <= TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND ORDER BY expires_at LIMIT ?",
+};
+
+// The lock is on rows, and on the gap where a row of the user would be, which READ COMMITTED does not lock.
+sql_store!(MariaDbStore, MySql, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION");

@@ -1,0 +1,82 @@
+//! Whether the tables are as the statements need them.
+
+use std::collections::HashMap;
+
+use super::KeyKind;
+use crate::store::StoreError;
+
+const COLUMNS: [&str; 14] = [
+    "id",
+    "user_id",
+    "generation",
+    "acknowledged_at",
+    "rotated_at",
+    "created_at",
+    "expires_at",
+    "end_is_fixed",
+    "remember",
+    "user_agent",
+    "ip_address",
+    "last_seen_at",
+    "auth_hash",
+    "backend",
+];
+const TIMES: [&str; 5] = ["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"];
+
+/// The columns of a table, with their types, as the database's catalogue has them.
+pub(super) struct Table<'n> {
+    name: &'n str,
+    columns: HashMap<String, String>,
+}
+
+impl<'n> Table<'n> {
+    /// # Errors
+    ///
+    /// [`StoreError::Schema`] where there is no such table.
+    pub(super) fn new(name: &'n str, columns: Vec<(String, String)>) -> Result<Self, StoreError> {
+        if columns.is_empty() {
+            return Err(StoreError::Schema(format!("there is no table {name}: run Django's migrations")));
+        }
+        Ok(Self { name, columns: columns.into_iter().collect() })
+    }
+
+    /// # Errors
+    ///
+    /// [`StoreError::Schema`] where the table does not have all of these columns.
+    pub(super) fn has(&self, columns: &[&str]) -> Result<(), StoreError> {
+        columns.iter().try_for_each(|column| self.kind(column).map(drop))
+    }
+
+    fn kind(&self, column: &str) -> Result<&str, StoreError> {
+        let missing = || format!("the table {} has no column {column}: run Django's migrations", self.name);
+        self.columns.get(column).map(String::as_str).ok_or_else(|| StoreError::Schema(missing()))
+    }
+
+    /// Check the table of sessions, whose ids and times are of one of these types. Return the kind of users' keys, by
+    /// the types that are each.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Schema`] where a column is missing, or of another type.
+    pub(super) fn sessions(
+        &self,
+        ids: &[&str],
+        times: &[&str],
+        keys: impl Fn(&str) -> Option<KeyKind>,
+    ) -> Result<KeyKind, StoreError> {
+        self.has(&COLUMNS)?;
+        for (column, kinds) in TIMES.map(|column| (column, times)).into_iter().chain([("id", ids)]) {
+            let kind = self.kind(column)?;
+            if !kinds.contains(&kind) {
+                return Err(self.wrong(column, kind, &kinds.join(" or ")));
+            }
+        }
+        let kind = self.kind("user_id")?;
+        keys(kind).ok_or_else(|| self.wrong("user_id", kind, "an integer, a UUID or text"))
+    }
+
+    fn wrong(&self, column: &str, kind: &str, expected: &str) -> StoreError {
+        let table = self.name;
+        StoreError::Schema(format!("the column {column} of the table {table} is {kind}, and has to be {expected}"))
+    }
+}
