@@ -6,7 +6,7 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use uuid::Uuid;
 
-use crate::{AuthError, Login, LoginError, Record, request::RequestAuth, task::uninterrupted};
+use crate::{AuthError, Login, LoginError, Record, request::RequestAuth};
 
 /// Signs in and out, and ends sessions. An extractor; cheap to clone.
 ///
@@ -56,7 +56,7 @@ impl Auth {
     /// [`LoginError`]; no session has been started then.
     pub async fn login_with(&self, login: Login) -> Result<(), LoginError> {
         let request = Arc::clone(&self.0);
-        uninterrupted(async move { request.login(login).await }).await
+        self.0.shared.tasks.uninterrupted(async move { request.login(login).await }).await
     }
 
     /// End the session now, also one that only expired cookies name, and have the response clear the cookies, if the
@@ -68,7 +68,7 @@ impl Auth {
     /// and the session may live.
     pub async fn logout(&self) -> Result<(), AuthError> {
         let request = Arc::clone(&self.0);
-        uninterrupted(async move { request.logout().await }).await
+        self.0.shared.tasks.uninterrupted(async move { request.logout().await }).await
     }
 
     /// Return the session of this request, asked of the store the first time.
@@ -97,11 +97,11 @@ impl Auth {
     /// [`AuthError`]: the store failed.
     pub async fn end(&self, session_id: Uuid) -> Result<bool, AuthError> {
         let auth = self.clone();
-        uninterrupted(async move {
+        let done = self.0.shared.tasks.uninterrupted(async move {
             let is_own = auth.sessions().await?.iter().any(|record| record.id == session_id);
             Ok(is_own && auth.0.end([session_id], "revoked").await? > 0)
-        })
-        .await
+        });
+        done.await
     }
 
     /// End all sessions of the user who is signed in but this one. Returns how many there were.
@@ -111,12 +111,12 @@ impl Auth {
     /// [`AuthError`]: the store failed.
     pub async fn end_others(&self) -> Result<u64, AuthError> {
         let auth = self.clone();
-        uninterrupted(async move {
+        let done = self.0.shared.tasks.uninterrupted(async move {
             let Some(own) = auth.session().await? else { return Ok(0) };
             let others = auth.sessions().await?.into_iter().map(|record| record.id).filter(|id| *id != own.id);
             auth.0.end(others, "revoked").await
-        })
-        .await
+        });
+        done.await
     }
 }
 

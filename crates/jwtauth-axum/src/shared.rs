@@ -10,6 +10,7 @@ use crate::{
     cleanup::Cleanup,
     clock::{Clock, monotonic},
     store::ErasedStore,
+    task::Tasks,
 };
 
 /// How many verified sessions a process remembers, where `SESSION_CHECK_INTERVAL` lets it: some 100 bytes each.
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) custom_claims: Option<CustomClaimsOf>,
     pub(crate) address: Option<AddressOf>,
     pub(crate) cleanup: Arc<Cleanup>,
+    pub(crate) tasks: Tasks,
 }
 
 impl Shared {
@@ -42,6 +44,7 @@ impl Shared {
             custom_claims: None,
             address: None,
             cleanup: Arc::default(),
+            tasks: Tasks::default(),
         }
     }
 

@@ -2,55 +2,133 @@
 
 use std::{future::Future, panic};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::Instrument as _;
 
 use crate::{AuthError, StoreError, error::Failure};
 
-/// Do `work` in a task of its own, and wait for it.
-///
-/// A server drops the future of a request whose client has gone, wherever it waits. What has been decided by then (a
-/// logout, a theft, a refresh) is done all the same, and logged where it fails: only the waiting for it ends.
-///
-/// # Errors
-///
-/// What `work` fails with; [`StoreError::Failed`] where the runtime shuts down.
-pub(crate) async fn uninterrupted<T, E>(work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
-where
-    T: Send + 'static,
-    E: Failure + Send + 'static,
-{
-    let (answer, answered) = oneshot::channel();
-    let work = async move {
-        if let Err(Err(error)) = answer.send(work.await) {
-            error.log();
+/// What a layer's requests have begun, and must be done although their clients have gone. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks(watch::Sender<usize>);
+
+impl Tasks {
+    /// Do `work` in a task of its own, and wait for it.
+    ///
+    /// A server drops the future of a request whose client has gone, wherever it waits. What has been decided by then
+    /// (a logout, a theft, a refresh) is done all the same, and logged where it fails: only the waiting for it ends.
+    ///
+    /// # Errors
+    ///
+    /// What `work` fails with; [`StoreError::Failed`] where the runtime shuts down.
+    pub(crate) async fn uninterrupted<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Failure + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let running = Running::new(self);
+        let work = async move {
+            let _running = running;
+            if let Err(Err(error)) = answer.send(work.await) {
+                error.log();
+            }
+        };
+        let task = tokio::spawn(work.in_current_span());
+        if let Ok(done) = answered.await {
+            return done;
         }
-    };
-    let task = tokio::spawn(work.in_current_span());
-    if let Ok(done) = answered.await {
-        return done;
+        match task.await.map_err(tokio::task::JoinError::try_into_panic) {
+            Err(Ok(panic)) => panic::resume_unwind(panic),
+            _ => Err(AuthError::from(StoreError::Failed("the runtime shuts down".into())).into()),
+        }
     }
-    match task.await.map_err(tokio::task::JoinError::try_into_panic) {
-        Err(Ok(panic)) => panic::resume_unwind(panic),
-        _ => Err(AuthError::from(StoreError::Failed("the runtime shuts down".into())).into()),
+
+    /// Wait until nothing is under way.
+    pub(crate) async fn done(&self) {
+        // The sender is not dropped meanwhile.
+        let _ = self.0.subscribe().wait_for(|running| *running == 0).await;
+    }
+}
+
+/// Counts a task as long as it has not ended, however it does.
+struct Running(Tasks);
+
+impl Running {
+    fn new(tasks: &Tasks) -> Self {
+        tasks.0.send_modify(|running| *running += 1);
+        Self(tasks.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|running| *running -= 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
     use super::*;
 
     #[tokio::test]
     async fn the_answer_of_the_work_is_returned() {
-        let done: Result<u8, AuthError> = uninterrupted(async { Ok(7) }).await;
+        let tasks = Tasks::default();
+        let done: Result<u8, AuthError> = tasks.uninterrupted(ready(Ok(7))).await;
         assert_eq!(done.unwrap(), 7);
-        let failed: Result<u8, AuthError> = uninterrupted(async { Err(AuthError::Contention) }).await;
+        let failed: Result<u8, AuthError> = tasks.uninterrupted(ready(Err(AuthError::Contention))).await;
         assert!(matches!(failed, Err(AuthError::Contention)));
     }
 
     #[tokio::test]
     #[should_panic(expected = "a store's bug")]
     async fn a_panic_of_the_work_is_the_request_s() {
-        let _: Result<(), AuthError> = uninterrupted(async { panic!("a store's bug") }).await;
+        let _: Result<(), AuthError> = Tasks::default().uninterrupted(async { panic!("a store's bug") }).await;
+    }
+
+    /// Begin this work, whose client leaves at once.
+    fn abandon(tasks: &Tasks, work: impl Future<Output = Result<(), AuthError>> + Send + 'static) {
+        let mut waiting = Box::pin(tasks.uninterrupted(work));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_is_waited_for() {
+        let tasks = Tasks::default();
+        tasks.done().await;
+        let (finish, finished) = oneshot::channel::<()>();
+        abandon(&tasks, async {
+            let _ = finished.await;
+            Ok(())
+        });
+        let mut done = Box::pin(tasks.done());
+        tokio::select! {
+            biased;
+            () = &mut done => panic!("the work is under way"),
+            () = tokio::task::yield_now() => {}
+        }
+        finish.send(()).unwrap();
+        done.await;
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_after_its_client_has_gone_is_not_waited_for() {
+        let tasks = Tasks::default();
+        abandon(&tasks, async { panic!("a store's bug") });
+        tasks.done().await;
+    }
+
+    #[test]
+    fn work_that_the_end_of_the_runtime_drops_is_not_waited_for() {
+        let tasks = Tasks::default();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { abandon(&tasks, std::future::pending()) });
+        drop(runtime);
+        assert_eq!(*tasks.0.borrow(), 0);
     }
 }

@@ -289,6 +289,25 @@ async fn what_is_ended_ends_although_the_client_has_gone() {
 }
 
 #[tokio::test]
+async fn a_service_that_stops_waits_for_what_its_clients_have_begun() {
+    let store = Troubled::default();
+    let layer = layer(&settings(), store.clone(), &store.clock);
+    let app = app(layer.clone());
+    layer.done().await;
+    let browser = Browser::signed_in(&app, "42").await;
+    gone(&browser, browser.request("POST", "/logout"), &store).await;
+    let mut done = Box::pin(layer.done());
+    tokio::select! {
+        biased;
+        () = &mut done => panic!("the logout waits for the store"),
+        () = tokio::task::yield_now() => {}
+    }
+    store.gate.open();
+    done.await;
+    assert_eq!(sessions(&store).await, 0);
+}
+
+#[tokio::test]
 async fn a_theft_ends_all_sessions_although_the_thief_has_gone() {
     let (thief, store) = theft(&settings().with_reuse_ends_all_sessions(true)).await;
     Browser::signed_in(&thief.app, "42").await;

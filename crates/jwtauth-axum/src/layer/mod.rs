@@ -63,6 +63,25 @@ impl AuthLayer {
         self
     }
 
+    /// Wait until the logouts, logins, ends and refreshes that requests have begun are done.
+    ///
+    /// Each is a task of its own, which goes on where its client hangs up, but not where its runtime ends. So ask for it
+    /// once the server has stopped, before `main` returns: a graceful shutdown waits for clients that are still there.
+    ///
+    /// ```no_run
+    /// # use axum::Router;
+    /// # use jwtauth_axum::AuthLayer;
+    /// # async fn serve(layer: AuthLayer, app: Router, told_to_stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:9000").await?;
+    /// axum::serve(listener, app.layer(layer.clone())).with_graceful_shutdown(told_to_stop).await?;
+    /// layer.done().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn done(&self) {
+        self.shared.tasks.done().await;
+    }
+
     /// Go by another clock than the system's and the database's, for tests.
     pub fn with_clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).clock = Clock::new(Arc::new(now));

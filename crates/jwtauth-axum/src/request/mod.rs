@@ -28,7 +28,6 @@ use crate::{
     response,
     retry::retrying,
     shared::{SCOPE, Shared},
-    task::uninterrupted,
 };
 
 /// One request, from its head to its response.
@@ -121,14 +120,14 @@ impl RequestAuth {
             return Ok(());
         }
         let this = Arc::clone(self);
-        uninterrupted(async move {
+        let done = self.shared.tasks.uninterrupted(async move {
             // What follows a theft is done apart: tried again with the rest, it would find the session gone, and stop.
             match retrying(|| this.try_refresh()).await? {
                 Some(user_id) => this.end_all_of(&user_id).await,
                 None => Ok(()),
             }
-        })
-        .await
+        });
+        done.await
     }
 
     /// Read, decide and write the row. Returns the user whose sessions are all to be ended, if a copied token has been
