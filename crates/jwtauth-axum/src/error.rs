@@ -95,7 +95,7 @@ pub enum Rejection {
     /// A page of another origin may not use the cookies: 403.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
-    /// A [`ResourceLayer`](crate::ResourceLayer) has no keys: 503.
+    /// The keys that a [`ResourceLayer`](crate::ResourceLayer) needs cannot be had: 503.
     #[error(transparent)]
     Keys(#[from] crate::KeysError),
     /// It is not known who is signed in: 503 in contention and without a connection to the database, else 500.
@@ -184,6 +184,10 @@ impl Rejection {
         headers.insert(header::CONTENT_LENGTH, length);
         match self {
             Self::InvalidToken => drop(headers.insert(header::WWW_AUTHENTICATE, CHALLENGE)),
+            Self::Keys(error) => {
+                let whole = error.retry_after().as_millis().div_ceil(1000).max(1);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(whole).unwrap_or(u64::MAX)));
+            }
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }

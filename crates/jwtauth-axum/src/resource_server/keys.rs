@@ -1,4 +1,4 @@
-use std::{error::Error, future::Future, sync::Arc};
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use jwtauth::Verifier;
 
@@ -6,22 +6,60 @@ use crate::{Settings, SettingsError};
 
 /// Where a resource server has its keys from.
 pub trait VerifierSource: Send + Sync + 'static {
-    /// Return what verifies now. `missing`: a token named a key that this one, which was given before, does not have,
-    /// so that it is worth looking for newer ones.
+    /// Return what verifies now. `missing`: a token could be valid, but names a key that this one, which was given
+    /// before, does not have.
     ///
     /// # Errors
     ///
-    /// [`KeysError`]: there is none.
+    /// [`KeysError`]: no keys can be had; or, with `missing`, newer ones cannot be had now. The answer is 503: it is not
+    /// known whether the token is valid.
     fn verifier(
         &self,
         missing: Option<&Arc<Verifier>>,
     ) -> impl Future<Output = Result<Arc<Verifier>, KeysError>> + Send;
+
+    /// Return the last known keys where [`verifier`](Self::verifier) would look for newer ones; `None` where it answers
+    /// at once.
+    ///
+    /// By them are answered the requests whose tokens no public key would make valid
+    /// ([`Verifier::is_valid_but_for_key`]), so that these neither wait nor cause a look-up.
+    fn outdated(&self) -> Option<Arc<Verifier>> {
+        None
+    }
 }
 
-/// No keys could be had yet, or the last ones are too old.
+/// Keys that are needed cannot be had now.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let error = jwtauth_axum::KeysError::new("the vault is sealed").with_retry_after(Duration::from_secs(10));
+/// assert_eq!(error.retry_after(), Duration::from_secs(10));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("the public keys cannot be had")]
-pub struct KeysError(#[source] pub(super) Box<dyn Error + Send + Sync>);
+pub struct KeysError {
+    source: Box<dyn Error + Send + Sync>,
+    retry_after: Duration,
+}
+
+impl KeysError {
+    /// Make the error of this cause, which the client is not told.
+    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { source: source.into(), retry_after: Duration::from_secs(1) }
+    }
+
+    /// Set when the client may try again: `Retry-After`. Default: after a second.
+    #[must_use]
+    pub fn with_retry_after(self, retry_after: Duration) -> Self {
+        Self { retry_after, ..self }
+    }
+
+    /// Return when the client may try again.
+    pub fn retry_after(&self) -> Duration {
+        self.retry_after
+    }
+}
 
 /// Keys that stay as long as the service runs: those of the settings.
 ///

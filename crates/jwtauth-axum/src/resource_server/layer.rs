@@ -10,10 +10,7 @@ use std::{
 use axum_core::{BoxError, body::Body};
 use bytes::Bytes;
 use http::{Request, Response};
-use jwtauth::{
-    Answer, Head, IdentifyError, Identity, MAX_DUPLICATES, Refused, TokenKind, Transport, UnixTime, Verifier,
-    VerifyError,
-};
+use jwtauth::{Answer, Head, IdentifyError, Identity, Refused, TokenKind, Transport, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -130,8 +127,8 @@ impl<K: VerifierSource> Shared<K> {
         }
     }
 
-    /// Verify the tokens of a request. Keys are asked for only where it brings one, and again where a token names a key
-    /// that is not among them.
+    /// Verify the tokens of a request. Keys are asked for only where it brings one, and newer keys only for a token that
+    /// they could make valid, where no other token is.
     async fn identify(&self, fields: &Fields<'_>) -> Result<Result<Identity, Box<Refused>>, KeysError> {
         let (head, now) = (fields.head(), self.clock.now());
         if !self.brings_token(&head) {
@@ -139,13 +136,26 @@ impl<K: VerifierSource> Shared<K> {
         }
         let by =
             |verifier: &Verifier| self.transport.identify(verifier, &head, || fields.own_origin(&self.transport), now);
+        let could_be_valid =
+            |verifier: &Verifier, token: &str| verifier.is_valid_but_for_key(TokenKind::Access, token, now);
+        let access_tokens = || self.transport.access_tokens(&head);
+        let outdated = self.keys.outdated();
+        let hopeless = |known: &&Arc<Verifier>| !access_tokens().any(|token| could_be_valid(known, token));
+        if let Some(known) = outdated.as_ref().filter(hopeless) {
+            return Ok(by(known));
+        }
         let verifier = self.keys.verifier(None).await?;
+        let is_new = outdated.is_some_and(|outdated| !Arc::ptr_eq(&outdated, &verifier));
         let identified = by(&verifier);
-        let is_missing = match &identified {
-            Ok(identity) => identity.access().is_none() && self.names_unknown_key(&head, &verifier, now),
-            Err(refused) => refused.error == IdentifyError::InvalidToken(VerifyError::UnknownKey),
+        let is_decided = match &identified {
+            Ok(identity) => identity.access().is_some(),
+            Err(refused) => matches!(refused.error, IdentifyError::CrossOrigin(_)),
         };
-        if !is_missing {
+        let lacks_key = |token: &str| {
+            verifier.verify(TokenKind::Access, token, now) == Err(VerifyError::UnknownKey)
+                && could_be_valid(&verifier, token)
+        };
+        if is_decided || is_new || !access_tokens().any(lacks_key) {
             return Ok(identified);
         }
         let newer = self.keys.verifier(Some(&verifier)).await?;
@@ -154,21 +164,9 @@ impl<K: VerifierSource> Shared<K> {
 
     /// Whether there is something to verify: an access token's cookie or a bearer.
     fn brings_token(&self, head: &Head<'_>) -> bool {
+        let access_name = self.transport.cookies.access_name.as_bytes();
         let is_bearer = |value: &str| value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
         (self.transport.bearer && head.authorization.is_some_and(is_bearer))
-            || self.access_cookies(head).next().is_some()
-    }
-
-    fn names_unknown_key(&self, head: &Head<'_>, verifier: &Verifier, now: UnixTime) -> bool {
-        self.access_cookies(head)
-            .take(MAX_DUPLICATES)
-            .filter_map(|value| str::from_utf8(value).ok())
-            .any(|token| verifier.verify(TokenKind::Access, token, now) == Err(VerifyError::UnknownKey))
-    }
-
-    fn access_cookies<'h>(&self, head: &Head<'h>) -> impl Iterator<Item = &'h [u8]> {
-        let name = self.transport.cookies.access_name.as_bytes();
-        let pairs = head.cookies.iter().flat_map(|field| jwtauth::cookie_pairs(field));
-        pairs.filter(move |(found, _)| *found == name).map(|(_, value)| value)
+            || head.cookies.iter().flat_map(|field| jwtauth::cookie_pairs(field)).any(|(name, _)| name == access_name)
     }
 }

@@ -1,5 +1,7 @@
 //! Resource servers: services that recognise users, sign none in, and have no sessions to ask.
 
+#[cfg(feature = "jwks")]
+mod fetch;
 mod keys;
 mod layer;
 #[cfg(feature = "jwks")]

@@ -1,32 +1,40 @@
 //! The public keys of a site, by HTTP.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use jwtauth::{Verifier, VerifyingKeys};
-use tokio::sync::Mutex;
+use jwtauth::Verifier;
+use tokio::sync::watch;
 
-use super::{KeysError, VerifierSource};
+use super::{
+    KeysError, VerifierSource,
+    fetch::{FetchError, Source, parse_url},
+};
 use crate::{Settings, SettingsError};
-
-/// The longest key set that is read, in bytes: some 16 keys of RSA with 4096 bits.
-const MAX_LENGTH: usize = 64 * 1024;
 
 /// The keys of a site's `jwks.json` (RFC 7517 §5), fetched when they are first needed and kept.
 ///
 /// They are fetched again once they are [`max_age`](Self::with_max_age) old, and when a token names a key that is not
-/// among them, but at most once in [`pause`](Self::with_pause), so that made-up names cost the site nothing. Where that
-/// fails, the old ones stay good until they are [`max_stale`](Self::with_max_stale) old. So a key that the site has
-/// withdrawn is accepted for `max_age` longer, and while the site cannot be reached, for `max_stale`; a session that
-/// has ended, until its access token expires.
+/// among them, if it could be valid by all else: not before [`pause`](Self::with_pause) has passed since the last fetch.
+/// Each fetch is a task of its own, for which all requests wait that need it. It takes 5 seconds at most, and is
+/// completed although their clients hang up.
 ///
-/// TLS is the client's: take `reqwest` with the features that you want.
+/// A 200 with a JWK Set is the site's word, also if it is empty. So a key that the site has withdrawn is accepted for
+/// `max_age` longer. Where the set cannot be fetched, the known keys stay good until they are
+/// [`max_stale`](Self::with_max_stale) old. A session that has ended is accepted until its access token expires.
+///
+/// A token whose key cannot be looked up, because there is a failure or a pause, is answered with 503
+/// `keys_unavailable`; one whose key is not in the set that was fetched for it is not valid.
+///
+/// The set is only taken from the URL itself: an answer after a redirect is a failure. Give the client
+/// [`redirect::Policy::none`](reqwest::redirect::Policy::none) so that it does not follow one. TLS is the client's: take
+/// `reqwest` with the features that you want.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
-/// use jwtauth_axum::{AccessClaims, RemoteKeys, ResourceLayer, Settings};
+/// use jwtauth_axum::{AccessClaims, RemoteKeys, ResourceLayer, Settings, reqwest};
 ///
 /// async fn me(AccessClaims(claims): AccessClaims) -> String {
 ///     claims.subject
@@ -34,22 +42,29 @@ const MAX_LENGTH: usize = 64 * 1024;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings = Settings::default().with_issuer("https://example.com");
-/// let keys = RemoteKeys::new(reqwest::Client::new(), "https://example.com/auth/jwks.json", &settings)?;
+/// let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+/// let keys = RemoteKeys::new(client, "https://example.com/auth/jwks.json", &settings)?;
 /// let app: Router = Router::new().route("/me", get(me)).layer(ResourceLayer::new(settings.transport()?, keys));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct RemoteKeys {
-    client: reqwest::Client,
-    url: reqwest::Url,
-    settings: Settings,
+    source: Arc<Source>,
+    state: Arc<Mutex<State>>,
+    without_keys: Arc<Verifier>,
     max_age: Duration,
     max_stale: Duration,
     pause: Duration,
-    known: RwLock<Option<Known>>,
-    /// When they were last asked for. Held while they are.
-    tried_at: Mutex<Option<Instant>>,
+}
+
+/// What has been fetched so far.
+#[derive(Debug, Default)]
+struct State {
+    known: Option<Known>,
+    /// The fetch that is under way: the channel closes when it ends, however it does.
+    running: Option<watch::Receiver<()>>,
+    last: Option<Ended>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,28 +73,57 @@ struct Known {
     fetched_at: Instant,
 }
 
+/// The last fetch that came to an end.
+#[derive(Debug)]
+struct Ended {
+    at: Instant,
+    error: Option<Arc<FetchError>>,
+}
+
+/// What is to be done for a request.
+enum Next {
+    Use(Arc<Verifier>),
+    /// It does not wait for newer keys, but they are due.
+    UseAndFetch(Arc<Verifier>),
+    Wait,
+    Fail(KeysError),
+}
+
 impl RemoteKeys {
-    /// Make the keys at this URL, for tokens of these settings' issuer and audience.
+    /// Make the keys at this URL, for tokens of these settings' issuer and audience. A key of RSA that names no algorithm
+    /// is for that of the settings.
+    ///
+    /// The URL is of `https`, or names the local host.
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Value`] where the URL is none.
+    /// [`SettingsError::Value`] where the URL is another. Besides, what is wrong with `ALGORITHM`, `ISSUER`, `AUDIENCE` or
+    /// `USER_ID_CLAIM`.
     pub fn new(client: reqwest::Client, url: &str, settings: &Settings) -> Result<Self, SettingsError> {
-        let url = url
-            .parse()
-            .map_err(|_| SettingsError::Value { setting: "the key set's URL", expected: "an absolute URL" })?;
+        Self::at(client, parse_url(url, false)?, settings)
+    }
+
+    /// Make the keys at this URL, which may be of plain `http` to any host: in a network where nobody but you can
+    /// answer. Everyone who can will sign in as any user.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn insecure_http(client: reqwest::Client, url: &str, settings: &Settings) -> Result<Self, SettingsError> {
+        Self::at(client, parse_url(url, true)?, settings)
+    }
+
+    fn at(client: reqwest::Client, url: reqwest::Url, settings: &Settings) -> Result<Self, SettingsError> {
+        let source = Source::new(client, url, settings)?;
         let (max_age, pause, max_stale) =
             (Duration::from_secs(300), Duration::from_secs(10), Duration::from_secs(24 * 60 * 60));
-        let settings = Settings { secret_key: "".into(), signing_key: None, verifying_keys: None, ..settings.clone() };
         Ok(Self {
-            client,
-            url,
-            settings,
+            without_keys: Arc::new(source.without_keys()?),
+            source: Arc::new(source),
+            state: Arc::default(),
             max_age,
             max_stale,
             pause,
-            known: RwLock::default(),
-            tried_at: Mutex::default(),
         })
     }
 
@@ -104,67 +148,110 @@ impl RemoteKeys {
         self
     }
 
-    async fn fetch(&self) -> Result<Verifier, KeysError> {
-        let error = |error: Box<dyn std::error::Error + Send + Sync>| KeysError(error);
-        let request = self.client.get(self.url.clone()).timeout(Duration::from_secs(5));
-        let mut response =
-            request.send().await.and_then(reqwest::Response::error_for_status).map_err(|it| error(it.into()))?;
-        let mut set = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|it| error(it.into()))? {
-            set.extend_from_slice(&chunk);
-            if set.len() > MAX_LENGTH {
-                return Err(error("the key set is too long".into()));
+    fn decide(&self, state: &State, missing: Option<&Arc<Verifier>>) -> Next {
+        let pause = state.last.as_ref().and_then(|last| self.pause.checked_sub(last.at.elapsed()));
+        let pause = pause.filter(|left| !left.is_zero() && !state.is_running());
+        match (state.known(self.max_stale), missing) {
+            // Fetched since the token was compared with others.
+            (Some(known), Some(missing)) if !Arc::ptr_eq(&known.verifier, missing) => Next::Use(known.verifier),
+            (Some(known), None) if known.fetched_at.elapsed() < self.max_age || pause.is_some() => {
+                Next::Use(known.verifier)
             }
+            // Requests that can go on with the old ones do not all wait while the site cannot be reached.
+            (Some(known), None) if state.error().is_some() => Next::UseAndFetch(known.verifier),
+            _ => match pause {
+                Some(left) => Next::Fail(state.failure("the keys were just fetched").with_retry_after(left)),
+                None => Next::Wait,
+            },
         }
-        let keys =
-            VerifyingKeys::from_jwk_set(&set, self.settings.algorithm.parse().ok()).map_err(|it| error(it.into()))?;
-        Verifier::new(keys, self.settings.profile()).map_err(|it| error(it.into()))
     }
 
-    fn known(&self) -> Option<Known> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        known.filter(|known| known.fetched_at.elapsed() < self.max_stale)
+    /// Start a fetch, if none is under way. Requests wait for its end, but it does not depend on any of them.
+    fn fetch(&self, state: &mut State) -> watch::Receiver<()> {
+        if let Some(running) = state.running.as_ref().filter(|_| state.is_running()) {
+            return running.clone();
+        }
+        let (running, receiver) = watch::channel(());
+        state.running = Some(receiver.clone());
+        let (source, state) = (Arc::clone(&self.source), Arc::clone(&self.state));
+        tokio::spawn(async move {
+            let started_at = Instant::now();
+            let fetched = source.fetch().await;
+            lock(&state).end(started_at, fetched);
+            drop(running);
+        });
+        receiver
+    }
+}
+
+impl State {
+    fn is_running(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.has_changed().is_ok())
     }
 
-    /// Fetch them where that was not just done, and say why it could not be.
-    async fn renew(&self, tried_at: &mut Option<Instant>) -> Result<(), KeysError> {
-        if tried_at.is_some_and(|tried_at| tried_at.elapsed() < self.pause) {
-            return Err(KeysError("they were just asked for".into()));
-        }
-        *tried_at = Some(Instant::now());
-        let verifier = self.fetch().await.inspect_err(|error| {
-            tracing::warn!(target: "jwtauth.security", error = error as &dyn std::error::Error, "keys_not_fetched");
-        })?;
-        let known = Known { verifier: Arc::new(verifier), fetched_at: Instant::now() };
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(known);
-        Ok(())
+    fn known(&self, max_stale: Duration) -> Option<Known> {
+        self.known.clone().filter(|known| known.fetched_at.elapsed() < max_stale)
     }
+
+    /// Return why the last fetch failed, if it did.
+    fn error(&self) -> Option<&Arc<FetchError>> {
+        self.last.as_ref().and_then(|last| last.error.as_ref())
+    }
+
+    fn failure(&self, otherwise: &'static str) -> KeysError {
+        self.error().map_or_else(|| KeysError::new(otherwise), |error| KeysError::new(Arc::clone(error)))
+    }
+
+    fn end(&mut self, started_at: Instant, fetched: Result<Verifier, FetchError>) {
+        let error = match fetched {
+            Ok(verifier) => {
+                if verifier.keys().is_empty() {
+                    tracing::warn!(target: "jwtauth.security", event = "keys_empty", "keys_empty: no token is valid");
+                }
+                self.known = Some(Known { verifier: Arc::new(verifier), fetched_at: started_at });
+                None
+            }
+            Err(error) => {
+                let shown = &error as &dyn std::error::Error;
+                tracing::warn!(target: "jwtauth.security", event = "keys_not_fetched", error = shown, "keys_not_fetched");
+                Some(Arc::new(error))
+            }
+        };
+        self.last = Some(Ended { at: Instant::now(), error });
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl VerifierSource for RemoteKeys {
     async fn verifier(&self, missing: Option<&Arc<Verifier>>) -> Result<Arc<Verifier>, KeysError> {
-        let is_wanted = |known: &Known| {
-            known.fetched_at.elapsed() >= self.max_age
-                || missing.is_some_and(|missing| Arc::ptr_eq(missing, &known.verifier))
+        let mut running = {
+            let mut state = lock(&self.state);
+            match self.decide(&state, missing) {
+                Next::Use(verifier) => return Ok(verifier),
+                Next::UseAndFetch(verifier) => {
+                    self.fetch(&mut state);
+                    return Ok(verifier);
+                }
+                Next::Fail(error) => return Err(error),
+                Next::Wait => self.fetch(&mut state),
+            }
         };
-        let mut tried_at = match self.known() {
-            Some(known) if !is_wanted(&known) => return Ok(known.verifier),
-            // A request that can go on with the old ones does not wait for one that fetches new ones.
-            Some(known) if missing.is_none() => match self.tried_at.try_lock() {
-                Ok(tried_at) => tried_at,
-                Err(_) => return Ok(known.verifier),
-            },
-            _ => self.tried_at.lock().await,
-        };
-        // Another request may have fetched them meanwhile.
-        if let Some(known) = self.known().filter(|known| !is_wanted(known)) {
-            return Ok(known.verifier);
+        while running.changed().await.is_ok() {}
+        let state = lock(&self.state);
+        match state.known(self.max_stale) {
+            Some(known) if missing.is_none_or(|missing| !Arc::ptr_eq(missing, &known.verifier)) => Ok(known.verifier),
+            _ => Err(state.failure("the keys are too old at once").with_retry_after(self.pause)),
         }
-        let renewed = self.renew(&mut tried_at).await;
-        match (self.known(), renewed) {
-            (Some(known), _) => Ok(known.verifier),
-            (None, Err(error)) => Err(error),
-            (None, Ok(())) => Err(KeysError("they are too old at once".into())),
+    }
+
+    fn outdated(&self) -> Option<Arc<Verifier>> {
+        match lock(&self.state).known(self.max_stale) {
+            Some(known) if known.fetched_at.elapsed() < self.max_age => None,
+            Some(known) => Some(known.verifier),
+            None => Some(Arc::clone(&self.without_keys)),
         }
     }
 }

@@ -111,6 +111,17 @@ impl Transport {
         Ok(identity.of_one_user([access, refresh]))
     }
 
+    /// Iterate over the access tokens that [`identify`](Self::identify) looks at, which may hold anything: the bearer, or
+    /// else the cookies.
+    pub fn access_tokens<'h>(&self, head: &Head<'h>) -> impl Iterator<Item = &'h str> {
+        let bearer = self.bearer.then(|| head.bearer()).flatten();
+        let fields = if bearer.is_none() { head.cookies } else { &[] };
+        let name = self.cookies.access_name.as_bytes();
+        let cookies = fields.iter().flat_map(|field| cookie_pairs(field)).filter(move |(found, _)| *found == name);
+        let cookies = cookies.take(MAX_DUPLICATES).filter_map(|(_, value)| std::str::from_utf8(value).ok());
+        bearer.into_iter().chain(cookies)
+    }
+
     /// Decide whether a request may use cookies, whatever it brings: for sign-in, which sets them, and for sign-in and
     /// sign-out, which end the sessions that expired cookies name.
     ///
