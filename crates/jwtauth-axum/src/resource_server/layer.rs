@@ -140,8 +140,8 @@ impl<K: VerifierSource> Shared<K> {
             |verifier: &Verifier, token: &str| verifier.is_valid_but_for_key(TokenKind::Access, token, now);
         let access_tokens = || self.transport.access_tokens(&head);
         let outdated = self.keys.outdated();
-        let hopeless = |known: &&Arc<Verifier>| !access_tokens().any(|token| could_be_valid(known, token));
-        if let Some(known) = outdated.as_ref().filter(hopeless) {
+        let is_hopeless = |known: &&Arc<Verifier>| !access_tokens().any(|token| could_be_valid(known, token));
+        if let Some(known) = outdated.as_ref().filter(is_hopeless) {
             return Ok(by(known));
         }
         let verifier = self.keys.verifier(None).await?;
