@@ -6,7 +6,7 @@ use axum_core::extract::FromRequestParts;
 use http::request::Parts;
 use uuid::Uuid;
 
-use crate::{AuthError, Login, LoginError, Record, request::RequestAuth};
+use crate::{AuthError, EndReason, Login, LoginError, Record, request::RequestAuth};
 
 /// Signs in and out, and ends sessions. An extractor; cheap to clone.
 ///
@@ -39,6 +39,9 @@ impl Auth {
     /// Sign this user in: start a session, end the one that the request came with, and have the response set the
     /// cookies. That the user is who they say is for the caller to have checked.
     ///
+    /// Cookies can be set until the head of the response is complete, which is when the layer's service has answered.
+    /// Later, as in a WebSocket, a streamed body or a task that outlives the handler, a login is refused.
+    ///
     /// A request of another origin is refused: a form elsewhere could sign the visitor in as another user. See
     /// [`Login::with_cross_origin`].
     ///
@@ -62,6 +65,9 @@ impl Auth {
     /// End the session now, also one that only expired cookies name, and have the response clear the cookies, if the
     /// request brought one.
     ///
+    /// Once the head of the response is complete, the session ends, and the cookies stay in the browser, good for
+    /// nothing.
+    ///
     /// # Errors
     ///
     /// [`AuthError::CrossOrigin`] where a page of another origin asks for it. Another [`AuthError`]: the store failed,
@@ -71,13 +77,41 @@ impl Auth {
         self.0.shared.tasks.uninterrupted(async move { request.logout().await }).await
     }
 
-    /// Return the session of this request, asked of the store the first time.
+    /// Return the session of this request, asked of the store the first time; the new one after a login, and none after
+    /// a logout. Whether it lives at a later time: [`is_live`](Self::is_live).
     ///
     /// # Errors
     ///
     /// [`AuthError`]: it is not known.
     pub async fn session(&self) -> Result<Option<Record>, AuthError> {
         Ok(self.0.resolve().await?.map(|user| user.record.clone()))
+    }
+
+    /// Return whether the session of this request lives now: one query each time, whatever was answered before and
+    /// whatever `SESSION_CHECK_INTERVAL` is.
+    ///
+    /// A WebSocket, an event stream or a long download outlives the request that began it. Ask before what matters, or now
+    /// and then, and close it where the answer is no: after a logout, a revocation, a new password, a deactivation, or
+    /// the session's end. `false` where the request is anonymous.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use jwtauth_axum::{Auth, AuthError};
+    ///
+    /// async fn watch(auth: Auth) -> Result<(), AuthError> {
+    ///     while auth.is_live().await? {
+    ///         tokio::time::sleep(Duration::from_secs(60)).await;
+    ///     }
+    ///     Ok(()) // close the WebSocket
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: it is not known.
+    pub async fn is_live(&self) -> Result<bool, AuthError> {
+        self.0.is_live().await
     }
 
     /// Return the live sessions of the user who is signed in, the newest first; none for an anonymous request.
@@ -99,7 +133,7 @@ impl Auth {
         let auth = self.clone();
         let done = self.0.shared.tasks.uninterrupted(async move {
             let is_own = auth.sessions().await?.iter().any(|record| record.id == session_id);
-            Ok(is_own && auth.0.end([session_id], "revoked").await? > 0)
+            Ok(is_own && auth.0.end([session_id], EndReason::Revoked).await? > 0)
         });
         done.await
     }
@@ -114,7 +148,7 @@ impl Auth {
         let done = self.0.shared.tasks.uninterrupted(async move {
             let Some(own) = auth.session().await? else { return Ok(0) };
             let others = auth.sessions().await?.into_iter().map(|record| record.id).filter(|id| *id != own.id);
-            auth.0.end(others, "revoked").await
+            auth.0.end(others, EndReason::Revoked).await
         });
         done.await
     }

@@ -107,6 +107,19 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeAuthenticated {
     }
 }
 
+/// `None` where the request is anonymous; an invalid bearer has been refused by then.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for AccessClaims {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(claims) => Ok(Some(claims)),
+            Err(Rejection::NotAuthenticated | Rejection::LateUpload) => Ok(None),
+            Err(rejection) => Err(rejection),
+        }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for AccessClaims {
     type Rejection = Rejection;
 

@@ -66,6 +66,7 @@ mod task;
 pub use auth::Auth;
 pub use config::Config;
 pub use error::{AuthError, Rejection};
+pub use event::{EndReason, Event};
 pub use extract::{AccessClaims, Authenticated, MaybeAuthenticated};
 pub use jwtauth;
 pub use layer::{AuthLayer, AuthService, ResponseFuture};

@@ -44,7 +44,7 @@ impl Login {
     }
 
     /// End the session so long after now, in use or not, in place of `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME`.
-    /// At least a second.
+    /// In whole seconds, at least one: [`LoginError::Lifetime`].
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
@@ -72,6 +72,12 @@ pub enum LoginError {
     /// A page of another origin asks for it.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
+    /// The head of the response is complete, so that no cookie can be set.
+    #[error("the response has been sent, so that no cookie can be set")]
+    ResponseSent,
+    /// [`Login::with_lifetime`] is less than a second, or some 3 000 years.
+    #[error("the lifetime of a login is at least one second, and at most 100 000 000 000")]
+    Lifetime,
     /// Anything else.
     #[error(transparent)]
     Auth(AuthError),
@@ -84,6 +90,8 @@ impl LoginError {
             Self::UnknownUser => "no_active_account",
             Self::SessionLimit => "session_limit",
             Self::CrossOrigin(_) => "cross_origin",
+            Self::ResponseSent => "response_sent",
+            Self::Lifetime => "invalid_lifetime",
             Self::Auth(error) => error.code(),
         }
     }
@@ -123,6 +131,10 @@ impl IntoResponse for LoginError {
             Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions, sign out on another device."),
             Self::CrossOrigin(error) => return Rejection::from(error).into_response(),
             Self::Auth(error) => return error.into_response(),
+            Self::ResponseSent | Self::Lifetime => {
+                tracing::error!(error = &self as &dyn std::error::Error, code = self.code(), "a login failed");
+                (StatusCode::INTERNAL_SERVER_ERROR, "Server error.")
+            }
         };
         let body = serde_json::json!({"detail": detail, "code": self.code()}).to_string();
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();

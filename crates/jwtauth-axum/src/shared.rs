@@ -9,6 +9,7 @@ use crate::{
     Config,
     cleanup::Cleanup,
     clock::{Clock, monotonic},
+    event::Receivers,
     store::ErasedStore,
     task::Tasks,
 };
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) verified: Arc<VerifiedSessions>,
     pub(crate) custom_claims: Option<CustomClaimsOf>,
     pub(crate) address: Option<AddressOf>,
+    pub(crate) receivers: Receivers,
     pub(crate) cleanup: Arc<Cleanup>,
     pub(crate) tasks: Tasks,
 }
@@ -43,6 +45,7 @@ impl Shared {
             verified: Arc::new(VerifiedSessions::new(REMEMBERED_SESSIONS)),
             custom_claims: None,
             address: None,
+            receivers: Receivers::default(),
             cleanup: Arc::default(),
             tasks: Tasks::default(),
         }

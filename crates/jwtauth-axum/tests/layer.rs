@@ -614,40 +614,6 @@ async fn claims_that_no_cookie_would_hold_are_an_error_that_signs_nobody_out() {
     assert_eq!(browser.who().await, "42", "nothing had been written");
 }
 
-// --- the layer twice
-
-#[tokio::test]
-async fn a_layer_around_a_nested_router_and_around_the_whole_is_one() {
-    let (store, clock) = (MemoryStore::default(), Clock::default());
-    let auth = layer(&settings(), store.clone(), &clock);
-    let app = axum::Router::new().nest("/api", app(auth.clone())).layer(auth);
-    let mut browser = Browser::new(&app);
-    browser.post("/api/login/42").await;
-    clock.advance(301);
-    let answer = browser.get("/api/me").await;
-    assert_eq!((answer.body.as_str(), names(&answer)), ("42", vec!["access_token", "refresh_token"]), "set once");
-    clock.advance(301);
-    // The access token has expired: the outer layer refreshes what the login inside ends.
-    let answer = browser.post("/api/login/7").await;
-    assert_eq!(names(&answer), ["access_token", "refresh_token"]);
-    assert_eq!(browser.get("/api/maybe").await.body, "7");
-    clock.advance(301);
-    browser.post("/api/logout").await;
-    assert_eq!((browser.jar.len(), store.of_user("7", UnixTime::EPOCH).await.unwrap().len()), (0, 0));
-}
-
-#[tokio::test]
-async fn layers_of_two_services_are_two() {
-    let clock = Clock::default();
-    let outer = layer(&settings(), MemoryStore::default(), &clock);
-    let other = settings().with_access_token_cookie_name("a").with_refresh_token_cookie_name("r");
-    let nested = axum::Router::new().nest("/api", app(layer(&other, MemoryStore::default(), &clock)));
-    let app = nested.layer(outer);
-    let mut browser = Browser::new(&app);
-    assert_eq!(names(&browser.post("/api/login/42").await), ["a", "r"]);
-    assert_eq!(browser.get("/api/me").await.body, "42");
-}
-
 // --- tokens of two users
 
 #[tokio::test]

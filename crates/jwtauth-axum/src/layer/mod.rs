@@ -12,16 +12,18 @@ use jwtauth::CustomClaims;
 pub use service::AuthService;
 use tower_layer::Layer;
 
-use crate::{Config, SessionStore, clock::Clock, shared::Shared};
+use crate::{Config, Event, SessionStore, clock::Clock, shared::Shared};
 
 /// Authenticates every request by cookie or bearer, and writes the cookies of the response.
 ///
-/// Bodies may be any that can be made of text, as axum's and `http_body_util::Full` can, for the answers to requests
-/// that go no further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store
-/// fails or a token cannot be issued. A WebSocket handshake is refreshed like any request, and its cookies are on the
-/// `101` response.
+/// The service inside may answer with any body of bytes; the layer answers with axum's, by itself to requests that go no
+/// further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store fails or a
+/// token cannot be issued. A WebSocket handshake is refreshed like any request, and its cookies are on the `101`
+/// response.
 ///
-/// The same layer around a nested router and around the whole counts once: the outer one does the work.
+/// Clones of a layer around a nested router and around the whole count once: the outer one does the work. Of other
+/// layers, each asks its own store, handlers have the [`Auth`](crate::Auth) of the nearest, and where two have a cookie
+/// name in common, the inner one's cookies are set.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -80,6 +82,14 @@ impl AuthLayer {
     /// ```
     pub async fn done(&self) {
         self.shared.tasks.done().await;
+    }
+
+    /// Call this for each [`Event`](crate::Event), beside the receivers that there are.
+    ///
+    /// While there is one, sessions are ended one by one.
+    pub fn with_receiver(mut self, receiver: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.shared).receivers.push(receiver);
+        self
     }
 
     /// Go by another clock than the system's and the database's, for tests.

@@ -6,13 +6,13 @@ use std::{
 
 use axum_core::{BoxError, body::Body};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use jwtauth::Refused;
 use tower_service::Service;
 use tracing::Instrument as _;
 
 use super::ResponseFuture;
-use crate::{Auth, Rejection, event, request::RequestAuth, response, shared::Shared};
+use crate::{Auth, Rejection, event, request::RequestAuth, resource_server::Recognised, response, shared::Shared};
 
 /// [`AuthLayer`](super::AuthLayer) around a service.
 #[derive(Clone, Debug)]
@@ -26,10 +26,10 @@ impl<S> AuthService<S> {
         Self { inner, shared }
     }
 
-    /// Return whether this layer is around the request already, as around a nested router and around the whole. Then
+    /// Return the request as this layer has it already, where it is around a nested router and around the whole. Then
     /// the outer one alone sets cookies: it would overwrite those of a login inside.
-    fn is_inside<B>(&self, request: &Request<B>) -> bool {
-        request.extensions().get::<Auth>().is_some_and(|outer| Arc::ptr_eq(&outer.0.shared, &self.shared))
+    fn outer<B>(&self, request: &Request<B>) -> Option<Auth> {
+        request.extensions().get::<Auth>()?.0.within(&self.shared).map(Auth)
     }
 }
 
@@ -49,36 +49,55 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         // The one that is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        if self.is_inside(&request) {
+        if let Some(outer) = self.outer(&request) {
+            attach(request.extensions_mut(), outer);
             return ResponseFuture::new(async move { Ok(inner.call(request).await?.map(Body::new)) });
         }
         let (mut parts, body) = request.into_parts();
         let shared = Arc::clone(&self.shared);
-        let identified = RequestAuth::identify(Arc::clone(&shared), &parts);
-        ResponseFuture::new(async move {
+        let span = event::span();
+        let identified = span.in_scope(|| RequestAuth::identify(Arc::clone(&shared), &parts, span.clone()));
+        let answer = async move {
             let mut auth = match identified {
                 Ok(auth) => auth,
                 Err(refused) => return Ok(refuse(&shared, *refused)),
             };
-            let settled = auth.settle().instrument(event::span()).await;
+            let settled = auth.settle().await;
             let auth = Arc::new(auth);
+            let _unless_sent = Abandon(&auth);
             let admitted = match settled {
-                Ok(()) => admit(&auth).instrument(event::span()).await,
+                Ok(()) => admit(&auth).await,
                 refused => refused,
             };
             let response = match admitted {
                 Ok(()) => {
-                    parts.extensions.insert(Auth(Arc::clone(&auth)));
+                    attach(&mut parts.extensions, Auth(Arc::clone(&auth)));
                     inner.call(Request::from_parts(parts, body)).await?.map(Body::new)
                 }
                 Err(rejection) => rejection.logged().response(),
             };
             Ok(finish(&auth, response))
-        })
+        };
+        ResponseFuture::new(answer.instrument(span))
+    }
+}
+
+/// Have extractors find what the nearest layer knows.
+fn attach(extensions: &mut Extensions, auth: Auth) {
+    extensions.remove::<Recognised>();
+    extensions.insert(auth);
+}
+
+/// Notes that there will be no response, where its future is dropped before it has one.
+struct Abandon<'a>(&'a RequestAuth);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 

@@ -1,16 +1,19 @@
 //! Sessions that start and end.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{OriginError, Outcome, Sid, TokenKind};
+use jwtauth::{OriginError, Outcome, Session, Sid, TokenKind, UnixTime};
 use uuid::Uuid;
 
-use super::{RequestAuth, User};
-use crate::{AuthError, Limit, Login, LoginError, Record, event, retry::retrying};
+use super::{Progress, RequestAuth, User};
+use crate::{
+    AuthError, EndReason, Event, Limit, Login, LoginError, Record, error::Failure as _, event, retry::retrying,
+    settings::MAX_DURATION,
+};
 
-/// The shortest that a session may be asked to live.
-const MIN_LIFETIME: Duration = Duration::from_secs(1);
+/// Which cookies the response sets.
+const BOTH: &[TokenKind] = &[TokenKind::Access, TokenKind::Refresh];
 
 impl RequestAuth {
     /// Start a session, and end those that the request came with.
@@ -18,15 +21,13 @@ impl RequestAuth {
         if !login.cross_origin {
             self.check_origin()?;
         }
+        if self.state().progress != Progress::Open {
+            return Err(LoginError::ResponseSent);
+        }
         let (shared, now) = (&self.shared, self.shared.clock.now());
         let user_id = shared.store.user_key(&login.user_id).ok_or(LoginError::UnknownUser)?;
         let sid = Sid::generate(&SystemRandom::new(), now).map_err(AuthError::Randomness)?;
-        let policy = shared.config.site.policy();
-        let session = match login.lifetime {
-            Some(lifetime) => policy.start_for(lifetime.max(MIN_LIFETIME), now),
-            None => policy.start(now),
-        };
-        let record = Record::new(sid.session_id(), user_id, session)
+        let record = Record::new(sid.session_id(), user_id, self.session(login.lifetime, now)?)
             .with_remember(login.remember)
             .with_user_agent(self.client.user_agent())
             .with_ip_address(self.client.address);
@@ -34,21 +35,56 @@ impl RequestAuth {
         let older = self.named_sessions();
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
         let surplus = self.insert(&record, limit).await?;
-        event::session("session_started", record.id);
-        for id in &surplus {
-            shared.verified.forget(*id);
-        }
-        event::ended(surplus.len() as u64, "limit");
-        // First: where it fails, so does the login, and nobody gets the tokens of the new session.
-        if let Err(error) = self.end(older, "replaced").await {
-            if let Err(error) = self.end([record.id], "replaced").await {
-                event::upkeep("ended", record.id, &error);
+        self.tell_ended(&surplus, EndReason::Limit);
+        let (user, grant) = self.grant(record.clone(), sid, BOTH, custom);
+        // Before what it replaces ends: where the response is gone, the older session stays.
+        let before = {
+            let mut state = self.asked_state();
+            if state.progress == Progress::Sent {
+                None
+            } else {
+                let before = (mem::replace(&mut state.user, user), mem::replace(&mut state.outcome, grant));
+                Some(before)
             }
-            return Err(error.into());
+        };
+        let Some(before) = before else {
+            self.remove(&[record.id]).await?;
+            return Err(LoginError::ResponseSent);
+        };
+        if let Err(error) = self.end(older, EndReason::Replaced).await {
+            if self.take_back(before) {
+                if let Err(error) = self.remove(&[record.id]).await {
+                    event::upkeep("ended", record.id, &error);
+                }
+                return Err(error.into());
+            }
+            error.log(); // the response has set the tokens of the new session
         }
-        self.sign_in(record, sid, &[TokenKind::Access, TokenKind::Refresh], custom, None);
+        event::session("session_started", &record);
+        event::known(&self.span, record.id, &record.user_id);
+        shared.receivers.send(|| Event::SessionStarted { session: record });
         self.remove_expired().await;
         Ok(())
+    }
+
+    /// Put back what was before a login that failed, unless the response has set its tokens. Returns whether it has not.
+    fn take_back(&self, (user, outcome): (User, Outcome)) -> bool {
+        let mut state = self.state();
+        let is_open = state.progress != Progress::Sent;
+        if is_open {
+            (state.user, state.outcome) = (user, outcome);
+        }
+        is_open
+    }
+
+    /// Return the row of a session that starts now, and ends after `lifetime` if there is one.
+    fn session(&self, lifetime: Option<Duration>, now: UnixTime) -> Result<Session, LoginError> {
+        let policy = self.shared.config.site.policy();
+        match lifetime.map(|lifetime| Duration::from_secs(lifetime.as_secs())) {
+            Some(lifetime) if lifetime.is_zero() || lifetime > MAX_DURATION => Err(LoginError::Lifetime),
+            Some(lifetime) => Ok(policy.start_for(lifetime, now)),
+            None => Ok(policy.start(now)),
+        }
     }
 
     async fn insert(&self, record: &Record, limit: Option<Limit>) -> Result<Vec<Uuid>, LoginError> {
@@ -62,7 +98,7 @@ impl RequestAuth {
     /// End the sessions that the request's tokens name, and have the response clear its cookies.
     pub(crate) async fn logout(&self) -> Result<(), AuthError> {
         self.check_origin()?;
-        self.end(self.named_sessions(), "logout").await?;
+        self.end(self.named_sessions(), EndReason::Logout).await?;
         let mut state = self.asked_state();
         state.user = User::Known(None);
         state.outcome = Outcome::Cleared;
@@ -70,19 +106,54 @@ impl RequestAuth {
     }
 
     /// End these sessions: none of their tokens is good from now on. Returns how many there were.
-    pub(crate) async fn end(&self, ids: impl IntoIterator<Item = Uuid>, reason: &str) -> Result<u64, AuthError> {
+    pub(crate) async fn end(&self, ids: impl IntoIterator<Item = Uuid>, reason: EndReason) -> Result<u64, AuthError> {
         let ids: Vec<Uuid> = ids.into_iter().collect();
         if ids.is_empty() {
             return Ok(0);
         }
-        let ended = retrying(|| async { Ok::<_, AuthError>(self.shared.store.end(&ids).await?) }).await;
+        if self.shared.receivers.is_empty() {
+            let count = self.remove(&ids).await?;
+            event::ended(count, reason);
+            return Ok(count);
+        }
+        // One by one: each is told of by whoever ended it.
+        let mut ended = Vec::new();
+        for id in ids {
+            match self.remove(&[id]).await {
+                Ok(0) => {}
+                Ok(_) => ended.push(id),
+                Err(error) => {
+                    self.tell_ended(&ended, reason);
+                    return Err(error);
+                }
+            }
+        }
+        self.tell_ended(&ended, reason);
+        Ok(ended.len() as u64)
+    }
+
+    /// Remove the rows of these sessions, and forget them. Returns how many there were.
+    pub(super) async fn remove(&self, ids: &[Uuid]) -> Result<u64, AuthError> {
+        let ended = retrying(|| async { Ok::<_, AuthError>(self.shared.store.end(ids).await?) }).await;
         // An error may come after the end: of a connection that is lost before it has told of it.
         for id in ids {
-            self.shared.verified.forget(id);
+            self.shared.verified.forget(*id);
         }
         let count = ended?;
-        event::ended(count, reason);
+        let mut state = self.state();
+        if self.claims_by(&state).is_some_and(|own| ids.contains(&own.sid.session_id())) {
+            state.user = User::Known(None);
+        }
         Ok(count)
+    }
+
+    /// Tell of sessions that have ended.
+    pub(super) fn tell_ended(&self, ids: &[Uuid], reason: EndReason) {
+        event::ended(ids.len() as u64, reason);
+        for id in ids {
+            self.shared.verified.forget(*id);
+            self.shared.receivers.send(|| Event::SessionEnded { session_id: *id, reason });
+        }
     }
 
     /// Refuse what acts on cookies, whatever the request brings, where it is of an origin that may not use them.

@@ -18,10 +18,11 @@ use jwtauth::{
     Answer, Asked, Check, Claims, CustomClaims, Decision, FoundRow, Grantee, IdentifyError, Identity, Outcome, Refusal,
     Refused, Session, Sid, TokenKind,
 };
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::{
-    AuthError, Record, Rejection, StoreError,
+    Auth, AuthError, EndReason, Event, Record, Rejection, StoreError,
     clock::monotonic,
     event,
     head::{Client, Fields, Foreign},
@@ -37,6 +38,9 @@ pub(crate) struct RequestAuth {
     identity: Identity,
     /// Why the request may not act on cookies, where its own have not been asked for their origin.
     foreign: Option<Box<Foreign>>,
+    /// The request as the nearest layer outside has it, if there is one.
+    outer: Option<Arc<RequestAuth>>,
+    span: Span,
     state: Mutex<State>,
 }
 
@@ -45,8 +49,21 @@ struct State {
     user: User,
     outcome: Outcome,
     was_asked: bool,
+    progress: Progress,
     /// Anonymous, because the tokens of an upload have been replaced.
     is_late_upload: bool,
+}
+
+/// How far the response is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Progress {
+    /// Its head can still be changed.
+    #[default]
+    Open,
+    /// Its head is complete: no cookie can be set any more.
+    Sent,
+    /// There will be none: the client has gone, or the handler has panicked.
+    Gone,
 }
 
 /// Who is signed in, as far as it is known.
@@ -71,7 +88,7 @@ impl RequestAuth {
     /// # Errors
     ///
     /// [`Refused`] for an invalid bearer, and where cookies may not be used.
-    pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts) -> Result<Self, Box<Refused>> {
+    pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts, span: Span) -> Result<Self, Box<Refused>> {
         let fields = Fields::read(parts);
         let (site, head, now) = (&shared.config.site, fields.head(), shared.clock.now());
         let transport = site.transport();
@@ -89,7 +106,16 @@ impl RequestAuth {
         let foreign = if identity.is_anonymous() { transport.check_origin(&head, own).err() } else { None };
         let foreign = foreign.map(|error| Box::new(fields.foreign(error)));
         let client = Client::read(parts, shared.address.as_ref());
-        Ok(Self { client, identity, foreign, state: Mutex::default(), shared })
+        let outer = parts.extensions.get::<Auth>().map(|outer| Arc::clone(&outer.0));
+        Ok(Self { client, identity, foreign, outer, span, state: Mutex::default(), shared })
+    }
+
+    /// Return the request as the layer with these shared parts has it, if that is this one or outside of it.
+    pub(crate) fn within(self: &Arc<Self>, shared: &Arc<Shared>) -> Option<Arc<Self>> {
+        if Arc::ptr_eq(&self.shared, shared) {
+            return Some(Arc::clone(self));
+        }
+        self.outer.as_ref().and_then(|outer| outer.within(shared))
     }
 
     /// Ignore the refresh tokens of ended sessions, if valid tokens are of more than one user: a cookie that was set with
@@ -157,13 +183,15 @@ impl RequestAuth {
         }
         if decision == Decision::Refuse(Refusal::LateUpload) {
             self.state().is_late_upload = true;
+            shared.receivers.send(|| Event::LateUpload { session: record.clone() });
         }
         if decision.acknowledges() {
             self.acknowledge(&mut record).await;
         }
         if decision.admits() {
             if matches!(decision, Decision::Rotate(_)) {
-                event::session("session_refreshed", record.id);
+                event::session("session_refreshed", &record);
+                shared.receivers.send(|| Event::SessionRefreshed { session: record.clone() });
             }
             self.sign_in(record, claims.sid, decision.issues(), custom, asked);
             if matches!(decision, Decision::Rotate(_)) {
@@ -176,10 +204,12 @@ impl RequestAuth {
     /// End the session of a copied token. Returns whether this request has ended it: only that one tells.
     async fn end_reused(&self, record: &Record, claims: &Claims) -> Result<bool, AuthError> {
         self.state().user = User::Known(None);
-        if self.end([record.id], "reused").await? == 0 {
+        if self.remove(&[record.id]).await? == 0 {
             return Ok(false);
         }
         event::warning("refresh_token_reused", record, claims);
+        self.shared.receivers.send(|| Event::RefreshTokenReused { session: record.clone() });
+        self.tell_ended(&[record.id], EndReason::Reused);
         Ok(true)
     }
 
@@ -187,7 +217,7 @@ impl RequestAuth {
     async fn end_all_of(&self, user_id: &str) -> Result<(), AuthError> {
         let now = self.shared.clock.now();
         let others = retrying(|| async { Ok::<_, AuthError>(self.shared.store.of_user(user_id, now).await?) }).await?;
-        self.end(others.into_iter().map(|other| other.id), "reused").await?;
+        self.end(others.into_iter().map(|other| other.id), EndReason::Reused).await?;
         Ok(())
     }
 
@@ -213,6 +243,7 @@ impl RequestAuth {
             self.update_last_seen(&record).await;
         }
         self.remember(claims, &record.session, asked);
+        event::known(&self.span, record.id, &record.user_id);
         let user = Some(Arc::new(SignedIn { record, claims: claims.clone() }));
         self.state().user = User::Known(user.clone());
         Ok(user)
@@ -223,9 +254,25 @@ impl RequestAuth {
     pub(crate) async fn live_claims(&self) -> Result<Option<Claims>, AuthError> {
         let is_claimed = matches!(self.asked_state().user, User::Claimed);
         match self.identity.access().filter(|claims| is_claimed && self.shared.is_remembered(claims)) {
-            Some(claims) => Ok(Some(claims.clone())),
+            Some(claims) => {
+                event::known(&self.span, claims.sid.session_id(), &claims.subject);
+                Ok(Some(claims.clone()))
+            }
             None => Ok(self.resolve().await?.map(|user| user.claims.clone())),
         }
+    }
+
+    /// Return whether the session of this request lives now, asked of the store each time.
+    pub(crate) async fn is_live(&self) -> Result<bool, AuthError> {
+        let Some(claims) = self.claims() else { return Ok(false) };
+        let found = self.find(claims.sid.session_id()).await?;
+        let row = found.as_ref().map(|it| FoundRow::new(&it.session, Some(&it.user_id), it.last_seen_at));
+        let check = self.shared.config.site.check(&self.identity, &claims, row, self.shared.clock.now());
+        if let Check::Live { .. } = check {
+            return Ok(true);
+        }
+        self.shared.verified.forget(claims.sid.session_id());
+        Ok(false)
     }
 
     /// Return the claims of the access token in force. Asks no store.
@@ -257,9 +304,13 @@ impl RequestAuth {
     /// [`AuthError::Issue`]: a token cannot be issued. The response is then an error, and sets no cookie.
     pub(crate) fn finish(&self, headers: &mut HeaderMap) -> Result<(), AuthError> {
         let answer = {
-            let state = self.state();
+            let mut state = self.state();
+            state.progress = Progress::Sent;
             self.answer(&state.outcome, state.was_asked)?
         };
+        if !answer.cookies.is_empty() {
+            self.overrule();
+        }
         response::write(&answer, &self.shared.config.site.transport().cookies, headers);
         Ok(())
     }
@@ -268,6 +319,29 @@ impl RequestAuth {
     pub(crate) fn finish_unchanged(&self, headers: &mut HeaderMap) {
         if let Ok(answer) = self.answer(&Outcome::Unchanged, self.state().was_asked) {
             response::write(&answer, &self.shared.config.site.transport().cookies, headers);
+        }
+    }
+
+    /// Have no layer outside set cookies of the same names: this one is nearer to the handler, and knows of its logins.
+    fn overrule(&self) {
+        let names = |request: &Self| {
+            let cookies = &request.shared.config.site.transport().cookies;
+            [cookies.access_name.clone(), cookies.refresh_name.clone()]
+        };
+        let (own, mut next) = (names(self), &self.outer);
+        while let Some(outer) = next {
+            if names(outer).iter().any(|name| own.contains(name)) {
+                outer.state().outcome = Outcome::Unchanged;
+            }
+            next = &outer.outer;
+        }
+    }
+
+    /// Note that there will be no response.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state();
+        if state.progress == Progress::Open {
+            state.progress = Progress::Gone;
         }
     }
 
@@ -296,15 +370,24 @@ impl RequestAuth {
         custom: CustomClaims,
         asked: Option<Asked>,
     ) {
+        event::known(&self.span, record.id, &record.user_id);
+        let session = record.session;
+        let (user, outcome) = self.grant(record, sid, kinds, custom);
+        if let User::Known(Some(user)) = &user {
+            self.remember(&user.claims, &session, asked);
+        }
+        let mut state = self.state();
+        (state.user, state.outcome) = (user, outcome);
+    }
+
+    /// Return who this session signs in, and what sets its tokens of these kinds.
+    fn grant(&self, record: Record, sid: Sid, kinds: &'static [TokenKind], custom: CustomClaims) -> (User, Outcome) {
         let (site, now) = (&self.shared.config.site, self.shared.clock.now());
         let mut grantee = Grantee::new(sid, &record.user_id);
         (grantee.custom, grantee.remember) = (custom, record.remember);
         let grant = site.grant(grantee, &record.session, kinds, now);
-        self.remember(grant.access(), &record.session, asked);
         let claims = grant.access().clone();
-        let mut state = self.state();
-        state.user = User::Known(Some(Arc::new(SignedIn { record, claims })));
-        state.outcome = Outcome::Granted(grant);
+        (User::Known(Some(Arc::new(SignedIn { record, claims }))), Outcome::Granted(grant))
     }
 
     /// Return the service's own claims of this user, if they fit into a cookie.

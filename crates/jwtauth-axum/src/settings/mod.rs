@@ -12,6 +12,9 @@ use serde::Deserialize;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest that a setting or a login may ask for, some 3 000 years: Django's dates end with the year 9999.
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100_000_000_000);
+
 /// A key or a secret: `Debug` shows none of it.
 ///
 /// ```

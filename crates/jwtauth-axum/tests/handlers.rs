@@ -1,0 +1,376 @@
+//! What handlers ask and do, in the request and after it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+mod common;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    response::IntoResponse,
+    routing::{any, post},
+};
+use common::{Browser, Clock, app, layer, names, settings};
+use http::{Request, StatusCode, header};
+use jwtauth_axum::{
+    AccessClaims, Auth, AuthLayer, Authenticated, FoundSession, InsertError, Limit, Login, LoginError, MemoryStore,
+    Record, SessionStore, StoreError,
+    jwtauth::{Generation, Session, UnixTime},
+};
+use tokio::sync::Notify;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// A store whose users may be deactivated, and whose writes may be held back or fail.
+#[derive(Clone, Default)]
+struct Store {
+    inner: MemoryStore,
+    is_inactive: Arc<AtomicBool>,
+    is_down: Arc<AtomicBool>,
+    holds: Arc<AtomicBool>,
+    reached: Arc<Notify>,
+    released: Arc<Notify>,
+}
+
+impl Store {
+    async fn count(&self, user: &str) -> usize {
+        self.inner.of_user(user, UnixTime::EPOCH).await.unwrap().len()
+    }
+
+    async fn pass(&self) {
+        if self.holds.load(Ordering::Relaxed) {
+            self.reached.notify_one();
+            self.released.notified().await;
+        }
+    }
+}
+
+impl SessionStore for Store {
+    async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed("down".into()));
+        }
+        if self.is_inactive.load(Ordering::Relaxed) { Ok(None) } else { self.inner.find(id).await }
+    }
+
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Result<Vec<Uuid>, InsertError> {
+        let done = self.inner.insert(record, limit, now).await;
+        self.pass().await;
+        done
+    }
+
+    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
+        self.inner.advance(id, from, next, now).await
+    }
+
+    async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
+        self.inner.acknowledge(id, generation, now).await
+    }
+
+    async fn touch(&self, id: Uuid, now: UnixTime) -> Result<(), StoreError> {
+        self.inner.touch(id, now).await
+    }
+
+    async fn of_user(&self, user_id: &str, now: UnixTime) -> Result<Vec<Record>, StoreError> {
+        self.inner.of_user(user_id, now).await
+    }
+
+    async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+        self.inner.end(ids).await
+    }
+
+    async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
+        self.inner.remove_expired(most, now).await
+    }
+}
+
+/// Where a handler leaves its handle, as one that goes on after its response does.
+type Kept = Arc<Mutex<Option<Auth>>>;
+
+fn keeping(layer: AuthLayer) -> (Router, Kept) {
+    let kept = Kept::default();
+    let keep = async |State(kept): State<Kept>, auth: Auth| *kept.lock().unwrap() = Some(auth);
+    let keep = Router::new().route("/keep", any(keep)).with_state(kept.clone()).layer(layer.clone());
+    (app(layer).merge(keep), kept)
+}
+
+/// The handle of a request of this browser, which has been answered.
+async fn after(browser: &mut Browser, kept: &Kept) -> Auth {
+    browser.get("/keep").await;
+    kept.lock().unwrap().take().unwrap()
+}
+
+fn service() -> (Router, Kept, Store, Clock) {
+    let (store, clock) = (Store::default(), Clock::default());
+    let settings = settings().with_session_check_interval(Duration::from_hours(1));
+    let (app, kept) = keeping(layer(&settings, store.clone(), &clock));
+    (app, kept, store, clock)
+}
+
+// --- whether the session lives
+
+#[tokio::test]
+async fn a_handler_that_goes_on_asks_whether_its_session_lives() {
+    let (app, kept, store, clock) = service();
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let auth = after(&mut browser, &kept).await;
+    assert!(auth.is_live().await.unwrap());
+    clock.advance(301);
+    browser.get("/me").await;
+    assert!(auth.is_live().await.unwrap(), "also when the browser has newer tokens");
+    store.is_inactive.store(true, Ordering::Relaxed);
+    assert!(!auth.is_live().await.unwrap(), "a user who may not sign in, or has a new password");
+    store.is_inactive.store(false, Ordering::Relaxed);
+    store.is_down.store(true, Ordering::Relaxed);
+    assert_eq!(auth.is_live().await.unwrap_err().code(), "store_error");
+    store.is_down.store(false, Ordering::Relaxed);
+    assert!(auth.is_live().await.unwrap());
+    clock.advance(86_400);
+    assert!(!auth.is_live().await.unwrap(), "its end");
+}
+
+#[tokio::test]
+async fn a_session_lives_until_it_is_ended_by_whatever_means() {
+    for way in ["/logout", "/login/42", "/others", "/sessions"] {
+        let (app, kept, _, clock) = service();
+        let mut browser = Browser::signed_in(&app, "42").await;
+        let auth = after(&mut browser, &kept).await;
+        clock.advance(1);
+        let mut other = Browser::signed_in(&app, "42").await;
+        assert!(auth.is_live().await.unwrap(), "{way}");
+        match way {
+            "/others" => drop(other.post(way).await),
+            "/sessions" => {
+                let id = auth.session().await.unwrap().unwrap().id;
+                assert_eq!(other.post(&format!("/sessions/{id}")).await.body, "true");
+            }
+            _ => drop(browser.post(way).await),
+        }
+        assert!(!auth.is_live().await.unwrap(), "{way}");
+    }
+}
+
+#[tokio::test]
+async fn an_anonymous_request_has_no_live_session() {
+    let (app, kept, store, _) = service();
+    store.is_down.store(true, Ordering::Relaxed);
+    let auth = after(&mut Browser::new(&app), &kept).await;
+    assert!(!auth.is_live().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_handler_sees_its_own_login_and_logout() {
+    let handler = async |auth: Auth| {
+        let mut seen = Vec::new();
+        let mut note = async |auth: &Auth| {
+            let user = auth.session().await.unwrap().map(|session| session.user_id);
+            seen.push((user, auth.is_live().await.unwrap(), auth.sessions().await.unwrap().len()));
+        };
+        note(&auth).await;
+        auth.login(7).await.unwrap();
+        note(&auth).await;
+        auth.logout().await.unwrap();
+        note(&auth).await;
+        auth.login(8).await.unwrap();
+        let own = auth.session().await.unwrap().unwrap().id;
+        assert!(auth.end(own).await.unwrap());
+        note(&auth).await;
+        format!("{seen:?}")
+    };
+    let (store, clock) = (MemoryStore::default(), Clock::default());
+    let auth = layer(&settings(), store, &clock);
+    let app = app(auth.clone()).merge(Router::new().route("/all", post(handler)).layer(auth));
+    let mut browser = Browser::signed_in(&app, "42").await;
+    assert_eq!(
+        browser.post("/all").await.body,
+        r#"[(Some("42"), true, 1), (Some("7"), true, 1), (None, false, 0), (None, false, 0)]"#
+    );
+}
+
+// --- after the response
+
+#[tokio::test]
+async fn a_login_after_the_response_is_an_error_and_leaves_nothing() {
+    let (app, kept, store, _) = service();
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let auth = after(&mut browser, &kept).await;
+    let error = auth.login(7).await.unwrap_err();
+    assert_eq!(error.code(), "response_sent");
+    let brief = Login::new(7).with_remember(false).with_cross_origin(true);
+    assert!(matches!(auth.login_with(brief).await, Err(LoginError::ResponseSent)));
+    assert_eq!((store.count("7").await, store.count("42").await), (0, 1));
+    assert_eq!(browser.who().await, "42", "the session of the request goes on");
+    assert_eq!(error.into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn a_login_by_a_body_that_is_streamed_is_an_error() {
+    let (app, kept, store, _) = service();
+    let streams = async |auth: Auth, State(kept): State<Kept>| {
+        *kept.lock().unwrap() = Some(auth.clone());
+        Body::new(common::Chunked(Some("data".into())))
+    };
+    let auth = layer(&settings(), store.clone(), &Clock::default());
+    let app = app.merge(Router::new().route("/stream", any(streams)).with_state(kept.clone()).layer(auth));
+    let response = app.oneshot(Request::get("/stream").body(Body::empty()).unwrap()).await.unwrap();
+    let auth = kept.lock().unwrap().take().unwrap();
+    assert!(matches!(auth.login(42).await, Err(LoginError::ResponseSent)), "the body has not been read");
+    drop(response);
+    assert_eq!(store.count("42").await, 0);
+}
+
+#[tokio::test]
+async fn a_login_whose_client_has_gone_is_an_error() {
+    let (app, kept, store, clock) = service();
+    let hangs = async |auth: Auth, State(kept): State<Kept>| {
+        *kept.lock().unwrap() = Some(auth);
+        std::future::pending::<()>().await;
+    };
+    let auth = layer(&settings(), store.clone(), &clock);
+    let app = app.merge(Router::new().route("/hang", any(hangs)).with_state(kept.clone()).layer(auth));
+    let request = Request::get("/hang").body(Body::empty()).unwrap();
+    assert!(tokio::time::timeout(Duration::ZERO, app.oneshot(request)).await.is_err());
+    let auth = kept.lock().unwrap().take().unwrap();
+    assert_eq!(auth.login(42).await.unwrap_err().code(), "response_sent");
+    assert_eq!(store.count("42").await, 0);
+}
+
+#[tokio::test]
+async fn a_login_that_loses_against_the_response_is_an_error_and_ends_nothing() {
+    let (app, kept, store, clock) = service();
+    // The login begins in the request, and the store answers when the response has been sent.
+    let spawns = async |auth: Auth, State((kept, store)): State<(Kept, Store)>| {
+        let login = tokio::spawn({
+            let auth = auth.clone();
+            async move { auth.login(7).await.unwrap_err().code() }
+        });
+        store.reached.notified().await;
+        *kept.lock().unwrap() = Some(auth);
+        *LOGIN.lock().unwrap() = Some(login);
+        "answered"
+    };
+    static LOGIN: Mutex<Option<tokio::task::JoinHandle<&str>>> = Mutex::new(None);
+    let auth = layer(&settings(), store.clone(), &clock);
+    let state = (kept.clone(), store.clone());
+    let app = app.merge(Router::new().route("/spawn", any(spawns)).with_state(state).layer(auth));
+    let mut browser = Browser::signed_in(&app, "42").await;
+    store.holds.store(true, Ordering::Relaxed);
+    let answer = browser.get("/spawn").await;
+    assert_eq!((answer.body.as_str(), names(&answer).len()), ("answered", 0));
+    store.holds.store(false, Ordering::Relaxed);
+    store.released.notify_one();
+    let login = LOGIN.lock().unwrap().take().unwrap();
+    assert_eq!(login.await.unwrap(), "response_sent");
+    assert_eq!((store.count("7").await, store.count("42").await), (0, 1));
+    assert_eq!(browser.who().await, "42", "and the session that it would have replaced goes on");
+}
+
+#[tokio::test]
+async fn a_login_and_a_response_that_race_agree() {
+    for round in 0..200 {
+        let (store, clock) = (Store::default(), Clock::default());
+        let handles = Arc::new(Mutex::new(None));
+        let handler = async move |auth: Auth, State(handles): State<Handles>| {
+            *handles.lock().unwrap() = Some(tokio::spawn(async move { auth.login(7).await.is_ok() }));
+            for _ in 0..round % 8 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let app = Router::new().route("/race", post(handler)).with_state(Handles::clone(&handles)).layer(layer(
+            &settings(),
+            store.clone(),
+            &clock,
+        ));
+        let cookies = names(&Browser::new(&app).post("/race").await).len();
+        let login = handles.lock().unwrap().take().unwrap();
+        let is_in = login.await.unwrap();
+        assert_eq!((cookies, store.count("7").await), if is_in { (2, 1) } else { (0, 0) }, "{round}");
+    }
+}
+
+type Handles = Arc<Mutex<Option<tokio::task::JoinHandle<bool>>>>;
+
+#[tokio::test]
+async fn a_logout_after_the_response_ends_the_session() {
+    let (app, kept, store, _) = service();
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let auth = after(&mut browser, &kept).await;
+    auth.logout().await.unwrap();
+    assert_eq!(store.count("42").await, 0);
+    assert!(auth.session().await.unwrap().is_none() && !auth.is_live().await.unwrap());
+    assert_eq!((browser.who().await.as_str(), browser.jar.len()), ("nobody", 2), "cookies that are good for nothing");
+}
+
+// --- how long a login lasts
+
+#[tokio::test]
+async fn a_lifetime_of_nothing_or_of_ages_is_an_error() {
+    let (store, clock) = (Store::default(), Clock::default());
+    let login = async |auth: Auth, Path(millis): Path<u64>| {
+        auth.login_with(Login::new(42).with_lifetime(Duration::from_millis(millis))).await
+    };
+    let auth = layer(&settings(), store.clone(), &clock);
+    let app = app(auth.clone()).merge(Router::new().route("/for/{millis}", post(login)).layer(auth));
+    for millis in [0, 999, 100_000_000_001_000, u64::MAX] {
+        let answer = Browser::new(&app).post(&format!("/for/{millis}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "invalid_lifetime"));
+        assert!(names(&answer).is_empty());
+    }
+    assert_eq!(store.count("42").await, 0);
+    let mut browser = Browser::new(&app);
+    assert_eq!(browser.post("/for/1999").await.status, StatusCode::OK);
+    assert_eq!(browser.who().await, "42");
+    clock.advance(1);
+    assert_eq!(browser.who().await, "nobody", "fractions of a second are cut off");
+    assert_eq!(Browser::new(&app).post("/for/100000000000000").await.status, StatusCode::OK);
+}
+
+// --- users who may be there
+
+#[tokio::test]
+async fn what_is_optional_is_none_only_where_the_request_is_anonymous() {
+    let (store, clock) = (Store::default(), Clock::default());
+    let auth = layer(&settings(), store.clone(), &clock);
+    let user = async |user: Option<Authenticated>| user.map_or("nobody".to_owned(), |user| user.user_id);
+    let claims = async |claims: Option<AccessClaims>| claims.map_or("nobody".to_owned(), |claims| claims.0.subject);
+    let both = Router::new().route("/user", any(user)).route("/token", any(claims)).layer(auth.clone());
+    let app = app(auth).merge(both);
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let late = browser.clone();
+    for path in ["/user", "/token"] {
+        assert_eq!(
+            (browser.get(path).await.body, Browser::new(&app).get(path).await.body),
+            ("42".into(), "nobody".into())
+        );
+        for bad in ["Bearer", "Bearer undefined", "bearer a.b.c"] {
+            let answer = browser.send(browser.request("GET", path).header(header::AUTHORIZATION, bad)).await;
+            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "token_not_valid"));
+        }
+    }
+    clock.advance(301);
+    store.is_down.store(true, Ordering::Relaxed);
+    for path in ["/user", "/token"] {
+        let answer = browser.get(path).await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (StatusCode::INTERNAL_SERVER_ERROR, "store_error"),
+            "{path}"
+        );
+    }
+    store.is_down.store(false, Ordering::Relaxed);
+    browser.get("/user").await;
+    browser.get("/user").await;
+    clock.advance(901);
+    for path in ["/user", "/token"] {
+        let upload = late.request("POST", path).header(header::TRANSFER_ENCODING, "chunked");
+        assert_eq!(late.send(upload).await.body, "nobody", "a late upload is anonymous");
+    }
+}
