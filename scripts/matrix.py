@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+import debian
+
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "docs/reference/compatibility-table.md"
 FOLDER = ROOT / ".tools/matrix"
-DEBIAN = ROOT / ".tools/debian-sid"
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 # With the first Python that each runs on.
@@ -93,35 +94,15 @@ def python(version: str) -> Python | None:
     for found in [*([on_path] if on_path else []), *map(str, reversed(pyenv))]:
         if subprocess.run([found, "-c", WORKS], capture_output=True).returncode == 0:
             return Python(version, found)
-    return debian(version)
+    return sid(version)
 
 
-def debian(version: str) -> Python | None:
+def sid(version: str) -> Python | None:
     """Debian's newest, where that is of this version."""
-    if os.geteuid() or not (DEBIAN.exists() or shutil.which("debootstrap")):
+    prefix = debian.prefix("sid", "python3,python3-venv,python3-pip,ca-certificates")
+    if prefix is None or not (ROOT / f".tools/debian-sid/usr/bin/python{version}").exists():
         return None
-    if not (DEBIAN / "usr/bin/python3").exists():
-        mirrors = subprocess.check_output(["apt-get", "indextargets", "--format", "$(REPO_URI)"], text=True).split()
-        mirror = next((uri for uri in mirrors if uri.rstrip("/").endswith("/debian")), None)
-        packages = "--include=python3,python3-venv,python3-pip,ca-certificates"
-        if mirror is None:
-            return None
-        print(f"== Python {version}: Debian sid into {DEBIAN.relative_to(ROOT)}", flush=True)
-        command = ["debootstrap", "--variant=minbase", packages, "sid", str(DEBIAN), mirror]
-        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
-            shutil.rmtree(DEBIAN)
-            return None
-    if not (DEBIAN / f"usr/bin/python{version}").exists():
-        return None
-    for name in ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
-        if Path(name).exists():
-            shutil.copy(name, DEBIAN / name[1:])
-    # A namespace of its own for the mounts: nothing is left of them once the command has ended.
-    inside = Path("/checkout")
-    (DEBIAN / inside.name).mkdir(exist_ok=True)
-    mounts = f'mount --bind {ROOT} {DEBIAN}{inside} && mount -t proc proc {DEBIAN}/proc && exec chroot {DEBIAN} "$@"'
-    prefix = ("unshare", "--mount", "--", "sh", "-c", mounts, "sh")
-    found = Python(version, f"python{version}", prefix, inside)
+    found = Python(version, f"python{version}", prefix, debian.CHECKOUT)
     return found if found.run(found.command, "-c", WORKS).returncode == 0 else None
 
 

@@ -85,6 +85,7 @@ def beside_python() -> None:
     """What Python's tests, which mostly wait, leave a processor for."""
     neighbours()
     rust()
+    oldest_rust()
     fuzz()
     instructions()
 
@@ -126,6 +127,11 @@ def rust() -> None:
         )
     packages = ("-p", "jwtauth", "-p", "jwtauth-axum", "--all-features")
     check("Rust examples in documentation", "cargo", "test", *packages, "--doc", aside=True)
+
+
+def oldest_rust() -> None:
+    """What each crate promises: it says by which compilers, and what it could not try."""
+    check("oldest Rust of each crate", sys.executable, "scripts/msrv.py", aside=True)
 
 
 def fuzz() -> None:
