@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.core import serializers
+from django.db import transaction
 from django.db.models import Count, F, Max
 from django.db.models.functions import ExtractHour, TruncDate
 
@@ -32,7 +33,8 @@ def disagreements(user, zone, at):
     began = {UUID(int=number + 1): at + number * 1800 - DAY for number in range(96)}
     Session.objects.bulk_create(made(pk, user, moment) for pk, moment in began.items())
     checks = {name.removeprefix("of_"): check for name, check in globals().items() if name.startswith("of_")}
-    return [name for name, check in checks.items() if not check(user, zone, at, began)]
+    with transaction.atomic():  # or each write waits for the disk
+        return [name for name, check in checks.items() if not check(user, zone, at, began)]
 
 
 def made(pk, user, began):
@@ -69,7 +71,7 @@ def of_order(user, zone, at, began):
 def of_dates(user, zone, at, began):
     days = {pk: value.date() for pk, value in local(began, zone).items()}
     found = all(
-        having(created_at__date=day) == {pk for pk, other in days.items() if other == day} for day in days.values()
+        having(created_at__date=day) == {pk for pk, other in days.items() if other == day} for day in set(days.values())
     )
     return found and list(Session.objects.dates("created_at", "day")) == sorted(set(days.values()))
 
@@ -154,7 +156,7 @@ def of_updates(user, zone, at, began):
 def of_instances(user, zone, at, began):
     ways = Session.objects.all(), Session.objects.raw("SELECT * FROM jwtauth_session"), Session.objects.iterator()
     found = [{one.pk: _clock.from_datetime(one.created_at) for one in way} for way in ways]
-    for session in Session.objects.all():
+    for session in Session.objects.all()[:8]:
         session.save()
     return [*found, {one.pk: _clock.from_datetime(one.created_at) for one in Session.objects.all()}] == 4 * [began]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import count
 
 import pytest
 
+from tests.databases.rust import build
 from tests.databases.servers import MariaDB, PostgreSQL
 from tests.waiting import PATIENCE
 
@@ -27,6 +29,14 @@ def postgresql():
 @pytest.fixture(scope="session")
 def mariadb():
     yield from server(MariaDB)
+
+
+@pytest.fixture(scope="session")
+def program():
+    """The Rust service."""
+    if not shutil.which("cargo"):
+        pytest.skip("cargo is not installed, without which nothing of this project is built")
+    return build()
 
 
 @pytest.fixture

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import product
 
 import pytest
 
-from tests.databases.rust import Service, build
+from tests.databases.rust import Service
 from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Site
 
 ROUNDS, RACERS = 10, 16
-
-
-@pytest.fixture(scope="session")
-def program():
-    if not shutil.which("cargo"):
-        pytest.skip("cargo is not installed, without which nothing of this project is built")
-    return build()
 
 
 @contextmanager

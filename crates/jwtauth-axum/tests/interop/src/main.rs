@@ -5,7 +5,9 @@
 
 use std::{
     collections::HashMap,
-    env, fs,
+    env,
+    fmt::Write as _,
+    fs,
     time::{Duration, SystemTime},
 };
 
@@ -15,10 +17,14 @@ use axum::{
     routing::{get, post},
 };
 use jwtauth_axum::{
-    Auth, AuthError, AuthLayer, DjangoUsers, LoginError, MaybeAuthenticated, PostgresStore, SessionStore, Settings,
-    SqliteStore,
+    Auth, AuthError, AuthLayer, DjangoUsers, Login, LoginError, MaybeAuthenticated, PostgresStore, SessionStore,
+    Settings, SqliteStore,
+    jwtauth::UnixTime,
+    sqlx::{PgPool, SqlitePool, sqlite::SqliteConnectOptions},
 };
-use sqlx::{PgPool, SqlitePool, sqlite::SqliteConnectOptions};
+
+/// What a cleanup leaves of expired sessions, in seconds.
+const HOUR: u64 = 3600;
 
 #[tokio::main]
 async fn main() {
@@ -34,8 +40,11 @@ async fn main() {
     }
 }
 
-async fn serve(address: &str, settings: &Settings, store: impl SessionStore, clock: String) {
+async fn serve(address: &str, settings: &Settings, store: impl SessionStore + Clone, clock: String) {
     let seconds = move || u64::from_ne_bytes(fs::read(&clock).unwrap().try_into().unwrap());
+    let (to_clean, time) = (store.clone(), seconds.clone());
+    let clean =
+        async move || to_clean.remove_expired(1000, UnixTime::from_secs(time() - HOUR)).await.unwrap().to_string();
     let now = move || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds());
     let app = Router::new()
         .route("/idle/", get(async || ""))
@@ -43,6 +52,8 @@ async fn serve(address: &str, settings: &Settings, store: impl SessionStore, clo
         .route("/login/", post(login))
         .route("/logout/", post(logout))
         .route("/others/", post(end_others))
+        .route("/sessions/", get(sessions))
+        .route("/clean/", post(clean))
         .layer(AuthLayer::new(settings.build().unwrap(), store).with_clock(now));
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     axum::serve(listener, app).await.unwrap();
@@ -53,7 +64,12 @@ async fn who(MaybeAuthenticated(user): MaybeAuthenticated) -> String {
 }
 
 async fn login(auth: Auth, Query(query): Query<HashMap<String, String>>) -> Result<(), LoginError> {
-    auth.login(&query["user"]).await
+    let login = Login::new(&query["user"]);
+    auth.login_with(match query.get("lifetime") {
+        Some(seconds) => login.with_lifetime(Duration::from_secs(seconds.parse().unwrap())),
+        None => login,
+    })
+    .await
 }
 
 async fn logout(auth: Auth) -> Result<(), AuthError> {
@@ -62,4 +78,15 @@ async fn logout(auth: Auth) -> Result<(), AuthError> {
 
 async fn end_others(auth: Auth) -> Result<String, AuthError> {
     Ok(auth.end_others().await?.to_string())
+}
+
+/// A line each: the id, and in Unix seconds when the session began, was last seen, and expires.
+async fn sessions(auth: Auth) -> Result<String, AuthError> {
+    let mut lines = String::new();
+    for record in auth.sessions().await? {
+        let times = [record.session.created_at, record.last_seen_at, record.session.expires_at];
+        let [began, seen, ends] = times.map(UnixTime::as_secs);
+        writeln!(lines, "{} {began} {seen} {ends}", record.id).unwrap();
+    }
+    Ok(lines)
 }
