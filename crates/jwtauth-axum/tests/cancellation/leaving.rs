@@ -1,0 +1,224 @@
+//! Clients that leave: futures that are dropped before they are done.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use jwtauth_axum::{
+    FoundSession, InsertError, Limit, Record, SessionStore, StoreError,
+    jwtauth::{Generation, Session, UnixTime},
+};
+use tokio::{sync::watch, task::yield_now};
+use uuid::Uuid;
+
+/// How long is waited for what has to come about, before it counts as missing.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// When a client leaves.
+#[derive(Clone, Copy, Debug)]
+pub enum Moment {
+    /// When its future waits, after so many times that it did.
+    Wait(usize),
+    /// When the store has come to a step, after so many.
+    Step(usize),
+    /// After it, and the other tasks, had so many turns.
+    Turn(usize),
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wait(number) => write!(f, "at wait {number}"),
+            Self::Step(number) => write!(f, "at step {number} of the store"),
+            Self::Turn(number) => write!(f, "after {number} turns"),
+        }
+    }
+}
+
+impl Moment {
+    /// Each time that the future waits.
+    pub fn waits() -> impl Iterator<Item = Self> {
+        (0..).map(Self::Wait)
+    }
+
+    /// Each step of the store.
+    pub fn steps() -> impl Iterator<Item = Self> {
+        (0..).map(Self::Step)
+    }
+
+    /// Turns, further and further apart: others of them in each round.
+    pub fn turns(round: usize) -> impl Iterator<Item = Self> {
+        (0..usize::BITS / 2 - 2)
+            .map(move |power| Self::Turn((1 << (2 * power)) + (((round * 7) % 16) << (2 * power)) / 5))
+    }
+}
+
+/// Poll `future`, and drop it at this moment. Returns whether it was dropped: it may have been done before.
+pub async fn leave<T>(future: impl Future<Output = T>, moment: Moment, steps: &Steps) -> Result<bool, String> {
+    tokio::time::timeout(PATIENCE, leave_now(future, moment, steps)).await.map_err(|_| "it is never done".to_owned())
+}
+
+async fn leave_now<T>(future: impl Future<Output = T>, moment: Moment, steps: &Steps) -> bool {
+    let mut future = pin!(future);
+    match moment {
+        Moment::Wait(number) => {
+            let mut waits = 0;
+            poll_fn(|context| match future.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(false),
+                Poll::Pending if waits == number => Poll::Ready(true),
+                Poll::Pending => {
+                    waits += 1;
+                    Poll::Pending
+                }
+            })
+            .await
+        }
+        Moment::Step(number) => {
+            tokio::select! {
+                biased;
+                () = steps.reached(number) => true,
+                _ = future => false,
+            }
+        }
+        Moment::Turn(number) => {
+            for _ in 0..number {
+                let is_done = poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await;
+                if is_done {
+                    return false;
+                }
+                yield_now().await;
+            }
+            true
+        }
+    }
+}
+
+/// How often a store was called, and has answered.
+#[derive(Clone)]
+pub struct Steps(Arc<watch::Sender<usize>>);
+
+impl Steps {
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+
+    pub fn restart(&self) {
+        self.0.send_replace(0);
+    }
+
+    pub fn count(&self) -> usize {
+        *self.0.borrow()
+    }
+
+    /// Wait for one more than `number`.
+    pub async fn reached(&self, number: usize) {
+        let _ = self.0.subscribe().wait_for(|steps| *steps > number).await;
+    }
+
+    async fn take(&self) {
+        self.0.send_modify(|steps| *steps += 1);
+        yield_now().await;
+    }
+}
+
+/// A store that lets other tasks run before and after each call, and counts both.
+#[derive(Clone)]
+pub struct Stepwise<S> {
+    pub inner: S,
+    pub steps: Steps,
+}
+
+impl<S> Stepwise<S> {
+    pub fn new(inner: S) -> Self {
+        Self { inner, steps: Steps::new() }
+    }
+
+    async fn around<T>(&self, call: impl Future<Output = T>) -> T {
+        self.steps.take().await;
+        let answer = call.await;
+        self.steps.take().await;
+        answer
+    }
+}
+
+impl<S: SessionStore> SessionStore for Stepwise<S> {
+    async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
+        self.around(self.inner.find(id)).await
+    }
+
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Result<Vec<Uuid>, InsertError> {
+        self.around(self.inner.insert(record, limit, now)).await
+    }
+
+    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
+        self.around(self.inner.advance(id, from, next, now)).await
+    }
+
+    async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
+        self.around(self.inner.acknowledge(id, generation, now)).await
+    }
+
+    async fn touch(&self, id: Uuid, now: UnixTime) -> Result<(), StoreError> {
+        self.around(self.inner.touch(id, now)).await
+    }
+
+    async fn of_user(&self, user_id: &str, now: UnixTime) -> Result<Vec<Record>, StoreError> {
+        self.around(self.inner.of_user(user_id, now)).await
+    }
+
+    async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+        self.around(self.inner.end(ids)).await
+    }
+
+    async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
+        self.around(self.inner.remove_expired(most, now)).await
+    }
+}
+
+/// Return how many tasks the runtime has when nothing is asked of it: those of pools.
+pub async fn tasks_at_rest() -> usize {
+    let mut least = tasks();
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        least = least.min(tasks());
+    }
+    least
+}
+
+fn tasks() -> usize {
+    tokio::runtime::Handle::current().metrics().num_alive_tasks()
+}
+
+/// Wait until no more than so many tasks are left: until what went on without its client is done.
+pub async fn idle(tasks_before: usize) -> Result<(), String> {
+    comes_true(async || tasks() <= tasks_before).await.map_err(|()| format!("{} tasks go on", tasks() - tasks_before))
+}
+
+/// Wait until this is so.
+pub async fn comes_true(mut what: impl AsyncFnMut() -> bool) -> Result<(), ()> {
+    let started = Instant::now();
+    for turn in 0_u32.. {
+        if what().await {
+            return Ok(());
+        }
+        if started.elapsed() > PATIENCE {
+            break;
+        }
+        if turn < 100 {
+            yield_now().await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    Err(())
+}
+
+/// Return an error that says this where it is not so.
+pub fn ensure(is_so: bool, what: impl FnOnce() -> String) -> Result<(), String> {
+    if is_so { Ok(()) } else { Err(what()) }
+}

@@ -1,0 +1,200 @@
+//! Databases, and what must not be left open in them.
+
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use jwtauth_axum::{
+    DjangoUsers, MemoryStore, POSTGRES_SCHEMA, PostgresStore, SQLITE_SCHEMA, SessionStore, SqliteStore,
+};
+use sqlx::{
+    ConnectOptions, Connection, Executor, PgPool, SqlitePool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::{
+    common::settings,
+    leaving::{PATIENCE, comes_true, ensure},
+};
+
+/// As few connections as one that is lost makes a difference to.
+const CONNECTIONS: u32 = 3;
+/// Django's table of users, as far as a store reads it.
+const USERS: &str = "CREATE TABLE test_user (id varchar(40) PRIMARY KEY, password varchar(128), is_active boolean)";
+
+/// A database with its store.
+pub trait Place {
+    type Store: SessionStore + Clone;
+    const NAME: &str;
+
+    fn store(&self) -> Self::Store;
+
+    /// Add a user who may sign in.
+    async fn add_user(&self, user: &str);
+
+    /// Say what has been left open: a transaction, a lock, a connection.
+    async fn whole(&self) -> Result<(), String>;
+}
+
+/// Add a user whom nothing else uses.
+pub async fn new_user(place: &impl Place) -> String {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let user = LAST.fetch_add(1, Ordering::Relaxed).to_string();
+    place.add_user(&user).await;
+    user
+}
+
+fn users() -> DjangoUsers {
+    DjangoUsers::new(settings().auth_hasher()).with_table("test_user", "id")
+}
+
+fn said(error: impl Display) -> String {
+    error.to_string()
+}
+
+/// Take each connection of the pool, and have `check` look at it.
+macro_rules! whole_pool {
+    ($pool:expr, $check:expr) => {{
+        let mut taken = Vec::new();
+        for number in 1..=CONNECTIONS {
+            let connection = tokio::time::timeout(PATIENCE, $pool.acquire()).await;
+            taken.push(connection.map_err(|_| format!("connection {number} of the pool is lost"))?.map_err(said)?);
+        }
+        for connection in &mut taken {
+            $check(connection).await?;
+        }
+        drop(taken);
+        let is_idle = comes_true(async || $pool.num_idle() == CONNECTIONS as usize).await;
+        is_idle.map_err(|()| format!("{} connections are idle", $pool.num_idle()))
+    }};
+}
+
+#[derive(Default)]
+pub struct Memory(MemoryStore);
+
+impl Place for Memory {
+    type Store = MemoryStore;
+    const NAME: &str = "memory";
+
+    fn store(&self) -> MemoryStore {
+        self.0.clone()
+    }
+
+    async fn add_user(&self, _: &str) {}
+
+    async fn whole(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+pub struct Sqlite {
+    folder: PathBuf,
+    pool: SqlitePool,
+    store: SqliteStore,
+}
+
+impl Sqlite {
+    pub async fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("jwtauth-cancellation-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let options = Self::options(&folder).create_if_missing(true);
+        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await.unwrap();
+        pool.execute(SQLITE_SCHEMA).await.unwrap();
+        pool.execute(USERS).await.unwrap();
+        let store = SqliteStore::new(pool.clone(), Some(users())).await.unwrap();
+        Self { folder, pool, store }
+    }
+
+    fn options(folder: &Path) -> SqliteConnectOptions {
+        SqliteConnectOptions::new().filename(folder.join("db.sqlite3")).synchronous(SqliteSynchronous::Off)
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Place for Sqlite {
+    type Store = SqliteStore;
+    const NAME: &str = "SQLite";
+
+    fn store(&self) -> SqliteStore {
+        self.store.clone()
+    }
+
+    async fn add_user(&self, user: &str) {
+        let query = sqlx::query("INSERT INTO test_user VALUES ($1, 'a hash', true)").bind(user);
+        query.execute(&self.pool).await.unwrap();
+    }
+
+    async fn whole(&self) -> Result<(), String> {
+        whole_pool!(self.pool, async |connection: &mut sqlx::pool::PoolConnection<sqlx::Sqlite>| {
+            // Fails within a transaction; waits, then fails where another has one.
+            connection.execute("BEGIN IMMEDIATE").await.map_err(said)?;
+            connection.execute("COMMIT").await.map(drop).map_err(said)
+        })?;
+        // As another process does, Django for one.
+        let other = Self::options(&self.folder).busy_timeout(Duration::from_millis(500));
+        let mut other = other.connect().await.map_err(said)?;
+        other.execute("UPDATE test_user SET is_active = true WHERE id = ''").await.map_err(said)?;
+        other.close().await.map_err(said)
+    }
+}
+
+pub struct Postgres {
+    pool: PgPool,
+    outside: PgPool,
+    store: PostgresStore,
+    schema: String,
+}
+
+impl Postgres {
+    pub async fn new(url: &str, name: &str) -> Self {
+        // A schema of its own: other tests use the same database.
+        let schema = format!("cancellation_{name}");
+        let options: PgConnectOptions = url.parse().unwrap();
+        let outside = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await.unwrap();
+        for statement in [format!("DROP SCHEMA IF EXISTS {schema} CASCADE"), format!("CREATE SCHEMA {schema}")] {
+            outside.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+        }
+        let options = options.options([("search_path", &schema)]).application_name(&schema);
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await.unwrap();
+        pool.execute(POSTGRES_SCHEMA).await.unwrap();
+        pool.execute(USERS).await.unwrap();
+        pool.execute("ALTER TABLE test_user ALTER id TYPE text").await.unwrap();
+        let store = PostgresStore::new(pool.clone(), Some(users())).await.unwrap();
+        Self { pool, outside, store, schema }
+    }
+}
+
+impl Place for Postgres {
+    type Store = PostgresStore;
+    const NAME: &str = "PostgreSQL";
+
+    fn store(&self) -> PostgresStore {
+        self.store.clone()
+    }
+
+    async fn add_user(&self, user: &str) {
+        let query = sqlx::query("INSERT INTO test_user VALUES ($1, 'a hash', true)").bind(user);
+        query.execute(&self.pool).await.unwrap();
+    }
+
+    async fn whole(&self) -> Result<(), String> {
+        whole_pool!(self.pool, async |connection: &mut sqlx::pool::PoolConnection<sqlx::Postgres>| {
+            connection.execute("SELECT 1").await.map(drop).map_err(said)
+        })?;
+        let busy = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND state <> 'idle'";
+        let is_idle = comes_true(async || {
+            let busy = sqlx::query_scalar(busy).bind(&self.schema).fetch_one(&self.outside).await;
+            busy.is_ok_and(|busy: i64| busy == 0)
+        });
+        ensure(is_idle.await.is_ok(), || "a connection is in a transaction".to_owned())
+    }
+}

@@ -1,0 +1,346 @@
+//! Whole requests through the layer.
+
+use axum::{Router, body::Body, routing::get};
+use http::{Request, StatusCode, header};
+use jwtauth_axum::{
+    Auth, AuthError, Record, SessionStore, Settings,
+    jwtauth::{Generation, UnixTime},
+};
+use uuid::Uuid;
+
+use crate::{
+    common::{self, Browser, Clock},
+    leaving::{Moment, PATIENCE, Stepwise, ensure, idle, leave},
+    places::{Place, new_user},
+};
+
+/// Longer than an access token lives.
+const EXPIRED: u64 = 301;
+/// Longer than the generation before is good, once the new one was seen.
+const PAST_GRACE: u64 = 31;
+
+/// What a client asks for before it leaves.
+#[derive(Clone, Copy, Debug)]
+pub enum Operation {
+    Anonymous,
+    Check,
+    CheckAndNote,
+    CheckAndAcknowledge,
+    Session,
+    Sessions,
+    Refresh,
+    RefreshAgain,
+    RenewAccess,
+    Adopt,
+    Reuse,
+    ReuseEndsAll,
+    Login,
+    LoginOverLogin,
+    LoginOverOther,
+    LoginEndsOldest,
+    LoginRefused,
+    LoginReplaces,
+    Logout,
+    LogoutRemembered,
+    LogoutExpired,
+    End,
+    EndOthers,
+    Bearer,
+    BearerOfEnded,
+    Upload,
+    LateUpload,
+    Disputed,
+    DisputedRefresh,
+}
+
+use Operation::*;
+
+pub const ALL: [Operation; 29] = [
+    Anonymous,
+    Check,
+    CheckAndNote,
+    CheckAndAcknowledge,
+    Session,
+    Sessions,
+    Refresh,
+    RefreshAgain,
+    RenewAccess,
+    Adopt,
+    Reuse,
+    ReuseEndsAll,
+    Login,
+    LoginOverLogin,
+    LoginOverOther,
+    LoginEndsOldest,
+    LoginRefused,
+    LoginReplaces,
+    Logout,
+    LogoutRemembered,
+    LogoutExpired,
+    End,
+    EndOthers,
+    Bearer,
+    BearerOfEnded,
+    Upload,
+    LateUpload,
+    Disputed,
+    DisputedRefresh,
+];
+
+/// A service with its users.
+pub struct World<S> {
+    pub store: Stepwise<S>,
+    pub app: Router,
+    pub clock: Clock,
+    pub user: String,
+    pub other: String,
+}
+
+impl<S: SessionStore + Clone> World<S> {
+    pub async fn new(place: &impl Place<Store = S>, settings: &Settings) -> Self {
+        let (store, clock) = (Stepwise::new(place.store()), Clock::default());
+        let layer = common::layer(settings, store.clone(), &clock);
+        let session =
+            async |auth: Auth| Ok::<_, AuthError>(auth.session().await?.map_or_else(String::new, |it| it.user_id));
+        let app = Router::new().route("/session", get(session)).layer(layer.clone()).merge(common::app(layer));
+        let (user, other) = (new_user(place).await, new_user(place).await);
+        Self { store, app, clock, user, other }
+    }
+
+    pub async fn signed_in(&self) -> Browser {
+        Browser::signed_in(&self.app, &self.user).await
+    }
+
+    /// All rows of the user, the newest first.
+    pub async fn rows(&self, user: &str) -> Vec<Record> {
+        self.store.inner.of_user(user, UnixTime::EPOCH).await.unwrap()
+    }
+}
+
+/// Who sends a request, and the user's sessions before.
+pub struct Scene {
+    pub browser: Browser,
+    /// In place of the browser's.
+    cookies: Option<String>,
+    before: Vec<Record>,
+}
+
+impl Operation {
+    pub fn settings(self) -> Settings {
+        let settings = common::settings();
+        match self {
+            ReuseEndsAll => settings.with_reuse_ends_all_sessions(true),
+            LoginEndsOldest => settings.with_max_sessions_per_user(2),
+            LoginRefused => settings.with_max_sessions_per_user(2).with_max_sessions_policy("refuse"),
+            LoginReplaces => settings.with_max_sessions_per_user(1).with_max_sessions_policy("refuse"),
+            LogoutRemembered => settings.with_session_check_interval(None),
+            _ => settings,
+        }
+    }
+
+    pub async fn prepare<S: SessionStore + Clone>(self, world: &World<S>) -> Scene {
+        let mut browser = Browser::new(&world.app);
+        if !matches!(self, Anonymous | Login | LoginEndsOldest | LoginRefused) {
+            browser = world.signed_in().await;
+        }
+        let mut cookies = None;
+        match self {
+            CheckAndNote => world.clock.advance(61),
+            CheckAndAcknowledge => {
+                world.clock.advance(EXPIRED);
+                browser.get("/open").await;
+            }
+            Sessions | End | EndOthers => {
+                world.clock.advance(1);
+                world.signed_in().await;
+            }
+            Refresh => world.clock.advance(EXPIRED),
+            RefreshAgain => {
+                world.clock.advance(EXPIRED);
+                browser.send(browser.request("GET", "/open")).await;
+            }
+            RenewAccess => {
+                world.clock.advance(EXPIRED);
+                browser.get("/open").await;
+                browser.jar.remove("access_token");
+            }
+            Adopt => {
+                let lost = world.rows(&world.user).await.remove(0);
+                world.clock.advance(EXPIRED);
+                browser.get("/open").await;
+                browser.jar.remove("access_token");
+                world.store.inner.end(&[lost.id]).await.unwrap();
+                world.store.inner.insert(lost, None, UnixTime::EPOCH).await.unwrap();
+            }
+            Reuse | ReuseEndsAll => {
+                world.signed_in().await;
+                let thief = browser.clone();
+                world.clock.advance(EXPIRED);
+                browser.who().await;
+                browser.who().await;
+                world.clock.advance(PAST_GRACE);
+                browser = thief;
+            }
+            LoginEndsOldest | LoginRefused => {
+                for _ in 0..2 {
+                    world.signed_in().await;
+                    world.clock.advance(1);
+                }
+            }
+            LogoutRemembered => drop(browser.get("/me").await),
+            LogoutExpired => world.clock.advance(2 * 86_400),
+            BearerOfEnded => {
+                world.store.inner.end(&[world.rows(&world.user).await[0].id]).await.unwrap();
+            }
+            Upload => {
+                world.clock.advance(EXPIRED);
+                browser.get("/open").await;
+                world.clock.advance(EXPIRED);
+            }
+            LateUpload => {
+                let late = browser.clone();
+                world.clock.advance(EXPIRED);
+                browser.who().await;
+                world.clock.advance(901);
+                browser = late;
+            }
+            Disputed | DisputedRefresh => {
+                let stale = Browser::signed_in(&world.app, &world.other).await;
+                world.store.inner.end(&[world.rows(&world.other).await[0].id]).await.unwrap();
+                let both = stale.jar.iter().chain(&browser.jar).filter(|(name, _)| *name == "refresh_token");
+                let mut both: Vec<_> = both.map(|(name, token)| format!("{name}={token}")).collect();
+                if matches!(self, Disputed) {
+                    both.push(format!("access_token={}", browser.jar["access_token"]));
+                } else {
+                    world.clock.advance(EXPIRED);
+                }
+                cookies = Some(both.join("; "));
+            }
+            _ => {}
+        }
+        Scene { browser, cookies, before: world.rows(&world.user).await }
+    }
+
+    pub fn request<S>(self, world: &World<S>, scene: &Scene) -> Request<Body> {
+        let Scene { browser, cookies, before } = scene;
+        let request = match self {
+            Anonymous => browser.request("GET", "/maybe"),
+            Check | CheckAndAcknowledge | Disputed => browser.request("GET", "/me"),
+            CheckAndNote => browser.request("POST", "/me"),
+            Session => browser.request("GET", "/session"),
+            Sessions => browser.request("GET", "/sessions"),
+            Login | LoginOverLogin | LoginEndsOldest | LoginRefused | LoginReplaces => {
+                browser.request("POST", &format!("/login/{}", world.user))
+            }
+            LoginOverOther => browser.request("POST", &format!("/login/{}", world.other)),
+            Logout | LogoutRemembered | LogoutExpired => browser.request("POST", "/logout"),
+            End => browser.request("POST", &format!("/sessions/{}", before[0].id)),
+            EndOthers => browser.request("POST", "/others"),
+            Bearer | BearerOfEnded => {
+                let bearer = format!("Bearer {}", browser.jar["access_token"]);
+                Browser::new(&world.app).request("GET", "/open").header(header::AUTHORIZATION, bearer)
+            }
+            Upload | LateUpload => browser.request("POST", "/me").header(header::TRANSFER_ENCODING, "chunked"),
+            Refresh | RefreshAgain | RenewAccess | Adopt | Reuse | ReuseEndsAll | DisputedRefresh => {
+                browser.request("GET", "/open")
+            }
+        };
+        let mut request = request.body(Body::empty()).unwrap();
+        if let Some(cookies) = cookies {
+            request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
+        }
+        request
+    }
+
+    /// Return whether the browser's session outlives it.
+    fn stays_signed_in(self) -> bool {
+        let ends = matches!(self, Reuse | ReuseEndsAll | Logout | LogoutRemembered | LogoutExpired);
+        // The tokens of a login were in the response.
+        let is_login =
+            matches!(self, Login | LoginOverLogin | LoginOverOther | LoginEndsOldest | LoginRefused | LoginReplaces);
+        !ends && !is_login && !matches!(self, Anonymous | BearerOfEnded)
+    }
+
+    /// Check what a client that left has left behind.
+    pub async fn check<S: SessionStore + Clone>(self, world: &World<S>, scene: Scene) -> Result<(), String> {
+        let (before, after) = (scene.before, world.rows(&world.user).await);
+        let ids = |rows: &[Record]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
+        let stay = |expected: &[Uuid]| ensure(ids(&after) == expected, || format!("sessions: {after:?}"));
+        match self {
+            Anonymous | BearerOfEnded | ReuseEndsAll | Logout | LogoutRemembered | LogoutExpired => stay(&[])?,
+            LoginRefused => stay(&ids(&before))?,
+            End => stay(&[before[1].id])?,
+            Reuse | EndOthers => ensure(after.len() == 1, || format!("sessions: {after:?}"))?,
+            Refresh | DisputedRefresh | Adopt => {
+                stay(&ids(&before))?;
+                let generation = after[0].session.generation;
+                // What settles a dispute is read before anything is decided.
+                let is_begun = !matches!(self, DisputedRefresh) || generation != Generation::FIRST;
+                let expected = if is_begun { Generation::new(2) } else { Generation::FIRST };
+                ensure(generation == expected, || format!("generation {generation:?}"))?;
+            }
+            Login | LoginOverLogin | LoginReplaces => {
+                let is_new = after.len() == 1 && before.iter().all(|row| row.id != after[0].id);
+                ensure(is_new, || format!("sessions: {after:?}"))?;
+            }
+            LoginOverOther => {
+                stay(&[])?;
+                let others = world.rows(&world.other).await;
+                ensure(others.len() == 1, || format!("sessions of the other: {others:?}"))?;
+            }
+            LoginEndsOldest => {
+                let is_last = after.len() == 2 && after[1].id == before[0].id;
+                ensure(is_last, || format!("sessions: {after:?}"))?;
+            }
+            Check | CheckAndNote | CheckAndAcknowledge | Session | Sessions | RefreshAgain | RenewAccess | Bearer
+            | Upload | LateUpload | Disputed => only_notes(&before, &after)?,
+        }
+        let mut browser = scene.browser;
+        let expected = if self.stays_signed_in() { world.user.as_str() } else { "nobody" };
+        // The first answer is lost as well.
+        for is_kept in [false, true, true] {
+            let answer = browser.send(browser.request("GET", "/maybe")).await;
+            if is_kept {
+                browser.keep(&answer);
+            }
+            ensure(answer.body == expected, || format!("{} is signed in: {}", answer.body, answer.status))?;
+        }
+        let answer = Browser::new(&world.app).post(&format!("/login/{}", world.other)).await;
+        ensure(answer.status == StatusCode::OK, || format!("the next login: {} {}", answer.status, answer.body))
+    }
+}
+
+/// Check that nothing else has changed than what a request notes: that the user was seen, and a generation.
+fn only_notes(before: &[Record], after: &[Record]) -> Result<(), String> {
+    let plain = |row: &Record| {
+        let mut row = row.clone().with_last_seen_at(UnixTime::EPOCH);
+        row.session.acknowledged_at = None;
+        row
+    };
+    let rows = [before, after].map(|rows| rows.iter().map(plain).collect::<Vec<_>>());
+    let is_kept = before.iter().zip(after).all(|(before, after)| {
+        let seen = before.session.acknowledged_at;
+        (seen.is_none() || seen == after.session.acknowledged_at) && before.last_seen_at <= after.last_seen_at
+    });
+    ensure(rows[0] == rows[1] && is_kept, || format!("rows: {before:?}, then {after:?}"))
+}
+
+/// Have a client ask and leave at this moment. Returns whether it did.
+pub async fn try_leaving(
+    place: &impl Place,
+    operation: Operation,
+    moment: Moment,
+    tasks: usize,
+) -> Result<bool, String> {
+    let world = World::new(place, &operation.settings()).await;
+    let scene = operation.prepare(&world).await;
+    let request = operation.request(&world, &scene);
+    idle(tasks).await?;
+    world.store.steps.restart();
+    let has_left = leave(scene.browser.send_body(request), moment, &world.store.steps).await?;
+    idle(tasks).await?;
+    place.whole().await?;
+    let check = tokio::time::timeout(PATIENCE, operation.check(&world, scene));
+    check.await.map_err(|_| "the next requests wait".to_owned())??;
+    Ok(has_left)
+}
