@@ -17,6 +17,7 @@ from threading import Thread
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tests.databases.pgbouncer import PgBouncer, unpack  # noqa: E402
 from tests.databases.servers import MariaDB, PostgreSQL, Server, find  # noqa: E402
 
 VENV = ROOT / ".venv"
@@ -103,6 +104,11 @@ def rust() -> None:
             running.create_database("rust")
             found = running.settings("rust")
             environment["POSTGRES_TEST_URL"] = "postgres://{USER}@{HOST}:{PORT}/{NAME}".format(**found)
+            if unpack():
+                pooler = stack.enter_context(PgBouncer(running))
+                environment["PGBOUNCER_TEST_URL"] = f"postgres://jwtauth@127.0.0.1:{pooler.port}/rust"
+            else:
+                left_out.append("a test behind PgBouncer in transaction mode (no 1.21 or later: apt install pgbouncer)")
         if MariaDB.is_installed():
             running = stack.enter_context(MariaDB())
             running.create_database("rust")

@@ -403,6 +403,45 @@ async fn a_server_that_takes_no_more_connections_is_unavailable() {
     assert!(matches!(failed, Err(StoreError::NoConnection(_))), "{failed:?}");
 }
 
+// --- a pooler that hands connections on between transactions
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_logins_by_eight_connections_share_three_of_pgbouncer() {
+    let (Some(server), Ok(pooler)) = (postgresql("jwtauth_pooled").await, std::env::var("PGBOUNCER_TEST_URL")) else {
+        eprintln!("left out: PGBOUNCER_TEST_URL names no pooler");
+        return;
+    };
+    let server = PgPool::connect_with(server).await.unwrap();
+    make_postgresql!(server, "bigint");
+    run!(server, "INSERT INTO auth_user SELECT n, 'secret', true FROM generate_series(1, 200) n");
+    let options = PgConnectOptions::from_str(&pooler).unwrap().database("jwtauth_pooled");
+    let pool = PgPoolOptions::new().max_connections(8).min_connections(8).connect_with(options).await.unwrap();
+    let store = PostgresStore::new(pool, Some(users())).await.unwrap();
+    let (settings, clock) = (common::settings().with_max_sessions_per_user(Some(2)), common::Clock::default());
+    let app = common::app(common::layer(&settings, store, &clock));
+    let mut logins = tokio::task::JoinSet::new();
+    for user in 1..=200 {
+        let app = app.clone();
+        logins.spawn(async move {
+            let user = user.to_string();
+            let mut browser = Browser::signed_in(&app, &user).await;
+            assert_eq!(browser.who().await, user);
+            browser.jar.remove("access_token"); // as a browser does once it has expired
+            assert_eq!(browser.who().await, user);
+            browser
+        });
+    }
+    let browsers = logins.join_all().await;
+    assert_eq!(browsers.len(), 200);
+    clock.advance(301);
+    for mut browser in browsers {
+        assert_ne!(browser.who().await, "nobody");
+        assert_eq!(browser.post("/logout").await.status, StatusCode::OK);
+    }
+    let (left,): (i64,) = sqlx::query_as("SELECT count(*) FROM jwtauth_session").fetch_one(&server).await.unwrap();
+    assert_eq!(left, 0);
+}
+
 // --- time zones
 
 #[tokio::test]
