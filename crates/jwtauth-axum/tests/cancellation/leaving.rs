@@ -147,6 +147,14 @@ impl<S> Stepwise<S> {
 }
 
 impl<S: SessionStore> SessionStore for Stepwise<S> {
+    fn user_key(&self, user_id: &str) -> Option<String> {
+        self.inner.user_key(user_id)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.around(self.inner.check()).await
+    }
+
     async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
         self.around(self.inner.find(id)).await
     }

@@ -1,13 +1,14 @@
 //! A client that leaves leaves nothing behind: every operation, dropped wherever it waits, over every store.
 //!
-//! PostgreSQL where `POSTGRES_TEST_URL` names a server's URL, as `make test` does. `JWTAUTH_CANCEL_ROUNDS=20` drops at
-//! more moments.
+//! PostgreSQL and MariaDB where `POSTGRES_TEST_URL` and `MARIADB_TEST_URL` name a database, as `make test` does.
+//! `JWTAUTH_CANCEL_ROUNDS=20` drops at more moments.
 
-#![cfg(all(feature = "sqlite", feature = "postgres"))]
+#![cfg(all(feature = "sqlite", feature = "postgres", feature = "mariadb", feature = "jwks"))]
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod keys;
 mod leaving;
 mod methods;
 mod places;
@@ -21,7 +22,7 @@ use std::{
 };
 
 use leaving::{Moment, tasks_at_rest};
-use places::{Memory, Place, Postgres, Sqlite};
+use places::{MariaDb, Memory, Place, Postgres, Sqlite};
 use tokio::runtime::{Builder, Runtime};
 
 /// How many moments were tried, and what was wrong after them.
@@ -92,10 +93,14 @@ trait Attempts: Copy + Sync {
 
 /// Try it over every store, each in a thread of its own.
 fn over_every_store(attempts: impl Attempts + Send, name: &str) -> (Tried, usize) {
-    let postgres = std::env::var("POSTGRES_TEST_URL");
-    if postgres.is_err() {
-        say("left out: POSTGRES_TEST_URL names no server");
-    }
+    let url = |variable: &str| {
+        let url = std::env::var(variable);
+        if url.is_err() {
+            say(&format!("left out: {variable} names no server"));
+        }
+        url
+    };
+    let (postgres, mariadb) = (url("POSTGRES_TEST_URL"), url("MARIADB_TEST_URL"));
     let mut tried = Tried::default();
     let stores = thread::scope(|scope| {
         let mut running = vec![
@@ -109,6 +114,10 @@ fn over_every_store(attempts: impl Attempts + Send, name: &str) -> (Tried, usize
         if let Ok(url) = postgres {
             let postgres = move || runtime().block_on(async { attempts.over(&Postgres::new(&url, name).await).await });
             running.push(scope.spawn(postgres));
+        }
+        if let Ok(url) = mariadb {
+            let mariadb = move || runtime().block_on(async { attempts.over(&MariaDb::new(&url, name).await).await });
+            running.push(scope.spawn(mariadb));
         }
         let stores = running.len();
         for running in running {
@@ -184,6 +193,19 @@ impl Attempts for ByTcp {
 fn clients_that_hang_up_leave_nothing_open() {
     let (tried, stores) = over_every_store(ByTcp, "tcp");
     tried.report(&format!("{} requests by TCP over {stores} stores, hung up on", sockets::ALL.len()));
+}
+
+#[tokio::test]
+async fn a_fetch_of_keys_is_done_although_its_client_has_left() {
+    let (site, mut tried) = (keys::Site::new().await, Tried::default());
+    for round in 0..rounds() {
+        for fetch in keys::ALL {
+            let attempt = async |moment| keys::try_leaving(&site, fetch, moment).await;
+            tried.each(fetch, Moment::waits(), attempt).await;
+            tried.each(fetch, Moment::turns(round), attempt).await;
+        }
+    }
+    tried.report("3 fetches of keys, dropped wherever they wait");
 }
 
 fn named<P: Place>(_: &P, operation: impl Debug) -> String {

@@ -32,12 +32,13 @@ pub enum Method {
     OfUser,
     End,
     RemoveExpired,
+    Check,
 }
 
 use Method::*;
 
-pub const ALL: [Method; 10] =
-    [Find, Insert, InsertWithin, InsertRefused, Advance, Acknowledge, Touch, OfUser, End, RemoveExpired];
+pub const ALL: [Method; 11] =
+    [Find, Insert, InsertWithin, InsertRefused, Advance, Acknowledge, Touch, OfUser, End, RemoveExpired, Check];
 
 /// Sessions that are over by so much are removed here: no other test has any.
 const AGE: Duration = Duration::from_secs(1000 * 86_400);
@@ -63,6 +64,7 @@ impl Method {
             OfUser => drop(store.of_user(&row.user_id, START).await),
             End => drop(store.end(&[oldest.id, row.id]).await),
             RemoveExpired => drop(store.remove_expired(2, START - AGE).await),
+            Check => drop(store.check().await),
         }
     }
 
@@ -77,7 +79,7 @@ impl Method {
         };
         let later = START + Duration::from_secs(60);
         let written = match self {
-            Find | InsertRefused | OfUser => before.to_vec(),
+            Find | InsertRefused | OfUser | Check => before.to_vec(),
             Insert => with_new(),
             InsertWithin => vec![new.clone(), newer.clone()],
             Advance => noted(&|row| (row.session, row.last_seen_at) = (next(), later)),

@@ -8,10 +8,12 @@ use std::{
 };
 
 use jwtauth_axum::{
-    DjangoUsers, MemoryStore, POSTGRES_SCHEMA, PostgresStore, SQLITE_SCHEMA, SessionStore, SqliteStore,
+    DjangoUsers, MARIADB_SCHEMA, MariaDbStore, MemoryStore, POSTGRES_SCHEMA, PostgresStore, SQLITE_SCHEMA,
+    SessionStore, SqliteStore,
 };
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgPool, SqlitePool,
+    ConnectOptions, Connection, Executor, MySqlPool, PgPool, SqlitePool,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions},
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -196,5 +198,61 @@ impl Place for Postgres {
             busy.is_ok_and(|busy: i64| busy == 0)
         });
         ensure(is_idle.await.is_ok(), || "a connection is in a transaction".to_owned())
+    }
+}
+
+pub struct MariaDb {
+    pool: MySqlPool,
+    store: MariaDbStore,
+}
+
+impl MariaDb {
+    pub async fn new(url: &str, name: &str) -> Self {
+        let database = format!("cancellation_{name}");
+        let options: MySqlConnectOptions = url.parse().unwrap();
+        let mut outside = options.clone().connect().await.unwrap();
+        for statement in [format!("DROP DATABASE IF EXISTS {database}"), format!("CREATE DATABASE {database}")] {
+            outside.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+        }
+        outside.close().await.unwrap();
+        let options = options.database(&database);
+        let pool = MySqlPoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await.unwrap();
+        for statement in MARIADB_SCHEMA.split_inclusive(';').filter(|statement| statement.contains("CREATE")) {
+            pool.execute(statement).await.unwrap();
+        }
+        pool.execute(USERS).await.unwrap();
+        let collated = "ALTER TABLE test_user MODIFY id varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+        pool.execute(collated).await.unwrap();
+        let store = MariaDbStore::new(pool.clone(), Some(users())).await.unwrap();
+        Self { pool, store }
+    }
+}
+
+impl Place for MariaDb {
+    type Store = MariaDbStore;
+    const NAME: &str = "MariaDB";
+
+    fn store(&self) -> MariaDbStore {
+        self.store.clone()
+    }
+
+    async fn add_user(&self, user: &str) {
+        let query = sqlx::query("INSERT INTO test_user VALUES (?, 'a hash', true)").bind(user);
+        query.execute(&self.pool).await.unwrap();
+    }
+
+    async fn whole(&self) -> Result<(), String> {
+        whole_pool!(self.pool, async |connection: &mut sqlx::pool::PoolConnection<sqlx::MySql>| {
+            let is_in_one: Result<i64, _> =
+                sqlx::query_scalar("SELECT CAST(@@in_transaction AS SIGNED)").fetch_one(&mut **connection).await;
+            ensure(is_in_one.map_err(said)? == 0, || "a connection is in a transaction".to_owned())
+        })?;
+        let open = "SELECT COUNT(*) FROM information_schema.innodb_trx \
+                    JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE p.db = DATABASE()";
+        let is_idle = comes_true(async || {
+            let open = sqlx::query_scalar(open).fetch_one(&self.pool).await;
+            open.is_ok_and(|open: i64| open == 0)
+        });
+        ensure(is_idle.await.is_ok(), || "a transaction is open".to_owned())
     }
 }

@@ -27,6 +27,7 @@ pub enum Operation {
     CheckAndNote,
     CheckAndAcknowledge,
     Session,
+    IsLive,
     Sessions,
     Refresh,
     RefreshAgain,
@@ -55,12 +56,13 @@ pub enum Operation {
 
 use Operation::*;
 
-pub const ALL: [Operation; 29] = [
+pub const ALL: [Operation; 30] = [
     Anonymous,
     Check,
     CheckAndNote,
     CheckAndAcknowledge,
     Session,
+    IsLive,
     Sessions,
     Refresh,
     RefreshAgain,
@@ -102,7 +104,9 @@ impl<S: SessionStore + Clone> World<S> {
         let layer = common::layer(settings, store.clone(), &clock);
         let session =
             async |auth: Auth| Ok::<_, AuthError>(auth.session().await?.map_or_else(String::new, |it| it.user_id));
-        let app = Router::new().route("/session", get(session)).layer(layer.clone()).merge(common::app(layer));
+        let is_live = async |auth: Auth| Ok::<_, AuthError>(auth.is_live().await?.to_string());
+        let app = Router::new().route("/session", get(session)).route("/live", get(is_live));
+        let app = app.layer(layer.clone()).merge(common::app(layer));
         let (user, other) = (new_user(place).await, new_user(place).await);
         Self { store, app, clock, user, other }
     }
@@ -228,6 +232,7 @@ impl Operation {
             Check | CheckAndAcknowledge | Disputed => browser.request("GET", "/me"),
             CheckAndNote => browser.request("POST", "/me"),
             Session => browser.request("GET", "/session"),
+            IsLive => browser.request("GET", "/live"),
             Sessions => browser.request("GET", "/sessions"),
             Login | LoginOverLogin | LoginEndsOldest | LoginRefused | LoginReplaces => {
                 browser.request("POST", &format!("/login/{}", world.user))
@@ -253,20 +258,29 @@ impl Operation {
     }
 
     /// Return whether the browser's session outlives it.
-    fn stays_signed_in(self) -> bool {
+    fn stays_signed_in(self, has_begun: bool) -> bool {
         let ends = matches!(self, Reuse | ReuseEndsAll | Logout | LogoutRemembered | LogoutExpired);
         // The tokens of a login were in the response.
-        let is_login =
-            matches!(self, Login | LoginOverLogin | LoginOverOther | LoginEndsOldest | LoginRefused | LoginReplaces);
-        !ends && !is_login && !matches!(self, Anonymous | BearerOfEnded)
+        let replaces = matches!(self, LoginOverLogin | LoginOverOther | LoginReplaces) && has_begun;
+        let begins = matches!(self, Anonymous | BearerOfEnded | Login | LoginEndsOldest | LoginRefused);
+        !(ends || replaces || begins)
     }
 
-    /// Check what a client that left has left behind.
-    pub async fn check<S: SessionStore + Clone>(self, world: &World<S>, scene: Scene) -> Result<(), String> {
+    /// Check what a client that left has left behind; `has_begun`: its request had reached the store.
+    pub async fn check<S: SessionStore + Clone>(
+        self,
+        world: &World<S>,
+        scene: Scene,
+        has_begun: bool,
+    ) -> Result<(), String> {
         let (before, after) = (scene.before, world.rows(&world.user).await);
         let ids = |rows: &[Record]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
         let stay = |expected: &[Uuid]| ensure(ids(&after) == expected, || format!("sessions: {after:?}"));
         match self {
+            // Not for a client that has gone already.
+            Login | LoginOverLogin | LoginOverOther | LoginEndsOldest | LoginReplaces if !has_begun => {
+                stay(&ids(&before))?;
+            }
             Anonymous | BearerOfEnded | ReuseEndsAll | Logout | LogoutRemembered | LogoutExpired => stay(&[])?,
             LoginRefused => stay(&ids(&before))?,
             End => stay(&[before[1].id])?,
@@ -292,11 +306,11 @@ impl Operation {
                 let is_last = after.len() == 2 && after[1].id == before[0].id;
                 ensure(is_last, || format!("sessions: {after:?}"))?;
             }
-            Check | CheckAndNote | CheckAndAcknowledge | Session | Sessions | RefreshAgain | RenewAccess | Bearer
-            | Upload | LateUpload | Disputed => only_notes(&before, &after)?,
+            Check | CheckAndNote | CheckAndAcknowledge | Session | IsLive | Sessions | RefreshAgain | RenewAccess
+            | Bearer | Upload | LateUpload | Disputed => only_notes(&before, &after)?,
         }
         let mut browser = scene.browser;
-        let expected = if self.stays_signed_in() { world.user.as_str() } else { "nobody" };
+        let expected = if self.stays_signed_in(has_begun) { world.user.as_str() } else { "nobody" };
         // The first answer is lost as well.
         for is_kept in [false, true, true] {
             let answer = browser.send(browser.request("GET", "/maybe")).await;
@@ -340,7 +354,8 @@ pub async fn try_leaving(
     let has_left = leave(scene.browser.send_body(request), moment, &world.store.steps).await?;
     idle(tasks).await?;
     place.whole().await?;
-    let check = tokio::time::timeout(PATIENCE, operation.check(&world, scene));
+    let has_begun = world.store.steps.count() > 0;
+    let check = tokio::time::timeout(PATIENCE, operation.check(&world, scene, has_begun));
     check.await.map_err(|_| "the next requests wait".to_owned())??;
     Ok(has_left)
 }

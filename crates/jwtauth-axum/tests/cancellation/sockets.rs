@@ -73,7 +73,7 @@ pub async fn try_hanging_up(
     if world.store.steps.count() == 0 {
         return Ok(false);
     }
-    let check = tokio::time::timeout(PATIENCE, operation.check(&world, scene));
+    let check = tokio::time::timeout(PATIENCE, operation.check(&world, scene, true));
     check.await.map_err(|_| "the next requests wait".to_owned())??;
     Ok(true)
 }
