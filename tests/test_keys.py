@@ -1,15 +1,18 @@
 """Keys of every algorithm, their change while people are signed in, and what others see of them."""
 
+import base64
 import json
+import secrets
 from io import StringIO
 from pathlib import Path
 
 import jwt
 import pytest
 from django.core.management import CommandError, call_command
+from django.core.management.utils import get_random_secret_key
 from django.test import override_settings
 
-from jwtauth import _engine
+from jwtauth import _engine, conf
 from tests.conftest import ACCESS_LIFETIME, Browser, only_session
 
 pytestmark = pytest.mark.django_db
@@ -128,6 +131,89 @@ def test_a_key_that_has_been_retired_signs_nobody_in(browser, ada):
         browser.sign_in(ada)
     with override_settings(JWTAUTH={"SIGNING_KEY": "n" * 32, "VERIFYING_KEYS": ["x" * 32]}):
         assert browser.who() is None
+
+
+# --- the text of a key, as it arrives
+
+
+@pytest.mark.parametrize(
+    "carried",
+    [
+        lambda pem: pem.strip().replace("\n", "\\n"),
+        lambda pem: '"' + pem.strip().replace("\n", "\\n") + '"',
+        lambda pem: pem.replace("\n", "\r\n").encode(),
+        lambda pem: " ".join(pem.split()),
+        lambda pem: "".join(pem.split()),
+        lambda pem: "".join(f"        {line}  \n" for line in pem.splitlines()),
+        lambda pem: "\ufeffBag Attributes\n    friendlyName: a\n" + pem + "# the end\n",
+        lambda pem: file("RS256", "certificate") + pem,
+        lambda pem: json.dumps({"private_key": pem}),
+    ],
+)
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_a_key_pair_is_read_however_its_text_was_carried(algorithm, carried, browser, ada):
+    private, public = carried(file(algorithm, "pkcs8")), carried(file(algorithm, "certificate"))
+    with override_settings(JWTAUTH={"ALGORITHM": algorithm, "SIGNING_KEY": private}):
+        browser.sign_in(ada)
+        assert browser.who() == "ada"
+    if not (isinstance(public, str) and public.count("BEGIN") > 1):
+        with override_settings(JWTAUTH={"VERIFYING_KEYS": [(algorithm, public)]}):
+            assert browser.who() == "ada"
+
+
+def test_a_chain_of_certificates_verifies_by_the_first(settings):
+    chain = "".join((KEYS / f"chain.{name}.pem").read_text() for name in ("leaf", "issuer", "root"))
+    with override_settings(JWTAUTH={"VERIFYING_KEYS": [("ES256", chain)]}):
+        shown, _ = run("jwtauth_keys")
+    leaf = _engine.VerifyingKey.read((KEYS / "chain.leaf-spki.pem").read_bytes(), algorithm="ES256")
+    assert leaf.id in shown
+
+
+@pytest.mark.parametrize("setting", ["SECRET_KEY", "SIGNING_KEY", "VERIFYING_KEYS"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        json.dumps({"keys": [json.loads(_engine.generate_key("ES256")[2])]}),
+        file("RS256", "spki"),
+        "".join(file("RS256", "spki").splitlines()[1:-1]),
+        base64.b64encode(file("EdDSA", "certificate").encode()).decode(),
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJpwNBhB7l0JFwqjBKyzZ6SJmTJdMSV9fT7kHMJSlA0p me",
+    ],
+)
+def test_no_key_that_others_may_know_is_a_secret(setting, key):
+    jwtauth = {"SECRET_KEY": {}, "SIGNING_KEY": {"SIGNING_KEY": key}, "VERIFYING_KEYS": {"VERIFYING_KEYS": [key]}}
+    django = {"SECRET_KEY": key} if setting == "SECRET_KEY" else {}
+    with override_settings(JWTAUTH=jwtauth[setting], **django):
+        (problem,) = conf.problems()
+        assert problem.id == "jwtauth.E004"
+        assert " is not an HMAC secret" in problem.message
+        assert key not in str(problem)
+
+
+def test_a_jwk_set_as_a_dict_is_not_a_secret():
+    published = {"keys": [json.loads(_engine.generate_key("EdDSA")[2])]}
+    with override_settings(JWTAUTH={"SIGNING_KEY": published}):
+        (problem,) = conf.problems()
+        assert problem.message == "JWTAUTH['SIGNING_KEY']: a JWK Set is not an HMAC secret."
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        get_random_secret_key(),
+        "django-insecure-" + get_random_secret_key(),
+        secrets.token_urlsafe(50),
+        secrets.token_hex(64),
+        base64.b64encode(secrets.token_bytes(64)).decode(),
+        "{" + get_random_secret_key() + "}",
+        json.dumps({"SECRET": get_random_secret_key()}),
+    ],
+)
+def test_a_random_secret_stays_one(key, browser, ada):
+    with override_settings(SECRET_KEY=key, JWTAUTH={}):
+        assert conf.problems() == []
+        browser.sign_in(ada)
+        assert browser.who() == "ada"
 
 
 # --- the published set

@@ -26,11 +26,31 @@ pub enum KeyError {
         /// Bits of the modulus.
         bits: usize,
     },
-    /// There is no PEM that could be read.
+    /// Neither a PEM nor a JWK, or one whose content is not a key.
     #[error("no key could be read: {algorithm} takes a PEM or a JWK")]
     Malformed {
         /// The `alg` the key was meant for.
         algorithm: &'static str,
+    },
+    /// A key or several keys, in a form that is not read.
+    #[error("{algorithm} takes the text of a PEM or of a JWK, not {found}")]
+    Form {
+        /// The `alg` the key was meant for.
+        algorithm: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A PEM without its BEGIN or END line, or in which they are of different kinds (RFC 7468 §2).
+    #[error("the PEM needs a BEGIN line and the END line that belongs to it, each with five dashes on both sides")]
+    PemLines,
+    /// A PEM in which characters are missing, or which holds others than those of base64.
+    #[error("the PEM does not hold whole base64 between its BEGIN and END lines")]
+    PemBase64,
+    /// A PEM with more than one key, of which it is not clear which one counts.
+    #[error("the PEM holds several {found}: give one")]
+    SeveralKeys {
+        /// `private keys`, or `public keys`, of which a chain of certificates is not one.
+        found: &'static str,
     },
     /// A JWK with members that are missing, of the wrong type, or contradict each other (RFC 7518 §6).
     #[error("not a JWK that makes a key")]
@@ -64,9 +84,13 @@ pub enum KeyError {
     /// A private key, where a public key belongs.
     #[error("a private key, where a public one belongs")]
     NotPublic,
-    /// A key of a pair, given as the secret of HMAC: everybody who knows its public half could sign (RFC 8725 §2.1).
-    #[error("a key of a pair is no HMAC secret")]
-    NotASecret,
+    /// A key of a pair or a published set of keys, in whatever form, given as the secret of HMAC: everyone who knows the
+    /// public half could sign (RFC 8725 §2.1).
+    #[error("{found} is not an HMAC secret")]
+    NotASecret {
+        /// What it is.
+        found: &'static str,
+    },
     /// A `kid` that is empty or too long.
     #[error("a key id must have 1 to {max} bytes", max = crate::MAX_KEY_ID_LENGTH)]
     KeyId,
@@ -92,6 +116,10 @@ impl KeyError {
             Self::TooShort { .. } => "key_too_short",
             Self::RsaSize { .. } => "key_rsa_size",
             Self::Malformed { .. } => "key_malformed",
+            Self::Form { .. } => "key_form",
+            Self::PemLines => "key_pem_lines",
+            Self::PemBase64 => "key_pem_base64",
+            Self::SeveralKeys { .. } => "key_several",
             Self::Jwk => "key_jwk",
             Self::Encrypted => "key_encrypted",
             Self::WrongKind { .. } => "key_wrong_kind",
@@ -99,7 +127,7 @@ impl KeyError {
             Self::WrongUse => "key_wrong_use",
             Self::NotPrivate { .. } => "key_not_private",
             Self::NotPublic => "key_not_public",
-            Self::NotASecret => "key_not_a_secret",
+            Self::NotASecret { .. } => "key_not_a_secret",
             Self::KeyId => "key_id",
             Self::DuplicateId => "duplicate_key_id",
             Self::NoKeys => "no_keys",

@@ -71,6 +71,7 @@ impl<'a> Jwk<'a> {
     ///
     /// [`KeyError::Jwk`]: it is meant to be one.
     pub(super) fn detect(key: &'a [u8]) -> Result<Option<Self>, KeyError> {
+        let key = unquoted(without_mark(key));
         if !is_object(key) {
             return Ok(None);
         }
@@ -107,7 +108,7 @@ impl<'a> Jwk<'a> {
     /// The secret of a key of type `oct`.
     pub(super) fn secret(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         if self.kty.0 != "oct" {
-            return Err(KeyError::NotASecret);
+            return Err(KeyError::NotASecret { found: "a JWK of a key pair" });
         }
         octets(self.k.as_ref()).map(Zeroizing::new).ok_or(KeyError::Jwk)
     }
@@ -224,6 +225,13 @@ pub(crate) fn read_set(set: &[u8], default: Option<Algorithm>) -> Result<Vec<Ver
 /// Drop a byte order mark, which a reader of JSON may ignore (RFC 8259 §8.1).
 fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
+}
+
+/// Drop the quotes around a text, which some readers of environment files leave there.
+fn unquoted(text: &[u8]) -> &[u8] {
+    let trimmed = text.trim_ascii();
+    let inner = |quote: &[u8]| trimmed.strip_prefix(quote)?.strip_suffix(quote);
+    inner(b"'").or_else(|| inner(b"\"")).unwrap_or(text)
 }
 
 /// Return whether a text that is JSON is an object.

@@ -3,7 +3,9 @@
 //! The engine parses what it is given into aws-lc-rs's own keys, which signing and verifying then share without
 //! parsing anything again.
 
+mod armor;
 mod error;
+mod form;
 mod generate;
 mod jwk;
 mod pem;
@@ -20,6 +22,7 @@ use base64::Engine as _;
 use zeroize::Zeroizing;
 
 pub use error::{KeyError, SigningError};
+use form::Form;
 pub use generate::GeneratedKey;
 use jwk::Jwk;
 pub(crate) use jwk::read_set;
@@ -206,10 +209,13 @@ fn hmac_key(
 ) -> Result<(Arc<hmac::Key>, String), KeyError> {
     let secret = match jwk {
         Some(jwk) => jwk.secret()?,
-        // Whoever has the public half of a key pair could sign with it (RFC 8725 §2.1).
-        None if pem::is_one(key) => return Err(KeyError::NotASecret),
         None => Zeroizing::new(key.to_vec()),
     };
+    match Form::of(&secret) {
+        Some(Form::Jwk) => return Err(KeyError::Jwk),
+        Some(form) => return Err(KeyError::NotASecret { found: form.name() }),
+        None => {}
+    }
     let minimum = hash.tag_len(); // RFC 7518 §3.2
     if secret.len() < minimum {
         return Err(KeyError::TooShort { algorithm: algorithm.as_str(), actual: secret.len(), minimum });

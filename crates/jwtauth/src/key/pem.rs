@@ -1,17 +1,25 @@
 //! Keys from PEM (RFC 7468): PKCS#8, PKCS#1 and SEC1 of private keys; SPKI, PKCS#1 and X.509 certificates of public ones.
+//! How it is written is [`armor`]'s.
 
 use std::sync::Arc;
 
 use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
-use pkcs1::{RsaPrivateKeyRef, RsaPublicKeyRef};
+use pkcs1::{
+    RsaPrivateKeyRef, RsaPublicKeyRef,
+    der::{Decode as _, Encode as _, Tag, Tagged as _, asn1::AnyRef},
+};
 use pkcs8::{
     ObjectIdentifier, PrivateKeyInfoRef,
     spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef},
 };
-use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
-use super::{PrivateKey, public::PublicKey};
+use super::{
+    PrivateKey,
+    armor::{self, Block, Label, unescape},
+    form::Form,
+    public::PublicKey,
+};
 use crate::{
     Algorithm, KeyError,
     algorithm::{Curve, Family},
@@ -22,21 +30,6 @@ const P_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.
 const P_384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// What a PEM holds.
-struct Block {
-    label: Label,
-    der: Zeroizing<Vec<u8>>,
-}
-
-enum Label {
-    Pkcs8,
-    Pkcs1,
-    Sec1,
-    Spki,
-    Pkcs1Public,
-    Certificate,
-}
-
 /// The kinds of key that we know, by their object identifiers.
 enum Kind {
     Rsa,
@@ -44,20 +37,31 @@ enum Kind {
     Ed25519,
 }
 
-/// Whether this is meant to be a PEM, whatever it holds; or an SSH key, which is a key pair's as well.
-pub(super) fn is_one(key: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(key);
-    text.contains("-----BEGIN ") || text.trim_start().starts_with("ssh-") || text.trim_start().starts_with("ecdsa-")
+/// The private key of a PEM, and its public half. Certificates beside it are left alone.
+pub(super) fn private(algorithm: Algorithm, pem: &[u8]) -> Result<(PrivateKey, PublicKey), KeyError> {
+    read(algorithm, pem, |blocks| {
+        let keys: Vec<_> = blocks.iter().filter(|block| block.label.is_private()).collect();
+        match keys.as_slice() {
+            [] if blocks.iter().any(|block| block.label.is_public()) => {
+                Err(KeyError::NotPrivate { algorithm: algorithm.as_str() })
+            }
+            [] => Err(unknown(algorithm, blocks)),
+            [key] => private_key(algorithm, key),
+            _ => Err(KeyError::SeveralKeys { found: "private keys" }),
+        }
+    })
 }
 
-/// The private key of a PEM, and its public half.
-pub(super) fn private(algorithm: Algorithm, pem: &[u8]) -> Result<(PrivateKey, PublicKey), KeyError> {
-    let Block { label, der } = read(algorithm, pem)?;
+fn private_key(algorithm: Algorithm, block: &Block<'_>) -> Result<(PrivateKey, PublicKey), KeyError> {
+    if block.label == Label::OtherPrivate {
+        return Err(KeyError::Form { algorithm: algorithm.as_str(), found: block.label.name() });
+    }
+    let der = block.der()?;
     let malformed = KeyError::Malformed { algorithm: algorithm.as_str() };
-    match label {
+    match block.label {
         Label::Pkcs1 => rsa(&der, algorithm),
         Label::Sec1 => ec(&der, algorithm).ok_or(malformed),
-        Label::Pkcs8 => {
+        _ => {
             let Ok(info) = PrivateKeyInfoRef::try_from(der.as_slice()) else { return Err(malformed) };
             match kind(&info.algorithm, algorithm)? {
                 Kind::Rsa => rsa(info.private_key.as_bytes(), algorithm),
@@ -65,48 +69,96 @@ pub(super) fn private(algorithm: Algorithm, pem: &[u8]) -> Result<(PrivateKey, P
                 Kind::Ed25519 => ed25519(&der).ok_or(malformed),
             }
         }
-        Label::Spki | Label::Pkcs1Public | Label::Certificate => {
-            Err(KeyError::NotPrivate { algorithm: algorithm.as_str() })
-        }
     }
 }
 
-/// The public key of a PEM.
+/// The public key of a PEM: the one that all blocks hold, or that of the first certificate of a chain.
 pub(super) fn public(algorithm: Algorithm, pem: &[u8]) -> Result<PublicKey, KeyError> {
-    let Block { label, der } = read(algorithm, pem)?;
-    let malformed = KeyError::Malformed { algorithm: algorithm.as_str() };
-    match label {
-        Label::Spki => spki(&der, algorithm),
-        Label::Pkcs1Public => rsa_public(&der).ok_or(malformed),
-        Label::Certificate => match EndEntityCert::try_from(&der.as_slice().into()) {
-            Ok(certificate) => spki(&certificate.subject_public_key_info(), algorithm),
-            Err(_) => Err(malformed),
-        },
-        Label::Pkcs8 | Label::Pkcs1 | Label::Sec1 => Err(KeyError::NotPublic),
+    read(algorithm, pem, |blocks| {
+        if blocks.iter().any(|block| block.label.is_private()) {
+            return Err(KeyError::NotPublic);
+        }
+        let mut blocks_of_keys = blocks.iter().filter(|block| block.label.is_public());
+        let first = blocks_of_keys.next().ok_or_else(|| unknown(algorithm, blocks))?;
+        let (key, mut issuers) = public_key(algorithm, first)?;
+        for block in blocks_of_keys {
+            let der = block.der()?;
+            let certificate = Certificate::read(&der).filter(|_| block.label == Label::Certificate);
+            match certificate {
+                Some(certificate) if issuers.contains(&certificate.subject) => {
+                    issuers.push(certificate.issuer);
+                }
+                // As `openssl x509 -pubkey` writes it: the key, then the certificate of it.
+                _ => match public_key(algorithm, block) {
+                    Ok((same, more)) if same == key => issuers.extend(more),
+                    _ => return Err(KeyError::SeveralKeys { found: "public keys" }),
+                },
+            }
+        }
+        Ok(key)
+    })
+}
+
+/// A public key, and who issued its certificate if it is one.
+fn public_key(algorithm: Algorithm, block: &Block<'_>) -> Result<(PublicKey, Vec<Vec<u8>>), KeyError> {
+    let der = block.der()?;
+    let malformed = || KeyError::Malformed { algorithm: algorithm.as_str() };
+    match block.label {
+        Label::Spki => Ok((spki(&der, algorithm)?, Vec::new())),
+        Label::Certificate => {
+            let certificate = Certificate::read(&der).ok_or_else(malformed)?;
+            Ok((spki(&certificate.key, algorithm)?, vec![certificate.issuer]))
+        }
+        _ => Ok((rsa_public(&der).ok_or_else(malformed)?, Vec::new())),
     }
 }
 
-/// The first block that may hold a key: OpenSSL writes the curve's parameters before a SEC1 key.
-fn read(algorithm: Algorithm, pem: &[u8]) -> Result<Block, KeyError> {
-    let malformed = || KeyError::Malformed { algorithm: algorithm.as_str() };
-    let text = std::str::from_utf8(pem).map_err(|_| malformed())?;
-    let begin = "-----BEGIN ";
-    let block = text.match_indices(begin).map(|(at, _)| text.split_at(at).1);
-    let block = block.into_iter().find(|block| !block.starts_with("-----BEGIN EC PARAMETERS-----"));
-    let (label, der) = pem_rfc7468::decode_vec(block.ok_or_else(malformed)?.trim_end().as_bytes())
-        .map(|(label, der)| (label, Zeroizing::new(der)))
-        .map_err(|_| if text.contains("ENCRYPTED") { KeyError::Encrypted } else { malformed() })?;
-    let label = match label {
-        "PRIVATE KEY" => Label::Pkcs8,
-        "RSA PRIVATE KEY" => Label::Pkcs1,
-        "EC PRIVATE KEY" => Label::Sec1,
-        "PUBLIC KEY" => Label::Spki,
-        "RSA PUBLIC KEY" => Label::Pkcs1Public,
-        "CERTIFICATE" => Label::Certificate,
-        "ENCRYPTED PRIVATE KEY" => return Err(KeyError::Encrypted),
-        _ => return Err(malformed()),
-    };
-    Ok(Block { label, der })
+/// What is looked at in an X.509 certificate (RFC 5280 §4.1), in DER: nothing of it is judged.
+struct Certificate {
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Certificate {
+    fn read(der: &[u8]) -> Option<Self> {
+        let certificate = Vec::<AnyRef<'_>>::from_der(der).ok()?;
+        let [to_be_signed, _, _] = certificate.as_slice() else { return None };
+        let members: Vec<AnyRef<'_>> = to_be_signed.decode_as().ok()?;
+        // The version is left out in those of the first.
+        let has_version = members.first()?.tag() != Tag::Integer;
+        let mut members = members.into_iter().skip(usize::from(has_version));
+        let mut after = |skipped: usize| members.nth(skipped)?.to_der().ok();
+        Some(Self { issuer: after(2)?, subject: after(1)?, key: after(0)? })
+    }
+}
+
+/// Hand the blocks of a text to `choose`, if there are any.
+fn read<K>(
+    algorithm: Algorithm,
+    pem: &[u8],
+    choose: impl FnOnce(&[Block<'_>]) -> Result<K, KeyError>,
+) -> Result<K, KeyError> {
+    // Text around the blocks may be in another encoding.
+    let text = Zeroizing::new(String::from_utf8_lossy(&unescape(pem)).into_owned());
+    let blocks = armor::blocks(&text)?;
+    if !blocks.is_empty() {
+        return choose(&blocks);
+    }
+    let algorithm = algorithm.as_str();
+    Err(match Form::of(pem) {
+        Some(Form::Pem) if pem.contains(&0) => KeyError::Form { algorithm, found: "one in UTF-16" },
+        Some(Form::Pem) => KeyError::PemLines,
+        Some(Form::Jwk) => KeyError::Jwk,
+        Some(form) => KeyError::Form { algorithm, found: form.name() },
+        None => KeyError::Malformed { algorithm },
+    })
+}
+
+/// What blocks are that hold no key.
+fn unknown(algorithm: Algorithm, blocks: &[Block<'_>]) -> KeyError {
+    let found = blocks.first().map_or("nothing", |block| block.label.name());
+    KeyError::Form { algorithm: algorithm.as_str(), found }
 }
 
 fn kind(identifier: &AlgorithmIdentifierRef<'_>, algorithm: Algorithm) -> Result<Kind, KeyError> {

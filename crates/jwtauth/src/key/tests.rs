@@ -60,16 +60,6 @@ mod pems {
     }
 
     #[test]
-    fn text_before_a_pem_and_other_line_ends_do_no_harm() {
-        let pem = String::from_utf8(file("p-256.pkcs8")).unwrap();
-        for text in
-            [format!("made by hand\n{pem}"), pem.replace('\n', "\r\n"), format!("\n{pem}\n\n"), pem.trim().to_owned()]
-        {
-            assert_eq!(signing_code(Algorithm::Es256, text), "ok");
-        }
-    }
-
-    #[test]
     fn every_algorithm_of_a_family_takes_its_keys() {
         use Algorithm::{Ed25519, EdDsa, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         for algorithm in [Rs256, Rs384, Rs512, Ps256, Ps384, Ps512] {
@@ -136,19 +126,19 @@ mod pems {
     }
 
     #[test]
-    fn what_is_no_pem_is_malformed() {
+    fn a_text_without_a_key_is_malformed() {
         let pem = String::from_utf8(file("rsa-2048.pkcs8")).unwrap();
-        let cut: String = pem.lines().take(5).collect::<Vec<_>>().join("\n");
         let broken = pem.replacen("MII", "MIJ", 1);
         let relabelled = pem.replace("PRIVATE KEY", "EC PRIVATE KEY");
-        let other = pem.replace("PRIVATE KEY", "DH PARAMETERS");
-        for text in ["", "secret", "-----BEGIN PRIVATE KEY-----", &cut, &broken, &relabelled, &other, "{", "\u{e9}"] {
+        for text in ["", "secret", "/run/secrets/key.pem", &broken, &relabelled, "{", "\u{e9}"] {
             assert_eq!(signing_code(Algorithm::Rs256, text), "key_malformed", "{text}");
         }
         assert_eq!(signing_code(Algorithm::Rs256, b"\xff\xfe"), "key_malformed");
         assert_eq!(verifying_code(Algorithm::Es256, file("p-256.compressed")), "key_malformed");
     }
 }
+
+mod armor;
 
 mod secrets {
     use super::*;
@@ -194,6 +184,115 @@ mod secrets {
         let jwk = verify(Algorithm::Rs256, "rsa-2048.spki").unwrap().public_jwk().unwrap().replace("RS256", "HS256");
         assert_eq!(signing_code(Algorithm::Hs256, jwk), "key_not_a_secret");
         assert_eq!(signing_code(Algorithm::Hs256, format!("ssh-ed25519 {}", "A".repeat(68))), "key_not_a_secret");
+    }
+
+    /// What anyone can read, or what a browser shows, must not sign.
+    #[test]
+    fn no_other_form_of_a_key_pair_is_a_secret() {
+        use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE};
+        let names = PAIRS.iter().flat_map(|(_, private, public)| private.iter().chain(*public)).copied();
+        let others = ["p-521.pkcs8", "p-521.spki", "ed448.spki", "rsa-pss.pkcs8", "rsa-2048.encrypted", "chain.root"];
+        for name in names.chain(others) {
+            let pem = String::from_utf8(file(name)).unwrap();
+            let body: String = pem.lines().filter(|line| !line.contains(['-', ':'])).collect();
+            let last = pem.rsplit("-----BEGIN").next().unwrap();
+            let body = if pem.matches("-----BEGIN").count() == 1 {
+                body
+            } else {
+                last.lines().filter(|line| !line.contains('-')).collect()
+            };
+            let der = BASE64_STANDARD.decode(&body).unwrap();
+            let hex = der.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
+            for text in [
+                der.clone(),
+                [der.as_slice(), b"\n"].concat(),
+                body.clone().into_bytes(),
+                BASE64_STANDARD_NO_PAD.encode(&der).into_bytes(),
+                BASE64_URL_SAFE.encode(&der).into_bytes(),
+                format!("\"{body}\"\n").into_bytes(),
+                body.as_bytes().chunks(64).collect::<Vec<_>>().join(&b"\r\n"[..]),
+                body.as_bytes().chunks(64).collect::<Vec<_>>().join(&b"\\n"[..]),
+                BASE64_STANDARD.encode(&body).into_bytes(),
+                BASE64_STANDARD.encode(&pem).into_bytes(),
+                BASE64_STANDARD.encode(BASE64_STANDARD.encode(&pem)).into_bytes(),
+                BASE64_URL_SAFE.encode(&pem).into_bytes(),
+                hex.to_lowercase().into_bytes(),
+                hex.into_bytes(),
+                pem.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+                pem.to_lowercase().into_bytes(),
+                pem.replace("-----", "----").into_bytes(),
+                format!(r#"{{"kty":"oct","k":"{}"}}"#, BASE64URL.encode(&pem)).into_bytes(),
+                format!(r#"{{"kty":"oct","k":"{}"}}"#, BASE64URL.encode(&der)).into_bytes(),
+            ] {
+                assert_eq!(
+                    signing_code(Algorithm::Hs256, &text),
+                    "key_not_a_secret",
+                    "{name}: {}",
+                    String::from_utf8_lossy(&text)
+                );
+                assert_eq!(verifying_code(Algorithm::Hs256, &text), "key_not_a_secret", "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_jwk_set_and_no_ssh_key_is_a_secret() {
+        use base64::prelude::BASE64_STANDARD;
+        let jwk = verify(Algorithm::Es256, "p-256.spki").unwrap().public_jwk().unwrap();
+        let oct = GeneratedKey::new(Algorithm::Hs256, None).unwrap().expose_jwk().to_owned();
+        let set = format!(r#"{{"keys":[{jwk}]}}"#);
+        let blob = "AAAAC3NzaC1lZDI1NTE5AAAAIJpwNBhB7l0JFwqjBKyzZ6SJmTJdMSV9fT7kHMJSlA0p";
+        for text in [
+            set.clone(),
+            format!("\u{feff}{set}"),
+            format!(" \n{set}\n"),
+            format!("'{set}'"),
+            serde_json::to_string(&set).unwrap(),
+            set.replace('"', "'"),
+            set.replace(':', " : "),
+            format!("[{jwk}]"),
+            format!("{set}{set}"),
+            set[..set.len() - 9].to_owned(),
+            format!(r#"{{"keys":[{oct}]}}"#),
+            r#"{"next":"https://example.com/jwks.json","keys":[]}"#.to_owned(),
+            BASE64_STANDARD.encode(&set),
+            BASE64_STANDARD.encode(&jwk),
+            format!("ssh-ed25519 {blob} me@example.com"),
+            format!("  ssh-ed25519 {blob}"),
+            format!("\"ssh-ed25519 {blob}\""),
+            format!("no-pty,command=\"id\" ssh-ed25519 {blob} me"),
+            format!("example.com ssh-ed25519 {blob}"),
+            blob.to_owned(),
+            format!("ecdsa-sha2-nistp256 {}", "A".repeat(68)),
+            format!("sk-ssh-ed25519@openssh.com {}", "A".repeat(68)),
+            format!("---- BEGIN SSH2 PUBLIC KEY ----\n{blob}\n---- END SSH2 PUBLIC KEY ----"),
+        ] {
+            let error = SigningKey::read(Algorithm::Hs256, text.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "key_not_a_secret", "{text}");
+            assert!(error.to_string().ends_with(" is not an HMAC secret"), "{error}");
+        }
+        for text in [jwk.replace('"', "'"), jwk.replacen('{', r#"{"kty":"EC","#, 1), oct[..oct.len() - 1].to_owned()] {
+            assert_eq!(signing_code(Algorithm::Hs256, &text), "key_jwk", "a JWK that cannot be read: {text}");
+        }
+    }
+
+    #[test]
+    fn ordinary_secrets_are_secrets() {
+        for secret in [
+            "django-insecure-7m&3x!%g^0(a1b2c3d4e5f6g7h8i9j0k-lmnopqrst",
+            "3082010a0282010100c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee",
+            "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A and more words of a passphrase",
+            "{curly {braces} and [brackets] with words in between them}",
+            "a secret about a -----dashed line----- and the \"kty of it\"",
+            "keys are \"kty\" and \"keys\", says the manual of this passphrase",
+            "ssh keys and ssh agents, a passphrase about them; and BEGIN END",
+            "\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n",
+            "================================================================",
+        ] {
+            assert_eq!(signing_code(Algorithm::Hs256, secret), "ok", "{secret}");
+        }
+        assert_eq!(signing_code(Algorithm::Hs256, [0x30; 64]), "ok");
+        assert_eq!(signing_code(Algorithm::Hs256, [0; 64]), "ok");
     }
 
     #[test]

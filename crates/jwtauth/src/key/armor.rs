@@ -1,0 +1,139 @@
+//! The text of PEM (RFC 7468) as it arrives: from environments, secret stores, and copy and paste.
+//!
+//! As its §2 asks, space does not matter, nor text around the blocks. Quotes and the escapes of JSON and of shells are
+//! taken for what they stand for. What is not whole is an error of its own.
+
+use zeroize::Zeroizing;
+
+use crate::KeyError;
+
+const BEGIN: &str = "-----BEGIN";
+const DASHES: &str = "-----";
+
+/// One block of a text. It is decoded only if it is the one that is wanted.
+pub(super) struct Block<'a> {
+    pub(super) label: Label,
+    body: &'a str,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Label {
+    Pkcs8,
+    Pkcs1,
+    Sec1,
+    Spki,
+    Pkcs1Public,
+    Certificate,
+    EncryptedPkcs8,
+    /// A private key in a form that is not read.
+    OtherPrivate,
+    /// OpenSSL writes the curve's parameters before a SEC1 key.
+    Parameters,
+    Request,
+    Other,
+}
+
+/// Take quotes and escapes away: `\n` is a line break, `\/` a slash, whatever they were escaped by, and how often.
+pub(super) fn unescape(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut after_backslash = false;
+    for &byte in text {
+        match byte {
+            b'\\' => {}
+            b'n' | b'r' | b't' if after_backslash => plain.push(b'\n'),
+            _ => plain.push(byte),
+        }
+        after_backslash = byte == b'\\';
+    }
+    plain
+}
+
+/// The blocks of a text without escapes.
+///
+/// # Errors
+///
+/// [`KeyError::PemLines`]: a block without its end, or an end of another kind.
+pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, KeyError> {
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((_, begun)) = rest.split_once(BEGIN) {
+        let block = begun.split_once(DASHES).and_then(|(label, after)| {
+            let (body, after) = after.split_once(DASHES)?;
+            let (end, after) = after.strip_prefix("END")?.split_once(DASHES)?;
+            (without_space(end) == without_space(label)).then_some((label, body, after))
+        });
+        let (label, body, after) = block.ok_or(KeyError::PemLines)?;
+        blocks.push(Block { label: Label::of(&without_space(label)), body });
+        rest = after;
+    }
+    Ok(blocks)
+}
+
+impl Label {
+    fn of(label: &str) -> Self {
+        match label {
+            "PRIVATEKEY" => Self::Pkcs8,
+            "RSAPRIVATEKEY" => Self::Pkcs1,
+            "ECPRIVATEKEY" => Self::Sec1,
+            "PUBLICKEY" => Self::Spki,
+            "RSAPUBLICKEY" => Self::Pkcs1Public,
+            "CERTIFICATE" | "X509CERTIFICATE" => Self::Certificate,
+            "ENCRYPTEDPRIVATEKEY" => Self::EncryptedPkcs8,
+            "CERTIFICATEREQUEST" | "NEWCERTIFICATEREQUEST" => Self::Request,
+            label if label.ends_with("PARAMETERS") => Self::Parameters,
+            label if label.contains("PRIVATEKEY") => Self::OtherPrivate,
+            _ => Self::Other,
+        }
+    }
+
+    pub(super) fn is_private(self) -> bool {
+        matches!(self, Self::Pkcs8 | Self::Pkcs1 | Self::Sec1 | Self::EncryptedPkcs8 | Self::OtherPrivate)
+    }
+
+    pub(super) fn is_public(self) -> bool {
+        matches!(self, Self::Spki | Self::Pkcs1Public | Self::Certificate)
+    }
+
+    /// What it is called in an error.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Request => "a certificate request",
+            Self::Parameters => "parameters without a key",
+            Self::OtherPrivate => "a private key in another form, as OpenSSH's or PGP's",
+            _ => "a PEM of something else",
+        }
+    }
+}
+
+impl Block<'_> {
+    /// # Errors
+    ///
+    /// [`KeyError::Encrypted`], or [`KeyError::PemBase64`]: it holds other characters, or some are missing.
+    pub(super) fn der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        // RFC 1421 §4.6.1, which OpenSSL's older keys have.
+        if self.label == Label::EncryptedPkcs8 || self.body.contains("Proc-Type:") || self.body.contains("DEK-Info:") {
+            return Err(KeyError::Encrypted);
+        }
+        let body = Zeroizing::new(without_space(self.body));
+        if !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)) {
+            return Err(KeyError::PemBase64);
+        }
+        let mut pem = Zeroizing::new(String::with_capacity(body.len() + body.len() / 64 + 64));
+        pem.push_str("-----BEGIN KEY-----\n");
+        for (index, digit) in body.chars().enumerate() {
+            if index > 0 && index % 64 == 0 {
+                pem.push('\n');
+            }
+            pem.push(digit);
+        }
+        pem.push_str("\n-----END KEY-----\n");
+        let (_, der) = pem_rfc7468::decode_vec(pem.as_bytes()).map_err(|_| KeyError::PemBase64)?;
+        Ok(Zeroizing::new(der))
+    }
+}
+
+/// Drop what is not seen, and what separates and quotes lines.
+fn without_space(text: &str) -> String {
+    let is_invisible = |c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
+    text.chars().filter(|&c| !is_invisible(c) && !matches!(c, '"' | '\'' | '`' | ',')).collect()
+}
