@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model fuzz miri reliability docs bench matrix neighbours clean
+.PHONY: help run test lint model fuzz miri reliability docs bench matrix neighbours package clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -33,6 +33,7 @@ help:
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
 	@echo 'make neighbours  suites of other packages beside ours, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
+	@echo 'make package  what crates.io would get: each crate built and tested as unpacked; nothing is sent'
 	@echo 'make bench   measures beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
@@ -76,6 +77,9 @@ matrix: $(REQUIRED)-test $(REQUIRED)-build
 
 neighbours: $(REQUIRED)-build
 	$(BIN)/python scripts/neighbours.py $(SUITES)
+
+package: $(ENV)
+	$(BIN)/python scripts/package.py
 
 docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html

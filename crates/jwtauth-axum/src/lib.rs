@@ -42,6 +42,13 @@
 //! | `figment` | `Settings::read`, `Settings::from_env`: from TOML and the environment |
 //! | `jwks` | `RemoteKeys`: a site's public keys, by HTTP |
 //! | `conformance` | `conformance`: what every store has to do, as checks for yours |
+//!
+//! Without a store's feature, the crate compiles with Rust 1.85; with one, with what sqlx needs: 1.94.
+//!
+//! A pool or client passed to the crate has to be of the version that the crate uses. So it exports `sqlx` and
+//! `reqwest`: a service that names them through it compiles with each release. A new major version of either is a
+//! breaking release of this crate, as are those of [`jwtauth`], `http` and `axum-core`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod auth;

@@ -1,8 +1,6 @@
-//! Login sessions carried by rotating JWT cookies: the rules, without I/O.
+#![doc = include_str!("../README.md")]
 //!
-//! The engine knows neither Python, web framework, database nor clock. Time comes in as [`UnixTime`], randomness as an
-//! [`aws_lc_rs::rand::SecureRandom`], a session's row as a plain [`Session`]; so every rule can be tried at any instant,
-//! and the Django app and a Rust service apply the same ones.
+//! # The flow of a request
 //!
 //! Follow one request to read the crate. A [`Site`] holds what is configured, and each step is a function of values:
 //!
@@ -15,54 +13,12 @@
 //! 4. [`Site::grant`] makes the claims of the session's newest tokens.
 //! 5. [`Site::respond`] signs them: the [`Answer`] holds the cookies and caching headers of the response.
 //!
-//! ```
-//! use std::time::Duration;
-//!
-//! use aws_lc_rs::rand::SystemRandom;
-//! use jwtauth::{
-//!     Algorithm, CookiePolicy, Grantee, Head, Keyring, Lifetimes, OriginPolicy, Outcome, Profile, RotationPolicy, Sid,
-//!     SigningKey, Site, TokenKind, Tokens, Transport, UnixTime,
-//! };
-//!
-//! // What the site has configured.
-//! let key = SigningKey::read(Algorithm::Hs256, b"thirty-two bytes are the least..")?;
-//! let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
-//! let lifetimes = Lifetimes::new(Duration::from_secs(300), Duration::from_secs(86_400), None)?;
-//! let policy = RotationPolicy::new(lifetimes, Duration::from_secs(30));
-//! let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true);
-//! let site = Site::new(tokens, policy, transport);
-//!
-//! // A login: a row in the database, and two cookies in the browser.
-//! let login = UnixTime::from_secs(1_700_000_000);
-//! let sid = Sid::generate(&SystemRandom::new(), login)?;
-//! let mut row = site.policy().start(login);
-//! let grant = site.grant(Grantee::new(sid, "42"), &row, &[TokenKind::Access, TokenKind::Refresh], login);
-//! let cookie = format!("theme=dark; refresh_token={}", site.issue(&grant, TokenKind::Refresh)?);
-//!
-//! // Ten minutes later, the access cookie has expired: a request brings the refresh token alone.
-//! let now = login + Duration::from_secs(600);
-//! let cookies = [cookie.as_bytes()];
-//! let mut head = Head::new("GET");
-//! head.cookies = &cookies;
-//! let identity = site.identify(&head, || "https://example.com".parse().ok(), now)?;
-//! let claims = identity.refresh().expect("the token is valid");
-//! assert_eq!(claims.sid.session_id(), sid.session_id());
-//!
-//! let decision = site.refresh(&identity, claims, &row, now);
-//! if let Some(next) = decision.next(&row) {
-//!     row = next; // a compare-and-swap on the generation that was read
-//! }
-//! let grant = site.grant(Grantee::new(claims.sid, &claims.subject), &row, decision.issues(), now);
-//! let answer = site.respond(&identity, &Outcome::Granted(grant), true, now)?;
-//! assert_eq!((answer.cookies.len(), answer.vary.as_slice()), (2, &["Cookie"][..]));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
 //! A service that recognises users and signs none in needs the first step only: [`Transport::identify`] with a
 //! [`Verifier`] of public keys.
 //!
 //! Each error enum answers one question, and each variant has a stable `code()` that is the same in Rust, in Python, in
 //! logs and in HTTP bodies. No variant holds a token or a key.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 

@@ -635,7 +635,7 @@ impl<'c> Face<'c> {
 }
 
 fn corpus() -> Corpus {
-    serde_json::from_str(include_str!("../../../testdata/requests.json")).unwrap()
+    serde_json::from_str(include_str!("../testdata/requests.json")).unwrap()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 
 fn file(name: &str) -> Vec<u8> {
-    fs::read(format!("{}/../../testdata/keys/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    fs::read(format!("{}/testdata/keys/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 fn sign(algorithm: Algorithm, name: &str) -> Result<SigningKey, KeyError> {
@@ -642,7 +642,7 @@ mod rfc_examples {
     use super::*;
 
     fn examples(section: &str) -> Vec<Value> {
-        let text = include_str!("../../../../testdata/rfc-examples.json");
+        let text = include_str!("../../testdata/rfc-examples.json");
         serde_json::from_str::<Value>(text).unwrap()[section].as_array().unwrap().clone()
     }
 

@@ -6,7 +6,7 @@ use super::*;
 use crate::Algorithm;
 
 fn corpus() -> Value {
-    serde_json::from_str(include_str!("../../../../testdata/attacks.json")).unwrap()
+    serde_json::from_str(include_str!("../../testdata/attacks.json")).unwrap()
 }
 
 fn list<'v>(value: &'v Value, name: &str) -> &'v [Value] {
@@ -18,7 +18,7 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 }
 
 fn pem(name: &str, form: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/../../testdata/keys/{name}.{form}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read(format!("{}/testdata/keys/{name}.{form}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 fn tokens(ring: &Value) -> Tokens {

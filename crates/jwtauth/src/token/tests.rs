@@ -86,15 +86,15 @@ fn key_for(algorithm: Algorithm) -> SigningKey {
     match algorithm.family() {
         Family::Hmac(_) => SigningKey::read(algorithm, &SECRET),
         Family::Rsa { .. } => {
-            SigningKey::read(algorithm, include_bytes!("../../../../testdata/keys/rsa-2048.pkcs8.pem"))
+            SigningKey::read(algorithm, include_bytes!("../../testdata/keys/rsa-2048.pkcs8.pem"))
         }
         Family::Ecdsa(Curve::P256) => {
-            SigningKey::read(algorithm, include_bytes!("../../../../testdata/keys/p-256.pkcs8.pem"))
+            SigningKey::read(algorithm, include_bytes!("../../testdata/keys/p-256.pkcs8.pem"))
         }
         Family::Ecdsa(Curve::P384) => {
-            SigningKey::read(algorithm, include_bytes!("../../../../testdata/keys/p-384.pkcs8.pem"))
+            SigningKey::read(algorithm, include_bytes!("../../testdata/keys/p-384.pkcs8.pem"))
         }
-        Family::Ed25519 => SigningKey::read(algorithm, include_bytes!("../../../../testdata/keys/ed25519.pkcs8.pem")),
+        Family::Ed25519 => SigningKey::read(algorithm, include_bytes!("../../testdata/keys/ed25519.pkcs8.pem")),
     }
     .unwrap()
 }

@@ -1,0 +1,52 @@
+"""The packages for crates.io, as `cargo publish` would send them: each is built and tested as unpacked; `make package`.
+
+Nothing is sent. Afterwards the packages are in target/package.
+"""
+
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# What crates.io and a reader of the package ask for.
+FIELDS = ("description", "license", "repository", "homepage", "documentation", "readme", "rust_version")
+FILES = ("LICENSE", "README.md")
+
+
+def main() -> int:
+    # With --allow-dirty, since nothing is sent.
+    done = subprocess.run(["cargo", "publish", "--workspace", "--dry-run", "--locked", "--allow-dirty"], cwd=ROOT)
+    if done.returncode:
+        return done.returncode
+    command = ["cargo", "metadata", "--format-version=1", "--locked", "--no-deps"]
+    metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
+    published = [package for package in metadata["packages"] if package["publish"] != []]
+    failed = [f"{package['name']}: no {field}" for package in published for field in FIELDS if not package[field]]
+    failed += [f"{package['name']}: no {many}" for package in published for many in ("keywords", "categories") if not package[many]]
+    # Outside the checkout, where nothing of it is found; the dependencies are compiled already.
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = {package["name"]: unpack(package, Path(metadata["target_directory"]), folder) for package in published}
+        patches = [f'--config=patch.crates-io.{name}.path="{path}"' for name, path in unpacked.items()]
+        for name, path in unpacked.items():
+            failed += [f"{name}: no {file}" for file in FILES if not (path / file).is_file()]
+            others = [patch for patch in patches if f".{name}." not in patch]
+            for command in (["check", "--all-targets"], ["test", "--lib", "--quiet"]):
+                cargo = ["cargo", *command, "--all-features", "--target-dir", metadata["target_directory"], *others]
+                if subprocess.run(cargo, cwd=path).returncode:
+                    failed.append(f"{name}: {' '.join(cargo)}")
+    print(*failed, f"{len(published) - len({line.split(':')[0] for line in failed})} passed", sep="\n")
+    return int(bool(failed))
+
+
+def unpack(package: dict, target: Path, folder: str) -> Path:
+    name = f"{package['name']}-{package['version']}"
+    with tarfile.open(target / f"package/{name}.crate") as archive:
+        archive.extractall(folder, filter="data")
+    return Path(folder, name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
