@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from itertools import count
 
 import pytest
@@ -42,16 +43,22 @@ def program():
 @pytest.fixture
 def make_database(request, tmp_path):
     """Makes an empty database: its entry in ``DATABASES``."""
+    return partial(_make, request, tmp_path)
 
-    def make(kind, **options):
-        if kind == "sqlite":
-            # Whoever waits for the lock waits as long as a slow machine needs it to. Django's default is 5 seconds.
-            options = {"timeout": PATIENCE, **options}
-            entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "db.sqlite3")}
-            return entry | {"OPTIONS": options}
-        running = request.getfixturevalue(kind)
-        name = f"jwtauth_{next(numbers)}"
-        running.create_database(name)
-        return running.settings(name, **options)
 
-    return make
+@pytest.fixture(scope="module")
+def make_shared_database(request, tmp_path_factory):
+    """Makes an empty database for the tests of a module."""
+    return partial(_make, request, tmp_path_factory.mktemp("shared"))
+
+
+def _make(request, folder, kind, **options):
+    if kind == "sqlite":
+        # Whoever waits for the lock waits as long as a slow machine needs it to. Django's default is 5 seconds.
+        options = {"timeout": PATIENCE, **options}
+        entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "db.sqlite3")}
+        return entry | {"OPTIONS": options}
+    running = request.getfixturevalue(kind)
+    name = f"jwtauth_{next(numbers)}"
+    running.create_database(name)
+    return running.settings(name, **options)

@@ -45,6 +45,9 @@ class Service:
 
 
 def url(database: dict) -> str:
-    if database["ENGINE"].endswith("sqlite3"):
+    """Return what sqlx calls this entry of ``DATABASES``."""
+    kind = database["ENGINE"].rpartition(".")[2]
+    if kind == "sqlite3":
         return database["NAME"]
-    return "postgres://{USER}@{HOST}:{PORT}/{NAME}".format(**database)
+    scheme = {"postgresql": "postgres", "mysql": "mysql"}[kind]
+    return "{}://{USER}@{HOST}:{PORT}/{NAME}".format(scheme, **database)

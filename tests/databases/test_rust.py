@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from itertools import product
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.databases.rust import Service
 from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Site
 
-ROUNDS, RACERS = 10, 16
+ROUNDS, RACERS = 10, 32
 
 
 @contextmanager
@@ -23,10 +24,16 @@ def pair(program, database):
         yield site, {"django": site.port, "rust": service.port}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def both(request, program, make_database):
-    with pair(program, make_database(request.param)) as found:
-        yield found
+@pytest.fixture(scope="module")
+def pairs(program, make_shared_database):
+    """Starts the pair on a database of this kind, once for all tests."""
+    with ExitStack() as running:
+        yield cache(lambda kind: running.enter_context(pair(program, make_shared_database(kind))))
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def both(request, pairs):
+    return pairs(request.param)
 
 
 class Person:
@@ -83,8 +90,7 @@ def test_every_order_of_sign_in_use_refresh_and_end(both):
 
 def test_the_others_end_at_both(both):
     site, ports = both
-    for here, there in product(FACES, repeat=2):
-        (key,) = site.people(1)
+    for (here, there), key in zip(product(FACES, repeat=2), site.people(4), strict=True):
         kept, ended = Person(ports, key).sign_in(here), Person(ports, key).sign_in(there)
         assert kept.at(here).get("/others/", method="POST").status == 200
         assert (kept.is_known(), ended.is_known()) == (True, False)
@@ -92,8 +98,7 @@ def test_the_others_end_at_both(both):
 
 def test_a_thief_is_found_across_both(both):
     site, ports = both
-    for owner_at, thief_at in product(FACES, repeat=2):
-        (key,) = site.people(1)
+    for (owner_at, thief_at), key in zip(product(FACES, repeat=2), site.people(4), strict=True):
         owner = Person(ports, key).sign_in(owner_at)
         thief = owner.copy()
         site.advance(ACCESS_LIFETIME + 1)

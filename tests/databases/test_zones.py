@@ -12,7 +12,7 @@ import pytest
 from tests.databases.rust import Service
 from tests.databases.served import ROOT, START
 
-ZONES = "America/New_York", "Asia/Tokyo", "Asia/Kolkata", "Europe/Berlin"
+ZONES = "UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata", "Europe/Berlin"
 
 
 def load_time_zones(server):

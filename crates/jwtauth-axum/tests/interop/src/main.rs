@@ -17,10 +17,10 @@ use axum::{
     routing::{get, post},
 };
 use jwtauth_axum::{
-    Auth, AuthError, AuthLayer, DjangoUsers, Login, LoginError, MaybeAuthenticated, PostgresStore, SessionStore,
-    Settings, SqliteStore,
+    Auth, AuthError, AuthLayer, DjangoUsers, Login, LoginError, MariaDbStore, MaybeAuthenticated, PostgresStore,
+    SessionStore, Settings, SqliteStore,
     jwtauth::UnixTime,
-    sqlx::{PgPool, SqlitePool, sqlite::SqliteConnectOptions},
+    sqlx::{MySqlPool, PgPool, SqlitePool, sqlite::SqliteConnectOptions},
 };
 
 /// What a cleanup leaves of expired sessions, in seconds.
@@ -34,6 +34,9 @@ async fn main() {
     if database.starts_with("postgres:") {
         let pool = PgPool::connect(&database).await.unwrap();
         serve(&address, &settings, PostgresStore::new(pool, users).await.unwrap(), clock).await;
+    } else if database.starts_with("mysql:") {
+        let pool = MySqlPool::connect(&database).await.unwrap();
+        serve(&address, &settings, MariaDbStore::new(pool, users).await.unwrap(), clock).await;
     } else {
         let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(database)).await.unwrap();
         serve(&address, &settings, SqliteStore::new(pool, users).await.unwrap(), clock).await;
