@@ -19,6 +19,7 @@ use sqlx::{
 use uuid::Uuid;
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Makes a database in a folder, which the caller removes.
 async fn sqlite_pool(name: &str) -> (SqlitePool, PathBuf) {
@@ -78,6 +79,18 @@ async fn mariadb() {
     }
 }
 
+#[tokio::test]
+async fn more_sessions_end_than_a_statement_takes_parameters() {
+    let (pool, folder) = sqlite_pool("many").await;
+    let store = SqliteStore::new(pool, None).await.unwrap();
+    let ids: Vec<Uuid> = (1..=40_000).map(Uuid::from_u128).collect();
+    for id in [&ids[0], &ids[39_999]] {
+        store.insert(Record::new(*id, "1", Session::new(NOW, NOW + DAY)), None, NOW).await.unwrap();
+    }
+    assert_eq!(store.end(&ids).await.unwrap(), 2);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 /// Polls it so often, each time once it asks for that, and drops it. Returns whether it had not ended by then.
 async fn given_up(work: impl Future, polls: usize) -> bool {
     let mut work = pin!(work);
@@ -97,7 +110,7 @@ async fn a_login_that_is_given_up_at_any_point_is_whole_and_leaves_the_database_
     let limit = Limit::new(2, LimitPolicy::EndOldest);
     let mut polls = 1;
     loop {
-        let session = Session::new(NOW, NOW + Duration::from_hours(24));
+        let session = Session::new(NOW, NOW + DAY);
         let record = Record::new(Uuid::from_u128(polls as u128), "1", session);
         let is_given_up = given_up(store.insert(record.clone(), Some(limit.clone()), NOW), polls).await;
         pool.execute("BEGIN IMMEDIATE; COMMIT").await.expect("the login's transaction has ended");

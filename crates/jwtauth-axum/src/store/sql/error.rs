@@ -90,9 +90,20 @@ pub(super) fn not_connected(error: sqlx::Error) -> StoreError {
 
 pub(super) fn not_inserted(error: sqlx::Error) -> InsertError {
     match &error {
-        sqlx::Error::Database(told) if told.is_foreign_key_violation() => InsertError::UnknownUser,
+        sqlx::Error::Database(told) if told.is_foreign_key_violation() || is_beyond(&**told) => {
+            InsertError::UnknownUser
+        }
         _ => failed(error).into(),
     }
+}
+
+/// Whether a value is longer or greater than its column takes, as only the user's key can be.
+fn is_beyond(told: &dyn sqlx::error::DatabaseError) -> bool {
+    #[cfg(feature = "mariadb")]
+    if let Some(told) = told.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return matches!(told.number(), 1264 | 1406);
+    }
+    matches!(told.code().as_deref(), Some("22001" | "22003"))
 }
 
 /// An error that a database may have made.

@@ -8,6 +8,8 @@ pub(super) enum KeyKind {
     Integer,
     Uuid,
     Text,
+    /// Text of at most some length, in which spaces at the end count for nothing.
+    Padded,
 }
 
 impl KeyKind {
@@ -18,6 +20,7 @@ impl KeyKind {
             Self::Uuid => Uuid::parse_str(key.trim()).ok().map(|id| id.hyphenated().to_string()),
             // No text of PostgreSQL has this character.
             Self::Text => (!key.contains('\0')).then(|| key.to_owned()),
+            Self::Padded => Self::Text.canonical(key).filter(|key| !key.ends_with(' ')),
         }
     }
 
@@ -25,7 +28,7 @@ impl KeyKind {
     pub(super) fn parameter(self, key: &str) -> Option<String> {
         match self {
             Self::Uuid => Uuid::parse_str(key.trim()).ok().map(id_parameter),
-            Self::Integer | Self::Text => self.canonical(key),
+            Self::Integer | Self::Text | Self::Padded => self.canonical(key),
         }
     }
 
@@ -63,6 +66,9 @@ mod tests {
             (KeyKind::Uuid, "42", None),
             (KeyKind::Text, " 042 ", Some(" 042 ")),
             (KeyKind::Text, "4\x002", None),
+            (KeyKind::Padded, " 042", Some(" 042")),
+            (KeyKind::Padded, "042 ", None),
+            (KeyKind::Padded, "4\x002", None),
         ] {
             assert_eq!(kind.canonical(key).as_deref(), canonical, "{kind:?} {key:?}");
         }

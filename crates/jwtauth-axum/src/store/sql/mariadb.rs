@@ -7,8 +7,8 @@ use sqlx::{Connection as _, MySql, MySqlPool};
 use uuid::Uuid;
 
 use super::{
-    Dialect, DjangoUsers, KeyKind, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter, not_connected,
-    not_inserted, on_connection,
+    Dialect, DjangoUsers, KeyKind, MOST_IDS, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter,
+    not_connected, not_inserted, on_connection,
     row::{New, Row, integer, seconds},
     schema::Table,
     sql_store, to_its_end,
@@ -48,7 +48,7 @@ impl MariaDbStore {
         let key = Self::key_kind(&pool, users.as_ref()).await?;
         let user = match key {
             KeyKind::Integer => "CAST(? AS SIGNED)",
-            KeyKind::Uuid | KeyKind::Text => "?", // compared by the column's type and collation
+            KeyKind::Uuid | KeyKind::Text | KeyKind::Padded => "?", // compared by the column's type and collation
         };
         let statements = Statements::new(&MARIADB, users.as_ref(), user);
         Ok(Self { pool, shared: Arc::new(Shared { users, key, statements }) })
@@ -66,7 +66,8 @@ impl MariaDbStore {
         sessions.sessions(&["uuid", "char(32)"], &["datetime"], |kind| match kind {
             "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => Some(KeyKind::Integer),
             "uuid" | "char(32)" => Some(KeyKind::Uuid),
-            _ if kind.starts_with("char") || kind == "varchar" || kind.ends_with("text") => Some(KeyKind::Text),
+            _ if kind.ends_with("text") => Some(KeyKind::Text),
+            _ if kind.starts_with("char") || kind == "varchar" => Some(KeyKind::Padded),
             _ => None,
         })
     }

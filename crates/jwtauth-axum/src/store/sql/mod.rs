@@ -29,6 +29,9 @@ pub use users::DjangoUsers;
 
 use super::StoreError;
 
+/// The most sessions that one statement ends: the databases take so many parameters, and more.
+const MOST_IDS: usize = 1000;
+
 /// What a store knows beside its pool.
 #[derive(Debug)]
 struct Shared {
@@ -189,12 +192,13 @@ macro_rules! sql_store {
             }
 
             async fn delete(&self, connection: &mut Connection, ids: &[Uuid]) -> Result<u64, StoreError> {
-                if ids.is_empty() {
-                    return Ok(0);
+                let mut ended = 0;
+                for ids in ids.chunks(MOST_IDS) {
+                    let query = sqlx::query(self.shared.statements.end(ids.len()));
+                    let query = ids.iter().fold(query, |query, id| query.bind(id_parameter(*id)));
+                    ended += query.execute(&mut *connection).await.map_err(failed)?.rows_affected();
                 }
-                let query = sqlx::query(self.shared.statements.end(ids.len()));
-                let query = ids.iter().fold(query, |query, id| query.bind(id_parameter(*id)));
-                Ok(query.execute(connection).await.map_err(failed)?.rows_affected())
+                Ok(ended)
             }
         }
 

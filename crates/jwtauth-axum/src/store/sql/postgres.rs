@@ -7,8 +7,8 @@ use sqlx::{Connection as _, PgPool, Postgres};
 use uuid::Uuid;
 
 use super::{
-    Dialect, DjangoUsers, KeyKind, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter, not_connected,
-    not_inserted, on_connection,
+    Dialect, DjangoUsers, KeyKind, MOST_IDS, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter,
+    not_connected, not_inserted, on_connection,
     row::{New, Row, integer, seconds},
     schema::Table,
     sql_store, to_its_end,
@@ -49,7 +49,7 @@ impl PostgresStore {
         let user = match key {
             KeyKind::Integer => "CAST($1 AS bigint)",
             KeyKind::Uuid => "CAST($1 AS uuid)",
-            KeyKind::Text => "CAST($1 AS text)",
+            KeyKind::Text | KeyKind::Padded => "CAST($1 AS text)",
         };
         let statements = Statements::new(&POSTGRES, users.as_ref(), user);
         Ok(Self { pool, shared: Arc::new(Shared { users, key, statements }) })
@@ -67,7 +67,8 @@ impl PostgresStore {
         sessions.sessions(&["uuid"], &["timestamp with time zone"], |kind| match kind {
             "smallint" | "integer" | "bigint" => Some(KeyKind::Integer),
             "uuid" => Some(KeyKind::Uuid),
-            "text" | "character varying" | "character" | "citext" => Some(KeyKind::Text),
+            "text" | "citext" => Some(KeyKind::Text),
+            "character varying" | "character" => Some(KeyKind::Padded),
             _ => None,
         })
     }

@@ -7,8 +7,8 @@ use sqlx::{Connection as _, Sqlite, SqlitePool};
 use uuid::Uuid;
 
 use super::{
-    Dialect, DjangoUsers, KeyKind, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter, not_connected,
-    not_inserted, on_connection,
+    Dialect, DjangoUsers, KeyKind, MOST_IDS, OfDatabase as _, Shared, Statements, Tries, failed, id_parameter,
+    not_connected, not_inserted, on_connection,
     row::{New, Row, integer, seconds},
     schema::Table,
     sql_store, to_its_end,
@@ -48,7 +48,7 @@ impl SqliteStore {
         let key = Self::key_kind(&pool, users.as_ref()).await?;
         let user = match key {
             KeyKind::Integer => "CAST($1 AS integer)",
-            KeyKind::Uuid | KeyKind::Text => "CAST($1 AS text)",
+            KeyKind::Uuid | KeyKind::Text | KeyKind::Padded => "CAST($1 AS text)",
         };
         let statements = Statements::new(&SQLITE, users.as_ref(), user);
         Ok(Self { pool, shared: Arc::new(Shared { users, key, statements }) })
