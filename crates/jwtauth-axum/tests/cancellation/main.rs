@@ -121,7 +121,8 @@ fn over_every_store(attempts: impl Attempts + Send, name: &str) -> (Tried, usize
         }
         let stores = running.len();
         for running in running {
-            tried.add(running.join().unwrap());
+            let wrong = || Tried { wrong: vec!["a panic, which is told of above".to_owned()], ..Tried::default() };
+            tried.add(running.join().unwrap_or_else(|_| wrong()));
         }
         stores
     });

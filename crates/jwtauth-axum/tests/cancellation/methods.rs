@@ -105,7 +105,7 @@ pub async fn try_dropping(place: &impl Place, method: Method, moment: Moment, ta
     row.session.acknowledged_at = None;
     let new = record(&user, START + Duration::from_secs(1));
     for row in [&oldest, &row] {
-        store.inner.insert(row.clone(), None, START).await.unwrap();
+        store.inner.insert(row.clone(), None, START).await.map_err(|error| format!("before: {error:?}"))?;
     }
     let rows = async || store.inner.of_user(&user, UnixTime::EPOCH).await.map_err(|error| format!("{error:?}"));
     let before = rows().await?;
