@@ -29,6 +29,19 @@ use uuid::Uuid;
 /// Keeps sessions. All of it speaks to the database that takes writes, and each method commits by itself.
 ///
 /// [`conformance`](crate::conformance) is a suite of checks that every implementation passes.
+///
+/// # Cancellation
+///
+/// The future of each method may be dropped wherever it waits: with the client of its request, or when the runtime ends.
+/// The method has its whole effect then or none, and leaves no transaction open, no lock and no connection taken. A single
+/// statement in autocommit needs no more for that. Run a transaction of several statements in a task of its own
+/// ([`tokio::spawn`](https://docs.rs/tokio/latest/tokio/task/fn.spawn.html)), as the stores of this crate do: a connection
+/// whose `BEGIN` was given up may return to its pool with the transaction open.
+///
+/// The layer calls [`insert`](Self::insert), [`advance`](Self::advance), [`end`](Self::end) and
+/// [`remove_expired`](Self::remove_expired) in tasks, which go on although the client has gone. What a request only reads or
+/// notes ([`find`](Self::find), [`of_user`](Self::of_user), [`acknowledge`](Self::acknowledge), [`touch`](Self::touch)) may
+/// be dropped with it: the next request does the same.
 pub trait SessionStore: Send + Sync + 'static {
     /// Return this primary key of a user as rows have it (`042` is `42` where keys are numbers), without asking the
     /// database; `None` where no row can have it. [`insert`](Self::insert) is given what this returns, and tokens name
