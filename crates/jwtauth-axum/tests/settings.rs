@@ -1,6 +1,6 @@
 //! Settings, from code, TOML and the environment.
 
-#![cfg(feature = "figment")]
+#![cfg(feature = "toml")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
@@ -97,6 +97,133 @@ fn what_is_wrong_with_a_key_does_not_show_it() {
 }
 
 #[test]
+fn none_in_text_is_none() {
+    for (name, is_none) in [
+        ("COOKIE_DOMAIN", (|it| it.cookie_domain.is_none()) as fn(&Settings) -> bool),
+        ("ISSUER", |it| it.issuer.is_none()),
+        ("AUDIENCE", |it| it.audience.is_empty()),
+        ("RENDER_SERVER_SECRET", |it| it.render_server_secret.is_empty()),
+        ("SESSION_LIFETIME", |it| it.session_lifetime.is_none()),
+        ("SESSION_CHECK_INTERVAL", |it| it.session_check_interval.is_none()),
+        ("MAX_SESSIONS_PER_USER", |it| it.max_sessions_per_user.is_none()),
+    ] {
+        let settings = read(&format!("SECRET_KEY = \"{SECRET}\"\n{name} = \"none\"\n")).unwrap();
+        assert!(is_none(&settings) && settings.build().is_ok(), "{name}");
+    }
+    // What Django has no None for is a text like another.
+    let settings = read(&format!("SECRET_KEY = \"{SECRET}\"\nUSER_ID_CLAIM = \"none\"\n")).unwrap();
+    assert_eq!(settings.user_id_claim, "none");
+    for line in ["SIGNING_KEY = \"none\"", "ALGORITHM = \"none\"", "COOKIE_PATH = \"none\"", "COOKIE_SAMESITE = \"\""] {
+        let settings = read(&format!("SECRET_KEY = \"{SECRET}\"\n{line}\n")).unwrap();
+        let said = settings.build().unwrap_err().to_string();
+        assert!(said.contains(line.split(' ').next().unwrap()), "{said}");
+    }
+}
+
+#[test]
+fn empty_texts_are_errors_that_name_the_setting() {
+    for name in [
+        "SECRET_KEY",
+        "SIGNING_KEY",
+        "ALGORITHM",
+        "COOKIE_DOMAIN",
+        "COOKIE_PATH",
+        "COOKIE_SAMESITE",
+        "ACCESS_TOKEN_COOKIE_NAME",
+        "REFRESH_TOKEN_COOKIE_NAME",
+        "ISSUER",
+        "AUDIENCE",
+        "USER_ID_CLAIM",
+        "RENDER_SERVER_SECRET",
+        "MAX_SESSIONS_POLICY",
+    ] {
+        let secret = if name == "SECRET_KEY" { String::new() } else { format!("SECRET_KEY = \"{SECRET}\"\n") };
+        let said = read(&format!("{secret}{name} = \"\"\n")).unwrap().build().unwrap_err().to_string();
+        assert!(said.starts_with(name), "{said}");
+    }
+}
+
+#[test]
+fn durations_are_bounded_as_in_django() {
+    let most = 100_000_000_000_u64;
+    for name in
+        ["ACCESS_TOKEN_LIFETIME", "REFRESH_TOKEN_LIFETIME", "SESSION_LIFETIME", "LEEWAY", "SESSION_CHECK_INTERVAL"]
+    {
+        for value in
+            ["-1", "-0.5", "1e300", "inf", "nan", "100000000001", "9223372036854775807", "true", "[1]", "\"1\""]
+        {
+            let said = read(&format!("{name} = {value}")).unwrap_err().to_string();
+            assert!(said.contains(name) && said.contains("seconds") && !said.contains("922337"), "{said}");
+        }
+        for value in ["1", "1.9", "100000000000"] {
+            assert!(read(&format!("{name} = {value}")).is_ok(), "{name} = {value}");
+        }
+    }
+    let good = || Settings::new(SECRET);
+    let (most, more) = (Duration::from_secs(most), Duration::from_secs(most + 1));
+    for (name, settings) in [
+        ("ACCESS_TOKEN_LIFETIME", good().with_access_token_lifetime(more)),
+        ("REFRESH_TOKEN_LIFETIME", good().with_refresh_token_lifetime(Duration::MAX)),
+        ("SESSION_LIFETIME", good().with_session_lifetime(more)),
+        ("LEEWAY", good().with_leeway(more)),
+        ("SESSION_CHECK_INTERVAL", good().with_session_check_interval(Duration::MAX)),
+        ("REFRESH_TOKEN_GRACE_PERIOD", good().with_refresh_token_grace_period(more)),
+        ("ACCESS_TOKEN_LIFETIME", good().with_access_token_lifetime(Duration::from_millis(999))),
+        ("REFRESH_TOKEN_LIFETIME", good().with_refresh_token_lifetime(Duration::from_secs(299))),
+        ("SESSION_LIFETIME", good().with_session_lifetime(Duration::from_secs(86_399))),
+    ] {
+        let said = settings.build().unwrap_err().to_string();
+        assert!(said.contains(name), "{said}");
+    }
+    assert!(good().with_session_lifetime(most).with_refresh_token_grace_period(most).with_leeway(most).build().is_ok());
+}
+
+#[test]
+fn refresh_tokens_that_outlive_a_month_set_the_session_s_life_as_in_django() {
+    let settings = read(&format!("SECRET_KEY = \"{SECRET}\"\nREFRESH_TOKEN_LIFETIME = 5184000\n")).unwrap();
+    assert_eq!(settings.session_lifetime, Some(Duration::from_secs(5_184_000)));
+    assert!(settings.build().is_ok());
+    let both = format!("SECRET_KEY = \"{SECRET}\"\nREFRESH_TOKEN_LIFETIME = 5184000\nSESSION_LIFETIME = 2592000\n");
+    assert!(read(&both).unwrap().build().unwrap_err().to_string().contains("SESSION_LIFETIME"));
+}
+
+#[test]
+fn what_is_not_toml_is_told_by_its_line() {
+    for (text, line) in [
+        (format!("SECRET_KEY = \"{SECRET}\"\nISSUER = {SECRET}\n"), 2),
+        (format!("SECRET_KEY = \"{SECRET}"), 1),
+        (format!("ISSUER = \"a\"\n\nSECRET_KEY {SECRET}"), 3),
+        (format!("SECRET_KEY = \"{SECRET}\"\nSECRET_KEY = \"{SECRET}\"\n"), 2),
+    ] {
+        let wrong = read(&text).unwrap_err();
+        let said = format!("{wrong} {wrong:?}");
+        assert!(said.contains(&format!("line {line} ")) && said.contains(".toml"), "{said}");
+        assert!(!said.contains("a secret") && !said.contains("long enough"), "{said}");
+    }
+}
+
+/// The test runs itself, with an environment.
+#[test]
+fn the_environment_goes_before_the_file() {
+    const TEST: &str = "the_environment_goes_before_the_file";
+    const KEY: &str = "  \"1 secret, with quotes and a line end\" \n";
+    if std::env::var_os("JWTAUTH_SECRET_KEY").is_some() {
+        let expected = Settings::new(KEY).with_audience(["one", "other"]).with_bearer_tokens(false);
+        assert_eq!(Settings::from_env().unwrap(), expected);
+        let settings = read("SECRET_KEY = \"x\"\nBEARER_TOKENS = true\nISSUER = \"a\"\n").unwrap();
+        assert_eq!(settings, expected.with_issuer("a"));
+        return;
+    }
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", TEST])
+        .env("JWTAUTH_SECRET_KEY", KEY)
+        .env("JWTAUTH_AUDIENCE", "[\"one\", \"other\"]")
+        .env("JWTAUTH_BEARER_TOKENS", "false")
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
 fn what_contradicts_itself_names_the_setting() {
     let good = || Settings::new(SECRET);
     let cases = [
@@ -111,6 +238,12 @@ fn what_contradicts_itself_names_the_setting() {
         (good().with_render_server_secret(["brief"]), "RENDER_SERVER_SECRET"),
         (good().with_max_sessions_policy("dance"), "MAX_SESSIONS_POLICY"),
         (good().with_max_sessions_per_user(0), "MAX_SESSIONS_PER_USER"),
+        (good().with_cookie_domain("https://example.com"), "COOKIE_DOMAIN"),
+        (good().with_cookie_domain("."), "COOKIE_DOMAIN"),
+        (good().with_cookie_path("api"), "COOKIE_PATH"),
+        (good().with_access_token_cookie_name("Path"), "ACCESS_TOKEN_COOKIE_NAME"),
+        (good().with_refresh_token_cookie_name("max-age"), "REFRESH_TOKEN_COOKIE_NAME"),
+        (good().with_audience(["one", ""]), "AUDIENCE"),
     ];
     for (settings, name) in cases {
         let wrong = settings.build().unwrap_err();

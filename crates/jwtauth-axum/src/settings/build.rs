@@ -1,11 +1,13 @@
 //! What the layers need of the settings, or what is wrong with them.
 
+use std::time::Duration;
+
 use jwtauth::{
     Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Profile, RenderSecrets, RotationPolicy,
     SigningKey, Site, Tokens, Transport, VerifyingKey,
 };
 
-use super::{Secret, Settings, SettingsError, VerifyingKeySetting};
+use super::{MAX_DURATION, Secret, Settings, SettingsError, VerifyingKeySetting};
 use crate::{Config, LimitPolicy};
 
 impl Config {
@@ -26,12 +28,19 @@ impl Settings {
     ///
     /// The first [`SettingsError`].
     pub fn build(&self) -> Result<Config, SettingsError> {
-        let lifetimes = Lifetimes::new(self.access_token_lifetime, self.refresh_token_lifetime, self.session_lifetime)?;
-        let policy = RotationPolicy::new(lifetimes, self.refresh_token_grace_period);
+        let access = whole("ACCESS_TOKEN_LIFETIME", self.access_token_lifetime)?;
+        let refresh = whole("REFRESH_TOKEN_LIFETIME", self.refresh_token_lifetime)?;
+        let session = self.session_lifetime.map(|session| whole("SESSION_LIFETIME", session)).transpose()?;
+        let grace = whole("REFRESH_TOKEN_GRACE_PERIOD", self.refresh_token_grace_period)?;
+        whole("LEEWAY", self.leeway)?;
+        let interval = self.session_check_interval;
+        interval.map(|interval| whole("SESSION_CHECK_INTERVAL", interval)).transpose()?;
+        self.check_texts()?;
+        let policy = RotationPolicy::new(Lifetimes::new(access, refresh, session)?, grace);
         let tokens = Tokens::new(self.keyring()?, self.profile())?;
         Ok(Config {
             site: Site::new(tokens, policy, self.transport()?),
-            check_interval: self.session_check_interval,
+            check_interval: interval,
             reuse_ends_all: self.reuse_ends_all_sessions,
             limit: self.limit()?,
         })
@@ -57,7 +66,7 @@ impl Settings {
     pub(crate) fn profile(&self) -> Profile {
         let mut profile = Profile::default()
             .with_audience(&self.audience)
-            .with_leeway(self.leeway)
+            .with_leeway(Duration::from_secs(self.leeway.as_secs()))
             .with_subject_claim(&self.user_id_claim);
         profile.issuer.clone_from(&self.issuer);
         profile
@@ -69,7 +78,43 @@ impl Settings {
         AuthHasher::new(self.secret_key.expose_secret().as_bytes(), fallbacks)
     }
 
+    /// Refuse texts that mean nothing.
+    fn check_texts(&self) -> Result<(), SettingsError> {
+        let empty = |text: &String| text.is_empty();
+        for (setting, is_empty, expected) in [
+            ("USER_ID_CLAIM", empty(&self.user_id_claim), "the name of a claim"),
+            ("ISSUER", self.issuer.as_ref().is_some_and(empty), "a name, or \"none\""),
+            ("AUDIENCE", self.audience.iter().any(empty), "names that are not empty, or \"none\""),
+        ] {
+            if is_empty {
+                return Err(SettingsError::Value { setting, expected });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuse what no cookie can have, each by the name of its setting.
+    fn check_cookies(&self) -> Result<(), SettingsError> {
+        let is_name = |name: &str| !name.is_empty() && !ATTRIBUTES.contains(&&*name.to_ascii_lowercase());
+        let is_domain = |domain: &str| {
+            domain.bytes().any(|byte| byte != b'.')
+                && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        };
+        for (setting, is_wrong, expected) in [
+            ("ACCESS_TOKEN_COOKIE_NAME", !is_name(&self.access_token_cookie_name), COOKIE_NAME),
+            ("REFRESH_TOKEN_COOKIE_NAME", !is_name(&self.refresh_token_cookie_name), COOKIE_NAME),
+            ("COOKIE_DOMAIN", self.cookie_domain.as_deref().is_some_and(|it| !is_domain(it)), "a host, or \"none\""),
+            ("COOKIE_PATH", !self.cookie_path.starts_with('/'), "a path that begins with \"/\""),
+        ] {
+            if is_wrong {
+                return Err(SettingsError::Value { setting, expected });
+            }
+        }
+        Ok(())
+    }
+
     fn cookies(&self) -> Result<CookiePolicy, SettingsError> {
+        self.check_cookies()?;
         let expected = "\"Strict\", \"Lax\" or \"None\"";
         let value = |_| SettingsError::Value { setting: "COOKIE_SAMESITE", expected };
         let mut cookies = CookiePolicy::default()
@@ -132,6 +177,18 @@ impl VerifyingKeySetting {
         VerifyingKey::read(algorithm, key.expose_secret().as_bytes())
             .map_err(|error| SettingsError::Key { setting, error })
     }
+}
+
+/// Names that a reader of cookies takes for attributes (RFC 6265bis §5.6).
+const ATTRIBUTES: [&str; 10] =
+    ["comment", "domain", "expires", "httponly", "max-age", "partitioned", "path", "samesite", "secure", "version"];
+const COOKIE_NAME: &str = "a name that no cookie attribute has";
+
+/// Return the whole seconds of a duration, within bounds.
+fn whole(setting: &'static str, duration: Duration) -> Result<Duration, SettingsError> {
+    let whole = Duration::from_secs(duration.as_secs());
+    let expected = "at most 100000000000 seconds";
+    if whole <= MAX_DURATION { Ok(whole) } else { Err(SettingsError::Value { setting, expected }) }
 }
 
 fn algorithm(setting: &'static str, name: &str) -> Result<Algorithm, SettingsError> {

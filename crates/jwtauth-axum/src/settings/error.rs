@@ -39,10 +39,10 @@ pub enum SettingsError {
     /// `USER_ID_CLAIM`, `ISSUER` or `AUDIENCE`.
     #[error("USER_ID_CLAIM, ISSUER, AUDIENCE: {0}")]
     Profile(ProfileError),
-    /// The text holds other things than settings: an unknown name, or a value of the wrong type.
-    #[cfg(feature = "figment")]
-    #[error(transparent)]
-    Text(Box<dyn std::error::Error + Send + Sync>),
+    /// A file or the environment holds other things than settings: an unknown name, or a value of the wrong type. Says
+    /// which, and where.
+    #[error("{0}")]
+    Text(String),
 }
 
 impl From<LifetimesError> for SettingsError {

@@ -4,6 +4,8 @@ mod build;
 mod error;
 mod read;
 mod setters;
+#[cfg(feature = "toml")]
+mod text;
 
 use std::{fmt, time::Duration};
 
@@ -100,6 +102,7 @@ pub struct Settings {
     /// `Strict`, `Lax` or `None`. Default: `Strict`.
     pub cookie_samesite: String,
     /// Default: this host alone.
+    #[serde(deserialize_with = "read::text_or_none")]
     pub cookie_domain: Option<String>,
     /// Default: `/`.
     pub cookie_path: String,
@@ -112,9 +115,10 @@ pub struct Settings {
     /// Older keys still accepted. Default: `SECRET_KEY_FALLBACKS` while the signing key is `SECRET_KEY`, else none.
     pub verifying_keys: Option<Vec<VerifyingKeySetting>>,
     /// `iss`. Default: none.
+    #[serde(deserialize_with = "read::text_or_none")]
     pub issuer: Option<String>,
     /// `aud`, one or several. Default: none.
-    #[serde(deserialize_with = "read::one_or_several")]
+    #[serde(deserialize_with = "read::texts_or_none")]
     pub audience: Vec<String>,
     /// Clock skew that is allowed for at `exp`. Default: 0.
     #[serde(deserialize_with = "read::seconds")]
@@ -132,10 +136,10 @@ pub struct Settings {
     /// Whether `Authorization: Bearer` counts. Default: `true`.
     pub bearer_tokens: bool,
     /// What a server that renders pages proves itself by, one or several. Default: none.
-    #[serde(deserialize_with = "read::one_or_several")]
+    #[serde(deserialize_with = "read::texts_or_none")]
     pub render_server_secret: Vec<Secret>,
     /// Default: no limit.
-    #[serde(deserialize_with = "read::or_none")]
+    #[serde(deserialize_with = "read::count_or_none")]
     pub max_sessions_per_user: Option<usize>,
     /// `end_oldest` or `refuse`. Default: `end_oldest`.
     pub max_sessions_policy: String,
