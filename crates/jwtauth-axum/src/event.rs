@@ -119,9 +119,11 @@ impl fmt::Display for EndReason {
     }
 }
 
+type Receiver = Arc<dyn Fn(&Event) + Send + Sync>;
+
 /// Who is told of events.
 #[derive(Clone, Default)]
-pub(crate) struct Receivers(Vec<Arc<dyn Fn(&Event) + Send + Sync>>);
+pub(crate) struct Receivers(Vec<Receiver>);
 
 impl Receivers {
     pub(crate) fn push(&mut self, receiver: impl Fn(&Event) + Send + Sync + 'static) {

@@ -39,7 +39,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `sqlite`, `postgres`, `mariadb` | `SqliteStore`, `PostgresStore`, `MariaDbStore`: sessions in the table that Django migrates |
-//! | `figment` | `Settings::read`, `Settings::from_env`: from TOML and the environment |
+//! | `toml` | `Settings::read`, `Settings::from_env`: from TOML and the environment |
 //! | `jwks` | `RemoteKeys`: a site's public keys, by HTTP |
 //! | `conformance` | `conformance`: what every store has to do, as checks for yours |
 //!
@@ -59,6 +59,7 @@ mod error;
 mod event;
 mod extract;
 mod head;
+mod health;
 mod layer;
 mod login;
 mod request;
@@ -75,6 +76,7 @@ pub use config::Config;
 pub use error::{AuthError, Rejection};
 pub use event::{EndReason, Event};
 pub use extract::{AccessClaims, Authenticated, MaybeAuthenticated};
+pub use health::{Health, HealthProblem};
 pub use jwtauth;
 pub use layer::{AuthLayer, AuthService, ResponseFuture};
 pub use login::{Login, LoginError};

@@ -12,7 +12,7 @@ use jwtauth::CustomClaims;
 pub use service::AuthService;
 use tower_layer::Layer;
 
-use crate::{Config, Event, SessionStore, clock::Clock, shared::Shared};
+use crate::{Config, Event, Health, SessionStore, clock::Clock, shared::Shared};
 
 /// Authenticates every request by cookie or bearer, and writes the cookies of the response.
 ///
@@ -82,6 +82,13 @@ impl AuthLayer {
     /// ```
     pub async fn done(&self) {
         self.shared.tasks.done().await;
+    }
+
+    /// Say what is wrong with the settings, the clock and the store: at the start of a service, and for who watches it.
+    ///
+    /// It asks the store, so a public route for it is better limited, or kept to the inside.
+    pub async fn health(&self) -> Health {
+        Health::of(&self.shared).await
     }
 
     /// Call this for each [`Event`](crate::Event), beside the receivers that there are.

@@ -1,6 +1,6 @@
 //! A store behind a pointer, so that extractors need not name its type.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::SystemTime};
 
 use jwtauth::{Generation, Session, UnixTime};
 use uuid::Uuid;
@@ -12,8 +12,8 @@ type Answer<'s, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> +
 /// [`SessionStore`], whose methods a trait object can have.
 pub(crate) trait ErasedStore: Send + Sync {
     fn user_key(&self, user_id: &str) -> Option<String>;
-    #[allow(dead_code, reason = "of health checks")]
     fn check(&self) -> Answer<'_, ()>;
+    fn database_time(&self) -> Answer<'_, Option<SystemTime>>;
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>>;
     fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Answer<'_, Vec<Uuid>, InsertError>;
     fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Answer<'_, bool>;
@@ -31,6 +31,10 @@ impl<S: SessionStore> ErasedStore for S {
 
     fn check(&self) -> Answer<'_, ()> {
         Box::pin(SessionStore::check(self))
+    }
+
+    fn database_time(&self) -> Answer<'_, Option<SystemTime>> {
+        Box::pin(SessionStore::database_time(self))
     }
 
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>> {

@@ -9,7 +9,7 @@ mod record;
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
 mod sql;
 
-use std::future::Future;
+use std::{future::Future, time::SystemTime};
 
 pub(crate) use erased::ErasedStore;
 pub use error::{InsertError, StoreError};
@@ -54,6 +54,11 @@ pub trait SessionStore: Send + Sync + 'static {
     /// For the start of a service, and for its health check. Default: it can.
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
+    }
+
+    /// Return the time by the database's clock, for health checks; `None` where it has none. Default: `None`.
+    fn database_time(&self) -> impl Future<Output = Result<Option<SystemTime>, StoreError>> + Send {
+        async { Ok(None) }
     }
 
     /// Find the session of this id, in one statement, with what else says whether its user may be signed in: `None`

@@ -102,6 +102,7 @@ const MARIADB: Dialect = Dialect {
     with_user: "CAST(u.password AS CHAR) AS password, CAST(u.is_active AS SIGNED) AS is_active \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
     without_user: "NULL AS password, NULL AS is_active FROM jwtauth_session s",
+    now: "SELECT TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000",
     find: "WHERE s.id = ?",
     of_user: "WHERE s.user_id = {user} AND s.expires_at > TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
         ORDER BY s.created_at DESC, s.id DESC",

@@ -213,6 +213,15 @@ macro_rules! sql_store {
                 Self::key_kind(&self.pool, self.shared.users.as_ref()).await.map(drop)
             }
 
+            async fn database_time(&self) -> Result<Option<std::time::SystemTime>, StoreError> {
+                let time: Result<i64, StoreError> = on_connection!(self, |connection| async {
+                    let query = sqlx::query_scalar(self.shared.statements.now.clone());
+                    query.fetch_one(&mut *connection).await.map_err(failed)
+                });
+                let since = std::time::Duration::from_millis(time?.try_into().unwrap_or(0));
+                Ok(Some(std::time::SystemTime::UNIX_EPOCH + since))
+            }
+
             async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
                 let row: Result<Option<Row>, StoreError> = on_connection!(self, |connection| async {
                     let query = sqlx::query_as(self.shared.statements.find.clone()).bind(id_parameter(id));

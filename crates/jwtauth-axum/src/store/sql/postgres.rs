@@ -101,6 +101,7 @@ const POSTGRES: Dialect = Dialect {
     with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS boolean) AS is_active \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
     without_user: "CAST(NULL AS text) AS password, CAST(NULL AS boolean) AS is_active FROM jwtauth_session s",
+    now: "SELECT CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000 AS bigint)",
     find: "WHERE s.id = CAST($1 AS uuid)",
     of_user: "WHERE s.user_id = {user} AND s.expires_at > to_timestamp(CAST($2 AS bigint)) \
         ORDER BY s.created_at DESC, s.id DESC",

@@ -89,6 +89,7 @@ const SQLITE: Dialect = Dialect {
     with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS integer) AS is_active \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
     without_user: "NULL AS password, NULL AS is_active FROM jwtauth_session s",
+    now: "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS integer)",
     find: "WHERE s.id = $1",
     of_user: "WHERE s.user_id = {user} AND s.expires_at > datetime($2, 'unixepoch') \
         ORDER BY s.created_at DESC, s.id DESC",

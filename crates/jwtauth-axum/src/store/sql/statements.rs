@@ -18,6 +18,8 @@ pub(super) struct Dialect {
     /// What follows the columns: with Django's table of users, and without.
     pub(super) with_user: &'static str,
     pub(super) without_user: &'static str,
+    /// The database's time, in milliseconds since 1970.
+    pub(super) now: &'static str,
     pub(super) find: &'static str,
     pub(super) of_user: &'static str,
     /// The user's key, password, and whether they are active.
@@ -38,6 +40,7 @@ pub(super) struct Dialect {
 /// The statements, put together once.
 #[derive(Debug)]
 pub(super) struct Statements {
+    pub(super) now: SqlStr,
     pub(super) find: SqlStr,
     pub(super) of_user: SqlStr,
     pub(super) user: SqlStr,
@@ -71,6 +74,7 @@ impl Statements {
         };
         let lock = if users.is_some() { Some(dialect.lock_user) } else { dialect.lock_key };
         Self {
+            now: filled(dialect.now),
             find: select(dialect.find),
             of_user: select(dialect.of_user),
             user: filled(dialect.user),

@@ -1,0 +1,168 @@
+//! What is wrong with a service: its settings, its clock, its store.
+
+use std::{fmt, time::Duration};
+
+use axum_core::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::{StoreError, shared::Shared};
+
+/// How far apart the clocks of service and database may be.
+const TOLERANCE: Duration = Duration::from_secs(5);
+
+/// The least life of an access token that slow requests do not outlast.
+const SHORT: Duration = Duration::from_secs(60);
+
+/// What [`AuthLayer::health`](crate::AuthLayer::health) has found. As a response: 200, or 503 where something
+/// [fails](Self::is_ok), with a JSON body of codes and messages, of which none is secret.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use jwtauth_axum::{AuthLayer, Config, Health, MemoryStore};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = AuthLayer::new(Config::new("a secret of at least thirty-two bytes")?, MemoryStore::default());
+/// let checked = layer.clone();
+/// let health = async move || -> Health { checked.health().await };
+/// let app: Router = Router::new().layer(layer).route("/healthz", get(health));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use]
+pub struct Health {
+    problems: Vec<HealthProblem>,
+}
+
+impl Health {
+    /// Ask the store whether it can be used and what time it is, and look at the settings.
+    pub(crate) async fn of(shared: &Shared) -> Self {
+        let mut problems = Vec::new();
+        match shared.store.check().await {
+            Ok(()) => {
+                let asked = shared.clock.local();
+                match shared.store.database_time().await {
+                    Ok(None) => {}
+                    Ok(Some(theirs)) => {
+                        let apart = apart(asked, theirs).min(apart(shared.clock.local(), theirs));
+                        if apart > TOLERANCE {
+                            problems.push(HealthProblem::Clock(apart));
+                        }
+                    }
+                    Err(error) => problems.push(HealthProblem::Store(error)),
+                }
+            }
+            Err(error) => problems.push(HealthProblem::Store(error)),
+        }
+        problems.extend(of_settings(shared));
+        for problem in &problems {
+            problem.log();
+        }
+        Self { problems }
+    }
+
+    /// Return whether users can be served: the other problems are warnings.
+    pub fn is_ok(&self) -> bool {
+        !self.problems.iter().any(HealthProblem::is_error)
+    }
+
+    /// Return everything that is wrong.
+    pub fn problems(&self) -> &[HealthProblem] {
+        &self.problems
+    }
+}
+
+/// Return how far apart two times are.
+fn apart(one: std::time::SystemTime, other: std::time::SystemTime) -> Duration {
+    one.duration_since(other).unwrap_or_else(|error| error.duration())
+}
+
+/// What `manage.py check --deploy` warns of as well.
+fn of_settings(shared: &Shared) -> impl Iterator<Item = HealthProblem> {
+    let (site, cookies) = (&shared.config.site, &shared.config.site.transport().cookies);
+    let has_prefix = |name: &str| name.get(..7).is_some_and(|prefix| prefix.eq_ignore_ascii_case("__Host-"));
+    let warnings = [
+        (site.policy().lifetimes().access() < SHORT, HealthProblem::ShortAccessLifetime),
+        (!cookies.secure, HealthProblem::InsecureCookies),
+        (![&cookies.access_name, &cookies.refresh_name].iter().all(|it| has_prefix(it)), HealthProblem::CookiePrefix),
+    ];
+    warnings.into_iter().filter_map(|(is_so, problem)| is_so.then_some(problem))
+}
+
+/// Something that is wrong with a service.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HealthProblem {
+    /// The store cannot be reached, its tables are not as they need to be, or it fails: an error.
+    Store(StoreError),
+    /// The clocks of service and database are so far apart. The layer goes by the database's; those who only verify
+    /// tokens go by their own.
+    Clock(Duration),
+    /// `ACCESS_TOKEN_LIFETIME` is below 60 seconds, which slow requests may outlast: jwtauth.W001 of Django's checks.
+    ShortAccessLifetime,
+    /// `COOKIE_SECURE` is off, so that tokens travel over plain HTTP: jwtauth.W002.
+    InsecureCookies,
+    /// The cookies are not named `__Host-…`, so that another host of the domain can plant its own: jwtauth.W003.
+    CookiePrefix,
+}
+
+impl HealthProblem {
+    /// Return the stable name, as in the JSON body.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(StoreError::Schema(_)) => "store_schema",
+            Self::Store(StoreError::NoConnection(_)) => "store_unavailable",
+            Self::Store(_) => "store_error",
+            Self::Clock(_) => "clock_apart",
+            Self::ShortAccessLifetime => "short_access_lifetime",
+            Self::InsecureCookies => "insecure_cookies",
+            Self::CookiePrefix => "cookie_prefix",
+        }
+    }
+
+    /// Return whether users cannot be served; else it is a warning.
+    pub fn is_error(&self) -> bool {
+        matches!(self, Self::Store(_))
+    }
+
+    fn log(&self) {
+        match self {
+            Self::Store(error) => {
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    code = self.code(),
+                    "the store cannot be used"
+                );
+            }
+            problem => tracing::warn!(code = problem.code(), "{problem}"),
+        }
+    }
+}
+
+impl fmt::Display for HealthProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Clock(apart) => write!(f, "the clocks of service and database are {} seconds apart", apart.as_secs()),
+            Self::ShortAccessLifetime => f.write_str("ACCESS_TOKEN_LIFETIME is below 60 seconds"),
+            Self::InsecureCookies => f.write_str("COOKIE_SECURE is off: tokens travel over plain HTTP"),
+            Self::CookiePrefix => f.write_str("the token cookies are not named __Host-..."),
+        }
+    }
+}
+
+impl IntoResponse for Health {
+    fn into_response(self) -> Response {
+        let problems = self.problems.iter().map(|problem| {
+            let level = if problem.is_error() { "error" } else { "warning" };
+            serde_json::json!({"code": problem.code(), "level": level, "detail": problem.to_string()})
+        });
+        let problems: Vec<_> = problems.collect();
+        let status = if self.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let body = serde_json::json!({"ok": self.is_ok(), "problems": problems}).to_string();
+        let mut response = (status, body).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
