@@ -14,9 +14,11 @@ use jwtauth_axum::{
 };
 use uuid::Uuid;
 
+type Check = fn() -> Result<(), StoreError>;
+
 /// A store whose check says this, and whose clock is so far from the service's.
 struct Checked {
-    check: fn() -> Result<(), StoreError>,
+    check: Check,
     ahead: i64,
 }
 
@@ -91,7 +93,7 @@ async fn a_service_as_it_should_be_has_no_problems() {
 
 #[tokio::test]
 async fn a_store_that_cannot_be_used_is_an_error_without_its_cause() {
-    let check: [(fn() -> Result<(), StoreError>, &str); 4] = [
+    let check: [(Check, &str); 4] = [
         (|| Err(StoreError::Failed("password=hunter2".into())), "store_error"),
         (|| Err(StoreError::Busy("password=hunter2".into())), "store_error"),
         (|| Err(StoreError::NoConnection("password=hunter2".into())), "store_unavailable"),
