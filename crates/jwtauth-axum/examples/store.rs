@@ -1,0 +1,105 @@
+//! A store of your own: implement `SessionStore`, and have `conformance` tell you what is missing.
+//!
+//! Here a lock is what a transaction is in a database, and a list is the table. `insert` and `advance` read and write
+//! under one lock: that is all the store has to do for the races of a browser's requests.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jwtauth_axum::{
+    FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError, conformance,
+    jwtauth::{Generation, Session, UnixTime},
+};
+use uuid::Uuid;
+
+#[derive(Default)]
+struct ListStore(Mutex<Vec<Record>>);
+
+impl ListStore {
+    fn rows(&self) -> MutexGuard<'_, Vec<Record>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Change the row of this id, if there is one of this generation.
+    fn change(&self, id: Uuid, from: Option<Generation>, change: impl FnOnce(&mut Record)) -> bool {
+        let mut rows = self.rows();
+        let is_asked_for = |row: &&mut Record| row.id == id && from.is_none_or(|from| row.session.generation == from);
+        rows.iter_mut().find(is_asked_for).map(change).is_some()
+    }
+
+    /// Remove at most so many of these rows.
+    fn remove(&self, most: usize, is_removed: impl Fn(&Record) -> bool) -> u64 {
+        let mut rows = self.rows();
+        let removed: Vec<Uuid> = rows.iter().filter(|row| is_removed(row)).map(|row| row.id).take(most).collect();
+        rows.retain(|row| !removed.contains(&row.id));
+        removed.len() as u64
+    }
+}
+
+impl SessionStore for ListStore {
+    // Where users are rows as well: `None` for a user who is not active, or whose password is another than at login.
+    async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
+        Ok(self.rows().iter().find(|row| row.id == id).cloned().map(FoundSession::new))
+    }
+
+    async fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Result<Vec<Uuid>, InsertError> {
+        let mut rows = self.rows();
+        let mut surplus = Vec::new();
+        if let Some(Limit { most, policy, replaced, .. }) = limit {
+            let counts = |id: &Uuid| !replaced.contains(id);
+            surplus
+                .extend(live(&rows, &record.user_id, now).into_iter().map(|row| row.id).filter(counts).skip(most - 1));
+            if policy == LimitPolicy::Refuse && !surplus.is_empty() {
+                return Err(InsertError::LimitReached);
+            }
+        }
+        rows.retain(|row| !surplus.contains(&row.id));
+        rows.push(record);
+        Ok(surplus)
+    }
+
+    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
+        Ok(self.change(id, Some(from), |row| (row.session, row.last_seen_at) = (next, now)))
+    }
+
+    async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
+        self.change(id, Some(generation), |row| _ = row.session.acknowledged_at.get_or_insert(now));
+        Ok(())
+    }
+
+    async fn touch(&self, id: Uuid, now: UnixTime) -> Result<(), StoreError> {
+        self.change(id, None, |row| row.last_seen_at = now);
+        Ok(())
+    }
+
+    async fn of_user(&self, user_id: &str, now: UnixTime) -> Result<Vec<Record>, StoreError> {
+        Ok(live(&self.rows(), user_id, now))
+    }
+
+    async fn end(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+        Ok(self.remove(ids.len(), |row| ids.contains(&row.id)))
+    }
+
+    async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
+        Ok(self.remove(most as usize, |row| row.session.expires_at <= now))
+    }
+}
+
+/// The sessions of a user that are live, the newest first.
+fn live(rows: &[Record], user_id: &str, now: UnixTime) -> Vec<Record> {
+    let of_user = rows.iter().filter(|row| row.user_id == user_id && row.session.expires_at > now);
+    let mut live: Vec<Record> = of_user.cloned().collect();
+    live.sort_by_key(|row| std::cmp::Reverse((row.session.created_at, row.id)));
+    live
+}
+
+#[tokio::main]
+async fn main() {
+    conformance::check(&ListStore::default(), "1", "2").await;
+    conformance::check_race(Arc::new(ListStore::default()), "1").await;
+    println!("ListStore does what a store has to do.");
+}
+
+#[test]
+fn it_does_what_a_store_has_to_do() {
+    main();
+}
