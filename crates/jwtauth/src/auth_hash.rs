@@ -89,8 +89,7 @@ mod tests {
 
     #[test]
     fn django_makes_the_same_hashes() {
-        let vectors: serde_json::Value =
-            serde_json::from_str(include_str!("../testdata/auth-hash.json")).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(include_str!("../testdata/auth-hash.json")).unwrap();
         let text = |vector: &serde_json::Value, name: &str| vector[name].as_str().unwrap().to_owned();
         for vector in vectors.as_array().unwrap() {
             let (password, hash) = (text(vector, "password"), text(vector, "hash"));

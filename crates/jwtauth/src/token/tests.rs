@@ -85,9 +85,7 @@ const HMAC: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs5
 fn key_for(algorithm: Algorithm) -> SigningKey {
     match algorithm.family() {
         Family::Hmac(_) => SigningKey::read(algorithm, &SECRET),
-        Family::Rsa { .. } => {
-            SigningKey::read(algorithm, include_bytes!("../../testdata/keys/rsa-2048.pkcs8.pem"))
-        }
+        Family::Rsa { .. } => SigningKey::read(algorithm, include_bytes!("../../testdata/keys/rsa-2048.pkcs8.pem")),
         Family::Ecdsa(Curve::P256) => {
             SigningKey::read(algorithm, include_bytes!("../../testdata/keys/p-256.pkcs8.pem"))
         }
