@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import override_settings
 
 import jwtauth
@@ -300,6 +300,34 @@ def test_a_database_without_autocommit_would_undo_refreshes(monkeypatch):
     assert "Leave AUTOCOMMIT out" in messages["jwtauth.E013"].hint
 
 
+@pytest.mark.django_db
+def test_a_column_of_local_times_is_named_where_the_database_may_be_asked(monkeypatch):
+    """On servers, whose types they are, in tests/databases/test_zones.py."""
+    monkeypatch.setattr(checks, "_LOCAL_TIMES", {"sqlite": {"datetime": ("datetime", "another")}})
+    assert checks.check_columns(databases=None) == checks.check_columns(databases=["other"]) == []
+    messages = checks.check_columns(databases=["default"])
+    assert {message.id for message in messages} == {"jwtauth.E018"}
+    assert sorted(re.search(r"column (\w+)", message.msg)[1] for message in messages) == [
+        "acknowledged_at",
+        "created_at",
+        "expires_at",
+        "last_seen_at",
+        "rotated_at",
+    ]
+    assert all("Make it 'another'" in message.hint for message in messages)
+
+
+@pytest.mark.django_db
+def test_a_database_that_cannot_be_asked_has_no_wrong_columns(monkeypatch):
+    def fail(cursor):
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(checks, "_LOCAL_TIMES", {"sqlite": {"datetime": ("datetime", "another")}})
+    for table_names in (fail, lambda cursor: []):
+        monkeypatch.setattr(connection.introspection, "table_names", table_names)
+        assert checks.check_columns(databases=["default"]) == []
+
+
 @pytest.mark.parametrize("name", ["LOGIN_SERIALIZER", "USER_SERIALIZER"])
 def test_a_serializer_can_be_had(name):
     message = found_with(**{name: "tests.serializers.Missing"})["jwtauth.E014"]
@@ -410,7 +438,7 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 18)} | {f"W{n:03}" for n in range(1, 8)}
+    expected = {f"E{n:03}" for n in range(1, 19)} | {f"W{n:03}" for n in range(1, 8)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())
 

@@ -30,6 +30,7 @@ class JwtAuthConfig(AppConfig):
             checks.check_middleware,
             checks.check_same_site,
             checks.check_databases,
+            checks.check_columns,
             checks.check_serializers,
             checks.check_access_token_claims,
         ):

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
+from django.db import Error as DatabaseError
 from django.db import connections, router
 from django.utils.module_loading import import_string
 from rest_framework.settings import api_settings
@@ -179,6 +180,43 @@ def check_databases(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return messages
+
+
+# Types of columns, by their number at the database, that turn an instant into a local time or back.
+_LOCAL_TIMES = {
+    "postgresql": {1114: ("timestamp without time zone", "timestamp with time zone")},
+    "mysql": {7: ("timestamp", "datetime(6)")},
+}
+
+
+def check_columns(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """E018: columns of times whose values depend on the connection's time zone. Where the database may be asked."""
+    from jwtauth.internal.store.instants import InstantField
+    from jwtauth.models import Session, database
+
+    alias, table = database(), Session._meta.db_table
+    if alias not in (databases or ()):
+        return []
+    connection = connections[alias]
+    of_vendor = _LOCAL_TIMES.get(connection.vendor, {})
+    try:
+        with connection.cursor() as cursor:
+            if not of_vendor or table not in connection.introspection.table_names(cursor):
+                return []
+            found = connection.introspection.get_table_description(cursor, table)
+    except DatabaseError:
+        return []  # it cannot be asked now, which says nothing about its columns
+    times = {field.column for field in Session._meta.fields if isinstance(field, InstantField)}
+    wrong = [(one.name, *of_vendor[one.type_code]) for one in found if one.name in times and one.type_code in of_vendor]
+    return [
+        Error(
+            f"The column {name} of the table {table} is of the type '{kind}': "
+            "its values depend on the time zone of each connection.",
+            hint=f"Make it '{right}', as the migrations do, with its times in UTC.",
+            id="jwtauth.E018",
+        )
+        for name, kind, right in wrong
+    ]
 
 
 def check_serializers(**kwargs: Any) -> list[CheckMessage]:

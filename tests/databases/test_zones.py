@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -26,23 +27,59 @@ def load_time_zones(server):
     connection.close()
 
 
+@pytest.fixture
+def project(tmp_path):
+    """Returns a Django project that is migrated on this database, without a server of its own."""
+
+    def make(database):
+        clock = tmp_path / "clock"
+        clock.write_bytes(struct.pack("q", START))
+        environment = os.environ | {
+            "JWTAUTH_TEST_CLOCK": str(clock),
+            "JWTAUTH_TEST_DATABASES": json.dumps({"default": database}),
+            "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
+        }
+
+        def run(*command):
+            return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+        migrated = run("-m", "django", "migrate", "--verbosity", "0")
+        assert migrated.returncode == 0, migrated.stderr
+        return SimpleNamespace(folder=tmp_path, env=environment, run=run)
+
+    return make
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
-def test_both_faces_agree_on_every_instant(kind, program, make_database, request, tmp_path):
+def test_both_faces_agree_on_every_instant(kind, program, make_database, project, request):
     database = make_database(kind)
     if kind == "mariadb":
         load_time_zones(request.getfixturevalue(kind))
-    clock = tmp_path / "clock"
-    clock.write_bytes(struct.pack("q", START))
-    environment = os.environ | {
-        "JWTAUTH_TEST_CLOCK": str(clock),
-        "JWTAUTH_TEST_DATABASES": json.dumps({"default": database}),
-        "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
-    }
+    site = project(database)
+    with Service(program, site, database) as service:
+        done = site.run("-m", "tests.databases.zones", str(service.port))
+    assert done.returncode == 0, done.stderr
 
-    def run(*command):
-        done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
 
-    run("-m", "django", "migrate", "--verbosity", "0")
-    with Service(program, SimpleNamespace(folder=tmp_path, env=environment), database) as service:
-        run("-m", "tests.databases.zones", str(service.port))
+LOCAL = [
+    ("postgresql", "ALTER COLUMN expires_at TYPE timestamp without time zone", "timestamp with time zone"),
+    ("mariadb", "MODIFY expires_at timestamp NOT NULL", "datetime(6)"),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "right"), LOCAL)
+def test_a_column_of_local_times_is_an_error_at_both(kind, change, right, program, make_database, project, request):
+    database = make_database(kind)
+    site, server = project(database), request.getfixturevalue(kind)
+    assert site.run("-m", "django", "jwtauth_check").returncode == 0
+    connection = server.connect(database["NAME"]) if kind == "postgresql" else server.connect(database=database["NAME"])
+    with closing(connection), closing(connection.cursor()) as cursor:
+        cursor.execute(f"ALTER TABLE jwtauth_session {change}")
+    for command in ("jwtauth_check", "migrate"):
+        said = site.run("-m", "django", command)
+        assert said.returncode != 0
+        assert "jwtauth.E018" in said.stderr
+        assert "column expires_at" in said.stderr
+        assert f"Make it '{right}'" in said.stderr
+    with pytest.raises(RuntimeError, match="expires_at"):
+        Service(program, site, database)

@@ -8,6 +8,7 @@ from django.core.checks import run_checks
 from django.core.management.base import BaseCommand, CommandError
 
 from jwtauth import conf
+from jwtauth.models import database
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
         if verbosity:
             for name, value in conf.values().items():
                 self.stdout.write(f"{name} = {self._shown(name, value)}")
-        found = run_checks(tags=["jwtauth"], include_deployment_checks=True)
+        found = run_checks(tags=["jwtauth"], include_deployment_checks=True, databases=[database()])
         messages = [message for message in found if not message.is_silenced()]
         for message in messages:
             self.stderr.write(str(message))
