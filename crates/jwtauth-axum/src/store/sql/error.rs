@@ -106,6 +106,13 @@ fn is_beyond(told: &dyn sqlx::error::DatabaseError) -> bool {
     matches!(told.code().as_deref(), Some("22001" | "22003"))
 }
 
+/// For the handler's own queries: their errors are answered as those of the store are.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        not_connected(error)
+    }
+}
+
 /// An error that a database may have made.
 pub(super) trait OfDatabase {
     fn store_error(&self) -> Option<&StoreError>;
@@ -138,5 +145,18 @@ impl OfDatabase for StoreError {
 impl OfDatabase for InsertError {
     fn store_error(&self) -> Option<&StoreError> {
         if let Self::Store(error) = self { Some(error) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AuthError;
+
+    #[test]
+    fn errors_of_a_handler_s_own_queries_have_the_codes_of_the_store_s() {
+        let code = |error: sqlx::Error| AuthError::Store(error.into()).code();
+        assert_eq!(code(sqlx::Error::PoolTimedOut), "store_unavailable");
+        assert_eq!(code(sqlx::Error::RowNotFound), "store_error");
     }
 }
