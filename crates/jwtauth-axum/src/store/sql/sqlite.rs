@@ -66,7 +66,8 @@ impl SqliteStore {
         sessions.sessions(&["char(32)"], &["datetime"], |kind| match kind {
             "char(32)" => Some(KeyKind::Uuid),
             _ if kind.contains("int") => Some(KeyKind::Integer),
-            _ if kind.contains("char") || kind.contains("text") => Some(KeyKind::Text),
+            _ if kind.contains("text") => Some(KeyKind::Text),
+            _ if kind.contains("char") => Some(KeyKind::Padded),
             _ => None,
         })
     }
