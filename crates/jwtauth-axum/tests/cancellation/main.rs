@@ -185,6 +185,11 @@ impl Attempts for ByTcp {
                         .extend(done.err().map(|wrong| format!("{}, {step:?}: {wrong}", named(place, operation))));
                 }
             }
+            for operation in sockets::CROWDED {
+                let done = sockets::try_crowd(place, operation, tasks).await;
+                tried.drops += sockets::CROWD;
+                tried.wrong.extend(done.err().map(|wrong| format!("{}, a crowd: {wrong}", named(place, operation))));
+            }
         }
         tried
     }

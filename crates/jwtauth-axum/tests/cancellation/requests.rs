@@ -322,6 +322,27 @@ impl Operation {
         let answer = Browser::new(&world.app).post(&format!("/login/{}", world.other)).await;
         ensure(answer.status == StatusCode::OK, || format!("the next login: {} {}", answer.status, answer.body))
     }
+
+    /// Check what many clients that asked the same at once have left behind.
+    pub async fn check_crowd<S: SessionStore + Clone>(self, world: &World<S>, scene: Scene) -> Result<(), String> {
+        let after = world.rows(&world.user).await;
+        let is_named = after.iter().any(|row| scene.before.iter().any(|before| before.id == row.id));
+        let is_right = match self {
+            LoginEndsOldest => after.len() == 2,
+            // Each has begun a session of its own, but for those whose client had gone.
+            LoginOverLogin => !is_named && !after.is_empty(),
+            Refresh => after.len() == 1 && is_named && after[0].session.generation == Generation::new(2),
+            _ => after.is_empty(),
+        };
+        ensure(is_right, || format!("sessions: {after:?}"))?;
+        let mut browser = scene.browser;
+        if matches!(self, Refresh) {
+            let who = browser.who().await;
+            ensure(who == world.user, || format!("{who} is signed in"))?;
+        }
+        let answer = browser.post(&format!("/login/{}", world.user)).await;
+        ensure(answer.status == StatusCode::OK, || format!("the next login: {} {}", answer.status, answer.body))
+    }
 }
 
 /// Check that nothing else has changed than what a request notes: that the user was seen, and a generation.

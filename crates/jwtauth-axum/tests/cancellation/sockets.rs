@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    leaving::{PATIENCE, ensure, idle},
+    leaving::{PATIENCE, Steps, ensure, idle},
     places::Place,
     requests::{Operation, World},
 };
@@ -25,6 +25,10 @@ pub const ALL: [Operation; 6] = [
     Operation::ReuseEndsAll,
 ];
 
+/// What many clients write at once.
+pub const CROWDED: [Operation; 4] =
+    [Operation::LoginEndsOldest, Operation::LoginOverLogin, Operation::Refresh, Operation::Logout];
+
 async fn serve(app: &Router) -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (address, app) = (listener.local_addr().unwrap(), app.clone());
@@ -35,6 +39,32 @@ async fn serve(app: &Router) -> (SocketAddr, tokio::task::JoinHandle<()>) {
 fn written(request: &Request<Body>) -> String {
     let headers = request.headers().iter().map(|(name, value)| format!("{name}: {}\r\n", value.to_str().unwrap()));
     format!("{} {} HTTP/1.1\r\n{}\r\n", request.method(), request.uri(), headers.collect::<String>())
+}
+
+/// Send this, and hang up at once or, where there is one, at this step of the store.
+async fn hang_up(address: SocketAddr, request: &str, step: Option<usize>, steps: &Steps) {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(request.as_bytes()).await.unwrap();
+    if let Some(step) = step {
+        // An operation may have fewer steps.
+        tokio::select! {
+            () = steps.reached(step) => {}
+            _ = client.readable() => {}
+        }
+    }
+}
+
+/// Wait until this server has nothing to do for the clients so far, and stop it.
+async fn stop(address: SocketAddr, serving: tokio::task::JoinHandle<()>, tasks: usize) -> Result<(), String> {
+    // Connections are accepted one after the other: once this one is answered, the others have been.
+    let mut next = TcpStream::connect(address).await.unwrap();
+    next.write_all(b"GET /open HTTP/1.1\r\nHost: own.example\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    let answered = tokio::time::timeout(PATIENCE, next.read_to_string(&mut answer)).await;
+    ensure(answered.is_ok() && answer.ends_with("open"), || format!("the next client: {answer:?}"))?;
+    idle(tasks + 1).await?;
+    serving.abort();
+    idle(tasks).await
 }
 
 /// Send a request, and hang up at once or, where there is one, at this step of the store. Returns whether the request had
@@ -50,25 +80,8 @@ pub async fn try_hanging_up(
     let request = operation.request(&world, &scene);
     let (address, serving) = serve(&world.app).await;
     world.store.steps.restart();
-    let mut client = TcpStream::connect(address).await.unwrap();
-    client.write_all(written(&request).as_bytes()).await.unwrap();
-    if let Some(step) = step {
-        // An operation may have fewer steps.
-        tokio::select! {
-            () = world.store.steps.reached(step) => {}
-            _ = client.readable() => {}
-        }
-    }
-    drop(client);
-    // Connections are accepted one after the other: once this one is answered, so was the other.
-    let mut next = TcpStream::connect(address).await.unwrap();
-    next.write_all(b"GET /open HTTP/1.1\r\nHost: own.example\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    let answered = tokio::time::timeout(PATIENCE, next.read_to_string(&mut answer)).await;
-    ensure(answered.is_ok() && answer.ends_with("open"), || format!("the next client: {answer:?}"))?;
-    idle(tasks + 1).await?;
-    serving.abort();
-    idle(tasks).await?;
+    hang_up(address, &written(&request), step, &world.store.steps).await;
+    stop(address, serving, tasks).await?;
     place.whole().await?;
     if world.store.steps.count() == 0 {
         return Ok(false);
@@ -76,4 +89,28 @@ pub async fn try_hanging_up(
     let check = tokio::time::timeout(PATIENCE, operation.check(&world, scene, true));
     check.await.map_err(|_| "the next requests wait".to_owned())??;
     Ok(true)
+}
+
+/// How many clients come at once.
+pub const CROWD: usize = 24;
+
+/// Have many clients send the same request at once, and hang up: some at once, some at a step of the store.
+pub async fn try_crowd(place: &impl Place, operation: Operation, tasks: usize) -> Result<(), String> {
+    let world = World::new(place, &operation.settings()).await;
+    let scene = operation.prepare(&world).await;
+    let request = written(&operation.request(&world, &scene));
+    let (address, serving) = serve(&world.app).await;
+    world.store.steps.restart();
+    let clients = (0..CROWD).map(|number| {
+        let (request, steps) = (request.clone(), world.store.steps.clone());
+        let step = number.checked_sub(CROWD / 3);
+        tokio::spawn(async move { hang_up(address, &request, step, &steps).await })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+    stop(address, serving, tasks).await?;
+    place.whole().await?;
+    let check = tokio::time::timeout(PATIENCE, operation.check_crowd(&world, scene));
+    check.await.map_err(|_| "the next requests wait".to_owned())?
 }
