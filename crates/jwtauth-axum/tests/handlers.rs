@@ -110,7 +110,7 @@ async fn after(browser: &mut Browser, kept: &Kept) -> Auth {
 
 fn service() -> (Router, Kept, Store, Clock) {
     let (store, clock) = (Store::default(), Clock::default());
-    let settings = settings().with_session_check_interval(Duration::from_hours(1));
+    let settings = settings().with_session_check_interval(Duration::from_secs(3600));
     let (app, kept) = keeping(layer(&settings, store.clone(), &clock));
     (app, kept, store, clock)
 }
@@ -246,18 +246,19 @@ async fn a_login_whose_client_has_gone_is_an_error() {
 #[tokio::test]
 async fn a_login_that_loses_against_the_response_is_an_error_and_ends_nothing() {
     let (app, kept, store, clock) = service();
+    let login = Arc::new(Mutex::new(None));
+    let logins = Arc::clone(&login);
     // The login begins in the request, and the store answers when the response has been sent.
-    let spawns = async |auth: Auth, State((kept, store)): State<(Kept, Store)>| {
+    let spawns = async move |auth: Auth, State((kept, store)): State<(Kept, Store)>| {
         let login = tokio::spawn({
             let auth = auth.clone();
             async move { auth.login(7).await.unwrap_err().code() }
         });
         store.reached.notified().await;
         *kept.lock().unwrap() = Some(auth);
-        *LOGIN.lock().unwrap() = Some(login);
+        *logins.lock().unwrap() = Some(login);
         "answered"
     };
-    static LOGIN: Mutex<Option<tokio::task::JoinHandle<&str>>> = Mutex::new(None);
     let auth = layer(&settings(), store.clone(), &clock);
     let state = (kept.clone(), store.clone());
     let app = app.merge(Router::new().route("/spawn", any(spawns)).with_state(state).layer(auth));
@@ -267,7 +268,7 @@ async fn a_login_that_loses_against_the_response_is_an_error_and_ends_nothing() 
     assert_eq!((answer.body.as_str(), names(&answer).len()), ("answered", 0));
     store.holds.store(false, Ordering::Relaxed);
     store.released.notify_one();
-    let login = LOGIN.lock().unwrap().take().unwrap();
+    let login = login.lock().unwrap().take().unwrap();
     assert_eq!(login.await.unwrap(), "response_sent");
     assert_eq!((store.count("7").await, store.count("42").await), (0, 1));
     assert_eq!(browser.who().await, "42", "and the session that it would have replaced goes on");
@@ -277,20 +278,20 @@ async fn a_login_that_loses_against_the_response_is_an_error_and_ends_nothing() 
 async fn a_login_and_a_response_that_race_agree() {
     for round in 0..200 {
         let (store, clock) = (Store::default(), Clock::default());
-        let handles = Arc::new(Mutex::new(None));
-        let handler = async move |auth: Auth, State(handles): State<Handles>| {
+        let login = Arc::new(Mutex::new(None));
+        let starts = async move |auth: Auth, State(handles): State<Handles>| {
             *handles.lock().unwrap() = Some(tokio::spawn(async move { auth.login(7).await.is_ok() }));
             for _ in 0..round % 8 {
                 tokio::task::yield_now().await;
             }
         };
-        let app = Router::new().route("/race", post(handler)).with_state(Handles::clone(&handles)).layer(layer(
+        let app = Router::new().route("/race", post(starts)).with_state(Handles::clone(&login)).layer(layer(
             &settings(),
             store.clone(),
             &clock,
         ));
         let cookies = names(&Browser::new(&app).post("/race").await).len();
-        let login = handles.lock().unwrap().take().unwrap();
+        let login = login.lock().unwrap().take().unwrap();
         let is_in = login.await.unwrap();
         assert_eq!((cookies, store.count("7").await), if is_in { (2, 1) } else { (0, 0) }, "{round}");
     }

@@ -253,3 +253,24 @@ fn what_contradicts_itself_names_the_setting() {
     }
     assert!(good().build().is_ok());
 }
+
+/// Values that Django takes or refuses, too: tests/test_settings_corpus.py has the same.
+#[test]
+fn a_value_is_taken_or_refused_as_by_django() {
+    let corpus: serde_json::Value = serde_json::from_str(include_str!("../../../testdata/settings.json")).unwrap();
+    let secret = "a secret of the tests, long enough for each of the hashes that JWS has in RFC 7518";
+    let settings = corpus["settings"].as_object().unwrap();
+    assert_eq!(settings.len(), 24);
+    for (name, values) in settings {
+        for kind in ["good", "bad"] {
+            for value in values[kind].as_array().unwrap() {
+                let text = if value.is_null() { "\"none\"".to_owned() } else { value.to_string() };
+                let built = read(&format!("SECRET_KEY = \"{secret}\"\n{name} = {text}\n")).and_then(|it| it.build());
+                assert_eq!(built.is_ok(), kind == "good", "{name} = {text}: {built:?}");
+                if let Err(error) = built {
+                    assert!(error.to_string().contains(name.trim_end_matches("_NAME")), "{name} = {text}: {error}");
+                }
+            }
+        }
+    }
+}
