@@ -10,11 +10,12 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ def with_each_store(project):
     """The service with each of the stores, as it is deployed, at another port."""
     page, added = blocks(SERVICE), blocks(DEPLOYMENT)
     stores = STORES.findall(SERVICE.read_text())
-    assert [kind for kind, *_ in stores] == ["SQLite", "PostgreSQL"]
+    assert [kind for kind, *_ in stores] == ["SQLite", "PostgreSQL", "MariaDB"]
     (cors,) = re.findall(r"`(tower-http = .+?)`", DEPLOYMENT.read_text())
     sqlite, its_store = stores[0][1:3]
     manifest = replace(
@@ -164,10 +165,8 @@ def with_each_store(project):
     main = replace(
         page["mysite-service/src/main.rs"],
         ("mod login;", "mod address;\nmod login;"),
-        (
-            "        .layer(AuthLayer::new(settings.build()?, store));\n",
-            added["address"].replace(";\n", "\n") + added["cors"],
-        ),
+        ("    let layer = AuthLayer::new(settings.build()?, store.clone());\n", added["address"]),
+        ("        .layer(layer.clone());\n", "        .layer(layer.clone())\n" + added["cors"]),
     )
     project.write("mysite-service/Cargo.toml", manifest)
     for kind, _feature, store, _url in stores:
@@ -494,8 +493,21 @@ def test_what_is_wrong_at_the_start_is_named(project, programs, site, tmp_path):
     assert "jwtauth.toml" in said()
     shutil.copy(project.folder / "mysite-service/jwtauth.toml", tmp_path)
     assert "DATABASE_URL" in said()
+    sqlite3.connect(tmp_path / "empty.sqlite3").close()
+    assert "jwtauth_session" in said(DATABASE_URL=f"sqlite:{tmp_path}/empty.sqlite3")
     wrong = said(JWTAUTH_COOKIE_SAMESITE="Sometimes", DATABASE_URL=f"sqlite:{project.folder}/mysite/db.sqlite3")
     assert wrong == 'Error: COOKIE_SAMESITE: use "Strict", "Lax" or "None"\n'
+
+
+def test_the_health_check_says_that_the_table_is_another(project, service):
+    ask = Browser(project.service).status
+    assert ask("GET", "/rust/health") == 200
+    with closing(sqlite3.connect(project.folder / "mysite/db.sqlite3")) as database:
+        database.execute("ALTER TABLE jwtauth_session RENAME COLUMN remember TO another")
+        assert ask("GET", "/rust/health") == 500
+        database.execute("ALTER TABLE jwtauth_session RENAME COLUMN another TO remember")
+    assert ask("GET", "/rust/health") == 200
+    assert "no column remember" in (project.folder / "service.log").read_text()
 
 
 def test_a_refusal_of_the_layer_has_cors_headers(project, deployed_service):
@@ -512,10 +524,11 @@ def test_the_environment_is_read_before_the_file_and_a_service_ends_when_told(pr
         assert stop(process) == 0
 
 
-@pytest.mark.parametrize("kind", ["postgresql"])
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_the_other_stores_serve_the_same_login(kind, project, programs, make_database, tmp_path):
     database = make_database(kind)
     (url,) = [url for name, _, _, url in STORES.findall(SERVICE.read_text()) if name.lower() == kind]
+    assert url.endswith("://user:password@host/name")
     url = url.replace("user:password@host/name", "{USER}@{HOST}:{PORT}/{NAME}".format(**database))
     other = Project(tmp_path)
     other.service = project.others
@@ -533,3 +546,4 @@ def test_the_other_stores_serve_the_same_login(kind, project, programs, make_dat
         assert at_site.status("GET", "/auth/me/") == 200
         assert at_site.status("POST", "/auth/logout/") == 204
         assert at_service.status("GET", "/rust/me") == 403
+        assert at_service.status("GET", "/rust/health") == 200
