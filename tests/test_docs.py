@@ -93,6 +93,15 @@ def test_the_reference_has_every_method_of_the_manager():
     assert [name for name in methods if f"{name}(" not in text("reference/api.md")] == []
 
 
+def test_the_reference_has_every_name_of_the_axum_crate():
+    exports = re.findall(
+        r"^pub use (?:\w+::)*(?:\{(.+?)\}|(\w+));", (ROOT / "crates/jwtauth-axum/src/lib.rs").read_text(), re.M
+    )
+    names = [name for several, one in exports for name in (one or several).split(", ")]
+    assert {"Auth", "LimitPolicy", "sqlx"} < set(names)
+    assert not_in(names, "reference/rust.md") == []
+
+
 def test_every_test_that_the_comparison_names_is_there():
     named = re.findall(r"blob/main/(\S+)", text("compare.md"))
     assert len(named) > 5
