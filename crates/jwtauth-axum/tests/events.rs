@@ -33,7 +33,7 @@ impl Told {
                 writeln!(told, "{} {} {}", event.name(), session.user_id, session.session.generation.get()).unwrap();
             }
             Event::SessionEnded { reason, .. } => writeln!(told, "{} {reason}", event.name()).unwrap(),
-            _ => panic!("unknown to the tests: {event:?}"),
+            other => writeln!(told, "{}, unknown to the tests", other.name()).unwrap(),
         }
     }
 

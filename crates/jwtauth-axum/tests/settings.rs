@@ -254,7 +254,7 @@ fn what_contradicts_itself_names_the_setting() {
     assert!(good().build().is_ok());
 }
 
-/// Values that Django takes or refuses, too: tests/test_settings_corpus.py has the same.
+/// Values that Django takes or refuses, too: `tests/test_settings_corpus.py` has the same.
 #[test]
 fn a_value_is_taken_or_refused_as_by_django() {
     let corpus: serde_json::Value = serde_json::from_str(include_str!("../../../testdata/settings.json")).unwrap();

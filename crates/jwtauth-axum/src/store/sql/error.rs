@@ -150,7 +150,6 @@ impl OfDatabase for InsertError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::AuthError;
 
     #[test]
