@@ -38,7 +38,7 @@ impl Form {
         let text = unescape(key);
         let compact: Zeroizing<Vec<u8>> =
             Zeroizing::new(text.iter().copied().filter(|&byte| is_content(byte)).collect());
-        if holds_ignoring_case(&compact, b"----BEGIN") || holds_ignoring_case(&compact, b"----END") {
+        if is_pem(&compact) {
             return Some(Self::Pem);
         }
         if is_ssh(&text) {
@@ -90,6 +90,18 @@ impl Form {
     }
 }
 
+/// Whether a text without space has lines of a PEM, or what an editor made of their dashes.
+fn is_pem(compact: &[u8]) -> bool {
+    const KINDS: [&[u8]; 3] = [b"PUBLICKEY", b"PRIVATEKEY", b"CERTIFICATE"];
+    let upper = Zeroizing::new(compact.to_ascii_uppercase());
+    let names_key = |line: &[u8]| {
+        let label = line.strip_prefix(b"BEGIN").or_else(|| line.strip_prefix(b"END"));
+        label.is_some_and(|label| KINDS.iter().any(|kind| holds(label, kind)))
+    };
+    // The longest label of a key is that of an encrypted one.
+    holds(&upper, b"----BEGIN") || holds(&upper, b"----END") || upper.windows(24).any(names_key)
+}
+
 /// Whether bytes begin with a structure of DER that holds a key: SPKI and PKCS#8, also encrypted; PKCS#1, SEC1, X.509,
 /// PKCS#7 and PKCS#12. Random bytes are none of them.
 fn is_der(bytes: &[u8]) -> bool {
@@ -130,10 +142,6 @@ fn is_content(byte: u8) -> bool {
 
 fn holds(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
-}
-
-fn holds_ignoring_case(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
 }
 
 /// The bytes of a text that is base64 of either alphabet (RFC 4648 §4, §5).

@@ -221,6 +221,8 @@ mod secrets {
                 pem.encode_utf16().flat_map(u16::to_be_bytes).collect(),
                 pem.to_lowercase().into_bytes(),
                 pem.replace("-----", "----").into_bytes(),
+                pem.replace("-----", "\u{2014}").into_bytes(),
+                pem.replace("-----", "").into_bytes(),
                 format!(r#"{{"kty":"oct","k":"{}"}}"#, BASE64URL.encode(&pem)).into_bytes(),
                 format!(r#"{{"kty":"oct","k":"{}"}}"#, BASE64URL.encode(&der)).into_bytes(),
             ] {
@@ -286,6 +288,7 @@ mod secrets {
             "a secret about a -----dashed line----- and the \"kty of it\"",
             "keys are \"kty\" and \"keys\", says the manual of this passphrase",
             "ssh keys and ssh agents, a passphrase about them; and BEGIN END",
+            "to begin with the key of the house, which is private in the end",
             "\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n",
             "================================================================",
         ] {

@@ -113,6 +113,7 @@ fn what_is_wrong_with_a_text_is_said() {
         (pem.replace("-----END", "----END").into_bytes(), "key_pem_lines", "END line"),
         (pem.replace("-----BEGIN", "----BEGIN").into_bytes(), "key_pem_lines", "BEGIN"),
         (pem.replace("-----BEGIN", "\u{2014}BEGIN").into_bytes(), "key_pem_lines", "BEGIN"),
+        (pem.replace("-----", "\u{2014}").into_bytes(), "key_pem_lines", "BEGIN"),
         (pem.replace("END PRIVATE", "END PUBLIC").into_bytes(), "key_pem_lines", "belongs to it"),
         (pem.replacen('+', "%2B", 1).into_bytes(), "key_pem_base64", "whole base64"),
         (pem.replacen("MIG", "MIG\nComment: a\n", 1).into_bytes(), "key_pem_base64", "whole base64"),
