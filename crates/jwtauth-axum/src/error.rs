@@ -40,7 +40,7 @@ impl AuthError {
         match self {
             Self::MissingLayer => "missing_layer",
             Self::CrossOrigin(_) => "cross_origin",
-            Self::Contention => "session_contention",
+            Self::Contention | Self::Store(StoreError::Busy(_)) => "session_contention",
             Self::Store(StoreError::NoConnection(_)) => "store_unavailable",
             Self::Store(_) => "store_error",
             Self::Randomness(_) => "no_randomness",
@@ -50,7 +50,7 @@ impl AuthError {
 
     /// Whether the same request may well succeed a moment later.
     fn is_passing(&self) -> bool {
-        matches!(self, Self::Contention | Self::Store(StoreError::NoConnection(_)))
+        matches!(self, Self::Contention | Self::Store(StoreError::Busy(_) | StoreError::NoConnection(_)))
     }
 }
 
@@ -156,7 +156,9 @@ impl Rejection {
             }
             Self::InvalidToken => "The access token is invalid, has expired, or its session is over.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
-            Self::Auth(AuthError::Contention) => "Sessions are in contention, try again.".to_owned(),
+            Self::Auth(AuthError::Contention | AuthError::Store(StoreError::Busy(_))) => {
+                "Sessions are in contention, try again.".to_owned()
+            }
             Self::Auth(AuthError::Store(StoreError::NoConnection(_))) => {
                 "Sessions cannot be looked up, try again.".to_owned()
             }

@@ -13,7 +13,7 @@ use axum::{Router, routing::any};
 use common::{Browser, Clock, app, layer, settings};
 use http::header;
 use jwtauth_axum::{
-    Auth, AuthLayer, EndReason, Event, MemoryStore, SessionStore, Settings,
+    Auth, AuthLayer, EndReason, Event, FixedKeys, MemoryStore, ResourceLayer, SessionStore, Settings,
     jwtauth::{CustomClaims, UnixTime},
 };
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -150,6 +150,20 @@ async fn what_a_handler_logs_is_in_the_span_of_its_request_with_its_user() {
     let known = format!("jwtauth{{session_id={session} user_id=\"42\"}}:");
     assert!(line("when it is known").contains(&known), "{all}");
     assert_eq!(all.matches("close time.busy").count(), 1, "one span a request: {all}");
+}
+
+#[tokio::test]
+async fn a_resource_server_s_span_names_the_user_of_the_token() {
+    start_log();
+    let now = std::time::SystemTime::now();
+    let auth = AuthLayer::new(common::config(), MemoryStore::default()).with_clock(move || now);
+    let resource = ResourceLayer::new(settings().transport().unwrap(), FixedKeys::of(&settings()).unwrap());
+    let says = Router::new().route("/says", any(async || tracing::info!("from the handler"))).layer(resource);
+    let mut browser = Browser::signed_in(&app(auth).merge(says), "42").await;
+    browser.get("/says").await;
+    let all = logged();
+    let line = all.lines().find(|line| line.contains("from the handler")).unwrap();
+    assert!(line.contains("jwtauth{session_id=") && line.contains("user_id=\"42\"}:"), "{all}");
 }
 
 #[tokio::test]

@@ -226,6 +226,16 @@ async fn contention_is_503_and_leaves_the_cookies() {
     assert_eq!(browser.who().await, "42");
 }
 
+#[tokio::test]
+async fn a_busy_store_is_503_like_other_contention() {
+    let (app, store, _) = service(&settings());
+    let mut browser = Browser::signed_in(&app, "42").await;
+    store.lists_are_busy.store(true, Ordering::Relaxed);
+    let answer = browser.get("/sessions").await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "session_contention"));
+    assert!(answer.headers.contains_key(header::RETRY_AFTER) && names(&answer).is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_seen_is_acknowledged_although_the_store_is_busy() {
     let (app, store, clock) = service(&settings());

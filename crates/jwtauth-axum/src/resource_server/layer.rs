@@ -13,6 +13,7 @@ use http::{Request, Response};
 use jwtauth::{Answer, Head, IdentifyError, Identity, Refused, TokenKind, Transport, Verifier, VerifyError};
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::Instrument as _;
 
 use super::{KeysError, Recognised, VerifierSource};
 use crate::{Rejection, ResponseFuture, clock::Clock, event, head::Fields, response};
@@ -90,13 +91,18 @@ where
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         let shared = Arc::clone(&self.shared);
-        ResponseFuture::new(async move {
+        let span = event::span();
+        let known = span.clone();
+        let answer = async move {
             let (mut parts, body) = request.into_parts();
             let (identity, refused) = shared.recognise(&Fields::read(&parts)).await;
             let was_asked = Arc::<AtomicBool>::default();
             let mut response = match refused {
                 None => {
                     let claims = identity.access().cloned();
+                    if let Some(claims) = &claims {
+                        event::known(&known, claims.sid.session_id(), &claims.subject);
+                    }
                     parts.extensions.insert(Recognised { claims, was_asked: Arc::clone(&was_asked) });
                     inner.call(Request::from_parts(parts, body)).await?.map(Body::new)
                 }
@@ -108,7 +114,8 @@ where
             answer.vary.extend(vary.into_iter().filter_map(|(depends, name)| depends.then_some(name)));
             response::write(&answer, &shared.transport.cookies, response.headers_mut());
             Ok(response)
-        })
+        };
+        ResponseFuture::new(answer.instrument(span))
     }
 }
 
