@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model fuzz miri reliability docs bench matrix neighbours package clean
+.PHONY: help run test lint model fuzz miri reliability docs bench matrix neighbours package semver clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -34,6 +34,7 @@ help:
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
 	@echo 'make neighbours  suites of other packages beside ours, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
 	@echo 'make package  what crates.io would get: each crate built and tested as unpacked; nothing is sent'
+	@echo 'make semver SINCE=REVISION  what in the API of the crates a release since this commit would break'
 	@echo 'make bench   measures beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
@@ -56,6 +57,7 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	$(BIN)/basedpyright --level warning
 	$(BIN)/python -m mypy.stubtest jwtauth._engine --mypy-config-file pyproject.toml
 	$(BIN)/python scripts/audit.py
+	$(BIN)/python scripts/api.py
 	$(BIN)/python -m django makemigrations --check --settings tests.settings jwtauth
 
 model:
@@ -77,6 +79,9 @@ matrix: $(REQUIRED)-test $(REQUIRED)-build
 
 neighbours: $(REQUIRED)-build
 	$(BIN)/python scripts/neighbours.py $(SUITES)
+
+semver: $(ENV)
+	$(BIN)/python scripts/api.py $(SINCE)
 
 package: $(ENV)
 	$(BIN)/python scripts/package.py

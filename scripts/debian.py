@@ -21,7 +21,7 @@ def prefix(suite: str, packages: str, mounts: dict[Path, Path] | None = None) ->
     if not (folder / ".complete").exists() and not install(suite, packages, folder):
         return None
     for name in ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
-        if Path(name).exists():
+        if Path(name).exists() and (folder / name[1:]).parent.is_dir():
             shutil.copy(name, folder / name[1:])
     # A namespace of its own for the mounts: nothing is left of them once the command has ended.
     commands = [f"mount -t proc proc {folder}/proc"]

@@ -1,0 +1,71 @@
+"""What the published crates expose: the types of other crates, and what a release would break; part of `make lint`.
+
+Types of other crates are allowed in each manifest, under `cargo_check_external_types`: a new one there makes every major
+release of its crate a breaking one of ours. A crate is compared with its last release on crates.io, and with nothing
+where it has none; `make semver SINCE=REVISION` compares it with a commit.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+EXTERNAL_TYPES = "0.5.0"  # reads format 57 of rustdoc's JSON
+SEMVER_CHECKS = "0.51.0"
+# rustdoc's JSON is unstable: both tools read it. Compiled apart, as the variable would have much compiled again.
+UNSTABLE = {"RUSTC_BOOTSTRAP": "1", "CARGO_TARGET_DIR": str(ROOT / "target/api")}
+
+
+def main(since: str = "") -> int:
+    command = ["cargo", "metadata", "--format-version=1", "--locked", "--no-deps"]
+    metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
+    published = [package for package in metadata["packages"] if package["publish"] != []]
+    if since:
+        return int(not all([compare(package["name"], "--baseline-rev", since) for package in published]))
+    passed = [exposes_what_it_says(package) for package in published]
+    passed += [compare_with_release(package["name"]) for package in published]
+    return int(not all(passed))
+
+
+def exposes_what_it_says(package: dict) -> bool:
+    tool = installed("cargo-check-external-types", EXTERNAL_TYPES)
+    command = [tool, "check-external-types", "--all-features", "--manifest-path", package["manifest_path"]]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | UNSTABLE, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stdout, done.stderr, sep="\n")
+    print(f"{package['name']}: types of other crates: {'as its manifest says' if not done.returncode else 'FAILED'}.")
+    return done.returncode == 0
+
+
+def compare_with_release(name: str) -> bool:
+    with tempfile.TemporaryDirectory() as outside:  # inside the workspace, cargo would find the crate there
+        done = subprocess.run(["cargo", "info", "--quiet", name], cwd=outside, capture_output=True, text=True)
+    if done.returncode == 0:
+        return compare(name)
+    if "could not find" in done.stderr:
+        print(f"{name}: breaking changes: not looked for, no version is on crates.io.")
+    else:
+        print(f"{name}: breaking changes: not looked for, crates.io cannot be reached from here.")
+    return True
+
+
+def compare(name: str, *baseline: str) -> bool:
+    tool = installed("cargo-semver-checks", SEMVER_CHECKS)
+    command = [tool, "semver-checks", "--package", name, "--all-features", *baseline]
+    return subprocess.run(command, cwd=ROOT, env=os.environ | UNSTABLE).returncode == 0
+
+
+def installed(name: str, version: str) -> str:
+    program = TOOLS / "bin" / name
+    if not program.exists():
+        install = ["cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), f"{name}@{version}"]
+        subprocess.run(install, check=True)
+    return str(program)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
