@@ -19,7 +19,7 @@ use jwtauth_axum::{
     sqlx::{self, SqlitePool, sqlite::SqliteConnectOptions},
 };
 use serde::{Deserialize, Serialize};
-use tower_sessions_sqlx_store::SqliteStore as TowerSessions;
+use tower_sessions_sqlx_store::{SqliteStore as TowerSessions, sqlx as sqlx_0_8};
 
 const SECRET: &str = "a key for benchmarks only, long enough for SHA-256";
 
@@ -35,14 +35,14 @@ fn me(user: impl ToString) -> Json<Me> {
 #[tokio::main]
 async fn main() {
     let [way, address, database] = env::args().skip(1).collect::<Vec<_>>().try_into().expect("WAY ADDRESS DATABASE");
-    let options = SqliteConnectOptions::new().filename(database);
+    let options = SqliteConnectOptions::new().filename(&database);
     let pool = SqlitePool::connect_with(options).await.expect("a database that Django has migrated");
     let app = match way.as_str() {
         "no authentication" => Router::new().route("/me", get(async || me(1))),
         "one query" => Router::new().route("/me", get(one_query)).with_state(pool),
         "jwtauth" => jwtauth(pool, Duration::ZERO).await,
         "jwtauth, interval 10 s" => jwtauth(pool, Duration::from_secs(10)).await,
-        "axum-login" => axum_login(pool).await,
+        "axum-login" => axum_login(pool, &database).await,
         "jsonwebtoken" => json_web_token(),
         other => panic!("no way is called {other}"),
     };
@@ -112,8 +112,10 @@ impl AuthnBackend for Users {
     }
 }
 
-async fn axum_login(pool: SqlitePool) -> Router {
-    let store = TowerSessions::new(pool.clone());
+async fn axum_login(pool: SqlitePool, database: &str) -> Router {
+    let options = sqlx_0_8::sqlite::SqliteConnectOptions::new().filename(database);
+    let sessions = sqlx_0_8::SqlitePool::connect_with(options).await.expect("the same database");
+    let store = TowerSessions::new(sessions);
     store.migrate().await.expect("a table of its own");
     let layer = AuthManagerLayerBuilder::new(Users(pool), SessionManagerLayer::new(store).with_secure(false)).build();
     let who = async |session: AuthSession<Users>| session.user.map(|user| me(user.id)).ok_or(StatusCode::FORBIDDEN);
