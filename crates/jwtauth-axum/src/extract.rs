@@ -51,6 +51,7 @@ pub struct Authenticated {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
+#[expect(clippy::exhaustive_structs, reason = "handlers take it apart in their arguments")]
 pub struct MaybeAuthenticated(pub Option<Authenticated>);
 
 /// The claims of a verified access token, without asking whether its session has been ended meanwhile: at most
@@ -67,6 +68,7 @@ pub struct MaybeAuthenticated(pub Option<Authenticated>);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
+#[expect(clippy::exhaustive_structs, reason = "handlers take it apart in their arguments")]
 pub struct AccessClaims(pub Claims);
 
 async fn authenticated(parts: &mut Parts) -> Result<Option<Authenticated>, Rejection> {

@@ -50,6 +50,7 @@
 //! breaking release of this crate, as are those of [`jwtauth`], `http` and `axum-core`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
+#![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
 mod auth;
 mod cleanup;

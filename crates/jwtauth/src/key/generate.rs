@@ -20,6 +20,18 @@ use crate::{Algorithm, KeyError, algorithm::Family, base64url::BASE64URL, strict
 
 /// A key that was made just now, which is the one moment at which it can be written down: a
 /// [`SigningKey`](crate::SigningKey) shows nothing.
+///
+/// ```
+/// use jwtauth::{Algorithm, GeneratedKey, SigningKey, VerifyingKeys};
+///
+/// let key = GeneratedKey::new(Algorithm::Es256, Some("2026-11"))?;
+/// let signing = SigningKey::read(Algorithm::Es256, key.expose_jwk().as_bytes())?;
+/// assert_eq!(signing.id(), "2026-11");
+///
+/// let set = format!(r#"{{"keys": [{}]}}"#, key.public_jwk().expect("the public half of a private key"));
+/// assert_eq!(VerifyingKeys::from_jwk_set(set.as_bytes())?.iter().count(), 1);
+/// # Ok::<(), jwtauth::KeyError>(())
+/// ```
 pub struct GeneratedKey {
     pem: Option<Zeroizing<String>>,
     jwk: Zeroizing<String>,

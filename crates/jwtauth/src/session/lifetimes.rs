@@ -5,6 +5,19 @@ use std::time::Duration;
 use crate::{Session, UnixTime, time::whole_seconds};
 
 /// How long tokens and sessions live, in whole seconds: `access <= idle <= absolute`.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use jwtauth::{Lifetimes, LifetimesError, UnixTime};
+///
+/// let (access, idle, absolute) = (Duration::from_secs(300), Duration::from_secs(86_400), Duration::from_secs(7 * 86_400));
+/// let lifetimes = Lifetimes::new(access, idle, Some(absolute))?;
+/// let login = UnixTime::from_secs(1_700_000_000);
+/// assert_eq!(lifetimes.first_end(login), login + idle);
+/// assert!(Lifetimes::new(idle, access, None).is_err(), "an access token would outlive its session");
+/// # Ok::<(), LifetimesError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Lifetimes {
     access: Duration,
