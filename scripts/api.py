@@ -1,8 +1,8 @@
 """What the published crates expose: the types of other crates, and what a release would break; part of `make lint`.
 
-Types of other crates are allowed in each manifest, under `cargo_check_external_types`: a new one there makes every major
-release of its crate a breaking one of ours. A crate is compared with its last release on crates.io, and with nothing
-where it has none; `make semver SINCE=REVISION` compares it with a commit.
+Types of other crates are allowed in each manifest, under `cargo_check_external_types`: with one of them, a major release
+of its crate is a breaking release here. A crate is compared with its last release on crates.io, and with nothing where it
+has none; `make semver SINCE=REVISION` compares it with a commit.
 """
 
 import json
@@ -25,9 +25,10 @@ def main(since: str = "") -> int:
     metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     published = [package for package in metadata["packages"] if package["publish"] != []]
     if since:
-        return int(not all([compare(package["name"], "--baseline-rev", since) for package in published]))
-    passed = [exposes_what_it_says(package) for package in published]
-    passed += [compare_with_release(package["name"]) for package in published]
+        passed = [compare(package["name"], "--baseline-rev", since) for package in published]
+    else:
+        passed = [exposes_what_it_says(package) for package in published]
+        passed += [compare_with_release(package["name"]) for package in published]
     return int(not all(passed))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # What crates.io and a reader of the package ask for.
 FIELDS = ("description", "license", "repository", "homepage", "documentation", "readme", "rust_version")
+FIELDS += ("keywords", "categories")
 FILES = ("LICENSE", "README.md")
 
 
@@ -25,10 +26,11 @@ def main() -> int:
     metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     published = [package for package in metadata["packages"] if package["publish"] != []]
     failed = [f"{package['name']}: no {field}" for package in published for field in FIELDS if not package[field]]
-    failed += [f"{package['name']}: no {many}" for package in published for many in ("keywords", "categories") if not package[many]]
     # Outside the checkout, where nothing of it is found; the dependencies are compiled already.
     with tempfile.TemporaryDirectory() as folder:
-        unpacked = {package["name"]: unpack(package, Path(metadata["target_directory"]), folder) for package in published}
+        unpacked = {
+            package["name"]: unpack(package, Path(metadata["target_directory"]), folder) for package in published
+        }
         patches = [f'--config=patch.crates-io.{name}.path="{path}"' for name, path in unpacked.items()]
         for name, path in unpacked.items():
             failed += [f"{name}: no {file}" for file in FILES if not (path / file).is_file()]

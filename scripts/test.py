@@ -87,6 +87,7 @@ def beside_python() -> None:
     neighbours()
     rust()
     oldest_rust()
+    packages()
     fuzz()
     instructions()
 
@@ -138,6 +139,11 @@ def rust() -> None:
 def oldest_rust() -> None:
     """What each crate promises: it says by which compilers, and what it could not try."""
     check("oldest Rust of each crate", sys.executable, "scripts/msrv.py", aside=True)
+
+
+def packages() -> None:
+    """What crates.io would get, built and tested as unpacked."""
+    check("packages of the crates", sys.executable, "scripts/package.py", aside=True)
 
 
 def fuzz() -> None:
