@@ -1,8 +1,8 @@
 """What the published crates expose: the types of other crates, and what a release would break; part of `make lint`.
 
-Types of other crates are allowed in each manifest, under `cargo_check_external_types`: with one of them, a major release
-of its crate is a breaking release here. A crate is compared with its last release on crates.io, and with nothing where it
-has none; `make semver SINCE=REVISION` compares it with a commit.
+Types of other crates are allowed in each manifest, under `cargo_check_external_types`: with one of them, a major
+release of its crate is a breaking release here. A crate is compared with its last release on crates.io, and with
+nothing where it has none; `make semver SINCE=REVISION` compares it with a commit.
 """
 
 import json

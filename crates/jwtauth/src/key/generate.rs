@@ -29,7 +29,7 @@ use crate::{Algorithm, KeyError, algorithm::Family, base64url::BASE64URL, strict
 /// assert_eq!(signing.id(), "2026-11");
 ///
 /// let set = format!(r#"{{"keys": [{}]}}"#, key.public_jwk().expect("the public half of a private key"));
-/// assert_eq!(VerifyingKeys::from_jwk_set(set.as_bytes())?.iter().count(), 1);
+/// assert_eq!(VerifyingKeys::from_jwk_set(set.as_bytes(), None)?.iter().count(), 1);
 /// # Ok::<(), jwtauth::KeyError>(())
 /// ```
 pub struct GeneratedKey {
