@@ -8,7 +8,7 @@ macro_rules! setters {
     ($($method:ident($setting:ident: $type:ty) => $value:expr;)*) => {
         impl Settings {
             $(
-                #[doc = concat!("Sets [`", stringify!($setting), "`](Self::", stringify!($setting), ").")]
+                #[doc = concat!("Set [`", stringify!($setting), "`](Self::", stringify!($setting), ").")]
                 #[must_use]
                 pub fn $method(mut self, $setting: $type) -> Self {
                     self.$setting = $value;
