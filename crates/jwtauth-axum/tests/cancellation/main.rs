@@ -147,6 +147,14 @@ impl Attempts for Everywhere {
                 tried.each(&name, Moment::steps(), &attempt).await;
                 tried.each(&name, Moment::turns(round), &attempt).await;
             }
+            for call in requests::GIVEN_UP {
+                let (name, attempt) = (named(place, format!("{call:?} by its handler")), async |moment| {
+                    requests::try_giving_up(place, call, moment, tasks).await
+                });
+                tried.each(&name, Moment::waits(), &attempt).await;
+                tried.each(&name, Moment::steps(), &attempt).await;
+                tried.each(&name, Moment::turns(round), &attempt).await;
+            }
             for method in methods::ALL {
                 let (name, attempt) =
                     (named(place, method), async |moment| methods::try_dropping(place, method, moment, tasks).await);
@@ -162,7 +170,7 @@ impl Attempts for Everywhere {
 #[test]
 fn every_operation_that_is_dropped_leaves_nothing_open() {
     let (tried, stores) = over_every_store(Everywhere, "dropped");
-    let operations = requests::ALL.len() + methods::ALL.len();
+    let operations = requests::ALL.len() + requests::GIVEN_UP.len() + methods::ALL.len();
     tried.report(&format!("{operations} operations over {stores} stores, dropped wherever they wait"));
 }
 

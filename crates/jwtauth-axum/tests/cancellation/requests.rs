@@ -1,9 +1,13 @@
 //! Whole requests through the layer.
 
-use axum::{Router, body::Body, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
 use http::{Request, StatusCode, header};
 use jwtauth_axum::{
-    Auth, AuthError, Record, SessionStore, Settings,
+    Auth, AuthError, AuthLayer, Record, SessionStore, Settings,
     jwtauth::{Generation, UnixTime},
 };
 use uuid::Uuid;
@@ -92,10 +96,11 @@ pub const ALL: [Operation; 30] = [
 /// A service with its users.
 pub struct World<S> {
     pub store: Stepwise<S>,
+    layer: AuthLayer,
     pub app: Router,
-    pub clock: Clock,
-    pub user: String,
-    pub other: String,
+    clock: Clock,
+    user: String,
+    other: String,
 }
 
 impl<S: SessionStore + Clone> World<S> {
@@ -106,9 +111,9 @@ impl<S: SessionStore + Clone> World<S> {
             async |auth: Auth| Ok::<_, AuthError>(auth.session().await?.map_or_else(String::new, |it| it.user_id));
         let is_live = async |auth: Auth| Ok::<_, AuthError>(auth.is_live().await?.to_string());
         let app = Router::new().route("/session", get(session)).route("/live", get(is_live));
-        let app = app.layer(layer.clone()).merge(common::app(layer));
+        let app = app.layer(layer.clone()).merge(common::app(layer.clone()));
         let (user, other) = (new_user(place).await, new_user(place).await);
-        Self { store, app, clock, user, other }
+        Self { store, layer, app, clock, user, other }
     }
 
     pub async fn signed_in(&self) -> Browser {
@@ -358,6 +363,46 @@ fn only_notes(before: &[Record], after: &[Record]) -> Result<(), String> {
         (seen.is_none() || seen == after.session.acknowledged_at) && before.last_seen_at <= after.last_seen_at
     });
     ensure(rows[0] == rows[1] && is_kept, || format!("rows: {before:?}, then {after:?}"))
+}
+
+/// What a handler gives up before it answers, as under a layer with a time limit.
+#[derive(Clone, Copy, Debug)]
+pub enum GivenUp {
+    Login,
+    Logout,
+    EndOthers,
+}
+
+pub const GIVEN_UP: [GivenUp; 3] = [GivenUp::Login, GivenUp::Logout, GivenUp::EndOthers];
+
+/// Have a handler give up at this moment what it waits for, and answer. Returns whether it did.
+pub async fn try_giving_up(place: &impl Place, call: GivenUp, moment: Moment, tasks: usize) -> Result<bool, String> {
+    let world = World::new(place, &common::settings()).await;
+    let mut browser = world.signed_in().await;
+    world.clock.advance(1);
+    if matches!(call, GivenUp::EndOthers) {
+        world.signed_in().await;
+    }
+    let (user, steps) = (world.user.clone(), world.store.steps.clone());
+    let give_up = async move |auth: Auth| {
+        let is_dropped = match call {
+            GivenUp::Login => leave(auth.login(user), moment, &steps).await,
+            GivenUp::Logout => leave(auth.logout(), moment, &steps).await,
+            GivenUp::EndOthers => leave(auth.end_others(), moment, &steps).await,
+        };
+        is_dropped.map(|is_dropped| is_dropped.to_string())
+    };
+    let app = Router::new().route("/", post(give_up)).layer(world.layer.clone());
+    idle(tasks).await?;
+    world.store.steps.restart();
+    let answer = Browser { app, jar: browser.jar.clone() }.post("/").await;
+    browser.keep(&answer);
+    idle(tasks).await?;
+    place.whole().await?;
+    let (after, who) = (world.rows(&world.user).await, browser.who().await);
+    let expected = if matches!(call, GivenUp::Logout) { (0, "nobody") } else { (1, world.user.as_str()) };
+    ensure((after.len(), who.as_str()) == expected, || format!("{who} is signed in, sessions: {after:?}"))?;
+    answer.body.parse().map_err(|_| answer.body)
 }
 
 /// Have a client ask and leave at this moment. Returns whether it did.
