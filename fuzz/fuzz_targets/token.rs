@@ -24,6 +24,7 @@ fuzz_target!(|data: &[u8]| {
         let refused = TOKENS.verify(kind, &text, NOW).expect_err("nobody has signed this");
         assert!(!matches!(refused, VerifyError::Expired(_) | VerifyError::NotYetValid(_)));
         assert_eq!(TOKENS.verify_ignoring_time(kind, &text), Err(refused));
+        let _ = TOKENS.verifier().is_valid_but_for_key(kind, &text, NOW);
     }
     if let Ok(custom) = CustomClaims::from_json(&text) {
         assert_eq!(CustomClaims::from_json(&custom.to_json()), Ok(custom));
