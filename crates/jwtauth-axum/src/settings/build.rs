@@ -100,11 +100,12 @@ impl Settings {
             domain.bytes().any(|byte| byte != b'.')
                 && domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
         };
+        let is_path = |path: &str| path.starts_with('/') && !path.contains(|it: char| it == ';' || it.is_control());
         for (setting, is_wrong, expected) in [
             ("ACCESS_TOKEN_COOKIE_NAME", !is_name(&self.access_token_cookie_name), COOKIE_NAME),
             ("REFRESH_TOKEN_COOKIE_NAME", !is_name(&self.refresh_token_cookie_name), COOKIE_NAME),
             ("COOKIE_DOMAIN", self.cookie_domain.as_deref().is_some_and(|it| !is_domain(it)), "a host, or \"none\""),
-            ("COOKIE_PATH", !self.cookie_path.starts_with('/'), "a path that begins with \"/\""),
+            ("COOKIE_PATH", !is_path(&self.cookie_path), "a path that begins with \"/\" and has no \";\""),
         ] {
             if is_wrong {
                 return Err(SettingsError::Value { setting, expected });
