@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import struct
+import subprocess
+import sys
 from functools import partial
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
 from tests.databases.rust import build
+from tests.databases.served import ROOT, START
 from tests.databases.servers import MariaDB, PostgreSQL
 from tests.waiting import PATIENCE
 
@@ -50,6 +57,29 @@ def make_database(request, tmp_path):
 def make_shared_database(request, tmp_path_factory):
     """Makes an empty database for the tests of a module."""
     return partial(_make, request, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Returns a Django project that is migrated on this database, without a server of its own."""
+
+    def make(database, **environment):
+        clock = tmp_path / "clock"
+        clock.write_bytes(struct.pack("q", START))
+        environment |= os.environ | {
+            "JWTAUTH_TEST_CLOCK": str(clock),
+            "JWTAUTH_TEST_DATABASES": json.dumps({"default": database}),
+            "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
+        }
+
+        def run(*command):
+            return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+        migrated = run("-m", "django", "migrate", "--run-syncdb", "--verbosity", "0")
+        assert migrated.returncode == 0, migrated.stderr
+        return SimpleNamespace(folder=tmp_path, env=environment, run=run)
+
+    return make
 
 
 def _make(request, folder, kind, **options):

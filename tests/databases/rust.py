@@ -22,12 +22,12 @@ def build() -> Path:
 class Service:
     """It knows the settings as ``manage.py jwtauth_settings`` prints them."""
 
-    def __init__(self, program: Path, site: Site, database: dict) -> None:
+    def __init__(self, program: Path, site: Site, database: dict, users: str = "auth_user") -> None:
         self.port = free_port()
         settings = site.folder / "jwtauth.toml"
         command = [sys.executable, "-m", "django", "jwtauth_settings"]
         settings.write_bytes(subprocess.check_output(command, cwd=ROOT, env=site.env))
-        arguments = [f"127.0.0.1:{self.port}", str(settings), url(database), site.env["JWTAUTH_TEST_CLOCK"]]
+        arguments = [f"127.0.0.1:{self.port}", str(settings), url(database), site.env["JWTAUTH_TEST_CLOCK"], users]
         self.log = site.folder / "service.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([str(program), *arguments], env={}, stdout=log, stderr=log)

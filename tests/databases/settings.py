@@ -4,7 +4,11 @@ import json
 import os
 
 from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES
+from tests.settings import DATABASES, INSTALLED_APPS
+
+if "JWTAUTH_TEST_USER" in os.environ:
+    AUTH_USER_MODEL = os.environ["JWTAUTH_TEST_USER"]
+    INSTALLED_APPS = [*INSTALLED_APPS, "tests.others"]
 
 JWTAUTH = {"COOKIE_SECURE": False} | json.loads(os.environ.get("JWTAUTH_TEST_SETTINGS", "{}"))
 

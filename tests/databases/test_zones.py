@@ -1,17 +1,11 @@
 """Times are instants for Django and Rust services alike, whatever time zones Django and its connection keep."""
 
-import json
-import os
-import struct
 import subprocess
-import sys
 from contextlib import closing
-from types import SimpleNamespace
 
 import pytest
 
 from tests.databases.rust import Service
-from tests.databases.served import ROOT, START
 
 ZONES = "UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata", "Europe/Berlin"
 
@@ -25,29 +19,6 @@ def load_time_zones(server):
             if statement.lstrip().startswith(("INSERT INTO time_zone", "SET @time_zone_id")):
                 connection.cursor().execute(statement)
     connection.close()
-
-
-@pytest.fixture
-def project(tmp_path):
-    """Returns a Django project that is migrated on this database, without a server of its own."""
-
-    def make(database):
-        clock = tmp_path / "clock"
-        clock.write_bytes(struct.pack("q", START))
-        environment = os.environ | {
-            "JWTAUTH_TEST_CLOCK": str(clock),
-            "JWTAUTH_TEST_DATABASES": json.dumps({"default": database}),
-            "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
-        }
-
-        def run(*command):
-            return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
-
-        migrated = run("-m", "django", "migrate", "--verbosity", "0")
-        assert migrated.returncode == 0, migrated.stderr
-        return SimpleNamespace(folder=tmp_path, env=environment, run=run)
-
-    return make
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])

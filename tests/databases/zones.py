@@ -3,30 +3,21 @@
 One process is all these sites in turn. It fails where the two faces disagree about an instant.
 """
 
-import json
-import math
-import mmap
-import os
-import struct
 import sys
 from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
-import django
+from tests.databases.faces import FACES, Browser, advance, now  # first: it sets Django up
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.databases.settings"
-django.setup()
+# isort: split
+from django.contrib.auth.models import User
+from django.db import connections
+from django.test import override_settings
 
-from django.contrib.auth.models import User  # noqa: E402
-from django.db import connections  # noqa: E402
-from django.test import Client, override_settings  # noqa: E402
-
-from jwtauth.internal.store import cleanup  # noqa: E402
-from jwtauth.internal.store import clock as _clock  # noqa: E402
-from jwtauth.models import Session  # noqa: E402
-from tests.databases.served import ACCESS_LIFETIME  # noqa: E402
-from tests.databases.served import Browser as OfServer  # noqa: E402
-from tests.instants import disagreements, transitions  # noqa: E402
+from jwtauth.internal.store import cleanup
+from jwtauth.models import Session
+from tests.databases.served import ACCESS_LIFETIME
+from tests.instants import disagreements, transitions
 
 # USE_TZ, TIME_ZONE, and the connection's TIME_ZONE, which Django allows with USE_TZ alone.
 SITES = [
@@ -35,77 +26,7 @@ SITES = [
     (True, "America/New_York", None),
     *((True, "Europe/Berlin", zone) for zone in ("America/New_York", "Asia/Tokyo", "Asia/Kolkata")),
 ]
-FACES = ("django", "rust")
 MARGIN, LASTS = 3600, 10 * 86_400
-
-port = int(sys.argv[1])
-file = mmap.mmap(os.open(os.environ["JWTAUTH_TEST_CLOCK"], os.O_RDWR), 8)
-cleanup._next_at = math.inf
-
-
-def now():
-    return struct.unpack("q", file[:8])[0]
-
-
-def advance(seconds):
-    file[:8] = struct.pack("q", now() + seconds)
-
-
-_clock.now = now
-
-
-class Browser:
-    """Cookies that both faces get."""
-
-    def __init__(self, cookies=()):
-        self.cookies = dict(cookies)
-
-    def ask(self, face, url, method="GET"):
-        """Return the answer's body; no other than 200 and 403 is expected."""
-        if face == "rust":
-            browser = OfServer(port)
-            browser.cookies = {name: value for name, value in self.cookies.items() if value}
-            answer = browser.get(url, method=method)
-            status, body = answer.status, answer.body
-            self.cookies |= answer.cookies
-        else:
-            client = Client()
-            for name, value in self.cookies.items():
-                if value:
-                    client.cookies[name] = value
-            response = client.generic(method, url)
-            status, body = response.status_code, response.content
-            self.cookies |= {name: morsel.value for name, morsel in response.cookies.items()}
-        assert status in (200, 401, 403), (face, url, status, body)
-        return body.decode()
-
-    def sign_in(self, face, user, lifetime=None):
-        self.ask(face, f"/login/?user={user.pk}" + (f"&lifetime={lifetime}" if lifetime else ""), "POST")
-        return self
-
-    def is_known_at(self, face):
-        url = {"django": "/me/session/", "rust": "/who/"}[face]
-        answer = self.ask(face, url)
-        return json.loads(answer)["is_authenticated"] if face == "django" else answer != "nobody"
-
-    def is_known(self):
-        """Ask both, each with a copy of the cookies, so that neither refreshes for the other."""
-        found = [Browser(self.cookies).is_known_at(face) for face in FACES]
-        assert found[0] == found[1], f"Django says {found[0]}, Rust {found[1]}"
-        return found[0]
-
-    def sessions(self, face):
-        """Return the times of the user's sessions, in Unix seconds."""
-        answer = self.ask(face, {"django": "/auth/sessions/", "rust": "/sessions/"}[face])
-        if face == "rust":
-            rows = [line.split() for line in answer.splitlines()]
-            return {row[0]: [int(value) for value in row[1:]] for row in rows}
-        names = ("created_at", "last_seen_at", "expires_at")
-        return {one["id"]: [seconds(one[name]) for name in names] for one in json.loads(answer)}
-
-
-def seconds(text):
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def check_refreshes(user):

@@ -1,4 +1,6 @@
-"""Users with a UUID or a text for a key, without a password, in two tables, and one who signs in by an address."""
+"""Users with a UUID or a text for a key, without a password, in two tables, and one who signs in by an address; and for
+Rust services, which ask for a column `is_active`, users with each kind of key.
+"""
 
 import uuid
 
@@ -75,3 +77,25 @@ class EmailUser(AbstractBaseUser):
     objects = WithTeam()
 
     USERNAME_FIELD = "email"
+
+
+class Account(AbstractBaseUser):
+    name = models.CharField(max_length=50, unique=True)
+    is_active = models.BooleanField(default=True)
+
+    USERNAME_FIELD = "name"
+
+    class Meta:
+        abstract = True
+
+
+class NumberAccount(Account):
+    id = models.BigAutoField(primary_key=True)
+
+
+class UuidAccount(Account):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+
+
+class TextAccount(Account):
+    id = models.CharField(max_length=50, primary_key=True)

@@ -1,6 +1,7 @@
 //! A service for the tests beside Django: of the table that Django made, by the settings that it printed.
 //!
-//! `interop ADDRESS SETTINGS DATABASE CLOCK`: the clock is a file of eight bytes, the seconds in the machine's byte order.
+//! `jwtauth-interop ADDRESS SETTINGS DATABASE CLOCK USERS`: the clock is a file of eight bytes, the seconds in the
+//! machine's byte order; users are in the table of this name, by their `id`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::{
@@ -28,9 +29,9 @@ const HOUR: u64 = 3600;
 
 #[tokio::main]
 async fn main() {
-    let [address, settings, database, clock] = env::args().skip(1).collect::<Vec<_>>().try_into().unwrap();
+    let [address, settings, database, clock, table] = env::args().skip(1).collect::<Vec<_>>().try_into().unwrap();
     let settings = Settings::read(settings).unwrap();
-    let users = Some(DjangoUsers::new(settings.auth_hasher()));
+    let users = Some(DjangoUsers::new(settings.auth_hasher()).with_table(&table, "id"));
     if database.starts_with("postgres:") {
         let pool = PgPool::connect(&database).await.unwrap();
         serve(&address, &settings, PostgresStore::new(pool, users).await.unwrap(), clock).await;
