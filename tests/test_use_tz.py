@@ -6,13 +6,19 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.test import override_settings
+from django.contrib.admin import AdminSite
+from django.contrib.admin.templatetags.admin_list import date_hierarchy
+from django.contrib.auth import get_user_model
+from django.test import RequestFactory, override_settings
 
+from jwtauth.admin import SessionAdmin
 from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
+from tests.instants import made
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,3 +72,36 @@ def test_of_two_hours_that_a_driver_does_not_tell_apart_the_later_counts():
         "psycopg2": 0,
         "psycopg": -3600,
     }
+
+
+@pytest.fixture
+def root(db):
+    return get_user_model().objects.create_superuser("root", password="root")
+
+
+@pytest.mark.parametrize(("use_tz", "zone"), [(False, "Asia/Tokyo"), (False, "America/New_York"), (True, "Asia/Tokyo")])
+def test_the_admin_s_dates_are_local(root, use_tz, zone):
+    """In a subclass that has the admin's filter and hierarchy of dates, which look for a session of the evening."""
+    site = AdminSite()
+
+    class WithDates(SessionAdmin):
+        date_hierarchy = "created_at"
+        list_filter = ("created_at",)
+
+    with override_settings(USE_TZ=use_tz, TIME_ZONE=zone):
+        began = datetime(2026, 7, 15, 23, 30, tzinfo=ZoneInfo(zone))
+        made(UUID(int=1), root, int(began.timestamp())).save()
+        admin, rows = WithDates(Session, site), []
+        for query in (
+            {"created_at__year": 2026, "created_at__month": 7, "created_at__day": 15},
+            {"created_at__year": 2026, "created_at__month": 7, "created_at__day": 14},
+            {"created_at__year": 2026, "created_at__month": 7, "created_at__day": 16},
+        ):
+            request = RequestFactory().get("/", query)
+            request.user = root
+            rows.append(admin.get_changelist_instance(request).result_count)
+        assert rows == [1, 0, 0]
+        request = RequestFactory().get("/", {"created_at__year": 2026, "created_at__month": 7})
+        request.user = root
+        (day,) = date_hierarchy(admin.get_changelist_instance(request))["choices"]
+        assert day["title"] == "July 15"
