@@ -128,6 +128,7 @@ async fn of_user(store: &impl SessionStore, user: &str, now: UnixTime) -> Vec<Uu
 }
 
 async fn what_is_written_is_found(store: &impl SessionStore, user: &str) {
+    assert_eq!(store.user_key(user).as_deref(), Some(user), "rows have the user's key as it is");
     let plain = record(user, NOW);
     let session = plain.session.with_acknowledged_at(None).with_fixed_end(true);
     let other = Record { session, remember: false, ip_address: None, ..record(user, NOW) };
