@@ -30,6 +30,7 @@ struct Troubled {
     inner: MemoryStore,
     finds: Arc<AtomicUsize>,
     fails: Arc<AtomicBool>,
+    has_no_connection: Arc<AtomicBool>,
     swaps_are_lost: Arc<AtomicBool>,
     ends_are_lost: Arc<AtomicBool>,
     busy: Arc<AtomicUsize>,
@@ -68,6 +69,9 @@ fn once_less(times: &AtomicUsize) -> bool {
 
 impl Troubled {
     fn trouble(&self) -> Result<(), StoreError> {
+        if self.has_no_connection.load(Ordering::Relaxed) {
+            return Err(StoreError::NoConnection("all are in use".into()));
+        }
         if self.fails.load(Ordering::Relaxed) { Err(StoreError::Failed("the disk is full".into())) } else { Ok(()) }
     }
 
@@ -502,6 +506,25 @@ async fn an_outage_is_logged_once_by_each_request_that_it_fails() {
     assert_eq!(times_logged("ERROR"), 4, "a refresh: {}", logged());
     assert_eq!(times_logged("the disk is full"), 4, "with its cause");
     assert_eq!(times_logged("store_error"), 4, "and its code");
+}
+
+#[tokio::test]
+async fn no_free_connection_is_logged_once_by_each_request_that_it_fails() {
+    let (app, store, clock) = service(&settings());
+    let browser = Browser::signed_in(&app, "42").await;
+    store.has_no_connection.store(true, Ordering::Relaxed);
+    start_log();
+    for (number, (seconds, method, path)) in
+        [(0, "GET", "/me"), (0, "POST", "/logout"), (0, "POST", "/login/7"), (301, "GET", "/me")]
+            .into_iter()
+            .enumerate()
+    {
+        clock.advance(seconds);
+        let answer = browser.send(browser.request(method, path)).await;
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"));
+        assert_eq!(times_logged("ERROR"), number + 1, "{}", logged());
+        assert_eq!(times_logged("code=\"store_unavailable\""), number + 1, "{}", logged());
+    }
 }
 
 thread_local! {
