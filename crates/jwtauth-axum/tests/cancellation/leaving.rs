@@ -17,7 +17,7 @@ use tokio::{sync::watch, task::yield_now};
 use uuid::Uuid;
 
 /// How long is waited for what has to come about, before it counts as missing.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// When a client leaves.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +53,7 @@ impl Moment {
 
     /// Turns, further and further apart: others of them in each round.
     pub fn turns(round: usize) -> impl Iterator<Item = Self> {
-        (0..usize::BITS / 2 - 2)
-            .map(move |power| Self::Turn((1 << (2 * power)) + (((round * 7) % 16) << (2 * power)) / 5))
+        (0..usize::BITS / 3 - 1).map(move |power| Self::Turn((1 + (round * 3) % 7) << (3 * power)))
     }
 }
 
