@@ -165,7 +165,7 @@ def with_each_store(project):
     main = replace(
         page["mysite-service/src/main.rs"],
         ("mod login;", "mod address;\nmod login;"),
-        ("    let layer = AuthLayer::new(settings.build()?, store.clone());\n", added["address"]),
+        ("    let layer = AuthLayer::new(settings.build()?, store);\n", added["address"]),
         ("        .layer(layer.clone());\n", "        .layer(layer.clone())\n" + added["cors"]),
     )
     project.write("mysite-service/Cargo.toml", manifest)
@@ -500,14 +500,17 @@ def test_what_is_wrong_at_the_start_is_named(project, programs, site, tmp_path):
 
 
 def test_the_health_check_says_that_the_table_is_another(project, service):
-    ask = Browser(project.service).status
-    assert ask("GET", "/rust/health") == 200
+    ask = Browser(project.service).ask
+    assert ask("GET", "/rust/health")[0] == 200
     with closing(sqlite3.connect(project.folder / "mysite/db.sqlite3")) as database:
         database.execute("ALTER TABLE jwtauth_session RENAME COLUMN remember TO another")
-        assert ask("GET", "/rust/health") == 500
+        status, found = ask("GET", "/rust/health")
         database.execute("ALTER TABLE jwtauth_session RENAME COLUMN another TO remember")
-    assert ask("GET", "/rust/health") == 200
-    assert "no column remember" in (project.folder / "service.log").read_text()
+    assert status == 503
+    (error,) = [problem for problem in json.loads(found)["problems"] if problem["level"] == "error"]
+    assert error["code"] == "store_schema"
+    assert "no column remember" in error["detail"]
+    assert ask("GET", "/rust/health")[0] == 200
 
 
 def test_a_refusal_of_the_layer_has_cors_headers(project, deployed_service):
