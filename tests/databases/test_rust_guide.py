@@ -348,6 +348,7 @@ def port(request, project, deployed_service, tmp_path):
 
 def test_one_login_for_site_and_service(port):
     browser = Browser(port)
+    assert browser.status("GET", "/rust/health") == 404
     assert not browser.known()
     for starts, ends in (("/rust/login", "/auth/logout/"), ("/auth/login/", "/rust/logout")):
         assert browser.sign_in(starts) in (200, 204)
