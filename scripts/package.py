@@ -45,7 +45,9 @@ def main() -> int:
 
 def unpack(package: dict, target: Path, folder: str) -> Path:
     name = f"{package['name']}-{package['version']}"
-    with tarfile.open(target / f"package/{name}.crate") as archive:
+    # Which folder it is in depends on the version of cargo.
+    newest = max(target.glob(f"package/**/{name}.crate"), key=lambda path: path.stat().st_mtime)
+    with tarfile.open(newest) as archive:
         archive.extractall(folder, filter="data")
     return Path(folder, name)
 
