@@ -361,6 +361,15 @@ def test_one_login_for_site_and_service(port):
         assert not copy.known()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the guides' commands are curl's; .ci/run installs it")
+def test_the_commands_show_one_login(project, service, tmp_path):
+    commands = blocks(SERVICE)["curl"].replace('"secret"', f'"{PASSWORD}"').replace("curl ", "curl -sS --fail ")
+    said = subprocess.check_output(project.shell(commands), cwd=tmp_path, env=clean_environment(), text=True)
+    at_service, at_site = re.findall(r"{.+?}(?=$|{)", said)
+    assert json.loads(at_service).keys() == {"user", "session"}
+    assert json.loads(at_site)["user"]["username"] == "ada"
+
+
 @pytest.mark.parametrize(("name", "password"), [("ada", "wrong"), ("nobody", PASSWORD), ("", "")])
 def test_a_wrong_password_is_refused_as_the_site_refuses_it(project, service, name, password):
     answers = []
