@@ -148,7 +148,7 @@ impl RequestAuth {
     }
 
     /// Tell of sessions that have ended.
-    pub(super) fn tell_ended(&self, ids: &[Uuid], reason: EndReason) {
+    fn tell_ended(&self, ids: &[Uuid], reason: EndReason) {
         event::ended(ids.len() as u64, reason);
         for id in ids {
             self.shared.verified.forget(*id);

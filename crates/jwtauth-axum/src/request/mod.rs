@@ -207,9 +207,11 @@ impl RequestAuth {
         if self.remove(&[record.id]).await? == 0 {
             return Ok(false);
         }
+        let (session_id, reason) = (record.id, EndReason::Reused);
+        event::ended(1, reason);
         event::warning("refresh_token_reused", record, claims);
         self.shared.receivers.send(|| Event::RefreshTokenReused { session: record.clone() });
-        self.tell_ended(&[record.id], EndReason::Reused);
+        self.shared.receivers.send(|| Event::SessionEnded { session_id, reason });
         Ok(true)
     }
 
