@@ -6,7 +6,7 @@
 
 use std::{convert::Infallible, env};
 
-use axum_core::body::Body;
+use axum_core::{BoxError, body::Body};
 use bytes::{Buf, BufMut, Bytes};
 use http::{Request, Response};
 use jwtauth_axum::{Auth, AuthLayer, Config, MemoryStore};
@@ -33,7 +33,7 @@ fn layer() -> Result<AuthLayer, Box<dyn std::error::Error>> {
 /// The service, as `tonic-build` would write it.
 async fn users<B>(request: Request<B>) -> Result<Response<Body>, Infallible>
 where
-    B: http_body::Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
 {
     let mut grpc = Grpc::new(Text);
     let response = match request.uri().path() {
