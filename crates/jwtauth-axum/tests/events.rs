@@ -63,7 +63,7 @@ async fn receivers_are_told_once_of_what_django_signals() {
     thief.send(thief.request("POST", "/me").header(header::TRANSFER_ENCODING, "chunked")).await;
     assert_eq!(told.take(), ["late_upload 42 2"]);
     owner.post("/login/7").await;
-    assert_eq!(told.take(), ["session_refreshed 42 3", "session_ended replaced", "session_started 7 1"]);
+    assert_eq!(told.take(), ["session_refreshed 42 3", "session_started 7 1", "session_ended replaced"]);
     owner.post("/logout").await;
     owner.post("/logout").await;
     thief.send(thief.request("POST", "/logout")).await;
@@ -99,7 +99,7 @@ async fn each_session_that_ends_is_told_with_its_reason() {
         Browser::signed_in(&app, "42").await;
         clock.advance(1);
     }
-    assert_eq!(told.take()[3..], ["session_ended limit", "session_started 42 1"]);
+    assert_eq!(told.take()[3..], ["session_started 42 1", "session_ended limit"]);
     let mut browser = Browser::signed_in(&app, "7").await;
     Browser::signed_in(&app, "7").await;
     Browser::signed_in(&app, "7").await;

@@ -34,8 +34,7 @@ impl RequestAuth {
         let custom = self.custom_claims(&record.user_id)?;
         let older = self.named_sessions();
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
-        let surplus = self.insert(&record, limit).await?;
-        self.tell_ended(&surplus, EndReason::Limit);
+        let surplus = Ended::of(self.insert(&record, limit).await?);
         let (user, grant) = self.grant(record.clone(), sid, BOTH, custom);
         // Before what it replaces ends: where the response is gone, the older session stays.
         let before = {
@@ -48,11 +47,15 @@ impl RequestAuth {
             }
         };
         let Some(before) = before else {
+            self.tell_ended(&surplus, EndReason::Limit);
             self.remove(&[record.id]).await?;
             return Err(LoginError::ResponseSent);
         };
-        if let Err(error) = self.end(older, EndReason::Replaced).await {
+        let mut replaced = self.end_rows(older).await;
+        if let Some(error) = replaced.failed.take() {
             if self.take_back(before) {
+                self.tell_ended(&surplus, EndReason::Limit);
+                self.tell_ended(&replaced, EndReason::Replaced);
                 if let Err(error) = self.remove(&[record.id]).await {
                     event::upkeep("ended", record.id, &error);
                 }
@@ -63,6 +66,8 @@ impl RequestAuth {
         event::session("session_started", &record);
         event::known(&self.span, record.id, &record.user_id);
         shared.receivers.send(|| Event::SessionStarted { session: record });
+        self.tell_ended(&surplus, EndReason::Limit);
+        self.tell_ended(&replaced, EndReason::Replaced);
         self.remove_expired().await;
         Ok(())
     }
@@ -107,29 +112,36 @@ impl RequestAuth {
 
     /// End these sessions: none of their tokens is good from now on. Returns how many there were.
     pub(crate) async fn end(&self, ids: impl IntoIterator<Item = Uuid>, reason: EndReason) -> Result<u64, AuthError> {
-        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let mut ended = self.end_rows(ids.into_iter().collect()).await;
+        self.tell_ended(&ended, reason);
+        ended.failed.take().map_or(Ok(ended.count), Err)
+    }
+
+    /// End these sessions, and tell of none. Where there are receivers one by one, so that each is told of by whoever
+    /// ended it.
+    async fn end_rows(&self, ids: Vec<Uuid>) -> Ended {
+        let mut ended = Ended::default();
         if ids.is_empty() {
-            return Ok(0);
+            return ended;
         }
         if self.shared.receivers.is_empty() {
-            let count = self.remove(&ids).await?;
-            event::ended(count, reason);
-            return Ok(count);
+            match self.remove(&ids).await {
+                Ok(count) => ended.count = count,
+                Err(error) => ended.failed = Some(error),
+            }
+            return ended;
         }
-        // One by one: each is told of by whoever ended it.
-        let mut ended = Vec::new();
         for id in ids {
             match self.remove(&[id]).await {
                 Ok(0) => {}
                 Ok(_) => ended.push(id),
                 Err(error) => {
-                    self.tell_ended(&ended, reason);
-                    return Err(error);
+                    ended.failed = Some(error);
+                    break;
                 }
             }
         }
-        self.tell_ended(&ended, reason);
-        Ok(ended.len() as u64)
+        ended
     }
 
     /// Remove the rows of these sessions, and forget them. Returns how many there were.
@@ -148,9 +160,9 @@ impl RequestAuth {
     }
 
     /// Tell of sessions that have ended.
-    fn tell_ended(&self, ids: &[Uuid], reason: EndReason) {
-        event::ended(ids.len() as u64, reason);
-        for id in ids {
+    fn tell_ended(&self, ended: &Ended, reason: EndReason) {
+        event::ended(ended.count, reason);
+        for id in &ended.ids {
             self.shared.verified.forget(*id);
             self.shared.receivers.send(|| Event::SessionEnded { session_id: *id, reason });
         }
@@ -167,5 +179,26 @@ impl RequestAuth {
         let mut ids: Vec<_> = self.identity.session_names().iter().map(Sid::session_id).collect();
         ids.extend(own.filter(|own| !ids.contains(own)));
         ids
+    }
+}
+
+/// Which sessions an end has found.
+#[derive(Default)]
+struct Ended {
+    count: u64,
+    /// Each of them, where it is known which they were.
+    ids: Vec<Uuid>,
+    /// Why others may live.
+    failed: Option<AuthError>,
+}
+
+impl Ended {
+    fn of(ids: Vec<Uuid>) -> Self {
+        Self { count: ids.len() as u64, ids, failed: None }
+    }
+
+    fn push(&mut self, id: Uuid) {
+        self.count += 1;
+        self.ids.push(id);
     }
 }
