@@ -1,33 +1,49 @@
 //! `grpc [ADDRESS]`: users of a gRPC service, by cookie or by an access token in the `authorization` metadata.
 //!
-//! `AuthLayer` is around the service as it is around others. Its own answers are HTTP statuses, which clients of gRPC read
-//! as they are meant: 401 is `UNAUTHENTICATED`, 403 `PERMISSION_DENIED`, 503 `UNAVAILABLE`. Cookies that a login sets are
-//! in the response's metadata. The messages are texts here; in a service they come from `.proto` files.
+//! `AuthLayer` is around the service as it is around others. Its own answers are HTTP's, which `as_grpc` says in gRPC.
+//! Cookies that a login sets are in the response's metadata. The messages are texts here; in a service they come from
+//! `.proto` files.
 
 use std::{convert::Infallible, env};
 
 use axum_core::{BoxError, body::Body};
 use bytes::{Buf, BufMut, Bytes};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, header};
 use jwtauth_axum::{Auth, AuthLayer, Config, MemoryStore};
 use tonic::{
-    Status,
+    Code, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     server::Grpc,
 };
-use tower::{Layer, service_fn};
+use tower::{Layer, service_fn, util::MapResponse};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
-    jwtauth_tower::serve(listener, layer()?.layer(service_fn(users))).await?;
+    jwtauth_tower::serve(listener, MapResponse::new(layer()?.layer(service_fn(users)), as_grpc)).await?;
     Ok(())
 }
 
 fn layer() -> Result<AuthLayer, Box<dyn std::error::Error>> {
     let config = Config::new("a secret of at least thirty-two bytes, from the environment")?;
     Ok(AuthLayer::new(config, MemoryStore::default()))
+}
+
+/// Say in gRPC what the layer refuses: a bad bearer, another origin, a store that fails.
+fn as_grpc(response: Response<Body>) -> Response<Body> {
+    let code = match response.status() {
+        StatusCode::OK => return response,
+        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+        StatusCode::FORBIDDEN => Code::PermissionDenied,
+        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+        _ => Code::Internal,
+    };
+    let mut answer = Status::new(code, "").into_http();
+    for cookie in response.headers().get_all(header::SET_COOKIE) {
+        answer.headers_mut().append(header::SET_COOKIE, cookie.clone());
+    }
+    answer
 }
 
 /// The service, as `tonic-build` would write it.
@@ -104,7 +120,7 @@ impl Decoder for Text {
 
 #[cfg(test)]
 mod tests {
-    use tonic::{Code, metadata::MetadataMap};
+    use tonic::metadata::MetadataMap;
 
     use super::*;
 
@@ -119,7 +135,7 @@ mod tests {
         for (name, value) in metadata {
             request.metadata_mut().insert(*name, value.parse().unwrap());
         }
-        let mut client = tonic::client::Grpc::new(layer.layer(service_fn(users)));
+        let mut client = tonic::client::Grpc::new(MapResponse::new(layer.layer(service_fn(users)), as_grpc));
         client.ready().await.unwrap();
         client.unary(request, method.parse().unwrap(), Text).await
     }
