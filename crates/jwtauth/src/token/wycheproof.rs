@@ -149,7 +149,10 @@ fn every_vector_has_the_verdict_of_its_label_and_the_table_says_so() {
         std::fs::write(path, &table).unwrap();
     }
     assert!(tokens.is_empty() && primitives.is_empty());
-    assert_eq!(std::fs::read_to_string(path).unwrap(), table, "JWTAUTH_WRITE_TABLES=1 writes it anew");
+    // The package has the vectors, not the documentation: `testdata` is a link in the checkout alone.
+    if std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata")).is_symlink() {
+        assert_eq!(std::fs::read_to_string(path).unwrap(), table, "JWTAUTH_WRITE_TABLES=1 writes it anew");
+    }
 }
 
 /// Tokens of new keys of this algorithm, of both kinds, which verify and do not once a bit is another.
