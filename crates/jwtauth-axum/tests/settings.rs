@@ -96,6 +96,29 @@ fn what_is_wrong_with_a_key_does_not_show_it() {
     }
 }
 
+/// Errors of serde quote the value that they did not expect.
+#[test]
+fn no_format_s_error_shows_a_secret() {
+    for (name, value) in [
+        ("SECRET_KEY", "86421357"),
+        ("SECRET_KEY", "[\"86421357\"]"),
+        ("SECRET_KEY_FALLBACKS", "\"86421357\""),
+        ("SECRET_KEY_FALLBACKS", "[86421357]"),
+        ("SIGNING_KEY", "86421357"),
+        ("SIGNING_KEY", "true"),
+        ("VERIFYING_KEYS", "\"86421357\""),
+        ("VERIFYING_KEYS", "[[86421357, \"86421357\"]]"),
+        ("RENDER_SERVER_SECRET", "86421357"),
+        ("RENDER_SERVER_SECRET", "[86421357]"),
+    ] {
+        let said = serde_json::from_str::<Settings>(&format!("{{\"{name}\": {value}}}")).unwrap_err().to_string();
+        assert!(!said.contains("86421357"), "{name}: {said}");
+    }
+    let whole = format!(r#"{{"SECRET_KEY": "{SECRET}", "SECRET_KEY_FALLBACKS": ["one"], "SIGNING_KEY": null}}"#);
+    let settings = serde_json::from_str::<Settings>(&whole).unwrap();
+    assert_eq!(settings, Settings::new(SECRET).with_secret_key_fallbacks(["one"]));
+}
+
 #[test]
 fn none_in_text_is_none() {
     for (name, is_none) in [

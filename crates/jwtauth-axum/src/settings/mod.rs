@@ -10,7 +10,7 @@ mod text;
 use std::{fmt, time::Duration};
 
 pub use error::SettingsError;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -22,8 +22,7 @@ pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100_000_000_000);
 /// ```
 /// assert_eq!(format!("{:?}", jwtauth_axum::Secret::from("a key")), "[redacted]");
 /// ```
-#[derive(Clone, Default, Deserialize, Eq, PartialEq)]
-#[serde(transparent)]
+#[derive(Clone, Default, Eq, PartialEq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -36,6 +35,13 @@ impl Secret {
 impl<T: Into<String>> From<T> for Secret {
     fn from(text: T) -> Self {
         Self(text.into())
+    }
+}
+
+/// The error shows no value: what is not a text may be a key of digits.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read::unquoted::<String, D>(deserializer, "a string").map(Self)
     }
 }
 
@@ -81,6 +87,7 @@ pub struct Settings {
     /// Django's: signs tokens where there is no `SIGNING_KEY`, and ties sessions to passwords.
     pub secret_key: Secret,
     /// Django's older ones, still accepted.
+    #[serde(deserialize_with = "read::secrets")]
     pub secret_key_fallbacks: Vec<Secret>,
     /// Django's: other origins that may use the cookies, as `https://app.example.com` or `https://*.example.com`.
     pub csrf_trusted_origins: Vec<String>,
@@ -113,6 +120,7 @@ pub struct Settings {
     /// The secret, or a PEM or JWK. Default: `SECRET_KEY`.
     pub signing_key: Option<Secret>,
     /// Older keys still accepted. Default: `SECRET_KEY_FALLBACKS` while the signing key is `SECRET_KEY`, else none.
+    #[serde(deserialize_with = "read::verifying_keys")]
     pub verifying_keys: Option<Vec<VerifyingKeySetting>>,
     /// `iss`. Default: none.
     #[serde(deserialize_with = "read::text_or_none")]

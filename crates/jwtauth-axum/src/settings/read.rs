@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::MAX_DURATION;
+use super::{MAX_DURATION, Secret, VerifyingKeySetting};
 
 /// A number of seconds, or a text.
 #[derive(Deserialize)]
@@ -73,4 +73,24 @@ pub(super) fn texts_or_none<'de, D: Deserializer<'de>, T: From<String>>(deserial
         Value::One(text) => vec![text.into()],
         Value::Several(texts) => texts.into_iter().map(Into::into).collect(),
     })
+}
+
+/// A list of secrets.
+pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
+    unquoted(deserializer, "a list of strings")
+}
+
+/// A list of keys.
+pub(super) fn verifying_keys<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<VerifyingKeySetting>>, D::Error> {
+    unquoted(deserializer, "a list of strings, and of pairs of an algorithm and a key")
+}
+
+/// What serde reads by itself. Its errors quote the value, which may be a secret: this one does not.
+pub(super) fn unquoted<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+    expected: &str,
+) -> Result<T, D::Error> {
+    T::deserialize(deserializer).map_err(|_| de::Error::custom(format_args!("expected {expected}")))
 }
