@@ -36,6 +36,7 @@ struct Store {
     is_inactive: Arc<AtomicBool>,
     is_down: Arc<AtomicBool>,
     holds: Arc<AtomicBool>,
+    holds_answers: Arc<AtomicBool>,
     reached: Arc<Notify>,
     released: Arc<Notify>,
 }
@@ -58,7 +59,12 @@ impl SessionStore for Store {
         if self.is_down.load(Ordering::Relaxed) {
             return Err(StoreError::Failed("down".into()));
         }
-        if self.is_inactive.load(Ordering::Relaxed) { Ok(None) } else { self.inner.find(id).await }
+        let found = if self.is_inactive.load(Ordering::Relaxed) { None } else { self.inner.find(id).await? };
+        if self.holds_answers.swap(false, Ordering::Relaxed) {
+            self.reached.notify_one();
+            self.released.notified().await;
+        }
+        Ok(found)
     }
 
     async fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Result<Vec<Uuid>, InsertError> {
@@ -193,6 +199,35 @@ async fn a_handler_sees_its_own_login_and_logout() {
         browser.post("/all").await.body,
         r#"[(Some("42"), true, 1), (Some("7"), true, 1), (None, false, 0), (None, false, 0)]"#
     );
+}
+
+/// An answer of the store that comes late is of the session that the request came with.
+#[tokio::test]
+async fn a_question_that_is_overtaken_does_not_undo_a_login_or_a_logout() {
+    for (then, expected) in [("login", Some("7")), ("logout", None)] {
+        let handler = async move |auth: Auth, State(store): State<Store>| {
+            store.holds_answers.store(true, Ordering::Relaxed);
+            let asks = tokio::spawn({
+                let auth = auth.clone();
+                async move { auth.session().await.unwrap().map(|session| session.user_id) }
+            });
+            store.reached.notified().await;
+            match then {
+                "login" => auth.login(7).await.unwrap(),
+                _ => auth.logout().await.unwrap(),
+            }
+            store.released.notify_one();
+            assert_eq!(asks.await.unwrap().as_deref(), expected, "{then}");
+            let session = auth.session().await.unwrap();
+            assert_eq!(session.map(|session| session.user_id).as_deref(), expected, "{then}");
+        };
+        let (store, clock) = (Store::default(), Clock::default());
+        let auth = layer(&settings(), store.clone(), &clock);
+        let handler = Router::new().route("/all", post(handler)).with_state(store.clone()).layer(auth.clone());
+        let mut browser = Browser::signed_in(&app(auth).merge(handler), "42").await;
+        assert_eq!(browser.post("/all").await.status, StatusCode::OK);
+        assert_eq!((store.count("42").await, store.count("7").await), (0, expected.map_or(0, |_| 1)));
+    }
 }
 
 // --- after the response

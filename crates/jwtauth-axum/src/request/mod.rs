@@ -235,8 +235,7 @@ impl RequestAuth {
         let check = self.shared.config.site.check(&self.identity, claims, row, self.shared.clock.now());
         let (Some(mut record), Check::Live { acknowledge, update_last_seen }) = (found, check) else {
             self.shared.verified.forget(claims.sid.session_id());
-            self.state().user = User::Known(None);
-            return Ok(None);
+            return Ok(self.found(None));
         };
         if acknowledge {
             self.acknowledge(&mut record).await;
@@ -245,10 +244,22 @@ impl RequestAuth {
             self.update_last_seen(&record).await;
         }
         self.remember(claims, &record.session, asked);
-        event::known(&self.span, record.id, &record.user_id);
-        let user = Some(Arc::new(SignedIn { record, claims: claims.clone() }));
-        self.state().user = User::Known(user.clone());
-        Ok(user)
+        Ok(self.found(Some(SignedIn { record, claims: claims.clone() })))
+    }
+
+    /// Note who the access token's user is, and return who is signed in: another where a login or an end has overtaken
+    /// the question.
+    fn found(&self, user: Option<SignedIn>) -> Option<Arc<SignedIn>> {
+        let mut state = self.state();
+        if let User::Known(known) = &state.user {
+            return known.clone();
+        }
+        if let Some(SignedIn { record, .. }) = &user {
+            event::known(&self.span, record.id, &record.user_id);
+        }
+        let user = user.map(Arc::new);
+        state.user = User::Known(user.clone());
+        user
     }
 
     /// Return the claims of who is signed in, without asking the store where it accepted them within
