@@ -140,13 +140,18 @@ fn of_variable(name: &str, text: OsString) -> Result<Value, String> {
         Kind::Text => Some(Value::String(text)),
         Kind::Number => number(text.trim()),
         Kind::Flag => text.trim().to_ascii_lowercase().parse().ok().map(Value::Boolean),
-        Kind::List if text.trim_start().starts_with('[') => text.trim().parse().ok().filter(Value::is_array),
+        Kind::List if text.trim_start().starts_with('[') => array(text.trim()),
         Kind::List if text.is_empty() => None,
         // Of what is no list in Django, "none" is no list here either.
         Kind::List if text == "none" => Some(Value::String(text)),
         Kind::List => Some(Value::Array(vec![Value::String(text)])),
     };
     value.ok_or_else(|| format!("{name}: use {expected}"))
+}
+
+/// JSON has escapes that TOML does not.
+fn array(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().or_else(|| text.parse().ok()).filter(Value::is_array)
 }
 
 fn number(text: &str) -> Option<Value> {
@@ -217,6 +222,7 @@ mod tests {
             (" ['one',\n 'other',] \n", &["one", "other"]),
             (r#"["a \"quote\", a \n line"]"#, &["a \"quote\", a \n line"]),
             ("[]", &[]),
+            (r#"["https:\/\/app.example", "\ud83d\udd11"]"#, &["https://app.example", "\u{1f511}"]),
             ("one", &["one"]),
             (" one, other ", &[" one, other "]),
             ("\"quoted\"", &["\"quoted\""]),
