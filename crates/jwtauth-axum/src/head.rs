@@ -105,7 +105,8 @@ impl Client {
     pub(crate) fn read(parts: &Parts, address: Option<&AddressOf>) -> Self {
         Self {
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
-            address: address.and_then(|address| address(parts)),
+            // A socket of both versions has IPv4 addresses as ::ffff:203.0.113.9.
+            address: address.and_then(|address| address(parts)).map(|address| address.to_canonical()),
         }
     }
 

@@ -299,6 +299,16 @@ async fn a_person_sees_and_ends_their_own_sessions() {
 }
 
 #[tokio::test]
+async fn an_ipv4_address_is_noted_as_one_whatever_the_socket_says() {
+    for (peer, noted) in [("::ffff:203.0.113.9", "203.0.113.9"), ("2001:db8::7", "2001:db8::7"), ("::1", "::1")] {
+        let (store, peer) = (MemoryStore::default(), peer.parse().ok());
+        let auth = layer(&settings(), store.clone(), &Clock::default()).with_client_address(move |_| peer);
+        Browser::signed_in(&app(auth), "42").await;
+        assert_eq!(row_of(&store, "42").await.ip_address, noted.parse().ok());
+    }
+}
+
+#[tokio::test]
 async fn the_others_end_and_this_one_stays() {
     let (app, ..) = service(&settings());
     let (mut one, mut other) = (Browser::signed_in(&app, "42").await, Browser::signed_in(&app, "42").await);
