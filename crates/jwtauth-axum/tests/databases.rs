@@ -598,6 +598,19 @@ async fn tables_are_checked_on_mariadb() {
     }
 }
 
+/// Ends would be answered as done, and undone with their connection.
+#[tokio::test]
+async fn connections_that_commit_nothing_by_themselves_are_an_error_on_mariadb() {
+    let Some(options) = mariadb("jwtauth_autocommit").await else { return };
+    let pool = MySqlPool::connect_with(options.clone()).await.unwrap();
+    make_mariadb!(pool, "bigint");
+    let uncommitted = MySqlPoolOptions::new()
+        .after_connect(|connection, _| Box::pin(async { connection.execute("SET autocommit = 0").await.map(drop) }));
+    let uncommitted = uncommitted.connect_with(options).await.unwrap();
+    let told = MariaDbStore::new(uncommitted, Some(users())).await.unwrap_err().to_string();
+    assert!(told.contains("autocommit"), "{told}");
+}
+
 #[tokio::test]
 async fn tables_are_checked_on_sqlite() {
     let folder = Folder::new("schema");

@@ -43,7 +43,8 @@ impl MariaDbStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] where the tables are not as Django's migrations make them.
+    /// [`StoreError::Schema`] where the tables are not as Django's migrations make them, or connections have `autocommit`
+    /// off.
     pub async fn new(pool: MySqlPool, users: Option<DjangoUsers>) -> Result<Self, StoreError> {
         let key = Self::key_kind(&pool, users.as_ref()).await?;
         let user = match key {
@@ -55,6 +56,13 @@ impl MariaDbStore {
     }
 
     async fn key_kind(pool: &MySqlPool, users: Option<&DjangoUsers>) -> Result<KeyKind, StoreError> {
+        let autocommit: bool =
+            sqlx::query_scalar("SELECT @@autocommit").fetch_one(pool).await.map_err(not_connected)?;
+        if !autocommit {
+            let problem =
+                "autocommit is off, and has to be on: the store would read and write in transactions without end";
+            return Err(StoreError::Schema(problem.to_owned()));
+        }
         let sessions = Table::new("jwtauth_session", columns(pool, "jwtauth_session").await?)?;
         if let Some(users) = users {
             Table::new(&users.table, columns(pool, &users.table).await?)?.has(&[
