@@ -4,7 +4,7 @@ use axum_core::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 
 use jwtauth::{IdentifyError, IssueError, OriginError, RandomnessError};
 
@@ -196,6 +196,12 @@ impl Rejection {
             _ => {}
         }
         response
+    }
+
+    /// Make the response to a request of this method: to `HEAD` without the body (RFC 9110 §9.3.2).
+    pub(crate) fn response_to(&self, method: &Method) -> Response {
+        let response = self.response();
+        if method == Method::HEAD { response.map(|_| Body::empty()) } else { response }
     }
 }
 

@@ -180,3 +180,18 @@ async fn trailers_and_the_length_of_a_body_are_kept() {
     assert_eq!(collected.trailers().unwrap()["grpc-status"], "0");
     assert_eq!(http_body::Body::size_hint(&ask("/").await).exact(), Some(4));
 }
+
+/// hyper's HTTP/2 sends what there is.
+#[tokio::test]
+async fn an_answer_to_head_has_no_body() {
+    let inner = tower::service_fn(async |_: Request<Empty<Bytes>>| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let bearer = || Request::head("/").header(header::AUTHORIZATION, "Bearer x");
+    for (layer, answer) in [
+        ("auth", send(&auth().layer(inner), bearer(), Empty::new()).await),
+        ("resource", send(&resource().layer(inner), bearer(), Empty::new()).await),
+    ] {
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::UNAUTHORIZED, ""), "{layer}");
+        assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json", "{layer}");
+        assert_ne!(answer.headers[header::CONTENT_LENGTH], "0", "{layer}: as for GET");
+    }
+}

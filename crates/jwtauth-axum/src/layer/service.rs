@@ -6,7 +6,7 @@ use std::{
 
 use axum_core::{BoxError, body::Body};
 use bytes::Bytes;
-use http::{Extensions, Request, Response};
+use http::{Extensions, Method, Request, Response};
 use jwtauth::Refused;
 use tower_service::Service;
 use tracing::Instrument as _;
@@ -58,13 +58,14 @@ where
             return ResponseFuture::new(async move { Ok(inner.call(request).await?.map(Body::new)) });
         }
         let (mut parts, body) = request.into_parts();
+        let method = parts.method.clone();
         let shared = Arc::clone(&self.shared);
         let span = event::span();
         let identified = span.in_scope(|| RequestAuth::identify(Arc::clone(&shared), &parts, span.clone()));
         let answer = async move {
             let mut auth = match identified {
                 Ok(auth) => auth,
-                Err(refused) => return Ok(refuse(&shared, *refused)),
+                Err(refused) => return Ok(refuse(&shared, *refused, &method)),
             };
             let settled = auth.settle().await;
             let auth = Arc::new(auth);
@@ -78,9 +79,9 @@ where
                     attach(&mut parts.extensions, Auth(Arc::clone(&auth)));
                     inner.call(Request::from_parts(parts, body)).await?.map(Body::new)
                 }
-                Err(rejection) => rejection.logged().response(),
+                Err(rejection) => rejection.logged().response_to(&method),
             };
-            Ok(finish(&auth, response))
+            Ok(finish(&auth, response, &method))
         };
         ResponseFuture::new(answer.instrument(span))
     }
@@ -111,17 +112,17 @@ async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
 }
 
 /// Return the response with its cookies, or an error where a token cannot be issued.
-fn finish(auth: &RequestAuth, mut response: Response<Body>) -> Response<Body> {
+fn finish(auth: &RequestAuth, mut response: Response<Body>, method: &Method) -> Response<Body> {
     if let Err(error) = auth.finish(response.headers_mut()) {
-        response = Rejection::from(error).logged().response();
+        response = Rejection::from(error).logged().response_to(method);
         auth.finish_unchanged(response.headers_mut());
     }
     response
 }
 
 /// Answer a request that goes no further for what is in its head.
-fn refuse(shared: &Shared, refused: Refused) -> Response<Body> {
-    let mut response = Rejection::from(refused.error).response();
+fn refuse(shared: &Shared, refused: Refused, method: &Method) -> Response<Body> {
+    let mut response = Rejection::from(refused.error).response_to(method);
     let (site, now) = (&shared.config.site, shared.clock.now());
     if let Ok(answer) = site.respond(&refused.identity, &jwtauth::Outcome::Unchanged, false, now) {
         response::write(&answer, &site.transport().cookies, response.headers_mut());

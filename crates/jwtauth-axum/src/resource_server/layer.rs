@@ -106,7 +106,7 @@ where
                     parts.extensions.insert(Recognised { claims, was_asked: Arc::clone(&was_asked) });
                     inner.call(Request::from_parts(parts, body)).await?.map(Body::new)
                 }
-                Some(rejection) => rejection.logged().response(),
+                Some(rejection) => rejection.logged().response_to(&parts.method),
             };
             let by_cookies = identity.has_cookies() || (was_asked.load(Ordering::Relaxed) && !identity.is_bearer());
             let vary = [(by_cookies, "Cookie"), (identity.is_bearer(), "Authorization")];
