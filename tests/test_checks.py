@@ -328,6 +328,12 @@ def test_a_database_that_cannot_be_asked_has_no_wrong_columns(monkeypatch):
         assert checks.check_columns(databases=["default"]) == []
 
 
+def test_a_database_whose_columns_hold_no_local_times_is_not_opened(monkeypatch):
+    """SQLite would make the file."""
+    monkeypatch.setattr(connection, "cursor", lambda: pytest.fail("opened"))
+    assert checks.check_columns(databases=["default"]) == []
+
+
 @pytest.mark.parametrize("name", ["LOGIN_SERIALIZER", "USER_SERIALIZER"])
 def test_a_serializer_can_be_had(name):
     message = found_with(**{name: "tests.serializers.Missing"})["jwtauth.E014"]

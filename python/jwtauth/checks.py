@@ -198,10 +198,12 @@ def check_columns(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     if alias not in (databases or ()):
         return []
     connection = connections[alias]
-    of_vendor = _LOCAL_TIMES.get(connection.vendor, {})
+    of_vendor = _LOCAL_TIMES.get(connection.vendor)
+    if of_vendor is None:
+        return []  # and SQLite makes no file for it
     try:
         with connection.cursor() as cursor:
-            if not of_vendor or table not in connection.introspection.table_names(cursor):
+            if table not in connection.introspection.table_names(cursor):
                 return []
             found = connection.introspection.get_table_description(cursor, table)
     except DatabaseError:
