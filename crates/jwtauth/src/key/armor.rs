@@ -33,19 +33,35 @@ pub(super) enum Label {
     Other,
 }
 
-/// Take quotes and escapes away: `\n` is a line break, `\/` a slash, whatever they were escaped by, and how often.
+/// Take escapes away: `\n` is a line break, `\/` a slash, `\u003d` an equals sign, whatever they were escaped by, and how
+/// often.
 pub(super) fn unescape(text: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut after_backslash = false;
-    for &byte in text {
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
             b'\\' => {}
             b'n' | b'r' | b't' if after_backslash => plain.push(b'\n'),
+            b'u' if after_backslash => {
+                let meant = after.split_at_checked(4).and_then(|(digits, after)| Some((ascii(digits)?, after)));
+                let (meant, after) = meant.unwrap_or((byte, after));
+                plain.push(meant);
+                rest = after;
+            }
             _ => plain.push(byte),
         }
         after_backslash = byte == b'\\';
     }
     plain
+}
+
+/// The character of ASCII that four hexadecimal digits name.
+fn ascii(digits: &[u8]) -> Option<u8> {
+    let &[b'0', b'0', high, low] = digits else { return None };
+    let value = char::from(high).to_digit(16)? << 4 | char::from(low).to_digit(16)?;
+    u8::try_from(value).ok().filter(u8::is_ascii)
 }
 
 /// The blocks of a text without escapes.
@@ -134,6 +150,9 @@ impl Block<'_> {
 
 /// Drop what is not seen, and what separates and quotes lines.
 fn without_space(text: &str) -> String {
-    let is_invisible = |c: char| c.is_whitespace() || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}');
     text.chars().filter(|&c| !is_invisible(c) && !matches!(c, '"' | '\'' | '`' | ',')).collect()
+}
+
+pub(super) fn is_invisible(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}')
 }

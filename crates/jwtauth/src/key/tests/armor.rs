@@ -48,6 +48,8 @@ fn a_key_is_read_however_its_text_was_carried() {
         pem.lines().map(|line| format!("{line}\\\n")).collect::<Vec<_>>().concat(),
         pem.replace('\n', "\n\n"),
         pem.replace('/', "\\/"),
+        pem.replace('\n', "\\n").replace('+', "\\u002B").replace('=', "\\u003d"),
+        pem.replace('\n', "\\\\u000a"),
         serde_json::json!({"type": "service_account", "private_key": pem}).to_string(),
         lines(100_000),
         lines(76),
