@@ -8,7 +8,7 @@ use base64::{
 use pkcs1::der::{Decode as _, SliceReader, Tag, Tagged as _, asn1::AnyRef};
 use zeroize::Zeroizing;
 
-use super::armor::unescape;
+use super::armor::{is_invisible, unescape};
 
 /// What a key is in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,12 +32,12 @@ impl Form {
     }
 
     fn at_depth(key: &[u8], depth: usize) -> Option<Self> {
+        let key = without_mark(key);
         if is_der(key) {
             return Some(Self::Der);
         }
         let text = unescape(key);
-        let compact: Zeroizing<Vec<u8>> =
-            Zeroizing::new(text.iter().copied().filter(|&byte| is_content(byte)).collect());
+        let compact = compact(&text);
         if is_pem(&compact) {
             return Some(Self::Pem);
         }
@@ -50,10 +50,15 @@ impl Form {
         let digits: Zeroizing<Vec<u8>> =
             Zeroizing::new(compact.iter().copied().filter(|byte| !b"\"'`,".contains(byte)).collect());
         let depth = depth.checked_sub(1)?;
-        if let Some(Self::Der) = hex(&digits).and_then(|bytes| Self::at_depth(&bytes, 0)) {
-            return Some(Self::Encoded("DER in hexadecimal digits"));
+        match hex(&digits).and_then(|bytes| Self::at_depth(&bytes, depth)) {
+            Some(Self::Der) => return Some(Self::Encoded("DER in hexadecimal digits")),
+            Some(_) => return Some(Self::Encoded("a key in hexadecimal digits")),
+            None => {}
         }
-        let inner = base64_of(&digits).and_then(|bytes| Self::at_depth(&bytes, depth))?;
+        let inner = base64_of(&digits).and_then(|bytes| Self::at_depth(&bytes, depth)).or_else(|| {
+            // Behind what names it, as `KEY=` or `base64:`.
+            compact.split(|&byte| !is_digit(byte)).find_map(|word| Self::at_depth(&base64_of(word)?, 0))
+        })?;
         Some(match inner {
             Self::Pem => Self::Encoded("the base64 of a PEM"),
             Self::Der => Self::Encoded("the base64 of DER"),
@@ -63,16 +68,18 @@ impl Form {
         })
     }
 
-    /// A JWK or a JWK Set, also one that is not quite JSON: cut off, with a name twice, or as Python writes a dict.
+    /// A JWK or a JWK Set, also one that is not quite JSON: cut off, with a name twice, behind what names it, or as
+    /// Python writes a dict.
     fn of_json(compact: &[u8]) -> Option<Self> {
-        let text = compact.strip_prefix("\u{feff}".as_bytes()).unwrap_or(compact);
-        let start = text.iter().find(|byte| !b"\"'`".contains(byte))?;
-        let has =
-            |name: &str| [format!("\"{name}\""), format!("'{name}'")].iter().any(|name| holds(text, name.as_bytes()));
+        let start = compact.iter().find(|byte| !b"\"'`".contains(byte));
+        let has = |name: &str| {
+            [format!("\"{name}\""), format!("'{name}'")].iter().any(|name| holds(compact, name.as_bytes()))
+        };
         match start {
-            b'{' | b'[' if has("keys") => Some(Self::JwkSet),
-            b'[' if has("kty") => Some(Self::JwkSet),
-            b'{' if has("kty") => Some(Self::Jwk),
+            Some(b'{' | b'[') if has("keys") => Some(Self::JwkSet),
+            Some(b'[') if has("kty") => Some(Self::JwkSet),
+            Some(b'{') if has("kty") => Some(Self::Jwk),
+            _ if holds(compact, b"\"kty\":") || holds(compact, b"'kty':") => Some(Self::Jwk),
             _ => None,
         }
     }
@@ -98,8 +105,8 @@ fn is_pem(compact: &[u8]) -> bool {
         let label = line.strip_prefix(b"BEGIN").or_else(|| line.strip_prefix(b"END"));
         label.is_some_and(|label| KINDS.iter().any(|kind| holds(label, kind)))
     };
-    // The longest label of a key is that of an encrypted one.
-    holds(&upper, b"----BEGIN") || holds(&upper, b"----END") || upper.windows(24).any(names_key)
+    // The longest label of a key is that of an encrypted one. Without dashes, small letters are words of a passphrase.
+    holds(&upper, b"----BEGIN") || holds(&upper, b"----END") || compact.windows(24).any(names_key)
 }
 
 /// Whether bytes begin with a structure of DER that holds a key: SPKI and PKCS#8, also encrypted; PKCS#1, SEC1, X.509,
@@ -129,36 +136,58 @@ fn is_ssh(text: &[u8]) -> bool {
     let is_blob =
         |bytes: &[u8]| bytes.strip_prefix(&[0, 0, 0]).and_then(<[u8]>::split_first).is_some_and(|it| is_kind(it.1));
     let is_quote = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`".contains(byte);
-    let mut words = text.split(is_quote).filter(|word| !word.is_empty());
+    let letters: Zeroizing<Vec<u8>> = Zeroizing::new(text.iter().copied().filter(|&byte| byte != 0).collect());
+    let mut words = letters.split(is_quote).filter(|word| !word.is_empty());
     is_blob(text)
-        || words.clone().next().is_some_and(is_kind)
+        || words.clone().next().is_some_and(is_kind) && holds(&letters, b"AAAA")
         || words.any(|word| base64_of(word).is_some_and(|bytes| is_blob(&bytes)))
 }
 
-/// Space, and the zeros between the letters of UTF-16.
-fn is_content(byte: u8) -> bool {
-    !byte.is_ascii_whitespace() && byte != 0
+/// Drop what an editor puts before a text to tell its encoding.
+fn without_mark(key: &[u8]) -> &[u8] {
+    let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    marks.iter().find_map(|mark| key.strip_prefix(*mark)).unwrap_or(key)
+}
+
+/// Drop what is not seen, and the zeros between the letters of UTF-16.
+fn compact(text: &[u8]) -> Zeroizing<Vec<u8>> {
+    let text = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
+    let compact: String = text.chars().filter(|&c| !is_invisible(c) && c != '\0').collect();
+    Zeroizing::new(compact.into_bytes())
+}
+
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/-_".contains(&byte)
 }
 
 fn holds(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// The bytes of a text that is base64 of either alphabet (RFC 4648 §4, §5).
+/// The bytes of a text that is base64 of either alphabet (RFC 4648 §4, §5), or of both.
 fn base64_of(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
-    let is_standard = !digits.iter().any(|byte| b"-_".contains(byte));
-    let alphabet = if is_standard { alphabet::STANDARD } else { alphabet::URL_SAFE };
-    GeneralPurpose::new(&alphabet, config).decode(digits).ok().filter(|bytes| !bytes.is_empty()).map(Zeroizing::new)
+    let standard = |&digit: &u8| match digit {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    };
+    let digits: Zeroizing<Vec<u8>> = Zeroizing::new(digits.iter().map(standard).collect());
+    let decoded = GeneralPurpose::new(&alphabet::STANDARD, config).decode(digits.as_slice());
+    decoded.ok().filter(|bytes| !bytes.is_empty()).map(Zeroizing::new)
 }
 
+/// The bytes of hexadecimal digits, also as OpenSSL writes them, with colons.
 fn hex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let digits = digits.strip_prefix(b"0x").unwrap_or(digits);
+    let values = digits.iter().filter(|&&digit| digit != b':').map(|&digit| char::from(digit).to_digit(16));
+    let values: Zeroizing<Vec<u8>> =
+        Zeroizing::new(values.map(|value| u8::try_from(value?).ok()).collect::<Option<Vec<u8>>>()?);
     let byte = |pair: &[u8]| match pair {
-        [high, low] => Some(value(*high)? << 4 | value(*low)?),
+        [high, low] => Some(high << 4 | low),
         _ => None,
     };
-    digits.chunks(2).map(byte).collect::<Option<Vec<u8>>>().map(Zeroizing::new)
+    values.chunks(2).map(byte).collect::<Option<Vec<u8>>>().map(Zeroizing::new)
 }

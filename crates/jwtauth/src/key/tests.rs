@@ -216,7 +216,19 @@ mod secrets {
                 BASE64_STANDARD.encode(&pem).into_bytes(),
                 BASE64_STANDARD.encode(BASE64_STANDARD.encode(&pem)).into_bytes(),
                 BASE64_URL_SAFE.encode(&pem).into_bytes(),
+                BASE64_STANDARD.encode(&der).replacen('+', "-", 1).into_bytes(),
+                body.replace('+', "\\u002B").replace('=', "\\u003d").into_bytes(),
+                format!("\u{feff}{body}").into_bytes(),
+                format!("{body}\u{a0}").into_bytes(),
+                format!("b'{body}'").into_bytes(),
+                format!("KEY={body}").into_bytes(),
+                format!("base64:{body}").into_bytes(),
+                format!("data:application/octet-stream;base64,{body}").into_bytes(),
+                format!("\u{feff}{body}").encode_utf16().flat_map(u16::to_le_bytes).collect(),
                 hex.to_lowercase().into_bytes(),
+                format!("0x{hex}").into_bytes(),
+                hex.as_bytes().chunks(2).collect::<Vec<_>>().join(&b":"[..]),
+                pem.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat().into_bytes(),
                 hex.into_bytes(),
                 pem.encode_utf16().flat_map(u16::to_be_bytes).collect(),
                 pem.to_lowercase().into_bytes(),
@@ -253,6 +265,9 @@ mod secrets {
             set.replace('"', "'"),
             set.replace(':', " : "),
             format!("[{jwk}]"),
+            set.replace("keys", "\\u006beys"),
+            format!("\u{feff}{set}").chars().flat_map(|c| [c, '\0']).collect(),
+            set.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat(),
             format!("{set}{set}"),
             set[..set.len() - 9].to_owned(),
             format!(r#"{{"keys":[{oct}]}}"#),
@@ -273,7 +288,13 @@ mod secrets {
             assert_eq!(error.code(), "key_not_a_secret", "{text}");
             assert!(error.to_string().ends_with(" is not an HMAC secret"), "{error}");
         }
-        for text in [jwk.replace('"', "'"), jwk.replacen('{', r#"{"kty":"EC","#, 1), oct[..oct.len() - 1].to_owned()] {
+        for text in [
+            jwk.replace('"', "'"),
+            jwk.replacen('{', r#"{"kty":"EC","#, 1),
+            oct[..oct.len() - 1].to_owned(),
+            format!("JWK={jwk}"),
+            format!("({jwk})"),
+        ] {
             assert_eq!(signing_code(Algorithm::Hs256, &text), "key_jwk", "a JWK that cannot be read: {text}");
         }
     }
@@ -288,6 +309,9 @@ mod secrets {
             "a secret about a -----dashed line----- and the \"kty of it\"",
             "keys are \"kty\" and \"keys\", says the manual of this passphrase",
             "ssh keys and ssh agents, a passphrase about them; and BEGIN END",
+            "the backend private key of a house, and its frontend certificate",
+            "ssh-tunnels-and-other-words-of-a-passphrase, which is no ssh key",
+            "0x0000111122223333444455556666777788889999aaaabbbbccccddddeeeeffff",
             "to begin with the key of the house, which is private in the end",
             "\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n",
             "================================================================",
