@@ -1,4 +1,4 @@
-"""`make test` itself: a step that fails is named in the last lines, with its failed tests."""
+"""`make test` itself: a step that fails is named in the last lines, with its failed tests. And `scripts/api.py`."""
 
 import importlib.util
 import re
@@ -44,13 +44,17 @@ test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
 """
 
 
-@pytest.fixture
-def script():
-    """`scripts/test.py`, which has run nothing yet."""
-    spec = importlib.util.spec_from_file_location("make_test", ROOT / "scripts/test.py")
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"make_{name}", ROOT / f"scripts/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def script():
+    """`scripts/test.py`, which has run nothing yet."""
+    return load("test")
 
 
 @pytest.mark.parametrize("aside", [False, True])
@@ -90,3 +94,29 @@ def test_a_program_that_is_missing_fails_in_ci_alone(script, capfd, monkeypatch,
     script.left_out.append("fuzzing (no nightly Rust)")
     assert script.report() == status
     assert f"Left out: fuzzing (no nightly Rust).\n{last_line}\n" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "passed", "line"),
+    [
+        ("", 0, True, "as its manifest says."),
+        ("error: type `other::Thing` not allowed", 1, False, "FAILED."),
+        (
+            "rustdoc produces JSON format version 99, but this tool requires format version 57.",
+            1,
+            True,
+            "not looked for",
+        ),
+    ],
+)
+def test_types_of_other_crates_are_looked_for_with_the_rustdoc_that_the_tool_reads(
+    monkeypatch, tmp_path, capsys, error, status, passed, line
+):
+    api, tool = load("api"), tmp_path / "tool"
+    tool.write_text(f"#!/bin/sh\necho '{error}' >&2\nexit {status}\n")
+    tool.chmod(0o755)
+    monkeypatch.setattr(api, "installed", lambda name, version: str(tool))
+    assert api.exposes_what_it_says({"name": "one", "manifest_path": "Cargo.toml"}) is passed
+    said = capsys.readouterr().out
+    assert line in said.splitlines()[-1]
+    assert passed or error in said
