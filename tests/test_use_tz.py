@@ -13,6 +13,8 @@ import pytest
 from django.contrib.admin import AdminSite
 from django.contrib.admin.templatetags.admin_list import date_hierarchy
 from django.contrib.auth import get_user_model
+from django.db.models import Case, F, Max, When
+from django.db.models.functions import Coalesce, Least, Now
 from django.test import RequestFactory, override_settings
 
 from jwtauth.admin import SessionAdmin
@@ -105,3 +107,19 @@ def test_the_admin_s_dates_are_local(root, use_tz, zone):
         request.user = root
         (day,) = date_hierarchy(admin.get_changelist_instance(request))["choices"]
         assert day["title"] == "July 15"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        Coalesce("last_login", Max("jwtauth_sessions__created_at")),
+        Coalesce(Max("jwtauth_sessions__created_at"), "last_login"),
+        Case(When(last_login__isnull=False, then=Now()), default=F("jwtauth_sessions__created_at")),
+        Least("date_joined", "jwtauth_sessions__created_at"),
+    ],
+    ids=repr,
+)
+def test_times_of_sessions_and_of_users_are_in_one_expression(root, expression):
+    session = made(UUID(int=1), root, 1_000_000_000)
+    session.save()
+    assert get_user_model().objects.annotate(time=expression).get().time == session.created_at

@@ -19,7 +19,17 @@ from jwtauth.internal.store import clock
 _NAMES: set[str] = set()
 
 
-class InstantField(models.DateTimeField):  # type: ignore[type-arg]  # not subscriptable at run time
+class _OfDateTimes(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        """Return true for Django's own field too.
+
+        Django refuses ``Coalesce("last_login", "jwtauth_sessions__created_at")`` where the first field is not an
+        instance of the second's class.
+        """
+        return isinstance(instance, models.DateTimeField)
+
+
+class InstantField(models.DateTimeField, metaclass=_OfDateTimes):  # type: ignore[type-arg]  # not subscriptable at run time
     """Django's ``DateTimeField``, but for what the column holds.
 
     Values are Django's: aware where ``USE_TZ`` is on, else naive in ``TIME_ZONE``. In databases without time zones
