@@ -84,7 +84,7 @@ def project(tmp_path):
 
 def _make(request, folder, kind, **options):
     if kind == "sqlite":
-        # Whoever waits for the lock waits as long as a slow machine needs it to. Django's default is 5 seconds.
+        # A process waits for the lock as long as a slow machine needs it to. Django's default is 5 seconds.
         options = {"timeout": PATIENCE, **options}
         entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "db.sqlite3")}
         return entry | {"OPTIONS": options}

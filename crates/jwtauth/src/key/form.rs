@@ -1,5 +1,5 @@
-//! Keys in forms that are not read here, told apart so that none is taken for the secret of HMAC: whoever has the public
-//! half of a key pair could sign with it (RFC 8725 §2.1).
+//! Keys in forms that are not read here, told apart so that none is taken for the secret of HMAC: with the public half of
+//! a key pair, which others know, they could sign (RFC 8725 §2.1).
 
 use base64::{
     Engine as _, alphabet,
