@@ -208,6 +208,7 @@ def test_a_jwk_set_as_a_dict_is_not_a_secret():
         "{" + get_random_secret_key() + "}",
         json.dumps({"SECRET": get_random_secret_key()}),
     ],
+    ids=["Django's", "startproject's", "token_urlsafe", "token_hex", "base64", "in braces", "JSON"],
 )
 def test_a_random_secret_stays_one(key, browser, ada):
     with override_settings(SECRET_KEY=key, JWTAUTH={}):
