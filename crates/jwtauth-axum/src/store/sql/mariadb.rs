@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jwtauth::{Generation, Session, UnixTime};
-use sqlx::{Connection as _, MySql, MySqlPool};
+use sqlx::{Connection as _, MySql, MySqlConnection, MySqlPool};
 use uuid::Uuid;
 
 use super::{
@@ -56,16 +56,17 @@ impl MariaDbStore {
     }
 
     async fn key_kind(pool: &MySqlPool, users: Option<&DjangoUsers>) -> Result<KeyKind, StoreError> {
-        let autocommit: bool =
-            sqlx::query_scalar("SELECT @@autocommit").fetch_one(pool).await.map_err(not_connected)?;
+        let mut connection = pool.acquire().await.map_err(not_connected)?;
+        let autocommit = sqlx::query_scalar("SELECT @@autocommit").fetch_one(&mut *connection);
+        let autocommit: bool = autocommit.await.map_err(not_connected)?;
         if !autocommit {
             let problem =
                 "autocommit is off, and has to be on: the store would read and write in transactions without end";
             return Err(StoreError::Schema(problem.to_owned()));
         }
-        let sessions = Table::new("jwtauth_session", columns(pool, "jwtauth_session").await?)?;
+        let sessions = Table::new("jwtauth_session", columns(&mut connection, "jwtauth_session").await?)?;
         if let Some(users) = users {
-            Table::new(&users.table, columns(pool, &users.table).await?)?.has(&[
+            Table::new(&users.table, columns(&mut connection, &users.table).await?)?.has(&[
                 &users.key,
                 "password",
                 "is_active",
@@ -82,14 +83,14 @@ impl MariaDbStore {
 }
 
 /// The columns of a table, with their types.
-async fn columns(pool: &MySqlPool, table: &str) -> Result<Vec<(String, String)>, StoreError> {
+async fn columns(connection: &mut MySqlConnection, table: &str) -> Result<Vec<(String, String)>, StoreError> {
     sqlx::query_as(
         "SELECT CAST(column_name AS CHAR), \
          CAST(LOWER(CASE data_type WHEN 'char' THEN column_type ELSE data_type END) AS CHAR) \
          FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ?",
     )
     .bind(table)
-    .fetch_all(pool)
+    .fetch_all(connection)
     .await
     .map_err(not_connected)
 }
