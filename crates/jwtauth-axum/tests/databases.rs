@@ -383,6 +383,27 @@ async fn no_free_connection_is_503_and_leaves_the_cookies() {
     assert_eq!(browser.who().await, "42");
 }
 
+/// An error of the pooler, after having the client wait: each other connection that is tried would wait as well.
+#[tokio::test]
+async fn a_pooler_without_a_free_connection_is_unavailable_at_the_first_try() {
+    let Some(options) = postgresql("jwtauth_query_wait").await else { return };
+    let pool = PgPoolOptions::new().min_connections(3).connect_with(options).await.unwrap();
+    make_postgresql!(pool, "bigint");
+    run!(
+        pool,
+        "INSERT INTO auth_user VALUES (1, 'secret', true)",
+        "CREATE SEQUENCE tries",
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         PERFORM nextval('tries'); RAISE EXCEPTION 'query_wait_timeout' USING ERRCODE = '08P01'; END $$",
+        "CREATE TRIGGER wait BEFORE INSERT ON jwtauth_session EXECUTE FUNCTION wait()",
+    );
+    let store = PostgresStore::new(pool.clone(), Some(users())).await.unwrap();
+    let refused = store.insert(record("1"), None, NOW).await;
+    assert!(matches!(refused, Err(InsertError::Store(StoreError::NoConnection(_)))), "{refused:?}");
+    let (tries,): (i64,) = sqlx::query_as("SELECT last_value FROM tries").fetch_one(&pool).await.unwrap();
+    assert_eq!(tries, 1);
+}
+
 #[tokio::test]
 async fn a_server_that_takes_no_more_connections_is_unavailable() {
     let Some(options) = mariadb("jwtauth_full").await else { return };

@@ -33,6 +33,10 @@ impl Remedy {
             return Self::of_mariadb(told.number());
         }
         let code = told.code().unwrap_or_default();
+        // PgBouncer's: no connection of the server was free for so long.
+        if code == "08P01" && told.message().contains("query_wait_timeout") {
+            return Self::Wait;
+        }
         if code.len() == 5 { Self::of_sqlstate(&code) } else { code.parse().map_or(Self::None, Self::of_sqlite) }
     }
 

@@ -13,7 +13,11 @@ mod sqlite;
 mod statements;
 mod users;
 
-use std::{future::Future, panic};
+use std::{
+    future::Future,
+    panic,
+    time::{Duration, Instant},
+};
 
 use error::{OfDatabase, failed, not_connected, not_inserted};
 use key::{KeyKind, id_parameter};
@@ -41,18 +45,27 @@ struct Shared {
 }
 
 /// How many connections are tried where those of the pool are of no more use, as after a failover: those that there are,
-/// and a new one.
+/// and a new one. None is tried for long: a proxy whose server is exhausted ends each after having it wait.
 #[derive(Default)]
 struct Tries {
-    left: Option<u32>,
+    first_at: Option<Instant>,
+    left: u32,
 }
 
 impl Tries {
-    /// Count a connection that was of no use, one of so many. Return whether to try another.
-    fn is_another_left(&mut self, connections: u32) -> bool {
-        let left = self.left.get_or_insert(connections);
-        let is_left = *left > 0;
-        *left = left.saturating_sub(1);
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    /// Note that a connection is tried, of a pool that had so many.
+    fn begin(&mut self, connections: u32) {
+        if self.first_at.is_none() {
+            (self.first_at, self.left) = (Some(Instant::now()), connections);
+        }
+    }
+
+    /// Return whether to try another one after this one was of no use.
+    fn is_another_left(&mut self) -> bool {
+        let is_left = self.left > 0 && self.first_at.is_some_and(|first_at| first_at.elapsed() < Self::PATIENCE);
+        self.left = self.left.saturating_sub(1);
         is_left
     }
 }
@@ -65,13 +78,14 @@ macro_rules! on_connection {
         loop {
             let connections = $store.pool.size();
             let mut $connection = $store.pool.acquire().await.map_err(not_connected)?;
+            tries.begin(connections);
             let done = $work.await;
             let Err(error) = &done else { break done };
             if !error.is_of_connection() {
                 break done;
             }
             drop($connection.close().await);
-            if !tries.is_another_left(connections) {
+            if !tries.is_another_left() {
                 break done;
             }
         }
@@ -315,3 +329,25 @@ macro_rules! sql_store {
     };
 }
 use sql_store;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_connections_are_tried_as_there_are_and_one_more() {
+        let mut tries = Tries::default();
+        for _ in 0..2 {
+            tries.begin(2);
+            assert!(tries.is_another_left());
+        }
+        tries.begin(7);
+        assert!(!tries.is_another_left());
+    }
+
+    #[test]
+    fn none_is_tried_once_those_before_took_long() {
+        let mut tries = Tries { first_at: Instant::now().checked_sub(Tries::PATIENCE), left: 2 };
+        assert!(!tries.is_another_left());
+    }
+}
