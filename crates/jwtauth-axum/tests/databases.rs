@@ -343,7 +343,7 @@ async fn a_database_that_stays_read_only_is_an_error_after_one_try_more_than_the
     SqlitePool::connect_with(folder.options()).await.unwrap().execute(SQLITE_SCHEMA).await.unwrap();
     let connections = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let counted = Arc::clone(&connections);
-    let pool = SqlitePoolOptions::new().max_connections(3).after_connect(move |connection, _| {
+    let pool = SqlitePoolOptions::new().max_connections(1).after_connect(move |connection, _| {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Box::pin(async { connection.execute("PRAGMA query_only = on").await.map(drop) })
     });
