@@ -300,10 +300,18 @@ def test_a_database_without_autocommit_would_undo_refreshes(monkeypatch):
     assert "Leave AUTOCOMMIT out" in messages["jwtauth.E013"].hint
 
 
+# The types of the columns that the migrations make.
+TAKEN_FOR_LOCAL = {
+    "sqlite": {"datetime": ("datetime", "another")},
+    "postgresql": {1184: ("timestamp with time zone", "another")},
+    "mysql": {12: ("datetime(6)", "another")},
+}
+
+
 @pytest.mark.django_db
 def test_a_column_of_local_times_is_named_where_the_database_may_be_asked(monkeypatch):
     """On servers, whose types they are, in tests/databases/test_zones.py."""
-    monkeypatch.setattr(checks, "_LOCAL_TIMES", {"sqlite": {"datetime": ("datetime", "another")}})
+    monkeypatch.setattr(checks, "_LOCAL_TIMES", TAKEN_FOR_LOCAL)
     assert checks.check_columns(databases=None) == checks.check_columns(databases=["other"]) == []
     messages = checks.check_columns(databases=["default"])
     assert {message.id for message in messages} == {"jwtauth.E018"}
@@ -322,7 +330,7 @@ def test_a_database_that_cannot_be_asked_has_no_wrong_columns(monkeypatch):
     def fail(cursor):
         raise OperationalError("gone")
 
-    monkeypatch.setattr(checks, "_LOCAL_TIMES", {"sqlite": {"datetime": ("datetime", "another")}})
+    monkeypatch.setattr(checks, "_LOCAL_TIMES", TAKEN_FOR_LOCAL)
     for table_names in (fail, lambda cursor: []):
         monkeypatch.setattr(connection.introspection, "table_names", table_names)
         assert checks.check_columns(databases=["default"]) == []
@@ -330,6 +338,7 @@ def test_a_database_that_cannot_be_asked_has_no_wrong_columns(monkeypatch):
 
 def test_a_database_whose_columns_hold_no_local_times_is_not_opened(monkeypatch):
     """SQLite would make the file."""
+    monkeypatch.setattr(checks, "_LOCAL_TIMES", {})
     monkeypatch.setattr(connection, "cursor", lambda: pytest.fail("opened"))
     assert checks.check_columns(databases=["default"]) == []
 
