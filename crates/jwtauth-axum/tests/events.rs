@@ -4,13 +4,17 @@
 mod common;
 
 use std::{
-    cell::RefCell,
     fmt::Write as _,
-    sync::{Arc, Mutex, Once},
+    sync::{Arc, Mutex},
 };
 
 use axum::{Router, routing::any};
-use common::{Browser, Clock, app, layer, settings};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use common::{
+    Browser, Clock, app, layer,
+    log::{self, logged},
+    settings,
+};
 use http::header;
 use jwtauth_axum::{
     Auth, AuthLayer, EndReason, Event, FixedKeys, MemoryStore, ResourceLayer, SessionStore, Settings,
@@ -131,7 +135,7 @@ fn reasons_have_django_s_names() {
 
 #[tokio::test]
 async fn what_a_handler_logs_is_in_the_span_of_its_request_with_its_user() {
-    start_log();
+    log::start(FmtSpan::FULL);
     let (store, clock) = (MemoryStore::default(), Clock::default());
     let auth = layer(&settings(), store.clone(), &clock);
     let says = async |auth: Auth| {
@@ -142,7 +146,7 @@ async fn what_a_handler_logs_is_in_the_span_of_its_request_with_its_user() {
     let app = app(auth.clone()).merge(Router::new().route("/says", any(says)).layer(auth));
     let mut browser = Browser::signed_in(&app, "42").await;
     let session = store.of_user("42", UnixTime::EPOCH).await.unwrap().remove(0).id;
-    LOGGED.with_borrow_mut(Vec::clear);
+    log::clear();
     browser.get("/says").await;
     let all = logged();
     let line = |text: &str| all.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("{text} in {all}"));
@@ -154,7 +158,7 @@ async fn what_a_handler_logs_is_in_the_span_of_its_request_with_its_user() {
 
 #[tokio::test]
 async fn a_resource_server_s_span_names_the_user_of_the_token() {
-    start_log();
+    log::start(FmtSpan::FULL);
     let now = std::time::SystemTime::now();
     let auth = AuthLayer::new(common::config(), MemoryStore::default()).with_clock(move || now);
     let resource = ResourceLayer::new(settings().transport().unwrap(), FixedKeys::of(&settings()).unwrap());
@@ -168,7 +172,7 @@ async fn a_resource_server_s_span_names_the_user_of_the_token() {
 
 #[tokio::test]
 async fn ordinary_events_name_the_user_and_count() {
-    start_log();
+    log::start(FmtSpan::FULL);
     let app = app(layer(&settings(), MemoryStore::default(), &Clock::default()));
     let mut browser = Browser::signed_in(&app, "42").await;
     Browser::signed_in(&app, "42").await;
@@ -183,7 +187,7 @@ async fn ordinary_events_name_the_user_and_count() {
 /// Everything that a service may do, seen by a subscriber that misses nothing.
 #[tokio::test]
 async fn nothing_secret_is_told_shown_or_logged() {
-    start_log();
+    log::start(FmtSpan::FULL);
     let (secret, render) = ("sk-jwtauth-tests-0123456789abcdefghijklmnop", "the-secret-of-the-render-server-here");
     let all_settings = Settings::new(secret)
         .with_secret_key_fallbacks(["an-older-secret-0123456789abcdefghijklmnop"])
@@ -257,52 +261,7 @@ async fn nothing_secret_is_told_shown_or_logged() {
 
 /// The session's secret name in the claims of a token.
 fn sid(claims: &str) -> String {
-    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let (mut bits, mut held, mut bytes) = (0_u32, 0, Vec::new());
-    for letter in claims.bytes() {
-        let value = alphabet.iter().position(|known| *known == letter).unwrap();
-        bits = bits << 6 | u32::try_from(value).unwrap();
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from(bits >> held & 0xff).unwrap());
-        }
-    }
-    let claims: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
     claims["sid"].as_str().unwrap().to_owned()
-}
-
-thread_local! {
-    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Keeps what this thread logs from now on: the subscriber is the process's.
-fn start_log() {
-    static START: Once = Once::new();
-    START.call_once(|| {
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_span_events(FmtSpan::FULL)
-            .with_ansi(false);
-        tracing::subscriber::set_global_default(subscriber.with_writer(|| Log).finish()).unwrap();
-        tracing::callsite::rebuild_interest_cache();
-    });
-    LOGGED.with_borrow_mut(Vec::clear);
-}
-
-fn logged() -> String {
-    LOGGED.with_borrow(|bytes| String::from_utf8(bytes.clone()).unwrap())
-}
-
-struct Log;
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

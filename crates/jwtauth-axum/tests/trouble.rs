@@ -5,15 +5,18 @@
 mod common;
 
 use std::{
-    cell::RefCell,
     sync::{
-        Arc, Once,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use common::{Browser, Clock, app, layer, names, settings};
+use common::{
+    Browser, Clock, app, layer,
+    log::{self, logged, times_logged},
+    names, settings,
+};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use jwtauth_axum::{
@@ -22,6 +25,7 @@ use jwtauth_axum::{
 };
 use tokio::sync::Notify;
 use tower::{Layer, ServiceExt};
+use tracing_subscriber::fmt::format::FmtSpan;
 use uuid::Uuid;
 
 /// A store that counts what it is asked, and fails or is in contention where it is told to.
@@ -325,7 +329,7 @@ async fn a_service_that_stops_waits_for_what_its_clients_have_begun() {
 async fn a_theft_ends_all_sessions_although_the_thief_has_gone() {
     let (thief, store) = theft(&settings().with_reuse_ends_all_sessions(true)).await;
     Browser::signed_in(&thief.app, "42").await;
-    start_log();
+    log::start(FmtSpan::NONE);
     gone(&thief, thief.request("GET", "/open"), &store).await;
     store.gate.open();
     assert!(comes_to_be(async || sessions(&store).await == 0).await);
@@ -337,7 +341,7 @@ async fn a_refresh_is_written_although_the_client_has_gone() {
     let (app, store, clock) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     clock.advance(301);
-    start_log();
+    log::start(FmtSpan::NONE);
     gone(&browser, browser.request("GET", "/open"), &store).await;
     store.gate.open();
     assert!(comes_to_be(async || times_logged("session_refreshed:") == 1).await, "{}", logged());
@@ -349,7 +353,7 @@ async fn a_refresh_that_loses_its_swap_after_the_client_has_gone_is_no_error() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     clock.advance(301);
-    start_log();
+    log::start(FmtSpan::NONE);
     gone(&browser, browser.request("GET", "/open"), &store).await;
     store.gate.is_closed.store(false, Ordering::Relaxed);
     browser.get("/open").await;
@@ -362,7 +366,7 @@ async fn a_refresh_that_loses_its_swap_after_the_client_has_gone_is_no_error() {
 async fn an_end_that_fails_after_the_client_has_gone_is_logged() {
     let (app, store, _) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
-    start_log();
+    log::start(FmtSpan::NONE);
     gone(&browser, browser.request("POST", "/logout"), &store).await;
     store.fails.store(true, Ordering::Relaxed);
     store.gate.open();
@@ -389,7 +393,7 @@ async fn it_works_around_any_tower_service_and_body() {
 
 #[tokio::test]
 async fn no_token_and_no_key_is_shown_or_logged() {
-    start_log();
+    log::start(FmtSpan::NONE);
     let (app, store, clock) = service(&settings());
     let mut owner = Browser::signed_in(&app, "42").await;
     let mut thief = owner.clone();
@@ -432,7 +436,7 @@ async fn theft(settings: &Settings) -> (Browser, Troubled) {
 #[tokio::test]
 async fn a_theft_is_logged_once_by_the_request_that_ends_the_session() {
     let (mut thief, store) = theft(&settings()).await;
-    start_log();
+    log::start(FmtSpan::NONE);
     store.ends_are_lost.store(true, Ordering::Relaxed);
     thief.who().await;
     assert_eq!(times_logged("refresh_token_reused:"), 0, "another request has ended it: {}", logged());
@@ -447,7 +451,7 @@ async fn a_theft_is_logged_once_by_the_request_that_ends_the_session() {
 async fn warnings_name_the_session_and_both_generations() {
     let (mut thief, store) = theft(&settings()).await;
     let session = store.of_user("42", UnixTime::EPOCH).await.unwrap().remove(0).id;
-    start_log();
+    log::start(FmtSpan::NONE);
     let late = thief.request("POST", "/me").header(header::TRANSFER_ENCODING, "chunked");
     let clock = store.clock.clone();
     clock.advance(870);
@@ -466,7 +470,7 @@ async fn a_refused_origin_is_logged_once_with_its_path() {
     let (app, ..) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     let stranger = Browser::new(&app);
-    start_log();
+    log::start(FmtSpan::NONE);
     for (number, (browser, path)) in
         [(&browser, "/me"), (&stranger, "/logout"), (&stranger, "/login/7")].iter().enumerate()
     {
@@ -480,7 +484,7 @@ async fn a_refused_origin_is_logged_once_with_its_path() {
 #[tokio::test]
 async fn a_token_that_cannot_be_issued_is_logged_once() {
     let (app, ..) = service(&settings());
-    start_log();
+    log::start(FmtSpan::NONE);
     Browser::new(&app).post(&format!("/login/{}", "x".repeat(5000))).await;
     assert_eq!((times_logged("ERROR"), times_logged("code=\"issued_token_too_long\"")), (1, 1), "{}", logged());
 }
@@ -492,7 +496,7 @@ async fn an_outage_is_logged_once_by_each_request_that_it_fails() {
     let bearer = format!("Bearer {}", browser.jar["access_token"]);
     let stranger = Browser::new(&app);
     store.fails.store(true, Ordering::Relaxed);
-    start_log();
+    log::start(FmtSpan::NONE);
     let checked = browser.request("GET", "/me");
     let by_bearer = stranger.request("GET", "/open").header(header::AUTHORIZATION, bearer);
     let login = stranger.request("POST", "/login/42");
@@ -513,7 +517,7 @@ async fn no_free_connection_is_logged_once_by_each_request_that_it_fails() {
     let (app, store, clock) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     store.has_no_connection.store(true, Ordering::Relaxed);
-    start_log();
+    log::start(FmtSpan::NONE);
     for (number, (seconds, method, path)) in
         [(0, "GET", "/me"), (0, "POST", "/logout"), (0, "POST", "/login/7"), (301, "GET", "/me")]
             .into_iter()
@@ -524,44 +528,6 @@ async fn no_free_connection_is_logged_once_by_each_request_that_it_fails() {
         assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"));
         assert_eq!(times_logged("ERROR"), number + 1, "{}", logged());
         assert_eq!(times_logged("code=\"store_unavailable\""), number + 1, "{}", logged());
-    }
-}
-
-thread_local! {
-    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Keeps what this thread logs from now on.
-///
-/// The subscriber is the process's: one of a thread is not told of call sites that another thread meets first.
-fn start_log() {
-    static START: Once = Once::new();
-    START.call_once(|| {
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
-        tracing::subscriber::set_global_default(subscriber.with_writer(|| Log).finish()).unwrap();
-        tracing::callsite::rebuild_interest_cache();
-    });
-    LOGGED.with_borrow_mut(Vec::clear);
-}
-
-fn logged() -> String {
-    LOGGED.with_borrow(|bytes| String::from_utf8(bytes.clone()).unwrap())
-}
-
-fn times_logged(text: &str) -> usize {
-    logged().matches(text).count()
-}
-
-struct Log;
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 
