@@ -36,7 +36,8 @@ impl RequestAuth {
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
         let surplus = Ended::of(self.insert(&record, limit).await?);
         let (user, grant) = self.grant(record.clone(), sid, BOTH, custom);
-        // Before what it replaces ends: where the response is gone, the older session stays.
+        // Before what it replaces ends: where the response's head has been sent, the older session stays. A client that
+        // has gone may have the response still, for all that is known, so its login is completed.
         let before = {
             let mut state = self.asked_state();
             if state.progress == Progress::Sent {
