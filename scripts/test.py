@@ -90,6 +90,7 @@ def beside_python() -> None:
     packages()
     fuzz()
     instructions()
+    matrix()
 
 
 def neighbours() -> None:
@@ -195,7 +196,7 @@ def python() -> None:
 
 def matrix() -> None:
     """The oldest and the newest pair of Python and Django that this machine has."""
-    check("Python tests on the oldest and the newest pair", sys.executable, "scripts/matrix.py", "ends")
+    check("Python tests on the oldest and the newest pair", sys.executable, "scripts/matrix.py", "ends", aside=True)
 
 
 def mariadb_driver() -> None:
@@ -228,7 +229,6 @@ def main() -> int:
     beside.start()
     python()
     beside.join()
-    matrix()
     return report()
 
 

@@ -359,7 +359,7 @@ async fn a_database_that_stays_read_only_is_an_error_after_one_try_more_than_the
 #[tokio::test]
 async fn no_free_connection_is_503_and_leaves_the_cookies() {
     let folder = Folder::new("exhausted");
-    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(50));
+    let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(Duration::from_millis(400));
     let pool = pool.connect_with(folder.options()).await.unwrap();
     pool.execute(SQLITE_SCHEMA).await.unwrap();
     let (store, clock) = (SqliteStore::new(pool.clone(), None).await.unwrap(), common::Clock::default());

@@ -112,11 +112,12 @@ class Local(Transform):
         return f"django_datetime_trunc('second', {sql}, %s, 'UTC')", [*parameters, connection.timezone_name]
 
     def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return it by the server's time zones, which it needs to know as for Django's own functions."""
+        """Return it by the server's time zones, and in UTC where it knows none."""
         sql, parameters = compiler.compile(self.lhs)
         if not is_local(connection):
             return sql, parameters
-        return f"CONVERT_TZ({sql}, '+00:00', %s)", [*parameters, connection.timezone_name]
+        local = f"COALESCE(CONVERT_TZ({sql}, '+00:00', %s), {sql})"
+        return local, [*parameters, connection.timezone_name, *parameters]
 
 
 def of_local(expression: Any) -> Any:
