@@ -336,6 +336,15 @@ def test_a_database_that_cannot_be_asked_has_no_wrong_columns(monkeypatch):
         assert checks.check_columns(databases=["default"]) == []
 
 
+def test_the_database_is_asked_for_its_columns_only_where_it_is_named(monkeypatch):
+    """Since Django 6.1, every check hears of all databases."""
+    monkeypatch.setattr(checks, "_LOCAL_TIMES", TAKEN_FOR_LOCAL)
+    monkeypatch.setattr(connection, "cursor", lambda: pytest.fail("opened"))
+    assert "jwtauth.E018" not in {message.id for message in run_checks()}
+    with pytest.raises(pytest.fail.Exception, match="opened"):
+        run_checks(databases=["default"])
+
+
 def test_a_database_whose_columns_hold_no_local_times_is_not_opened(monkeypatch):
     """SQLite would make the file."""
     monkeypatch.setattr(checks, "_LOCAL_TIMES", {})

@@ -30,11 +30,11 @@ class JwtAuthConfig(AppConfig):
             checks.check_middleware,
             checks.check_same_site,
             checks.check_databases,
-            checks.check_columns,
             checks.check_serializers,
             checks.check_access_token_claims,
         ):
             register(check, Tags.security, "jwtauth")
+        register(checks.check_columns, Tags.database, "jwtauth")
         register(checks.check_deployment, Tags.security, "jwtauth", deploy=True)
         if apps.is_installed("drf_spectacular"):
             import_module("jwtauth.contrib.spectacular")
