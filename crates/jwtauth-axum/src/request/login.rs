@@ -118,7 +118,7 @@ impl RequestAuth {
         ended.failed.take().map_or(Ok(ended.count), Err)
     }
 
-    /// End these sessions, and tell of none. Where there are receivers one by one, so that each is told of by whoever
+    /// End these sessions without telling. Where there are receivers, one by one: each is told of by the request that has
     /// ended it.
     async fn end_rows(&self, ids: Vec<Uuid>) -> Ended {
         let mut ended = Ended::default();

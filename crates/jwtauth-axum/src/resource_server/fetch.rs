@@ -23,7 +23,7 @@ pub(super) struct Source {
     profile: Profile,
 }
 
-/// Why there is no key set. No variant shows the query or the password of the URL.
+/// Why the key set cannot be had. The URL is shown without its query and password.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("the key set cannot be fetched")]

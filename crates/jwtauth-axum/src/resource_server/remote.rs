@@ -103,8 +103,8 @@ impl RemoteKeys {
         Self::at(client, parse_url(url, false)?, settings)
     }
 
-    /// Make the keys at this URL, which may be of plain `http` to any host: in a network where nobody but you can
-    /// answer. Everyone who can will sign in as any user.
+    /// Make the keys at this URL, which may be of plain `http` to any host: in a network whose hosts you trust. A host
+    /// that can answer in place of the site can sign in as any user.
     ///
     /// # Errors
     ///

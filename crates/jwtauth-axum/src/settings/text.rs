@@ -142,7 +142,7 @@ fn of_variable(name: &str, text: OsString) -> Result<Value, String> {
         Kind::Flag => text.trim().to_ascii_lowercase().parse().ok().map(Value::Boolean),
         Kind::List if text.trim_start().starts_with('[') => array(text.trim()),
         Kind::List if text.is_empty() => None,
-        // Of what is no list in Django, "none" is no list here either.
+        // Whether "none" is a value of this list, its type says.
         Kind::List if text == "none" => Some(Value::String(text)),
         Kind::List => Some(Value::Array(vec![Value::String(text)])),
     };
