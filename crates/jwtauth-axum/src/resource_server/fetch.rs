@@ -23,7 +23,7 @@ pub(super) struct Source {
     profile: Profile,
 }
 
-/// Why the key set cannot be had. The URL is shown without its query and password.
+/// Why the key set cannot be had. No variant shows the URL, whose query or password may be a secret.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("the key set cannot be fetched")]

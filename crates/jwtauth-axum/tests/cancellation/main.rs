@@ -139,7 +139,7 @@ impl Attempts for Everywhere {
         place.whole().await.unwrap();
         let tasks = tasks_at_rest().await;
         for round in 0..rounds() {
-            for operation in requests::ALL {
+            for &operation in requests::ALL {
                 let (name, attempt) = (named(place, operation), async |moment| {
                     requests::try_leaving(place, operation, moment, tasks).await
                 });

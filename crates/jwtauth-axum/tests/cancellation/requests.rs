@@ -23,9 +23,19 @@ const EXPIRED: u64 = 301;
 /// Longer than the generation before is good, once the new one was seen.
 const PAST_GRACE: u64 = 31;
 
-/// What a client asks for before it leaves.
-#[derive(Clone, Copy, Debug)]
-pub enum Operation {
+macro_rules! operations {
+    ($($operation:ident,)*) => {
+        /// What a client asks for before it leaves.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Operation {
+            $($operation,)*
+        }
+
+        pub const ALL: &[Operation] = &[$(Operation::$operation,)*];
+    };
+}
+
+operations! {
     Anonymous,
     Check,
     CheckAndNote,
@@ -59,39 +69,6 @@ pub enum Operation {
 }
 
 use Operation::*;
-
-pub const ALL: [Operation; 30] = [
-    Anonymous,
-    Check,
-    CheckAndNote,
-    CheckAndAcknowledge,
-    Session,
-    IsLive,
-    Sessions,
-    Refresh,
-    RefreshAgain,
-    RenewAccess,
-    Adopt,
-    Reuse,
-    ReuseEndsAll,
-    Login,
-    LoginOverLogin,
-    LoginOverOther,
-    LoginEndsOldest,
-    LoginRefused,
-    LoginReplaces,
-    Logout,
-    LogoutRemembered,
-    LogoutExpired,
-    End,
-    EndOthers,
-    Bearer,
-    BearerOfEnded,
-    Upload,
-    LateUpload,
-    Disputed,
-    DisputedRefresh,
-];
 
 /// A service with its users.
 pub struct World<S> {
