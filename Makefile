@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model fuzz miri reliability docs bench matrix neighbours package semver clean
+.PHONY: help run test lint model fuzz miri reliability seams docs bench matrix neighbours package semver clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make fuzz    everything that reads bytes from the network, on random ones: FUZZ_SECONDS=600 for each target'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
+	@echo 'make seams   browsers, servers, proxies, clients and clusters, into docs/seams-table.md: an hour or more (DEPARTMENTS="proxies" for some)'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
 	@echo 'make neighbours  suites of other packages beside ours, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
@@ -43,7 +44,7 @@ run: $(REQUIRED)-run $(ENGINE)
 	@$(BIN)/python scripts/run.py $(PORT) || \
 		{ echo 'The demo did not start. If the port is taken: make run PORT=8001' >&2; exit 1; }
 
-test: $(REQUIRED)-test $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
+test: $(REQUIRED)-seams $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
 	$(BIN)/python scripts/test.py
 
 lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
@@ -73,6 +74,10 @@ miri:
 reliability: $(REQUIRED)-test $(ENGINE)
 	$(BIN)/pip install --quiet --requirement requirements/mariadb.txt
 	$(BIN)/python scripts/reliability.py
+
+seams: $(REQUIRED)-seams $(ENGINE)
+	$(BIN)/pip install --quiet --requirement requirements/mariadb.txt
+	$(BIN)/python scripts/seams.py $(DEPARTMENTS)
 
 matrix: $(REQUIRED)-test $(REQUIRED)-build
 	$(BIN)/python scripts/matrix.py
@@ -112,6 +117,7 @@ $(REQUIRED)-%: requirements/%.txt $(ENV)
 
 # Those that include the file of what the package runs on.
 $(REQUIRED)-test $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-docs $(REQUIRED)-bench: requirements/run.txt
+$(REQUIRED)-seams: requirements/run.txt requirements/test.txt
 
 $(ENGINE): $(ENGINE_SOURCES) $(REQUIRED)-build $(REQUIRED)-run
 	@command -v cargo >/dev/null || { echo 'cargo not found: install Rust, https://rustup.rs' >&2; exit 1; }
