@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,6 +45,8 @@ RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 # The steps that failed, each with the names of its failed tests.
 failed: dict[str, list[str]] = {}
 left_out: list[str] = []
+# What each step took, in seconds: by the clock, and of processors.
+took: dict[str, tuple[float, float]] = {}
 
 
 def check(name: str, *command: str, env: dict[str, str] | None = None, aside: bool = False) -> int:
@@ -52,12 +55,17 @@ def check(name: str, *command: str, env: dict[str, str] | None = None, aside: bo
     if not aside:
         print(heading, flush=True)
     lines = []
+    began = time.monotonic()
     options = {"text": True, "errors": "replace", "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, cwd=ROOT, env=os.environ | (env or {}), **options) as running:
         for line in running.stdout:
             lines.append(line)
             if not aside:
                 print(line, end="", flush=True)
+        # Unlike Popen.wait, this says what the process and those that it waited for have used.
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+    took[name] = time.monotonic() - began, used.ru_utime + used.ru_stime
     if aside:
         print(f"{heading}\n{''.join(lines)}", flush=True)
     if running.returncode and running.returncode != NEEDS_MORE:
@@ -234,6 +242,9 @@ def main() -> int:
 
 def report() -> int:
     """Print what a reader of the last lines needs to know, and return the exit status."""
+    print("\nMinutes, and minutes of processors:")
+    for name, (elapsed, used) in took.items():
+        print(f"{elapsed / 60:6.1f} {used / 60:6.1f}  {name}")
     print()
     for what in left_out:
         print(f"Left out: {what}.")

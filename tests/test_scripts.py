@@ -73,7 +73,8 @@ def test_failed_tests_are_named_in_the_last_lines(script, tmp_path, capfd, aside
 
     assert script.report() == 1
     last = [re.sub(r"\S+/test_tiny", "test_tiny", line) for line in capfd.readouterr().out.splitlines()]
-    assert last[1:] == [
+    assert [line.split()[2:] for line in last[2:6]] == [["Tiny", "tests"], ["Nothing"], ["Rust"], ["lint"]]
+    assert last[7:] == [
         "FAILED: Tiny tests:",
         "    FAILED test_tiny.py::test_of[a word] - AssertionError: not - this",
         "    ERROR test_tiny.py::test_with - LookupError: FAILED tests/none.py::test_none",
