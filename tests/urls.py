@@ -30,6 +30,9 @@ urlpatterns = [
     path("me/cached/", cache_page(60)(vary_on_cookie(views.plain_me))),
     path("me/session/", views.session_view),
     path("public/", views.public),
+    path("upload/", views.upload),
+    path("events/", views.events),
+    path("events/async/", views.async_events),
     path("idle/", views.idle),
     path("failing/", views.failing),
 ]

@@ -1,8 +1,11 @@
 """Views of the test project: a way in, a way out, and each way to ask who is there."""
 
+import asyncio
+import time
+
 from django.contrib.auth import get_user_model
 from django.db import router, transaction
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.template import engines
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.decorators import api_view, permission_classes
@@ -11,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from jwtauth import alogin, alogout, aupdate_session_auth_hash, login, logout, update_session_auth_hash
+from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 
 
@@ -139,6 +143,41 @@ def session_view(request):
 @api_view(["GET", "POST"])
 def public(request):
     return Response({"is_authenticated": request.user.is_authenticated})
+
+
+@api_view(["POST"])
+@permission_classes([IsAuthenticated])
+def upload(request):
+    """Reads a body of any size and type."""
+    read = iter(lambda: request._request.read(65_536), b"")
+    return Response({"user": str(request.user), "bytes": sum(map(len, read))})
+
+
+def events(request):
+    """Streams who is there, and once more when the clock has moved."""
+    said = f"data: {request.user}\n\n"
+
+    def stream():
+        since = _clock.now()
+        yield said
+        while _clock.now() == since:
+            time.sleep(0.01)
+        yield said
+
+    return StreamingHttpResponse(stream(), content_type="text/event-stream")
+
+
+async def async_events(request):
+    said = f"data: {await request.auser()}\n\n"
+
+    async def stream():
+        since = _clock.now()
+        yield said
+        while _clock.now() == since:
+            await asyncio.sleep(0.01)
+        yield said
+
+    return StreamingHttpResponse(stream(), content_type="text/event-stream")
 
 
 def idle(request):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import signal
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -44,9 +45,10 @@ def stop(process: subprocess.Popen, how: int = signal.SIGTERM, within: float = B
         return process.wait()
 
 
-def answers(url: str) -> bool:
+def answers(url: str, certificate: Path | None = None) -> bool:
     """Return whether a server answers a GET of this address, with any status below 500."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    context = None if certificate is None else ssl.create_default_context(cafile=str(certificate))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         opener.open(url, timeout=PATIENCE).close()
     except urllib.error.HTTPError as error:

@@ -1,6 +1,6 @@
 """The test project as an ASGI server runs it: the site, and a WebSocket by Channels."""
 
-import tests.databases.site  # noqa: F401 - sets Django up; isort: skip
+from tests.databases.site import orders  # sets Django up; isort: skip
 
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -26,9 +26,19 @@ class Echo(AsyncWebsocketConsumer):
             await self.close(code=4001)
 
 
+django_application = ASGIHandler()
+
+
+async def http(scope, receive, send):
+    headers = dict(scope["headers"])
+    order = (headers.get(name) for name in (b"x-die-at", b"x-pause-at", b"x-pause-file"))
+    orders.set(tuple(word and word.decode() for word in order))
+    await django_application(scope, receive, send)
+
+
 application = ProtocolTypeRouter(
     {
-        "http": ASGIHandler(),
+        "http": http,
         "websocket": WebSocketAuthMiddleware(URLRouter([path("ws/", Echo.as_asgi())])),
     }
 )

@@ -1,4 +1,4 @@
-"""The site of `site.py` behind gunicorn, or of `asgi.py` behind uvicorn, its clock, a lossy proxy, and browsers."""
+"""The site of `site.py` or `asgi.py` behind a web server, its clock, a lossy proxy, and browsers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ import sys
 import tempfile
 from http.cookies import SimpleCookie
 from pathlib import Path
+from uuid import uuid4
 
 from tests.databases.servers import free_port
+from tests.seams.servers.table import GTHREAD, UVICORN, Start, WebServer
 from tests.waiting import BEFORE_KILL, PATIENCE, answers, stop, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,13 +28,10 @@ ACCESS_LIFETIME, GRACE = 300, 30
 START = 1_800_000_000
 
 
-class Site:
-    """Gunicorn or uvicorn, with workers that it replaces when they die."""
+class Project:
+    """The test project on these databases, with a clock that tests set."""
 
-    def __init__(
-        self, *, workers: int = 2, threads: int = 8, asgi: bool = False, env: dict | None = None, **databases: dict
-    ) -> None:
-        self.port = free_port()
+    def __init__(self, *, env: dict | None = None, migrated: bool = False, **databases: dict) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="jwtauth-site-"))
         path = self.folder / "clock"
         path.write_bytes(struct.pack("q", START))
@@ -44,45 +43,15 @@ class Site:
             "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
             **(env or {}),
         }
-        self.django("migrate", "--verbosity", "0")
-        self.log = self.folder / "log"
-        gunicorn = [
-            *("gunicorn", "--bind", f"127.0.0.1:{self.port}", "--log-level", "warning", "--no-control-socket"),
-            *("--workers", str(workers), "--worker-class", "gthread", "--threads", str(threads)),
-            *("--timeout", str(PATIENCE)),  # or a worker that gets no processor for half a minute is killed
-            "tests.databases.site:application",
-        ]
-        uvicorn = [
-            *("uvicorn", "--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"),
-            *("--timeout-worker-healthcheck", str(PATIENCE)),
-            *("--workers", str(workers), "tests.databases.asgi:application"),
-        ]
-        command = [sys.executable, "-m", *(uvicorn if asgi else gunicorn)]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
-            )
-        try:
-            self.wait()
-        except BaseException:
-            self.__exit__()
-            raise
+        if not migrated:
+            self.django("migrate", "--verbosity", "0")
 
-    def __enter__(self) -> Site:
+    def __enter__(self) -> Project:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(BEFORE_KILL)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
         self.clock.close()
         shutil.rmtree(self.folder)
-
-    def wait(self) -> None:
-        wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/idle/"), self.process, self.log)
 
     def django(self, *command: str) -> None:
         subprocess.run([sys.executable, "-m", "django", *command], cwd=ROOT, env=self.env, check=True)
@@ -105,6 +74,107 @@ class Site:
 
     def advance(self, seconds: int) -> None:
         self.clock[:8] = struct.pack("q", self.now + seconds)
+
+
+class Site(Project):
+    """The project behind a web server, with workers that most of them replace when they die."""
+
+    def __init__(
+        self,
+        *,
+        workers: int = 2,
+        threads: int = 8,
+        asgi: bool = False,
+        server: WebServer | None = None,
+        env: dict | None = None,
+        **databases: dict,
+    ) -> None:
+        self.server = server or (UVICORN if asgi else GTHREAD)
+        if self.server.tls:
+            env = {"JWTAUTH_TEST_SETTINGS": json.dumps({"COOKIE_SECURE": True}), **(env or {})}
+        super().__init__(env=env, **databases)
+        self.port = free_port()
+        self.pem = certificate(self.folder) if self.server.tls else None
+        self.command = self.server.command(Start(self.port, workers, threads, self.pem))
+        self.log = self.folder / "log"
+        self.start()
+        try:
+            self.wait()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+        super().__exit__(*error)
+
+    @property
+    def url(self) -> str:
+        return f"{'http' if self.pem is None else 'https'}://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(BEFORE_KILL)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def wait(self) -> None:
+        wait_until(lambda: answers(f"{self.url}/idle/", self.pem), self.process, self.log)
+
+    def workers(self) -> set[int]:
+        """Return the ids of the server's processes that answer requests: its children, or itself if it has none."""
+        if not self.server.has_workers:
+            return {self.process.pid}
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        children = [child for thread in threads for child in thread.read_text().split()]
+        # Python's multiprocessing has a child of its own.
+        return {int(child) for child in children if b"resource_tracker" not in command_of(child)}
+
+
+def command_of(process: str) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def certificate(folder: Path) -> Path:
+    """Make a certificate for this machine: the path of one file with its key."""
+    path = folder / "certificate.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+            *("-keyout", str(path), "-out", str(path)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return path
+
+
+class Pause:
+    """A request that waits in the middle, at one of the steps of `site.py`, until it is let go."""
+
+    def __init__(self, site: Project, where: str) -> None:
+        self.path = site.folder / f"paused-{uuid4()}"
+        self.headers = {"X-Pause-At": where, "X-Pause-File": self.path.name}
+
+    @property
+    def worker(self) -> int | None:
+        """Return the id of the process in which it waits, once it does."""
+        return int(self.path.read_text()) if self.path.exists() else None
+
+    def let_go(self) -> None:
+        self.path.unlink()
 
 
 class Answer:

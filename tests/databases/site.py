@@ -1,4 +1,4 @@
-"""The test project as a server runs it, with a clock that tests set and workers that die where they are told to."""
+"""The test project as a server runs it, with a clock that tests set and workers that die or wait where told to."""
 
 import contextvars
 import mmap
@@ -6,7 +6,9 @@ import os
 import signal
 import struct
 import sys
+import time
 import traceback
+from pathlib import Path
 
 import django
 
@@ -22,8 +24,10 @@ from jwtauth.internal.store import retries, sessions  # noqa: E402
 from jwtauth.models import SessionQuerySet  # noqa: E402
 from tests.waiting import PATIENCE  # noqa: E402
 
-clock = mmap.mmap(os.open(os.environ["JWTAUTH_TEST_CLOCK"], os.O_RDONLY), 8, prot=mmap.PROT_READ)
-die_at = contextvars.ContextVar("die_at", default=None)
+CLOCK = Path(os.environ["JWTAUTH_TEST_CLOCK"])
+clock = mmap.mmap(os.open(CLOCK, os.O_RDONLY), 8, prot=mmap.PROT_READ)
+# What the request asks for: the step at which to die, that at which to wait, and the file that says that it waits.
+orders = contextvars.ContextVar("orders", default=(None, None, None))
 handler = WSGIHandler()
 
 
@@ -32,25 +36,33 @@ def now():
 
 
 def step(owner, name, label):
-    """Lets this worker be killed just before or just after this call."""
+    """Lets this worker be killed or wait just before or just after this call."""
     call = getattr(owner, name)
 
     def stepped(*args, **kwargs):
-        die_if_asked(f"before {label}")
+        obey(f"before {label}")
         result = call(*args, **kwargs)
-        die_if_asked(f"after {label}")
+        obey(f"after {label}")
         return result
 
     setattr(owner, name, stepped)
 
 
-def die_if_asked(where):
-    if die_at.get() == where:
+def obey(where):
+    die_at, pause_at, file = orders.get()
+    if die_at == where:
         os.kill(os.getpid(), signal.SIGKILL)
+    if pause_at == where:
+        path = CLOCK.with_name(file)
+        made = path.with_suffix(".new")
+        made.write_text(str(os.getpid()))
+        made.rename(path)
+        while path.exists():
+            time.sleep(0.01)
 
 
 def application(environ, start_response):
-    die_at.set(environ.get("HTTP_X_DIE_AT"))
+    orders.set(tuple(environ.get(f"HTTP_X_{name}") for name in ("DIE_AT", "PAUSE_AT", "PAUSE_FILE")))
     return handler(environ, start_response)
 
 
