@@ -7,7 +7,7 @@ use std::{
 
 use jwtauth::UnixTime;
 
-use crate::{clock::monotonic, retry::random_below, store::ErasedStore};
+use crate::{retry::random_below, store::ErasedStore};
 
 /// Beside a login or a refresh: some two milliseconds.
 const BATCH: u32 = 200;
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Expired for so long, so that a clock that is minutes fast removes nothing that others honour.
 const MARGIN: Duration = Duration::from_secs(3600);
 
-/// When a process removes the next batch, by its monotonic clock.
+/// When a layer removes the next batch, by its monotonic clock.
 #[derive(Debug)]
 pub(crate) struct Cleanup {
     next_at: Mutex<Duration>,
@@ -27,15 +27,15 @@ pub(crate) struct Cleanup {
 /// Processes that start together do not all begin at once.
 impl Default for Cleanup {
     fn default() -> Self {
-        Self { next_at: Mutex::new(monotonic() + random_below(PAUSE)) }
+        Self { next_at: Mutex::new(random_below(PAUSE)) }
     }
 }
 
 impl Cleanup {
     /// Remove a batch, if one is due: upkeep, whose error is only logged. While batches are full, the next login or
     /// refresh goes on.
-    pub(crate) async fn remove_batch(&self, store: &dyn ErasedStore, now: UnixTime) {
-        if !self.is_taken_up(monotonic()) {
+    pub(crate) async fn remove_batch(&self, store: &dyn ErasedStore, monotonic: Duration, now: UnixTime) {
+        if !self.is_taken_up(monotonic) {
             return;
         }
         match store.remove_expired(BATCH, now - MARGIN).await {
@@ -73,6 +73,8 @@ mod tests {
     use crate::{MemoryStore, Record, SessionStore};
 
     const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+    /// By the monotonic clock.
+    const LATER: Duration = PAUSE;
 
     /// A store with so many sessions that have been over for so long.
     async fn store(sessions: usize, over: Duration) -> MemoryStore {
@@ -100,33 +102,31 @@ mod tests {
     async fn full_batches_follow_each_other_and_then_there_is_a_pause() {
         let (cleanup, store) = (due(), store(450, MARGIN).await);
         for expected in [250, 50, 0] {
-            cleanup.remove_batch(&store, NOW).await;
+            cleanup.remove_batch(&store, LATER, NOW).await;
             assert_eq!(left(&store).await, expected);
         }
-        let waits = cleanup.next_at().saturating_sub(monotonic());
+        let waits = cleanup.next_at().saturating_sub(LATER);
         assert!(waits > PAUSE / 3 && waits <= PAUSE, "{waits:?}");
-        assert!(!cleanup.is_taken_up(monotonic()), "the last one was not full");
+        assert!(!cleanup.is_taken_up(LATER), "the last one was not full");
     }
 
     #[tokio::test]
     async fn what_another_clock_may_honour_stays() {
         let (cleanup, store) = (due(), store(1, Duration::from_secs(3599)).await);
-        cleanup.remove_batch(&store, NOW).await;
+        cleanup.remove_batch(&store, LATER, NOW).await;
         assert_eq!(left(&store).await, 1);
     }
 
     #[test]
     fn one_of_many_requests_removes_a_batch() {
         let cleanup = due();
-        let taken_up =
-            iter::repeat_with(|| cleanup.is_taken_up(monotonic())).take(10).filter(|is_taken_up| *is_taken_up);
+        let taken_up = iter::repeat_with(|| cleanup.is_taken_up(LATER)).take(10).filter(|is_taken_up| *is_taken_up);
         assert_eq!(taken_up.count(), 1);
     }
 
     #[test]
     fn processes_do_not_all_begin_at_once() {
-        let starts: Vec<_> =
-            iter::repeat_with(|| Cleanup::default().next_at().saturating_sub(monotonic())).take(50).collect();
+        let starts: Vec<_> = iter::repeat_with(|| *Cleanup::default().next_at()).take(50).collect();
         assert!(starts.iter().all(|start| *start <= PAUSE));
         assert!(starts.iter().max().unwrap().abs_diff(*starts.iter().min().unwrap()) > PAUSE / 4, "{starts:?}");
     }

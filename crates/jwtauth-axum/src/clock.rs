@@ -2,11 +2,12 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
-    time::{Duration, Instant, SystemTime},
+    sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use jwtauth::{DatabaseClock, UnixTime};
+use tokio::time::Instant;
 
 type Local = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
@@ -15,12 +16,13 @@ pub(crate) struct Clock {
     local: Local,
     /// `None` where the local clock is a test's.
     database: Option<Arc<DatabaseClock>>,
+    started: Instant,
 }
 
 impl Clock {
     /// Make a test's.
     pub(crate) fn new(local: Local) -> Self {
-        Self { local, database: None }
+        Self { local, database: None, started: Instant::now() }
     }
 
     pub(crate) fn now(&self) -> UnixTime {
@@ -30,6 +32,11 @@ impl Clock {
 
     pub(crate) fn local(&self) -> SystemTime {
         (self.local)()
+    }
+
+    /// Return the time since this clock was made, which only ever rises.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Hear what the database's clock said between `asked` and now.
@@ -42,7 +49,7 @@ impl Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { local: Arc::new(SystemTime::now), database: Some(Arc::default()) }
+        Self { local: Arc::new(SystemTime::now), database: Some(Arc::default()), started: Instant::now() }
     }
 }
 
@@ -50,10 +57,4 @@ impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clock").field("database", &self.database).finish_non_exhaustive()
     }
-}
-
-/// Return the time since some moment of this process, which only ever rises.
-pub(crate) fn monotonic() -> Duration {
-    static STARTED: OnceLock<Instant> = OnceLock::new();
-    STARTED.get_or_init(Instant::now).elapsed()
 }

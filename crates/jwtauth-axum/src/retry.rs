@@ -3,8 +3,10 @@
 use std::{
     future::Future,
     hash::{BuildHasher as _, RandomState},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::{AuthError, StoreError, error::Failure};
 

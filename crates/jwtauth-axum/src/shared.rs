@@ -5,14 +5,7 @@ use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 use http::request::Parts;
 use jwtauth::{Claims, CustomClaims, VerifiedSessions};
 
-use crate::{
-    Config,
-    cleanup::Cleanup,
-    clock::{Clock, monotonic},
-    event::Receivers,
-    store::ErasedStore,
-    task::Tasks,
-};
+use crate::{Config, cleanup::Cleanup, clock::Clock, event::Receivers, store::ErasedStore, task::Tasks};
 
 /// How many verified sessions a process remembers, where `SESSION_CHECK_INTERVAL` lets it: some 100 bytes each.
 const REMEMBERED_SESSIONS: usize = 65_536;
@@ -58,7 +51,7 @@ impl Shared {
 
     /// Return whether the store accepted these claims within `SESSION_CHECK_INTERVAL`.
     pub(crate) fn is_remembered(&self, claims: &Claims) -> bool {
-        self.remembers() && self.verified.is_fresh(claims, SCOPE, monotonic(), self.config.check_interval)
+        self.remembers() && self.verified.is_fresh(claims, SCOPE, self.clock.monotonic(), self.config.check_interval)
     }
 }
 

@@ -187,7 +187,7 @@ async fn within_the_interval_the_tokens_of_a_refresh_are_asked_about_when_they_c
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_end_elsewhere_holds_once_the_interval_is_over() {
     let store = MemoryStore::default();
     let interval = settings().with_session_check_interval(Duration::from_millis(50));
@@ -198,7 +198,9 @@ async fn an_end_elsewhere_holds_once_the_interval_is_over() {
     let mut there = browser.clone();
     there.app = elsewhere;
     there.post("/logout").await;
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    tokio::time::advance(Duration::from_millis(49)).await;
+    assert_eq!(browser.who().await, "42");
+    tokio::time::advance(Duration::from_millis(1)).await;
     assert_eq!(browser.who().await, "nobody");
 }
 

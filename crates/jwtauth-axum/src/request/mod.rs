@@ -22,9 +22,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::{
-    Auth, AuthError, EndReason, Event, Record, Rejection, StoreError,
-    clock::monotonic,
-    event,
+    Auth, AuthError, EndReason, Event, Record, Rejection, StoreError, event,
     head::{Client, Fields, Foreign},
     response,
     retry::retrying,
@@ -420,7 +418,7 @@ impl RequestAuth {
 
     fn asking(&self, claims: &Claims) -> Option<Asked> {
         let shared = &self.shared;
-        shared.remembers().then(|| shared.verified.asking(claims.sid.session_id(), SCOPE, monotonic()))
+        shared.remembers().then(|| shared.verified.asking(claims.sid.session_id(), SCOPE, shared.clock.monotonic()))
     }
 
     /// Remember that the store accepted the session, but not a generation that is yet to be acknowledged: the request

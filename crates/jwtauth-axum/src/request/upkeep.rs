@@ -23,6 +23,7 @@ impl RequestAuth {
 
     /// Remove a batch of expired sessions, if one is due.
     pub(super) async fn remove_expired(&self) {
-        self.shared.cleanup.remove_batch(&*self.shared.store, self.shared.clock.now()).await;
+        let clock = &self.shared.clock;
+        self.shared.cleanup.remove_batch(&*self.shared.store, clock.monotonic(), clock.now()).await;
     }
 }
