@@ -12,10 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tools import installed
+
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ROOT / ".tools"
-EXTERNAL_TYPES = "0.5.0"  # reads format 57 of rustdoc's JSON
-SEMVER_CHECKS = "0.51.0"
 # rustdoc's JSON is unstable: both tools read it. Compiled apart, as the variable would have much compiled again.
 UNSTABLE = {"RUSTC_BOOTSTRAP": "1", "CARGO_TARGET_DIR": str(ROOT / "target/api")}
 
@@ -33,7 +32,7 @@ def main(since: str = "") -> int:
 
 
 def exposes_what_it_says(package: dict) -> bool:
-    tool = installed("cargo-check-external-types", EXTERNAL_TYPES)
+    tool = installed("cargo-check-external-types")
     command = [tool, "check-external-types", "--all-features", "--manifest-path", package["manifest_path"]]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | UNSTABLE, capture_output=True, text=True)
     if "JSON format version" in done.stderr:
@@ -60,17 +59,9 @@ def compare_with_release(name: str) -> bool:
 
 
 def compare(name: str, *baseline: str) -> bool:
-    tool = installed("cargo-semver-checks", SEMVER_CHECKS)
+    tool = installed("cargo-semver-checks")
     command = [tool, "semver-checks", "--package", name, "--all-features", *baseline]
     return subprocess.run(command, cwd=ROOT, env=os.environ | UNSTABLE).returncode == 0
-
-
-def installed(name: str, version: str) -> str:
-    program = TOOLS / "bin" / name
-    if not program.exists():
-        install = ["cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), f"{name}@{version}"]
-        subprocess.run(install, check=True)
-    return str(program)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools import installed
+
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ROOT / ".tools"
-CARGO_DENY = "0.20.2"
 
 
 def main() -> int:
-    if not (TOOLS / "bin/cargo-deny").exists():
-        install = ["cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), f"cargo-deny@{CARGO_DENY}"]
-        subprocess.run(install, check=True)
-    deny = [str(TOOLS / "bin/cargo-deny"), "--workspace", "--log-level", "error", "check"]
+    deny = [installed("cargo-deny"), "--workspace", "--log-level", "error", "check"]
     failed = subprocess.run([*deny, "licenses", "bans", "sources"], cwd=ROOT).returncode != 0
     failed |= not advisories("Rust", [*deny, "advisories"], "fetch")
     pins = [argument for path in sorted((ROOT / "requirements").glob("*.txt")) for argument in ("-r", str(path))]

@@ -12,11 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import tools
+
 ROOT = Path(__file__).resolve().parent.parent
-TOOLS = ROOT / ".tools"
 CORPUS = ROOT / "fuzz/corpus"
 TARGETS = ("token", "cookie", "jwk", "pem", "origin", "identify", "respond")
-CARGO_FUZZ = "0.13.2"
 MISSING = 77
 # One input may take a second, and all of them together half a gigabyte.
 LIMITS = ("-timeout=1", "-rss_limit_mb=512", "-max_len=8192", "-print_final_stats=1")
@@ -27,9 +27,6 @@ def main() -> int:
     if subprocess.run(["cargo", "+nightly", "--version"], capture_output=True).returncode:
         print("no nightly toolchain: rustup toolchain install nightly")
         return MISSING
-    if not (TOOLS / "bin/cargo-fuzz").exists():
-        install = ["cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), f"cargo-fuzz@{CARGO_FUZZ}"]
-        subprocess.run(install, check=True)
     failed = [target for target in TARGETS if not run(target, seconds)]
     for target in failed:
         print(f"FAILED: {target}")
@@ -37,19 +34,19 @@ def main() -> int:
 
 
 def run(target: str, seconds: int) -> bool:
-    seeds = TOOLS / "fuzz-seeds" / target
+    seeds = tools.FOLDER / "fuzz-seeds" / target
     shutil.rmtree(seeds, ignore_errors=True)
     seeds.mkdir(parents=True)
     for number, seed in enumerate(seeds_of(target)):
         (seeds / f"{number:04}").write_bytes(seed)
     (CORPUS / target).mkdir(parents=True, exist_ok=True)
-    found = TOOLS / "fuzz-found" / target
+    found = tools.FOLDER / "fuzz-found" / target
     found.mkdir(parents=True, exist_ok=True)
     fuzz = ["cargo", "+nightly", "fuzz"]
     # Without AddressSanitizer: the engine has no unsafe code, and panics are what is looked for.
     flags = ["--fuzz-dir", str(ROOT / "fuzz"), "--sanitizer", "none", target]
     env = os.environ | {
-        "PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{Path(tools.installed('cargo-fuzz')).parent}{os.pathsep}{os.environ['PATH']}",
         "CARGO_TARGET_DIR": str(ROOT / "target/fuzz"),
     }
     folders = [str(found), str(CORPUS / target), str(seeds)]

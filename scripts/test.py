@@ -18,12 +18,12 @@ from threading import Thread
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tools import installed  # noqa: E402
+
 from tests.databases.pgbouncer import PgBouncer, unpack  # noqa: E402
 from tests.databases.servers import MariaDB, PostgreSQL, Server, find  # noqa: E402
 
 VENV = ROOT / ".venv"
-TOOLS = ROOT / ".tools"
-CARGO_LLVM_COV = "0.9.1"
 # What a script exits with where the machine lacks a program.
 NEEDS_MORE = 77
 SERVERS = (PostgreSQL, MariaDB)
@@ -129,11 +129,7 @@ def rust() -> None:
             left_out.append("Rust coverage (no llvm-cov as new as rustc's LLVM: apt install llvm-NN, see `rustc -vV`)")
             check("Rust tests", "cargo", "test", "--workspace", "--all-features", env=environment, aside=True)
             return
-        if not (TOOLS / "bin/cargo-llvm-cov").exists():
-            version = f"cargo-llvm-cov@{CARGO_LLVM_COV}"
-            install = ("cargo", "install", "--quiet", "--locked", "--root", str(TOOLS), version)
-            check("cargo-llvm-cov", *install, aside=True)
-        path = {"PATH": f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+        path = {"PATH": f"{Path(installed('cargo-llvm-cov')).parent}{os.pathsep}{os.environ['PATH']}"}
         check(
             "Rust tests and coverage",
             *("cargo", "llvm-cov", "--workspace", "--all-features", "--exclude-from-report", "jwtauth-python"),
