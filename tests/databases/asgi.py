@@ -1,5 +1,8 @@
 """The test project as an ASGI server runs it: the site, and a WebSocket by Channels."""
 
+import json
+import os
+
 from tests.databases.site import orders  # sets Django up; isort: skip
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -33,7 +36,20 @@ async def http(scope, receive, send):
     headers = dict(scope["headers"])
     order = (headers.get(name) for name in (b"x-die-at", b"x-pause-at", b"x-pause-file"))
     orders.set(tuple(word and word.decode() for word in order))
-    await django_application(scope, receive, send)
+    await django_application(scope, receive, recorded(scope, send) if "JWTAUTH_TEST_REQUESTS" in os.environ else send)
+
+
+def recorded(scope, send):
+    """Write each response's status down, also of those that no page sees."""
+
+    async def recording(message):
+        if message["type"] == "http.response.start":
+            line = json.dumps([scope["method"], scope["path"], message["status"]])
+            with open(os.environ["JWTAUTH_TEST_REQUESTS"], "a") as file:  # one write, so lines stay whole
+                file.write(f"{line}\n")
+        await send(message)
+
+    return recording
 
 
 application = ProtocolTypeRouter(

@@ -86,6 +86,7 @@ class Site(Project):
         threads: int = 8,
         asgi: bool = False,
         server: WebServer | None = None,
+        pem: Path | None = None,
         env: dict | None = None,
         **databases: dict,
     ) -> None:
@@ -94,7 +95,7 @@ class Site(Project):
             env = {"JWTAUTH_TEST_SETTINGS": json.dumps({"COOKIE_SECURE": True}), **(env or {})}
         super().__init__(env=env, **databases)
         self.port = free_port()
-        self.pem = certificate(self.folder) if self.server.tls else None
+        self.pem = (pem or certificate(self.folder)) if self.server.tls else None
         self.command = self.server.command(Start(self.port, workers, threads, self.pem))
         self.log = self.folder / "log"
         self.start()

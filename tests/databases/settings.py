@@ -4,7 +4,9 @@ import json
 import os
 
 from tests.settings import *  # noqa: F403
-from tests.settings import DATABASES, INSTALLED_APPS
+from tests.settings import ALLOWED_HOSTS, DATABASES, INSTALLED_APPS
+
+ALLOWED_HOSTS = [*ALLOWED_HOSTS, ".localhost"]
 
 if "JWTAUTH_TEST_USER" in os.environ:
     AUTH_USER_MODEL = os.environ["JWTAUTH_TEST_USER"]

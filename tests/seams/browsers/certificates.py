@@ -11,7 +11,10 @@ HOSTS = ("ours.localhost", "sibling.ours.localhost", "foreign.localhost", "frien
 
 
 class Certificates:
-    """PEM files: the ``authority`` that browsers trust, and the ``certificate`` and ``key`` of `HOSTS`."""
+    """PEM files: the ``authority`` that browsers trust, and the ``certificate`` and ``key`` of `HOSTS`.
+
+    ``all`` is all of them, for servers that take one file.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -21,6 +24,8 @@ class Certificates:
         by_authority = ("-CA", self.authority, "-CAkey", folder / "ca.key")
         extensions = (f"subjectAltName={names}", "basicConstraints=CA:FALSE", "extendedKeyUsage=serverAuth")
         self.make("site", *extensions, options=by_authority)
+        self.all = folder / "all.pem"
+        self.all.write_text("".join(path.read_text() for path in (self.key, self.certificate, self.authority)))
 
     def make(self, name: str, *extensions: str, options: tuple = ()) -> None:
         command = (

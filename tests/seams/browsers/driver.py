@@ -124,6 +124,8 @@ class Browser:
         Raises `DriverError` with the code "script" if it throws.
         """
         found = self.command("WebDriver:ExecuteAsyncScript", {"script": WRAPPED % body, "args": list(args)})
+        if found is None:  # Firefox
+            raise DriverError("script", "the page was left")
         if "error" in found:
             raise DriverError("script", found["error"])
         return found["value"]

@@ -1,0 +1,42 @@
+"""Nobody is signed out by what a page does at expiry, in Chromium, Firefox and WebKitGTK on the real site."""
+
+import pytest
+
+from tests.seams.browsers.flows import FLOWS, PREFIX, RecordedSite, Visitor, parallel, stream, web_socket
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with RecordedSite(tmp_path_factory.mktemp("site")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def secure_site(tmp_path_factory, certificates):
+    with RecordedSite(tmp_path_factory.mktemp("secure"), certificates) as running:
+        yield running
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+def test_one_refresh_at_expiry_and_the_user_stays_signed_in(browser, site, flow):
+    visitor = Visitor(browser, site)
+    visitor.round(flow)
+    visitor.round(flow)
+    visitor.sign_out()
+
+
+def test_host_names_over_tls(browser, secure_site):
+    visitor = Visitor(browser, secure_site)
+    assert visitor.cookie_names() == {f"{PREFIX}access_token", f"{PREFIX}refresh_token"}
+    visitor.round(parallel)
+    visitor.round(web_socket)
+    visitor.sign_out()
+
+
+def test_a_streamed_upload_at_expiry(browser, secure_site):
+    """Chromium sends streams, over HTTP/2 alone. The others are asked, and try it once they can."""
+    visitor = Visitor(browser, secure_site)
+    sent = []
+    visitor.round(lambda visitor: sent.append(stream(visitor)))
+    assert sent == [True] or browser.name != "chromium"
+    visitor.sign_out()
