@@ -22,6 +22,7 @@ from tools import installed  # noqa: E402
 
 from tests.databases.pgbouncer import PgBouncer, unpack  # noqa: E402
 from tests.databases.servers import MariaDB, PostgreSQL, Server, find  # noqa: E402
+from tests.seams.browsers.driver import BROWSERS  # noqa: E402
 
 VENV = ROOT / ".venv"
 # What a script exits with where the machine lacks a program.
@@ -32,6 +33,7 @@ ONLY_ON_SQLITE = (
     "browser",
     "databases",
     "neighbours",
+    "seams",
     "test_engine_binding.py",
     "test_startproject.py",
     "test_conf.py",
@@ -183,6 +185,9 @@ def llvm_tools() -> dict[str, str] | None:
 def python() -> None:
     if not shutil.which("chromium"):
         left_out.append("browser tests (no chromium: apt install chromium)")
+    for browser in BROWSERS:
+        if not browser.is_installed():
+            left_out.append(f"the flows in {browser.title} (apt install {browser.packages})")
     if not shutil.which("node"):
         left_out.append("tests with a render server (no node: apt install nodejs)")
     for proxy in ("nginx", "caddy"):
