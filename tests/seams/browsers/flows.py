@@ -40,7 +40,9 @@ return asked && !request.headers.has("Content-Type");
 class RecordedSite(Site):
     """The site, which writes down what it has answered; over HTTPS with ``__Host-`` names if it gets certificates."""
 
-    def __init__(self, folder: Path, certificates: Certificates | None = None, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, certificates: Certificates | None = None, *, workers: int = 2, **settings: object
+    ) -> None:
         self.record = folder / "requests"
         self.record.touch()
         if certificates is not None:
@@ -53,7 +55,7 @@ class RecordedSite(Site):
             "OPTIONS": {"timeout": PATIENCE},
         }
         server = {"server": HYPERCORN_2, "pem": certificates.all} if certificates else {"asgi": True}
-        super().__init__(env=env, default=database, **server)
+        super().__init__(env=env, workers=workers, default=database, **server)
         self.users = iter(self.people(100))
 
     def requests(self) -> list[tuple[str, str, int]]:
