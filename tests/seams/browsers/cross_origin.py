@@ -1,0 +1,215 @@
+"""Requests that a browser sends across origins: who sends which, and what the site's server wrote down of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.databases.servers import free_port
+from tests.seams.browsers.certificates import Certificates
+from tests.seams.browsers.driver import Browser
+from tests.waiting import stop, wait_until
+
+ROOT = Path(__file__).resolve().parents[3]
+POLICIES = (
+    "no-referrer",
+    "no-referrer-when-downgrade",
+    "origin",
+    "origin-when-cross-origin",
+    "same-origin",
+    "strict-origin",
+    "strict-origin-when-cross-origin",
+    "unsafe-url",
+)
+SAFE = ("GET", "HEAD", "OPTIONS")
+# What sends from a document of its own, of an origin that is nobody's: `Origin: null`.
+OPAQUE = ("sandbox", "data")
+# What takes the place of the page, so that each needs a page of its own.
+LEAVES = ("link", "page")
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page that sends: of which host, under which rules, and whether by a real click."""
+
+    host: str
+    policy: str = ""
+    click: bool = False
+    is_sandboxed: bool = False
+    # The host whose page holds this one in a frame.
+    frame: str = ""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A redirect on the way to the site."""
+
+    status: int
+    host: str
+    policy: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request, as the page is told to make it."""
+
+    page: Page
+    initiator: str
+    method: str = "POST"
+    # The media type of the body: the browser's own choice if it is None.
+    type: str | None = None
+    hops: tuple[Hop, ...] = ()
+    # Of fetch, and whether it has a header that asks for a preflight.
+    mode: str = "cors"
+    header: bool = False
+    target: str = "/write/"
+    fields: tuple[tuple[str, str], ...] = (("a", "1"),)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this is a request of the site's own pages alone, so that it must work."""
+        page = self.page
+        hosts = {page.host, page.frame or page.host, *(hop.host for hop in self.hops)}
+        return hosts == {"ours"} and not page.is_sandboxed and self.initiator not in OPAQUE
+
+    @property
+    def is_of_friend(self) -> bool:
+        """Whether a trusted origin made it, so that it may work."""
+        return "friend" in {self.page.host, *(hop.host for hop in self.hops)}
+
+
+class Site:
+    """The site of `cross_origin_site` with cookies of this ``SameSite``: by TLS if there are certificates."""
+
+    def __init__(
+        self, folder: Path, *, same_site: str = "Strict", certificates: Certificates | None = None, family: str = "localhost"
+    ) -> None:
+        self.same_site, self.family = same_site, family
+        self.scheme = "http" if certificates is None else "https"
+        self.port, self.other_port, self.plain_port = free_port(), free_port(), free_port()
+        self.numbers = count(1)
+        self.seen = 0  # of the server's record
+        combined = None
+        if certificates is not None:
+            combined = folder / f"{self.port}.pem"
+            combined.write_text(certificates.key.read_text() + certificates.certificate.read_text())
+        options = {
+            "ports": [self.port, self.other_port],
+            "plain": self.plain_port,
+            "certificate": combined and str(combined),
+            "same_site": same_site,
+            "database": str(folder / f"{self.port}.sqlite3"),
+            "trusted": [self.url("friend", "")],
+        }
+        self.log = folder / f"{self.port}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.seams.browsers.cross_origin_site"],
+                cwd=ROOT,
+                env=os.environ | {"SITE": json.dumps(options)},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        try:
+            assert self.process.stdout.readline() == "ready\n", self.log.read_text()
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        stop(self.process)
+        self.process.stdout.close()
+
+    def url(self, host: str, path: str = "/") -> str:
+        """Return the address of a page, where ``host`` is one of the names that `Page` takes."""
+        if host.startswith("plain "):
+            return f"http://{self.name(host.removeprefix('plain '))}:{self.plain_port}{path}"
+        port = self.other_port if host == "port" else self.port
+        return f"{self.scheme}://{self.name(host)}:{port}{path}"
+
+    def name(self, host: str) -> str:
+        names = {"port": "ours", "sibling": "sibling.ours"}
+        return f"{names.get(host, host)}.{self.family}"
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        """Ask the server itself, not by the browser."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.plain_port}{path}", data)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def sign_in(self, browser: Browser) -> None:
+        """Make the browser the victim's."""
+        browser.goto(self.url("ours", "/sign-in/"))
+        assert browser.text() == "signed in: ada"
+
+    def start_over(self, browser: Browser) -> None:
+        """Make the browser the victim's, and no other site's of this host: a cookie is for every port."""
+        browser.forget(self.url("ours", "/idle/"))
+        self.sign_in(browser)
+
+    def is_signed_in(self, browser: Browser) -> bool:
+        browser.goto(self.url("ours", "/me/plain/"))
+        return browser.text() == "ada"
+
+    def send(self, browser: Browser, cases: Iterable[Case]) -> list[tuple[Case, list[dict]]]:
+        """Let the browser send these, page by page, and return each with what arrived of it."""
+        pages: dict[object, list[Case]] = {}
+        for number, case in enumerate(cases):
+            alone = number if case.initiator in LEAVES else None
+            pages.setdefault((case.page, alone), []).append(case)
+        return [sent for (page, _), batch in pages.items() for sent in self.send_from(browser, page, batch)]
+
+    def send_from(self, browser: Browser, page: Page, sent: list[Case]) -> list[tuple[Case, list[dict]]]:
+        cases = {str(next(self.numbers)): case for case in sent}
+        name = f"b{next(self.numbers)}"
+        batch = asdict(page) | {
+            "cases": [self.told(number, case) for number, case in cases.items()],
+            "arrived": self.url(page.host, f"/arrived/{name}/"),
+            "done": self.url(page.host, f"/done/{name}/"),
+            "frame": self.url(page.host, f"/page/{name}/"),
+        }
+        self.ask(f"/batch/{name}/", batch)
+        browser.goto(self.url(page.frame, f"/frame/{name}/") if page.frame else self.url(page.host, f"/page/{name}/"))
+        if page.click:
+            if page.frame:
+                browser.enter_frame("iframe")
+            browser.click("#go")
+            browser.leave_frames()
+        leaves = sent[0].initiator in LEAVES
+        arrivals: list[dict] = []
+
+        def is_over() -> bool:
+            nonlocal arrivals
+            record = self.ask(f"/record/?since={self.seen}&batch={name}")
+            arrivals = record["arrivals"]
+            if leaves:  # the last of them: a callback's redirect goes on to a page
+                return any(a["case"] in cases and a["status"] != 302 for a in arrivals)
+            return record["is_done"]
+
+        wait_until(is_over, self.process, self.log)
+        self.seen += len(arrivals)
+        return [(case, [a for a in arrivals if a["case"] == number]) for number, case in cases.items()]
+
+    def told(self, number: str, case: Case) -> dict:
+        """Return the case as the page's script reads it."""
+        mark = "&" if "?" in case.target else "?"
+        url = self.url("ours", f"{case.target}{mark}case={number}")
+        for hop in reversed(case.hops):
+            query = {"to": url} | ({"policy": hop.policy} if hop.policy else {})
+            url = self.url(hop.host, f"/hop/{hop.status}/?{urlencode(query)}")
+        return asdict(case) | {"id": number, "url": url, "fields": dict(case.fields)}
