@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import subprocess
 import sys
+import tempfile
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -31,6 +32,7 @@ POLICIES = (
     "strict-origin-when-cross-origin",
     "unsafe-url",
 )
+SAME_SITES = ("Strict", "Lax", "None")
 SAFE = ("GET", "HEAD", "OPTIONS")
 # What sends from a document of its own, of an origin that is nobody's: `Origin: null`.
 OPAQUE = ("sandbox", "data")
@@ -92,13 +94,19 @@ class Site:
     """The site of `cross_origin_site` with cookies of this ``SameSite``: by TLS if there are certificates."""
 
     def __init__(
-        self, folder: Path, *, same_site: str = "Strict", certificates: Certificates | None = None, family: str = "localhost"
+        self,
+        folder: Path,
+        *,
+        same_site: str = "Strict",
+        certificates: Certificates | None = None,
+        family: str = "localhost",
     ) -> None:
         self.same_site, self.family = same_site, family
         self.scheme = "http" if certificates is None else "https"
         self.port, self.other_port, self.plain_port = free_port(), free_port(), free_port()
         self.numbers = count(1)
         self.seen = 0  # of the server's record
+        self.sessions: dict[str, int] = {}
         combined = None
         if certificates is not None:
             combined = folder / f"{self.port}.pem"
@@ -156,6 +164,15 @@ class Site:
         """Make the browser the victim's."""
         browser.goto(self.url("ours", "/sign-in/"))
         assert browser.text() == "signed in: ada"
+        self.sessions = self.live_sessions()
+
+    def live_sessions(self) -> dict[str, int]:
+        """Return how many sessions each user has, by the database."""
+        return {name: number for name, number in self.ask("/state/").items() if name != "wrote"}
+
+    def is_untouched(self) -> bool:
+        """Whether the users have the sessions that they had when the victim signed in."""
+        return self.live_sessions() == self.sessions
 
     def start_over(self, browser: Browser) -> None:
         """Make the browser the victim's, and no other site's of this host: a cookie is for every port."""
@@ -213,3 +230,20 @@ class Site:
             query = {"to": url} | ({"policy": hop.policy} if hop.policy else {})
             url = self.url(hop.host, f"/hop/{hop.status}/?{urlencode(query)}")
         return asdict(case) | {"id": number, "url": url, "fields": dict(case.fields)}
+
+
+@contextmanager
+def site_of(folder: Path, same_site: str, certificates: Certificates) -> Iterator[Site]:
+    """Start the site with this ``SameSite``: "None" needs TLS."""
+    with Site(folder, same_site=same_site, certificates=certificates if same_site == "None" else None) as site:
+        yield site
+
+
+@contextmanager
+def started(kind: type[Browser], *same_sites: str) -> Iterator[tuple[Browser, list[Site]]]:
+    """Start a browser, and the site with each ``SameSite``."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        certificates = Certificates(folder)
+        sites = [stack.enter_context(site_of(folder, same_site, certificates)) for same_site in same_sites]
+        yield stack.enter_context(kind(certificates)), sites

@@ -1,8 +1,8 @@
 """The test project under any host name, beside the pages of other sites, which send it requests.
 
-``python -m tests.seams.browsers.cross_origin_site`` reads its ports and settings from ``SITE``, JSON in the environment,
-and prints "ready". Every host name is served on every port: at the site's own, the project answers, and at any other,
-the pages of `cross_origin.js`. A request whose query has a ``case`` is written down: what came, and what was done.
+``python -m tests.seams.browsers.cross_origin_site`` reads its ports and settings from ``SITE``, JSON in the
+environment, and prints "ready". Each host name on each port has both the project and the pages of `cross_origin.js`:
+which of them is another site is up to the browser. What comes with a ``case`` in its query is written down.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import os
 import socket
 from http.cookies import SimpleCookie
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import django
 from django.conf import settings

@@ -294,6 +294,7 @@ class Chromium(OverHttp):
             "--disable-sync",
             "--no-first-run",
             "--no-proxy-server",
+            "--host-resolver-rules=MAP *.test 127.0.0.1",
             f"--user-data-dir={self.folder / 'profile'}",
         ]
         options = {"args": arguments, "binary": shutil.which("chromium")}
@@ -363,6 +364,7 @@ class Firefox(Browser):
         preferences = {
             "marionette.port": self.port,
             "network.proxy.type": 0,
+            "network.dns.localDomains": "ours.test,sibling.ours.test,foreign.test,friend.test",
             "browser.shell.checkDefaultBrowser": False,
             "browser.startup.page": 0,
             "devtools.jsonview.enabled": False,

@@ -1,7 +1,7 @@
 """Generated writes across origins: each browser sends them, and the site must take none as its user's.
 
 ``python -m tests.seams.browsers.writes`` sends 10,000 by each browser (`JWTAUTH_WRITES`), then writes what browsers
-send into docs/concepts/cross-origin.md. ``... writes BROWSER SAMESITE SEED PAGE`` repeats one page, which a failure has named.
+send into docs/concepts/cross-origin.md. ``... writes BROWSER SAMESITE SEED PAGE`` repeats a page that a failure names.
 """
 
 from __future__ import annotations
@@ -9,21 +9,17 @@ from __future__ import annotations
 import os
 import random
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from tests.seams.browsers.certificates import Certificates
-from tests.seams.browsers.cross_origin import POLICIES, SAFE, Case, Hop, Page, Site
+from tests.seams.browsers import sends
+from tests.seams.browsers.cross_origin import POLICIES, SAFE, SAME_SITES, Case, Hop, Page, Site, started
 from tests.seams.browsers.driver import BROWSERS, Browser
 from tests.seams.rows import Row
 
 WRITES = int(os.environ.get("JWTAUTH_WRITES", "10000"))
 SEED = os.environ.get("JWTAUTH_WRITES_SEED", "17")
-SAME_SITES = ("Strict", "Lax", "None")
 
 HOSTS = {"sibling": 5, "port": 4, "foreign": 4, "plain ours": 1, "plain sibling": 1, "plain foreign": 1, "ours": 1}
 INITIATORS = {
@@ -153,8 +149,7 @@ def is_accepted(case: Case, arrival: dict, wrote: dict) -> bool:
 def send_page(browser: Browser, site: Site, seed: str, number: int, outcome: Outcome) -> list[tuple[Case, list[dict]]]:
     """Let the browser send the writes of a page, and judge them by what the server has seen and done."""
     found = site.send(browser, cases_of(seed, number))
-    state = site.ask("/state/")
-    wrote = state.pop("wrote")
+    wrote = site.ask("/state/")["wrote"]
     repeat = f"repeat it: python -m tests.seams.browsers.writes {browser.name} {site.same_site} {seed} {number}"
     for case, arrivals in found:
         writes = [arrival for arrival in arrivals if is_write(arrival)]
@@ -165,8 +160,8 @@ def send_page(browser: Browser, site: Site, seed: str, number: int, outcome: Out
         outcome.kinds[case.initiator] += len(writes)
         taken = [arrival for arrival in arrivals if is_accepted(case, arrival, wrote)]
         outcome.accepted += [f"{case} {arrival}; {repeat}" for arrival in taken]
-    if state != {"ada": 1}:
-        outcome.accepted.append(f"live sessions {state}; {repeat}")
+    if not site.is_untouched():
+        outcome.accepted.append(f"live sessions {site.live_sessions()}; {repeat}")
     outcome.signed_out += not site.is_signed_in(browser)
     outcome.pages += 1
     return found
@@ -186,32 +181,19 @@ def send_all(browser: Browser, sites: Iterable[Site], seed: str, wanted: int) ->
     return outcome
 
 
-@contextmanager
-def site_of(folder: Path, same_site: str, certificates: Certificates) -> Iterator[Site]:
-    """Start the site with this ``SameSite``: "None" needs TLS."""
-    with Site(folder, same_site=same_site, certificates=certificates if same_site == "None" else None) as site:
-        yield site
-
-
-@contextmanager
-def started(kind: type[Browser], *same_sites: str) -> Iterator[tuple[Browser, list[Site]]]:
-    """Start a browser, and the site with each ``SameSite``."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        certificates = Certificates(folder)
-        sites = [stack.enter_context(site_of(folder, same_site, certificates)) for same_site in same_sites]
-        yield stack.enter_context(kind(certificates)), sites
-
-
 def rows(*names: str) -> Iterator[Row]:
-    """Let every browser, or those of these names, send as many as the long run has."""
+    """Let every browser, or those of these names, send as many as the long run has. Write the documented tables."""
+    facts = {}
     for kind in (kind for kind in BROWSERS if not names or kind.name in names):
         with started(kind, *SAME_SITES) as (browser, sites):
+            facts[browser.version], _ = sends.ask(browser, sites[-1])
             outcome = send_all(browser, sites, SEED, WRITES)
         for accepted in outcome.accepted:
             print("ACCEPTED", accepted, file=sys.stderr)
         print(browser.name, outcome.pages, "pages", outcome.others, "others", dict(outcome.kinds), file=sys.stderr)
         yield outcome.row()
+    if len(facts) == len(BROWSERS):
+        sends.write(facts)
 
 
 def repeat(name: str, same_site: str, seed: str, number: str) -> None:

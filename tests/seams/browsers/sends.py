@@ -1,0 +1,194 @@
+"""What each browser sends across origins, as docs/concepts/cross-origin.md has it: asked, written and read again.
+
+``python -m tests.seams.browsers.sends`` asks every browser that is installed, and writes the tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+from tests.seams.browsers.cross_origin import POLICIES, ROOT, SAME_SITES, Case, Hop, Page, Site, started
+from tests.seams.browsers.driver import BROWSERS, Browser
+
+DOCUMENT = ROOT / "docs/concepts/cross-origin.md"
+START, END = "<!-- what browsers send: written by `make seams` -->", "<!-- end of what browsers send -->"
+HEADINGS = ("From", "How")
+NAMES = {
+    "ours": "own page",
+    "sibling": "sibling host",
+    "port": "other port",
+    "foreign": "foreign site",
+    "friend": "trusted site",
+}
+# Of a table: its title, where the request is from, and how it is made.
+Key = tuple[str, str, str]
+Facts = dict[Key, str]
+
+
+def cases() -> Iterator[tuple[Key, Case]]:
+    """Yield what is asked of each browser, with its place in the tables."""
+    yield from navigations()
+    yield from forms()
+    yield from policies()
+    yield from scripts()
+
+
+def navigations() -> Iterator[tuple[Key, Case]]:
+    title = "Links and redirects to a page (`GET`)"
+
+    def link(host: str, *hops: Hop) -> Case:
+        return Case(Page(host, click=True), "link", "GET", hops=hops)
+
+    for host in ("ours", "sibling", "port", "foreign"):
+        yield (title, NAMES[host], "link"), link(host)
+    for status in (302, 307):
+        yield (title, NAMES["ours"], f"link, {status} of a foreign site"), link("ours", Hop(status, "foreign"))
+        yield (title, NAMES["foreign"], f"link, own {status}"), link("foreign", Hop(status, "ours"))
+    yield (title, NAMES["ours"], "form, 302 of a foreign site"), top("ours", Hop(302, "foreign"))
+    yield (title, NAMES["foreign"], "form, own 302"), top("foreign", Hop(302, "ours"))
+    provider = replace(link("ours", Hop(302, "ours"), Hop(302, "foreign")), target="/callback/")
+    yield (title, NAMES["ours"], "link, own 302, a provider's 302"), provider
+    post = replace(top("foreign", click=False), target="/callback/")
+    yield ("Writes (`POST`)", NAMES["foreign"], "a provider's form (`form_post`)"), post
+
+
+def top(host: str, *hops: Hop, click: bool = True) -> Case:
+    """A form that takes the place of the page."""
+    return Case(Page(host, click=click), "page", type="application/x-www-form-urlencoded", hops=hops)
+
+
+def forms() -> Iterator[tuple[Key, Case]]:
+    title = "Writes (`POST`)"
+    for host in NAMES:
+        for click, how in ((True, "form, clicked"), (False, "form, by script")):
+            yield (title, NAMES[host], how), top(host, click=click)
+        yield (title, NAMES[host], "form in a frame"), Case(Page(host), "srcdoc", type="text/plain")
+        yield (title, NAMES[host], "form in a sandboxed frame"), Case(Page(host), "sandbox", type="text/plain")
+        yield (title, NAMES[host], "form in a frame of `data:`"), Case(Page(host), "data", type="text/plain")
+    for host in ("sibling", "foreign"):
+        place = f"{NAMES[host]}, framed in an own page"
+        yield (title, place, "form"), Case(Page(host, frame="ours"), "form", type="text/plain")
+        yield (title, place, "`fetch`"), Case(Page(host, frame="ours"), "fetch", type="text/plain")
+
+
+def policies() -> Iterator[tuple[Key, Case]]:
+    title = "Forms under each Referrer-Policy (`POST`)"
+    for host in ("ours", "sibling", "foreign"):
+        for click in (False, True):
+            for hops, way in (((), ""), ((Hop(307, "foreign"),), ", 307 of a foreign site")):
+                place = f"{NAMES[host]}{', clicked' if click else ''}{way}"
+                for policy in POLICIES:
+                    page = Page(host, policy, click)
+                    yield (title, place, f"`{policy}`"), Case(page, "form", type="text/plain", hops=hops)
+    # Firefox has once let this one pass for a request of the user's own.
+    page = Page("foreign", "no-referrer", click=True)
+    attack = Case(page, "page", type="application/x-www-form-urlencoded", hops=(Hop(307, "foreign"),))
+    yield (title, "foreign site, clicked, the whole page, 307 of a foreign site", "`no-referrer`"), attack
+
+
+def scripts() -> Iterator[tuple[Key, Case]]:
+    title = "Scripts (`POST`, and the handshake of a WebSocket)"
+    for host in NAMES:
+        page = Page(host)
+        ways = {
+            "`fetch`, no-cors": Case(page, "fetch", type="text/plain", mode="no-cors"),
+            "`fetch`": Case(page, "fetch", type="text/plain"),
+            "`fetch` of JSON": Case(page, "fetch", type="application/json"),
+            "`fetch` with a header": Case(page, "fetch", type="text/plain", header=True),
+            "`fetch`, keepalive": Case(page, "keepalive", type="text/plain"),
+            "`fetch` in a worker": Case(page, "worker", type="text/plain"),
+            "`XMLHttpRequest`": Case(page, "xhr", type="text/plain"),
+            "`sendBeacon`": Case(page, "beacon", type="text/plain"),
+            "report of a policy": Case(page, "report"),
+            "WebSocket": Case(page, "socket", "GET"),
+        }
+        for status in (302, 307):
+            hops = (Hop(status, "foreign"),)
+            method = "PUT" if status == 302 else "POST"
+            for name, initiator in (("`fetch`", "fetch"), ("`XMLHttpRequest`", "xhr")):
+                what = f"{name} of {method}, {status} of a foreign site"
+                ways[what] = Case(page, initiator, method, "text/plain", hops)
+        for how, case in ways.items():
+            yield (title, NAMES[host], how), case
+
+
+def told(arrivals: list[dict], origin: str) -> str:
+    """Return what the table says of a request."""
+    if not arrivals:
+        return "not sent"
+    arrival = arrivals[0]
+    site = f"`{arrival['site']}`" if arrival["site"] else "no `Sec-Fetch-Site`"
+    sent = {origin: "own `Origin`", None: "no `Origin`"}.get(arrival["origin"], f"`{arrival['origin']}`")
+    cookies = ", ".join(marker for marker in SAME_SITES if marker in arrival["cookies"])
+    return f"{site}; {sent}; {'all' if cookies == 'Strict, Lax, None' else cookies or 'no'} cookies"
+
+
+def ask(browser: Browser, site: Site) -> tuple[Facts, list[tuple[Key, Case, list[dict]]]]:
+    """Return what this browser sends to the site, as the tables have it and as it came."""
+    site.start_over(browser)
+    wanted = list(cases())
+    # `Site.send` sends page by page: what it is told and returns differ in their order.
+    keys = {id(case): key for key, case in wanted}
+    came = [(keys[id(case)], case, arrivals) for case, arrivals in site.send(browser, [case for _, case in wanted])]
+    facts = {key: told(arrivals, site.url(case.page.host, "")) for key, case, arrivals in came}
+    return {key: facts[key] for key, _ in wanted}, came
+
+
+def render(found: dict[str, Facts]) -> str:
+    """Return the tables, of what each browser, by name and version, sends."""
+    lines = [START, "", f"Written by a run on {date.today().isoformat()}, over HTTPS. {', '.join(found)}.", ""]
+    keys = list(dict.fromkeys(key for facts in found.values() for key in facts))
+    for title in dict.fromkeys(title for title, *_ in keys):
+        lines += [f"### {title}", ""]
+        lines += row(*HEADINGS, *(name.split()[0] for name in found)) + row(*["---"] * (len(HEADINGS) + len(found)))
+        # What is sent alike is in one line.
+        merged: dict[tuple, list[str]] = {}
+        for _, place, how in (key for key in keys if key[0] == title):
+            cells = tuple(facts[title, place, how] for facts in found.values())
+            merged.setdefault((place, cells), []).append(how)
+        for (place, cells), ways in merged.items():
+            lines += row(place, "; ".join(ways), *cells)
+        lines.append("")
+    return "\n".join([*lines, END])
+
+
+def row(*cells: str) -> list[str]:
+    return [f"| {' | '.join(cells)} |"]
+
+
+def written() -> dict[str, Facts]:
+    """Return what the document says of each browser, by its name without a version."""
+    found: dict[str, Facts] = {}
+    title, browsers = "", []
+    for line in between(DOCUMENT.read_text()).splitlines():
+        if line.startswith("### "):
+            title = line.removeprefix("### ")
+        elif line.startswith("| "):
+            place, ways, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            if place == HEADINGS[0]:
+                browsers = cells
+            elif place != "---":
+                for browser, cell in zip(browsers, cells, strict=True):
+                    found.setdefault(browser, {}).update({(title, place, how): cell for how in ways.split("; ")})
+    return found
+
+
+def between(text: str) -> str:
+    return re.search(f"{re.escape(START)}(.*){re.escape(END)}", text, re.DOTALL)[1]
+
+
+def write(found: dict[str, Facts]) -> None:
+    """Write the tables into the document."""
+    before, rest = DOCUMENT.read_text().split(START)
+    DOCUMENT.write_text(before + render(found) + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    found = {}
+    for kind in BROWSERS:
+        with started(kind, "None") as (browser, (site,)):
+            found[browser.version], _ = ask(browser, site)
+    write(found)

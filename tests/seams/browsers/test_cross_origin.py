@@ -1,0 +1,109 @@
+"""What each browser sends across origins, as the documentation has it, and that no foreign write is accepted."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.seams.browsers import sends
+from tests.seams.browsers.cross_origin import SAFE, SAME_SITES, Case, Hop, Page, Site, site_of
+from tests.seams.browsers.writes import is_accepted, send_all
+
+FORM = "application/x-www-form-urlencoded"
+BOB = (("username", "bob"), ("password", "bob-pass"))
+# One page of each site; the long run has the rest.
+WRITES = 150
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory, certificates):
+    """Starts each site when it is first asked for."""
+    with ExitStack() as stack:
+        started = {}
+
+        def site(same_site):
+            if same_site not in started:
+                folder = tmp_path_factory.mktemp("site")
+                started[same_site] = stack.enter_context(site_of(folder, same_site, certificates))
+            return started[same_site]
+
+        yield site
+
+
+def expected_status(case, arrival, friend):
+    """Return the answer by the rule, whatever the browser has sent."""
+    if case.target == "/callback/":
+        return 302
+    if "access_token" not in arrival["cookies"]:
+        return 401
+    is_write = arrival["method"] not in SAFE or arrival["is_websocket"]
+    return 200 if not is_write or case.is_own or arrival["origin"] == friend else 403
+
+
+def test_the_rule_and_the_documented_table(browser, sites):
+    site = sites("None")  # the cookies come wherever a browser lets them
+    facts, came = sends.ask(browser, site)
+    wrote = site.ask("/state/")["wrote"]
+    friend = site.url("friend", "")
+    wrong = []
+    for key, case, arrivals in came:
+        for arrival in arrivals:
+            status = expected_status(case, arrival, friend)
+            is_taken = status == 200 and (arrival["method"] not in SAFE or arrival["is_websocket"])
+            if arrival["status"] != status or is_accepted(case, arrival, wrote) != is_taken:
+                wrong.append((key, arrival))
+    assert not wrong
+    documented = sends.written()[browser.title]
+    differing = {
+        key: f"{documented.get(key)} -> {facts.get(key)}"
+        for key in documented.keys() | facts.keys()
+        if documented.get(key) != facts.get(key)
+    }
+    assert not differing, "`python -m tests.seams.browsers.sends` writes the table"
+    assert site.is_signed_in(browser)
+
+
+@pytest.mark.parametrize("path", ["/auth/logout/", "/logout/", "/auth/login/", "/auth/sessions/others/"])
+def test_a_form_elsewhere_signs_nobody_out_or_in(browser, sites, path):
+    """Strict cookies stay behind, but a browser takes the cookies that the answer to a top-level POST sets."""
+    site = sites("Strict")
+    site.start_over(browser)
+    names = set(browser.cookies())
+    hops = (Hop(307, "foreign"),)
+    cases = [
+        Case(Page(host, policy, click), "page", type=FORM, hops=through, target=path, fields=BOB)
+        for host in ("foreign", "sibling", "port")
+        # The last is what Firefox names a request of the user's own: `Sec-Fetch-Site: none`.
+        for policy, click, through in (("", True, ()), ("", False, ()), ("no-referrer", True, hops))
+    ]
+    arrived = [arrival for _, arrivals in site.send(browser, cases) for arrival in arrivals]
+    assert [arrival["status"] for arrival in arrived] == [403] * len(cases)
+    assert site.is_signed_in(browser)
+    assert names == set(browser.cookies())
+    assert site.is_untouched()
+
+
+def test_generated_writes_are_refused(browser, sites):
+    outcome = send_all(browser, map(sites, SAME_SITES), "short", WRITES)
+    assert outcome.accepted == []
+    assert (outcome.signed_out, outcome.errors) == (0, 0)
+    assert outcome.with_cookies > 0
+
+
+def test_plain_http_outside_localhost_has_no_fetch_metadata(browser, tmp_path):
+    """So the origin alone decides, and that of an own page under ``no-referrer`` is ``null``."""
+    if browser.name == "webkit":
+        pytest.skip("WebKitGTK resolves no name of the tests' own")
+    cases = {
+        Case(Page("ours"), "page", type=FORM): 200,
+        Case(Page("ours", "no-referrer"), "page", type=FORM): 403,
+        Case(Page("sibling"), "page", type=FORM): 403,
+        Case(Page("port"), "page", type=FORM): 403,
+        Case(Page("foreign"), "page", type=FORM): 401,
+    }
+    with Site(tmp_path, family="test") as site:
+        site.start_over(browser)
+        sent = site.send(browser, cases)
+        assert {case: [(a["site"], a["status"]) for a in arrivals] for case, arrivals in sent} == {
+            case: [(None, status)] for case, status in cases.items()
+        }
+        assert site.is_signed_in(browser)
