@@ -1,0 +1,155 @@
+"""A browser that makes many requests at once, over HTTP/1.1 or HTTP/2, and what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from typing import NamedTuple
+
+import httpcore
+
+from tests.databases.served import Pause, Site, generation
+from tests.waiting import PATIENCE
+
+TIMEOUT = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE)}
+# A connection that ended before the response did.
+LOST = (httpcore.NetworkError, httpcore.ProtocolError)
+
+
+@dataclass
+class Tally:
+    """What came of many requests."""
+
+    requests: int = 0
+    cut: int = 0
+    # Requests made again, since the connection had ended without a response.
+    again: int = 0
+    signed_out: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+
+class Response(NamedTuple):
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+    @property
+    def sets_cookies(self) -> bool:
+        return any(name.lower() == b"set-cookie" for name, _ in self.headers)
+
+
+class Browser:
+    """One user's browser. HTTP/1.1: a connection for each request. HTTP/2: one for all, and a field for each cookie."""
+
+    def __init__(self, site: Site, tally: Tally, user: int) -> None:
+        self.site, self.tally, self.user = site, tally, user
+        self.name = ""
+        self.cookies: dict[str, str] = {}
+        self.trust = None if site.pem is None else ssl.create_default_context(cafile=str(site.pem))
+        self.pool = self.connections()
+
+    def connections(self) -> httpcore.AsyncConnectionPool:
+        http2 = self.site.server.http2
+        kept = None if http2 else 0
+        return httpcore.AsyncConnectionPool(
+            self.trust, max_connections=None, max_keepalive_connections=kept, http1=not http2, http2=http2
+        )
+
+    def headers(self, method: str, more: dict[str, str]) -> list[tuple[str, str]]:
+        """As a browser that knows no Fetch Metadata: the scheme that the server tells Django counts."""
+        pairs = [f"{name}={value}" for name, value in self.cookies.items() if value]
+        fields = pairs if self.site.server.http2 else ["; ".join(pairs)] if pairs else []
+        origin = {} if method == "GET" else {"Origin": self.site.url}
+        return [*(("Cookie", value) for value in fields), *(origin | more).items()]
+
+    @asynccontextmanager
+    async def open(
+        self,
+        path: str,
+        method: str = "GET",
+        content: bytes | AsyncIterator[bytes] | None = None,
+        *,
+        pool: httpcore.AsyncConnectionPool | None = None,
+        **headers: str,
+    ) -> AsyncIterator[httpcore.Response]:
+        """Take the cookies of a response, whose body is yet to be read."""
+        self.tally.requests += 1
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = {"headers": self.headers(method, more), "content": content, "extensions": TIMEOUT}
+        async with (pool or self.pool).stream(method, f"{self.site.url}{path}", **request) as response:
+            for name, value in response.headers:
+                if name.lower() == b"set-cookie":
+                    self.cookies |= {key: morsel.value for key, morsel in SimpleCookie(value.decode()).items()}
+            yield response
+
+    async def request(self, *how: object, **options: object) -> Response:
+        async with self.open(*how, **options) as response:
+            return Response(response.status, response.headers, await response.aread())
+
+    async def insist(self, path: str, method: str = "GET") -> Response:
+        """Make a request again where its connection was lost, as browsers do where they have no response."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                return await self.request(path, method)
+            except LOST:
+                self.tally.again += 1
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.02)  # nothing listens before the server has started
+
+    async def sign_in(self) -> None:
+        response = await self.insist(f"/login/?user={self.user}", "POST")
+        assert response.status == 200, response
+        self.name = response.json["user"]
+
+    def expire(self) -> None:
+        """What a browser does at the end of Max-Age."""
+        self.cookies.pop("access_token", None)
+
+    @property
+    def generation(self) -> int:
+        return generation(self)
+
+    async def me(self) -> None:
+        """Make an ordinary request, and note what an honest client would complain of."""
+        self.judge(await self.insist("/me/"))
+
+    def judge(self, response: Response) -> None:
+        said = f"{self.site.server.name}: {response.status} {response.body[:200]!r}"
+        if response.status >= 500:
+            self.tally.errors.append(said)
+        elif response.status != 200 or response.json["user"] != self.name:
+            self.tally.signed_out.append(said)
+
+    async def cut(self, where: str, others: Callable[[], object]) -> int:
+        """Lose the connection of a request in the middle of its refresh: the worker that it was in.
+
+        ``others`` is called once it waits there.
+        """
+        pause = Pause(self.site, where)
+        pool = self.connections()
+        request = asyncio.ensure_future(self.request("/me/", pool=pool, **pause.headers))
+        while (worker := pause.worker) is None:
+            assert not request.done(), await request
+            await asyncio.sleep(0.01)
+        others()
+        request.cancel()
+        await asyncio.wait([request])
+        await pool.aclose()
+        self.tally.cut += 1
+        pause.let_go()
+        return worker
+
+    async def close(self) -> None:
+        await self.pool.aclose()

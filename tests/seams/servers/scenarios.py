@@ -1,0 +1,252 @@
+"""What each server is put through. The short test and the long run share it, and differ in size."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+
+from tests.databases.served import ACCESS_LIFETIME, Pause, Site
+from tests.seams.servers.client import LOST, Browser, Tally
+from tests.waiting import PATIENCE
+
+AT_ONCE = 10
+CHUNK = 32_768
+SMALL, LARGE = 3 * CHUNK, 160 * CHUNK  # an upload has over 64 KiB; the large one has 5 MB
+# The request that is cut off is before its rotation, or has written it.
+STEPS = ("after reading", "after writing")
+
+
+@asynccontextmanager
+async def signed_in(site: Site, tally: Tally, users: Sequence[int]) -> AsyncIterator[list[Browser]]:
+    """Sign each user in. Afterwards all must be signed in still, and able to sign out."""
+    browsers = [Browser(site, tally, user) for user in users]
+    try:
+        await asyncio.gather(*(browser.sign_in() for browser in browsers))
+        yield browsers
+        await asyncio.gather(*(browser.me() for browser in browsers))
+        await asyncio.gather(*map(sign_out, browsers))
+    finally:
+        await asyncio.gather(*(browser.close() for browser in browsers))
+
+
+async def sign_out(browser: Browser) -> None:
+    copies = dict(browser.cookies)
+    assert (await browser.insist("/logout/", "POST")).status == 200
+    assert not browser.cookies["access_token"]
+    browser.cookies = copies
+    assert (await browser.insist("/me/")).status == 403
+    browser.expire()
+    assert (await browser.insist("/me/")).status == 403
+
+
+async def burst(browser: Browser, step: str | None = None) -> None:
+    """Make requests at once when the access token has expired. One of them is cut off at this step of its refresh."""
+    before = browser.generation
+    browser.expire()
+    others: list[asyncio.Future] = []
+
+    def start() -> None:
+        others.extend(asyncio.ensure_future(browser.me()) for _ in range(AT_ONCE - (step is not None)))
+
+    if step is None:
+        start()
+    else:
+        await browser.cut(step, start)
+    await asyncio.gather(*others)
+    await browser.me()  # with the new cookies, which acknowledges them
+    assert browser.generation == before + 1, f"{before} -> {browser.generation}: one rotation a round"
+
+
+async def bursts(site: Site, browsers: list[Browser], rounds: int) -> None:
+    for number in range(rounds):
+        site.advance(ACCESS_LIFETIME + 1)
+        step = STEPS[number // 2 % 2] if number % 2 else None
+        await asyncio.gather(*(burst(browser, step) for browser in browsers))
+
+
+async def uploads(site: Site, browser: Browser) -> None:
+    """An upload at expiry is served and rotates nothing. One that is too late is anonymous, and ends nothing."""
+    for body in (of_known_length, of_unknown_length):
+        site.advance(ACCESS_LIFETIME + 1)
+        browser.expire()
+        before, old = browser.generation, dict(browser.cookies)
+        is_read = body is of_known_length or site.server.reads_unknown_length
+        size = LARGE if is_read else SMALL
+        response = await browser.request("/upload/", "POST", body(size))
+        browser.judge(response)
+        assert not response.sets_cookies, "an upload rotates nothing"
+        assert response.json["bytes"] == (size if is_read else 0)
+        for _ in range(2):
+            await burst(browser)
+            site.advance(ACCESS_LIFETIME + 1)
+        assert browser.generation == before + 2
+        new, browser.cookies = browser.cookies, old
+        # Of a size that the connection holds: a server that closes it with a body unread may lose the response.
+        late = await browser.request("/upload/", "POST", body(SMALL))
+        assert (late.status, late.json["code"]) == (403, "late_upload"), late
+        assert not late.sets_cookies
+        browser.cookies = new
+        await burst(browser)
+
+
+def of_known_length(size: int) -> bytes:
+    return b"x" * size
+
+
+async def of_unknown_length(size: int) -> AsyncIterator[bytes]:
+    """Yield a body in chunks over HTTP/1.1, and over HTTP/2 with no header that says that there is one."""
+    for _ in range(size // CHUNK):
+        yield b"x" * CHUNK
+
+
+async def stream(site: Site, browser: Browser) -> None:
+    """Open event streams at expiry: each refreshes, sets cookies, and goes on while other requests are made."""
+    said = f"data: {browser.name}\n\n".encode()
+    for path in ("/events/async/",) if site.server.asgi else ("/events/",):
+        site.advance(ACCESS_LIFETIME + 1)
+        before = browser.generation
+        browser.expire()
+        if not site.server.streams:
+            reading = asyncio.ensure_future(browser.request(path))
+            await asyncio.sleep(0)
+            while not reading.done():
+                site.advance(1)
+                await asyncio.sleep(0.01)
+            assert reading.result().body == said * 2
+        else:
+            async with browser.open(path) as response:
+                assert response.status == 200
+                received = response.aiter_stream()
+                body = b""
+                while body != said:
+                    body += await anext(received)
+                assert browser.generation == before + 1, "the cookies came with the head"
+                await burst_beside(browser)
+                site.advance(1)
+                async for part in received:
+                    body += part
+                assert body == said * 2
+        assert browser.generation == before + 1
+        await browser.me()
+
+
+async def burst_beside(browser: Browser) -> None:
+    await asyncio.gather(*(browser.me() for _ in range(AT_ONCE)))
+
+
+async def websockets(site: Site, browser: Browser) -> None:
+    """Open WebSockets from the own origin, others and none, and one that outlives its session."""
+    own = site.url
+    async with socket(site, browser, own) as opened:
+        await echo(opened, browser)
+    other_scheme = own.replace("http", "https") if site.pem is None else own.replace("https", "http")
+    for origin in ("https://elsewhere.example", "null", other_scheme, None):
+        with pytest.raises(InvalidStatus) as refused:
+            await socket(site, browser, origin)
+        assert refused.value.response.status_code == 403, f"{origin}: {refused.value.response}"
+
+    site.advance(ACCESS_LIFETIME + 1)
+    before = browser.generation
+    browser.expire()
+    async with socket(site, browser, own) as opened:
+        await echo(opened, browser)
+        brought = opened.response.headers.get_all("Set-Cookie")
+        if brought:
+            for value in brought:
+                name, _, rest = value.strip().partition("=")
+                browser.cookies[name] = rest.partition(";")[0]
+        else:
+            browser.tally.seen.append("no cookies with the WebSocket's acceptance")
+        await browser.me()  # if the cookies were lost, it gets the same
+        assert browser.generation == before + 1
+
+    async with socket(site, browser, own) as opened:
+        await echo(opened, browser)
+        assert (await browser.request("/logout/", "POST")).status == 200
+        await opened.send("three")
+        with pytest.raises(ConnectionClosedError) as closed:
+            await opened.recv()
+        assert closed.value.rcvd.code == 4001
+    await browser.sign_in()
+
+
+def socket(site: Site, browser: Browser, origin: str | None) -> connect:
+    browser.tally.requests += 1
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items() if value)
+    return connect(
+        f"{site.url.replace('http', 'ws')}/ws/",
+        origin=origin,
+        ssl=browser.trust,
+        additional_headers={"Cookie": cookies},
+        open_timeout=PATIENCE,
+        close_timeout=PATIENCE,
+        ping_interval=None,
+        proxy=None,
+    )
+
+
+async def echo(opened: ClientConnection, browser: Browser) -> None:
+    for word in ("one", "two"):
+        await opened.send(word)
+        assert await opened.recv() == f"{browser.user}: {word}"
+
+
+async def under_load(site: Site, browsers: list[Browser], done: Callable[[], bool]) -> None:
+    """Make round after round until this is true, and one more."""
+    last = False
+    while not last:
+        last = done()
+        await bursts(site, browsers, 2)
+
+
+async def reload(site: Site, browsers: list[Browser], times: int) -> None:
+    """Replace the workers under load, by the server's signal, or else by stopping and starting it."""
+    for _ in range(times):
+        before = site.workers()
+        load = asyncio.ensure_future(under_load(site, browsers, lambda old=before: not old & site.workers()))
+        if site.server.reload is None:
+            await asyncio.to_thread(site.stop)
+            site.start()
+        else:
+            site.process.send_signal(site.server.reload)
+        await load
+
+
+async def kill(site: Site, browsers: list[Browser], times: int) -> None:
+    """Kill a worker that has just written a refresh, under load."""
+    for _ in range(times):
+        stop = asyncio.Event()
+        load = asyncio.ensure_future(under_load(site, browsers[1:], stop.is_set))
+        await hit(site, browsers[0])
+        stop.set()
+        await load
+
+
+async def hit(site: Site, browser: Browser) -> None:
+    browser.expire()
+    before = browser.generation
+    pause = Pause(site, STEPS[1])
+    request = asyncio.ensure_future(browser.request("/me/", **pause.headers))
+    while (worker := pause.worker) is None:
+        assert not request.done(), await request
+        await asyncio.sleep(0.01)
+    assert worker in site.workers()
+    os.kill(worker, signal.SIGKILL)
+    with pytest.raises(LOST):
+        await request
+    browser.tally.cut += 1
+    pause.let_go()
+    if not site.server.respawns:
+        await asyncio.to_thread(site.process.wait)
+        site.start()
+    await browser.me()
+    assert browser.generation > before
+    while worker in site.workers():
+        await asyncio.sleep(0.01)
