@@ -92,7 +92,7 @@ def gunicorn(worker_class: str, application: str = WSGI, *options: str) -> Calla
             *("gunicorn", "--bind", start.address, "--log-level", "warning", "--no-control-socket"),
             *("--workers", start.workers, "--worker-class", worker_class, *threads, *tls, *options),
             # Or a worker that gets no processor for half a minute is killed.
-            *("--timeout", PATIENT, "--graceful-timeout", PATIENT),
+            *("--timeout", PATIENT),
             application,
         )
 
