@@ -190,6 +190,9 @@ def python() -> None:
             left_out.append(f"the flows in {browser.title} (apt install {browser.packages})")
     if not shutil.which("node"):
         left_out.append("tests with a render server (no node: apt install nodejs)")
+    for program, package in {"npm": "npm", "go": "golang-go", "javac": "default-jdk-headless", "curl": "curl"}.items():
+        if not shutil.which(program):
+            left_out.append(f"clients with cookie jars that need {program} (apt install {package})")
     for proxy in ("nginx", "caddy"):
         if find(proxy) is None:
             left_out.append(f"the guide for Rust services behind {proxy} (apt install {proxy})")

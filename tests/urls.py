@@ -34,6 +34,7 @@ urlpatterns = [
     path("events/", views.events),
     path("events/async/", views.async_events),
     path("idle/", views.idle),
+    path("expire/", views.expire),
     path("failing/", views.failing),
 ]
 if apps.is_installed("django.contrib.admin"):

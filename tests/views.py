@@ -184,5 +184,12 @@ def idle(request):
     return HttpResponse("nobody was asked for")
 
 
+def expire(request):
+    """Clear the cookie of the access token, as a jar does by itself at the end of Max-Age."""
+    response = HttpResponse()
+    response.delete_cookie("access_token")
+    return response
+
+
 def failing(request):
     raise RuntimeError("the view failed")
