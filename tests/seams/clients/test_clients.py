@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 from tests.databases.served import Site
+from tests.seams.clients.bearer import refresh_at_once
+from tests.seams.clients.jar_file import share_a_jar
 from tests.seams.clients.play import AT_ONCE, KEEP_ALIVE, Player, play, signed_out
-from tests.seams.clients.table import PROGRAMS
+from tests.seams.clients.table import PROGRAMS, Client
 from tests.waiting import PATIENCE
 
 ROUNDS = 3
@@ -76,3 +79,33 @@ def test_cookies_that_were_copied_end_the_session_after_the_grace(player):
 
 def test_secure_cookies_over_http_are_sent_to_this_machine_by_few(player):
     assert player.secure == ({"127.0.0.1", "localhost"} if player.program.secure_here else set())
+
+
+def test_aiohttp_keeps_no_cookie_of_an_ip_address_by_itself(site, tmp_path):
+    [program] = (program for program in PROGRAMS if program.name == "aiohttp")
+    if lacks := program.lacks():
+        pytest.skip(lacks)
+    client = Client(program, tmp_path)
+    try:
+        [user] = site.people(1)
+        [login] = client.ask("POST", f"http://127.0.0.1:{site.port}/login/?user={user}", 1)
+        [after] = client.ask("GET", f"http://127.0.0.1:{site.port}/me/", 1)
+    finally:
+        client.close()
+    assert (login.status, client.cookies, after.status) == (200, {}, 403)
+
+
+def test_processes_of_curl_that_share_a_jar_file_may_lose_its_cookies_but_not_the_session(site, tmp_path):
+    if not shutil.which("curl"):
+        pytest.skip("no curl: apt install curl")
+    shared = share_a_jar(site, ROUNDS, tmp_path)
+    assert (shared.requests, shared.signed_out, shared.errors) == (ROUNDS * AT_ONCE, 0, 0)
+    assert shared.alive == ROUNDS
+
+
+def test_twenty_bearer_tasks_that_refresh_at_once_get_one_new_generation(site):
+    pytest.importorskip("httpx", reason="no httpx: see requirements/seams.txt")
+    refreshed = refresh_at_once(site, ROUNDS)
+    assert refreshed.generations == [{2 + number} for number in range(ROUNDS)]
+    assert (refreshed.signed_out, refreshed.errors) == (0, 0)
+    assert (refreshed.copied, refreshed.after_copy) == (401, 401)
