@@ -1,8 +1,8 @@
 // Sends the requests of `batch`, a constant that the page defines, and tells the page's server when it has.
 "use strict";
 
-const PATIENCE_MS = 5000; // for what says nothing about its end
-const GRACE_MS = 500; // for what a browser will not send, once all else has ended
+// For what says nothing about its end, and, once all else has ended, for what the browser may not send at all.
+const [PATIENCE_MS, GRACE_MS] = batch.is_complete ? [120000, 120000] : [5000, 500];
 const STEP_MS = 50;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

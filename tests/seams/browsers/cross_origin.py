@@ -183,19 +183,31 @@ class Site:
         browser.goto(self.url("ours", "/me/plain/"))
         return browser.text() == "ada"
 
-    def send(self, browser: Browser, cases: Iterable[Case]) -> list[tuple[Case, list[dict]]]:
-        """Let the browser send these, page by page, and return each with what arrived of it."""
+    def send(
+        self, browser: Browser, cases: Iterable[Case], *, is_complete: bool = True
+    ) -> list[tuple[Case, list[dict]]]:
+        """Let the browser send these, page by page, and return each with what arrived of it.
+
+        ``is_complete``: every browser sends all of them, so each is waited for.
+        """
         pages: dict[object, list[Case]] = {}
         for number, case in enumerate(cases):
             alone = number if case.initiator in LEAVES else None
             pages.setdefault((case.page, alone), []).append(case)
-        return [sent for (page, _), batch in pages.items() for sent in self.send_from(browser, page, batch)]
+        return [
+            sent
+            for (page, _), batch in pages.items()
+            for sent in self.send_from(browser, page, batch, is_complete=is_complete)
+        ]
 
-    def send_from(self, browser: Browser, page: Page, sent: list[Case]) -> list[tuple[Case, list[dict]]]:
+    def send_from(
+        self, browser: Browser, page: Page, sent: list[Case], *, is_complete: bool
+    ) -> list[tuple[Case, list[dict]]]:
         cases = {str(next(self.numbers)): case for case in sent}
         name = f"b{next(self.numbers)}"
         batch = asdict(page) | {
             "cases": [self.told(number, case) for number, case in cases.items()],
+            "is_complete": is_complete,
             "arrived": self.url(page.host, f"/arrived/{name}/"),
             "done": self.url(page.host, f"/done/{name}/"),
             "frame": self.url(page.host, f"/page/{name}/"),
@@ -215,12 +227,12 @@ class Site:
             record = self.ask(f"/record/?since={self.seen}&batch={name}")
             arrivals = record["arrivals"]
             if leaves:  # the last of them: a callback's redirect goes on to a page
-                return any(a["case"] in cases and a["status"] != 302 for a in arrivals)
+                return any(of(a) in cases and a["status"] != 302 for a in arrivals)
             return record["is_done"]
 
         wait_until(is_over, self.process, self.log)
         self.seen += len(arrivals)
-        return [(case, [a for a in arrivals if a["case"] == number]) for number, case in cases.items()]
+        return [(case, [a for a in arrivals if of(a) == number]) for number, case in cases.items()]
 
     def told(self, number: str, case: Case) -> dict:
         """Return the case as the page's script reads it."""
@@ -230,6 +242,11 @@ class Site:
             query = {"to": url} | ({"policy": hop.policy} if hop.policy else {})
             url = self.url(hop.host, f"/hop/{hop.status}/?{urlencode(query)}")
         return asdict(case) | {"id": number, "url": url, "fields": dict(case.fields)}
+
+
+def of(arrival: dict) -> str:
+    """Return the number of the case that this request is of, also if it is the page after a callback."""
+    return arrival["case"].partition(",")[0]
 
 
 @contextmanager

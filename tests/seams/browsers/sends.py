@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 
-from tests.seams.browsers.cross_origin import POLICIES, ROOT, SAME_SITES, Case, Hop, Page, Site, started
+from tests.seams.browsers.cross_origin import LEAVES, POLICIES, ROOT, SAME_SITES, Case, Hop, Page, Site, started
 from tests.seams.browsers.driver import BROWSERS, Browser
 
 DOCUMENT = ROOT / "docs/concepts/cross-origin.md"
 START, END = "<!-- what browsers send: written by `make seams` -->", "<!-- end of what browsers send -->"
+QUOTED = [f"`{policy}`" for policy in POLICIES]
 HEADINGS = ("From", "How")
 NAMES = {
     "ours": "own page",
@@ -76,17 +77,18 @@ def forms() -> Iterator[tuple[Key, Case]]:
 
 def policies() -> Iterator[tuple[Key, Case]]:
     title = "Forms under each Referrer-Policy (`POST`)"
-    for host in ("ours", "sibling", "foreign"):
-        for click in (False, True):
-            for hops, way in (((), ""), ((Hop(307, "foreign"),), ", 307 of a foreign site")):
-                place = f"{NAMES[host]}{', clicked' if click else ''}{way}"
-                for policy in POLICIES:
-                    page = Page(host, policy, click)
-                    yield (title, place, f"`{policy}`"), Case(page, "form", type="text/plain", hops=hops)
-    # Firefox has once let this one pass for a request of the user's own.
-    page = Page("foreign", "no-referrer", click=True)
-    attack = Case(page, "page", type="application/x-www-form-urlencoded", hops=(Hop(307, "foreign"),))
-    yield (title, "foreign site, clicked, the whole page, 307 of a foreign site", "`no-referrer`"), attack
+    ways = {
+        "": (),
+        ", 307 of a foreign site": (Hop(307, "foreign"),),
+        # Firefox takes what comes of this, after a click, for a request of the user.
+        ", 307 of a foreign site under `no-referrer`": (Hop(307, "foreign", "no-referrer"),),
+    }
+    for host, click in (("ours", False), ("sibling", False), ("foreign", False), ("foreign", True)):
+        for way, hops in ways.items():
+            place = f"{NAMES[host]}{', clicked' if click else ''}{way}"
+            for policy in POLICIES:
+                page = Page(host, policy, click)
+                yield (title, place, f"`{policy}`"), Case(page, "form", type="text/plain", hops=hops)
 
 
 def scripts() -> Iterator[tuple[Key, Case]]:
@@ -115,14 +117,13 @@ def scripts() -> Iterator[tuple[Key, Case]]:
             yield (title, NAMES[host], how), case
 
 
-def told(arrivals: list[dict], origin: str) -> str:
-    """Return what the table says of a request."""
-    if not arrivals:
-        return "not sent"
-    arrival = arrivals[0]
+def told(case: Case, arrival: dict, origin: str) -> str:
+    """Return what the table says of a request of a page of this origin."""
     site = f"`{arrival['site']}`" if arrival["site"] else "no `Sec-Fetch-Site`"
     sent = {origin: "own `Origin`", None: "no `Origin`"}.get(arrival["origin"], f"`{arrival['origin']}`")
     cookies = ", ".join(marker for marker in SAME_SITES if marker in arrival["cookies"])
+    if cookies in ("", "None") and arrival["site"] in (None, "cross-site") and case.initiator not in LEAVES:
+        cookies = "third-party"  # whether they come may change within a run: Firefox opens their partition at times
     return f"{site}; {sent}; {'all' if cookies == 'Strict, Lax, None' else cookies or 'no'} cookies"
 
 
@@ -133,8 +134,11 @@ def ask(browser: Browser, site: Site) -> tuple[Facts, list[tuple[Key, Case, list
     # `Site.send` sends page by page: what it is told and returns differ in their order.
     keys = {id(case): key for key, case in wanted}
     came = [(keys[id(case)], case, arrivals) for case, arrivals in site.send(browser, [case for _, case in wanted])]
-    facts = {key: told(arrivals, site.url(case.page.host, "")) for key, case, arrivals in came}
-    return {key: facts[key] for key, _ in wanted}, came
+    facts = {}
+    for (title, place, how), case, arrivals in came:
+        for arrival, then in zip(arrivals, ("", ", then own 302"), strict=False):
+            facts[title, place, how + then] = told(case, arrival, site.url(case.page.host, ""))
+    return facts, came
 
 
 def render(found: dict[str, Facts]) -> str:
@@ -147,12 +151,26 @@ def render(found: dict[str, Facts]) -> str:
         # What is sent alike is in one line.
         merged: dict[tuple, list[str]] = {}
         for _, place, how in (key for key in keys if key[0] == title):
-            cells = tuple(facts[title, place, how] for facts in found.values())
+            cells = tuple(facts.get((title, place, how), "not sent") for facts in found.values())
             merged.setdefault((place, cells), []).append(how)
         for (place, cells), ways in merged.items():
-            lines += row(place, "; ".join(ways), *cells)
+            lines += row(place, listed(ways), *cells)
         lines.append("")
     return "\n".join([*lines, END])
+
+
+def listed(ways: list[str]) -> str:
+    """Name the ways, or if they are most of the policies, the others."""
+    others = [policy for policy in QUOTED if policy not in ways]
+    if set(ways) <= set(QUOTED) and len(others) < len(ways):
+        return f"any but {', '.join(others)}" if others else "any"
+    return "; ".join(ways)
+
+
+def unlisted(cell: str) -> list[str]:
+    if cell == "any" or cell.startswith("any but "):
+        return [policy for policy in QUOTED if policy not in cell]
+    return cell.split("; ")
 
 
 def row(*cells: str) -> list[str]:
@@ -172,7 +190,8 @@ def written() -> dict[str, Facts]:
                 browsers = cells
             elif place != "---":
                 for browser, cell in zip(browsers, cells, strict=True):
-                    found.setdefault(browser, {}).update({(title, place, how): cell for how in ways.split("; ")})
+                    if cell != "not sent":
+                        found.setdefault(browser, {}).update({(title, place, how): cell for how in unlisted(ways)})
     return found
 
 

@@ -31,7 +31,7 @@ def sites(tmp_path_factory, certificates):
 
 def expected_status(case, arrival, friend):
     """Return the answer by the rule, whatever the browser has sent."""
-    if case.target == "/callback/":
+    if arrival["path"] == "/callback/" and (arrival["method"] == "GET" or "access_token" not in arrival["cookies"]):
         return 302
     if "access_token" not in arrival["cookies"]:
         return 401
@@ -62,21 +62,33 @@ def test_the_rule_and_the_documented_table(browser, sites):
     assert site.is_signed_in(browser)
 
 
-@pytest.mark.parametrize("path", ["/auth/logout/", "/logout/", "/auth/login/", "/auth/sessions/others/"])
-def test_a_form_elsewhere_signs_nobody_out_or_in(browser, sites, path):
+def test_a_form_elsewhere_signs_nobody_out_or_in(browser, sites):
     """Strict cookies stay behind, but a browser takes the cookies that the answer to a top-level POST sets."""
     site = sites("Strict")
     site.start_over(browser)
     names = set(browser.cookies())
-    hops = (Hop(307, "foreign"),)
+    # Firefox takes this for a request of the user, and says so: `Sec-Fetch-Site: none`.
+    attack = ("no-referrer", True, (Hop(307, "foreign", "no-referrer"),))
+    ways = {
+        "/auth/logout/": [("", True, ()), ("", False, ()), attack],
+        "/logout/": [("", True, ())],
+        "/auth/login/": [("", True, ()), attack],
+        "/auth/sessions/others/": [attack],
+        "/write/": [attack],
+    }
     cases = [
-        Case(Page(host, policy, click), "page", type=FORM, hops=through, target=path, fields=BOB)
-        for host in ("foreign", "sibling", "port")
-        # The last is what Firefox names a request of the user's own: `Sec-Fetch-Site: none`.
-        for policy, click, through in (("", True, ()), ("", False, ()), ("no-referrer", True, hops))
+        Case(Page(host, policy, click), "page", type=FORM, hops=hops, target=path, fields=BOB)
+        for path in ways
+        for policy, click, hops in ways[path]
+        for host in ("foreign", "sibling")
     ]
     arrived = [arrival for _, arrivals in site.send(browser, cases) for arrival in arrivals]
-    assert [arrival["status"] for arrival in arrived] == [403] * len(cases)
+    assert len(arrived) == len(cases)
+    for arrival in arrived:
+        is_anonymous = "access_token" not in arrival["cookies"]
+        assert arrival["status"] == (401 if is_anonymous and arrival["path"] == "/write/" else 403), arrival
+    if browser.name == "firefox":
+        assert "none" in {arrival["site"] for arrival in arrived}
     assert site.is_signed_in(browser)
     assert names == set(browser.cookies())
     assert site.is_untouched()

@@ -148,7 +148,7 @@ def is_accepted(case: Case, arrival: dict, wrote: dict) -> bool:
 
 def send_page(browser: Browser, site: Site, seed: str, number: int, outcome: Outcome) -> list[tuple[Case, list[dict]]]:
     """Let the browser send the writes of a page, and judge them by what the server has seen and done."""
-    found = site.send(browser, cases_of(seed, number))
+    found = site.send(browser, cases_of(seed, number), is_complete=False)
     wrote = site.ask("/state/")["wrote"]
     repeat = f"repeat it: python -m tests.seams.browsers.writes {browser.name} {site.same_site} {seed} {number}"
     for case, arrivals in found:
