@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import NamedTuple
@@ -132,24 +132,29 @@ class Browser:
         elif response.status != 200 or response.json["user"] != self.name:
             self.tally.signed_out.append(said)
 
-    async def cut(self, where: str, others: Callable[[], object]) -> int:
-        """Lose the connection of a request in the middle of its refresh: the worker that it was in.
-
-        ``others`` is called once it waits there.
-        """
-        pause = Pause(self.site, where)
+    async def cut(self, where: str, others: Callable[[], object]) -> None:
+        """Lose the connection of a request in the middle of its refresh, after calling this."""
         pool = self.connections()
-        request = asyncio.ensure_future(self.request("/me/", pool=pool, **pause.headers))
-        while (worker := pause.worker) is None:
-            assert not request.done(), await request
-            await asyncio.sleep(0.01)
+        pause, request = await self.pause(where, pool)
         others()
         request.cancel()
         await asyncio.wait([request])
         await pool.aclose()
         self.tally.cut += 1
         pause.let_go()
-        return worker
+
+    async def pause(self, where: str, pool: httpcore.AsyncConnectionPool) -> tuple[Pause, asyncio.Future]:
+        """Return a request that now waits in the middle of its refresh."""
+        pause = Pause(self.site, where)
+        request = asyncio.ensure_future(self.request("/me/", pool=pool, **pause.headers))
+        while pause.worker is None:
+            if request.done():
+                with suppress(*LOST):
+                    raise AssertionError(f"not refreshed: {request.result()}")
+                self.tally.again += 1
+                request = asyncio.ensure_future(self.request("/me/", pool=pool, **pause.headers))
+            await asyncio.sleep(0.01)
+        return pause, request
 
     async def close(self) -> None:
         await self.pool.aclose()

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from tests.databases.served import ACCESS_LIFETIME, Pause, Site
+from tests.databases.served import ACCESS_LIFETIME, Site
 from tests.seams.servers.client import LOST, Browser, Tally
 from tests.waiting import PATIENCE
 
@@ -232,11 +232,8 @@ async def kill(site: Site, browsers: list[Browser], times: int) -> None:
 async def hit(site: Site, browser: Browser) -> None:
     browser.expire()
     before = browser.generation
-    pause = Pause(site, STEPS[1])
-    request = asyncio.ensure_future(browser.request("/me/", **pause.headers))
-    while (worker := pause.worker) is None:
-        assert not request.done(), await request
-        await asyncio.sleep(0.01)
+    pause, request = await browser.pause(STEPS[1], browser.pool)
+    worker = pause.worker
     assert worker in site.workers()
     os.kill(worker, signal.SIGKILL)
     with pytest.raises(LOST):
