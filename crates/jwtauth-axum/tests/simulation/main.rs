@@ -1,0 +1,105 @@
+//! Days of a service in moments: a seed decides which request goes on, which answer gets lost, and when time passes.
+//!
+//! The layer, its extractors and its tasks are the real ones, over a real store. What is made up is the world around them:
+//! each call of the store waits before and after until the seed lets it go on, time passes when the seed says so, and
+//! browsers and thieves ask what it tells them to. [`oracle`] has what must hold.
+//!
+//! A run that breaks a promise prints its seed and the command that repeats it. `JWTAUTH_SIMULATE_REFRESHES` says how many
+//! refreshes are made; `make simulate` makes more.
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod figures;
+mod flight;
+mod jar;
+mod oracle;
+mod plan;
+mod random;
+mod run;
+mod site;
+mod store;
+mod thief;
+mod time;
+mod world;
+mod wrong;
+
+use std::{env, fs, path::Path, sync::Arc, time::UNIX_EPOCH};
+
+use oracle::{PROMISES, Promise};
+use run::{find, run, run_once, say, until};
+use wrong::Wrong;
+
+/// Seeds that have broken a promise once, by a fault of the layer, of the engine, or of what is asked of them here.
+const KEPT: [u64; 3] = [1, 2, 3];
+
+/// A wrong store is found within so many seeds.
+const ENOUGH: u64 = 100;
+
+/// Return the number that this variable of the environment has.
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable).ok().map(|number| number.parse().unwrap())
+}
+
+fn refreshes(default: u64) -> u64 {
+    number("JWTAUTH_SIMULATE_REFRESHES").unwrap_or(default)
+}
+
+#[test]
+fn no_seed_breaks_a_promise() {
+    match number("JWTAUTH_SIMULATE_SEED") {
+        Some(seed) => run(seed, &Wrong::Nothing).report(),
+        None => until(refreshes(20_000), 1000),
+    }
+}
+
+#[test]
+#[ignore = "long: make simulate"]
+fn no_seed_of_today_breaks_a_promise() {
+    let today = UNIX_EPOCH.elapsed().unwrap().as_secs() << 32;
+    until(refreshes(10_000_000), number("JWTAUTH_SIMULATE_SEED").unwrap_or(today));
+}
+
+#[test]
+fn seeds_that_have_broken_a_promise_keep_it() {
+    for seed in KEPT {
+        run(seed, &Wrong::Nothing).report();
+    }
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    for seed in 0..5 {
+        let [one, other] = [(); 2].map(|()| run_once(seed, &Wrong::Nothing, true));
+        assert_eq!(one.told, other.told, "seed {seed}");
+        assert!(one.told.len() > 100, "seed {seed}: {:?}", one.told);
+    }
+}
+
+#[test]
+fn stores_that_are_wrong_are_found() {
+    for (wrong, promise) in [
+        (Wrong::SwapsAlways(Arc::default()), Promise::EndHolds),
+        (Wrong::SwapsNever, Promise::SignedIn),
+        (Wrong::KeepsEnds, Promise::SignedIn),
+        (Wrong::AcknowledgesNothing, Promise::OldTokenEnds),
+        (Wrong::AcknowledgesAtOnce, Promise::SignedIn),
+        (Wrong::EndsNothing, Promise::EndHolds),
+    ] {
+        let found = find(0..ENOUGH, &wrong, promise);
+        assert!(found.is_some(), "{wrong:?} breaks {promise:?} in none of {ENOUGH} seeds");
+        say(&format!("{promise:?} is broken by seed {found:?}"));
+    }
+}
+
+#[test]
+fn each_promise_is_in_the_documentation() {
+    let spaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for promise in PROMISES {
+        let (page, words) = promise.words();
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        assert!(spaced(&text).contains(&spaced(words)), "{page} does not say: {words}");
+    }
+}

@@ -1,0 +1,87 @@
+//! A thief, who keeps every token that he copied or was given, and presents any of them at any time.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{
+    jar::{Brought, SetCookie, Token},
+    random::Random,
+};
+
+#[derive(Default)]
+pub struct Thief {
+    access: Vec<Arc<Token>>,
+    refresh: Vec<Arc<Token>>,
+    /// Until then he makes no request at all.
+    quiet_until: u64,
+    /// Until then he makes no ordinary request with a refresh token, which may end the session.
+    careful_until: u64,
+}
+
+/// How many tokens of a kind he keeps.
+const MOST: usize = 12;
+
+fn add(tokens: &mut Vec<Arc<Token>>, token: &Arc<Token>) {
+    if tokens.iter().any(|known| known.text == token.text) {
+        return;
+    }
+    if tokens.len() == MOST {
+        tokens.remove(0);
+    }
+    tokens.push(Arc::clone(token));
+}
+
+impl Thief {
+    pub fn has_nothing(&self) -> bool {
+        self.access.is_empty() && self.refresh.is_empty()
+    }
+
+    /// Have him wait until the owner has been there, for all that he can guess.
+    pub fn lie_low(&mut self, quiet_until: u64, careful_until: u64) {
+        (self.quiet_until, self.careful_until) = (quiet_until, careful_until);
+    }
+
+    pub fn is_quiet(&self, now: u64) -> bool {
+        now < self.quiet_until
+    }
+
+    pub fn is_careful(&self, now: u64) -> bool {
+        now < self.careful_until
+    }
+
+    /// Copy what a browser has. Returns the sessions.
+    pub fn copy(&mut self, brought: &Brought) -> Vec<Uuid> {
+        if let Some(token) = &brought.access {
+            add(&mut self.access, token);
+        }
+        if let Some(token) = &brought.refresh {
+            add(&mut self.refresh, token);
+        }
+        brought.tokens().map(|token| token.session).collect()
+    }
+
+    pub fn keep(&mut self, set: &[SetCookie]) {
+        for SetCookie { is_refresh, token, .. } in set {
+            if let Some(token) = token {
+                add(if *is_refresh { &mut self.refresh } else { &mut self.access }, token);
+            }
+        }
+    }
+
+    /// Choose what to present: the newest or any, of one kind or both.
+    pub fn presents(&self, random: &mut Random) -> Brought {
+        let mut choose = |tokens: &[Arc<Token>]| match tokens {
+            [] => None,
+            [.., newest] if random.one_in(2) => Some(Arc::clone(newest)),
+            any => Some(random.pick(any)),
+        };
+        let (access, refresh) = (choose(&self.access), choose(&self.refresh));
+        match random.below(10) {
+            0..6 => Brought { access: None, refresh, by_header: false },
+            6..8 => Brought { access, refresh, by_header: false },
+            8 => Brought { access, refresh: None, by_header: false },
+            _ => Brought { by_header: access.is_some(), access, refresh: None },
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Stores that are wrong on purpose, so that each oracle is seen to fail.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use jwtauth_axum::{
+    FoundSession, Record, SessionStore, StoreError,
+    jwtauth::{Generation, Session, UnixTime},
+};
+use uuid::Uuid;
+
+/// What a store does wrong.
+#[derive(Clone, Debug, Default)]
+pub enum Wrong {
+    #[default]
+    Nothing,
+    /// A rotation writes the row in any case: of another generation, or gone.
+    SwapsAlways(Arc<Mutex<HashMap<Uuid, Record>>>),
+    /// A rotation is said to have been done, and was not.
+    SwapsNever,
+    /// A rotation does not move the end of the session.
+    KeepsEnds,
+    /// Acknowledgements get lost.
+    AcknowledgesNothing,
+    /// The newest generation is taken to be seen when it is issued.
+    AcknowledgesAtOnce,
+    /// Sessions go on after their end.
+    EndsNothing,
+}
+
+impl Wrong {
+    pub fn has_found(&self, found: &FoundSession) {
+        if let Self::SwapsAlways(records) = self {
+            records.lock().unwrap().insert(found.record.id, found.record.clone());
+        }
+    }
+
+    pub async fn advance(
+        &self,
+        store: &impl SessionStore,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        match self {
+            Self::SwapsAlways(records) => {
+                let record = records.lock().unwrap().get(&id).cloned();
+                let mut record = record.unwrap();
+                record.session = next;
+                store.insert(record, None, now).await.map(|_| true).map_err(|error| StoreError::Failed(error.into()))
+            }
+            Self::SwapsNever => Ok(true),
+            Self::KeepsEnds => {
+                let Some(found) = store.find(id).await? else { return Ok(false) };
+                let mut next = next;
+                next.expires_at = found.record.session.expires_at;
+                store.advance(id, from, next, now).await
+            }
+            Self::AcknowledgesAtOnce => {
+                let mut next = next;
+                next.acknowledged_at = Some(now);
+                store.advance(id, from, next, now).await
+            }
+            _ => store.advance(id, from, next, now).await,
+        }
+    }
+
+    pub async fn acknowledge(
+        &self,
+        store: &impl SessionStore,
+        id: Uuid,
+        generation: Generation,
+        now: UnixTime,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::AcknowledgesNothing => Ok(()),
+            _ => store.acknowledge(id, generation, now).await,
+        }
+    }
+
+    pub async fn end(&self, store: &impl SessionStore, ids: &[Uuid]) -> Result<u64, StoreError> {
+        match self {
+            Self::EndsNothing => Ok(ids.len() as u64),
+            _ => store.end(ids).await,
+        }
+    }
+}
