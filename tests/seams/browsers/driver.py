@@ -297,7 +297,7 @@ class Chromium(OverHttp):
             "--host-resolver-rules=MAP *.test 127.0.0.1",
             f"--user-data-dir={self.folder / 'profile'}",
         ]
-        options = {"args": arguments, "binary": shutil.which("chromium")}
+        options = {"args": arguments, "binary": shutil.which("chromium"), "browserStartupTimeout": PATIENCE_MS}
         self.open_session({"browserName": "chrome", "goog:chromeOptions": options})
 
 
@@ -336,7 +336,8 @@ class Display:
     def __init__(self) -> None:
         read, write = os.pipe()
         # No other display has this number: the server chooses it, and writes it to this descriptor.
-        command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24", "-nolisten", "tcp", "-noreset"]
+        server = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24", "-nolisten", "tcp", "-noreset"]
+        command = ["setpriv", "--pdeathsig=TERM", "--", *server]
         self.process = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(write)
         with open(read) as numbers:
