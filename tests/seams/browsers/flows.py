@@ -239,9 +239,16 @@ def web_socket(visitor: Visitor) -> None:
     assert visitor.generation == before + 1
 
 
-FLOWS: tuple[Callable[[Visitor], None], ...] = (
-    *(parallel, two_tabs, reloads, beacon, event_source, upload, web_socket),
-)
+# What each does at expiry, as tables name it.
+FLOWS: dict[str, Callable[[Visitor], None]] = {
+    f"{PARALLEL} parallel requests": parallel,
+    f"two tabs, {PARALLEL} requests each": two_tabs,
+    "a page reloaded 8 times": reloads,
+    "a beacon": beacon,
+    "an EventSource": event_source,
+    "an upload of 5 MB": upload,
+    "a WebSocket": web_socket,
+}
 
 
 def stream(visitor: Visitor) -> bool:
