@@ -122,7 +122,7 @@ def told(case: Case, arrival: dict, origin: str) -> str:
     site = f"`{arrival['site']}`" if arrival["site"] else "no `Sec-Fetch-Site`"
     sent = {origin: "own `Origin`", None: "no `Origin`"}.get(arrival["origin"], f"`{arrival['origin']}`")
     cookies = ", ".join(marker for marker in SAME_SITES if marker in arrival["cookies"])
-    if cookies in ("", "None") and arrival["site"] in (None, "cross-site") and case.initiator not in LEAVES:
+    if cookies in ("", "None") and arrival["site"] not in ("same-origin", "same-site") and case.initiator not in LEAVES:
         cookies = "third-party"  # whether they come may change within a run: Firefox opens their partition at times
     return f"{site}; {sent}; {'all' if cookies == 'Strict, Lax, None' else cookies or 'no'} cookies"
 
@@ -136,8 +136,9 @@ def ask(browser: Browser, site: Site) -> tuple[Facts, list[tuple[Key, Case, list
     came = [(keys[id(case)], case, arrivals) for case, arrivals in site.send(browser, [case for _, case in wanted])]
     facts = {}
     for (title, place, how), case, arrivals in came:
-        for arrival, then in zip(arrivals, ("", ", then own 302"), strict=False):
-            facts[title, place, how + then] = told(case, arrival, site.url(case.page.host, ""))
+        for arrival in arrivals:
+            then = ", then own 302" if arrival["case"].endswith(", then") else ""
+            facts.setdefault((title, place, how + then), told(case, arrival, site.url(case.page.host, "")))
     return facts, came
 
 
