@@ -1,4 +1,4 @@
-"""What a real browser does with ``SameSite`` cookies after a provider, a payment or a link in a mail."""
+"""What Chromium does with ``SameSite`` cookies after a provider, a payment or a link in a mail."""
 
 import json
 import os

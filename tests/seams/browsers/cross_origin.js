@@ -2,7 +2,7 @@
 "use strict";
 
 // For what says nothing about its end, and, once all else has ended, for what the browser may not send at all.
-const [PATIENCE_MS, GRACE_MS] = batch.is_complete ? [120000, 120000] : [5000, 500];
+const [PATIENCE_MS, GRACE_MS] = batch.is_complete ? [120000, 120000] : [5000, 1500];
 const STEP_MS = 50;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -39,10 +39,9 @@ function form(request, target) {
 
 function frame(attributes) {
   const made = Object.assign(document.createElement("iframe"), attributes);
-  const loaded = new Promise((resolve) => made.addEventListener("load", resolve));
   made.style.display = "none";
-  document.body.append(made);
-  return loaded;
+  document.body.append(made); // WebKit says at once that the empty page has loaded
+  return new Promise((resolve) => made.addEventListener("load", resolve));
 }
 
 // A document that posts a form by itself.
