@@ -29,6 +29,8 @@ class Tally:
     cut: int = 0
     # Requests made again, since the connection had ended without a response.
     again: int = 0
+    # Requests that found no server listening, and were made again until there was one.
+    refused: int = 0
     signed_out: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
@@ -55,8 +57,12 @@ class Browser:
         self.site, self.tally, self.user = site, tally, user
         self.name = ""
         self.cookies: dict[str, str] = {}
-        self.trust = None if site.pem is None else ssl.create_default_context(cafile=str(site.pem))
         self.pool = self.connections()
+
+    @property
+    def trust(self) -> ssl.SSLContext | None:
+        """Return what knows the site's certificate: a new one for each use, as httpcore writes to it what it offers."""
+        return None if self.site.pem is None else ssl.create_default_context(cafile=str(self.site.pem))
 
     def connections(self) -> httpcore.AsyncConnectionPool:
         http2 = self.site.server.http2
@@ -98,15 +104,21 @@ class Browser:
 
     async def insist(self, path: str, method: str = "GET") -> Response:
         """Make a request again where its connection was lost, as browsers do where they have no response."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        loop = asyncio.get_running_loop()
+        deadline, refused = loop.time() + PATIENCE, 0
         while True:
             try:
                 return await self.request(path, method)
-            except LOST:
-                self.tally.again += 1
-                if asyncio.get_running_loop().time() > deadline:
+            except LOST as error:
+                if loop.time() > deadline:
                     raise
-                await asyncio.sleep(0.02)  # nothing listens before the server has started
+                if isinstance(error, httpcore.ConnectError):  # nothing listens before the server has started
+                    self.tally.requests -= 1
+                    self.tally.refused += not refused
+                    refused += 1
+                    await asyncio.sleep(0.05)
+                else:
+                    self.tally.again += 1
 
     async def sign_in(self) -> None:
         response = await self.insist(f"/login/?user={self.user}", "POST")

@@ -67,7 +67,11 @@ def run(
 
     with Site(server=server, migrated=True, default=database) as site:
         asyncio.run(whole(site))
-    counts = {"connections cut": tally.cut, "requests made again": tally.again}
+    counts = {
+        "connections cut": tally.cut,
+        "lost and made again": tally.again,
+        "refused until it had started": tally.refused,
+    }
     seen = [f"{count} {words}" for words, count in counts.items() if count]
     return Row(
         server.title,

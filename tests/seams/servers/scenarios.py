@@ -107,38 +107,24 @@ async def of_unknown_length(size: int) -> AsyncIterator[bytes]:
 
 
 async def stream(site: Site, browser: Browser) -> None:
-    """Open event streams at expiry: each refreshes, sets cookies, and goes on while other requests are made."""
+    """Open an event stream at expiry: it refreshes, sets cookies, and goes on while other requests are made."""
     said = f"data: {browser.name}\n\n".encode()
-    for path in ("/events/async/",) if site.server.asgi else ("/events/",):
-        site.advance(ACCESS_LIFETIME + 1)
-        before = browser.generation
-        browser.expire()
-        if not site.server.streams:
-            reading = asyncio.ensure_future(browser.request(path))
-            await asyncio.sleep(0)
-            while not reading.done():
-                site.advance(1)
-                await asyncio.sleep(0.01)
-            assert reading.result().body == said * 2
-        else:
-            async with browser.open(path) as response:
-                assert response.status == 200
-                received = response.aiter_stream()
-                body = b""
-                while body != said:
-                    body += await anext(received)
-                assert browser.generation == before + 1, "the cookies came with the head"
-                await burst_beside(browser)
-                site.advance(1)
-                async for part in received:
-                    body += part
-                assert body == said * 2
-        assert browser.generation == before + 1
-        await browser.me()
-
-
-async def burst_beside(browser: Browser) -> None:
-    await asyncio.gather(*(browser.me() for _ in range(AT_ONCE)))
+    site.advance(ACCESS_LIFETIME + 1)
+    before = browser.generation
+    browser.expire()
+    async with browser.open("/events/async/" if site.server.asgi else "/events/") as response:
+        assert response.status == 200
+        received = response.aiter_stream()
+        body = b""
+        while body != said:
+            body += await anext(received)
+        assert browser.generation == before + 1, "the cookies came with the head"
+        await asyncio.gather(*(browser.me() for _ in range(AT_ONCE)))
+        site.advance(1)
+        async for part in received:
+            body += part
+        assert body == said * 2
+    assert browser.generation == before + 1
 
 
 async def websockets(site: Site, browser: Browser) -> None:

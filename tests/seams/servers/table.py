@@ -47,8 +47,6 @@ class WebServer:
     respawns: bool = True
     # The signal that replaces its workers without a connection lost. Without one it is stopped and started.
     reload: signal.Signals | None = signal.SIGHUP
-    # Whether a stream's parts reach the client as the view yields them.
-    streams: bool = True
     # Whether the view can read a body whose length the client has not told.
     reads_unknown_length: bool = True
 
@@ -135,7 +133,7 @@ def granian(interface: str, http: str) -> Callable[[Start], list[str]]:
         return python(
             *("granian", "--host", "127.0.0.1", "--port", start.port, "--log-level", "warning"),
             *("--interface", interface, "--http", http, "--workers", start.workers, *threads, *tls),
-            *("--respawn-failed-workers", "--respawn-interval", "0.1"),
+            "--respawn-failed-workers",
             ASGI if interface == "asgi" else WSGI,
         )
 
