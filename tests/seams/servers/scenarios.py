@@ -73,11 +73,12 @@ async def bursts(site: Site, browsers: list[Browser], rounds: int) -> None:
 
 async def uploads(site: Site, browser: Browser) -> None:
     """An upload at expiry is served and rotates nothing. One that is too late is anonymous, and ends nothing."""
-    for body in (of_known_length, of_unknown_length):
+    unknown = site.server.unknown_length
+    for body in (of_known_length, of_unknown_length) if unknown != "lost" else (of_known_length,):
         site.advance(ACCESS_LIFETIME + 1)
         browser.expire()
         before, old = browser.generation, dict(browser.cookies)
-        is_read = body is of_known_length or site.server.reads_unknown_length
+        is_read = body is of_known_length or unknown == "all"
         size = LARGE if is_read else SMALL
         response = await browser.request("/upload/", "POST", body(size))
         browser.judge(response)

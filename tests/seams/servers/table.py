@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import metadata, util
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tests.waiting import BEFORE_KILL, PATIENCE
 
@@ -47,8 +47,9 @@ class WebServer:
     respawns: bool = True
     # The signal that replaces its workers without a connection lost. Without one it is stopped and started.
     reload: signal.Signals | None = signal.SIGHUP
-    # Whether the view can read a body whose length the client has not told.
-    reads_unknown_length: bool = True
+    # What Django reads of a body whose length the client has not told. "lost": the server may close the
+    # connection on what is unread, before the client has read the response.
+    unknown_length: Literal["all", "empty", "lost"] = "all"
 
     @property
     def secure(self) -> WebServer:
@@ -150,14 +151,16 @@ def uwsgi(start: Start) -> list[str]:
         *("uwsgi", "--plugin", "python3", "--http-socket", start.address, "--module", WSGI, "--need-app"),
         *("--master", "--processes", str(start.workers), "--threads", str(start.threads), "--enable-threads"),
         *("--lazy-apps", "--die-on-term", "--disable-logging", "--listen", "100"),
+        # Or it closes a connection whose body the view has not read before the client has the response.
+        *("--post-buffering", "65536"),
         *("--worker-reload-mercy", PATIENT, "--socket-timeout", PATIENT),
         *(word for path in (".", *packages) for word in ("--pythonpath", path)),
     ]
 
 
-SYNC = WebServer("gunicorn sync", "gunicorn", gunicorn("sync"), reads_unknown_length=False)
-GTHREAD = WebServer("gunicorn gthread", "gunicorn", gunicorn("gthread"), reads_unknown_length=False)
-GEVENT = WebServer("gunicorn gevent", "gunicorn", gunicorn("gevent"), reads_unknown_length=False)
+SYNC = WebServer("gunicorn sync", "gunicorn", gunicorn("sync"), unknown_length="empty")
+GTHREAD = WebServer("gunicorn gthread", "gunicorn", gunicorn("gthread"), unknown_length="empty")
+GEVENT = WebServer("gunicorn gevent", "gunicorn", gunicorn("gevent"), unknown_length="empty")
 GUNICORN = WebServer("gunicorn asgi", "gunicorn", gunicorn("asgi", ASGI), asgi=True)
 UVICORN = WebServer("uvicorn", "uvicorn", uvicorn, asgi=True)
 HYPERCORN = WebServer("hypercorn", "hypercorn", hypercorn, asgi=True, respawns=False)
@@ -165,7 +168,7 @@ DAPHNE = WebServer("daphne", "daphne", daphne, asgi=True, has_workers=False, res
 GRANIAN = WebServer("granian", "granian", granian("asgi", "1"), asgi=True)
 GRANIAN_WSGI = WebServer("granian wsgi", "granian", granian("wsgi", "1"))
 WAITRESS = WebServer("waitress", "waitress", waitress, has_workers=False, respawns=False, reload=None)
-UWSGI = WebServer("uwsgi", "uwsgi", uwsgi, reads_unknown_length=False)
+UWSGI = WebServer("uwsgi", "uwsgi", uwsgi, unknown_length="lost")
 
 # Browsers speak HTTP/2 over TLS alone.
 GUNICORN_2 = WebServer(
