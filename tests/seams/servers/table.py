@@ -45,11 +45,13 @@ class WebServer:
     has_workers: bool = True
     # Whether it replaces a worker that was killed. If not, it ends, and is started again by systemd or a test.
     respawns: bool = True
-    # The signal that replaces its workers without a connection lost. Without one it is stopped and started.
+    # The signal that replaces its workers. Without one it is stopped and started.
     reload: signal.Signals | None = signal.SIGHUP
     # What Django reads of a body whose length the client has not told. "lost": the server may close the
     # connection on what is unread, before the client has read the response.
     unknown_length: Literal["all", "empty", "lost"] = "all"
+    # Whether the client has the response to a large body that the view has not read.
+    answers_unread: bool = True
 
     @property
     def secure(self) -> WebServer:
@@ -171,13 +173,20 @@ WAITRESS = WebServer("waitress", "waitress", waitress, has_workers=False, respaw
 UWSGI = WebServer("uwsgi", "uwsgi", uwsgi, unknown_length="lost")
 
 # Browsers speak HTTP/2 over TLS alone.
-GUNICORN_2 = WebServer(
-    "gunicorn asgi, HTTP/2", "gunicorn", gunicorn("asgi", ASGI, "--http-protocols", "h2,h1"), asgi=True, http2=True
+H2 = ("--http-protocols", "h2,h1")
+GTHREAD_2 = WebServer(
+    "gunicorn gthread, HTTP/2",
+    "gunicorn",
+    gunicorn("gthread", WSGI, *H2),
+    http2=True,
+    unknown_length="empty",
+    answers_unread=False,
 ).secure
+GUNICORN_2 = WebServer("gunicorn asgi, HTTP/2", "gunicorn", gunicorn("asgi", ASGI, *H2), asgi=True, http2=True).secure
 HYPERCORN_2 = replace(HYPERCORN, name="hypercorn, HTTP/2", http2=True).secure
 GRANIAN_2 = WebServer("granian, HTTP/2", "granian", granian("asgi", "auto"), asgi=True, http2=True).secure
 
 SERVERS = (
-    *(SYNC, GTHREAD, GEVENT, GUNICORN, GUNICORN_2, UVICORN, HYPERCORN, HYPERCORN_2, DAPHNE, DAPHNE.secure),
+    *(SYNC, GTHREAD, GTHREAD_2, GEVENT, GUNICORN, GUNICORN_2, UVICORN, HYPERCORN, HYPERCORN_2, DAPHNE, DAPHNE.secure),
     *(GRANIAN, GRANIAN_2, GRANIAN_WSGI, WAITRESS, UWSGI),
 )
