@@ -52,6 +52,8 @@ class WebServer:
     unknown_length: Literal["all", "empty", "lost"] = "all"
     # Whether the client has the response to a large body that the view has not read.
     answers_unread: bool = True
+    # Whether the requests of one HTTP/2 connection are served beside each other.
+    multiplexes: bool = True
 
     @property
     def secure(self) -> WebServer:
@@ -181,6 +183,7 @@ GTHREAD_2 = WebServer(
     http2=True,
     unknown_length="empty",
     answers_unread=False,
+    multiplexes=False,
 ).secure
 GUNICORN_2 = WebServer("gunicorn asgi, HTTP/2", "gunicorn", gunicorn("asgi", ASGI, *H2), asgi=True, http2=True).secure
 HYPERCORN_2 = replace(HYPERCORN, name="hypercorn, HTTP/2", http2=True).secure
