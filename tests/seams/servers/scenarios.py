@@ -132,6 +132,7 @@ async def stream(site: Site, browser: Browser) -> None:
         async for part in received:
             body += part
         assert body == said * 2
+    await browser.me()  # which acknowledges the new tokens
     assert browser.generation == before + 1
 
 
