@@ -21,9 +21,10 @@ sys.path.insert(0, str(ROOT))
 from tools import installed  # noqa: E402
 
 from tests.databases.pgbouncer import PgBouncer, unpack  # noqa: E402
-from tests.databases.servers import MariaDB, PostgreSQL, Server, find  # noqa: E402
+from tests.databases.servers import MariaDB, PostgreSQL, Server  # noqa: E402
 from tests.seams.browsers.driver import BROWSERS  # noqa: E402
 from tests.seams.servers.table import UWSGI  # noqa: E402
+from tests.seams.proxies import proxies  # noqa: E402
 
 VENV = ROOT / ".venv"
 # What a script exits with where the machine lacks a program.
@@ -199,6 +200,9 @@ def python() -> None:
             left_out.append(f"the guide for Rust services behind {proxy} (apt install {proxy})")
     if UWSGI.lacks:
         left_out.append(f"the site on uWSGI ({UWSGI.lacks})")
+    for proxy in proxies.PROGRAMS:
+        if proxies.program(proxy) is None:
+            left_out.append(f"tests behind {proxy} (apt install {proxy})")
     for server in SERVERS:
         if not server.is_installed():
             left_out.append(f"tests on {server.name} (apt install {server.packages})")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import django
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.databases.settings"
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.databases.settings")
 django.setup()
 
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402

@@ -23,7 +23,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests import test_startproject
-from tests.databases.servers import find, free_port
+from tests.databases.servers import free_port
+from tests.seams.proxies import proxies
 from tests.test_startproject import PASSWORD, QUICKSTART, ROOT, clean_environment, example, run
 from tests.waiting import PATIENCE, answers, stop, wait_until
 
@@ -295,28 +296,15 @@ class Browser(test_startproject.Browser):
 
 
 def nginx(project, folder, port):
-    program = find("nginx")
     typed = deployed(project).typed(blocks(DEPLOYMENT)["nginx.conf"])
     assert typed.count("listen 80;") == 1
-    folder.joinpath("mysite.conf").write_text(typed.replace("listen 80;", f"listen 127.0.0.1:{port};"))
-    places = "".join(
-        f"{kind}_temp_path {folder / kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    account = "user root;" if os.geteuid() == 0 else ""
-    folder.joinpath("nginx.conf").write_text(
-        f"daemon off; {account} pid {folder / 'pid'}; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {places} include {folder / 'mysite.conf'}; }}\n"
-    )
-    return [str(program), "-c", str(folder / "nginx.conf"), "-e", "stderr"], {}
+    return proxies.nginx(folder, typed.replace("listen 80;", f"listen 127.0.0.1:{port};"))
 
 
 def caddy(project, folder, port):
     typed = deployed(project).typed(blocks(DEPLOYMENT)["Caddyfile"])
     assert typed.startswith("example.com {")
-    typed = typed.replace("example.com", f"http://127.0.0.1:{port}", 1)
-    folder.joinpath("Caddyfile").write_text(f"{{\n    admin off\n}}\n{typed}")
-    command = [str(find("caddy")), "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
-    return command, {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    return proxies.caddy(folder, typed.replace("example.com", f"http://127.0.0.1:{port}", 1))
 
 
 def answer_to(url, origin):
@@ -332,7 +320,7 @@ def answer_to(url, origin):
 @contextmanager
 def behind(proxy, project, folder):
     """The port of this web server, in front of site and service."""
-    if find(proxy.__name__) is None:
+    if proxies.program(proxy.__name__) is None:
         pytest.skip(f"{proxy.__name__} is not installed; scripts/test.py says so at its end")
     port = free_port()
     command, env = proxy(project, folder, port)
