@@ -7,7 +7,7 @@ from django.middleware.csrf import get_token
 from django.urls import path
 from django.views.decorators.cache import cache_control, cache_page
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.vary import vary_on_cookie
+from django.views.decorators.vary import vary_on_headers
 from rest_framework.decorators import api_view
 from rest_framework.response import Response
 
@@ -101,7 +101,7 @@ urlpatterns = [
     path("of-user/", asks),
     path("of-user/kept/", kept(asks)),
     path("of-user/kept/by-all/", kept(asks_and_is_kept)),
-    path("of-user/cached/", cache_page(600)(vary_on_cookie(asks))),
+    path("of-user/cached/", cache_page(600)(vary_on_headers("Cookie", "Authorization")(asks))),
     path("of-user/api/", asks_by_api),
     path("of-user/form/", has_a_form),
     path("of-user/session/", has_a_session),
