@@ -8,6 +8,7 @@ from django.db import DatabaseError, IntegrityError, OperationalError, connectio
 
 from jwtauth.exceptions import SessionContention
 from jwtauth.internal.store import retries
+from jwtauth.internal.store.retries import LostSwap
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, only_session
 
@@ -199,6 +200,15 @@ def test_a_database_that_keeps_everybody_waiting_is_not_asked_six_times(monkeypa
         retries.retry_on_conflict(lambda: calls.append(1) or raise_(locked()), "default")
     assert len(calls) == 2
     assert isinstance(raised.value.__cause__, OperationalError)
+
+
+def test_a_lost_swap_is_decided_again_however_long_it_took(monkeypatch):
+    """A worker that was suspended for long between reading and writing has not waited for the database."""
+    ticks = iter(range(0, 100, 10))
+    monkeypatch.setattr(retries.time, "monotonic", lambda: next(ticks))
+    calls = []
+    assert retries.retry_on_conflict(lambda: calls.append(1) or len(calls) > 1 or raise_(LostSwap()), "default")
+    assert len(calls) == 2
 
 
 def raise_(exception):

@@ -13,8 +13,9 @@ from jwtauth.exceptions import SessionContention
 
 _T = TypeVar("_T")
 
-# Tried this often, and not again once this many seconds have gone: a database that makes us wait for each answer, as
-# SQLite does for a lock, is not asked six times over.
+# Tried this often, and where the database asked for it, not again once this many seconds have gone: one that makes us
+# wait for each answer, as SQLite does for a lock, is not asked six times over. After a lost swap the row is in a state
+# that mostly needs none, however long the worker was suspended.
 _ATTEMPTS = 6
 _PATIENCE = 3.0
 
@@ -51,7 +52,7 @@ def retry_on_conflict(work: Callable[[], _T], alias: str) -> _T:
             if not is_transient(error) or transaction.get_connection(alias).in_atomic_block:
                 raise
             cause = error
-        if time.monotonic() - started > _PATIENCE:
+        if isinstance(cause, DatabaseError) and time.monotonic() - started > _PATIENCE:
             break
     raise SessionContention("sessions are in contention, try again", "session_contention") from cause
 
