@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 FUZZ_SECONDS ?= 600
+REFRESHES ?= 10000000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,13 +22,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model fuzz miri reliability seams docs bench matrix neighbours package semver clean
+.PHONY: help run test lint model simulate fuzz miri reliability seams docs bench matrix neighbours package semver clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
 	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage'
 	@echo 'make lint    format, clippy, ruff, mypy, pyright, stubtest, migrations'
 	@echo 'make model   the rules of rotation, in more states than make test visits'
+	@echo 'make simulate  seeded worlds over axum (nine tenths) and Django (one tenth): REFRESHES=$(REFRESHES), a night'
 	@echo 'make fuzz    everything that reads bytes from the network, on random ones: FUZZ_SECONDS=600 for each target'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: an hour or more'
 	@echo 'make seams   browsers, servers, proxies, clients and clusters, into docs/seams-table.md: an hour or more (DEPARTMENTS="proxies" for some)'
@@ -63,6 +65,12 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 
 model:
 	cargo test -p jwtauth --release --test model -- --include-ignored --nocapture --test-threads=1
+
+# Django's requests are some ten times as slow.
+simulate: $(REQUIRED)-test $(ENGINE)
+	JWTAUTH_SIMULATE_REFRESHES=$$(( $(REFRESHES) * 9 / 10 )) \
+		cargo test -p jwtauth-axum --release --all-features --test simulation -- --ignored --nocapture
+	$(BIN)/python -m tests.simulation --refreshes $$(( $(REFRESHES) / 10 )) --seed $$(date +%s) --processes $$(nproc)
 
 fuzz: $(ENV)
 	$(BIN)/python scripts/fuzz.py $(FUZZ_SECONDS)

@@ -35,6 +35,7 @@ ONLY_ON_SQLITE = (
     "browser",
     "databases",
     "neighbours",
+    "simulation",
     "seams",
     "test_engine_binding.py",
     "test_startproject.py",
