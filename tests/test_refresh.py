@@ -310,3 +310,27 @@ def test_a_person_who_was_deactivated_is_not_refreshed(signed_in, clock):
     response = signed_in.get("/me/")
     assert response.status_code == 403
     assert not response.cookies
+
+
+@pytest.mark.parametrize(
+    ("late", "until_the_next", "user"),
+    [
+        (ACCESS_LIFETIME - 1, 3600, "ada"),
+        (ACCESS_LIFETIME + GRACE - 2, 1, "ada"),
+        (ACCESS_LIFETIME + GRACE - 2, 3600, None),
+    ],
+)
+def test_a_late_response_is_harmless_within_the_access_lifetime(signed_in, clock, late, until_the_next, user):
+    """A later one has to be mended by a request within the grace."""
+    clock.advance(ACCESS_LIFETIME)
+    signed_in.get("/me/")
+    held_back = signed_in.tokens()
+    assert signed_in.who() == "ada"
+    clock.advance(min(late, ACCESS_LIFETIME))
+    if late > ACCESS_LIFETIME:
+        assert [signed_in.who(), signed_in.who()] == ["ada", "ada"]
+        assert only_session().generation == 3
+        clock.advance(late - ACCESS_LIFETIME)
+    signed_in.carry(held_back)
+    clock.advance(until_the_next)
+    assert signed_in.who() == user
