@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use crate::{AuthError, StoreError, error::Failure};
 
-/// Tried this often, and not again once so much time has gone.
+/// Tried this often, and where the database asked for it, not again once so much time has gone. After a lost swap the row
+/// is in a state that mostly needs none, however long the worker was suspended.
 const ATTEMPTS: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// After failure n, at most 2ⁿ times this is waited: those who collided do not meet again.
@@ -33,11 +34,11 @@ where
 {
     let started = Instant::now();
     for failures in 1..=ATTEMPTS {
-        match attempt().await {
-            Err(error) if is_transient(&error) => {}
+        let is_lost_swap = match attempt().await {
+            Err(error) if is_transient(&error) => matches!(error.of_the_service(), Some(AuthError::Contention)),
             done => return done,
-        }
-        if failures == ATTEMPTS || started.elapsed() > PATIENCE {
+        };
+        if failures == ATTEMPTS || (!is_lost_swap && started.elapsed() > PATIENCE) {
             break;
         }
         tokio::time::sleep(pause(failures)).await;
@@ -87,6 +88,21 @@ mod tests {
         .await;
         assert!(matches!(done, Err(AuthError::Contention)), "{done:?}");
         assert_eq!(attempts.get(), ATTEMPTS);
+    }
+
+    /// A worker that was suspended for long between reading and writing has not waited for the database.
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_swap_is_decided_again_however_long_it_took() {
+        let attempts = Cell::new(0);
+        let done = retrying(|| async {
+            attempts.set(attempts.get() + 1);
+            if attempts.get() > 1 {
+                return Ok(attempts.get());
+            }
+            tokio::time::sleep(2 * PATIENCE).await;
+            Err(AuthError::Contention)
+        });
+        assert_eq!(done.await.unwrap(), 2);
     }
 
     #[tokio::test(start_paused = true)]
