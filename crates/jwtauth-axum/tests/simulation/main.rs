@@ -50,7 +50,7 @@ fn refreshes(default: u64) -> u64 {
 fn no_seed_breaks_a_promise() {
     match number("JWTAUTH_SIMULATE_SEED") {
         Some(seed) => run(seed, &Wrong::Nothing).report(),
-        None => until(refreshes(20_000), 1000),
+        None => until(refreshes(20_000), 1),
     }
 }
 
@@ -70,7 +70,7 @@ fn seeds_that_have_broken_a_promise_keep_it() {
 
 #[test]
 fn a_seed_decides_everything() {
-    for seed in 0..5 {
+    for seed in 0..4 {
         let [one, other] = [(); 2].map(|()| run_once(seed, &Wrong::Nothing, true));
         assert_eq!(one.told, other.told, "seed {seed}");
         assert!(one.told.len() > 100, "seed {seed}: {:?}", one.told);

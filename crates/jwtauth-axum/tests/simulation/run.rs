@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use jwtauth_axum::MemoryStore;
+use jwtauth_axum::{MemoryStore, SessionStore};
 use tokio::runtime::Builder;
 
 use crate::{
@@ -20,6 +20,15 @@ use crate::{
     world::World,
     wrong::Wrong,
 };
+
+/// A run ends after so many refreshes.
+const REFRESHES: u64 = 60;
+
+/// The last of so many seeds runs over SQLite, whose statements are done in a thread of their own: it makes fewer refreshes.
+#[cfg(feature = "sqlite")]
+const SQLITE_IN: u64 = 100;
+#[cfg(feature = "sqlite")]
+const SQLITE_REFRESHES: u64 = 6;
 
 /// How a run ended.
 pub struct Run {
@@ -32,10 +41,28 @@ pub struct Run {
 pub fn run_once(seed: u64, wrong: &Wrong, is_told: bool) -> Run {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).event_interval(1024).build().unwrap();
     runtime.block_on(async {
-        let mut world = World::new(seed, MemoryStore::default(), wrong.clone(), is_told);
-        let broken = world.run().await.err();
-        Run { seed, figures: world.figures, broken, told: world.told() }
+        #[cfg(feature = "sqlite")]
+        if seed % SQLITE_IN == SQLITE_IN - 1 {
+            let store = crate::world::at_once(sqlite()).await;
+            return run_over(store, SQLITE_REFRESHES, seed, wrong, is_told).await;
+        }
+        run_over(MemoryStore::default(), REFRESHES, seed, wrong, is_told).await
     })
+}
+
+async fn run_over(store: impl SessionStore + Clone, refreshes: u64, seed: u64, wrong: &Wrong, is_told: bool) -> Run {
+    let mut world = World::new(seed, store, wrong.clone(), is_told);
+    let broken = world.run(refreshes).await.err();
+    Run { seed, figures: world.figures, broken, told: world.told() }
+}
+
+#[cfg(feature = "sqlite")]
+async fn sqlite() -> jwtauth_axum::SqliteStore {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().in_memory(true);
+    let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let pool = pool.connect_with(options).await.unwrap();
+    sqlx::Executor::execute(&pool, jwtauth_axum::SQLITE_SCHEMA).await.unwrap();
+    jwtauth_axum::SqliteStore::new(pool, None).await.unwrap()
 }
 
 /// Run this seed; where a promise is broken, once more, to tell what happened.
