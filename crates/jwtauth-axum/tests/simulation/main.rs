@@ -70,7 +70,7 @@ fn seeds_that_have_broken_a_promise_keep_it() {
 
 #[test]
 fn a_seed_decides_everything() {
-    for seed in 0..4 {
+    for seed in [0, 1, 2, 3, 99] {
         let [one, other] = [(); 2].map(|()| run_once(seed, &Wrong::Nothing, true));
         assert_eq!(one.told, other.told, "seed {seed}");
         assert!(one.told.len() > 100, "seed {seed}: {:?}", one.told);

@@ -97,6 +97,10 @@ impl Desk {
         self.state().running = request;
     }
 
+    pub fn running(&self) -> u32 {
+        self.state().running
+    }
+
     pub fn is_inside(&self) -> bool {
         self.state().inside > 0
     }

@@ -181,6 +181,10 @@ impl<S: SessionStore + Clone> World<S> {
             if !self.desk.is_inside() {
                 break;
             }
+            // What a request asks of the database by itself, in no task of its own, goes on with it.
+            if let Some(flight) = self.flights.get_mut(&self.desk.running()).filter(|flight| flight.is_woken()) {
+                flight.poll();
+            }
             thread::yield_now();
         }
         for deed in self.desk.take_deeds() {
