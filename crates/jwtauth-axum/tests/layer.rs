@@ -112,6 +112,34 @@ async fn nobody_is_refused_in_django_s_words() {
     }
 }
 
+/// An answer that is in the browser by the access token's lifetime less the grace after its request.
+#[tokio::test]
+async fn a_late_answer_signs_the_user_out_only_where_it_is_later_than_the_access_token_s_life_less_the_grace() {
+    for (late, who) in [(300 - 30, "42"), (300 + 29, "nobody")] {
+        let (app, _, clock) = service(&settings());
+        let mut browser = Browser::signed_in(&app, "42").await;
+        clock.advance(301);
+        let before = browser.clone();
+        browser.who().await; // refreshes
+        browser.who().await; // brings the new tokens back
+        clock.advance(25);
+        let slow = before.send(before.request("GET", "/maybe")).await; // sent 25 seconds before
+        let mut left = late - 25;
+        if left >= 276 {
+            clock.advance(276);
+            left -= 276;
+            browser.jar.remove("access_token"); // it has expired
+            browser.who().await;
+            browser.who().await;
+        }
+        clock.advance(left);
+        browser.keep(&slow);
+        clock.advance(70);
+        browser.jar.remove("access_token");
+        assert_eq!(browser.who().await, who, "{late} s late");
+    }
+}
+
 // --- rotation
 
 #[tokio::test]

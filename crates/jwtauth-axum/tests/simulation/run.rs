@@ -106,6 +106,9 @@ pub fn find(mut seeds: Range<u64>, wrong: &Wrong, promise: Promise) -> Option<u6
     seeds.find(|seed| breaks_it(run_once(*seed, wrong, false)))
 }
 
+/// A long run tells how far it is each time that it has made so many refreshes.
+const TOLD_AFTER: u64 = 100_000;
+
 /// Run seeds from this one on until so many refreshes are made, in a thread for each processor.
 ///
 /// # Panics
@@ -120,7 +123,13 @@ pub fn until(refreshes: u64, first: u64) {
                 while made.load(Ordering::Relaxed) < refreshes && failed.lock().unwrap().is_empty() {
                     let run = run(next.fetch_add(1, Ordering::Relaxed), &Wrong::Nothing);
                     made.fetch_add(run.figures.refreshes, Ordering::Relaxed);
-                    total.lock().unwrap().add(&run.figures);
+                    let mut total = total.lock().unwrap();
+                    let before = total.refreshes / TOLD_AFTER;
+                    total.add(&run.figures);
+                    if total.refreshes / TOLD_AFTER > before {
+                        say(&format!("so far: {total}"));
+                    }
+                    drop(total);
                     if run.broken.is_some() {
                         failed.lock().unwrap().push(run);
                     }
