@@ -17,7 +17,12 @@ from tests.simulation import server
 
 MUTANTS: dict[str, Callable[[], Any]] = {}
 # The seed of the first world that each is sought in, 1 unless it is here, and the number of worlds.
-FIRST = {"end_is_rolled_back": 2, "refusals_clear_cookies": 2, "thefts_are_ignored": 4}
+FIRST = {
+    "end_is_rolled_back": 2,
+    "refusals_clear_cookies": 2,
+    "memory_outlives_the_interval": 55,
+    "thefts_are_ignored": 4,
+}
 WORLDS = 40
 
 
@@ -133,6 +138,30 @@ def refusals_clear_cookies() -> Any:
 def workers_go_by_their_own_clocks() -> Any:
     """Do not hear the database's time."""
     return mock.patch.object(clock, "hear", return_value=None)
+
+
+@_mutant
+def memory_outlives_the_interval() -> Any:
+    """Trust a session for ten times ``SESSION_CHECK_INTERVAL``."""
+    original = Flow.__init__
+
+    def init(self: Any, request: Any) -> None:
+        original(self, request)
+        interval = self.config.check_interval_ms
+        if interval:
+            self.config = _Lasting(self.config, interval * 10)
+
+    return mock.patch.object(Flow, "__init__", init)
+
+
+class _Lasting:
+    """A configuration with another interval."""
+
+    def __init__(self, config: Any, interval: int) -> None:
+        self._config, self.check_interval_ms = config, interval
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name)
 
 
 @contextmanager
