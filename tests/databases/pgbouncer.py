@@ -103,6 +103,11 @@ class PgBouncer(Server):
     def command(self) -> tuple[str | Path, ...]:
         return (*command(self.folder / "program"), self.folder / "config")
 
+    @classmethod
+    def version(cls) -> str:
+        said = subprocess.run([*command(), "--version"], capture_output=True, text=True, check=True).stdout
+        return re.search(r"PgBouncer (\S+)", said)[1]
+
     def answers(self) -> bool:
         import psycopg
 

@@ -29,12 +29,20 @@ START = 1_800_000_000
 
 
 class Project:
-    """The test project on these databases, with a clock that tests set."""
+    """The test project on these databases, with a clock that tests set.
 
-    def __init__(self, *, env: dict | None = None, migrated: bool = False, **databases: dict) -> None:
+    One that is `beside` another has its clock and, on another server of a cluster, its database.
+    """
+
+    def __init__(
+        self, *, env: dict | None = None, migrated: bool = False, beside: Project | None = None, **databases: dict
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="jwtauth-site-"))
         path = self.folder / "clock"
-        path.write_bytes(struct.pack("q", START))
+        if beside is None:
+            path.write_bytes(struct.pack("q", START))
+        else:
+            path = Path(beside.env["JWTAUTH_TEST_CLOCK"])
         with path.open("r+b") as file:
             self.clock = mmap.mmap(file.fileno(), 8)
         self.env = os.environ | {
@@ -43,7 +51,7 @@ class Project:
             "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
             **(env or {}),
         }
-        if not migrated:
+        if not migrated and beside is None:
             self.django("migrate", "--verbosity", "0")
 
     def __enter__(self) -> Project:
@@ -88,12 +96,14 @@ class Site(Project):
         server: WebServer | None = None,
         pem: Path | None = None,
         env: dict | None = None,
+        migrated: bool = False,
+        beside: Project | None = None,
         **databases: dict,
     ) -> None:
         self.server = server or (UVICORN if asgi else GTHREAD)
         if self.server.tls:
             env = {"JWTAUTH_TEST_SETTINGS": json.dumps({"COOKIE_SECURE": True}), **(env or {})}
-        super().__init__(env=env, **databases)
+        super().__init__(env=env, migrated=migrated, beside=beside, **databases)
         self.port = free_port()
         self.pem = (pem or certificate(self.folder)) if self.server.tls else None
         self.command = self.server.command(Start(self.port, workers, threads, self.pem))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import shutil
 import signal
 import socket
@@ -91,10 +92,17 @@ class Server:
         atexit.unregister(self.close)
 
     def start(self) -> None:
+        self.spawn()
+        self.wait()
+
+    def spawn(self) -> None:
+        """Start it without waiting. The thread that does so must outlive it, see `unprivileged`."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.unprivileged(self.command()), stdout=log, stderr=log, start_new_session=True
             )
+
+    def wait(self) -> None:
         wait_until(self.answers, self.process, self.log)
 
     def stop(self, how: int) -> None:
@@ -107,6 +115,12 @@ class Server:
         done = subprocess.run(self.unprivileged(command), capture_output=True, text=True, cwd=self.folder)
         if done.returncode:
             raise RuntimeError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+
+    @classmethod
+    def version(cls) -> str:
+        """Return the version that the program states, as "15.18"."""
+        said = subprocess.run([cls.program, "--version"], capture_output=True, text=True, check=True).stdout
+        return re.search(r"\d+(\.\d+)+", said)[0]
 
     # With pdeathsig, it does not outlive a test run that was killed.
     def unprivileged(self, command: tuple[str | Path, ...]) -> list[str]:
@@ -167,6 +181,18 @@ class PostgreSQL(Server):
         import psycopg
 
         return psycopg.connect(host="127.0.0.1", port=self.port, user="jwtauth", dbname=database, autocommit=True)
+
+    def asked(self, query: str) -> object:
+        """Return the first column of this query's first row, or ``None`` where there is none."""
+        with self.connect("postgres") as connection:
+            row = connection.execute(query).fetchone()
+        return None if row is None else row[0]
+
+    def configure(self, setting: str, value: str) -> None:
+        """Change a setting of the running server."""
+        with self.connect("postgres") as connection:
+            connection.execute(f"ALTER SYSTEM SET {setting} = '{value}'")
+            connection.execute("SELECT pg_reload_conf()")
 
     def create_database(self, database: str) -> None:
         with self.connect("postgres") as connection:
@@ -232,19 +258,3 @@ class MariaDB(Server):
             "PORT": self.port,
             "OPTIONS": options,
         }
-
-
-class Replica(PostgreSQL):
-    """A standby of another server that hears of everything an hour later."""
-
-    def __init__(self, primary: PostgreSQL) -> None:
-        self.primary = primary
-        super().__init__()
-
-    def create(self) -> None:
-        basebackup = self.program.with_name("pg_basebackup")
-        source = ("-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "jwtauth")
-        self.run(basebackup, "-D", self.folder / "data", *source, "--write-recovery-conf", "--checkpoint=fast")
-
-    def command(self) -> tuple[str | Path, ...]:
-        return (*super().command(), "-c", "recovery_min_apply_delay=1h")

@@ -9,6 +9,7 @@ from itertools import cycle
 
 import pytest
 
+from tests.databases.clusters import Replica
 from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Proxy, Site, generation, refresh_through, signed_in
 from tests.waiting import PATIENCE
 
@@ -167,8 +168,6 @@ def sees(browser):
 
 
 def test_a_replica_that_lags_by_an_hour_neither_revives_a_session_nor_loses_one(postgresql, make_database):
-    from tests.databases.servers import Replica
-
     default = make_database("postgresql")
     with Site(default=default) as site:
         site.people(1)
