@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools import installed  # noqa: E402
 
+from tests.databases.clusters import Galera  # noqa: E402
 from tests.databases.pgbouncer import PgBouncer, unpack  # noqa: E402
 from tests.databases.servers import MariaDB, PostgreSQL, Server  # noqa: E402
 from tests.seams.browsers.driver import BROWSERS  # noqa: E402
@@ -207,6 +208,8 @@ def python() -> None:
     for server in SERVERS:
         if not server.is_installed():
             left_out.append(f"tests on {server.name} (apt install {server.packages})")
+    if not Galera.is_installed():
+        left_out.append(f"tests on a Galera cluster (apt install {Galera.packages})")
     coverage = ("--cov", "--cov-report=term", "--ignore=tests/neighbours")
     check("Python tests and coverage", sys.executable, "-m", "pytest", *coverage)
     for server in SERVERS:
