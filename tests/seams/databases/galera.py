@@ -64,12 +64,13 @@ class Race:
 
     def __init__(self, running: list[Site], racers: int) -> None:
         self.sites, self.racers = running, racers
-        self.requests = self.errors = self.signed_out = 0
+        self.rounds = self.requests = self.errors = self.signed_out = 0
         self.failures: list[str] = []
         (self.browser,) = signed_in(running[0], 1)
 
     def refresh(self) -> None:
         """Let the access token expire for all of them."""
+        self.rounds += 1
         self.sites[0].advance(ACCESS_LIFETIME + 1)
         self.browser.expire()
         expected = generation(self.browser) + 1
@@ -123,9 +124,9 @@ def race(cluster: Galera, running: list[Site], *, rounds: int, racers: int) -> t
     """
     before = cluster.conflicts
     result = Race(running, racers)
-    for number in count(1):
+    while result.rounds < rounds or (cluster.conflicts == before and result.rounds < 50 * rounds):
         result.refresh()
-        if result.failures or (number >= rounds and cluster.conflicts > before):
+        if result.failures:
             break
     handed_out = result.log_out()
     revived = accepted(handed_out, *(Face(site.port) for site in running))

@@ -34,7 +34,7 @@ def on_galera() -> Iterator[Row]:
                 result, revived = race(cluster, running, rounds=ROUNDS, racers=RACERS)
                 seen = f"{cluster.conflicts - before} conflicts tried again; {len(revived)} accepted after logout"
                 seen += f"; {len(result.failures)} rounds with two rotations" if result.failures else ""
-                tried = f"{RACERS} requests at once at all nodes, {ROUNDS} rounds, {level}"
+                tried = f"{RACERS} requests at once at all nodes, {result.rounds} rounds, {level}"
                 yield Row(part, tried, result.requests, result.signed_out, result.errors, seen)
                 load = lose_a_node(cluster, running, refreshes=REFRESHES, losses=LOSSES)
                 revived = accepted(load.ended, *(Face(site.port) for site in running))

@@ -23,6 +23,7 @@ def test_a_session_refreshed_at_all_nodes_at_once_rotates_once_and_ends_at_all(g
     result, revived = race(galera, running, rounds=6, racers=12)
     assert result.failures == []
     assert revived == []
+    assert galera.conflicts > 0, "the nodes were in each other's way"
 
 
 def test_a_node_that_is_lost_under_load_signs_no_user_out_and_revives_no_session(galera, running):
