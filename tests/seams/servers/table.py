@@ -170,7 +170,7 @@ UVICORN = WebServer("uvicorn", "uvicorn", uvicorn, asgi=True)
 HYPERCORN = WebServer("hypercorn", "hypercorn", hypercorn, asgi=True, respawns=False)
 DAPHNE = WebServer("daphne", "daphne", daphne, asgi=True, has_workers=False, respawns=False, reload=None)
 GRANIAN = WebServer("granian", "granian", granian("asgi", "1"), asgi=True)
-GRANIAN_WSGI = WebServer("granian wsgi", "granian", granian("wsgi", "1"))
+GRANIAN_WSGI = WebServer("granian wsgi", "granian", granian("wsgi", "1"), unknown_length="lost")
 WAITRESS = WebServer("waitress", "waitress", waitress, has_workers=False, respawns=False, reload=None)
 UWSGI = WebServer("uwsgi", "uwsgi", uwsgi, unknown_length="lost")
 
