@@ -71,7 +71,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
         _end_reused(flow, found, claims)
         return
     if decision.warning is not None:
-        _log(decision.warning, session, claims)
+        _log(decision.warning, found, claims)
     if decision.code == _LATE_UPLOAD:
         flow.refusal = _LATE_UPLOAD
         late_upload.send_robust(Session, request=flow.request, user=found.user, session=session)
@@ -99,7 +99,7 @@ def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> No
     flow.settle(None, None)
     if not sessions.rows(session.pk).end("reused"):
         return
-    _log(_REUSED, session, claims)
+    _log(_REUSED, found, claims)
     try:
         if flow.config.reuse_ends_all_sessions:
             Session.objects.of(found.user).end("reused")
@@ -107,19 +107,20 @@ def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> No
         refresh_token_reused.send_robust(Session, request=flow.request, user=found.user, session=session)
 
 
-def _log(event: str, session: Session, claims: _engine.Claims) -> None:
+def _log(event: str, found: SessionAndUser, claims: _engine.Claims) -> None:
+    session, current = found.session, found.row.generation  # as it was found: an adoption has changed the session's
     security_log.warning(
         "%s: session %s of user %s, presented generation %d, current %d",
         event,
         session.pk,
         session.user_id,
         claims.generation,
-        session.generation,
+        current,
         extra={
             "event": event,
             "session_id": str(session.pk),
             "user_id": str(session.user_id),
             "presented": claims.generation,
-            "current": session.generation,
+            "current": current,
         },
     )
