@@ -24,8 +24,8 @@ from tests.databases.clusters import Galera  # noqa: E402
 from tests.databases.pgbouncer import PgBouncer, unpack  # noqa: E402
 from tests.databases.servers import MariaDB, PostgreSQL, Server  # noqa: E402
 from tests.seams.browsers.driver import BROWSERS  # noqa: E402
-from tests.seams.servers.table import UWSGI  # noqa: E402
 from tests.seams.proxies import proxies  # noqa: E402
+from tests.seams.servers.table import UWSGI  # noqa: E402
 
 VENV = ROOT / ".venv"
 # What a script exits with where the machine lacks a program.
@@ -197,9 +197,6 @@ def python() -> None:
     for program, package in {"npm": "npm", "go": "golang-go", "javac": "default-jdk-headless", "curl": "curl"}.items():
         if not shutil.which(program):
             left_out.append(f"clients with cookie jars that need {program} (apt install {package})")
-    for proxy in ("nginx", "caddy"):
-        if find(proxy) is None:
-            left_out.append(f"the guide for Rust services behind {proxy} (apt install {proxy})")
     if UWSGI.lacks:
         left_out.append(f"the site on uWSGI ({UWSGI.lacks})")
     for proxy in proxies.PROGRAMS:

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use jwtauth::Claims;
+use jwtauth::{Claims, Generation};
 use tracing::{Span, field};
 use uuid::Uuid;
 
@@ -184,9 +184,9 @@ pub(crate) fn ended(count: u64, reason: EndReason) {
     }
 }
 
-/// Warn of a refresh token that is not as it should be.
-pub(crate) fn warning(event: &'static str, record: &Record, claims: &Claims) {
-    let (presented, current) = (claims.generation.get(), record.session.generation.get());
+/// Warn of a refresh token that is not as it should be. `current` is the generation that the row had.
+pub(crate) fn warning(event: &'static str, record: &Record, current: Generation, claims: &Claims) {
+    let (presented, current) = (claims.generation.get(), current.get());
     tracing::warn!(
         target: "jwtauth.security",
         event,

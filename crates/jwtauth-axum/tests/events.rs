@@ -11,7 +11,7 @@ use std::{
 use axum::{Router, routing::any};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use common::{
-    Browser, Clock, app, layer,
+    Browser, Clock, NOW, app, layer,
     log::{self, logged},
     settings,
 };
@@ -182,6 +182,24 @@ async fn ordinary_events_name_the_user_and_count() {
     assert_eq!(all.matches("event=\"session_started\"").count(), 3, "{all}");
     assert_eq!(all.matches("event=\"session_ended\"").count(), 1, "one for the statement: {all}");
     assert!(all.contains("reason=\"revoked\" count=2"), "{all}");
+}
+
+#[tokio::test]
+async fn an_adoption_is_logged_with_the_generation_that_the_database_had() {
+    log::start(FmtSpan::FULL);
+    let (store, clock) = (MemoryStore::default(), Clock::default());
+    let app = app(layer(&settings(), store.clone(), &clock));
+    let mut browser = Browser::signed_in(&app, "42").await;
+    let backup = store.of_user("42", UnixTime::from_secs(NOW)).await.unwrap().remove(0);
+    clock.advance(301);
+    browser.who().await;
+    store.end(&[backup.id]).await.unwrap();
+    store.insert(backup, None, UnixTime::EPOCH).await.unwrap();
+    clock.advance(301);
+    browser.who().await;
+    let all = logged();
+    let line = all.lines().find(|line| line.contains("event=\"generation_adopted\"")).expect(&all);
+    assert!(line.contains("presented=2 current=1"), "{line}");
 }
 
 /// Everything that a service may do, seen by a subscriber that misses nothing.

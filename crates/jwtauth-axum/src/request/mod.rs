@@ -170,6 +170,7 @@ impl RequestAuth {
         }
         // Before anything is written: claims that no cookie holds are an error of the service, which signs no user out.
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
+        let found = record.session.generation;
         if let Some(next) = decision.next(&record.session) {
             if !shared.store.advance(record.id, record.session.generation, next, now).await? {
                 return Err(AuthError::Contention);
@@ -177,7 +178,7 @@ impl RequestAuth {
             record.session = next;
         }
         if let Some(warning) = decision.warning() {
-            event::warning(warning, &record, claims);
+            event::warning(warning, &record, found, claims);
         }
         if decision == Decision::Refuse(Refusal::LateUpload) {
             self.state().is_late_upload = true;
@@ -207,7 +208,7 @@ impl RequestAuth {
         }
         let (session_id, reason) = (record.id, EndReason::Reused);
         event::ended(1, reason);
-        event::warning("refresh_token_reused", record, claims);
+        event::warning("refresh_token_reused", record, record.session.generation, claims);
         self.shared.receivers.send(|| Event::RefreshTokenReused { session: record.clone() });
         self.shared.receivers.send(|| Event::SessionEnded { session_id, reason });
         Ok(true)
