@@ -32,7 +32,7 @@ DRFS = {"3.16.1": "6.0.10", "3.17.2": "6.0.10", "3.18.3": "6.1.3"}
 WORKS = "import ensurepip, sqlite3, ssl"
 # What says nothing about a version: a browser, servers, the package's own build, and minutes of generated requests;
 # and other packages, whose versions support fewer Djangos.
-APART = ("browser", "databases", "neighbours", "seams", "test_startproject.py")
+APART = ("browser", "databases", "neighbours", "seams", "simulation", "test_startproject.py")
 LEFT_OUT = [f"--ignore=tests/{path}" for path in APART]
 LEFT_OUT += ["--deselect=tests/test_openapi.py::test_the_demo_answers_as_its_schema_says", "--no-cov", "-q"]
 

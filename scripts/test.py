@@ -31,13 +31,13 @@ VENV = ROOT / ".venv"
 # What a script exits with where the machine lacks a program.
 NEEDS_MORE = 77
 SERVERS = (PostgreSQL, MariaDB)
+# Each a step of its own, without coverage: their lines are covered by the other tests.
+APART = ("neighbours", "seams", "simulation")
 # Those that start databases of their own, and those that need none.
 ONLY_ON_SQLITE = (
+    *APART,
     "browser",
     "databases",
-    "neighbours",
-    "simulation",
-    "seams",
     "test_engine_binding.py",
     "test_startproject.py",
     "test_conf.py",
@@ -108,7 +108,7 @@ def beside_python() -> None:
 
 
 def neighbours() -> None:
-    """Run other packages beside this one. Without coverage: their lines are covered by the other tests."""
+    """Run other packages beside this one."""
     check("Python tests of neighbours", sys.executable, "-m", "pytest", "-q", "tests/neighbours", aside=True)
 
 
@@ -207,11 +207,13 @@ def python() -> None:
             left_out.append(f"tests on {server.name} (apt install {server.packages})")
     if not Galera.is_installed():
         left_out.append(f"tests on a Galera cluster (apt install {Galera.packages})")
-    coverage = ("--cov", "--cov-report=term", "--ignore=tests/neighbours")
-    check("Python tests and coverage", sys.executable, "-m", "pytest", *coverage)
+    apart = [f"--ignore=tests/{path}" for path in APART]
+    check("Python tests and coverage", sys.executable, "-m", "pytest", "--cov", "--cov-report=term", *apart)
     for server in SERVERS:
         if server.is_installed():
             on_server(server)
+    seams = ("tests/seams", "tests/simulation")
+    check("Python tests of seams and the simulation", sys.executable, "-m", "pytest", "-q", *seams)
 
 
 def matrix() -> None:
