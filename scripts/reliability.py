@@ -36,7 +36,7 @@ NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 PROCESSES, THREADS = 4, 16
 # For each of the four ways to hold connections.
 ROUNDS = int(os.environ.get("JWTAUTH_RACE_ROUNDS", "50"))
-REFRESHES = 100_000
+REFRESHES = 1_000_000
 KILLS = 10  # at each step
 EXPIRED = 1_500_000
 RENDERINGS = 10_000
