@@ -15,7 +15,7 @@ copyright = f"2026, {author}"
 release = version = jwtauth.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build", "reliability-table.md"]
+exclude_patterns = ["_build", "reliability-table.md", "seams-table.md"]
 nitpicky = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
