@@ -158,7 +158,7 @@ def uwsgi(start: Start) -> list[str]:
         # Or it closes a connection whose body the view has not read before the client has the response.
         *("--post-buffering", "65536"),
         *("--worker-reload-mercy", PATIENT, "--socket-timeout", PATIENT),
-        *(word for path in (".", *packages) for word in ("--pythonpath", path)),
+        *(word for path in (".", "python", *packages) for word in ("--pythonpath", path)),
     ]
 
 
