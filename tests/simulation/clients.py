@@ -297,7 +297,8 @@ class Browser(Client):
             self._ended([track for track in others if track.id not in kept], request, at_once=False)
         elif request.target is not None:
             self._ended(request.target, request)
-        is_renewed = ACCESS_COOKIE in answer.cookies and not answer.refresh_cookies
+        # A value: a request that ends its own session clears both cookies.
+        is_renewed = bool(answer.cookies.get(ACCESS_COOKIE, ("", None))[0]) and not answer.refresh_cookies
         track = world.judge.track(request.refresh)
         if is_renewed and track is not None and not is_disturbed and path not in (LOGIN, LOGOUT, "/password/"):
             world.judge.renewed(track, request.refresh.generation, request)
