@@ -31,7 +31,7 @@ help:
 	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make simulate  seeded worlds over axum (nine tenths) and Django (one tenth): REFRESHES=$(REFRESHES), a night'
 	@echo 'make fuzz    everything that reads bytes from the network, on random ones: FUZZ_SECONDS=600 for each target'
-	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: seven hours'
+	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: hours'
 	@echo 'make seams   browsers, servers, proxies, clients and clusters, into docs/seams-table.md: an hour or more (DEPARTMENTS="proxies" for some)'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'

@@ -183,7 +183,7 @@ class PostgreSQL(Server):
         return psycopg.connect(host="127.0.0.1", port=self.port, user="jwtauth", dbname=database, autocommit=True)
 
     def asked(self, query: str) -> object:
-        """Return the first column of this query's first row, or ``None`` where there is none."""
+        """Return the first column of this query's first row, or ``None`` if it has no rows."""
         with self.connect("postgres") as connection:
             row = connection.execute(query).fetchone()
         return None if row is None else row[0]

@@ -34,7 +34,7 @@ POLICIES = (
 )
 SAME_SITES = ("Strict", "Lax", "None")
 SAFE = ("GET", "HEAD", "OPTIONS")
-# What sends from a document of its own, of an origin that is nobody's: `Origin: null`.
+# What sends from a document with an opaque origin: `Origin: null`.
 OPAQUE = ("sandbox", "data")
 # What takes the place of the page, so that each needs a page of its own.
 LEAVES = ("link", "page")

@@ -17,7 +17,7 @@ from tests.waiting import PATIENCE
 
 HOST = "ours.localhost"
 PREFIX = "__Host-"
-# A page that asks nobody who is there, and the request that is 403 without a user.
+# A page that does not ask for the user, and the request that is 403 without one.
 QUIET, ME = "/idle/", "/me/?format=json"
 PARALLEL = 20
 UPLOAD = 5 * 1024 * 1024

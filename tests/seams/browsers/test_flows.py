@@ -1,4 +1,4 @@
-"""Nobody is signed out by what a page does at expiry, in Chromium, Firefox and WebKitGTK on the real site."""
+"""No user is signed out by what a page does at expiry, in Chromium, Firefox and WebKitGTK on the real site."""
 
 import pytest
 

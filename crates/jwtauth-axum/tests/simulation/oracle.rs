@@ -407,7 +407,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Return when the session is over at the latest.
+    /// Return the latest moment at which the session expires.
     fn ends_at(&self, session: &Uuid) -> Option<u64> {
         let known = self.sessions.get(session)?;
         let idle = known.newest.1 + self.plan.idle;

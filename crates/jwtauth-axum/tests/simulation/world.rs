@@ -488,7 +488,7 @@ impl<S: SessionStore + Clone> World<S> {
         self.pass(until.saturating_sub(now)).await
     }
 
-    /// Somebody sends something.
+    /// Let an actor, drawn from the seed, send a request.
     fn act(&mut self) {
         if !self.thieves.is_empty() && self.random.one_in(4) {
             let thief = self.random.index(self.thieves.len());
