@@ -25,7 +25,7 @@ from jwtauth.internal.lazy_user import SessionUser
 from jwtauth.internal.store import clock, scope, sessions
 from jwtauth.internal.store.admission import admit
 from jwtauth.internal.store.sessions import SessionAndUser
-from jwtauth.models import Session
+from jwtauth.models import Session, end_by_id
 from jwtauth.request import RequestAuth
 
 security_log = logging.getLogger("jwtauth.security")
@@ -243,10 +243,12 @@ class Flow:
 
     def end(self, ids: set[object], reason: str) -> None:
         """End these sessions, also for this process's memory of verified ones."""
-        if ids:
+        if len(ids) == 1:
+            end_by_id(next(iter(ids)), reason)
+        elif ids:
             sessions.rows(*ids).end(reason)
-            for session_id in ids:  # also those that were in no table any more
-                self.config.verified.forget(session_id)  # type: ignore[arg-type]
+        for session_id in ids:  # also those that were in no table any more
+            self.config.verified.forget(session_id)  # type: ignore[arg-type]
 
     # The strict check.
 

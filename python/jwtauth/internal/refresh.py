@@ -97,7 +97,7 @@ def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> No
     """
     session = found.session
     flow.settle(None, None)
-    if not sessions.rows(session.pk).end("reused"):
+    if not session.end("reused"):
         return
     _log(_REUSED, found, claims)
     try:

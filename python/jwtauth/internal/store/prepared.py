@@ -111,6 +111,18 @@ class Lookup:
         self._statements.clear()
 
 
+def with_names(sql: str, count: int, vendor: str) -> tuple[str, list[str] | None]:
+    """Return the statement as it is best executed, and the names of its parameters where they have names.
+
+    On SQLite they have, for Django goes through a statement without them by a regular expression each time: more than
+    a third of a request's instructions (see `jwtauth.internal`).
+    """
+    if vendor != "sqlite":
+        return sql, None
+    names = [f"p{at}" for at in range(count)]
+    return sql.replace("%%", "%%%%") % tuple(f"%({name})s" for name in names), names
+
+
 # Names of a manager that say what its querysets are, and every name of a queryset but what each class has for itself.
 _OF_MANAGER = {"get_queryset", "using", "__getattribute__"}
 _OF_QUERYSET = set(dir(QuerySet)) - {
@@ -145,12 +157,7 @@ class _Statement:
     ) -> None:
         self._alias, self._key = alias, key
         self._parameters, self._place = parameters, place
-        self._sql, self._names = sql, None
-        if compiler.connection.vendor == "sqlite":
-            # With names, for Django goes through a statement without them by a regular expression each time: more than
-            # a third of a request's instructions (see `jwtauth.internal`).
-            self._names = [f"p{at}" for at in range(len(parameters))]
-            self._sql = sql.replace("%%", "%%%%") % tuple(f"%({name})s" for name in self._names)
+        self._sql, self._names = with_names(sql, len(parameters), compiler.connection.vendor)
         self._query = compiler.query
         self._expressions = [expression for expression, _sql, _alias in compiler.select]
         fields = compiler.klass_info["select_fields"]

@@ -28,7 +28,7 @@ from jwtauth.internal.store.admission import admit, auth_hash, auth_hash_holds, 
 from jwtauth.internal.store.commits import after_commit
 from jwtauth.internal.store.prepared import Lookup, Row
 from jwtauth.internal.store.retries import retry_on_conflict
-from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of
+from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of, writes
 from jwtauth.signals import session_started
 
 _log = logging.getLogger("jwtauth.security")
@@ -188,7 +188,7 @@ def start(
 def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None:
     alias, config = database(), get_config()
     if config.max_sessions is None or succeeds:
-        session.save(force_insert=True, using=alias)
+        _save(session, alias)
         return
     with transaction.atomic(using=alias):
         # A write that changes nothing lets logins of one user wait for each other, and where transactions see the past,
@@ -200,9 +200,17 @@ def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None
         surplus = others[config.max_sessions - 1 :]
         if surplus and config.refuses_more_sessions:
             raise SessionLimitReached("too many sessions, sign out on another device", "session_limit")
-        session.save(force_insert=True, using=alias)
+        _save(session, alias)
         if surplus:
             rows(*surplus).end("limit")
+
+
+def _save(session: Session, alias: str) -> None:
+    """Do what ``save(force_insert=True)`` does, by a prepared statement if it can be."""
+    if writes.insert(alias, {name: session.__dict__[name] for name in _NAMES}):
+        session._state.adding, session._state.db = False, alias
+    else:
+        session.save(force_insert=True, using=alias)
 
 
 def log_event(event: str, session: Session) -> None:
@@ -218,7 +226,7 @@ def advance(found: SessionAndUser, next_row: _engine.Session) -> bool:
     current = auth_hash(found.user)
     if session.auth_hash != current:  # made with one of SECRET_KEY_FALLBACKS
         changes["auth_hash"] = current
-    if not rows(session.pk, generation=session.generation).update(**changes):
+    if not _update(session, changes, generation=session.generation):
         return False
     for name, value in changes.items():
         setattr(session, name, value)
@@ -228,13 +236,19 @@ def advance(found: SessionAndUser, next_row: _engine.Session) -> bool:
 def update_last_seen(session: Session) -> None:
     """Notes that the person was here, at most once a minute."""
     now = clock.now()
-    stale = rows(session.pk, last_seen_at__lte=clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL))
-    stale.update(last_seen_at=clock.to_datetime(now))
+    stale = clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL)
+    _update(session, {"last_seen_at": clock.to_datetime(now)}, last_seen_at__lte=stale)
 
 
 def acknowledge(session: Session) -> None:
     """Notes when this generation was first seen back from the client, unless another request has."""
-    seen = clock.to_datetime(clock.now())
-    unseen = rows(session.pk, generation=session.generation, acknowledged_at=None)
-    retry_on_conflict(lambda: unseen.update(acknowledged_at=seen), database())
-    session.acknowledged_at = seen
+    seen = {"acknowledged_at": clock.to_datetime(clock.now())}
+    unseen = {"generation": session.generation, "acknowledged_at": None}
+    retry_on_conflict(lambda: _update(session, seen, **unseen), database())
+    session.acknowledged_at = seen["acknowledged_at"]
+
+
+def _update(session: Session, changes: Mapping[str, Any], **conditions: Any) -> int:
+    """Write these columns of the row, as far as it meets the conditions. Returns how many rows there were."""
+    count = writes.update(database(), changes, {"pk": session.pk, **conditions})
+    return rows(session.pk, **conditions).update(**changes) if count is None else count
