@@ -67,9 +67,11 @@ class Browser(Client):
 
 @pytest.fixture(autouse=True)
 def _no_upkeep(monkeypatch):
-    """No expired row is removed beside a login or a refresh, but where a test asks for it."""
+    """No expired row is removed after a login or a refresh, but where a test asks for it."""
     monkeypatch.setattr(cleanup, "_next_at", math.inf)
     monkeypatch.setattr(cleanup, "_place", None)
+    monkeypatch.setattr(cleanup, "_size", cleanup._BATCH)
+    monkeypatch.setattr(cleanup, "_BATCH_SECONDS", math.inf)  # however busy the machine is
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,16 @@
-"""The table cleans itself: beside logins and refreshes, and by the command."""
+"""The table cleans itself: after logins and refreshes, and by the command."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from io import StringIO
 
 import pytest
 from django.apps import apps
 from django.core.management import call_command
+from django.core.handlers.wsgi import WSGIHandler
 from django.db import DatabaseError, connection, transaction
+from django.db.models.signals import pre_delete
 
 from jwtauth.internal.store import cleanup
 from jwtauth.internal.store import clock as _clock
@@ -55,6 +58,45 @@ def test_a_login_removes_a_batch_of_what_is_over(browser, ada, clock, due):
     assert browser.who() == "ada"
 
 
+def test_the_response_is_sent_before_a_batch_is_removed(ada, rf, due):
+    make_sessions(ada, 3, ended_ago=HOUR)
+    response = WSGIHandler()(rf.post(f"/login/?user={ada.pk}").environ, lambda status, headers: None)
+    assert b"".join(response)
+    assert Session.objects.count() == 4
+    response.close()
+    only_session()
+
+
+def test_a_request_that_another_thread_closes_removes_nothing(ada, rf, due):
+    make_sessions(ada, 3, ended_ago=HOUR)
+    request = rf.get("/")
+    cleanup.remove_after(request)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(request.close).result()
+    assert Session.objects.count() == 3
+    assert cleanup.is_due()
+
+
+def test_batches_that_take_long_become_smaller(ada, due, monkeypatch):
+    make_sessions(ada, 700, ended_ago=HOUR)
+    monkeypatch.setattr(cleanup, "_BATCH_SECONDS", 0.0)
+    left = []
+    for _ in range(9):
+        cleanup.remove_batch()
+        left.append(Session.objects.count())
+    assert left == [500, 300, 200, 150, 125, 113, 107, 102, 97]
+
+
+def test_batches_that_take_little_become_larger_again(ada, due, monkeypatch):
+    make_sessions(ada, 500, ended_ago=HOUR)
+    monkeypatch.setattr(cleanup, "_size", 50)
+    left = []
+    for _ in range(4):
+        cleanup.remove_batch()
+        left.append(Session.objects.count())
+    assert left == [450, 350, 150, 0]
+
+
 def test_while_there_is_more_every_login_and_refresh_goes_on(browser, ada, clock, due):
     make_sessions(ada, 450, ended_ago=HOUR)
     browser.sign_in(ada)
@@ -99,6 +141,20 @@ def test_an_error_of_the_upkeep_is_no_error_of_the_login(browser, ada, due, monk
     assert "were not removed" in caplog.text
 
 
+def test_nor_is_one_of_a_receiver_s(browser, ada, due, caplog):
+    def fail(**kwargs):
+        raise ValueError("a bug of the project's")
+
+    make_sessions(ada, 3, ended_ago=HOUR)
+    pre_delete.connect(fail, sender=Session)
+    try:
+        browser.sign_in(ada)
+    finally:
+        pre_delete.disconnect(fail, sender=Session)
+    assert browser.who() == "ada"
+    assert "were not removed" in caplog.text
+
+
 def test_inside_somebody_s_transaction_it_holds_no_locks(ada, due):
     make_sessions(ada, 3, ended_ago=HOUR)
     with transaction.atomic():
@@ -119,6 +175,27 @@ def test_the_command_removes_all_that_is_over_and_nothing_else(signed_in, ada):
     assert signed_in.who() == "ada"
     only_session()
     assert clean() == ("Removed 0 expired sessions.\n", "")
+
+
+def test_two_commands_at_once_share_the_rows(signed_in, ada):
+    make_sessions(ada, 1234, ended_ago=HOUR)
+    removed = [0, 0]
+    commands = [cleanup.remove_all(), cleanup.remove_all()]
+    while any(step := [next(command, None) for command in commands]):
+        removed = [new or old for new, old in zip(step, removed, strict=True)]
+    assert sum(removed) == 1234
+    assert all(removed)
+    only_session()
+
+
+def test_the_command_and_logins_clean_at_once(browser, ada, due):
+    make_sessions(ada, 900, ended_ago=HOUR)
+    command = cleanup.remove_all()
+    removed = next(command)
+    browser.sign_in(ada)
+    removed = list(command)[-1]
+    assert removed == 700
+    only_session()
 
 
 def test_a_dry_run_counts_and_removes_nothing(ada):

@@ -96,6 +96,7 @@ def _who(flow: Flow, auth: RequestAuth) -> Any:
     refresh(flow)
     found = flow.found
     flow.run_deferred()
+    flow.request.close()  # as Django does after a response: removes expired sessions, if a refresh is to
     return auth.user if found is None else found.user
 
 

@@ -1,7 +1,12 @@
-"""``python -m tests.databases.cleaning ROWS``: how the environment's database is cleaned, as JSON."""
+"""``python -m tests.databases.cleaning ROWS``: how the environment's database is cleaned, as JSON.
+
+The table is as in life: half of it is live, and its rows are in no order of key, user or end. Django's `clearsessions`
+cleans such a table of its own beside it.
+"""
 
 import json
 import os
+import random
 import resource
 import select
 import statistics
@@ -10,6 +15,7 @@ import sys
 import time
 from contextlib import contextmanager
 from io import StringIO
+from importlib import import_module
 from itertools import islice
 from subprocess import PIPE
 
@@ -18,6 +24,7 @@ import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.databases.settings"
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
@@ -29,18 +36,19 @@ from jwtauth.internal.store import clock as _clock  # noqa: E402
 from jwtauth.models import Session  # noqa: E402
 
 DAY = 86_400
-LIVE = 10_000
-BESIDE_LOGINS = 1_000_000
+USERS = 10_000
 LOGINS = 400
+CHUNK = 50_000
+
+Clearsessions = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class()
 
 
-def made(user, number, ends):
-    """A session of two logins a second, of somebody who did not come back."""
-    began = _clock.now() - number // 2 + ends - DAY
-    times = {"created_at": began, "rotated_at": began, "last_seen_at": began, "expires_at": began + DAY}
+def made(user, began, ends):
+    """A session of somebody who did not come back."""
+    times = {"created_at": began, "rotated_at": began, "last_seen_at": began, "expires_at": ends}
     return Session(
         id=_engine.Sid.generate(began).session_id,
-        user=user,
+        user_id=user,
         generation=1,
         remember=True,
         auth_hash="h" * 64,
@@ -49,16 +57,38 @@ def made(user, number, ends):
     )
 
 
-def fill(user, count, ends):
-    numbers = iter(reversed(range(count)))
-    while rows := [made(user, number, ends) for number in islice(numbers, 50_000)]:
-        Session.objects.bulk_create(rows, batch_size=2_000)
+def times(now, is_live):
+    """When a session began and ends: neither says much of the other."""
+    began = now - random.randrange(2 * 3600, 60 * DAY)
+    return began, now + random.randrange(DAY, 30 * DAY) if is_live else random.randrange(began, now - 3600)
+
+
+def fill(rows, share):
+    """So many sessions in random order, this share of them live."""
+    now, users = _clock.now(), list(get_user_model().objects.values_list("pk", flat=True))
+    made_rows = (made(random.choice(users), *times(now, random.random() < share)) for _ in range(rows))
+    while chunk := list(islice(made_rows, CHUNK)):
+        Session.objects.bulk_create(chunk, batch_size=2_000)
+
+
+def fill_django_s(rows):
+    """The same of Django's sessions."""
+    now = _clock.now()
+    ends = (times(now, random.random() < 0.5)[1] for _ in range(rows))
+    made_rows = (
+        Clearsessions(session_key=f"{random.getrandbits(160):032x}"[:32], session_data="d" * 200, expire_date=end)
+        for end in map(_clock.to_datetime, ends)
+    )
+    while chunk := list(islice(made_rows, CHUNK)):
+        Clearsessions.objects.bulk_create(chunk, batch_size=2_000)
 
 
 def analyze():
     # As autovacuum does beside a table that grows.
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE TABLE jwtauth_session" if connection.vendor == "mysql" else "ANALYZE")
+        if connection.vendor == "sqlite":
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def milliseconds(seconds):
@@ -98,10 +128,10 @@ def others():
 
 def be_others():
     """Starts a session and refreshes it every few milliseconds, until the other end of standard input is closed."""
-    took, user = [], get_user_model().objects.get()
+    took, user = [], get_user_model().objects.first().pk
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0.01)[0]:
-        session = made(user, 0, ends=3 * DAY)
+        session = made(user, _clock.now(), _clock.now() + 3 * DAY)
         started = time.perf_counter()
         session.save(force_insert=True)
         assert Session.objects.filter(pk=session.pk, generation=1).update(generation=2)
@@ -109,10 +139,8 @@ def be_others():
     print(json.dumps(took))
 
 
-def command():
-    """The command: its time, that of each of its statements, and what others wait for meanwhile."""
-    with others() as alone:
-        time.sleep(5)
+def timed(work):
+    """The seconds of this work, and of each of its statements."""
     statements = []
 
     def watch(execute, *args):
@@ -121,15 +149,24 @@ def command():
         statements.append(time.perf_counter() - started)
         return result
 
-    before = peak()
-    with others() as meanwhile, connection.execute_wrapper(watch), StringIO() as said:
+    with connection.execute_wrapper(watch):
         started = time.perf_counter()
-        call_command("jwtauth_clearsessions", stdout=said)
-        seconds = time.perf_counter() - started
-        removed = int(said.getvalue().split()[1])
+        work()
+        return time.perf_counter() - started, statements
+
+
+def command():
+    """The command: its time, that of each of its statements, and what others wait for meanwhile."""
+    with others() as alone:
+        time.sleep(5)
+    before, said = peak(), StringIO()
+    with others() as meanwhile:
+        seconds, statements = timed(lambda: call_command("jwtauth_clearsessions", stdout=said))
+    removed = int(said.getvalue().split()[1])
     return {
         "seconds": round(seconds, 1),
         "removed": removed,
+        "row_us": round(seconds / removed * 1e6, 1),
         "kept": Session.objects.count() - len(alone) - len(meanwhile),
         "others": len(meanwhile),
         "others_alone_p99_ms": milliseconds(percentile(alone, 0.99)),
@@ -143,24 +180,29 @@ def command():
     }
 
 
-def beside_logins(user, count):
-    """Logins without and with upkeep, in turn, and then until nothing is left."""
+def clearsessions(rows):
+    """Django's command, of sessions of its own."""
+    fill_django_s(rows)
+    before = Clearsessions.objects.count()
+    seconds, statements = timed(lambda: call_command("clearsessions"))
+    removed = before - Clearsessions.objects.count()
+    return {"clearsessions_row_us": round(seconds / removed * 1e6, 1), "clearsessions_ms": milliseconds(max(statements))}
+
+
+def beside_logins():
+    """Logins without and with upkeep, in turn."""
+    user = get_user_model().objects.first()
     without, beside = [], []
+    before = cleanup.expired().count()
     for _ in range(LOGINS):
         cleanup._next_at = float("inf")
         without += logins(user, 1)
         cleanup._next_at = 0.0
         beside += logins(user, 1)
-    done = LOGINS
-    while cleanup.expired().exists():
-        cleanup._next_at = 0.0
-        beside += logins(user, 50)
-        done += 50
-        if done > count // 100:
-            break
     return {
-        "logins": done,
-        "left": cleanup.expired().count(),
+        "logins": LOGINS,
+        "beside_logins": before - cleanup.expired().count(),
+        "login_ms": milliseconds(statistics.median(without)),
         "login_more_ms": milliseconds(statistics.median(beside) - statistics.median(without)),
         "login_more_p99_ms": milliseconds(percentile(beside, 0.99) - percentile(without, 0.99)),
     }
@@ -168,15 +210,15 @@ def beside_logins(user, count):
 
 def main(rows):
     call_command("migrate", verbosity=0)
-    user = get_user_model().objects.create_user("ada")
+    model = get_user_model()
+    model.objects.bulk_create(model(username=f"user {number}") for number in range(USERS))
     cleanup._next_at = float("inf")
-    fill(user, LIVE, ends=3 * DAY)
-    fill(user, rows, ends=-2 * 3600)
+    random.seed(18)
+    fill(rows, share=0.5)
     analyze()
-    found = command()
-    fill(user, min(rows, BESIDE_LOGINS), ends=-2 * 3600)
+    found = beside_logins()
     analyze()
-    print(json.dumps(found | beside_logins(user, min(rows, BESIDE_LOGINS))))
+    print(json.dumps(found | command() | clearsessions(rows)))
 
 
 if __name__ == "__main__":

@@ -153,8 +153,7 @@ def _start(
     if not is_certain:
         # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
         flow.deferred.append(lambda: _settle_start(flow, session, older, state, waiting, before))
-    if cleanup.is_due():
-        flow.deferred.append(cleanup.remove_batch)
+    cleanup.remove_after(flow.request)
 
 
 def _settle_start(
@@ -184,7 +183,7 @@ def start_token_session(
     custom = tokens.custom_claims(request, user, flow.config)
     session, sid = sessions.start(request, user, flow.config.policy, remember=True, lifetime=lifetime, backend=backend)
     grant = flow.set_tokens(SessionAndUser(session, user), sid, custom)
-    _remove_expired(flow)
+    cleanup.remove_after(request)
     return grant
 
 
@@ -199,11 +198,4 @@ def exchange_refresh_token(request: HttpRequest, refresh_token: str) -> _engine.
     except TokenError:
         return None
     refresh_by(flow, claims)
-    _remove_expired(flow)
     return flow.grant
-
-
-def _remove_expired(flow: Flow) -> None:
-    if cleanup.is_due():
-        cleanup.remove_batch()
-    flow.deferred.clear()

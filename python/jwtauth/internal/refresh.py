@@ -86,8 +86,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
         flow.refreshed = True
         sessions.log_event("session_refreshed", session)
         session_refreshed.send_robust(Session, request=flow.request, user=found.user, session=session)
-        if cleanup.is_due():
-            flow.deferred.append(cleanup.remove_batch)
+        cleanup.remove_after(flow.request)
 
 
 def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> None:

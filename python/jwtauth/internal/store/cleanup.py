@@ -1,4 +1,4 @@
-"""Remove expired sessions from the table: a few at a time beside logins and refreshes, or all by the command."""
+"""Remove expired sessions from the table: a few at a time after logins and refreshes, or all by the command."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import random
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from threading import get_ident
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.db import IntegrityError, connections, models, transaction
+from django.http import HttpRequest
 
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database, has_dependents
@@ -19,8 +21,10 @@ _log = logging.getLogger("jwtauth")
 
 _END: Any = Session._meta.get_field("expires_at")
 
-# Beside a login or a refresh: some two milliseconds.
-_BATCH = 200
+# After a login or a refresh: at most so many, and fewer where two batches have taken longer than this many seconds (one
+# may have waited for the machine). Where keys, users and ends are in different orders, each row that is removed changes
+# a page of the table and of each index: a tenth of a millisecond on SQLite.
+_BATCH, _LEAST_BATCH, _BATCH_SECONDS = 200, 5, 0.001
 
 # Seconds between two batches of a process, once a batch has found fewer than it may take.
 _PAUSE = 60
@@ -44,22 +48,51 @@ _next_at = time.monotonic() + random.uniform(0, _PAUSE)  # noqa: S311 - not a se
 _place: tuple[datetime, Any] | None = None
 
 
+# How many the next batch may take, and whether the last one took long.
+_size, _was_slow = _BATCH, False
+
+
 def is_due() -> bool:
     """Return whether a login or a refresh of this process should remove a batch."""
     return time.monotonic() >= _next_at and not clock.is_travelling()
 
 
+def remove_after(request: HttpRequest) -> None:
+    """Remove a batch, if one is due, once the response to this request is sent: the client waits for none of it."""
+    if not is_due():
+        return
+    close, thread = request.close, get_ident()
+
+    def close_and_remove() -> None:
+        close()
+        # Another thread has a connection of its own, that nobody closes: Django's asynchronous test client closes there.
+        if get_ident() == thread:
+            remove_batch()
+
+    # Not a closer of the response's, which caches pickle. Django closes the request with the response, and its database
+    # connections after both.
+    request.close = close_and_remove  # type: ignore[method-assign]
+
+
 def remove_batch() -> None:
     """Remove one small batch. An error is only logged. Does nothing in a transaction, where it would hold locks."""
-    global _next_at
+    global _next_at, _size, _was_slow
     if transaction.get_connection(database()).in_atomic_block:
         return
-    _next_at = time.monotonic() + random.uniform(_PAUSE / 2, _PAUSE)  # noqa: S311 - not a secret
+    started = time.monotonic()
+    _next_at = started + random.uniform(_PAUSE / 2, _PAUSE)  # noqa: S311 - not a secret
     try:
-        if _remove(_BATCH)[1]:
+        if _remove(min(_size, _BATCH))[1]:
             _next_at = 0.0  # there is more: the next login or refresh goes on
-    except DatabaseError:
+    except Exception:  # also of a receiver's: Django would drop it
         _log.warning("expired sessions were not removed", exc_info=True)
+    took = time.monotonic() - started
+    is_slow = took > _BATCH_SECONDS
+    if is_slow and _was_slow:
+        _size = max(_LEAST_BATCH, _size // 2)
+    elif took < _BATCH_SECONDS / 2:
+        _size = min(_BATCH, _size * 2)
+    _was_slow = is_slow
 
 
 def expired() -> SessionQuerySet:
