@@ -114,6 +114,26 @@ mod which_tokens_count {
         assert_eq!(undisputed.settle(|_| false).access(), Some(&ada));
     }
 
+    /// Its signature is not checked where it comes last. A cookie that is no token, after it, has it checked.
+    #[test]
+    fn a_refresh_token_that_is_not_checked_would_change_nothing() {
+        let (ada, twin, eve) = (claims("ada", 1, 1), claims("ada", 2, 1), claims("eve", 1, 1));
+        let expired = Claims { expires_at: NOW, ..ada.clone() };
+        let plan = Claims { custom: CustomClaims::from_json(r#"{"plan": 1}"#).unwrap(), ..ada.clone() };
+        let of = |kind: fn(&Claims) -> String| [&ada, &twin, &eve, &expired, &plan].map(kind);
+        let forged = [access(&ada), refresh(&ada), refresh(&eve)].map(|cookie| cookie[..cookie.len() - 8].to_owned());
+        let misplaced = access(&ada).replace("access_token", "refresh_token");
+        let cookies = [&of(access)[..], &of(refresh), &forged, &[misplaced, "refresh_token=x".to_owned()]].concat();
+        let pairs = cookies.iter().flat_map(|one| cookies.iter().map(move |two| [one, two]));
+        for [one, two] in pairs {
+            for three in &cookies {
+                let cookies = [one, two, three].map(Clone::clone);
+                let checked = identify(&[&cookies[..], &["access_token=x".to_owned()]].concat());
+                assert_eq!(format!("{:?}", identify(&cookies)), format!("{checked:?}"), "{cookies:?}");
+            }
+        }
+    }
+
     #[test]
     fn the_higher_generation_of_a_session_counts_in_any_order() {
         let (old, new) = (claims("ada", 1, 3), Claims { issued_at: NOW - secs(20), ..claims("ada", 1, 4) });
