@@ -34,7 +34,7 @@ import report  # noqa: E402
 import services  # noqa: E402
 
 from jwtauth import _engine  # noqa: E402
-from tests.databases.servers import PostgreSQL, free_port  # noqa: E402
+from tests.databases.servers import MariaDB, PostgreSQL, Server, free_port  # noqa: E402
 
 PROTOTYPE = ROOT / ".tools/prototype-0.0.8"
 RESULTS = ROOT / "docs/performance/results.json"
@@ -249,21 +249,26 @@ def steps(quick: bool) -> dict:
 
 
 def service(quick: bool) -> dict:
-    """An axum service, on SQLite, by wrk."""
+    """An axum service on each database, by wrk over few and many connections."""
     if not shutil.which("wrk"):
         print("Left out: the axum service (apt install wrk).")
         return {}
-    _vendor, database = next(databases())
-    with database as new:
-        entry = new("service")
-        with worker("jwtauth", entry):
-            pass  # which migrates it, and makes user 1
-        rounds, seconds, sizes = (2, 1, services.GROWTH[:2]) if quick else (7, 2, services.GROWTH)
-        found, grown = services.measure(Path(entry["NAME"]), rounds, seconds, sizes)
-    return {
-        "ways": {way: summaries(values) for way, values in found.items()},
-        "growth": {str(size): {way: summaries(values) for way, values in part.items()} for size, part in grown.items()},
-    }
+    results: dict[str, dict] = {"loads": {}}
+    rounds, seconds, sizes = (2, 1, services.GROWTH[:2]) if quick else (7, 2, services.GROWTH)
+    for vendor, database in databases(MariaDB):
+        with database as new:
+            entry = new("service")
+            with worker("jwtauth", entry):
+                pass  # which migrates it, and makes user 1
+            found, grown = services.measure(entry, rounds, seconds, sizes if vendor == "SQLite" else [])
+        results["loads"][vendor] = {str(connections): ways(part) for connections, part in found.items()}
+        if grown:
+            results["growth"] = {str(size): ways(part) for size, part in grown.items()}
+    return results
+
+
+def ways(found: dict[str, dict[str, list[float]]]) -> dict:
+    return {way: summaries(values) for way, values in found.items()}
 
 
 def summaries(values: dict[str, list[float]]) -> dict:
@@ -312,8 +317,10 @@ def size(quick: bool) -> dict:
 # --- where and how
 
 
-def databases() -> Iterator[tuple[str, object]]:
-    """Each vendor, and a context that gives a function from a name to a new database."""
+def databases(*more: type[Server]) -> Iterator[tuple[str, object]]:
+    """Each vendor, with `more` than SQLite and PostgreSQL, and a context that gives a function from a name to a new
+    database.
+    """
 
     @contextmanager
     def sqlite():
@@ -325,8 +332,8 @@ def databases() -> Iterator[tuple[str, object]]:
             }
 
     @contextmanager
-    def postgresql():
-        with PostgreSQL() as running:
+    def of(server: type[Server]):
+        with server() as running:
 
             def new(name: str) -> dict:
                 database = re.sub(r"[^a-z]", "", name.lower())
@@ -336,10 +343,11 @@ def databases() -> Iterator[tuple[str, object]]:
             yield new
 
     yield "SQLite", sqlite()
-    if PostgreSQL.is_installed():
-        yield "PostgreSQL", postgresql()
-    else:
-        print(f"Left out: PostgreSQL (apt install {PostgreSQL.packages}).")
+    for server in (PostgreSQL, *more):
+        if server.is_installed():
+            yield server.name, of(server)
+        else:
+            print(f"Left out: {server.name} (apt install {server.packages}, and its Python driver).")
 
 
 def variant_environment(name: str, database: dict) -> dict[str, str]:

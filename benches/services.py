@@ -1,4 +1,4 @@
-"""An axum service under several ways to know who is there, asked by wrk on loopback; all on one SQLite database."""
+"""An axum service under several ways to know who is there, asked by wrk on loopback; all on one database."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from tests.databases.servers import free_port
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-WAYS = ["no authentication", "one query", "jwtauth", "jwtauth, interval 10 s", "axum-login", "jsonwebtoken"]
-CONNECTIONS = 8
-# Rows of other sessions, and what is measured again beside them.
+WAYS = ["no authentication", "one query", "jwtauth", "jwtauth, interval 10 s"]
+# What others do, on SQLite alone.
+OTHERS = ["axum-login", "jsonwebtoken"]
+CONNECTIONS = [8, 64, 512]
+# Rows of other sessions, and what is measured again beside them, over the fewest connections.
 GROWTH, GROWING = [1_000, 100_000, 1_000_000], ["one query", "jwtauth"]
+MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 
 Asked = dict[str, float]
+# Asks a service over so many connections for so many seconds.
+Ask = Callable[[int, int], Asked]
 
 
 def build() -> Path:
@@ -32,45 +37,61 @@ def build() -> Path:
     return target / "release/service-bench"
 
 
-def measure(database: Path, rounds: int, seconds: int, sizes: list[int]) -> tuple[dict, dict]:
-    """Requests a second and microseconds of latency for each way, round by round; then as the table grows."""
+def measure(entry: dict, rounds: int, seconds: int, sizes: list[int]) -> tuple[dict, dict]:
+    """Requests a second and microseconds of latency for each number of connections and way, round by round; on SQLite
+    then as the table grows. `entry` is one of Django's `DATABASES`, which it has migrated.
+    """
     program = build()
+    vendor = entry["ENGINE"].rpartition(".")[2]
     with ExitStack() as stack:
-        asks = {way: stack.enter_context(server(program, way, database)) for way in WAYS}
-        found = in_turns({way: asks[way] for way in WAYS}, rounds, seconds)
+        ways = WAYS + (OTHERS if vendor == "sqlite3" else [])
+        asks = {way: stack.enter_context(server(program, way, url(entry))) for way in ways}
+        found = {connections: in_turns(asks, connections, rounds, seconds) for connections in CONNECTIONS}
         grown = {}
         for size in sizes:
-            fill(database, size)
-            grown[size] = in_turns({way: asks[way] for way in GROWING}, rounds, seconds)
+            fill(Path(entry["NAME"]), size)
+            grown[size] = in_turns({way: asks[way] for way in GROWING}, CONNECTIONS[0], rounds, seconds)
     return found, grown
 
 
-def in_turns(asks: dict[str, Callable[[int], Asked]], rounds: int, seconds: int) -> dict[str, dict[str, list[float]]]:
-    found: dict[str, dict[str, list[float]]] = {way: {"rate": [], "latency": []} for way in asks}
+def url(entry: dict) -> str:
+    """The database as sqlx names it."""
+    scheme = {"sqlite3": "sqlite", "postgresql": "postgres", "mysql": "mysql"}[entry["ENGINE"].rpartition(".")[2]]
+    if scheme == "sqlite":
+        return f"sqlite:{entry['NAME']}"
+    return f"{scheme}://{entry['USER']}@{entry['HOST']}:{entry['PORT']}/{entry['NAME']}"
+
+
+def in_turns(asks: dict[str, Ask], connections: int, rounds: int, seconds: int) -> dict[str, dict[str, list[float]]]:
+    found: dict[str, dict[str, list[float]]] = {way: {} for way in asks}
     for _ in range(rounds):
         for way, ask in asks.items():
-            for name, value in ask(seconds).items():
-                found[way][name].append(value)
+            for name, value in ask(connections, seconds).items():
+                found[way].setdefault(name, []).append(value)
     return found
 
 
 @contextmanager
-def server(program: Path, way: str, database: Path) -> Iterator[Callable[[int], Asked]]:
-    """The service, with somebody signed in, and what asks it for so many seconds."""
+def server(program: Path, way: str, database: str) -> Iterator[Ask]:
+    """The service, with somebody signed in, and what asks it."""
     port = free_port()
     process = subprocess.Popen([program, way, f"127.0.0.1:{port}", database])
     try:
         cookies = sign_in(port)
 
-        def ask(seconds: int) -> Asked:
-            command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", f"-HCookie: {cookies}"]
+        def ask(connections: int, seconds: int) -> Asked:
+            command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"-HCookie: {cookies}"]
             said = subprocess.check_output([*command, f"http://127.0.0.1:{port}/me"], text=True)
             assert "Non-2xx" not in said, (way, said)
-            latency = re.search(r"50%\s+([\d.]+)(us|ms)", said)
+            assert "Socket errors" not in said, (way, said)
+            latency = {
+                percent: float(number) * MICROSECONDS[unit]
+                for percent, number, unit in re.findall(r"(\d+)%\s+([\d.]+)(us|ms|s)\b", said)
+            }
             rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
-            return {"rate": rate, "latency": float(latency[1]) * (1000 if latency[2] == "ms" else 1)}
+            return {"rate": rate, "latency": latency["50"], "p99": latency["99"]}
 
-        ask(1)
+        ask(CONNECTIONS[0], 1)
         yield ask
     finally:
         process.terminate()

@@ -1,13 +1,16 @@
 //! `service-bench WAY ADDRESS DATABASE`: an axum service whose one page says who is there.
 //!
-//! `POST /login` signs user 1 in and sets the cookies that the way goes by. All ways ask the same SQLite database, if any.
+//! `POST /login` signs user 1 in and sets the cookies that the way goes by. All ways ask the same database, if any, which
+//! is named by its URL. A number as ADDRESS has the program itself make so many requests, one after the other and without a
+//! socket: for a profiler, or to count instructions.
 
 use std::{convert::Infallible, env, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{FromRequestParts, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    body::Body,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     routing::{get, post},
 };
 use axum_login::{
@@ -15,10 +18,11 @@ use axum_login::{
 };
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use jwtauth_axum::{
-    Auth, AuthLayer, Authenticated, DjangoUsers, Settings, SqliteStore,
-    sqlx::{self, SqlitePool, sqlite::SqliteConnectOptions},
+    Auth, AuthLayer, Authenticated, DjangoUsers, MariaDbStore, PostgresStore, SessionStore, Settings, SqliteStore,
+    sqlx::{self, MySqlPool, PgPool, SqlitePool},
 };
 use serde::{Deserialize, Serialize};
+use tower::ServiceExt as _;
 use tower_sessions_sqlx_store::{SqliteStore as TowerSessions, sqlx as sqlx_0_8};
 
 const SECRET: &str = "a key for benchmarks only, long enough for SHA-256";
@@ -32,43 +36,94 @@ fn me(user: impl ToString) -> Json<Me> {
     Json(Me { user: user.to_string() })
 }
 
+/// Make the service for one of the ways that ask a database, by its pool and its store.
+macro_rules! on_database {
+    ($way:expr, $database:expr, $pool:ty, $store:ty, $query:literal) => {{
+        let pool = <$pool>::connect(&$database).await.expect("a database that Django has migrated");
+        if $way == "one query" {
+            // What anybody who asks a database pays: a handler with one query by primary key.
+            let one_query = async |State(pool): State<$pool>| {
+                let found = sqlx::query_as($query).bind(1).fetch_one(&pool).await;
+                let (id, _password, _is_active): (i32, String, bool) = found.expect("user 1");
+                me(id)
+            };
+            Router::new().route("/me", get(one_query)).with_state(pool)
+        } else {
+            let settings = settings(if $way == "jwtauth" { Duration::ZERO } else { Duration::from_secs(10) });
+            let users = DjangoUsers::new(settings.auth_hasher());
+            jwtauth(settings, <$store>::new(pool, Some(users)).await.expect("Django's table"))
+        }
+    }};
+}
+
 #[tokio::main]
 async fn main() {
     let [way, address, database] = env::args().skip(1).collect::<Vec<_>>().try_into().expect("WAY ADDRESS DATABASE");
-    let options = SqliteConnectOptions::new().filename(&database);
-    let pool = SqlitePool::connect_with(options).await.expect("a database that Django has migrated");
-    let app = match way.as_str() {
-        "no authentication" => Router::new().route("/me", get(async || me(1))),
-        "one query" => Router::new().route("/me", get(one_query)).with_state(pool),
-        "jwtauth" => jwtauth(pool, Duration::ZERO).await,
-        "jwtauth, interval 10 s" => jwtauth(pool, Duration::from_secs(10)).await,
-        "axum-login" => axum_login(pool, &database).await,
-        "jsonwebtoken" => json_web_token(),
-        other => panic!("no way is called {other}"),
+    let vendor = database.split(':').next().unwrap_or_default();
+    let app = match (way.as_str(), vendor) {
+        ("no authentication", _) => Router::new().route("/me", get(async || me(1))),
+        ("jsonwebtoken", _) => json_web_token(),
+        ("axum-login", "sqlite") => axum_login(&database).await,
+        ("one query" | "jwtauth" | "jwtauth, interval 10 s", "sqlite") => on_database!(
+            way,
+            database,
+            SqlitePool,
+            SqliteStore,
+            "SELECT id, password, is_active FROM auth_user WHERE id = $1"
+        ),
+        ("one query" | "jwtauth" | "jwtauth, interval 10 s", "postgres") => on_database!(
+            way,
+            database,
+            PgPool,
+            PostgresStore,
+            "SELECT id, password, is_active FROM auth_user WHERE id = $1"
+        ),
+        ("one query" | "jwtauth" | "jwtauth, interval 10 s", "mysql") => on_database!(
+            way,
+            database,
+            MySqlPool,
+            MariaDbStore,
+            "SELECT id, password, is_active FROM auth_user WHERE id = ?"
+        ),
+        _ => panic!("no way is called {way} on {vendor}"),
     };
     let app = app.route("/ready", get(async || "")).route_layer(axum::middleware::from_fn(pass));
+    if let Ok(times) = address.parse() {
+        return repeat(app, times).await;
+    }
     let listener = tokio::net::TcpListener::bind(address).await.expect("a free port");
     axum::serve(listener, app).await.expect("a server");
 }
 
+/// Sign in and ask for the page so many times.
+async fn repeat(app: Router, times: usize) {
+    let login = Request::post("/login").body(Body::empty()).expect("a request");
+    let Ok(response) = app.clone().oneshot(login).await;
+    let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().filter_map(pair).collect();
+    let cookies = HeaderValue::try_from(cookies.join("; ")).expect("cookies");
+    for _ in 0..times {
+        // What wrk sends.
+        let request = Request::get("/me").header(header::HOST, "127.0.0.1:8000").header(header::COOKIE, &cookies);
+        let Ok(response) = app.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+    }
+}
+
+/// The name and value that a `Set-Cookie` sets.
+fn pair(set_cookie: &HeaderValue) -> Option<&str> {
+    set_cookie.to_str().ok()?.split(';').next()
+}
+
 /// Every way has this much middleware.
-async fn pass(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
+async fn pass(request: Request, next: axum::middleware::Next) -> axum::response::Response {
     next.run(request).await
 }
 
-/// What anybody who asks a database pays: a handler with one query by primary key.
-async fn one_query(State(pool): State<SqlitePool>) -> Json<Me> {
-    let query = sqlx::query_as("SELECT id, password, is_active FROM auth_user WHERE id = $1").bind(1);
-    let (id, _password, _is_active): (i64, String, bool) = query.fetch_one(&pool).await.expect("user 1");
-    me(id)
+fn settings(interval: Duration) -> Settings {
+    Settings::new(SECRET).with_session_check_interval(interval).with_access_token_lifetime(Duration::from_secs(3600))
 }
 
-async fn jwtauth(pool: SqlitePool, interval: Duration) -> Router {
-    let settings = Settings::new(SECRET)
-        .with_session_check_interval(interval)
-        .with_access_token_lifetime(Duration::from_secs(3600));
-    let users = DjangoUsers::new(settings.auth_hasher());
-    let store = SqliteStore::new(pool, Some(users)).await.expect("Django's table");
+fn jwtauth(settings: Settings, store: impl SessionStore) -> Router {
     Router::new()
         .route("/me", get(async |user: Authenticated| me(user.user_id)))
         .route("/login", post(async |auth: Auth| auth.login(1).await))
@@ -112,9 +167,9 @@ impl AuthnBackend for Users {
     }
 }
 
-async fn axum_login(pool: SqlitePool, database: &str) -> Router {
-    let options = sqlx_0_8::sqlite::SqliteConnectOptions::new().filename(database);
-    let sessions = sqlx_0_8::SqlitePool::connect_with(options).await.expect("the same database");
+async fn axum_login(database: &str) -> Router {
+    let pool = SqlitePool::connect(database).await.expect("a database that Django has migrated");
+    let sessions = sqlx_0_8::SqlitePool::connect(database).await.expect("the same database");
     let store = TowerSessions::new(sessions);
     store.migrate().await.expect("a table of its own");
     let layer = AuthManagerLayerBuilder::new(Users(pool), SessionManagerLayer::new(store).with_secure(false)).build();
