@@ -1,6 +1,6 @@
 //! The cookies that carry tokens: which attributes a browser honours, and what a header holds.
 
-use std::str::FromStr;
+use std::{iter, str::FromStr};
 
 use crate::TokenKind;
 
@@ -230,7 +230,16 @@ impl CookieError {
 /// assert_eq!((name, value), (&b"access_token"[..], &b"abc"[..]));
 /// ```
 pub fn cookie_pairs(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
-    field.split(|byte| *byte == b';').filter_map(|pair| {
+    let mut rest = Some(field);
+    let pairs = iter::from_fn(move || {
+        let field = rest?;
+        // By vector instructions: byte by byte, two tokens take as long as a tenth of their verification.
+        let end = memchr::memchr(b';', field).unwrap_or(field.len());
+        let (pair, after) = field.split_at_checked(end)?;
+        rest = after.strip_prefix(b";");
+        Some(pair)
+    });
+    pairs.filter_map(|pair| {
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = pair.split_at_checked(equals)?;
         let value = trim(value.strip_prefix(b"=")?);
