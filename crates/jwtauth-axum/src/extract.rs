@@ -73,7 +73,7 @@ pub struct AccessClaims(pub Claims);
 
 async fn authenticated(parts: &mut Parts) -> Result<Option<Authenticated>, Rejection> {
     let auth = Auth::from_request_parts(parts, &()).await?;
-    Ok(auth.0.live_claims().await?.map(Authenticated::new))
+    Ok(auth.0.live().await?)
 }
 
 impl Authenticated {
@@ -88,8 +88,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Rejection> {
         let Auth(auth) = Auth::from_request_parts(parts, &()).await?;
-        let claims = auth.live_claims().await?.ok_or_else(|| auth.anonymous())?;
-        Ok(Self::new(claims))
+        auth.live().await?.ok_or_else(|| auth.anonymous())
     }
 }
 

@@ -105,7 +105,7 @@ impl Drop for Abandon<'_> {
 /// Do what comes before the handler: the refresh, and for a bearer, which is an explicit claim, the strict check.
 async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
     auth.refresh().await?;
-    if auth.is_bearer() && auth.live_claims().await?.is_none() {
+    if auth.is_bearer() && auth.live().await?.is_none() {
         return Err(Rejection::InvalidToken);
     }
     Ok(())

@@ -22,7 +22,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::{
-    Auth, AuthError, EndReason, Event, Record, Rejection, StoreError, event,
+    Auth, AuthError, Authenticated, EndReason, Event, Record, Rejection, StoreError, event,
     head::{Client, Fields, Foreign},
     response,
     retry::retrying,
@@ -261,16 +261,20 @@ impl RequestAuth {
         user
     }
 
-    /// Return the claims of who is signed in, without asking the store where it accepted them within
-    /// `SESSION_CHECK_INTERVAL`.
-    pub(crate) async fn live_claims(&self) -> Result<Option<Claims>, AuthError> {
+    /// Return who is signed in, without asking the store where it accepted their claims within `SESSION_CHECK_INTERVAL`.
+    pub(crate) async fn live(&self) -> Result<Option<Authenticated>, AuthError> {
         let is_claimed = matches!(self.asked_state().user, User::Claimed);
         match self.identity.access().filter(|claims| is_claimed && self.shared.is_remembered(claims)) {
             Some(claims) => {
-                event::known(&self.span, claims.sid.session_id(), &claims.subject);
-                Ok(Some(claims.clone()))
+                let user = Authenticated::new(claims.clone());
+                event::known(&self.span, user.session_id, &user.user_id);
+                Ok(Some(user))
             }
-            None => Ok(self.resolve().await?.map(|user| user.claims.clone())),
+            None => Ok(self.resolve().await?.map(|user| Authenticated {
+                user_id: user.claims.subject.clone(),
+                session_id: user.record.id, // a digest less than of the claims
+                claims: user.claims.clone(),
+            })),
         }
     }
 
