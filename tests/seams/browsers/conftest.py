@@ -25,7 +25,7 @@ def running_browsers():
 
 @pytest.fixture(params=BROWSERS, ids=lambda kind: kind.name)
 def browser(request, running_browsers, certificates):
-    """Each browser, with a single tab. Its cookies are deleted by the test that has set them: `Browser.forget`."""
+    """Each browser, with a single tab and without cookies."""
     kind = request.param
     if not kind.is_installed():
         pytest.skip(f"{kind.name} is not installed: apt install {kind.packages}")
@@ -36,4 +36,5 @@ def browser(request, running_browsers, certificates):
     while len(browser.tabs()) > 1:
         browser.close_tab()
     browser.goto("about:blank")
+    browser.forget_all()
     return browser

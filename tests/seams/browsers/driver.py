@@ -72,8 +72,7 @@ class Browser:
         self.capabilities: dict[str, Any] = {}
         try:
             self.start()
-            timeouts = {"script": PATIENCE_MS, "pageLoad": PATIENCE_MS, "implicit": 0}
-            self.command("WebDriver:SetTimeouts", timeouts)
+            self.set_timeouts()
         except BaseException:
             self.stop()
             raise
@@ -88,8 +87,15 @@ class Browser:
         """Start the program and open a WebDriver session: sets ``capabilities``."""
         raise NotImplementedError
 
+    def set_timeouts(self) -> None:
+        self.command("WebDriver:SetTimeouts", {"script": PATIENCE_MS, "pageLoad": PATIENCE_MS, "implicit": 0})
+
     def end_session(self) -> None:
         """Let the browser end by itself."""
+        raise NotImplementedError
+
+    def forget_all(self) -> None:
+        """Delete every cookie of every site, those of frames included. WebDriver itself knows the current page's."""
         raise NotImplementedError
 
     def command(self, name: str, parameters: dict[str, Any] | None = None) -> Any:
@@ -229,6 +235,7 @@ class OverHttp(Browser):
         "WebDriver:CloseWindow": ("DELETE", "window"),
         "WebDriver:GetCookies": ("GET", "cookie"),
         "WebDriver:DeleteAllCookies": ("DELETE", "cookie"),
+        "chromium": ("POST", "goog/cdp/execute"),
     }
 
     session: str | None = None
@@ -300,6 +307,9 @@ class Chromium(OverHttp):
         options = {"args": arguments, "binary": shutil.which("chromium"), "browserStartupTimeout": PATIENCE_MS}
         self.open_session({"browserName": "chrome", "goog:chromeOptions": options})
 
+    def forget_all(self) -> None:
+        self.command("chromium", {"cmd": "Network.clearBrowserCookies", "params": {}})
+
 
 class WebKit(OverHttp):
     name = "webkit"
@@ -322,7 +332,14 @@ class WebKit(OverHttp):
             # It takes no authority, only the one certificate that it accepts for a host.
             certificate = str(self.certificates.certificate)
             options["certificates"] = [{"host": host, "certificateFile": certificate} for host in HOSTS]
-        self.open_session({"browserName": "MiniBrowser", "webkitgtk:browserOptions": options})
+        self.options = {"browserName": "MiniBrowser", "webkitgtk:browserOptions": options}
+        self.open_session(self.options)
+
+    def forget_all(self) -> None:
+        """Start the browser again: each session has a profile of its own."""
+        self.end_session()
+        self.open_session(self.options)
+        self.set_timeouts()
 
     def stop(self) -> None:
         super().stop()
@@ -401,13 +418,23 @@ class Firefox(Browser):
 
     def trust(self, authority: Path) -> None:
         certificate = "".join(line for line in authority.read_text().splitlines() if not line.startswith("-"))
-        script = """
+        self.run_outside_pages(
+            """
             Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB)
                 .addCertFromBase64(arguments[0], "C,,");
-        """
+            """,
+            certificate,
+        )
+
+    def forget_all(self) -> None:
+        self.run_outside_pages("Services.cookies.removeAll()")
+
+    def run_outside_pages(self, script: str, *args: object) -> None:
         self.command("Marionette:SetContext", {"value": "chrome"})
-        self.command("WebDriver:ExecuteScript", {"script": script, "args": [certificate]})
-        self.command("Marionette:SetContext", {"value": "content"})
+        try:
+            self.command("WebDriver:ExecuteScript", {"script": script, "args": list(args)})
+        finally:
+            self.command("Marionette:SetContext", {"value": "content"})
 
     def end_session(self) -> None:
         if self.connection is not None:

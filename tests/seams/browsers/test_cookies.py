@@ -40,7 +40,6 @@ def test_secure_cookies_of_this_machine_over_http(browser, plain, host):
         browser.goto(f"http://{host}:{plain}/set?{cookie}; HttpOnly")
     browser.goto(f"http://{host}:{plain}/headers")
     assert sent(browser) == ({"plain=1"} if browser.name == "webkit" else {"s=1", "__Host-s=1", "plain=1"})
-    browser.forget()
 
 
 def test_cookies_that_a_frame_of_another_site_sets(browser, secure):

@@ -39,6 +39,31 @@ def test_scripts_clicks_frames_tabs_and_cookies(browser, plain):
     assert browser.cookies() == {}
 
 
+def test_all_cookies_of_all_sites_are_forgotten(browser, certificates):
+    """Or a test would see the cookies of the one before, by the order in which they run."""
+    with serve(certificates) as port:
+
+        def sent_to(of, frame=""):
+            browser.goto(f"https://{of}.localhost:{port}/{frame}headers")
+            if frame:
+                browser.enter_frame("iframe")
+            browser.wait(lambda: browser.text() != "")
+            found = json.loads(browser.text()).get("cookie", "")
+            browser.leave_frames()
+            return found
+
+        framed = f"frame?https://ours.localhost:{port}/"
+        for of in ("ours", "foreign"):
+            browser.goto(f"https://{of}.localhost:{port}/set?own=1; HttpOnly")
+        for cookie in ("other=1", "partitioned=1; Partitioned"):
+            browser.goto(f"https://foreign.localhost:{port}/{framed}set?{cookie}; Secure; SameSite=None")
+        assert sent_to("ours") == sent_to("foreign") == "own=1"
+        assert browser.name == "webkit" or "partitioned=1" in sent_to("foreign", framed)
+
+        browser.forget_all()
+        assert [sent_to("ours"), sent_to("foreign"), sent_to("foreign", framed)] == ["", "", ""]
+
+
 @pytest.mark.parametrize(
     ("host", "site"),
     [("ours", "same-origin"), ("sibling.ours", "same-site"), ("foreign", "cross-site"), ("friend", "cross-site")],
