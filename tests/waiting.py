@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # Seconds after which a test gives up. Only a test that fails waits this long, so no machine is too slow.
-PATIENCE = 600
+PATIENCE = 180
 # Seconds that a process has to end by itself; then it is killed, and no test fails for it.
 BEFORE_KILL = 60
 

@@ -26,6 +26,8 @@ from tests.waiting import BEFORE_KILL, PATIENCE, answers, stop, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 ACCESS_LIFETIME, GRACE = 300, 30
 START = 1_800_000_000
+# Seconds that a server has to end when its test is over. gunicorn waits for the connections that browsers keep open.
+BEFORE_CUT = 5
 
 
 class Project:
@@ -116,7 +118,7 @@ class Site(Project):
             raise
 
     def __exit__(self, *error: object) -> None:
-        self.stop()
+        self.stop(BEFORE_CUT)
         super().__exit__(*error)
 
     @property
@@ -129,10 +131,10 @@ class Site(Project):
                 self.command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
 
-    def stop(self) -> None:
+    def stop(self, within: float = BEFORE_KILL) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(BEFORE_KILL)
+            self.process.wait(within)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

@@ -16,9 +16,10 @@ import httpcore
 from tests.databases.served import Pause, Site, generation
 from tests.waiting import PATIENCE
 
-TIMEOUT = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE)}
-# A connection that ended before the response did.
-LOST = (httpcore.NetworkError, httpcore.ProtocolError)
+# Seconds after which a browser takes a connection for dead: a server that reloads may leave one unanswered.
+TIMEOUT = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE / 3)}
+# A connection that ended, or was given up, before the response came.
+LOST = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 
 
 @dataclass
@@ -29,6 +30,8 @@ class Tally:
     cut: int = 0
     # Requests made again, since the connection had ended without a response.
     again: int = 0
+    # Requests that had no response, and were made again over a new connection.
+    unanswered: int = 0
     # Requests that found no server listening, and were made again until there was one.
     refused: int = 0
     signed_out: list[str] = field(default_factory=list)
@@ -107,16 +110,24 @@ class Browser:
         loop = asyncio.get_running_loop()
         deadline, refused = loop.time() + PATIENCE, 0
         while True:
+            pool = self.pool
             try:
                 return await self.request(path, method)
             except LOST as error:
                 if loop.time() > deadline:
                     raise
+                if (
+                    self.pool is pool
+                ):  # its connection may live on, take no more requests, and keep a worker from ending
+                    self.pool = self.connections()
+                    await pool.aclose()
                 if isinstance(error, httpcore.ConnectError):  # nothing listens before the server has started
                     self.tally.requests -= 1
                     self.tally.refused += not refused
                     refused += 1
                     await asyncio.sleep(0.05)
+                elif isinstance(error, httpcore.TimeoutException):
+                    self.tally.unanswered += 1
                 else:
                     self.tally.again += 1
 

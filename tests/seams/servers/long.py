@@ -70,6 +70,7 @@ def run(
     counts = {
         "connections cut": tally.cut,
         "lost and made again": tally.again,
+        "left unanswered, and made again": tally.unanswered,
         "refused until it had started": tally.refused,
     }
     seen = [f"{count} {words}" for words, count in counts.items() if count]

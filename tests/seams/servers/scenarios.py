@@ -203,27 +203,54 @@ async def under_load(site: Site, browsers: list[Browser], done: Callable[[], boo
         await bursts(site, browsers, 2)
 
 
+@asynccontextmanager
+async def supervised(site: Site) -> AsyncIterator[None]:
+    """Start a server that does not go on without its worker again whenever it has ended, as systemd does."""
+
+    async def watch() -> None:
+        while True:
+            if site.process.poll() is not None:
+                site.start()
+            await asyncio.sleep(0.01)
+
+    if site.server.respawns:
+        yield
+        return
+    watching = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+        if error := None if watching.cancelled() else watching.exception():
+            raise error
+
+
 async def reload(site: Site, browsers: list[Browser], times: int) -> None:
-    """Replace the workers under load, by the server's signal, or else by stopping and starting it."""
-    for _ in range(times):
-        before = site.workers()
-        load = asyncio.ensure_future(under_load(site, browsers, lambda old=before: not old & site.workers()))
-        if site.server.reload is None:
-            await asyncio.to_thread(site.stop)
-            site.start()
-        else:
-            site.process.send_signal(site.server.reload)
-        await load
+    """Replace the workers under load, by the server's signal, or else by stopping it."""
+    tally = browsers[0].tally
+    async with supervised(site):
+        for _ in range(times):
+            before, process = site.workers(), site.process
+            load = asyncio.ensure_future(under_load(site, browsers, lambda old=before: not old & site.workers()))
+            if site.server.reload is None:
+                await asyncio.to_thread(site.stop)
+            else:
+                process.send_signal(site.server.reload)
+            await load
+            if site.server.reload and site.process is not process:
+                tally.seen.append("ended in a reload, and was started again")
 
 
 async def kill(site: Site, browsers: list[Browser], times: int) -> None:
     """Kill a worker that has just written a refresh, under load."""
-    for _ in range(times):
-        stop = asyncio.Event()
-        load = asyncio.ensure_future(under_load(site, browsers[1:], stop.is_set))
-        await hit(site, browsers[0])
-        stop.set()
-        await load
+    async with supervised(site):
+        for _ in range(times):
+            stop = asyncio.Event()
+            load = asyncio.ensure_future(under_load(site, browsers[1:], stop.is_set))
+            await hit(site, browsers[0])
+            stop.set()
+            await load
 
 
 async def hit(site: Site, browser: Browser) -> None:
@@ -237,9 +264,6 @@ async def hit(site: Site, browser: Browser) -> None:
         await request
     browser.tally.cut += 1
     pause.let_go()
-    if not site.server.respawns:
-        await asyncio.to_thread(site.process.wait)
-        site.start()
     await browser.me()
     assert browser.generation > before
     while worker in site.workers():
