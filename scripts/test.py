@@ -48,6 +48,9 @@ ONLY_ON_SQLITE = (
 )
 RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 
+# Minutes after which a step has hung; the longest takes a quarter of an hour, on a slow machine twice that.
+LONGEST = 45
+
 # The steps that failed, each with the names of its failed tests.
 failed: dict[str, list[str]] = {}
 left_out: list[str] = []
@@ -63,7 +66,8 @@ def check(name: str, *command: str, env: dict[str, str] | None = None, aside: bo
     lines = []
     began = time.monotonic()
     options = {"text": True, "errors": "replace", "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | (env or {}), **options) as running:
+    limited = ("timeout", "--foreground", "--verbose", "--kill-after=60", f"{LONGEST}m", *command)
+    with subprocess.Popen(limited, cwd=ROOT, env=os.environ | (env or {}), **options) as running:
         for line in running.stdout:
             lines.append(line)
             if not aside:
@@ -98,7 +102,7 @@ def failures(lines: Iterable[str]) -> Iterator[str]:
 
 def beside_python() -> None:
     """What Python's tests, which mostly wait, leave a processor for."""
-    neighbours()
+    check("lint", "make", "--no-print-directory", "lint", aside=True)
     rust()
     oldest_rust()
     packages()
@@ -107,9 +111,10 @@ def beside_python() -> None:
     matrix()
 
 
-def neighbours() -> None:
-    """Run other packages beside this one."""
-    check("Python tests of neighbours", sys.executable, "-m", "pytest", "-q", "tests/neighbours", aside=True)
+def apart() -> None:
+    """Browsers, servers and other packages: they wait for each other as often as for a processor."""
+    for name in APART:
+        check(f"Python tests: {name}", sys.executable, "-m", "pytest", "-q", f"tests/{name}", aside=True)
 
 
 def rust() -> None:
@@ -212,8 +217,6 @@ def python() -> None:
     for server in SERVERS:
         if server.is_installed():
             on_server(server)
-    seams = ("tests/seams", "tests/simulation")
-    check("Python tests of seams and the simulation", sys.executable, "-m", "pytest", "-q", *seams)
 
 
 def matrix() -> None:
@@ -245,12 +248,13 @@ def on_server(server: type[Server]) -> None:
 
 
 def main() -> int:
-    check("lint", "make", "--no-print-directory", "lint")
     mariadb_driver()
-    beside = Thread(target=beside_python)
-    beside.start()
+    threads = [Thread(target=lane) for lane in (beside_python, apart)]
+    for thread in threads:
+        thread.start()
     python()
-    beside.join()
+    for thread in threads:
+        thread.join()
     return report()
 
 

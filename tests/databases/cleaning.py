@@ -14,8 +14,8 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from io import StringIO
 from importlib import import_module
+from io import StringIO
 from itertools import islice
 from subprocess import PIPE
 
@@ -186,7 +186,10 @@ def clearsessions(rows):
     before = Clearsessions.objects.count()
     seconds, statements = timed(lambda: call_command("clearsessions"))
     removed = before - Clearsessions.objects.count()
-    return {"clearsessions_row_us": round(seconds / removed * 1e6, 1), "clearsessions_ms": milliseconds(max(statements))}
+    return {
+        "clearsessions_row_us": round(seconds / removed * 1e6, 1),
+        "clearsessions_ms": milliseconds(max(statements)),
+    }
 
 
 def beside_logins():
