@@ -1,6 +1,6 @@
 """A process of racers, each a thread with a connection of its own. Told what to do by lines of JSON on its input.
 
-Run by `racing.Race`; answers with a line of JSON each time.
+Started by `racing.Race`, as a fork; answers with a line of JSON each time.
 """
 
 import json
@@ -97,7 +97,3 @@ def main():
             start_at = time.time() + HEAD_START
             answer = list(pool.map(lambda url: race(url, order["cookies"], start_at), order["urls"]))  # noqa: B023
         print(json.dumps(answer), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from tests.waiting import PATIENCE
+from tests.databases.forks import Fork
 
-ROOT = Path(__file__).resolve().parents[2]
 ACCESS_LIFETIME = 300
 LOGIN = 1_800_000_000
 
@@ -50,9 +46,7 @@ class Race:
         env["JWTAUTH_TEST_SETTINGS"] = json.dumps(settings or {})
         self.threads = threads
         self.now = LOGIN
-        command = [sys.executable, "-m", "tests.databases.racer", str(threads)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        self.processes = [subprocess.Popen(command, cwd=ROOT, env=env, text=True, **pipes) for _ in range(processes)]
+        self.processes = [Fork(env, "tests.databases.racer", str(threads)) for _ in range(processes)]
         try:
             login = self.ask(do="prepare")
             assert login["status"] == 200, login
@@ -66,9 +60,7 @@ class Race:
 
     def __exit__(self, *error: object) -> None:
         for process in self.processes:
-            process.stdin.close()
-            process.stdout.close()
-            process.wait(PATIENCE)
+            process.wait()
 
     def ask(self, **order: object) -> dict:
         """One request, of the first process."""

@@ -19,6 +19,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from uuid import uuid4
 
+from tests.databases.forks import manage
 from tests.databases.servers import free_port
 from tests.seams.servers.table import GTHREAD, UVICORN, Start, WebServer
 from tests.waiting import BEFORE_KILL, PATIENCE, answers, stop, wait_until
@@ -64,7 +65,7 @@ class Project:
         shutil.rmtree(self.folder)
 
     def django(self, *command: str) -> None:
-        subprocess.run([sys.executable, "-m", "django", *command], cwd=ROOT, env=self.env, check=True)
+        manage(self.env, *command).check_returncode()
 
     def people(self, count: int) -> list[int]:
         """Makes that many users: their keys."""
@@ -74,8 +75,8 @@ class Project:
             f"users.bulk_create([User(username=str(uuid4())) for _ in range({count})]);"
             f"print(*users.order_by('-pk').values_list('pk', flat=True)[:{count}])"
         )
-        command = [sys.executable, "-m", "django", "shell", "--no-imports", "--command", code]
-        done = subprocess.run(command, cwd=ROOT, env=self.env, check=True, capture_output=True, text=True)
+        done = manage(self.env, "shell", "--no-imports", "--command", code)
+        done.check_returncode()
         return [int(word) for word in done.stdout.split()]
 
     @property
