@@ -7,8 +7,8 @@ from io import StringIO
 
 import pytest
 from django.apps import apps
-from django.core.management import call_command
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models.signals import pre_delete
 

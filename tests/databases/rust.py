@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.databases.forks import manage
 from tests.databases.served import ROOT, Site
 from tests.databases.servers import free_port
 from tests.waiting import answers, stop, wait_until
@@ -25,8 +26,11 @@ class Service:
     def __init__(self, program: Path, site: Site, database: dict, users: str = "auth_user") -> None:
         self.port = free_port()
         settings = site.folder / "jwtauth.toml"
-        command = [sys.executable, "-m", "django", "jwtauth_settings"]
-        settings.write_bytes(subprocess.check_output(command, cwd=ROOT, env=site.env))
+        if "JWTAUTH_TEST_USER" in site.env:  # other applications than a fork has
+            command = [sys.executable, "-m", "django", "jwtauth_settings"]
+            settings.write_bytes(subprocess.check_output(command, cwd=ROOT, env=site.env))
+        else:
+            settings.write_text(manage(site.env, "jwtauth_settings").stdout)
         arguments = [f"127.0.0.1:{self.port}", str(settings), url(database), site.env["JWTAUTH_TEST_CLOCK"], users]
         self.log = site.folder / "service.log"
         with self.log.open("wb") as log:

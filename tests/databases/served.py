@@ -15,13 +15,14 @@ import struct
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from http.cookies import SimpleCookie
 from pathlib import Path
 from uuid import uuid4
 
 from tests.databases.forks import manage
 from tests.databases.servers import free_port
-from tests.seams.servers.table import GTHREAD, UVICORN, Start, WebServer
+from tests.seams.servers.table import GTHREAD, UVICORN, WSGI, Start, WebServer, gunicorn
 from tests.waiting import BEFORE_KILL, PATIENCE, answers, stop, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +30,8 @@ ACCESS_LIFETIME, GRACE = 300, 30
 START = 1_800_000_000
 # Seconds that a server has to end when its test is over. gunicorn waits for the connections that browsers keep open.
 BEFORE_CUT = 5
+# Its parent imports the site, and its workers, also those that replace others, are forks of it.
+PRELOADING = replace(GTHREAD, command=gunicorn("gthread", WSGI, "--preload"))
 
 
 class Project:
@@ -103,7 +106,7 @@ class Site(Project):
         beside: Project | None = None,
         **databases: dict,
     ) -> None:
-        self.server = server or (UVICORN if asgi else GTHREAD)
+        self.server = server or (UVICORN if asgi else PRELOADING)
         if self.server.tls:
             env = {"JWTAUTH_TEST_SETTINGS": json.dumps({"COOKIE_SECURE": True}), **(env or {})}
         super().__init__(env=env, migrated=migrated, beside=beside, **databases)
