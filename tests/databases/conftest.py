@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.databases.forks import manage
 from tests.databases.rust import build
 from tests.databases.served import ROOT, START
 from tests.databases.servers import MariaDB, PostgreSQL
@@ -73,6 +74,9 @@ def project(tmp_path):
         }
 
         def run(*command):
+            # A fork has no other users than Django's.
+            if command[:2] == ("-m", "django") and "JWTAUTH_TEST_USER" not in environment:
+                return manage(environment, *command[2:])
             return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
 
         migrated = run("-m", "django", "migrate", "--run-syncdb", "--verbosity", "0")

@@ -3,13 +3,13 @@
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from tests.databases.forks import manage
 
 ROOT = Path(__file__).resolve().parents[2]
 MIGRATIONS = ROOT / "crates/jwtauth-axum/migrations"
@@ -17,12 +17,8 @@ MIGRATIONS = ROOT / "crates/jwtauth-axum/migrations"
 
 def migrate(database):
     """Django's own migrations, on this entry of ``DATABASES``."""
-    environment = os.environ | {
-        "JWTAUTH_TEST_DATABASES": json.dumps({"default": database}),
-        "DJANGO_SETTINGS_MODULE": "tests.databases.settings",
-    }
-    command = [sys.executable, "-m", "django", "migrate", "--verbosity", "0"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    environment = os.environ | {"JWTAUTH_TEST_DATABASES": json.dumps({"default": database})}
+    manage(environment, "migrate", "--verbosity", "0").check_returncode()
 
 
 def same_but_for_the_user(theirs, ours):
