@@ -12,6 +12,7 @@ import uuid
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from threading import Barrier, Event
 
@@ -527,6 +528,7 @@ OUTCOMES = st.sampled_from([_engine.Outcome.UNCHANGED, _engine.Outcome.CLEARED])
 ANSWER = respond(_engine.Identity(), _engine.Outcome.granted(grant(POLICY.start(NOW))))
 
 # Every function, with values of its types for its positional and its named arguments.
+STORED = texts | st.datetimes(datetime(1970, 1, 1)).map(str)
 CALLS = {
     "SigningKey.read": (_engine.SigningKey.read, [key_texts], {"algorithm": texts | ALGORITHMS}),
     "VerifyingKey.read": (_engine.VerifyingKey.read, [key_texts], {"algorithm": texts | ALGORITHMS}),
@@ -653,6 +655,12 @@ CALLS = {
         {"scope": integers, "now": integers, "interval": st.none() | integers},
     ),
     "VerifiedSessions.forget": (MEMORY.forget, [st.uuids()], {}),
+    "Session.stored": (
+        _engine.Session.stored,
+        [integers, st.booleans(), st.none() | STORED, STORED, STORED, STORED],
+        {},
+    ),
+    "stored_seconds": (_engine.stored_seconds, [STORED], {}),
     "cookie_problems": (
         _engine.cookie_problems,
         [],
@@ -867,3 +875,33 @@ def test_what_verifies_pyjwt_reads_alike(header, payload):
 def test_the_oracle_has_something_to_say():
     token = signed('{"alg":"HS256", "typ":"at+jwt"}', json.dumps(GOOD))
     assert same(TOKENS.verify(ACCESS, token, NOW), token)
+
+
+def test_a_row_is_read_as_sqlite_stores_it():
+    stored = _engine.Session.stored(
+        3, True, None, "2026-01-31 23:59:59", "2024-02-29 00:00:00", "2026-02-28 00:00:01.5"
+    )
+    assert (stored.generation, stored.end_is_fixed, stored.acknowledged_at) == (3, True, None)
+    times = [
+        datetime.fromtimestamp(at, timezone.utc) for at in (stored.rotated_at, stored.created_at, stored.expires_at)
+    ]
+    assert [f"{at:%Y-%m-%d %H:%M:%S}" for at in times] == [
+        "2026-01-31 23:59:59",
+        "2024-02-29 00:00:00",
+        "2026-02-28 00:00:01",
+    ]
+    acknowledged = _engine.Session.stored(1, False, "1970-01-01 00:00:09", *["1970-01-01 00:00:00"] * 3)
+    assert (acknowledged.acknowledged_at, acknowledged.expires_at) == (9, 0)
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)))
+def test_every_time_that_django_stores_is_read(moment):
+    assert _engine.stored_seconds(str(moment)) == int(moment.replace(tzinfo=timezone.utc).timestamp() // 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026-01-31", "2026-01-31 23:59:60", "2026-1-31 23:59:59Z", "1969-12-31 23:59:59", "\ud800"]
+)
+def test_the_text_of_another_program_is_not_guessed_at(text):
+    with pytest.raises(ValueError, match="a time as Django stores it|surrogates not allowed"):
+        _engine.stored_seconds(text)

@@ -15,6 +15,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from jwtauth.internal.store import admission, prepared, sessions
+from jwtauth.models import Session
 from tests.conftest import only_session
 
 pytestmark = pytest.mark.django_db
@@ -355,3 +356,19 @@ def test_a_new_secret_key_is_another_hash(ada, settings):
     before = hashes.of(ada)
     settings.SECRET_KEY = "another key, which is long enough for SHA-256"
     assert hashes.of(ada) == ada.get_session_auth_hash() != before
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="other databases have a type for times")
+@pytest.mark.parametrize("column", ["created_at", "last_seen_at", "expires_at"])
+def test_a_time_that_another_program_has_written_is_read_as_django_reads_it(signed_in, clock, column):
+    session = only_session()
+    expected = getattr(session, column).replace(microsecond=250_000)
+    with connection.cursor() as cursor:
+        sql = f"UPDATE {Session._meta.db_table} SET {column} = %s"
+        cursor.execute(sql, [f"{expected:%Y-%m-%dT%H:%M:%S}.25"])
+    found = sessions.find(session.pk)
+    assert (found.row.generation, found.last_seen_at) == (1, int(session.last_seen_at.timestamp()))
+    assert int(session.created_at.timestamp()) == found.row.created_at
+    assert getattr(found.session, column) == expected
+    assert signed_in.post("/logout/").status_code == 200
+    assert signed_in.who() is None

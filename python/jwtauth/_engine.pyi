@@ -35,6 +35,7 @@ __all__ = [
     "algorithms",
     "cookie_problems",
     "generate_key",
+    "stored_seconds",
 ]
 
 __version__: Final[str]
@@ -132,6 +133,20 @@ class Session:
         expires_at: int,
         end_is_fixed: bool,
     ) -> Session: ...
+    @staticmethod
+    def stored(
+        generation: int,
+        end_is_fixed: bool,
+        acknowledged_at: str | None,
+        rotated_at: str,
+        created_at: str,
+        expires_at: str,
+    ) -> Session:
+        """Return the row of which Python's sqlite3 has returned these columns.
+
+        Raises ``ValueError`` as `stored_seconds` does.
+        """
+
     @property
     def generation(self) -> int:
         """The newest generation that has been issued."""
@@ -494,6 +509,12 @@ class DatabaseClock:
 
     def now(self, local: int) -> int:
         """The database's time at this local time, in whole seconds (``NumericDate``, RFC 7519 section 2)."""
+
+def stored_seconds(text: str) -> int:
+    """Return the Unix seconds of the UTC that Django writes into a column of SQLite: ``2026-01-31 23:59:59.25``.
+
+    Raises ``ValueError``: the text has another form, or is of a year before 1970.
+    """
 
 @final
 class Asked:

@@ -25,7 +25,7 @@ mod _engine {
     #[pymodule_export]
     use crate::{
         cache::{Asked, VerifiedSessions},
-        clock::DatabaseClock,
+        clock::{DatabaseClock, stored_seconds},
         cookie::cookie_problems,
         key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},
         request::{Answer, Grant, Identity, OriginPolicy, Outcome, RenderSecrets, Site},

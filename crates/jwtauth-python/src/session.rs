@@ -5,7 +5,7 @@ use jwtauth::{Generation, UnixTime};
 use pyo3::prelude::*;
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::{clock::stored_seconds, error::Error};
 
 /// The secret name of a session.
 #[pyclass(frozen, module = "jwtauth._engine")]
@@ -50,6 +50,21 @@ impl Session {
             .with_acknowledged_at(acknowledged_at.map(at))
             .with_fixed_end(end_is_fixed);
         Self(session)
+    }
+
+    /// The row as Python's sqlite3 returns its columns, with times as Django stores them.
+    #[staticmethod]
+    fn stored(
+        generation: u64,
+        end_is_fixed: bool,
+        acknowledged_at: Option<&str>,
+        rotated_at: &str,
+        created_at: &str,
+        expires_at: &str,
+    ) -> PyResult<Self> {
+        let [rotated_at, created_at, expires_at] = [rotated_at, created_at, expires_at].map(stored_seconds);
+        let acknowledged_at = acknowledged_at.map(stored_seconds).transpose()?;
+        Ok(Self::new(generation, acknowledged_at, rotated_at?, created_at?, expires_at?, end_is_fixed))
     }
 
     #[getter]

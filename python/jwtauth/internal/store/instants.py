@@ -120,6 +120,19 @@ class Local(Transform):
         return local, [*parameters, connection.timezone_name, *parameters]
 
 
+class Stored(Transform):
+    """The column itself, but that Python's sqlite3 hands its text on, which it would parse for each row."""
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
+        """Return the column as it is."""
+        return compiler.compile(self.lhs)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Return an expression of the same value, which has no declared type (https://sqlite.org/c3ref/column_decltype.html)."""
+        sql, parameters = compiler.compile(self.lhs)
+        return f"+{sql}", parameters
+
+
 def of_local(expression: Any) -> Any:
     """Return this expression about sessions, with `Local` times for Django's functions of dates that name a field."""
     if not isinstance(expression, (Func, CombinedExpression)):

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.db import Error, connections
 from django.db.models import Field, Manager, QuerySet
+from django.utils.dateparse import parse_datetime
 
 _log = logging.getLogger("jwtauth")
 
@@ -37,6 +38,11 @@ class Row:
         self, values: Sequence[Any], places: Mapping[str, int], converters: Mapping[int, _Converter], connection: Any
     ) -> None:
         self._values, self._places, self._converters, self._connection = values, places, converters, connection
+
+    def stored(self, names: Sequence[str]) -> list[Any]:
+        """Return values as the driver has returned them."""
+        values, places = self._values, self._places
+        return [values[places[name]] for name in names]
 
     def __getitem__(self, name: str) -> Any:
         place = self._places[name]
@@ -221,6 +227,8 @@ _DJANGO_S_ON_SQLITE = "django.db.backends.sqlite3.operations", "DatabaseOperatio
 
 
 def _utc_datetime(value: Any, expression: Any, connection: Any) -> Any:
+    if type(value) is str:
+        value = parse_datetime(value)
     if type(value) is datetime and value.tzinfo is None:
         return datetime.combine(value.date(), value.time(), timezone.utc)  # replace() takes four times as long
     return connection.ops.convert_datetimefield_value(value, expression, connection)

@@ -7,9 +7,9 @@ loses one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -26,18 +26,27 @@ from jwtauth.internal.settings_parsers import lifetime_seconds
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import admit, auth_hash, auth_hash_holds, backend_of
 from jwtauth.internal.store.commits import after_commit
+from jwtauth.internal.store.instants import InstantField, Stored
 from jwtauth.internal.store.prepared import Lookup, Row
 from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of, writes
 from jwtauth.signals import session_started
 
 _log = logging.getLogger("jwtauth.security")
+_T = TypeVar("_T")
 
 # The columns of a session, of which the key is the first, and the names of the others in the one query: none that a
 # field of a user has.
 _NAMES = [field.attname for field in Session._meta.concrete_fields]
+_TIMES = [field.attname for field in Session._meta.concrete_fields if type(field) is InstantField]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
+# Those of the engine's row, in its order.
+_OF_ROW = [
+    _PREFIX + name
+    for name in ("generation", "end_is_fixed", "acknowledged_at", "rotated_at", "created_at", "expires_at")
+]
+_OF_LAST_SEEN = [_PREFIX + "last_seen_at"]
 _BACKEND = _PREFIX + "backend"
 _USER: Any = Session._meta.get_field("user")
 _DATABASE_TIME = "jwtauth_database_time"
@@ -82,13 +91,35 @@ class SessionAndUser:
         """What the engine's rules need of the session, as it was found."""
         row = self._row
         if row is None:
-            row = self._row = row_of(self._column) if self._session is None else self._session.row()
+            if self._session is not None:
+                row = self._session.row()
+            else:
+                row = self._read(_engine.Session.stored, _OF_ROW) or row_of(self._column)
+            self._row = row
         return row
 
     @property
     def last_seen_at(self) -> int:
         """When the user was last seen, in Unix seconds."""
-        return clock.from_datetime(self._column("last_seen_at") if self._session is None else self.session.last_seen_at)
+        if self._session is not None:
+            return clock.from_datetime(self._session.last_seen_at)
+        seconds = self._read(_engine.stored_seconds, _OF_LAST_SEEN)
+        return clock.from_datetime(self._column("last_seen_at")) if seconds is None else seconds
+
+    def _read(self, read: Callable[..., _T], names: Sequence[str]) -> _T | None:
+        """Return what the engine reads of these columns, the last of them a time; ``None`` where it cannot.
+
+        It reads the text of SQLite, in fewer steps than Django makes datetimes of it.
+        """
+        columns = self._columns
+        if type(columns) is Row:
+            stored = columns.stored(names)
+            if type(stored[-1]) is str:
+                try:
+                    return read(*stored)
+                except ValueError:
+                    pass  # the text of another program, which Django may know
+        return None
 
     def _column(self, name: str) -> Any:
         return self._columns[_PREFIX + name]
@@ -125,7 +156,8 @@ def find(session_id: UUID) -> SessionAndUser | None:
 
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
     """The user of this session, annotated with its columns and the database's time."""
-    columns = {f"{_PREFIX}{name}": F(f"jwtauth_sessions__{name}") for name in _NAMES[1:]}
+    columns: dict[str, Any] = {f"{_PREFIX}{name}": F(f"jwtauth_sessions__{name}") for name in _NAMES[1:]}
+    columns |= {f"{_PREFIX}{name}": Stored(columns[f"{_PREFIX}{name}"]) for name in _TIMES}
     time = {_DATABASE_TIME: clock.DatabaseTime()}
     found: QuerySet[Any] = users.filter(jwtauth_sessions__id=session_id).annotate(**columns, **time).order_by()
     return found
