@@ -46,6 +46,16 @@ impl Tasks {
         }
     }
 
+    /// Begin `work` that no request waits for.
+    pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let running = Running::new(self);
+        let work = async move {
+            let _running = running;
+            work.await;
+        };
+        drop(tokio::spawn(work.in_current_span()));
+    }
+
     /// Wait until nothing is under way.
     pub(crate) async fn done(&self) {
         // The sender is not dropped meanwhile.
@@ -114,6 +124,19 @@ mod tests {
         }
         finish.send(()).unwrap();
         done.await;
+    }
+
+    #[tokio::test]
+    async fn so_is_what_no_request_waits_for() {
+        let (tasks, (finish, finished)) = (Tasks::default(), oneshot::channel::<()>());
+        let (done, is_done) = oneshot::channel();
+        tasks.begin(async move {
+            let _ = finished.await;
+            done.send(()).unwrap();
+        });
+        finish.send(()).unwrap();
+        tasks.done().await;
+        is_done.await.unwrap();
     }
 
     #[tokio::test]

@@ -194,7 +194,7 @@ impl RequestAuth {
             }
             self.sign_in(record, claims.sid, decision.issues(), custom, asked);
             if matches!(decision, Decision::Rotate(_)) {
-                self.remove_expired().await;
+                self.remove_expired();
             }
         }
         Ok(None)

@@ -1,5 +1,7 @@
 //! Writes beside the answer, which the next request makes as well where they fail.
 
+use std::sync::Arc;
+
 use super::RequestAuth;
 use crate::{AuthError, Record, event, retry::retrying};
 
@@ -21,9 +23,11 @@ impl RequestAuth {
         }
     }
 
-    /// Remove a batch of expired sessions, if one is due.
-    pub(super) async fn remove_expired(&self) {
-        let clock = &self.shared.clock;
-        self.shared.cleanup.remove_batch(&*self.shared.store, clock.monotonic(), clock.now()).await;
+    /// Remove a batch of expired sessions, if one is due, in a task of its own: the response does not wait for it.
+    pub(super) fn remove_expired(&self) {
+        let Some(size) = self.shared.cleanup.take_up(&self.shared.clock) else { return };
+        let (cleanup, store, clock) =
+            (Arc::clone(&self.shared.cleanup), Arc::clone(&self.shared.store), self.shared.clock.clone());
+        self.shared.tasks.begin(async move { cleanup.remove_batch(size, &*store, &clock).await });
     }
 }

