@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from threading import get_ident
 from typing import Any
 from uuid import UUID
@@ -32,9 +32,9 @@ _PAUSE = 60
 # Expired for this many seconds, so that a worker with a clock that is minutes fast removes nothing that others honour.
 _MARGIN = 3600
 
-# The command's statements take about this many seconds each, and so make nobody wait for longer.
+# The command's statements take about this many seconds each, and so make no other writer wait for longer.
 _TARGET = 0.01
-_LEAST, _MOST = 100, 2_000
+_FIRST, _LEAST, _MOST = 100, 20, 2_000
 
 # On SQLite whoever writes waits for whoever writes, and looks again every few milliseconds: so many seconds of work,
 # then so many of rest, in which they find the database free.
@@ -65,7 +65,7 @@ def remove_after(request: HttpRequest) -> None:
 
     def close_and_remove() -> None:
         close()
-        # Another thread has a connection of its own, that nobody closes: Django's asynchronous test client closes there.
+        # Another thread, as that of Django's asynchronous test client, has a connection of its own that is never closed.
         if get_ident() == thread:
             remove_batch()
 
@@ -108,7 +108,7 @@ def _cutoff() -> datetime:
 def remove_all() -> Iterator[int]:
     """Remove every expired session, and yield how many were removed so far after each statement."""
     global _place
-    _place, removed, size, is_more = None, 0, _LEAST, True
+    _place, removed, size, is_more = None, 0, _FIRST, True
     shares = connections[database()].vendor == "sqlite"
     rested_at = time.monotonic()
     while is_more:
@@ -130,11 +130,12 @@ def _remove(limit: int) -> tuple[int, bool]:
     Rows that others hold are left to them.
     """
     connection = connections[database()]
-    by_address = {"postgresql": _remove_by_ctid, "sqlite": _remove_by_rowid}.get(connection.vendor)
+    vendor = "mariadb" if getattr(connection, "mysql_is_mariadb", False) else connection.vendor
+    at_once = {"postgresql": _remove_by_ctid, "sqlite": _remove_by_rowid, "mariadb": _remove_returning}.get(vendor)
     # Not where a project's own table refers to sessions, or a receiver listens for each: Django sees to those.
-    if by_address is not None and not has_dependents():
+    if at_once is not None and not has_dependents():
         try:
-            removed = by_address(connection, limit)
+            removed = at_once(connection, limit)
         except IntegrityError:
             pass  # a table that Django does not know refers to one of them
         else:
@@ -202,10 +203,19 @@ def _remove_by_rowid(connection: Any, limit: int) -> int:
         return removed
 
 
+# PostgreSQL and MariaDB keep the places of removed rows for a while. Each call begins where the last one ended, so that
+# it does not pass them.
+
+
+def _between(connection: Any) -> list[Any]:
+    """Return where to begin, and the cutoff, as the database takes them."""
+    place = _place  # which another thread may change meanwhile
+    ends = clock.to_datetime(0) if place is None else place[0], _cutoff()
+    return [_END.get_db_prep_value(end, connection) for end in ends]
+
+
 def _remove_by_ctid(connection: Any, limit: int) -> int:
-    """Remove by address: four times as fast as by key; in the order of the index, and from where the last call ended,
-    so that no call passes the places of those that are gone.
-    """
+    """Remove by address: four times as fast as by key."""
     global _place
     quoted = connection.ops.quote_name
     table, column = quoted(Session._meta.db_table), quoted("expires_at")
@@ -214,13 +224,27 @@ def _remove_by_ctid(connection: Any, limit: int) -> int:
         f"ORDER BY {column} LIMIT %s FOR UPDATE SKIP LOCKED"
     )
     gone = f"DELETE FROM {table} WHERE ctid = ANY(ARRAY({addresses})) RETURNING {column}"  # noqa: S608
-    place = _place  # which another thread may change meanwhile
     with connection.cursor() as cursor:
-        ends = [clock.to_datetime(0) if place is None else place[0], _cutoff()]
         cursor.execute(
             f"WITH gone AS ({gone}) SELECT count(*), max({column}) FROM gone",  # noqa: S608
-            [*(_END.get_db_prep_value(end, connection) for end in ends), limit],
+            [*_between(connection), limit],
         )
         removed, last = cursor.fetchone()
     _place = (last, UUID(int=0)) if removed == limit else None
     return int(removed)
+
+
+def _remove_returning(connection: Any, limit: int) -> int:
+    """Remove without asking for the keys first: three times as fast."""
+    global _place
+    quoted = connection.ops.quote_name
+    table, column = quoted(Session._meta.db_table), quoted("expires_at")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {table} WHERE {column} BETWEEN %s AND %s ORDER BY {column} LIMIT %s "  # noqa: S608
+            f"RETURNING {column}",
+            [*_between(connection), limit],
+        )
+        ends = [end for (end,) in cursor.fetchall()]
+    _place = (max(ends).replace(tzinfo=timezone.utc), UUID(int=0)) if len(ends) == limit else None
+    return len(ends)
