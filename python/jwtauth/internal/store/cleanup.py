@@ -65,7 +65,7 @@ def remove_after(request: HttpRequest) -> None:
 
     def close_and_remove() -> None:
         close()
-        # Another thread, as that of Django's asynchronous test client, has a connection of its own that is never closed.
+        # Another thread, as of Django's asynchronous test client, has a connection of its own that is never closed.
         if get_ident() == thread:
             remove_batch()
 
