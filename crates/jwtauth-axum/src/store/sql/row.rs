@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{DjangoUsers, KeyKind};
 use crate::store::{FoundSession, Record, StoreError};
 
-/// The columns of a session, by the names that [`Dialect`](super::Dialect) gives them.
+/// The columns of a session, in the order in which [`Dialect`](super::Dialect) has them: sixteen names would be hashed for
+/// each row.
 pub(super) struct Row {
     id: String,
     user_id: String,
@@ -33,29 +34,29 @@ pub(super) struct Row {
 
 impl<'r, R: sqlx::Row> FromRow<'r, R> for Row
 where
-    &'static str: ColumnIndex<R>,
+    usize: ColumnIndex<R>,
     bool: Decode<'r, R::Database> + Type<R::Database>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
     String: Decode<'r, R::Database> + Type<R::Database>,
 {
     fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            id: row.try_get("id")?,
-            user_id: row.try_get("user_id")?,
-            generation: row.try_get("generation")?,
-            acknowledged_at: row.try_get("acknowledged_at")?,
-            rotated_at: row.try_get("rotated_at")?,
-            created_at: row.try_get("created_at")?,
-            expires_at: row.try_get("expires_at")?,
-            end_is_fixed: row.try_get("end_is_fixed")?,
-            remember: row.try_get("remember")?,
-            user_agent: row.try_get("user_agent")?,
-            ip_address: row.try_get("ip_address")?,
-            last_seen_at: row.try_get("last_seen_at")?,
-            auth_hash: row.try_get("auth_hash")?,
-            database_time: row.try_get("database_time")?,
-            password: row.try_get("password")?,
-            is_active: row.try_get("is_active")?,
+            id: row.try_get(0)?,
+            user_id: row.try_get(1)?,
+            generation: row.try_get(2)?,
+            acknowledged_at: row.try_get(3)?,
+            rotated_at: row.try_get(4)?,
+            created_at: row.try_get(5)?,
+            expires_at: row.try_get(6)?,
+            end_is_fixed: row.try_get(7)?,
+            remember: row.try_get(8)?,
+            user_agent: row.try_get(9)?,
+            ip_address: row.try_get(10)?,
+            last_seen_at: row.try_get(11)?,
+            auth_hash: row.try_get(12)?,
+            database_time: row.try_get(13)?,
+            password: row.try_get(14)?,
+            is_active: row.try_get(15)?,
         })
     }
 }

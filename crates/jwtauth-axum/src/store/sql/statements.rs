@@ -12,8 +12,9 @@ use super::DjangoUsers;
 pub(super) struct Dialect {
     /// Around names.
     pub(super) quote: char,
-    /// The columns of a session, by the names that [`Row`](super::row::Row) reads. Every one has a type that does not
-    /// change with its column's, so that a migration under a running service leaves prepared statements good.
+    /// The columns of a session, in the order in which [`Row`](super::row::Row) reads them; their names are for readers.
+    /// Every one has a type that does not change with its column's, so that a migration under a running service leaves
+    /// prepared statements good.
     pub(super) columns: &'static str,
     /// What follows the columns: with Django's table of users, and without.
     pub(super) with_user: &'static str,
