@@ -183,8 +183,9 @@ def service(results: dict, folder: Path) -> str:
         "## A Rust service\n\nRequests a second to an axum service on this machine, and their latency: the median, and "
         "what 99 of 100 stay below. wrk asks over 8, 64 and 512 connections from the same machine: the more requests "
         "wait at once, the longer each does. `one query` is a handler without authentication that asks for the user by "
-        "primary key; each way that asks the database has sqlx's pool of ten connections. × is the time of a request "
-        "in that of the bare handler, and in that of the one query.\n\n"
+        "primary key; each way that asks the database has sqlx's pool of ten connections, and `no ping` one whose "
+        "`test_before_acquire` is off. × is the time of a request in that of the bare handler, and in that of the one "
+        "query.\n\n"
     )
     for vendor, loads in results["loads"].items():
         rows = [

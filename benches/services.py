@@ -16,7 +16,7 @@ from tests.databases.servers import free_port
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-WAYS = ["no authentication", "one query", "jwtauth", "jwtauth, interval 10 s"]
+WAYS = ["no authentication", "one query", "jwtauth", "jwtauth, no ping", "jwtauth, interval 10 s"]
 # What others do, on SQLite alone.
 OTHERS = ["axum-login", "jsonwebtoken"]
 CONNECTIONS = [8, 64, 512]

@@ -19,7 +19,7 @@ use axum_login::{
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use jwtauth_axum::{
     Auth, AuthLayer, Authenticated, DjangoUsers, MariaDbStore, PostgresStore, SessionStore, Settings, SqliteStore,
-    sqlx::{self, MySqlPool, PgPool, SqlitePool},
+    sqlx::{self, MySqlPool, PgPool, SqlitePool, pool::PoolOptions},
 };
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
@@ -38,18 +38,25 @@ fn me(user: impl ToString) -> Json<Me> {
 
 /// Make the service for one of the ways that ask a database, by its pool and its store.
 macro_rules! on_database {
-    ($way:expr, $database:expr, $pool:ty, $store:ty, $query:literal) => {{
-        let pool = <$pool>::connect(&$database).await.expect("a database that Django has migrated");
+    ($way:expr, $database:expr, $pool:ty, $store:ty, $parameter:literal) => {{
+        // sqlx has each connection answer before it hands it out. The stores need no such test.
+        let options = PoolOptions::new().test_before_acquire($way != "jwtauth, no ping");
+        let pool: $pool = options.connect(&$database).await.expect("a database that Django has migrated");
         if $way == "one query" {
             // What anybody who asks a database pays: a handler with one query by primary key.
             let one_query = async |State(pool): State<$pool>| {
-                let found = sqlx::query_as($query).bind(1).fetch_one(&pool).await;
+                let found =
+                    sqlx::query_as(concat!("SELECT id, password, is_active FROM auth_user WHERE id = ", $parameter))
+                        .bind(1)
+                        .fetch_one(&pool)
+                        .await;
                 let (id, _password, _is_active): (i32, String, bool) = found.expect("user 1");
                 me(id)
             };
             Router::new().route("/me", get(one_query)).with_state(pool)
         } else {
-            let settings = settings(if $way == "jwtauth" { Duration::ZERO } else { Duration::from_secs(10) });
+            let is_remembered = $way == "jwtauth, interval 10 s";
+            let settings = settings(if is_remembered { Duration::from_secs(10) } else { Duration::ZERO });
             let users = DjangoUsers::new(settings.auth_hasher());
             jwtauth(settings, <$store>::new(pool, Some(users)).await.expect("Django's table"))
         }
@@ -64,28 +71,10 @@ async fn main() {
         ("no authentication", _) => Router::new().route("/me", get(async || me(1))),
         ("jsonwebtoken", _) => json_web_token(),
         ("axum-login", "sqlite") => axum_login(&database).await,
-        ("one query" | "jwtauth" | "jwtauth, interval 10 s", "sqlite") => on_database!(
-            way,
-            database,
-            SqlitePool,
-            SqliteStore,
-            "SELECT id, password, is_active FROM auth_user WHERE id = $1"
-        ),
-        ("one query" | "jwtauth" | "jwtauth, interval 10 s", "postgres") => on_database!(
-            way,
-            database,
-            PgPool,
-            PostgresStore,
-            "SELECT id, password, is_active FROM auth_user WHERE id = $1"
-        ),
-        ("one query" | "jwtauth" | "jwtauth, interval 10 s", "mysql") => on_database!(
-            way,
-            database,
-            MySqlPool,
-            MariaDbStore,
-            "SELECT id, password, is_active FROM auth_user WHERE id = ?"
-        ),
-        _ => panic!("no way is called {way} on {vendor}"),
+        (_, "sqlite") => on_database!(way, database, SqlitePool, SqliteStore, "$1"),
+        (_, "postgres") => on_database!(way, database, PgPool, PostgresStore, "$1"),
+        (_, "mysql") => on_database!(way, database, MySqlPool, MariaDbStore, "?"),
+        _ => panic!("no database is called {vendor}"),
     };
     let app = app.route("/ready", get(async || "")).route_layer(axum::middleware::from_fn(pass));
     if let Ok(times) = address.parse() {
