@@ -287,6 +287,17 @@ def growth(quick: bool) -> dict:
             command = [sys.executable, str(HERE / "growth.py"), *map(str, sizes)]
             environment = os.environ | {"JWTAUTH_BENCH_DATABASE": json.dumps(new("growth"))}
             results[vendor] = json.loads(subprocess.check_output(command, env=environment, text=True))
+    return results | {"cleaning": cleaning(quick)}
+
+
+def cleaning(quick: bool) -> dict:
+    """What it costs to clean a table as in life: half of it live, and in no order of key, user or end."""
+    results = {}
+    for vendor, database in databases(MariaDB):
+        with database as new:
+            environment = os.environ | {"JWTAUTH_TEST_DATABASES": json.dumps({"default": new("cleaning")})}
+            command = [sys.executable, "-m", "tests.databases.cleaning", "10000" if quick else "1000000"]
+            results[vendor] = json.loads(subprocess.check_output(command, cwd=ROOT, env=environment, text=True))
     return results
 
 
