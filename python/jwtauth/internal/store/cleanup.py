@@ -66,7 +66,7 @@ def remove_after(request: HttpRequest) -> None:
     def close_and_remove() -> None:
         close()
         # Another thread, as of Django's asynchronous test client, has a connection of its own that is never closed.
-        if get_ident() == thread:
+        if get_ident() == thread and is_due():
             remove_batch()
 
     # Not a closer of the response's, which caches pickle. Django closes the request with the response, and its database
