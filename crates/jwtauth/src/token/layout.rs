@@ -30,10 +30,7 @@ impl Layout {
 
     /// The claims of a payload that is written so, and whose subject needs no escapes.
     pub(super) fn read(&self, payload: &[u8]) -> Option<Claims> {
-        let payload = payload.strip_prefix(self.before.as_bytes())?;
-        let end = payload.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-        let (subject, rest) = payload.split_at_checked(end)?;
-        let (sid, rest) = rest.strip_prefix(br#"","sid":""#)?.split_at_checked(SID_CLAIM_LENGTH)?;
+        let (subject, sid, rest) = self.split(payload)?;
         let (generation, rest) = integer(rest.strip_prefix(br#"","gen":"#)?)?;
         let (issued_at, rest) = integer(rest.strip_prefix(br#","iat":"#)?)?;
         let (expires_at, rest) = integer(rest.strip_prefix(br#","exp":"#)?)?;
@@ -49,6 +46,24 @@ impl Layout {
             expires_at: UnixTime::from_secs(expires_at),
             custom: CustomClaims::default(),
         })
+    }
+
+    /// Return whether a payload begins so, and names the session and user of `claims`: whatever follows, it names no other
+    /// ones.
+    pub(super) fn names(&self, payload: &[u8], claims: &Claims) -> bool {
+        self.split(payload).is_some_and(|(subject, sid, _)| {
+            subject == claims.subject.as_bytes()
+                && sid == claims.sid.expose_secret(&mut [0; SID_CLAIM_LENGTH]).as_bytes()
+        })
+    }
+
+    /// Split a payload into the subject, which has no escapes, the `sid`, and what follows it.
+    fn split<'p>(&self, payload: &'p [u8]) -> Option<(&'p [u8], &'p [u8], &'p [u8])> {
+        let payload = payload.strip_prefix(self.before.as_bytes())?;
+        let end = payload.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+        let (subject, rest) = payload.split_at_checked(end)?;
+        let (sid, rest) = rest.strip_prefix(br#"","sid":""#)?.split_at_checked(SID_CLAIM_LENGTH)?;
+        Some((subject, sid, rest))
     }
 }
 
