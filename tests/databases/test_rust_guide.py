@@ -93,7 +93,8 @@ class Project:
         project = self.folder / name
         shutil.copy(ROOT / "Cargo.lock", project)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        cargo = ["cargo", "--config", "profile.dev.package.aws-lc-sys.opt-level=3"]
+        # With the same profiles.
+        cargo = ["cargo", "--config", str(ROOT / "Cargo.toml")]
         env = os.environ | {"CARGO_TARGET_DIR": str(target)}
         built = subprocess.run([*cargo, "build"], cwd=project, env=env, capture_output=True, text=True)
         assert built.returncode == 0, built.stderr
