@@ -26,7 +26,8 @@ def main() -> int:
     metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     published = [package for package in metadata["packages"] if package["publish"] != []]
     failed = [f"{package['name']}: no {field}" for package in published for field in FIELDS if not package[field]]
-    # Outside the checkout, where nothing of it is found; the dependencies are compiled already.
+    # Outside the checkout, where nothing of it is found but its profiles: most dependencies are compiled already.
+    shared = ["--all-features", "--target-dir", metadata["target_directory"], "--config", str(ROOT / "Cargo.toml")]
     with tempfile.TemporaryDirectory() as folder:
         unpacked = {
             package["name"]: unpack(package, Path(metadata["target_directory"]), folder) for package in published
@@ -36,7 +37,7 @@ def main() -> int:
             failed += [f"{name}: no {file}" for file in FILES if not (path / file).is_file()]
             others = [patch for patch in patches if f".{name}." not in patch]
             for command in (["check", "--all-targets"], ["test", "--lib", "--quiet"]):
-                cargo = ["cargo", *command, "--all-features", "--target-dir", metadata["target_directory"], *others]
+                cargo = ["cargo", *command, *shared, *others]
                 if subprocess.run(cargo, cwd=path).returncode:
                     failed.append(f"{name}: {' '.join(cargo)}")
     print(*failed, f"{len(published) - len({line.split(':')[0] for line in failed})} passed", sep="\n")
