@@ -127,6 +127,18 @@ class Config(EngineObjects):
         return self.max_sessions_policy == "refuse"
 
 
+# What `settings` has looked up before, and drops when it changes. What that saves: see `jwtauth.internal`.
+_LOOKED_UP: dict[str, Any] = vars(settings)
+
+
+def django_setting(name: str) -> Any:
+    """Return a setting of Django's, which is always there."""
+    try:
+        return _LOOKED_UP[name]
+    except KeyError:
+        return getattr(settings, name)
+
+
 # Each setting by the name of its field, and each by its own name.
 _FIELDS: dict[str, Setting] = {one.name: one.metadata["setting"] for one in fields(Config) if "setting" in one.metadata}
 SETTINGS: dict[str, Setting] = {one.name: one for one in _FIELDS.values()}
@@ -159,8 +171,7 @@ class _State:
 
     def is_now(self) -> bool:
         """Whether `_state` would return an equal one. Every request asks, so it copies nothing."""
-        # What `settings` has looked up before, and drops when it changes. What that saves: see `jwtauth.internal`.
-        read = settings.__dict__
+        read = _LOOKED_UP
         try:
             return (
                 self.secret_key == read["SECRET_KEY"]

@@ -10,8 +10,9 @@ be removed. What each path takes more without it:
 ``store/sessions.py``: columns made on demand  request 54 000 (10 %)
 ``store/instants.py``: `Stored` times          request 63 000 (12 %), refresh 46 000 (3 %), logout 68 000 (6 %)
 ``store/admission.py``: memory of auth hashes  request 37 000 (7 %), refresh 63 000 (3 %), logout 41 000 (3 %)
+``store/admission.py``: hooks of no backend    request 8 000 (2 %), refresh 8 000 (1 %), logout 8 000 (1 %)
+``lazy_user.py``: `set_up`                     request 7 000 (2 %), within SESSION_CHECK_INTERVAL 14 000 (7 %)
 ``conf.py``: ``settings.__dict__``             request 14 000 (3 %), within SESSION_CHECK_INTERVAL 11 000 (6 %)
-``store/sessions.py``: no ``IN`` for one id    refresh 21 000 (1 %), logout 30 000 (2 %)
 ``store/writes.py``: statements compiled once  login 466 000 (20 %), refresh 745 000 (51 %), logout 507 000 (44 %)
 ``models.py``: ``_raw_delete``                 logout 166 000 (11 %), and two statements: ``BEGIN`` and ``COMMIT``
 =============================================  ================================================================

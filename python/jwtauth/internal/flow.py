@@ -49,35 +49,38 @@ _STATE = (
 class Flow:
     """What is known of one request, and what its response will say."""
 
+    # What most requests leave as it is: set once here, not for each of them.
+
+    identity = _ANONYMOUS
+    claims: _engine.Claims | None = None
+    """Of the access token in force."""
+    refresh_claims: _engine.Claims | None = None
+    """Of a refresh token that is yet to be decided on."""
+    outcome = UNCHANGED
+    refusal: str | None = None
+    """The code of a refresh token's refusal, where the client can act on it."""
+    was_asked = False
+    refreshed = False
+    renewed = False
+    is_resolved = True
+    announcing: Any = None
+    """The key of the user whose ``user_logged_in`` is being sent by jwtauth's login."""
+    announced: Any = None
+    """The key of the user whose ``user_logged_in`` Django's login has sent."""
+    is_signing_out = False
+    resolved: SessionAndUser | None = None
+    """Session and user, if they are known."""
+    grant: _engine.Grant | None = None
+    """The session's newest tokens, if this request has got any."""
+    _lazy_user: SessionUser | None = None
+    _refreshed_in: int | None = None
+    """The scope of the refresh that has found the user, until the view asks for them."""
+
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.config = get_config()
-        self.identity = _ANONYMOUS
-        self.claims: _engine.Claims | None = None
-        """Of the access token in force."""
-        self.refresh_claims: _engine.Claims | None = None
-        """Of a refresh token that is yet to be decided on."""
-        self.outcome = UNCHANGED
-        self.refusal: str | None = None
-        """The code of a refresh token's refusal, where the client can act on it."""
-        self.was_asked = False
-        self.refreshed = False
-        self.renewed = False
-        self.is_resolved = True
-        self.announcing: Any = None
-        """The key of the user whose ``user_logged_in`` is being sent by jwtauth's login."""
-        self.announced: Any = None
-        """The key of the user whose ``user_logged_in`` Django's login has sent."""
-        self.is_signing_out = False
         self.deferred: list[Callable[[], None]] = []
         """What waits for the response, by which time the view's transaction is over."""
-        self.resolved: SessionAndUser | None = None
-        """Session and user, if they are known."""
-        self.grant: _engine.Grant | None = None
-        """The session's newest tokens, if this request has got any."""
-        self._lazy_user: SessionUser | None = None
-        self._refreshed_in: int | None = None
-        """The scope of the refresh that has found the user, until the view asks for them."""
 
     @classmethod
     def attach(cls, request: HttpRequest) -> Flow:

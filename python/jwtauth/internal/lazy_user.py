@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from django.contrib.auth import get_user_model
@@ -23,6 +24,16 @@ class _Flow(Protocol):
     def has_moved_from(self, place: int) -> bool: ...
 
 
+# An object's own ``__setattr__``, for those of Django's lazy objects go through several methods in Python.
+_set = object.__setattr__
+
+
+def set_up(lazy: SimpleLazyObject, find: Callable[[], Any]) -> None:  # type: ignore[type-arg]
+    """Do what Django's ``__init__`` does. What that saves: see `jwtauth.internal`."""
+    _set(lazy, "_setupfunc", find)
+    _set(lazy, "_wrapped", empty)
+
+
 class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
     """The user of a session that was verified within ``SESSION_CHECK_INTERVAL``, in the scope ``place``.
 
@@ -31,9 +42,10 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     """
 
     def __init__(self, flow: _Flow, subject: str, place: int) -> None:
-        own = self.__dict__  # once: every attribute of a lazy object is looked up in Python
-        own["_jwtauth_flow"], own["_jwtauth_subject"], own["_jwtauth_place"] = flow, subject, place
-        super().__init__(lambda: AnonymousUser() if flow.found is None else flow.found.user)
+        _set(self, "_jwtauth_flow", flow)
+        _set(self, "_jwtauth_subject", subject)
+        _set(self, "_jwtauth_place", place)
+        set_up(self, lambda: AnonymousUser() if flow.found is None else flow.found.user)
 
     @property
     def is_authenticated(self) -> bool:

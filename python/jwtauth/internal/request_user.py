@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -11,16 +12,21 @@ from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
 from jwtauth.internal.flow import Flow
+from jwtauth.internal.lazy_user import set_up
 from jwtauth.request import RequestAuth
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
     """``request.user`` until it is looked at: the tokens' user, or else the one that was there before."""
 
+    def __init__(self, find: Callable[[], Any]) -> None:
+        set_up(self, find)
+
 
 def install(request: HttpRequest, flow: Flow) -> None:
     """Set ``request.user`` and ``request.auser``."""
-    before, auser_before = vars(request).get("user"), vars(request).get("auser")
+    known = vars(request)
+    before, auser_before = known.get("user"), known.get("auser")
     auth: RequestAuth = request.jwtauth  # type: ignore[attr-defined]
 
     def user() -> Any:

@@ -18,14 +18,14 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
 
     Raises ``ClaimsRefused`` where a token cannot be issued.
     """
-    headers = response.headers
+    headers, is_unchanged = response.headers, flow.outcome is UNCHANGED
     answer = flow.config.site.respond(
         flow.identity,
         flow.outcome,
         was_asked=flow.was_asked,
         vary=headers.get("Vary", ""),
-        cache_control="" if flow.outcome is UNCHANGED else headers.get("Cache-Control", ""),
-        now=clock.now(),
+        cache_control="" if is_unchanged else headers.get("Cache-Control", ""),
+        now=0 if is_unchanged else clock.now(),  # which only new tokens go by
     )
     if answer.vary is not None:
         headers["Vary"] = answer.vary

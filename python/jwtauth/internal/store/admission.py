@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from operator import attrgetter
 from secrets import token_bytes
 from typing import Any
 
@@ -14,6 +15,8 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
+
+from jwtauth.conf import django_setting
 
 _log = logging.getLogger("jwtauth")
 
@@ -47,7 +50,10 @@ def admit(user: AbstractBaseUser, backend: str) -> Any:
     asked for the user in its place. Where the backend is not known, and each backend has a ``get_user`` of its own, the
     first of them that finds the user counts.
     """
-    paths = settings.AUTHENTICATION_BACKENDS
+    paths = django_setting("AUTHENTICATION_BACKENDS")
+    path = backend or next(iter(paths), "")
+    if path in paths and _is_django_s(path):
+        return user if is_active(user) else None
     if not backend:
         if not is_active(user) or not _one_agrees(paths, user):
             return None
@@ -60,6 +66,26 @@ def admit(user: AbstractBaseUser, backend: str) -> Any:
     if method is not None and getattr(method, "__func__", method) not in _djangos_get_user():
         found = _ask(made, user)
     return found if found is not None and _agrees(made, found) else None
+
+
+# Of a class of backends: what decides whom a backend admits, and how one is made.
+_admission_of = attrgetter("user_can_authenticate", "get_user", "__init__", "__new__", "__getattribute__")
+
+
+def _is_django_s(path: str) -> bool:
+    """Return whether the backend admits whom Django's `ModelBackend` does, so that none need be made and asked."""
+    try:
+        return bool(_admission_of(_imported(path)) == _of_model_backend())
+    except AttributeError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def _of_model_backend() -> Any:
+    from django.contrib.auth.backends import ModelBackend
+
+    _djangos_get_user()  # so that what is replaced later is told from it as well
+    return _admission_of(ModelBackend)
 
 
 def is_active(user: AbstractBaseUser) -> bool:
@@ -163,7 +189,9 @@ def auth_hash(user: AbstractBaseUser) -> str:
 
 def auth_hash_holds(user: AbstractBaseUser, known: str) -> bool:
     """Return whether this is one of the user's `auth_hashes`."""
-    return any(constant_time_compare(known, accepted) for accepted in auth_hashes(user))
+    return constant_time_compare(known, auth_hash(user)) or any(
+        constant_time_compare(known, accepted) for accepted in auth_hashes(user)
+    )
 
 
 def auth_hashes(user: Any) -> Iterator[str]:
@@ -193,8 +221,9 @@ class _AuthHashes:
     def of(self, user: AbstractBaseUser) -> str:
         """``user.get_session_auth_hash()``."""
         secret_key, known = self._known
-        if secret_key != settings.SECRET_KEY:
-            _, known = self._known = settings.SECRET_KEY, {}
+        current = django_setting("SECRET_KEY")
+        if secret_key != current:
+            _, known = self._known = current, {}
         digest = self._digest.copy()
         digest.update(user.password.encode(errors="surrogatepass"))
         name = digest.digest()

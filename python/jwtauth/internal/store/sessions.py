@@ -127,7 +127,7 @@ class SessionAndUser:
 
 def rows(*ids: Any, **conditions: Any) -> SessionQuerySet:
     """These sessions, in the database that takes writes, as far as they meet the conditions."""
-    # One filter, and no IN for one id: most of an UPDATE's time is Django's for the query (see `jwtauth.internal`).
+    # No IN for one id, as in the statements of `writes`.
     conditions |= {"pk": ids[0]} if len(ids) == 1 else {"pk__in": ids}
     found: SessionQuerySet = Session.objects.using(database()).filter(**conditions)
     return found
@@ -142,7 +142,7 @@ def find(session_id: UUID) -> SessionAndUser | None:
     """
     alias = database()
     asked = clock.local_ms()
-    found = _lookup.find(get_user_model()._default_manager, alias, session_id)
+    found = _lookup.find(_USER.related_model._default_manager, alias, session_id)
     if found is None:
         return None
     user, columns = found
