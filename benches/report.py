@@ -145,6 +145,13 @@ def requests(results: dict, folder: Path) -> str:
             if "jwtauth" in name
         )
         text += ".\n\n"
+        floor = part["added"].get("the floor in Python")
+        if floor is not None:
+            ours, least = part["added"]["jwtauth"]["request"]["median"], floor["request"]["median"]
+            text += (
+                f"`the floor in Python` is a strict check reduced to the bone (benches/floor.py): jwtauth's takes "
+                f"{ours / least:.2f} times as long.\n\n"
+            )
         if "jwtauth, prepared" in part["added"]:
             text += "`prepared`: with Django's options `server_side_binding` and `prepare_threshold`.\n\n"
         if "knox" in part["added"]:

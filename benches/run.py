@@ -42,6 +42,7 @@ VARIANTS = [
     "none",
     "jwtauth",
     "jwtauth, interval 10 s",
+    "the floor in Python",
     "prototype 0.0.8",
     "simplejwt",
     "dj-rest-auth cookies",
@@ -53,6 +54,7 @@ PREPARED = "jwtauth, prepared"
 OPERATIONS = {"request": 200, "login": 50, "refresh": 50, "logout": 50}
 WITHOUT = {
     "none": {"login", "refresh", "logout"},
+    "the floor in Python": {"login", "refresh", "logout"},
     "simplejwt": {"logout"},
     "dj-rest-auth cookies": {"logout"},
     "knox": {"refresh"},

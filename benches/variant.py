@@ -20,6 +20,7 @@ AUTHENTICATION = {
     "jwtauth": ["jwtauth.JwtAuthentication"],
     "jwtauth, interval 10 s": ["jwtauth.JwtAuthentication"],
     "jwtauth, prepared": ["jwtauth.JwtAuthentication"],
+    "the floor in Python": ["floor.Authentication"],
     "prototype 0.0.8": ["jwtauth.JwtAuthentication"],
     "simplejwt": ["rest_framework_simplejwt.authentication.JWTAuthentication"],
     "dj-rest-auth cookies": ["dj_rest_auth.jwt_auth.JWTCookieAuthentication"],
@@ -28,6 +29,7 @@ AUTHENTICATION = {
 }[NAME]
 PROTOTYPE = NAME == "prototype 0.0.8"
 OURS = AUTHENTICATION == ["jwtauth.JwtAuthentication"]
+FLOOR = NAME == "the floor in Python"
 SIMPLEJWT = NAME in ("simplejwt", "dj-rest-auth cookies")
 SESSIONS = NAME == "Django sessions"
 
@@ -44,7 +46,7 @@ settings.configure(
         "django.contrib.contenttypes",
         "django.contrib.sessions",
         "rest_framework",
-        *(["jwtauth"] if OURS else []),
+        *(["jwtauth"] if OURS or FLOOR else []),
         *(["knox"] if NAME == "knox" else []),
         *(["dj_rest_auth"] if NAME == "dj-rest-auth cookies" else []),
     ],
@@ -52,6 +54,7 @@ settings.configure(
         *(["django.contrib.sessions.middleware.SessionMiddleware"] if SESSIONS else []),
         *(["django.contrib.auth.middleware.AuthenticationMiddleware"] if SESSIONS else []),
         *(["jwtauth.middleware.AuthenticationMiddleware"] if OURS else []),
+        *(["floor.Middleware"] if FLOOR else []),
     ],
     REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": AUTHENTICATION},
     REST_AUTH={
@@ -184,6 +187,14 @@ def cookies(response: object, *names: str) -> Headers:
 def sign_in() -> Headers:
     if NAME == "none":
         return {}
+    if FLOOR:
+        from django.test import Client
+
+        from jwtauth.test import force_login
+
+        client = Client()
+        force_login(client, person())
+        return cookies(client)
     _, response = send("post", "/login", {})
     if NAME == "simplejwt":
         return {"HTTP_AUTHORIZATION": f"Bearer {response.data['access']}"}
