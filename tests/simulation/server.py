@@ -130,7 +130,7 @@ class Process:
             raise RuntimeError(problems[0])
         self._current = state, config
         self._clock = _engine.DatabaseClock()
-        self._cleanup: tuple[float, Any] = (0.0, None)
+        self._cleanup: dict[str, Any] = {"_next_at": 0.0, "_place": None, "_size": 200, "_was_slow": False}
 
     def enter(self, task: Task | None) -> None:
         """Make this the process whose code runs, with the connection of this request."""
@@ -144,11 +144,11 @@ class Process:
         from jwtauth.internal.store import cleanup, clock
 
         if Process._entered is not None:
-            Process._entered._cleanup = cleanup._next_at, cleanup._place
+            Process._entered._cleanup = {name: getattr(cleanup, name) for name in self._cleanup}
         Process._entered = self
         conf._current = self._current
         clock._database_clock = self._clock
-        cleanup._next_at, cleanup._place = self._cleanup
+        vars(cleanup).update(self._cleanup)
 
     def use_connection(self) -> None:
         """Make this the process whose code runs, outside a request."""
