@@ -34,7 +34,7 @@ _MARGIN = 3600
 
 # The command's statements take about this many seconds each, and so make no other writer wait for longer.
 _TARGET = 0.01
-_FIRST, _LEAST, _MOST = 100, 20, 2_000
+_LEAST, _MOST = 100, 2_000
 
 # On SQLite whoever writes waits for whoever writes, and looks again every few milliseconds: so many seconds of work,
 # then so many of rest, in which they find the database free.
@@ -108,7 +108,7 @@ def _cutoff() -> datetime:
 def remove_all() -> Iterator[int]:
     """Remove every expired session, and yield how many were removed so far after each statement."""
     global _place
-    _place, removed, size, is_more = None, 0, _FIRST, True
+    _place, removed, size, is_more = None, 0, _LEAST, True
     shares = connections[database()].vendor == "sqlite"
     rested_at = time.monotonic()
     while is_more:
