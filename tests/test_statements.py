@@ -120,3 +120,11 @@ def test_within_the_check_interval_it_is_none(browser, ada, clock, statements):
         browser.sign_in(ada)
         browser.get("/me/")
         assert statements(browser.get, "/public/") == []
+
+
+def test_logout_within_the_check_interval_is_the_check_and_a_delete(browser, ada, clock, statements):
+    with override_settings(JWTAUTH={"SESSION_CHECK_INTERVAL": 10}):
+        browser.sign_in(ada)
+        browser.get("/me/")
+        assert statements(browser.post, "/logout/") == ["SELECT", "DELETE"]
+        assert browser.who() is None
