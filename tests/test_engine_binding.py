@@ -905,3 +905,12 @@ def test_every_time_that_django_stores_is_read(moment):
 def test_the_text_of_another_program_is_not_guessed_at(text):
     with pytest.raises(ValueError, match=r"a time as Django stores it|surrogates not allowed"):
         _engine.stored_seconds(text)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "CONNECT"])
+def test_a_request_with_neither_header_is_anonymous_whatever_else_it_brings(method):
+    # Which the middleware says without asking.
+    meta = {"HTTP_ORIGIN": "https://elsewhere.example", "HTTP_UPGRADE": "websocket", "CONTENT_LENGTH": "x"}
+    meta |= {"HTTP_X_JWTAUTH_RENDER_SECRET": "wrong", "HTTP_SEC_FETCH_SITE": "cross-site"}
+    options = {"version": "HTTP/2", "cookies": None, "is_trusted": False, "own": lambda: None, "now": NOW}
+    assert repr(SITE.identify(meta, method=method, **options)) == repr(_engine.Identity())

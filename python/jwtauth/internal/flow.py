@@ -100,16 +100,18 @@ class Flow:
 
     def identify(self) -> None:
         """Verify the tokens. Raises ``CrossOriginRefused`` where the request may not use its cookies."""
-        request, now = self.request, clock.now()
+        request, meta = self.request, self.request.META
+        if "HTTP_COOKIE" not in meta and "HTTP_AUTHORIZATION" not in meta:
+            return  # anonymous, as the engine would say
         version, cookies = _of_server(request)
         self.identity = identity = self.config.site.identify(
-            request.META,
+            meta,
             method=request.method or "",
             version=version,
             cookies=cookies,
             is_trusted=self._is_trusted,
             own=self._own_origin,
-            now=now,
+            now=clock.now(),
         )
         if identity.is_cross_origin:
             with self._logging_cross_origin():
