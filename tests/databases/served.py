@@ -191,7 +191,8 @@ class Pause:
         return int(self.path.read_text()) if self.path.exists() else None
 
     def let_go(self) -> None:
-        self.path.unlink()
+        """Let it go on, also one that has yet to wait: its connection may have been lost before."""
+        self.path.with_suffix(".let-go").touch()
 
 
 class Answer:

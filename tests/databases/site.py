@@ -28,6 +28,8 @@ CLOCK = Path(os.environ["JWTAUTH_TEST_CLOCK"])
 clock = mmap.mmap(os.open(CLOCK, os.O_RDONLY), 8, prot=mmap.PROT_READ)
 # What the request asks for: the step at which to die, that at which to wait, and the file that says that it waits.
 orders = contextvars.ContextVar("orders", default=(None, None, None))
+# The requests of this process that have waited: their files.
+paused = set()
 handler = WSGIHandler()
 
 
@@ -52,12 +54,13 @@ def obey(where):
     die_at, pause_at, file = orders.get()
     if die_at == where:
         os.kill(os.getpid(), signal.SIGKILL)
-    if pause_at == where:
+    if pause_at == where and file not in paused:  # once: a request that has lost to another decides again
+        paused.add(file)
         path = CLOCK.with_name(file)
         made = path.with_suffix(".new")
         made.write_text(str(os.getpid()))
         made.rename(path)
-        while path.exists():
+        while not path.with_suffix(".let-go").exists():
             time.sleep(0.01)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import NamedTuple
 
+import anyio
 import httpcore
 
 from tests.databases.served import Pause, Site, generation
@@ -18,8 +19,11 @@ from tests.waiting import PATIENCE
 
 # Seconds after which a browser takes a connection for dead: a server that reloads may leave one unanswered.
 TIMEOUT = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE / 3)}
-# A connection that ended, or was given up, before the response came.
-LOST = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
+# A connection that ended, or was given up, before the response came. Over HTTP/2, httpcore may raise what anyio does.
+LOST = (
+    *(httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException),
+    *(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError),
+)
 
 
 @dataclass
@@ -37,6 +41,10 @@ class Tally:
     signed_out: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+
+
+class Reissued(AssertionError):
+    """The request refreshed nothing: it got the tokens of one before it, whose response was lost."""
 
 
 class Response(NamedTuple):
@@ -61,6 +69,7 @@ class Browser:
         self.name = ""
         self.cookies: dict[str, str] = {}
         self.pool = self.connections()
+        self.dead: list[httpcore.AsyncConnectionPool] = []
 
     @property
     def trust(self) -> ssl.SSLContext | None:
@@ -156,28 +165,33 @@ class Browser:
             self.tally.signed_out.append(said)
 
     async def cut(self, where: str, others: Callable[[], object]) -> None:
-        """Lose the connection of a request in the middle of its refresh, after calling this."""
+        """Lose the connection of a request in the middle of its refresh, after calling this. Raises `Reissued`."""
         pool = self.connections()
-        pause, request = await self.pause(where, pool)
-        others()
-        request.cancel()
-        await asyncio.wait([request])
-        await pool.aclose()
+        try:
+            pause, request = await self.pause(where, pool)
+            others()
+            request.cancel()
+            await asyncio.wait([request])
+        finally:
+            await pool.aclose()
         self.tally.cut += 1
         pause.let_go()
 
     async def pause(self, where: str, pool: httpcore.AsyncConnectionPool) -> tuple[Pause, asyncio.Future]:
-        """Return a request that now waits in the middle of its refresh."""
+        """Return a request that now waits in the middle of its refresh. Raises `Reissued`."""
         pause = Pause(self.site, where)
         request = asyncio.ensure_future(self.request("/me/", pool=pool, **pause.headers))
         while pause.worker is None:
             if request.done():
                 with suppress(*LOST):
-                    raise AssertionError(f"not refreshed: {request.result()}")
+                    raise Reissued(request.result())
                 self.tally.again += 1
+                pause.let_go()
+                pause = Pause(self.site, where)
                 request = asyncio.ensure_future(self.request("/me/", pool=pool, **pause.headers))
             await asyncio.sleep(0.01)
         return pause, request
 
     async def close(self) -> None:
-        await self.pool.aclose()
+        for pool in (*self.dead, self.pool):
+            await pool.aclose()

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from tests.databases.served import ACCESS_LIFETIME, Site
-from tests.seams.servers.client import LOST, Browser, Tally
+from tests.seams.servers.client import LOST, Browser, Reissued, Tally
 from tests.seams.servers.table import WAITRESS
 from tests.waiting import PATIENCE
 
@@ -59,7 +59,10 @@ async def burst(browser: Browser, step: str | None = None) -> None:
     if step is None:
         start()
     else:
-        await browser.cut(step, start)
+        try:
+            await browser.cut(step, start)
+        except Reissued:  # the server has ended it before
+            start()
     await asyncio.gather(*others)
     await browser.me()  # with the new cookies, which acknowledges them
     assert browser.generation == before + 1, f"{before} -> {browser.generation}: one rotation a round"
@@ -248,15 +251,22 @@ async def kill(site: Site, browsers: list[Browser], times: int) -> None:
         for _ in range(times):
             stop = asyncio.Event()
             load = asyncio.ensure_future(under_load(site, browsers[1:], stop.is_set))
-            await hit(site, browsers[0])
-            stop.set()
+            worker = await hit(site, browsers[0])
+            stop.set()  # at once: each round of the load takes five minutes of the sessions' time
             await load
+            while worker in site.workers():
+                await asyncio.sleep(0.01)
 
 
-async def hit(site: Site, browser: Browser) -> None:
-    browser.expire()
-    before = browser.generation
-    pause, request = await browser.pause(STEPS[1], browser.pool)
+async def hit(site: Site, browser: Browser) -> int:
+    """Kill the worker that has just written this browser's refresh, and return its process id."""
+    try:
+        browser.expire()
+        before = browser.generation
+        pause, request = await browser.pause(STEPS[1], browser.pool)
+    except Reissued:  # a server that restarts has ended the request: another one
+        await browser.me()
+        return await hit(site, browser)
     worker = pause.worker
     assert worker in site.workers()
     os.kill(worker, signal.SIGKILL)
@@ -266,5 +276,4 @@ async def hit(site: Site, browser: Browser) -> None:
     pause.let_go()
     await browser.me()
     assert browser.generation > before
-    while worker in site.workers():
-        await asyncio.sleep(0.01)
+    return worker

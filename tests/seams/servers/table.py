@@ -105,7 +105,8 @@ def gunicorn(worker_class: str, application: str = WSGI, *options: str) -> Calla
 def uvicorn(start: Start) -> list[str]:
     return python(
         *("uvicorn", "--host", "127.0.0.1", "--port", start.port, "--log-level", "warning"),
-        *("--timeout-worker-healthcheck", PATIENT, "--workers", start.workers),
+        # A worker that is killed while the parent asks whether it lives is replaced after so many seconds.
+        *("--timeout-worker-healthcheck", 20, "--workers", start.workers),
         *(() if start.pem is None else ("--ssl-certfile", start.pem, "--ssl-keyfile", start.pem)),
         ASGI,
     )

@@ -7,7 +7,7 @@ import pytest
 from tests.databases.served import Project, Site
 from tests.seams.servers import scenarios
 from tests.seams.servers.client import Tally
-from tests.seams.servers.table import GEVENT, HYPERCORN_2, SERVERS, UVICORN
+from tests.seams.servers.table import GEVENT, SERVERS, UVICORN
 from tests.waiting import PATIENCE
 
 USERS, ROUNDS = 3, 2
@@ -49,8 +49,7 @@ async def everything(site, users, tally):
             assert tally.again == tally.unanswered == tally.refused == 0, (
                 "no connection was lost but those that were cut"
             )
-        # `make seams` reloads the others: gunicorn's threads may leave a request unanswered meanwhile.
+        # `make seams` does it to the others: gunicorn's threads may leave a request unanswered meanwhile.
         if site.server is UVICORN:
             await scenarios.reload(site, browsers, 1)
-        if site.server in (UVICORN, HYPERCORN_2):
             await scenarios.kill(site, browsers, 1)
