@@ -19,9 +19,9 @@ from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.core.signals import got_request_exception  # noqa: E402
 
 from jwtauth import middleware  # noqa: E402
+from jwtauth.internal.flow import Flow  # noqa: E402
 from jwtauth.internal.store import clock as _clock  # noqa: E402
 from jwtauth.internal.store import retries, sessions  # noqa: E402
-from jwtauth.models import SessionQuerySet  # noqa: E402
 from tests.waiting import PATIENCE  # noqa: E402
 
 CLOCK = Path(os.environ["JWTAUTH_TEST_CLOCK"])
@@ -81,6 +81,6 @@ else:
 retries._PATIENCE = PATIENCE  # the attempts are bounded by their number alone, not by how fast this machine is
 step(sessions, "find", "reading")
 step(sessions, "advance", "writing")
-step(SessionQuerySet, "end", "ending")
+step(Flow, "end", "ending")
 step(middleware, "write", "the cookies")
 got_request_exception.connect(report)
