@@ -31,6 +31,7 @@ from jwtauth.internal.store.admission import auth_hash
 from jwtauth.models import Session
 from jwtauth.test import stopped_clock
 from tests import corpus_site
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 CORPUS = json.loads((ROOT / "testdata/requests.json").read_text())
@@ -255,12 +256,12 @@ async def asgi(request, headers):
     scope = scope_of(request, headers, type="http", method=request["method"])
     client = ApplicationCommunicator(ASGIHandler(), scope)
     await client.send_input({"type": "http.request", "body": b"", "more_body": False})
-    start = await client.receive_output()
+    start = await client.receive_output(PATIENCE)
     body, is_more = b"", True
     while is_more:
-        message = await client.receive_output()
+        message = await client.receive_output(PATIENCE)
         body, is_more = body + message.get("body", b""), message.get("more_body", False)
-    await client.wait()
+    await client.wait(PATIENCE)
     return start["status"], decoded(start), body
 
 
@@ -270,15 +271,15 @@ async def handshake(request, headers):
     scope = scope_of(request, headers, type="websocket", scheme=scheme, extensions=extensions, subprotocols=[])
     client = ApplicationCommunicator(WebSocketAuthMiddleware(corpus_site.websocket), scope)
     await client.send_input({"type": "websocket.connect"})
-    start = await client.receive_output()
+    start = await client.receive_output(PATIENCE)
     if start["type"] == "websocket.http.response.start":
-        assert await client.receive_output() == {"type": "websocket.http.response.body", "body": b""}
-        await client.wait()
+        assert await client.receive_output(PATIENCE) == {"type": "websocket.http.response.body", "body": b""}
+        await client.wait(PATIENCE)
         return start["status"], decoded(start), None
     assert start["type"] == "websocket.accept"
-    user = (await client.receive_output())["text"] or None
+    user = (await client.receive_output(PATIENCE))["text"] or None
     await client.send_input({"type": "websocket.disconnect"})
-    await client.wait()
+    await client.wait(PATIENCE)
     return 101, decoded({"headers": start.get("headers", [])}), user
 
 

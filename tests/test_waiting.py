@@ -13,13 +13,16 @@ from tests.waiting import stop, wait_until
 TESTS = Path(__file__).parent
 # Methods that give up after so many seconds, or milliseconds.
 LIMITS = {"wait", "join", "alarm", "set_default_timeout", "settimeout"}
+# Those of asgiref's ApplicationCommunicator, whose limit is one second where none is given.
+LIMITED = {"receive_output", "wait"}
 # The ports that a server is told of come from here; and a server of the tests listens on the one that it was told.
 MAY_BIND = {TESTS / "databases/servers.py", TESTS / "test_ports.py", TESTS / "seams/browsers/cross_origin_site.py"}
 
 
-def calls():
+def calls(of=""):
     for path in TESTS.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        text = path.read_text()
+        for node in ast.walk(ast.parse(text)) if of in text else ():
             if isinstance(node, ast.Call):
                 yield path, node, node.func.attr if isinstance(node.func, ast.Attribute) else ""
 
@@ -35,6 +38,16 @@ def test_no_limit_is_a_number_of_its_own():
         for path, node, name in calls()
         if any(keyword.arg in ("timeout", "within") and is_seconds(keyword.value) for keyword in node.keywords)
         or (name in LIMITS and any(map(is_seconds, node.args)))
+    ]
+    assert found == []
+
+
+def test_no_limit_is_the_one_second_of_asgiref():
+    names = {"socket", "client", "server"}  # of the communicators, whose tests import it
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path, node, name in calls(of="import ApplicationCommunicator")
+        if name in LIMITED and not node.args and getattr(node.func.value, "id", "") in names
     ]
     assert found == []
 

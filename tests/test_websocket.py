@@ -10,6 +10,7 @@ from jwtauth import asgi
 from jwtauth.asgi import WebSocketAuthMiddleware, is_signed_in
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, GRACE, IDLE, only_session, refresh
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -48,18 +49,18 @@ def open_socket(browser, *headers, extensions=(), between=None, answers=None, he
             del scope["scheme"]
         socket = ApplicationCommunicator(WebSocketAuthMiddleware(echo_user), scope)
         await socket.send_input({"type": "websocket.connect"})
-        first = await socket.receive_output()
+        first = await socket.receive_output(PATIENCE)
         if first["type"] != "websocket.accept":
             return first
         if answers is not None:
             answers.append(first)
-        said = [(await socket.receive_output())["text"]]
+        said = [(await socket.receive_output(PATIENCE))["text"]]
         if between is not None:
             await sync_to_async(between)()
             await socket.send_input({"type": "websocket.receive", "text": "still?"})
-            said.append((await socket.receive_output())["text"])
+            said.append((await socket.receive_output(PATIENCE))["text"])
         await socket.send_input({"type": "websocket.disconnect"})
-        await socket.wait()
+        await socket.wait(PATIENCE)
         return said
 
     return async_to_sync(talk)()
