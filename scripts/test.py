@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
@@ -112,9 +113,12 @@ def beside_python() -> None:
 
 
 def apart() -> None:
-    """Browsers, servers and other packages: they wait for each other as often as for a processor."""
+    """Browsers, servers, other packages and databases: they wait for each other as often as for a processor."""
     for name in APART:
         check(f"Python tests: {name}", sys.executable, "-m", "pytest", "-q", f"tests/{name}", aside=True)
+    for server in SERVERS:
+        if server.is_installed():
+            on_server(server)
 
 
 def rust() -> None:
@@ -192,6 +196,7 @@ def llvm_tools() -> dict[str, str] | None:
 
 
 def python() -> None:
+    """Note what is left out, and run the tests whose lines are counted."""
     if not shutil.which("chromium"):
         left_out.append("browser tests (no chromium: apt install chromium)")
     for browser in BROWSERS:
@@ -214,9 +219,6 @@ def python() -> None:
         left_out.append(f"tests on a Galera cluster (apt install {Galera.packages})")
     apart = [f"--ignore=tests/{path}" for path in APART]
     check("Python tests and coverage", sys.executable, "-m", "pytest", "--cov", "--cov-report=term", *apart)
-    for server in SERVERS:
-        if server.is_installed():
-            on_server(server)
 
 
 def matrix() -> None:
@@ -244,18 +246,28 @@ def on_server(server: type[Server]) -> None:
             f"Python tests on {server.name}",
             *(sys.executable, "-m", "pytest", "-q", *(f"--ignore=tests/{path}" for path in ONLY_ON_SQLITE)),
             env={"JWTAUTH_TEST_DATABASES": json.dumps(databases)},
+            aside=True,
         )
 
 
 def main() -> int:
     mariadb_driver()
-    threads = [Thread(target=lane) for lane in (beside_python, apart)]
+    threads = [Thread(target=to_the_end, args=(lane,)) for lane in (beside_python, apart)]
     for thread in threads:
         thread.start()
     python()
     for thread in threads:
         thread.join()
     return report()
+
+
+def to_the_end(lane: Callable[[], None]) -> None:
+    """Run these steps. A lane that stops at an error of its own has failed; a thread alone would not say so."""
+    try:
+        lane()
+    except Exception:
+        traceback.print_exc()
+        failed[lane.__name__] = []
 
 
 def report() -> int:

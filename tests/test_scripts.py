@@ -89,6 +89,17 @@ def test_failed_tests_are_named_in_the_last_lines(script, tmp_path, capfd, aside
     ]
 
 
+def test_a_lane_that_stops_at_an_error_has_failed(script, capfd):
+    def lane():
+        raise OSError("no such program")
+
+    script.to_the_end(lane)
+    assert script.report() == 1
+    said = capfd.readouterr()
+    assert "FAILED: lane, which names no test" in said.out
+    assert "OSError: no such program" in said.err
+
+
 @pytest.mark.parametrize(
     ("ci", "status", "last_line"),
     [("", 0, "Everything else passed."), ("true", 1, "FAILED: CI=true and not everything was checked.")],
