@@ -86,13 +86,14 @@ class Writes:
         known: dict[str, list[_Parameter]] = {}
         for is_condition, given in enumerate(probes):
             for name, value in given.items():
-                if value is not None or kind is InsertQuery:
-                    field = probe.field(name)
-                    prepared = repr(field.get_db_prep_save(value, connection))
-                    known.setdefault(prepared, []).append((bool(is_condition), name, field))
-        # Which of several that are NULL is which does not matter: in this shape they all are.
+                field = probe.field(name)
+                prepared = repr(field.get_db_prep_save(value, connection))
+                known.setdefault(prepared, []).append((bool(is_condition), name, field))
+        # Which of several that are NULL is which does not matter, nor whether they are parameters: it depends on the
+        # Django and the kind of statement, and in this shape they all are NULL.
         is_certain = all(len(names) == 1 for prepared, names in known.items() if prepared != repr(None))
         order = [found.pop(0) for parameter in parameters if (found := known.get(repr(parameter)))]
+        known.pop(repr(None), None)
         if not is_certain or len(order) < len(parameters) or any(known.values()):
             return None
         return _Write(alias, connection.vendor, sql, order)
