@@ -114,14 +114,14 @@ class Browser:
         async with self.open(*how, **options) as response:
             return Response(response.status, response.headers, await response.aread())
 
-    async def insist(self, path: str, method: str = "GET") -> Response:
+    async def insist(self, path: str, method: str = "GET", body: Callable[[], object] = lambda: None) -> Response:
         """Make a request again where its connection was lost, as browsers do where they have no response."""
         loop = asyncio.get_running_loop()
         deadline, refused = loop.time() + PATIENCE, 0
         while True:
             pool = self.pool
             try:
-                return await self.request(path, method)
+                return await self.request(path, method, body())
             except LOST as error:
                 if loop.time() > deadline:
                     raise

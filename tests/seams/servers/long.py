@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,8 +66,13 @@ def run(
         async with scenarios.signed_in(site, tally, users) as browsers:
             await scenario(site, browsers)
 
+    failed = []
     with Site(server=server, migrated=True, default=database) as site:
-        asyncio.run(whole(site))
+        try:
+            asyncio.run(whole(site))
+        except Exception:  # the next scenario is tried all the same
+            traceback.print_exc()
+            failed.append("FAILED")
     counts = {
         "connections cut": tally.cut,
         "lost and made again": tally.again,
@@ -80,7 +86,7 @@ def run(
         tally.requests,
         len(tally.signed_out),
         len(tally.errors),
-        ", ".join([*seen, *dict.fromkeys(tally.seen)]),
+        ", ".join([*failed, *seen, *dict.fromkeys(tally.seen)]),
     )
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -86,7 +87,7 @@ async def uploads(site: Site, browser: Browser) -> None:
         # waitress tells Django a length where the client told none.
         small = SMALL if body is of_known_length or site.server is WAITRESS else CHUNK
         size = LARGE if is_read else small
-        response = await browser.request("/upload/", "POST", body(size))
+        response = await browser.insist("/upload/", "POST", partial(body, size))
         browser.judge(response)
         assert not response.sets_cookies, "an upload rotates nothing"
         assert response.json["bytes"] == (size if is_read else 0)
