@@ -47,7 +47,7 @@ Clearsessions = import_module(settings.SESSION_ENGINE).SessionStore.get_model_cl
 
 
 def made(user, began, ends):
-    """A session of somebody who did not come back."""
+    """Return a session of a user who did not come back."""
     times = {"created_at": began, "rotated_at": began, "last_seen_at": began, "expires_at": ends}
     return Session(
         id=_engine.Sid.generate(began).session_id,

@@ -187,7 +187,7 @@ GTHREAD_2 = WebServer(
     multiplexes=False,
 ).secure
 GUNICORN_2 = WebServer("gunicorn asgi, HTTP/2", "gunicorn", gunicorn("asgi", ASGI, *H2), asgi=True, http2=True).secure
-# In a reload its worker waits for connections that stay open, and meanwhile nobody takes new ones.
+# In a reload its worker waits for connections that stay open, and meanwhile no worker accepts new ones.
 HYPERCORN_2 = replace(HYPERCORN, name="hypercorn, HTTP/2", http2=True, reload=None).secure
 GRANIAN_2 = WebServer("granian, HTTP/2", "granian", granian("asgi", "auto"), asgi=True, http2=True).secure
 
