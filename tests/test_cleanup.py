@@ -1,5 +1,6 @@
 """The table cleans itself: after logins and refreshes, and by the command."""
 
+import math
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -85,24 +86,22 @@ def test_a_request_that_another_thread_closes_removes_nothing(ada, rf, due):
     assert cleanup.is_due()
 
 
-def test_batches_that_take_long_become_smaller(ada, due, monkeypatch):
+@pytest.mark.parametrize(
+    ("longest", "size", "left"),
+    [
+        pytest.param(0.0, 200, [500, 300, 200, 150, 125, 113, 107, 102, 97], id="smaller where batches take longer"),
+        pytest.param(math.inf, 50, [650, 550, 350, 150, 0], id="larger again where they do not"),
+    ],
+)
+def test_the_size_of_batches_goes_by_the_time_that_they_take(ada, due, monkeypatch, longest, size, left):
     make_sessions(ada, 700, ended_ago=HOUR)
-    monkeypatch.setattr(cleanup, "_BATCH_SECONDS", 0.0)
-    left = []
-    for _ in range(9):
+    monkeypatch.setattr(cleanup, "_BATCH_SECONDS", longest)
+    monkeypatch.setattr(cleanup, "_size", size)
+    found = []
+    for _ in left:
         cleanup.remove_batch()
-        left.append(Session.objects.count())
-    assert left == [500, 300, 200, 150, 125, 113, 107, 102, 97]
-
-
-def test_batches_that_take_little_become_larger_again(ada, due, monkeypatch):
-    make_sessions(ada, 500, ended_ago=HOUR)
-    monkeypatch.setattr(cleanup, "_size", 50)
-    left = []
-    for _ in range(4):
-        cleanup.remove_batch()
-        left.append(Session.objects.count())
-    assert left == [450, 350, 150, 0]
+        found.append(Session.objects.count())
+    assert found == left
 
 
 def test_while_there_is_more_every_login_and_refresh_goes_on(browser, ada, clock, due):
