@@ -73,7 +73,7 @@ def in_turns(asks: dict[str, Ask], connections: int, rounds: int, seconds: int) 
 
 @contextmanager
 def server(program: Path, way: str, database: str) -> Iterator[Ask]:
-    """The service, with somebody signed in, and what asks it."""
+    """Run the service with a signed-in user, and what sends requests to it."""
     port = free_port()
     process = subprocess.Popen([program, way, f"127.0.0.1:{port}", database])
     try:

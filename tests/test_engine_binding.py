@@ -5,12 +5,12 @@ import copy
 import hashlib
 import hmac
 import json
-from calendar import timegm
 import os
 import pickle
 import signal
 import uuid
 import warnings
+from calendar import timegm
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timezone

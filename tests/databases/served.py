@@ -28,7 +28,7 @@ from tests.waiting import BEFORE_KILL, PATIENCE, answers, stop, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 ACCESS_LIFETIME, GRACE = 300, 30
 START = 1_800_000_000
-# Seconds that a server has to end when its test is over. gunicorn waits for the connections that browsers keep open.
+# Seconds after its test in which a server may end by itself. gunicorn waits for connections that browsers keep open.
 BEFORE_CUT = 5
 # Its parent imports the site, and its workers, also those that replace others, are forks of it.
 PRELOADING = replace(GTHREAD, command=gunicorn("gthread", WSGI, "--preload"))

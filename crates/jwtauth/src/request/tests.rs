@@ -114,7 +114,8 @@ mod which_tokens_count {
         assert_eq!(undisputed.settle(|_| false).access(), Some(&ada));
     }
 
-    /// Its signature is not checked where it comes last. A cookie that is no token, after it, has it checked.
+    /// The signature of a refresh token in the last cookie may go unchecked. Another cookie after it makes the engine
+    /// check it.
     #[test]
     fn a_refresh_token_that_is_not_checked_would_change_nothing() {
         let (ada, twin, eve) = (claims("ada", 1, 1), claims("ada", 2, 1), claims("eve", 1, 1));
