@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
+import asgi  # noqa: E402
 import instructions as counting  # noqa: E402
 import report  # noqa: E402
 import services  # noqa: E402
@@ -51,7 +52,7 @@ VARIANTS = [
 ]
 PREPARED = "jwtauth, prepared"
 # How many of each a round has, and which variants have no such operation.
-OPERATIONS = {"request": 200, "login": 50, "refresh": 50, "logout": 50}
+OPERATIONS = {"request": 40, "login": 10, "refresh": 10, "logout": 10}
 WITHOUT = {
     "none": {"login", "refresh", "logout"},
     "the floor in Python": {"login", "refresh", "logout"},
@@ -160,19 +161,20 @@ def _requests(new, quick: bool, variants: list[str]) -> dict:
     statements: dict[str, dict[str, int]] = {}
     with ExitStack() as stack:
         workers = {name: stack.enter_context(worker(name, new(name) | options(name))) for name in variants}
-        for _ in range(2 if quick else 15):
+        for _ in range(2 if quick else 75):
             for operation, count in OPERATIONS.items():
                 for name, ask in workers.items():
                     if operation not in WITHOUT.get(name, set()):
-                        answer = ask(operation, count // 5 if quick else count)
+                        answer = ask(operation, count)
                         rounds.setdefault(name, {}).setdefault(operation, []).append(median(answer["us"]))
                         statements.setdefault(name, {})[operation] = answer["statements"]
-    floor = median(rounds["none"]["request"])
+    floors = rounds["none"]["request"]
     return {
-        "floor": summary(rounds["none"]["request"]),
+        "floor": summary(floors),
         "added": {
             name: {
-                operation: summary([value - floor for value in values]) | {"statements": statements[name][operation]}
+                operation: summary([value - floor for value, floor in zip(values, floors, strict=True)])
+                | {"statements": statements[name][operation]}
                 for operation, values in operations.items()
             }
             for name, operations in rounds.items()
@@ -234,6 +236,42 @@ def server(name: str, database: dict):
     finally:
         process.terminate()
         process.wait()
+
+
+def asynchronous(quick: bool) -> dict:
+    """A request under ASGI servers, one process each, asked by wrk over eight connections."""
+    if not shutil.which("wrk"):
+        print("Left out: requests under ASGI servers (apt install wrk).")
+        return {}
+    rounds, seconds = (1, 1) if quick else (7, 2)
+    results = {}
+    for vendor, database in databases():
+        with database as new:
+            # Django's documentation advises against persistent connections under ASGI.
+            ways = {f"uvicorn, {vendor}": ("uvicorn", {"CONN_MAX_AGE": 0})}
+            if vendor == "SQLite":
+                ways[f"granian, {vendor}"] = ("granian", {"CONN_MAX_AGE": 0})
+            else:
+                ways[f"uvicorn, {vendor} with Django's pool"] = (
+                    "uvicorn",
+                    {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": True}},
+                )
+            for title, (server_name, more) in ways.items():
+                sites = {}
+                for name in SERVED:
+                    entry = new(name + "x" * len(results)) | more
+                    with worker(name, entry) as ask:
+                        told = ask("headers", 0)
+                    sent = {key.removeprefix("HTTP_").title(): value for key, value in told.items()}
+                    sites[name] = (variant_environment(name, entry) | {"JWTAUTH_BENCH_VARIANT": name}, sent)
+                found = asgi.measure(server_name, sites, rounds, seconds)
+                results[title] = {
+                    view: {
+                        way: {what: summary(values) for what, values in asked.items()} for way, asked in ways.items()
+                    }
+                    for view, ways in found.items()
+                }
+    return results
 
 
 def steps(quick: bool) -> dict:
@@ -408,7 +446,10 @@ def machine() -> dict[str, object]:
     }
 
 
-PARTS = {part.__name__: part for part in (engine, calls, requests, steps, served, service, growth, instructions, size)}
+PARTS = {
+    part.__name__: part
+    for part in (engine, calls, requests, steps, served, asynchronous, service, growth, instructions, size)
+}
 
 
 def main() -> None:

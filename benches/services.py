@@ -80,24 +80,29 @@ def server(program: Path, way: str, database: str) -> Iterator[Ask]:
         cookies = sign_in(port)
 
         def ask(connections: int, seconds: int) -> Asked:
-            # On a machine that does other things as well, a request may wait for longer than wrk's two seconds.
-            command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s", "--latency"]
-            command.append(f"-HCookie: {cookies}")
-            said = subprocess.check_output([*command, f"http://127.0.0.1:{port}/me"], text=True)
-            assert "Non-2xx" not in said, (way, said)
-            assert "Socket errors" not in said, (way, said)
-            latency = {
-                percent: float(number) * MICROSECONDS[unit]
-                for percent, number, unit in re.findall(r"(\d+)%\s+([\d.]+)(us|ms|s)\b", said)
-            }
-            rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
-            return {"rate": rate, "latency": latency["50"], "p99": latency["99"]}
+            return by_wrk(f"http://127.0.0.1:{port}/me", {"Cookie": cookies}, connections, seconds)
 
         ask(CONNECTIONS[0], 1)
         yield ask
     finally:
         process.terminate()
         process.wait()
+
+
+def by_wrk(url: str, headers: dict[str, str], connections: int, seconds: int) -> Asked:
+    """Send requests for so many seconds, and return requests a second and the latency in microseconds."""
+    # On a machine that does other things as well, a request may wait for longer than wrk's two seconds.
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s", "--latency"]
+    command += [f"-H{name}: {value}" for name, value in headers.items()]
+    said = subprocess.check_output([*command, url], text=True)
+    assert "Non-2xx" not in said, (url, said)
+    assert "Socket errors" not in said, (url, said)
+    latency = {
+        percent: float(number) * MICROSECONDS[unit]
+        for percent, number, unit in re.findall(r"(\d+)%\s+([\d.]+)(us|ms|s)\b", said)
+    }
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
+    return {"rate": rate, "latency": latency["50"], "p99": latency["99"]}
 
 
 def sign_in(port: int) -> str:

@@ -7,6 +7,7 @@ Reads lines `OPERATION COUNT` and answers each with a line of JSON: microseconds
 Django's `DATABASES`, and what a server of WSGI needs beside it is JWTAUTH_BENCH_VARIANT, the name.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -40,7 +41,7 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     ROOT_URLCONF=__name__,
     USE_TZ=True,
-    DATABASES={"default": json.loads(os.environ["JWTAUTH_BENCH_DATABASE"]) | {"CONN_MAX_AGE": None}},
+    DATABASES={"default": {"CONN_MAX_AGE": None} | json.loads(os.environ["JWTAUTH_BENCH_DATABASE"])},
     INSTALLED_APPS=[
         "django.contrib.auth",
         "django.contrib.contenttypes",
@@ -78,10 +79,12 @@ django.setup()
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.contrib.auth.models import update_last_login  # noqa: E402
 from django.contrib.auth.signals import user_logged_in, user_logged_out  # noqa: E402
+from django.core.handlers.asgi import ASGIHandler  # noqa: E402
 from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
-from django.test.client import RequestFactory  # noqa: E402
+from django.http import JsonResponse  # noqa: E402
+from django.test.client import AsyncRequestFactory, RequestFactory  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.urls import path  # noqa: E402
 from rest_framework.decorators import api_view, permission_classes  # noqa: E402
@@ -146,7 +149,23 @@ def logout_view(request):
     return Response({})
 
 
-urlpatterns = [path("me", me), path("login", login_view), path("logout", logout_view)]
+async def async_me(request):
+    user = None if NAME == "none" else await request.auser()
+    return JsonResponse({"id": user and user.pk})
+
+
+async def async_key(request):
+    """Needs no more than the user's key, which jwtauth knows within SESSION_CHECK_INTERVAL without a query."""
+    return JsonResponse({"id": request.user.pk})
+
+
+urlpatterns = [
+    path("me", me),
+    path("login", login_view),
+    path("logout", logout_view),
+    path("async-me", async_me),
+    path("async-key", async_key),
+]
 if NAME == "simplejwt":
     from rest_framework_simplejwt.views import TokenRefreshView
 
@@ -157,7 +176,9 @@ elif NAME == "dj-rest-auth cookies":
     urlpatterns.append(path("refresh", get_refresh_view().as_view()))
 
 application, factory = WSGIHandler(), RequestFactory()
+asgi_application, async_factory, loop = ASGIHandler(), AsyncRequestFactory(), asyncio.new_event_loop()
 Headers = dict[str, str]
+ASYNC_VIEWS = {"async view": "/async-me", "async view, the key alone": "/async-key"}
 _person = []
 
 
@@ -177,6 +198,26 @@ def send(method: str, url: str, headers: Headers, data: object = None) -> tuple[
     elapsed = time.perf_counter() - start
     assert response.status_code == 200, (NAME, url, response.status_code, content)
     return elapsed, response
+
+
+def send_async(url: str, headers: Headers) -> float:
+    """Send a GET request to the ASGI application, and return the seconds."""
+    names = {name.removeprefix("HTTP_").title(): value for name, value in headers.items()}
+    scope = async_factory.get(url, headers=names).scope | {"http_version": "1.1"}
+    incoming = [{"type": "http.request", "body": b"", "more_body": False}]
+    statuses = []
+
+    async def receive():
+        return incoming.pop() if incoming else await asyncio.Future()  # the client waits for the response
+
+    async def answer(message):
+        statuses.append(message.get("status"))
+
+    start = time.perf_counter()
+    loop.run_until_complete(asgi_application(scope, receive, answer))
+    elapsed = time.perf_counter() - start
+    assert statuses[0] == 200, (NAME, url, statuses)
+    return elapsed
 
 
 def cookies(response: object, *names: str) -> Headers:
@@ -222,6 +263,8 @@ def stale() -> tuple[object, ...]:
 
 def prepare(operation: str, headers: Headers) -> Callable[[], float]:
     """Makes ready for one, and returns what does it and tells the seconds."""
+    if operation in ASYNC_VIEWS:
+        return lambda: send_async(ASYNC_VIEWS[operation], headers)
     if operation == "request":
         arguments: tuple[object, ...] = ("get", "/me", headers)
     elif operation == "login":
