@@ -1,4 +1,4 @@
-//! The JWS algorithms (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2) that a key may be for.
+//! The JWS algorithms (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2) that a key can be for.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
@@ -6,7 +6,7 @@ use aws_lc_rs::{hmac, signature};
 
 use crate::KeyError;
 
-/// What a key signs with. A key is for exactly one algorithm, and the key decides, never the token (RFC 8725 §3.1).
+/// The algorithm of a key. A key is for exactly one algorithm, and the key decides, not the token (RFC 8725 §3.1).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -32,13 +32,13 @@ pub enum Algorithm {
     Es256,
     /// ECDSA on P-384 with SHA-384.
     Es384,
-    /// Ed25519 under its first name, `EdDSA` (RFC 8037 §3.1), which every library knows.
+    /// Ed25519 under its first name, `EdDSA` (RFC 8037 §3.1), which every library supports.
     EdDsa,
-    /// Ed25519 under its own name (RFC 9864 §2.2). A key of either name verifies tokens of both.
+    /// Ed25519 under its own name (RFC 9864 §2.2). A key with either name verifies tokens with both.
     Ed25519,
 }
 
-/// What kind of key an algorithm takes.
+/// The kind of key that an algorithm takes.
 #[derive(Clone, Copy)]
 pub(crate) enum Family {
     Hmac(hmac::Algorithm),
@@ -47,7 +47,7 @@ pub(crate) enum Family {
     Ed25519,
 }
 
-/// The curves of ECDSA (RFC 7518 §6.2.1.1).
+/// The ECDSA curves (RFC 7518 §6.2.1.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Curve {
     P256,
@@ -55,7 +55,7 @@ pub(crate) enum Curve {
 }
 
 impl Algorithm {
-    /// Every algorithm, by family and hash.
+    /// Every algorithm, ordered by family and hash.
     pub const ALL: [Self; 13] = [
         Self::Hs256,
         Self::Hs384,
@@ -72,7 +72,7 @@ impl Algorithm {
         Self::Ed25519,
     ];
 
-    /// Return the value of `alg`.
+    /// Return the `alg` value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hs256 => "HS256",
@@ -91,17 +91,17 @@ impl Algorithm {
         }
     }
 
-    /// Return whether one secret signs and verifies. Else a private key signs, and its public half verifies.
+    /// Return whether the same secret signs and verifies. Otherwise a private key signs, and its public half verifies.
     pub fn is_symmetric(self) -> bool {
         matches!(self.family(), Family::Hmac(_))
     }
 
-    /// Whether a key for this algorithm verifies tokens whose header has this `alg`.
+    /// Return whether a key for this algorithm verifies tokens with this `alg` in their header.
     pub(crate) fn answers_to(self, name: &str) -> bool {
         self.as_str() == name || matches!(self.family(), Family::Ed25519) && matches!(name, "EdDSA" | "Ed25519")
     }
 
-    /// The lengths that its signatures can have, in bytes.
+    /// Return the possible lengths of a signature, in bytes.
     pub(crate) fn signature_lengths(self) -> RangeInclusive<usize> {
         let (shortest, longest) = match self.family() {
             Family::Hmac(hash) => (hash.tag_len(), hash.tag_len()),
@@ -135,7 +135,7 @@ impl Algorithm {
 impl Curve {
     pub(crate) const ALL: [Self; 2] = [Self::P256, Self::P384];
 
-    /// The value of `crv`.
+    /// Return the `crv` value.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::P256 => "P-256",
@@ -143,7 +143,7 @@ impl Curve {
         }
     }
 
-    /// Bytes of a coordinate.
+    /// Return the length of a coordinate, in bytes.
     pub(crate) fn coordinate_length(self) -> usize {
         match self {
             Self::P256 => 32,
@@ -175,7 +175,7 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = KeyError;
 
-    /// Read an `alg` value; the names are case-sensitive (RFC 7515 §4.1.1).
+    /// Parse an `alg` value. Names are case-sensitive (RFC 7515 §4.1.1).
     fn from_str(name: &str) -> Result<Self, KeyError> {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(KeyError::UnsupportedAlgorithm)
     }
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_exactly() {
+    fn names_are_case_sensitive_and_exact() {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.to_string().parse(), Ok(algorithm));
             assert_eq!(algorithm.as_str().to_lowercase().parse::<Algorithm>(), Err(KeyError::UnsupportedAlgorithm));

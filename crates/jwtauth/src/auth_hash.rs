@@ -1,13 +1,14 @@
-//! What ties a session to its user's password: Django's `AbstractBaseUser.get_session_auth_hash`.
+//! The link between a session and its user's password: Django's `AbstractBaseUser.get_session_auth_hash`.
 
 use std::fmt;
 
 use aws_lc_rs::{digest, hmac};
 
-/// Makes and checks the hash that a session's row keeps of its user, so that a new password ends it.
+/// Creates and checks the hash of the user's password that a session's row stores, so that a new password ends the
+/// session.
 ///
-/// HMAC-SHA-256 of the password field, with a key derived from Django's `SECRET_KEY`; older keys still check, as
-/// `SECRET_KEY_FALLBACKS` do. Neither `Debug` nor any method shows a key.
+/// The hash is an HMAC-SHA-256 of the password field, with a key derived from Django's `SECRET_KEY`. Hashes made with
+/// older keys are still accepted, as with `SECRET_KEY_FALLBACKS`. Neither `Debug` nor any method shows a key.
 ///
 /// ```
 /// use jwtauth::AuthHasher;
@@ -23,17 +24,17 @@ pub struct AuthHasher {
     older: Vec<hmac::Key>,
 }
 
-/// Django's name for what the key is used for (`salted_hmac`).
+/// The salt that Django passes to `salted_hmac` for this hash.
 const KEY_SALT: &[u8] = b"django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash";
 
 impl AuthHasher {
-    /// Hash with `secret_key`, and accept what was hashed with one of the `fallbacks`.
+    /// Hash with `secret_key`, and also accept hashes made with one of the `fallbacks`.
     pub fn new<K: AsRef<[u8]>>(secret_key: &[u8], fallbacks: impl IntoIterator<Item = K>) -> Self {
         let older = fallbacks.into_iter().map(|key| derive(key.as_ref())).collect();
         Self { current: derive(secret_key), older }
     }
 
-    /// Return the hash of a user's password field as the database has it: 64 lower-case hexadecimal digits.
+    /// Return the hash of a user's password field, as stored in the database: 64 lower-case hexadecimal digits.
     pub fn hash(&self, password: &str) -> String {
         use fmt::Write;
         let tag = hmac::sign(&self.current, password.as_bytes());
@@ -43,7 +44,7 @@ impl AuthHasher {
         })
     }
 
-    /// Return whether a session with this hash is of a user with this password field. Compares in constant time.
+    /// Return whether `hash` belongs to this password field. The comparison takes constant time.
     pub fn holds(&self, hash: &str, password: &str) -> bool {
         let Some(tag) = from_hex(hash) else { return false };
         std::iter::once(&self.current)
@@ -58,7 +59,7 @@ impl fmt::Debug for AuthHasher {
     }
 }
 
-/// SHA-256 over salt and secret, as in Django's `salted_hmac`.
+/// Derive the key as Django's `salted_hmac` does: SHA-256 over salt and secret.
 fn derive(secret: &[u8]) -> hmac::Key {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(KEY_SALT);
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn django_makes_the_same_hashes() {
+    fn hashes_match_those_of_django() {
         let vectors: serde_json::Value = serde_json::from_str(include_str!("../testdata/auth-hash.json")).unwrap();
         let text = |vector: &serde_json::Value, name: &str| vector[name].as_str().unwrap().to_owned();
         for vector in vectors.as_array().unwrap() {
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fallback_checks_and_the_current_key_hashes() {
+    fn fallback_keys_check_and_the_current_key_hashes() {
         let old = AuthHasher::new(b"old", None::<&[u8]>);
         let both = AuthHasher::new(b"new", [b"old"]);
         assert!(both.holds(&old.hash("password"), "password"));
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_hash_holds_for_nobody() {
+    fn malformed_hashes_are_refused() {
         let hasher = AuthHasher::new(b"key", None::<&[u8]>);
         let hash = hasher.hash("password");
         for other in

@@ -1,26 +1,27 @@
-//! The cookies that carry tokens: which attributes a browser honours, and what a header holds.
+//! The cookies that carry tokens: the attributes that browsers accept, and the parsing of `Cookie` headers.
 
 use std::{iter, str::FromStr};
 
 use crate::TokenKind;
 
-/// The longest name of a cookie, in bytes; the rest of the 4096 that browsers keep (RFC 6265bis §5.5) is the token's.
+/// The maximum length of a cookie name, in bytes. It leaves room for the token within the 4096 bytes that browsers
+/// accept (RFC 6265bis §5.5).
 pub const MAX_COOKIE_NAME_LENGTH: usize = 128;
 
 /// The `SameSite` attribute (RFC 6265bis §4.1.2.7).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// Sent only with requests from the same site.
+    /// Sent only with same-site requests.
     Strict,
-    /// Also sent when a link on another site is followed.
+    /// Also sent when the user follows a link from another site.
     Lax,
     /// Always sent.
     None,
 }
 
 impl SameSite {
-    /// Return the attribute's value.
+    /// Return the value of the attribute.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Strict => "Strict",
@@ -30,7 +31,7 @@ impl SameSite {
     }
 }
 
-/// The text is not a value of the `SameSite` attribute.
+/// The text is not a valid value of the `SameSite` attribute.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("SameSite is Strict, Lax or None")]
 #[non_exhaustive]
@@ -39,7 +40,7 @@ pub struct UnknownSameSite;
 impl FromStr for SameSite {
     type Err = UnknownSameSite;
 
-    /// Read the attribute's value, in any case as browsers do.
+    /// Parse the value of the attribute; case does not matter, as in browsers.
     fn from_str(value: &str) -> Result<Self, UnknownSameSite> {
         [Self::Strict, Self::Lax, Self::None]
             .into_iter()
@@ -48,7 +49,7 @@ impl FromStr for SameSite {
     }
 }
 
-/// The names and attributes of both cookies. `HttpOnly` is not a choice.
+/// The names and attributes of both cookies. `HttpOnly` is always set.
 ///
 /// ```
 /// use jwtauth::{CookiePolicy, SameSite};
@@ -59,23 +60,23 @@ impl FromStr for SameSite {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct CookiePolicy {
-    /// Name of the cookie that holds the access token.
+    /// Name of the access token cookie.
     pub access_name: String,
-    /// Name of the cookie that holds the refresh token.
+    /// Name of the refresh token cookie.
     pub refresh_name: String,
-    /// `Secure`.
+    /// The `Secure` attribute.
     pub secure: bool,
-    /// `SameSite`.
+    /// The `SameSite` attribute.
     pub same_site: SameSite,
-    /// `Domain`; `None` for this host alone.
+    /// The `Domain` attribute; `None` limits the cookies to this host.
     pub domain: Option<String>,
-    /// `Path`.
+    /// The `Path` attribute.
     pub path: String,
-    /// `Partitioned` (CHIPS).
+    /// The `Partitioned` attribute (CHIPS).
     pub partitioned: bool,
 }
 
-/// `access_token` and `refresh_token`, for this host alone, `Secure` and `SameSite=Strict`.
+/// `access_token` and `refresh_token`, for this host only, `Secure` and `SameSite=Strict`.
 impl Default for CookiePolicy {
     fn default() -> Self {
         Self {
@@ -91,7 +92,7 @@ impl Default for CookiePolicy {
 }
 
 impl CookiePolicy {
-    /// Return the name of the cookie that holds a token of this kind.
+    /// Return the name of the cookie for this kind of token.
     pub fn name(&self, kind: TokenKind) -> &str {
         match kind {
             TokenKind::Access => &self.access_name,
@@ -99,7 +100,7 @@ impl CookiePolicy {
         }
     }
 
-    /// Name the cookies that hold the access and the refresh token.
+    /// Set the names of the access token and refresh token cookies.
     #[must_use]
     pub fn with_names(self, access: impl Into<String>, refresh: impl Into<String>) -> Self {
         Self { access_name: access.into(), refresh_name: refresh.into(), ..self }
@@ -135,7 +136,7 @@ impl CookiePolicy {
         Self { partitioned, ..self }
     }
 
-    /// Return everything that would make a browser drop these cookies, or mix them up.
+    /// Return every reason for which browsers would drop these cookies or confuse one with the other.
     ///
     /// ```
     /// use jwtauth::CookiePolicy;
@@ -175,30 +176,30 @@ impl CookiePolicy {
     }
 }
 
-/// Why cookies with these attributes would be dropped by a browser, or could not be told apart.
+/// Why browsers would drop cookies with these attributes, or confuse one with the other.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookieError {
-    /// A name is empty, longer than [`MAX_COOKIE_NAME_LENGTH`](crate::MAX_COOKIE_NAME_LENGTH), or has a byte outside RFC
-    /// 6265 §4.1.1 `token`.
+    /// A name is empty, longer than [`MAX_COOKIE_NAME_LENGTH`](crate::MAX_COOKIE_NAME_LENGTH), or contains a byte that
+    /// is not allowed in a `token` (RFC 6265 §4.1.1).
     #[error("{0:?} is not a cookie name")]
     InvalidName(String),
-    /// Both tokens would go into one cookie.
+    /// Both cookies have the same name.
     #[error("access and refresh token need cookies of different names, not {0:?} twice")]
     SameName(String),
-    /// `SameSite=None` is honoured with `Secure` only (RFC 6265bis §5.7).
+    /// Browsers accept `SameSite=None` only with `Secure` (RFC 6265bis §5.7).
     #[error("SameSite=None needs Secure")]
     NoneWithoutSecure,
-    /// A cookie named `__Secure-` or `__Host-` is dropped without `Secure` (RFC 6265bis §4.1.3).
+    /// Browsers drop a `__Secure-` or `__Host-` cookie without `Secure` (RFC 6265bis §4.1.3).
     #[error("a cookie named {0:?} needs Secure")]
     PrefixWithoutSecure(String),
-    /// A cookie named `__Host-` is dropped with a `Domain` or a `Path` other than `/` (RFC 6265bis §4.1.3.2).
+    /// Browsers drop a `__Host-` cookie with a `Domain`, or with a `Path` other than `/` (RFC 6265bis §4.1.3.2).
     #[error("a cookie named {0:?} may have no Domain, and its Path must be \"/\"")]
     HostPrefixWithScope(String),
-    /// `Partitioned` is honoured with `Secure` only (CHIPS).
+    /// Browsers accept `Partitioned` only with `Secure` (CHIPS).
     #[error("Partitioned needs Secure")]
     PartitionedWithoutSecure,
-    /// A domain or path holds a character that would end the attribute.
+    /// The domain or path contains a character that would end the attribute.
     #[error("Domain or Path holds a character that a cookie attribute cannot hold")]
     InvalidScope,
 }
@@ -218,11 +219,12 @@ impl CookieError {
     }
 }
 
-/// Return the name and value of each cookie in one raw `Cookie` field value, in its order (RFC 6265 §5.4).
+/// Return the name and value of each cookie in one raw `Cookie` field value, in order (RFC 6265 §5.4).
 ///
-/// Names and values are octets as the browser sent them: those beyond ASCII are opaque. Only space and tab are trimmed,
-/// as browsers do (RFC 6265 §5.2). A framework that also strips Unicode spaces reads `\u{2000}__Host-name`, which any
-/// sibling host may set, as `__Host-name`. A value loses one pair of double quotes around it.
+/// Names and values are the octets that the browser sent; octets beyond ASCII are opaque. Only spaces and tabs are
+/// trimmed, as in browsers (RFC 6265 §5.2). A framework that also strips Unicode spaces would read
+/// `\u{2000}__Host-name`, which any sibling host may set, as `__Host-name`. One pair of double quotes around a value is
+/// removed.
 ///
 /// ```
 /// let field = b"theme=dark; access_token=abc; name=Jos\xc3\xa9";
@@ -233,7 +235,8 @@ pub fn cookie_pairs(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clon
     let mut rest = Some(field);
     let pairs = iter::from_fn(move || {
         let field = rest?;
-        // By vector instructions: byte by byte, two tokens take as long as a tenth of their verification.
+        // memchr uses vector instructions. Byte by byte, scanning two tokens takes a tenth of the time of verifying
+        // them.
         let end = memchr::memchr(b';', field).unwrap_or(field.len());
         let (pair, after) = field.split_at_checked(end)?;
         rest = after.strip_prefix(b";");
@@ -248,7 +251,7 @@ pub fn cookie_pairs(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> + Clon
     })
 }
 
-/// Space and tab alone, the white space of a cookie (RFC 9110 §5.6.3 `OWS`).
+/// Trim spaces and tabs only, the white space of a cookie (`OWS`, RFC 9110 §5.6.3).
 fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
         text = rest;
@@ -256,12 +259,12 @@ fn trim(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// Browsers compare the prefix in any case (RFC 6265bis §5.7).
+/// Return whether the name has this prefix; case does not matter, as in browsers (RFC 6265bis §5.7).
 fn has_prefix(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// RFC 9110 §5.6.2 `tchar`.
+/// Return whether the byte is a `tchar` (RFC 9110 §5.6.2).
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
@@ -279,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn plain_names_go_with_any_scope() {
+    fn unprefixed_names_are_valid_with_any_scope() {
         let scoped = CookiePolicy { domain: Some("example.com".to_owned()), path: "/app".to_owned(), ..policy() };
         assert_eq!(codes(&scoped), [""; 0]);
         assert_eq!(codes(&CookiePolicy { secure: false, ..policy() }), [""; 0]);
     }
 
     #[test]
-    fn attributes_are_set_one_by_one() {
+    fn each_attribute_can_be_set() {
         let policy = CookiePolicy::default()
             .with_names("a", "r")
             .with_secure(false)
@@ -307,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn host_names_need_secure_and_the_whole_host() {
+    fn host_prefix_needs_secure_no_domain_and_the_root_path() {
         for name in ["__Host-access", "__host-access", "__Host-Http-access"] {
             let host = CookiePolicy { access_name: name.to_owned(), ..policy() };
             assert_eq!(codes(&host), [""; 0]);
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn secure_names_need_secure() {
+    fn secure_prefix_needs_secure() {
         for name in ["__Secure-refresh", "__Http-refresh"] {
             let insecure = CookiePolicy { refresh_name: name.to_owned(), secure: false, ..policy() };
             assert_eq!(codes(&insecure), ["cookie_prefix_without_secure"]);
@@ -327,13 +330,13 @@ mod tests {
     }
 
     #[test]
-    fn none_and_partitioned_need_secure() {
+    fn same_site_none_and_partitioned_need_secure() {
         let insecure = CookiePolicy { secure: false, same_site: SameSite::None, partitioned: true, ..policy() };
         assert_eq!(codes(&insecure), ["samesite_none_without_secure", "partitioned_without_secure"]);
     }
 
     #[test]
-    fn names_differ_and_are_tokens() {
+    fn names_must_differ_and_be_tokens() {
         let same = CookiePolicy { refresh_name: "access_token".to_owned(), ..policy() };
         assert_eq!(codes(&same), ["cookie_names_equal"]);
         for name in ["", "a b", "a=b", "a;b", "é", &"a".repeat(129)] {
@@ -343,14 +346,14 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_cannot_smuggle_attributes() {
+    fn domain_and_path_cannot_smuggle_attributes() {
         assert_eq!(codes(&CookiePolicy { path: "/; HttpOnly".to_owned(), ..policy() }), ["cookie_scope_invalid"]);
         let domain = CookiePolicy { domain: Some("a\r\nSet-Cookie: b".to_owned()), ..policy() };
         assert_eq!(codes(&domain), ["cookie_scope_invalid"]);
     }
 
     #[test]
-    fn same_site_is_read_in_any_case() {
+    fn same_site_is_case_insensitive() {
         assert_eq!("STRICT".parse(), Ok(SameSite::Strict));
         assert_eq!("lax".parse(), Ok(SameSite::Lax));
         assert_eq!("None".parse(), Ok(SameSite::None));
@@ -367,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn only_space_tab_and_one_pair_of_quotes_are_taken_off() {
+    fn only_spaces_tabs_and_one_pair_of_quotes_are_removed() {
         assert_eq!(pairs(b" a\t= 1=2 "), [(&b"a"[..], &b"1=2"[..])]);
         assert_eq!(pairs(b";;a=\"\"; a=\"\"1\"\"; a=\"; a;"), [(&b"a"[..], &b""[..]), (b"a", b"\"1\""), (b"a", b"\"")]);
         assert_eq!(pairs(b""), []);
@@ -375,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_with_other_white_space_is_another_name() {
+    fn other_white_space_is_part_of_the_name() {
         let spaces =
             ["\u{2000}", "\u{a0}", "\u{1680}", "\u{2028}", "\u{3000}", "\u{85}", "\u{1c}", "\u{1f}", "\u{b}", "\u{c}"];
         for space in spaces {
@@ -383,7 +386,7 @@ mod tests {
                 assert_eq!(values(field.as_bytes(), "a"), [b""; 0], "{field:?}");
             }
         }
-        // A framework that decodes fields as Latin-1 has the octets of U+0085 and U+00A0 as they are.
+        // A framework that decodes fields as Latin-1 passes on the octets of U+0085 and U+00A0 unchanged.
         for octet in [0x85, 0xa0] {
             assert_eq!(values(&[octet, b'a', b'=', b'1'], "a"), [b""; 0]);
         }
@@ -397,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cookie_of_a_name_is_found() {
+    fn every_cookie_with_the_same_name_is_returned() {
         let field = b"a=1; b=2;a=\"3\" ; aa=4; a; a=";
         assert_eq!(values(field, "a"), [&b"1"[..], b"3", b""]);
         assert_eq!(values(field, "A"), [b""; 0]);

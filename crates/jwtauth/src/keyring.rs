@@ -1,21 +1,22 @@
-//! The ring of keys: one signs, all of them verify.
+//! The key ring: one key signs, all of its keys verify.
 
 use crate::{Algorithm, KeyError, SigningKey, VerifyingKey, key};
 
-/// The most keys in a ring of the settings, and the most that a token without `kid` is tried against.
+/// The maximum number of keys in a configured ring, and of keys that a token without `kid` is tried against.
 pub const MAX_KEYS: usize = 16;
 
-/// Keys that verify, chosen by `kid`. A token without one is tried against each.
+/// Keys that verify, selected by `kid`. A token without `kid` is tried against each of them.
 #[derive(Clone, Debug)]
 pub struct VerifyingKeys(Vec<VerifyingKey>);
 
 impl VerifyingKeys {
-    /// Make a ring of at least one key; a key that is given twice counts once.
+    /// Create a ring of at least one key. A key given twice counts once.
     ///
     /// # Errors
     ///
-    /// [`KeyError::TooMany`]: more than [`MAX_KEYS`] different keys. [`KeyError::NoKeys`]: none.
-    /// [`KeyError::DuplicateId`]: two keys of one algorithm have one `kid`, so that it names neither.
+    /// - [`KeyError::TooMany`]: more than [`MAX_KEYS`] different keys.
+    /// - [`KeyError::NoKeys`]: the list is empty.
+    /// - [`KeyError::DuplicateId`]: two different keys of one algorithm share a `kid`.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         let mut ring: Vec<VerifyingKey> = Vec::new();
         for key in keys {
@@ -32,15 +33,16 @@ impl VerifyingKeys {
         }
     }
 
-    /// Read the keys of a JWK Set (RFC 7517 §5), for a service that recognises users and signs none in.
+    /// Read the keys of a JWK Set (RFC 7517 §5), for a service that recognises users but does not sign them in.
     ///
-    /// Keys that cannot verify tokens are passed over: those for other uses, those of unknown types and algorithms, and
-    /// what must not be in a published set, secrets and private keys. Different keys of one algorithm and one `kid` are
-    /// all passed over, since it names none of them. A set may so be empty: by it, no token is valid. It may hold more
-    /// than [`MAX_KEYS`]; a token without `kid` is tried against the first of them.
+    /// Keys that cannot verify tokens are skipped: keys for other uses, keys of unknown types and algorithms, and
+    /// secrets and private keys, which do not belong in a published set. Different keys that share an algorithm and a
+    /// `kid` are all skipped, since the `kid` is ambiguous. The result may therefore be empty; then every token is
+    /// invalid. It may hold more than [`MAX_KEYS`] keys; a token without `kid` is tried against the first [`MAX_KEYS`]
+    /// of them.
     ///
-    /// An RSA key without `alg`, which is optional (RFC 7517 §4.4), is for `default` if that is an algorithm of RSA, and
-    /// else is passed over. A key of another type can only be for one algorithm.
+    /// `alg` is optional (RFC 7517 §4.4). An RSA key without it is for `default` if that is an RSA algorithm; otherwise
+    /// the key is skipped. A key of any other type fits exactly one algorithm.
     ///
     /// ```
     /// use jwtauth::{Algorithm, VerifyingKeys};
@@ -53,7 +55,7 @@ impl VerifyingKeys {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwk`]: not a JWK Set, which is a JSON object with an array `keys`.
+    /// [`KeyError::Jwk`]: the text is not a JWK Set, a JSON object with an array `keys`.
     pub fn from_jwk_set(set: &[u8], default: Option<Algorithm>) -> Result<Self, KeyError> {
         let keys = key::read_set(set, default)?;
         let mut ring: Vec<VerifyingKey> = Vec::new();
@@ -66,13 +68,13 @@ impl VerifyingKeys {
         Ok(Self(ring))
     }
 
-    /// Write the public keys as a JWK Set, for others to verify with. Secrets are not among them.
+    /// Write the public keys as a JWK Set for other services to verify with. Secrets are left out.
     pub fn to_jwk_set(&self) -> String {
         let keys: Vec<_> = self.0.iter().filter_map(VerifyingKey::public_jwk).collect();
         format!(r#"{{"keys":[{}]}}"#, keys.join(","))
     }
 
-    /// Return whether there is no key, as in an empty JWK Set.
+    /// Return whether the ring has no keys, as for an empty JWK Set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -82,24 +84,25 @@ impl VerifyingKeys {
         self.0.iter()
     }
 
-    /// The `kid` that a token signed with this key of the ring carries: none where there is nothing to choose from, but
-    /// for public keys, which others look up by it.
+    /// Return the `kid` header of a token signed with this key. A secret that is the only key of the ring needs no
+    /// `kid`. A public key always has one, since other services look it up by `kid`.
     pub(crate) fn header_key_id<'k>(&self, key: &'k VerifyingKey) -> Option<&'k str> {
         (self.0.len() > 1 || !key.algorithm().is_symmetric()).then(|| key.id())
     }
 
-    /// The keys that a token with this `kid` may be signed with; when it names none, all of them, up to [`MAX_KEYS`].
+    /// Iterate over the keys that may have signed a token with this `kid`; without a `kid`, over the first [`MAX_KEYS`]
+    /// keys.
     pub(crate) fn candidates(&self, key_id: Option<&str>) -> impl Iterator<Item = &VerifyingKey> {
         self.0.iter().filter(move |key| key_id.is_none_or(|id| key.id() == id)).take(MAX_KEYS)
     }
 }
 
-/// Whether tokens of the one name the other as well.
+/// Return whether a token that names one of the keys also names the other.
 fn has_name_of(key: &VerifyingKey, other: &VerifyingKey) -> bool {
     key.id() == other.id() && key.algorithm().answers_to(other.algorithm().as_str())
 }
 
-/// One signing key and the keys whose signatures are accepted besides: older ones, and those to come.
+/// One signing key, and the other keys whose signatures are accepted: previous keys, and the next one.
 #[derive(Clone, Debug)]
 pub struct Keyring {
     signing: SigningKey,
@@ -107,13 +110,13 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Make a ring that signs with `signing` and also accepts the signatures of `verifying`.
+    /// Create a ring that signs with `signing` and also accepts the signatures of `verifying`.
     ///
     /// ```
     /// use jwtauth::{Algorithm, Keyring, SigningKey, VerifyingKey};
     ///
     /// let key = SigningKey::read(Algorithm::Hs256, b"a secret of thirty-two bytes ...")?;
-    /// let previous = VerifyingKey::read(Algorithm::Hs256, b"the one before, of as many bytes")?;
+    /// let previous = VerifyingKey::read(Algorithm::Hs256, b"the previous key of 32 bytes ....")?;
     /// let ring = Keyring::new(key, [previous])?;
     /// assert_eq!(ring.verifying_keys().iter().count(), 2);
     /// # Ok::<(), jwtauth::KeyError>(())
@@ -121,18 +124,18 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// Those of [`VerifyingKeys::new`].
+    /// See [`VerifyingKeys::new`].
     pub fn new(signing: SigningKey, verifying: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, KeyError> {
         let verifying = VerifyingKeys::new(std::iter::once(signing.verifying_key().clone()).chain(verifying))?;
         Ok(Self { signing, verifying })
     }
 
-    /// Return the key that signs.
+    /// Return the signing key.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing
     }
 
-    /// Return every key that verifies, that of the signing key first.
+    /// Return every verifying key, that of the signing key first.
     pub fn verifying_keys(&self) -> &VerifyingKeys {
         &self.verifying
     }
@@ -155,14 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_twice_is_one_key() {
+    fn a_key_given_twice_counts_once() {
         let ring = Keyring::new(key(1), [verifying(1), verifying(1)]).unwrap();
         assert_eq!(ring.verifying.header_key_id(&verifying(1)), None);
         assert_eq!(ring.verifying.candidates(None).count(), 1);
     }
 
     #[test]
-    fn a_ring_of_several_names_the_signing_key() {
+    fn tokens_name_the_signing_key_if_the_ring_has_several() {
         let ring = Keyring::new(key(1), [verifying(2)]).unwrap();
         assert_eq!(ring.verifying.header_key_id(&verifying(1)), Some(key(1).id()));
         assert_eq!(ring.verifying.candidates(Some(key(2).id())).count(), 1);
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_bounded_and_not_empty() {
+    fn too_many_keys_and_no_keys_are_refused() {
         let error = Keyring::new(key(0), (1..=16).map(verifying)).unwrap_err();
         assert_eq!(error, KeyError::TooMany(17));
         assert_eq!(error.code(), "too_many_keys");
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn one_id_is_not_of_two_keys() {
+    fn two_different_keys_with_one_id_are_refused() {
         let named = |k: &str| format!(r#"{{"kty":"oct","kid":"a","k":"{}"}}"#, k.repeat(43));
         let read = |k| VerifyingKey::read(Algorithm::Hs256, named(k).as_bytes()).unwrap();
         assert!(VerifyingKeys::new([read("A"), read("A")]).is_ok());

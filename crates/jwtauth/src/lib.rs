@@ -2,22 +2,22 @@
 //!
 //! # The flow of a request
 //!
-//! Follow one request to read the crate. A [`Site`] holds what is configured, and each step is a function of values:
+//! To read the crate, follow one request. A [`Site`] holds the configuration, and each step is a function of values:
 //!
-//! 1. [`Site::identify`] verifies the tokens in a request's [`Head`] and decides whether it may use its cookies. The
-//!    result is an [`Identity`], or [`Refused`].
-//! 2. The caller reads the session's row by [`Sid::session_id`]: the database keeps this digest, never the `sid`.
-//! 3. [`Site::check`] says whether the session of an access token still holds. [`Site::refresh`] decides on a refresh
-//!    token; its [`Decision`] is to rotate, to issue the newest tokens again, to refuse, or to end the session because a
-//!    copied token came back. The caller writes the row.
-//! 4. [`Site::grant`] makes the claims of the session's newest tokens.
-//! 5. [`Site::respond`] signs them: the [`Answer`] holds the cookies and caching headers of the response.
+//! 1. [`Site::identify`] verifies the tokens in a request's [`Head`] and decides whether the request may use its
+//!    cookies. It returns an [`Identity`], or [`Refused`].
+//! 2. The caller reads the session's row by [`Sid::session_id`]. The database stores this digest, never the `sid`.
+//! 3. [`Site::check`] tells whether the session of an access token is still valid. [`Site::refresh`] decides about a
+//!    refresh token. Its [`Decision`] is to rotate the token, to issue the newest tokens again, to refuse, or to end
+//!    the session because a copied token was presented. The caller writes the row.
+//! 4. [`Site::grant`] builds the claims of the session's newest tokens.
+//! 5. [`Site::respond`] signs them. The [`Answer`] holds the cookies and caching headers of the response.
 //!
-//! A service that recognises users and signs none in needs the first step only: [`Transport::identify`] with a
+//! A service that recognises users but does not sign them in needs only the first step: [`Transport::identify`] with a
 //! [`Verifier`] of public keys.
 //!
-//! Each error enum answers one question, and each variant has a stable `code()` that is the same in Rust, in Python, in
-//! logs and in HTTP bodies. No variant holds a token or a key.
+//! Each error enum answers one question. Each variant has a stable `code()`, which is the same in Rust, Python, logs
+//! and HTTP bodies. No variant holds a token or a key.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
@@ -36,7 +36,7 @@ mod strict_json;
 mod time;
 mod token;
 
-/// What stands behind a signature, for the fuzz targets: they cannot sign what they make up as fast.
+/// Parsers of signed content, for the fuzz targets: signing each input would slow them down.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {

@@ -1,7 +1,8 @@
-//! Cross-site request forgery: may this request use cookies? (Fetch Metadata, and RFC 6454 origins where it is absent.)
+//! Protection against cross-site request forgery: decides whether a request may use cookies, by Fetch Metadata, or by
+//! `Origin` (RFC 6454) in requests without it.
 //!
-//! After Go 1.25's `net/http.CrossOriginProtection` and tower-http's `csrf`; besides, the scheme counts here, and WebSocket
-//! handshakes are asked for their origin. No token is needed.
+//! The rules follow Go 1.25's `net/http.CrossOriginProtection` and tower-http's `csrf`. In addition, the scheme counts,
+//! and the origin of WebSocket handshakes is checked. No CSRF token is needed.
 
 use std::str::FromStr;
 
@@ -9,7 +10,7 @@ use http::uri::{Authority, Scheme};
 
 use crate::Head;
 
-/// Scheme, host and port (RFC 6454 §4), with the scheme's default port where none is written.
+/// Scheme, host and port (RFC 6454 §4). A missing port is the default port of the scheme.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Origin {
     scheme: String,
@@ -17,7 +18,7 @@ pub struct Origin {
     port: Option<u16>,
 }
 
-/// The text is not an [`Origin`].
+/// The text is not a valid [`Origin`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("an origin is a scheme and a host, as in \"https://example.com\" or \"http://localhost:8000\"")]
 #[non_exhaustive]
@@ -26,7 +27,7 @@ pub struct InvalidOrigin;
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 
-    /// Read `scheme://host[:port]` and nothing more: no path, no user, and not `null`.
+    /// Parse `scheme://host[:port]` and nothing more: a path, a user name and `null` are refused.
     fn from_str(origin: &str) -> Result<Self, InvalidOrigin> {
         let (scheme, authority) = origin.split_once("://").ok_or(InvalidOrigin)?;
         let scheme: Scheme = scheme.to_ascii_lowercase().parse().map_err(|_| InvalidOrigin)?;
@@ -36,7 +37,7 @@ impl FromStr for Origin {
         }
         let port = match authority.port() {
             Some(port) => Some(port.as_u16()),
-            // "host:" and ports over 65535 are an authority to the parser, and no port.
+            // The parser accepts "host:" and ports over 65535 as an authority, but returns no port.
             None if authority.as_str().len() != authority.host().len() => return Err(InvalidOrigin),
             None => match scheme.as_str() {
                 "http" => Some(80),
@@ -48,8 +49,8 @@ impl FromStr for Origin {
     }
 }
 
-/// An entry of the list of trusted origins: `https://example.com`, or `https://*.example.com` for that host and every
-/// one below it, as in Django's `CSRF_TRUSTED_ORIGINS`.
+/// An entry in the list of trusted origins: `https://example.com`, or `https://*.example.com` for that host and all of
+/// its subdomains, as in Django's `CSRF_TRUSTED_ORIGINS`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct TrustedOrigin {
     origin: Origin,
@@ -62,8 +63,8 @@ impl TrustedOrigin {
             Some((scheme, rest)) => (format!("{scheme}://{rest}").parse::<Origin>().ok()?, true),
             None => (entry.parse::<Origin>().ok()?, false),
         };
-        // These are an authority to the parser, and never in an `Origin` of a browser: an asterisk elsewhere, a label
-        // that is empty, port 0, and the schemes of WebSockets, whose handshakes say http or https (RFC 6455 §4.1).
+        // The parser accepts these as an authority, but no browser sends them in `Origin`: an asterisk elsewhere, an
+        // empty label, port 0, and the schemes of WebSockets, whose handshakes send http or https (RFC 6455 §4.1).
         let host = origin.host.strip_suffix('.').unwrap_or(&origin.host);
         let is_sent = !host.contains('*')
             && host.split('.').all(|label| !label.is_empty())
@@ -82,35 +83,36 @@ impl TrustedOrigin {
     }
 }
 
-/// Which origins besides the site's own may make requests with cookies.
+/// The origins, besides the site's own, that may make requests with cookies.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct OriginPolicy {
     trusted: Vec<TrustedOrigin>,
 }
 
 impl OriginPolicy {
-    /// Trust these origins: `https://example.com`, or `https://*.example.com` for that host and every one below it.
+    /// Trust these origins: `https://example.com`, or `https://*.example.com` for that host and all of its subdomains.
     ///
     /// # Errors
     ///
-    /// [`OriginPolicyError`]: an entry that can never match, such as one without a scheme or with a path.
+    /// [`OriginPolicyError`]: an entry can never match, for example because it lacks a scheme or has a path.
     pub fn new<'a>(trusted: impl IntoIterator<Item = &'a str>) -> Result<Self, OriginPolicyError> {
         let parse = |entry| TrustedOrigin::parse(entry).ok_or_else(|| OriginPolicyError { entry: entry.to_owned() });
         Ok(Self { trusted: trusted.into_iter().map(parse).collect::<Result<_, _>>()? })
     }
 
-    /// Decide whether a request may use cookies. `own` is called only where the answer depends on it, and returns the
-    /// origin that the request was sent to, as far as it is known.
+    /// Decide whether a request may use cookies.
+    ///
+    /// `own` returns the origin that the request was sent to, if known. It is called only if the answer depends on it.
     ///
     /// | request | answer |
     /// | --- | --- |
-    /// | WebSocket handshake | `Origin` must be the site's own or trusted |
+    /// | WebSocket handshake | pass if `Origin` is the site's own or trusted |
     /// | `GET`, `HEAD`, `OPTIONS` | pass |
-    /// | `Sec-Fetch-Site: same-origin` | pass, also with `Origin: null` |
-    /// | `Sec-Fetch-Site: none` | pass only if `Origin` is the site's own or trusted |
-    /// | any other `Sec-Fetch-Site` | pass only if `Origin` is trusted |
-    /// | no `Sec-Fetch-Site`, an `Origin` | it must be the site's own or trusted |
-    /// | neither | pass: not a browser |
+    /// | `Sec-Fetch-Site: same-origin` | pass, even with `Origin: null` |
+    /// | `Sec-Fetch-Site: none` | pass if `Origin` is the site's own or trusted |
+    /// | any other `Sec-Fetch-Site` | pass if `Origin` is trusted |
+    /// | `Origin` without `Sec-Fetch-Site` | pass if `Origin` is the site's own or trusted |
+    /// | neither header | pass: the client is not a browser |
     ///
     /// ```
     /// use jwtauth::{Head, OriginError, OriginPolicy};
@@ -128,7 +130,7 @@ impl OriginPolicy {
     ///
     /// # Errors
     ///
-    /// An [`OriginError`] that names the row.
+    /// An [`OriginError`] that names the row of the table.
     pub fn check(&self, head: &Head<'_>, own: impl FnOnce() -> Option<Origin>) -> Result<(), OriginError> {
         if head.is_websocket() {
             return allow(self.is_own_or_trusted(head.origin, own), OriginError::WebSocket);
@@ -138,7 +140,7 @@ impl OriginPolicy {
         }
         match (head.sec_fetch_site, head.origin) {
             (Some("same-origin"), _) | (None, None) => Ok(()),
-            // Firefox says "none" of a POST from another site that a redirect without a referrer has led here.
+            // Firefox sends "none" with a POST from another site after a redirect without a referrer.
             (Some("none") | None, origin) => allow(self.is_own_or_trusted(origin, own), OriginError::ForeignOrigin),
             (Some(_), origin) => {
                 let origin = origin.and_then(|origin| origin.parse().ok());
@@ -162,10 +164,10 @@ impl OriginPolicy {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OriginError {
-    /// A WebSocket handshake whose `Origin` is absent, or neither the site's own nor trusted.
+    /// A WebSocket handshake without an `Origin`, or with one that is neither the site's own nor trusted.
     #[error("WebSocket handshake from an origin that is not trusted")]
     WebSocket,
-    /// `Sec-Fetch-Site` says that another site or a sibling made the request, and its `Origin` is not trusted.
+    /// `Sec-Fetch-Site` names another site or a sibling, and `Origin` is not trusted.
     #[error("request from another site")]
     CrossSite,
     /// `Sec-Fetch-Site` is absent or `none`, and `Origin` is neither the site's own nor trusted.
@@ -184,7 +186,7 @@ impl OriginError {
     }
 }
 
-/// An entry of the list of trusted origins that can never match.
+/// A trusted origin that can never match.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "{entry:?} can never match an origin: write scheme and host, as in \"https://example.com\" or \"https://*.example.com\""
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_compared_by_scheme_host_and_port() {
+    fn scheme_host_and_port_are_compared() {
         let own: Origin = "https://own.example".parse().unwrap();
         assert_eq!("https://OWN.example:443".parse(), Ok(own.clone()));
         assert_eq!("HTTPS://own.example".parse(), Ok(own.clone()));
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_none() {
+    fn texts_other_than_origins_are_refused() {
         let none = [
             "",
             "null",
@@ -269,7 +271,7 @@ mod tests {
         })]
 
         #[test]
-        fn no_text_that_holds_more_is_an_origin(text in "(https?|wss?)://[-a-z0-9.:@\\[\\]/?#%*_ é]{0,12}|.*") {
+        fn text_that_is_more_than_an_origin_is_refused(text in "(https?|wss?)://[-a-z0-9.:@\\[\\]/?#%*_ é]{0,12}|.*") {
             if text.parse::<Origin>().is_ok() {
                 let (_, authority) = text.split_once("://").unwrap();
                 prop_assert!(authority.is_ascii() && !authority.is_empty());
@@ -292,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn same_origin_passes_with_any_origin() {
+    fn sec_fetch_site_same_origin_passes_with_any_origin() {
         for origin in [None, Some("null"), Some("https://own.example")] {
             assert_eq!(check(Head { sec_fetch_site: Some("same-origin"), origin, ..POST }), Ok(()));
         }
     }
 
     #[test]
-    fn none_passes_with_an_origin_of_ours_or_trusted_alone() {
+    fn sec_fetch_site_none_passes_only_with_an_own_or_trusted_origin() {
         let from = |origin| check(Head { sec_fetch_site: Some("none"), origin, ..POST });
         for known in ["https://own.example", "https://trusted.example", "https://a.wild.example:8443"] {
             assert_eq!(from(Some(known)), Ok(()), "{known}");
@@ -310,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn other_sites_pass_only_if_trusted() {
+    fn other_sites_pass_only_with_a_trusted_origin() {
         for site in ["same-site", "cross-site", "", "same-origin, same-origin", "same-origin,cross-site", "Same-Origin"]
         {
             let from = |origin| check(Head { sec_fetch_site: Some(site), origin, ..POST });
@@ -322,10 +324,10 @@ mod tests {
     }
 
     #[test]
-    fn without_fetch_metadata_the_origin_must_be_ours_or_trusted() {
+    fn without_fetch_metadata_the_origin_must_be_own_or_trusted() {
         let from = |origin| check(Head { origin: Some(origin), ..POST });
-        for ours in ["https://own.example", "https://own.example:443", "https://trusted.example"] {
-            assert_eq!(from(ours), Ok(()));
+        for own in ["https://own.example", "https://own.example:443", "https://trusted.example"] {
+            assert_eq!(from(own), Ok(()));
         }
         for other in ["null", "http://own.example", "https://own.example:8443", "https://evil.example", ""] {
             assert_eq!(from(other), Err(OriginError::ForeignOrigin), "{other}");
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn wildcards_cover_subdomains_of_the_same_scheme_and_port() {
+    fn wildcards_match_subdomains_with_the_same_scheme_and_port() {
         let from = |origin| check(Head { origin: Some(origin), ..POST });
         for covered in ["https://wild.example:8443", "https://a.wild.example:8443", "https://a.b.wild.example:8443"] {
             assert_eq!(from(covered), Ok(()), "{covered}");
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_needs_an_origin_of_ours_or_trusted() {
+    fn websocket_handshake_needs_an_own_or_trusted_origin() {
         let from = |origin| {
             check(Head {
                 method: "GET",
@@ -363,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_origin_is_asked_for_only_where_it_matters() {
+    fn own_origin_is_called_only_if_the_answer_depends_on_it() {
         let policy = OriginPolicy::new(["https://trusted.example"]).unwrap();
         let cases = [
             Head { method: "GET", ..POST },
@@ -372,14 +374,14 @@ mod tests {
             Head { origin: Some("https://trusted.example"), ..POST },
         ];
         for case in cases {
-            assert_eq!(policy.check(&case, || panic!("asked for {case:?}")), Ok(()));
+            assert_eq!(policy.check(&case, || panic!("called for {case:?}")), Ok(()));
         }
         let unknown = Head { origin: Some("https://own.example"), ..POST };
         assert_eq!(policy.check(&unknown, || None), Err(OriginError::ForeignOrigin));
     }
 
     #[test]
-    fn an_entry_that_can_never_match_is_an_error_that_names_it() {
+    fn trusted_origin_that_can_never_match_is_refused_by_name() {
         let never = [
             "app.example.com",
             "https:/app.example.com",
@@ -415,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_its_code() {
+    fn each_refusal_has_a_code() {
         let codes = [OriginError::WebSocket, OriginError::CrossSite, OriginError::ForeignOrigin].map(|e| e.code());
         assert_eq!(codes, ["websocket_origin", "cross_site", "foreign_origin"]);
     }

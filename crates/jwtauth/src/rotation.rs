@@ -1,57 +1,58 @@
-//! Rotation (RFC 9700 §4.14.2): what to do with a refresh token that verified.
+//! Rotation (RFC 9700 §4.14.2): what to do with a verified refresh token.
 //!
-//! "The old one is good until the new one is seen, and for the grace period after." The decision is a pure function of
-//! the session's row, the generation presented, and the time. Requests that race for the same session all come to the
-//! same tokens, so it does not matter which response a browser keeps, and no lock is needed: one compare-and-swap.
+//! The previous refresh token stays valid until the new one is seen, and for the grace period after that. The decision
+//! is a pure function of the session's row, the generation presented, and the time. Requests that race for one session
+//! all get the same tokens, so it does not matter which response the browser keeps. One compare-and-swap replaces a
+//! lock.
 
 use std::time::Duration;
 
 use crate::{Generation, Lifetimes, Session, TokenKind, UnixTime, time::whole_seconds};
 
-/// How many generations a token may be ahead of its row and still be believed: what a database may have lost when it
-/// was restored or failed over.
+/// How many generations a token may be ahead of its row and still be accepted. This covers the writes that a database
+/// can lose in a restore or failover.
 pub const MAX_ADOPTION: u64 = 16;
 
-/// How long after a rotation an upload, or a request of the render server, may still bring the generation before: the
-/// longest that a proxy is expected to hold a body back.
+/// How long after a rotation an upload, or a request of the render server, may still bring the previous generation.
+/// This is the longest time that a proxy is expected to hold a body back.
 ///
-/// The bound is time alone. A rule that also looked at [`Session::acknowledged_at`] would tell a thief, at no risk, when
-/// the owner has picked up the new tokens, and so when a copy is safe to use.
+/// Only time counts. A rule that also looked at [`Session::acknowledged_at`] would tell a thief, at no risk, when the
+/// user's browser has picked up the new tokens, and so when a copy is safe to use.
 pub const MAX_UPLOAD_DELAY: Duration = Duration::from_secs(900);
 
-/// The rules of rotation, with their figures.
+/// The rules of rotation with their configured durations.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RotationPolicy {
     lifetimes: Lifetimes,
     grace: Duration,
 }
 
-/// A refresh token that verified, as presented.
+/// A verified refresh token, as presented by a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Presented {
-    /// Its generation.
+    /// The generation of the token.
     pub generation: Generation,
-    /// The request goes by the rows of uploads: it [is one](crate::Head::is_upload), or [is
+    /// Whether the rules for uploads apply: the request [is an upload](crate::Head::is_upload) or [is
     /// rendering](crate::Identity::is_rendering).
     pub upload: bool,
 }
 
 impl Presented {
-    /// Make a token of this generation, of a request that does not go by the rows of uploads.
+    /// Present a token of this generation, in a request to which the rules for uploads do not apply.
     pub const fn new(generation: Generation) -> Self {
         Self { generation, upload: false }
     }
 
-    /// Say whether the request goes by the rows of [uploads](Self::upload).
+    /// Set whether the rules for [uploads](Self::upload) apply.
     #[must_use]
     pub const fn with_upload(self, upload: bool) -> Self {
         Self { upload, ..self }
     }
 }
 
-/// A row's new values. They are to be written by one compare-and-swap on the generation that was read:
-/// `UPDATE … WHERE id = … AND generation = <read>`. If it changes no row, read again and decide again.
+/// The new values of a row, to be written by one compare-and-swap on the generation that was read: `UPDATE … WHERE id =
+/// … AND generation = <read>`. If it changes no row, read the row and decide again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RowUpdate {
@@ -65,45 +66,47 @@ pub struct RowUpdate {
     pub expires_at: UnixTime,
 }
 
-/// The answer to a refresh token.
+/// The decision about a refresh token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use = "a decision is to be carried out"]
+#[must_use = "the decision must be carried out"]
 #[non_exhaustive]
 pub enum Decision {
-    /// A refresh: write [`RowUpdate`], then issue both tokens of its generation.
+    /// Refresh: write the [`RowUpdate`], then issue both tokens of its generation.
     Rotate(RowUpdate),
-    /// The access cookie got lost: issue a new access token of the row's generation; leave the refresh cookie alone,
-    /// which the client evidently has.
+    /// The access cookie was lost: issue a new access token of the row's generation. Do not set the refresh cookie,
+    /// which the client still has.
     RenewAccess {
-        /// Write `acknowledged_at = now` where it is empty and the generation still the one that was read.
+        /// Write `acknowledged_at = now` if it is empty and the generation is still the one that was read.
         acknowledge: bool,
     },
-    /// Parallel requests, a slow one, or a response that got lost: issue both tokens of the row's generation again and
+    /// Parallel requests, a slow request, or a lost response: issue both tokens of the row's generation again, and
     /// write nothing.
     Reissue,
-    /// An upload, or a request of the render server: let it in, set no cookie, rotate nothing.
+    /// An upload or a request of the render server: admit it without setting cookies or rotating.
     Admit {
-        /// Write `acknowledged_at = now` where it is empty and the generation still the one that was read.
+        /// Write `acknowledged_at = now` if it is empty and the generation is still the one that was read.
         acknowledge: bool,
     },
-    /// The database lost its last writes: write [`RowUpdate`], log it, issue a new access token of its generation.
+    /// The database lost its last writes: write the [`RowUpdate`], log it, and issue a new access token of its
+    /// generation.
     Adopt(RowUpdate),
-    /// Anonymous, and nothing is written: no cookie is cleared, no session ended.
+    /// Treat the request as anonymous. Write nothing, clear no cookie, and end no session.
     Refuse(Refusal),
-    /// An old token is back while the new one is in use, so it was copied: end the session. Anonymous.
+    /// An old token was presented while the new one is in use, so it was copied: end the session, and treat the request
+    /// as anonymous.
     Reuse,
 }
 
-/// Why a refresh token is refused that was not stolen.
+/// Why a refresh token is refused although it was not reused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The session is over.
+    /// The session has expired.
     Expired,
-    /// The token is further ahead of its row than a database may have lost.
+    /// The token is further ahead of its row than lost writes can explain.
     Ahead,
-    /// An upload or a request of the render server, whose token was replaced more than [`MAX_UPLOAD_DELAY`] before, or
-    /// more than once.
+    /// An upload or a request of the render server whose token was replaced more than [`MAX_UPLOAD_DELAY`] ago, or more
+    /// than once.
     LateUpload,
 }
 
@@ -123,16 +126,16 @@ impl Decision {
         }
     }
 
-    /// Return whether the caller is to note that the row's generation was seen: `acknowledged_at = now` where it is empty and
-    /// the generation still the one that was read.
+    /// Return whether the caller must acknowledge the row's generation: write `acknowledged_at = now` if it is empty
+    /// and the generation is still the one that was read.
     pub fn acknowledges(&self) -> bool {
         matches!(self, Self::RenewAccess { acknowledge: true } | Self::Admit { acknowledge: true })
     }
 
-    /// Return the name under which this decision is logged as a warning, if it is.
+    /// Return the event name under which the caller logs this decision as a warning, if any.
     ///
-    /// `None` for [`Reuse`](Self::Reuse): of several requests that find one theft, only the one that ended the session
-    /// logs it.
+    /// [`Reuse`](Self::Reuse) returns `None`: several requests may detect the same theft, and only the one that ended
+    /// the session logs it.
     pub fn warning(&self) -> Option<&'static str> {
         match self {
             Self::Adopt(_) => Some("generation_adopted"),
@@ -142,7 +145,7 @@ impl Decision {
         }
     }
 
-    /// Return the row of `session` as it is to be written, where this decision writes it.
+    /// Return the row of `session` to write, if this decision writes it.
     pub fn next(&self, session: &Session) -> Option<Session> {
         let (Self::Rotate(next) | Self::Adopt(next)) = *self else { return None };
         Some(Session {
@@ -154,12 +157,12 @@ impl Decision {
         })
     }
 
-    /// Return whether the request is the session's, and so its user's.
+    /// Return whether the request is authenticated as the session's user.
     pub fn admits(&self) -> bool {
         !matches!(self, Self::Refuse(_) | Self::Reuse)
     }
 
-    /// Return the tokens to issue, of the row's generation as it stands after the decision was written.
+    /// Return the tokens to issue. Their generation is that of the row after the decision was written.
     pub fn issues(&self) -> &'static [TokenKind] {
         match self {
             Self::Rotate(_) | Self::Reissue => &[TokenKind::Access, TokenKind::Refresh],
@@ -170,30 +173,30 @@ impl Decision {
 }
 
 impl RotationPolicy {
-    /// Make the rules of these lifetimes and this grace, which counts for no more than the lifetime of an access token. A
-    /// fraction of a second is dropped.
+    /// Create a policy from lifetimes and a grace period. The grace period is at most the lifetime of an access token.
+    /// Fractions of a second are ignored.
     pub fn new(lifetimes: Lifetimes, grace: Duration) -> Self {
         Self { lifetimes, grace: whole_seconds(grace).min(lifetimes.access()) }
     }
 
-    /// Return the lifetimes that this policy keeps to.
+    /// Return the lifetimes of this policy.
     pub fn lifetimes(&self) -> &Lifetimes {
         &self.lifetimes
     }
 
-    /// Return the row of a session that starts at `now`. A login has nothing older, so it is acknowledged at once.
+    /// Return the row of a session that starts at `now`. It is acknowledged at once, since no older token exists.
     pub fn start(&self, now: UnixTime) -> Session {
         Session::new(now, self.lifetimes.first_end(now))
     }
 
-    /// Return the row of a session that starts at `now` and lives for this time, in use or not. A fraction of a second is
-    /// dropped.
+    /// Return the row of a session that starts at `now` and ends after `lifetime`, whether it is used or not. Fractions
+    /// of a second are ignored.
     pub fn start_for(&self, lifetime: Duration, now: UnixTime) -> Session {
         Session { expires_at: now + lifetime, end_is_fixed: true, ..self.start(now) }
     }
 
-    /// Return the row of a session that takes the place of `session` at `now`, with another name: a thief's copies of the
-    /// old tokens end; the user stays signed in, until the absolute limit since login at the latest.
+    /// Return the row of a session that replaces `session` at `now` under a new `sid`. Copies of the old tokens stop
+    /// working. The user stays signed in, at most until the absolute limit that counts from the login.
     pub fn succeed(&self, session: &Session, now: UnixTime) -> Session {
         Session {
             created_at: session.created_at,
@@ -203,12 +206,13 @@ impl RotationPolicy {
         }
     }
 
-    /// Return whether seeing a token of `generation` acknowledges the row: it is of the newest generation, and the first seen.
+    /// Return whether seeing a token of `generation` acknowledges the row: the token is of the newest generation, and
+    /// the first such token to be seen.
     pub fn acknowledges(&self, session: &Session, generation: Generation) -> bool {
         session.acknowledged_at.is_none() && generation == session.generation
     }
 
-    /// Decide what to do with a verified refresh token and the row of its session, as it was read at `now`.
+    /// Decide what to do with a verified refresh token, given the row of its session as read at `now`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -220,7 +224,9 @@ impl RotationPolicy {
     /// let row = policy.start(login);
     ///
     /// let presented = Presented::new(Generation::FIRST);
-    /// let Decision::Rotate(update) = policy.decide(&row, presented, login + access) else { panic!("in use for long") };
+    /// let Decision::Rotate(update) = policy.decide(&row, presented, login + access) else {
+    ///     panic!("the access token has expired");
+    /// };
     /// assert_eq!(update.generation, Generation::new(2));
     ///
     /// let rotated = Decision::Rotate(update).next(&row).unwrap();
@@ -253,8 +259,8 @@ impl RotationPolicy {
         }
     }
 
-    /// An upload rotates nothing, ends nothing, and gets no answer that depends on whether the newest generation was
-    /// seen.
+    /// Decide about an upload. It rotates nothing and ends nothing, and the decision does not depend on whether the
+    /// newest generation was seen.
     fn decide_upload(&self, session: &Session, generation: Generation, now: UnixTime) -> Decision {
         if generation == session.generation {
             return Decision::Admit { acknowledge: self.acknowledges(session, generation) };
@@ -265,19 +271,21 @@ impl RotationPolicy {
         Decision::Refuse(Refusal::LateUpload)
     }
 
-    /// The newest generation may be succeeded: it has been in use, and the grace is over since it was issued and since
-    /// it was seen. Until it is seen, its first sight starts the clock.
+    /// Return whether the newest generation may be replaced: it has been seen, and the grace period has passed both
+    /// since it was issued and since it was seen.
     fn grace_is_over(&self, session: &Session, now: UnixTime) -> bool {
         self.is_past_grace(session.rotated_at, now)
             && session.acknowledged_at.is_some_and(|seen| self.is_past_grace(seen, now))
     }
 
-    /// The generation before the newest is still good: the newest was not seen yet, or only within the grace.
+    /// Return whether the previous generation is still valid: the newest has not been seen, or only within the grace
+    /// period.
     fn previous_is_good(&self, session: &Session, now: UnixTime) -> bool {
         session.acknowledged_at.is_none_or(|seen| !self.is_past_grace(seen, now))
     }
 
-    /// A `since` in the future, which another worker's clock may have written, counts as just now.
+    /// Return whether the grace period has passed. A `since` in the future, written by another worker's clock, counts
+    /// as now.
     fn is_past_grace(&self, since: UnixTime, now: UnixTime) -> bool {
         now.saturating_duration_since(since) >= self.grace && now >= since
     }
@@ -292,7 +300,7 @@ impl RotationPolicy {
     }
 }
 
-/// Whether `generation` is the one before the newest.
+/// Return whether `generation` is the one before the newest.
 fn is_previous(session: &Session, generation: Generation) -> bool {
     session.generation.checked_distance_from(generation) == Some(1)
 }

@@ -1,4 +1,4 @@
-//! JSON read strictly: a name that occurs twice in an object is an error at any depth (RFC 7519 §4, RFC 8725 §2.4).
+//! Strict JSON: a name that occurs twice in one object is an error, at any depth (RFC 7519 §4, RFC 8725 §2.4).
 
 use std::{borrow::Cow, fmt};
 
@@ -8,11 +8,12 @@ use serde::{
 };
 use serde_json::{Map, Value};
 
-/// The name of a member, borrowed from the input unless it holds escapes.
+/// A member's name, borrowed from the input unless it contains escapes.
 #[derive(Deserialize, Eq, Hash, PartialEq)]
 pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
-/// Reads the next value into `slot`, which must be empty. `null` is a value of the wrong type, not an absent one.
+/// Read the next value into `slot`, which must be empty. `null` counts as a value of the wrong type, not as an absent
+/// value.
 pub(crate) fn set_once<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     slot: &mut Option<T>,
     map: &mut A,
@@ -23,18 +24,18 @@ pub(crate) fn set_once<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     Ok(())
 }
 
-/// Writes a struct or map of strings and integers.
+/// Serialize a struct or map of strings and integers.
 #[expect(clippy::expect_used, reason = "maps with string keys and plain values always have a JSON form")]
 pub(crate) fn encode(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("maps with string keys and plain values always have a JSON form")
 }
 
-/// As [`encode`], as text.
+/// Serialize like [`encode`], to text.
 pub(crate) fn text(value: &impl Serialize) -> String {
     String::from_utf8(encode(value)).unwrap_or_default() // JSON is UTF-8
 }
 
-/// Any value in which no name occurs twice.
+/// A JSON value in which no name occurs twice.
 pub(crate) struct Strict(pub(crate) Value);
 
 impl<'de> Deserialize<'de> for Strict {
@@ -93,7 +94,7 @@ impl<'de> de::Visitor<'de> for StrictVisitor {
     }
 }
 
-/// Reads the next value into `members` under a name that must not be there yet.
+/// Read the next value into `members` under a name that must be new.
 pub(crate) fn insert_once<'de, A: MapAccess<'de>>(
     members: &mut Map<String, Value>,
     name: Cow<'_, str>,

@@ -8,8 +8,8 @@ use std::{
 
 /// A point in time: whole seconds since 1970-01-01T00:00:00Z, a `NumericDate` (RFC 7519 §2) without a fraction.
 ///
-/// Arithmetic saturates at [`EPOCH`](Self::EPOCH) and [`MAX`](Self::MAX), and drops the fraction of a second that a
-/// [`Duration`] may have.
+/// Arithmetic saturates at [`EPOCH`](Self::EPOCH) and [`MAX`](Self::MAX), and ignores the fractional second of a
+/// [`Duration`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,10 +28,10 @@ impl UnixTime {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
 
-    /// The latest point in time, which stands for "never".
+    /// The latest point in time, which means "never".
     pub const MAX: Self = Self(u64::MAX);
 
-    /// Make the time that is so many seconds after 1970-01-01T00:00:00Z.
+    /// Return the time `seconds` after 1970-01-01T00:00:00Z.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds)
     }
@@ -41,26 +41,26 @@ impl UnixTime {
         self.0
     }
 
-    /// Return the time from `earlier` until this; zero if `earlier` is later.
+    /// Return the time elapsed since `earlier`, or zero if `earlier` is later.
     pub const fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
-    /// Return this time and the whole seconds of `duration`, at most [`MAX`](Self::MAX): `+`, where a constant is needed.
+    /// Add the whole seconds of `duration`, up to [`MAX`](Self::MAX). The same as `+`, but usable in constants.
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
-    /// Return this time less the whole seconds of `duration`, at least [`EPOCH`](Self::EPOCH): `-`, where a constant is
-    /// needed.
+    /// Subtract the whole seconds of `duration`, down to [`EPOCH`](Self::EPOCH). The same as `-`, but usable in
+    /// constants.
     #[must_use]
     pub const fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 }
 
-/// Saturates, and drops the fraction of a second.
+/// Saturates, and ignores the fractional second.
 impl Add<Duration> for UnixTime {
     type Output = Self;
 
@@ -69,7 +69,7 @@ impl Add<Duration> for UnixTime {
     }
 }
 
-/// Saturates, and drops the fraction of a second.
+/// Saturates, and ignores the fractional second.
 impl Sub<Duration> for UnixTime {
     type Output = Self;
 
@@ -78,21 +78,21 @@ impl Sub<Duration> for UnixTime {
     }
 }
 
-/// The whole seconds; a time before 1970 becomes [`UnixTime::EPOCH`].
+/// Keeps the whole seconds. A time before 1970 becomes [`UnixTime::EPOCH`].
 impl From<SystemTime> for UnixTime {
     fn from(time: SystemTime) -> Self {
         Self(time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()))
     }
 }
 
-/// The seconds, as a token has them.
+/// Writes the seconds, as in a token.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// Return the duration without its fraction of a second.
+/// Return the duration without its fractional second.
 pub(crate) const fn whole_seconds(duration: Duration) -> Duration {
     Duration::from_secs(duration.as_secs())
 }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arithmetic_saturates_and_drops_fractions() {
+    fn arithmetic_saturates_and_ignores_fractions() {
         let time = UnixTime::from_secs(10);
         assert_eq!(time + Duration::from_millis(1_999), UnixTime::from_secs(11));
         assert_eq!(time - Duration::from_millis(1_999), UnixTime::from_secs(9));
@@ -113,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_system_time_is_read_in_whole_seconds() {
+    fn system_time_is_converted_to_whole_seconds() {
         let at = |duration| UnixTime::from(SystemTime::UNIX_EPOCH + duration);
         assert_eq!(at(Duration::from_millis(1_999)), UnixTime::from_secs(1));
         assert_eq!(UnixTime::from(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), UnixTime::EPOCH);
     }
 
     #[test]
-    fn it_is_shown_as_a_token_has_it() {
+    fn display_shows_the_seconds() {
         assert_eq!(UnixTime::from_secs(1_700_000_000).to_string(), "1700000000");
         assert_eq!(format!("{:>3}", UnixTime::default()), "  0");
     }

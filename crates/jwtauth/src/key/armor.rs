@@ -1,7 +1,7 @@
-//! The text of PEM (RFC 7468) as it arrives: from environments, secret stores, and copy and paste.
+//! PEM text (RFC 7468) as it arrives from environment variables, secret stores, and copy and paste.
 //!
-//! As its §2 asks, space does not matter, nor text around the blocks. Quotes and the escapes of JSON and of shells are
-//! taken for what they stand for. What is not whole is an error of its own.
+//! As RFC 7468 §2 asks, white space does not matter, and text around the blocks is ignored. Quotes and the escapes of
+//! JSON and shells are decoded. Incomplete text has its own error.
 
 use zeroize::Zeroizing;
 
@@ -10,7 +10,7 @@ use crate::KeyError;
 const BEGIN: &str = "-----BEGIN";
 const DASHES: &str = "-----";
 
-/// One block of a text. It is decoded only if it is the one that is wanted.
+/// One block of a text. Only the block that is needed is decoded.
 pub(super) struct Block<'a> {
     pub(super) label: Label,
     body: &'a str,
@@ -25,16 +25,15 @@ pub(super) enum Label {
     Pkcs1Public,
     Certificate,
     EncryptedPkcs8,
-    /// A private key in a form that is not read.
+    /// A private key in a form that this crate does not read.
     OtherPrivate,
-    /// OpenSSL writes the curve's parameters before a SEC1 key.
+    /// The curve parameters that OpenSSL writes before a SEC1 key.
     Parameters,
     Request,
     Other,
 }
 
-/// Take escapes away: `\n` is a line break, `\/` a slash, `\u003d` an equals sign, whatever they were escaped by, and how
-/// often.
+/// Decode escapes, however often they are nested: `\n` becomes a line break, `\/` a slash, `\u003d` an equals sign.
 pub(super) fn unescape(text: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut after_backslash = false;
@@ -57,18 +56,18 @@ pub(super) fn unescape(text: &[u8]) -> Zeroizing<Vec<u8>> {
     plain
 }
 
-/// The character of ASCII that four hexadecimal digits name.
+/// Return the ASCII character with this code of four hexadecimal digits.
 fn ascii(digits: &[u8]) -> Option<u8> {
     let &[b'0', b'0', high, low] = digits else { return None };
     let value = char::from(high).to_digit(16)? << 4 | char::from(low).to_digit(16)?;
     u8::try_from(value).ok().filter(u8::is_ascii)
 }
 
-/// The blocks of a text without escapes.
+/// Split a text without escapes into its blocks.
 ///
 /// # Errors
 ///
-/// [`KeyError::PemLines`]: a block without its end, or an end of another kind.
+/// [`KeyError::PemLines`]: a block has no END line, or one with a different label.
 pub(super) fn blocks(text: &str) -> Result<Vec<Block<'_>>, KeyError> {
     let mut blocks = Vec::new();
     let mut rest = text;
@@ -110,23 +109,25 @@ impl Label {
         matches!(self, Self::Spki | Self::Pkcs1Public | Self::Certificate)
     }
 
-    /// What it is called in an error.
+    /// Return the name of a block without a usable key, for error messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Request => "a certificate request",
             Self::Parameters => "parameters without a key",
-            Self::OtherPrivate => "a private key in another form, as OpenSSH's or PGP's",
+            Self::OtherPrivate => "a private key in another form, such as OpenSSH's or PGP's",
             _ => "a PEM of something else",
         }
     }
 }
 
 impl Block<'_> {
+    /// Decode the block to DER.
+    ///
     /// # Errors
     ///
-    /// [`KeyError::Encrypted`], or [`KeyError::PemBase64`]: it holds other characters, or some are missing.
+    /// [`KeyError::Encrypted`]; or [`KeyError::PemBase64`] if characters are missing or invalid.
     pub(super) fn der(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        // RFC 1421 §4.6.1, which OpenSSL's older keys have.
+        // The headers of RFC 1421 §4.6.1 mark encrypted keys of older versions of OpenSSL.
         if self.label == Label::EncryptedPkcs8 || self.body.contains("Proc-Type:") || self.body.contains("DEK-Info:") {
             return Err(KeyError::Encrypted);
         }
@@ -148,7 +149,7 @@ impl Block<'_> {
     }
 }
 
-/// Drop what is not seen, and what separates and quotes lines.
+/// Remove invisible characters, and characters that separate or quote lines.
 fn without_space(text: &str) -> String {
     text.chars().filter(|&c| !is_invisible(c) && !matches!(c, '"' | '\'' | '`' | ',')).collect()
 }

@@ -1,109 +1,109 @@
-//! Why something is not a key, and why a key makes no signature.
+//! The errors of reading keys and of signing.
 
-/// Why something cannot be a key, or keys cannot form a ring.
+/// Why a key cannot be read, or why keys cannot form a ring.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The name is not an algorithm that this crate signs with.
+    /// The name is not an algorithm that this crate supports.
     #[error(
         "algorithm is not supported; use HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, \
          EdDSA or Ed25519"
     )]
     UnsupportedAlgorithm,
-    /// An HMAC key must be at least as long as its hash (RFC 7518 §3.2).
+    /// The HMAC key is shorter than its hash (RFC 7518 §3.2).
     #[error("key of {actual} bytes is too short: {algorithm} needs at least {minimum}")]
     TooShort {
-        /// The `alg` the key was meant for.
+        /// The `alg` that the key was read for.
         algorithm: &'static str,
-        /// Bytes given.
+        /// The length of the key in bytes.
         actual: usize,
-        /// Bytes needed.
+        /// The minimum length in bytes.
         minimum: usize,
     },
-    /// An RSA key of fewer than 2048 bits (RFC 7518 §3.3), or of more than 8192.
+    /// The RSA key has fewer than 2048 bits (RFC 7518 §3.3), or more than 8192.
     #[error("RSA key of {bits} bits: it must have 2048 to 8192")]
     RsaSize {
-        /// Bits of the modulus.
+        /// The bits of the modulus.
         bits: usize,
     },
-    /// Neither a PEM nor a JWK, or one whose content is not a key.
+    /// The text is neither a PEM nor a JWK, or its content is not a key.
     #[error("no key could be read: {algorithm} takes a PEM or a JWK")]
     Malformed {
-        /// The `alg` the key was meant for.
+        /// The `alg` that the key was read for.
         algorithm: &'static str,
     },
-    /// A key or several keys, in a form that is not read.
+    /// The text is a key, or several keys, in a form that this crate does not read.
     #[error("{algorithm} takes the text of a PEM or of a JWK, not {found}")]
     Form {
-        /// The `alg` the key was meant for.
+        /// The `alg` that the key was read for.
         algorithm: &'static str,
-        /// What it is.
+        /// What was found.
         found: &'static str,
     },
-    /// A PEM without its BEGIN or END line, or in which they are of different kinds (RFC 7468 §2).
+    /// The PEM lacks its BEGIN or END line, or their labels differ (RFC 7468 §2).
     #[error("the PEM needs a BEGIN line and the END line that belongs to it, each with five dashes on both sides")]
     PemLines,
-    /// A PEM in which characters are missing, or which holds others than those of base64.
+    /// The base64 of the PEM is incomplete, or contains invalid characters.
     #[error("the PEM does not hold whole base64 between its BEGIN and END lines")]
     PemBase64,
-    /// A PEM with more than one key, of which it is not clear which one counts.
+    /// The PEM holds more than one key, so it is ambiguous.
     #[error("the PEM holds several {found}: give one")]
     SeveralKeys {
-        /// `private keys`, or `public keys`, of which a chain of certificates is not one.
+        /// `private keys` or `public keys`. A chain of certificates counts as one public key.
         found: &'static str,
     },
-    /// A JWK with members that are missing, of the wrong type, or contradict each other (RFC 7518 §6).
+    /// The JWK's members are missing, have the wrong type, or contradict each other (RFC 7518 §6).
     #[error("not a JWK that makes a key")]
     Jwk,
-    /// A PEM that a password protects.
+    /// The PEM is encrypted with a password.
     #[error("the PEM is encrypted")]
     Encrypted,
-    /// The key is of a kind that the algorithm cannot use.
+    /// The algorithm cannot use this kind of key.
     #[error("{algorithm} cannot use {found}")]
     WrongKind {
-        /// The `alg` the key was meant for.
+        /// The `alg` that the key was read for.
         algorithm: &'static str,
-        /// What it is.
+        /// What was found.
         found: &'static str,
     },
     /// The JWK's `alg` names another algorithm (RFC 7517 §4.4).
     #[error("the JWK is not for {algorithm}")]
     WrongAlgorithm {
-        /// The `alg` the key was meant for.
+        /// The `alg` that the key was read for.
         algorithm: &'static str,
     },
-    /// The JWK's `use` or `key_ops` does not allow it (RFC 7517 §4.2, §4.3).
+    /// The JWK's `use` or `key_ops` does not allow the operation (RFC 7517 §4.2, §4.3).
     #[error("the JWK's use or key_ops does not allow this")]
     WrongUse,
-    /// A public key cannot sign.
+    /// A public key was given where a private key is required to sign.
     #[error("a public key cannot sign: {algorithm} needs the private one")]
     NotPrivate {
-        /// The `alg` the key was meant for.
+        /// The `alg` that the key was read for.
         algorithm: &'static str,
     },
-    /// A private key, where a public key belongs.
+    /// A private key was given where a public key is required.
     #[error("a private key, where a public one belongs")]
     NotPublic,
-    /// A key of a pair or a published set of keys, in whatever form, given as the secret of HMAC: everyone who knows the
-    /// public half could sign (RFC 8725 §2.1).
+    /// Half of a key pair, or a published set of keys, was given as an HMAC secret, in whatever form. Any holder of the
+    /// public half could then sign (RFC 8725 §2.1).
     #[error("{found} is not an HMAC secret")]
     NotASecret {
-        /// What it is.
+        /// What was found.
         found: &'static str,
     },
-    /// A `kid` that is empty or too long.
+    /// The `kid` is empty or too long.
     #[error("a key id must have 1 to {max} bytes", max = crate::MAX_KEY_ID_LENGTH)]
     KeyId,
-    /// Two different keys of one ring have one `kid`.
+    /// Two different keys of a ring have the same `kid`.
     #[error("two different keys have the same id")]
     DuplicateId,
-    /// A ring without a key.
+    /// The ring is empty.
     #[error("there is no key")]
     NoKeys,
-    /// More keys than a token without `kid` may be tried against.
+    /// The ring has more keys than a token without `kid` may be tried against.
     #[error("{0} keys are too many: at most {max} may be accepted at once", max = crate::MAX_KEYS)]
     TooMany(usize),
-    /// The operating system gave no random bytes for a new key.
+    /// The operating system supplied no random bytes for a new key.
     #[error("no random bytes to be had")]
     Randomness,
 }
@@ -137,7 +137,7 @@ impl KeyError {
     }
 }
 
-/// The library made no signature: no memory, no random bytes.
+/// The signature could not be created: memory or random bytes were not available.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no signature could be made")]
 #[non_exhaustive]

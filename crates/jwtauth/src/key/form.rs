@@ -1,5 +1,5 @@
-//! Keys in forms that are not read here, told apart so that none is taken for the secret of HMAC: with the public half of
-//! a key pair, which others know, they could sign (RFC 8725 §2.1).
+//! Recognises keys in forms that this crate does not read, so that they are not mistaken for an HMAC secret. With a
+//! public key as the secret, every holder of that key could sign (RFC 8725 §2.1).
 
 use base64::{
     Engine as _, alphabet,
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::armor::{is_invisible, unescape};
 
-/// What a key is in.
+/// The form of a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Form {
     Pem,
@@ -18,15 +18,15 @@ pub(super) enum Form {
     JwkSet,
     Der,
     Ssh,
-    /// In base64 or hexadecimal digits.
+    /// Encoded in base64 or hexadecimal digits.
     Encoded(&'static str),
 }
 
-/// How often base64 is looked into: secret stores put it around what is base64 already.
+/// How many layers of base64 to decode: secret stores encode text that is already base64.
 const DEPTH: usize = 3;
 
 impl Form {
-    /// The form of a key pair's half, or of several keys, that bytes have; `None` where they may be a secret.
+    /// Return the form in which `key` holds half of a key pair or several keys; `None` if it may be a secret.
     pub(super) fn of(key: &[u8]) -> Option<Self> {
         Self::at_depth(key, DEPTH)
     }
@@ -56,7 +56,7 @@ impl Form {
             None => {}
         }
         let inner = base64_of(&digits).and_then(|bytes| Self::at_depth(&bytes, depth)).or_else(|| {
-            // Behind what names it, as `KEY=` or `base64:`.
+            // The base64 may follow a name, as in `KEY=` or `base64:`.
             compact.split(|&byte| !is_digit(byte)).find_map(|word| Self::at_depth(&base64_of(word)?, 0))
         })?;
         Some(match inner {
@@ -68,8 +68,8 @@ impl Form {
         })
     }
 
-    /// A JWK or a JWK Set, also one that is not quite JSON: cut off, with a name twice, behind what names it, or as
-    /// Python writes a dict.
+    /// Recognise a JWK or a JWK Set, even if it is not valid JSON: truncated, with a duplicate name, after a name such
+    /// as `KEY=`, or written as a Python dict.
     fn of_json(compact: &[u8]) -> Option<Self> {
         let start = compact.iter().find(|byte| !b"\"'`".contains(byte));
         let has = |name: &str| {
@@ -84,7 +84,7 @@ impl Form {
         }
     }
 
-    /// What it is called in an error.
+    /// Return the name of this form, for error messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Pem => "a PEM",
@@ -97,7 +97,7 @@ impl Form {
     }
 }
 
-/// Whether a text without space has lines of a PEM, or what an editor made of their dashes.
+/// Return whether a text without white space has the lines of a PEM, even if an editor changed their dashes.
 fn is_pem(compact: &[u8]) -> bool {
     const KINDS: [&[u8]; 3] = [b"PUBLICKEY", b"PRIVATEKEY", b"CERTIFICATE"];
     let upper = Zeroizing::new(compact.to_ascii_uppercase());
@@ -105,12 +105,13 @@ fn is_pem(compact: &[u8]) -> bool {
         let label = line.strip_prefix(b"BEGIN").or_else(|| line.strip_prefix(b"END"));
         label.is_some_and(|label| KINDS.iter().any(|kind| holds(label, kind)))
     };
-    // The longest label of a key is that of an encrypted one. Without dashes, small letters are words of a passphrase.
+    // 24 bytes hold the longest label, that of an encrypted key. Without dashes, lower-case letters may be words of a
+    // passphrase.
     holds(&upper, b"----BEGIN") || holds(&upper, b"----END") || compact.windows(24).any(names_key)
 }
 
-/// Whether bytes begin with a structure of DER that holds a key: SPKI and PKCS#8, also encrypted; PKCS#1, SEC1, X.509,
-/// PKCS#7 and PKCS#12. Random bytes are none of them.
+/// Return whether the bytes begin with a DER structure that holds a key: SPKI, PKCS#8 (also encrypted), PKCS#1, SEC1,
+/// X.509, PKCS#7 or PKCS#12. Random bytes do not match.
 fn is_der(bytes: &[u8]) -> bool {
     let Ok(mut reader) = SliceReader::new(bytes) else { return false };
     let Ok(members) = Vec::<AnyRef<'_>>::decode(&mut reader) else { return false };
@@ -129,7 +130,7 @@ fn is_der(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether a text is an SSH key (RFC 4253 §6.6, as in `authorized_keys`), or the blob that it holds.
+/// Return whether a text is an SSH key (as in `authorized_keys`), or the binary blob inside one (RFC 4253 §6.6).
 fn is_ssh(text: &[u8]) -> bool {
     const KINDS: [&[u8]; 4] = [b"ssh-", b"ecdsa-sha2-", b"sk-ssh-", b"sk-ecdsa-"];
     let is_kind = |bytes: &[u8]| KINDS.iter().any(|kind| bytes.starts_with(kind));
@@ -143,13 +144,13 @@ fn is_ssh(text: &[u8]) -> bool {
         || words.any(|word| base64_of(word).is_some_and(|bytes| is_blob(&bytes)))
 }
 
-/// Drop what an editor puts before a text to tell its encoding.
+/// Remove a byte order mark, which some editors write before a text.
 fn without_mark(key: &[u8]) -> &[u8] {
     let marks: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
     marks.iter().find_map(|mark| key.strip_prefix(*mark)).unwrap_or(key)
 }
 
-/// Drop what is not seen, and the zeros between the letters of UTF-16.
+/// Remove invisible characters, and the zero bytes between the letters of UTF-16.
 fn compact(text: &[u8]) -> Zeroizing<Vec<u8>> {
     let text = Zeroizing::new(String::from_utf8_lossy(text).into_owned());
     let compact: String = text.chars().filter(|&c| !is_invisible(c) && c != '\0').collect();
@@ -164,7 +165,7 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// The bytes of a text that is base64 of either alphabet (RFC 4648 §4, §5), or of both.
+/// Decode base64 in the standard alphabet, the URL-safe alphabet (RFC 4648 §4, §5), or a mixture of both.
 fn base64_of(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -179,7 +180,7 @@ fn base64_of(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     decoded.ok().filter(|bytes| !bytes.is_empty()).map(Zeroizing::new)
 }
 
-/// The bytes of hexadecimal digits, also as OpenSSL writes them, with colons.
+/// Decode hexadecimal digits, also with colons between them as OpenSSL writes them.
 fn hex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let digits = digits.strip_prefix(b"0x").unwrap_or(digits);
     let values = digits.iter().filter(|&&digit| digit != b':').map(|&digit| char::from(digit).to_digit(16));

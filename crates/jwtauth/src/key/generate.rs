@@ -1,4 +1,4 @@
-//! New keys.
+//! Generation of new keys.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ use zeroize::Zeroizing;
 use super::{MAX_KEY_ID_LENGTH, PrivateKey, pem, public::Numbers, secret_thumbprint};
 use crate::{Algorithm, KeyError, algorithm::Family, base64url::BASE64URL, strict_json};
 
-/// A key that was made just now, which is the one moment at which it can be written down: a
-/// [`SigningKey`](crate::SigningKey) shows nothing.
+/// A newly generated key. This is the only value from which the key can be exported: a
+/// [`SigningKey`](crate::SigningKey) never shows it.
 ///
 /// ```
 /// use jwtauth::{Algorithm, GeneratedKey, SigningKey, VerifyingKeys};
@@ -39,12 +39,12 @@ pub struct GeneratedKey {
 }
 
 impl GeneratedKey {
-    /// Make a new key: a secret as long as the hash for HMAC, 3072 bits for RSA (as OWASP ASVS 5.0 §11.2.3 asks).
-    /// `key_id` is its `kid`, in place of the thumbprint (RFC 7638).
+    /// Generate a key: for HMAC, a secret as long as the hash; for RSA, a key of 3072 bits (OWASP ASVS 5.0 §11.2.3).
+    /// `key_id` becomes its `kid` instead of the thumbprint (RFC 7638).
     ///
     /// # Errors
     ///
-    /// [`KeyError::KeyId`], or [`KeyError::Randomness`] where the operating system gave no random bytes.
+    /// [`KeyError::KeyId`], or [`KeyError::Randomness`] if the operating system supplied no random bytes.
     pub fn new(algorithm: Algorithm, key_id: Option<&str>) -> Result<Self, KeyError> {
         if key_id.is_some_and(|id| id.is_empty() || id.len() > MAX_KEY_ID_LENGTH) {
             return Err(KeyError::KeyId);
@@ -66,7 +66,7 @@ impl GeneratedKey {
         Ok(Self { pem: Some(pem), jwk, public_jwk: Some(public.jwk(algorithm, &id)) })
     }
 
-    /// Return the private key in PKCS#8 (RFC 7468 §10); `None` for a secret, which has no PEM.
+    /// Return the private key as PKCS#8 in PEM (RFC 7468 §10); `None` for a secret.
     pub fn expose_pem(&self) -> Option<&str> {
         self.pem.as_ref().map(|pem| pem.as_str())
     }
@@ -107,7 +107,7 @@ struct PrivateNumbers {
     k: Option<Secret>,
 }
 
-/// base64url, wiped on drop.
+/// A base64url text that is wiped on drop.
 struct Secret(Zeroizing<String>);
 
 impl Serialize for Secret {

@@ -1,4 +1,4 @@
-//! Keys from JWK (RFC 7517, RFC 7518 §6, RFC 8037 §2), and sets of them.
+//! Keys from JWKs (RFC 7517, RFC 7518 §6, RFC 8037 §2) and JWK Sets.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     strict_json::Name,
 };
 
-/// The members that we know. Others are left alone (RFC 7517 §4), none may be there twice.
+/// The supported members. Other members are ignored (RFC 7517 §4), and no member may occur twice.
 #[derive(Deserialize)]
 pub(super) struct Jwk<'a> {
     #[serde(borrow)]
@@ -57,7 +57,7 @@ pub(super) struct Jwk<'a> {
     k: Option<Name<'a>>,
 }
 
-/// Only to see whether a text is meant to be a JWK.
+/// The minimum by which a text is recognised as a JWK.
 #[derive(Deserialize)]
 struct Meant {
     #[serde(rename = "kty")]
@@ -65,11 +65,11 @@ struct Meant {
 }
 
 impl<'a> Jwk<'a> {
-    /// The JWK that this is, or `None` where it is none: a JSON object with a `kty`.
+    /// Read a JWK, a JSON object with a `kty`; `None` for any other text.
     ///
     /// # Errors
     ///
-    /// [`KeyError::Jwk`]: it is meant to be one.
+    /// [`KeyError::Jwk`]: the text is an object with a `kty`, but cannot be read as a JWK.
     pub(super) fn detect(key: &'a [u8]) -> Result<Option<Self>, KeyError> {
         let key = unquoted(without_mark(key));
         if !is_object(key) {
@@ -82,7 +82,7 @@ impl<'a> Jwk<'a> {
         }
     }
 
-    /// Demands that a JWK is for this algorithm and this operation of RFC 7517 §4.3, and gives its `kid`.
+    /// Check that a JWK is for this algorithm and this operation (RFC 7517 §4.3), and return its `kid`.
     pub(super) fn demand(
         jwk: Option<&Self>,
         algorithm: Algorithm,
@@ -105,7 +105,7 @@ impl<'a> Jwk<'a> {
         }
     }
 
-    /// The secret of a key of type `oct`.
+    /// Return the secret of a key of type `oct`.
     pub(super) fn secret(&self) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         if self.kty.0 != "oct" {
             return Err(KeyError::NotASecret { found: "a JWK of a key pair" });
@@ -113,7 +113,7 @@ impl<'a> Jwk<'a> {
         octets(self.k.as_ref()).map(Zeroizing::new).ok_or(KeyError::Jwk)
     }
 
-    /// The public key of a JWK without private members.
+    /// Return the public key of a JWK without private members.
     pub(super) fn public(&self, algorithm: Algorithm) -> Result<PublicKey, KeyError> {
         if self.is_private() {
             return Err(KeyError::NotPublic);
@@ -121,7 +121,7 @@ impl<'a> Jwk<'a> {
         self.public_half(algorithm)
     }
 
-    /// The private key, which must fit its public members, and those.
+    /// Return the private key, which must match the public members, and the public key.
     pub(super) fn private(&self, algorithm: Algorithm) -> Result<(PrivateKey, PublicKey), KeyError> {
         let public = self.public_half(algorithm)?;
         if !self.is_private() {
@@ -169,7 +169,7 @@ impl<'a> Jwk<'a> {
         found.ok_or(KeyError::Jwk)
     }
 
-    /// All of RFC 7518 §6.3.2's numbers for two primes: aws-lc-rs works none of them out.
+    /// Read an RSA key with two primes. All numbers of RFC 7518 §6.3.2 are required: aws-lc-rs computes none of them.
     fn rsa(&self, n: &[u8], e: &[u8]) -> Option<RsaKeyPair> {
         let pair = KeyPairComponents {
             public_key: PublicKeyComponents { n, e },
@@ -183,7 +183,7 @@ impl<'a> Jwk<'a> {
         RsaKeyPair::from_components::<&[u8], &Vec<u8>>(&pair).ok()
     }
 
-    /// The algorithm that the JWK names, or the only one that its kind of key can be for; for RSA, `default`.
+    /// Return the algorithm that the JWK names, or the only one that fits its kind of key; for RSA, `default`.
     fn algorithm(&self, default: Option<Algorithm>) -> Option<Algorithm> {
         match (&self.alg, &*self.kty.0, self.crv.as_ref().map(|name| &*name.0)) {
             (Some(Name(alg)), _, _) => alg.parse().ok(),
@@ -196,12 +196,12 @@ impl<'a> Jwk<'a> {
     }
 }
 
-/// The keys of a JWK Set (RFC 7517 §5) that we can verify with. Those of other kinds, for other uses, of types and
-/// algorithms that we do not know, secrets and private keys are passed over, as its §5 asks.
+/// Read the keys of a JWK Set (RFC 7517 §5) that can verify tokens. As its §5 asks, other keys are skipped: keys of
+/// unknown types and algorithms, keys for other uses, secrets and private keys.
 ///
 /// # Errors
 ///
-/// [`KeyError::Jwk`]: it is not a JWK Set, which is a JSON object.
+/// [`KeyError::Jwk`]: the text is not a JWK Set, which is a JSON object.
 pub(crate) fn read_set(set: &[u8], default: Option<Algorithm>) -> Result<Vec<VerifyingKey>, KeyError> {
     #[derive(Deserialize)]
     struct Set<'a> {
@@ -209,7 +209,7 @@ pub(crate) fn read_set(set: &[u8], default: Option<Algorithm>) -> Result<Vec<Ver
         keys: Vec<&'a serde_json::value::RawValue>,
     }
     let set = without_mark(set);
-    // A derived struct would also be read from an array of its fields.
+    // serde would also read a derived struct from an array of its fields.
     if !is_object(set) {
         return Err(KeyError::Jwk);
     }
@@ -222,19 +222,19 @@ pub(crate) fn read_set(set: &[u8], default: Option<Algorithm>) -> Result<Vec<Ver
     Ok(set.keys.into_iter().filter_map(key).collect())
 }
 
-/// Drop a byte order mark, which a reader of JSON may ignore (RFC 8259 §8.1).
+/// Remove a byte order mark, which a JSON parser may ignore (RFC 8259 §8.1).
 fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
 }
 
-/// Drop the quotes around a text, which some readers of environment files leave there.
+/// Remove quotes around a text: some parsers of environment files leave them in place.
 fn unquoted(text: &[u8]) -> &[u8] {
     let trimmed = text.trim_ascii();
     let inner = |quote: &[u8]| trimmed.strip_prefix(quote)?.strip_suffix(quote);
     inner(b"'").or_else(|| inner(b"\"")).unwrap_or(text)
 }
 
-/// Return whether a text that is JSON is an object.
+/// Return whether a JSON text is an object.
 fn is_object(text: &[u8]) -> bool {
     text.trim_ascii_start().starts_with(b"{")
 }
@@ -251,7 +251,7 @@ fn private(value: Option<&Name<'_>>) -> Option<Zeroizing<Vec<u8>>> {
     octets(value).map(Zeroizing::new)
 }
 
-/// `Base64urlUInt` (RFC 7518 §2): no leading zeros.
+/// Decode a `Base64urlUInt` (RFC 7518 §2), which has no leading zeros.
 fn number(value: Option<&Name<'_>>) -> Option<Vec<u8>> {
     octets(value).filter(|octets| octets.first().is_some_and(|first| *first != 0))
 }

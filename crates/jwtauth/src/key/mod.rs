@@ -1,7 +1,6 @@
-//! Keys: each for one algorithm, read once from a secret, a PEM or a JWK.
+//! Keys: each is for one algorithm, and is read from a secret, a PEM or a JWK.
 //!
-//! The engine parses what it is given into aws-lc-rs's own keys, which signing and verifying then share without
-//! parsing anything again.
+//! Reading a key parses it into the key types of aws-lc-rs. Signing and verifying use these without parsing again.
 
 mod armor;
 mod error;
@@ -30,17 +29,17 @@ use public::PublicKey;
 
 use crate::{Algorithm, algorithm::Family, base64url::BASE64URL};
 
-/// The longest `kid`, in bytes.
+/// The maximum length of a `kid`, in bytes.
 pub const MAX_KEY_ID_LENGTH: usize = 256;
 
-/// A key that makes signatures, and its other half, which verifies them. Neither `Debug` nor any method shows a secret.
+/// A key that signs, and its other half, which verifies. Neither `Debug` nor any method shows a secret.
 #[derive(Clone)]
 pub struct SigningKey {
     private: PrivateKey,
     verifying: VerifyingKey,
 }
 
-/// A key that verifies signatures: the secret itself for HMAC, else a public key.
+/// A key that verifies signatures: the secret itself for HMAC, otherwise a public key.
 #[derive(Clone)]
 pub struct VerifyingKey {
     algorithm: Algorithm,
@@ -66,13 +65,13 @@ enum VerifyingHalf {
 impl SigningKey {
     /// Read the key that `algorithm` signs with.
     ///
-    /// For HMAC, the bytes of a secret, or a JWK of type `oct` (RFC 7518 §6.4). Else a private key: a PEM (RFC 7468) of
-    /// PKCS#8, PKCS#1 or SEC1, or a JWK (RFC 7517; of RSA with the primes). The key's id is the JWK's `kid`, or else its
-    /// thumbprint (RFC 7638).
+    /// For HMAC, `key` is the bytes of a secret, or a JWK of type `oct` (RFC 7518 §6.4). Otherwise it is a private key:
+    /// a PEM (RFC 7468) in PKCS#8, PKCS#1 or SEC1, or a JWK (RFC 7517; for RSA, including the primes). The key's ID is
+    /// the JWK's `kid`, or else its thumbprint (RFC 7638).
     ///
     /// # Errors
     ///
-    /// A [`KeyError`] that says what is wrong with the key, and shows nothing of it.
+    /// A [`KeyError`] that tells what is wrong with the key without showing any of it.
     pub fn read(algorithm: Algorithm, key: &[u8]) -> Result<Self, KeyError> {
         let jwk = Jwk::detect(key)?;
         let id = Jwk::demand(jwk.as_ref(), algorithm, "sign")?;
@@ -89,7 +88,7 @@ impl SigningKey {
         Ok(Self { private, verifying: VerifyingKey::from_public(algorithm, public, id)? })
     }
 
-    /// Return what this key signs with.
+    /// Return the algorithm that this key signs with.
     pub fn algorithm(&self) -> Algorithm {
         self.verifying.algorithm
     }
@@ -99,12 +98,12 @@ impl SigningKey {
         &self.verifying.id
     }
 
-    /// Return the half that verifies.
+    /// Return the half of the key that verifies.
     pub fn verifying_key(&self) -> &VerifyingKey {
         &self.verifying
     }
 
-    /// Hands the signature of `message` to `use_it`.
+    /// Sign `message` and pass the signature to `use_it`.
     pub(crate) fn sign<R>(&self, message: &[u8], use_it: impl FnOnce(&[u8]) -> R) -> Result<R, SigningError> {
         let random = SystemRandom::new();
         match &self.private {
@@ -124,13 +123,13 @@ impl SigningKey {
 impl VerifyingKey {
     /// Read a key that verifies signatures made with `algorithm`.
     ///
-    /// For HMAC, the secret as in [`SigningKey::read`]. Else a public key: a PEM (RFC 7468) of SPKI, PKCS#1 or an X.509
-    /// certificate, of which nothing but the key is looked at, or a JWK. A private key does not belong here and is
-    /// refused.
+    /// For HMAC, `key` is the secret, as in [`SigningKey::read`]. Otherwise it is a public key: a JWK, or a PEM (RFC
+    /// 7468) with an SPKI, a PKCS#1 key or an X.509 certificate. Only the key of a certificate is read; the certificate
+    /// is not validated. A private key is refused.
     ///
     /// # Errors
     ///
-    /// A [`KeyError`] that says what is wrong with the key, and shows nothing of it.
+    /// A [`KeyError`] that tells what is wrong with the key without showing any of it.
     pub fn read(algorithm: Algorithm, key: &[u8]) -> Result<Self, KeyError> {
         let jwk = Jwk::detect(key)?;
         let id = Jwk::demand(jwk.as_ref(), algorithm, "verify")?;
@@ -156,7 +155,7 @@ impl VerifyingKey {
         Self { algorithm, id: id.unwrap_or_else(|| thumbprint.clone()), thumbprint, half }
     }
 
-    /// Return what it verifies.
+    /// Return the algorithm whose signatures this key verifies.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -166,12 +165,12 @@ impl VerifyingKey {
         &self.id
     }
 
-    /// Return whether this is the same key, by whatever id.
+    /// Return whether both are the same key, even under different IDs.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.thumbprint == other.thumbprint
     }
 
-    /// Write the key as a JWK (RFC 7517 §4) for others to verify with; `None` for a secret, which is not published.
+    /// Write the public key as a JWK (RFC 7517 §4) for other services to verify with; `None` for a secret.
     pub fn public_jwk(&self) -> Option<String> {
         match &self.half {
             VerifyingHalf::Hmac(_) => None,
@@ -179,7 +178,7 @@ impl VerifyingKey {
         }
     }
 
-    /// Compares in constant time where a secret is compared.
+    /// Verify a signature. An HMAC tag is compared in constant time.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.half {
             VerifyingHalf::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
@@ -200,7 +199,7 @@ impl fmt::Debug for VerifyingKey {
     }
 }
 
-/// The HMAC key of a secret, and its thumbprint.
+/// Return the HMAC key for a secret, and its thumbprint.
 fn hmac_key(
     algorithm: Algorithm,
     hash: hmac::Algorithm,
@@ -223,7 +222,7 @@ fn hmac_key(
     Ok((Arc::new(hmac::Key::new(hash, &secret)), secret_thumbprint(&secret)))
 }
 
-/// RFC 7638 §3: SHA-256 over the required members in lexical order.
+/// Return the thumbprint of a secret (RFC 7638 §3): SHA-256 over the required members in lexical order.
 fn secret_thumbprint(secret: &[u8]) -> String {
     let k = Zeroizing::new(BASE64URL.encode(secret));
     thumbprint(&Zeroizing::new(format!(r#"{{"k":"{}","kty":"oct"}}"#, *k)))

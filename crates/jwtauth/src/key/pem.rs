@@ -1,5 +1,5 @@
-//! Keys from PEM (RFC 7468): PKCS#8, PKCS#1 and SEC1 of private keys; SPKI, PKCS#1 and X.509 certificates of public ones.
-//! How it is written is [`armor`]'s.
+//! Keys from PEM (RFC 7468): private keys in PKCS#8, PKCS#1 and SEC1; public keys in SPKI, PKCS#1 and X.509
+//! certificates. [`armor`] parses the text.
 
 use std::sync::Arc;
 
@@ -30,14 +30,14 @@ const P_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.
 const P_384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// The kinds of key that we know, by their object identifiers.
+/// The supported kinds of key, by their object identifiers.
 enum Kind {
     Rsa,
     Ec(Curve),
     Ed25519,
 }
 
-/// The private key of a PEM, and its public half. Certificates beside it are left alone.
+/// Read the private key of a PEM, and its public half. Certificates next to it are ignored.
 pub(super) fn private(algorithm: Algorithm, pem: &[u8]) -> Result<(PrivateKey, PublicKey), KeyError> {
     read(algorithm, pem, |blocks| {
         let keys: Vec<_> = blocks.iter().filter(|block| block.label.is_private()).collect();
@@ -72,7 +72,7 @@ fn private_key(algorithm: Algorithm, block: &Block<'_>) -> Result<(PrivateKey, P
     }
 }
 
-/// The public key of a PEM: the one that all blocks hold, or that of the first certificate of a chain.
+/// Read the public key of a PEM: the key that all blocks hold, or that of the first certificate of a chain.
 pub(super) fn public(algorithm: Algorithm, pem: &[u8]) -> Result<PublicKey, KeyError> {
     read(algorithm, pem, |blocks| {
         if blocks.iter().any(|block| block.label.is_private()) {
@@ -88,7 +88,7 @@ pub(super) fn public(algorithm: Algorithm, pem: &[u8]) -> Result<PublicKey, KeyE
                 Some(certificate) if issuers.contains(&certificate.subject) => {
                     issuers.push(certificate.issuer);
                 }
-                // As `openssl x509 -pubkey` writes it: the key, then the certificate of it.
+                // `openssl x509 -pubkey` writes the key, then the certificate with the same key.
                 _ => match public_key(algorithm, block) {
                     Ok((same, more)) if same == key => issuers.extend(more),
                     _ => return Err(KeyError::SeveralKeys { found: "public keys" }),
@@ -99,7 +99,7 @@ pub(super) fn public(algorithm: Algorithm, pem: &[u8]) -> Result<PublicKey, KeyE
     })
 }
 
-/// A public key, and who issued its certificate if it is one.
+/// Read a public key, and the issuer of its certificate if it comes from one.
 fn public_key(algorithm: Algorithm, block: &Block<'_>) -> Result<(PublicKey, Vec<Vec<u8>>), KeyError> {
     let der = block.der()?;
     let malformed = || KeyError::Malformed { algorithm: algorithm.as_str() };
@@ -113,7 +113,7 @@ fn public_key(algorithm: Algorithm, block: &Block<'_>) -> Result<(PublicKey, Vec
     }
 }
 
-/// What is looked at in an X.509 certificate (RFC 5280 §4.1), in DER: nothing of it is judged.
+/// The parts of an X.509 certificate (RFC 5280 §4.1) that are read, in DER. None of them is validated.
 struct Certificate {
     issuer: Vec<u8>,
     subject: Vec<u8>,
@@ -125,7 +125,7 @@ impl Certificate {
         let certificate = Vec::<AnyRef<'_>>::from_der(der).ok()?;
         let [to_be_signed, _, _] = certificate.as_slice() else { return None };
         let members: Vec<AnyRef<'_>> = to_be_signed.decode_as().ok()?;
-        // The version is left out in those of the first.
+        // Version 1 certificates leave out the version.
         let has_version = members.first()?.tag() != Tag::Integer;
         let mut members = members.into_iter().skip(usize::from(has_version));
         let mut after = |skipped: usize| members.nth(skipped)?.to_der().ok();
@@ -133,13 +133,13 @@ impl Certificate {
     }
 }
 
-/// Hand the blocks of a text to `choose`, if there are any.
+/// Pass the blocks of a text to `choose`, if it has any.
 fn read<K>(
     algorithm: Algorithm,
     pem: &[u8],
     choose: impl FnOnce(&[Block<'_>]) -> Result<K, KeyError>,
 ) -> Result<K, KeyError> {
-    // Text around the blocks may be in another encoding.
+    // The text around the blocks may be in another encoding.
     let text = Zeroizing::new(String::from_utf8_lossy(&unescape(pem)).into_owned());
     let blocks = armor::blocks(&text)?;
     if !blocks.is_empty() {
@@ -155,7 +155,7 @@ fn read<K>(
     })
 }
 
-/// What blocks are that hold no key.
+/// Return the error for blocks that hold no usable key.
 fn unknown(algorithm: Algorithm, blocks: &[Block<'_>]) -> KeyError {
     let found = blocks.first().map_or("nothing", |block| block.label.name());
     KeyError::Form { algorithm: algorithm.as_str(), found }
@@ -176,12 +176,13 @@ fn rsa(pkcs1: &[u8], algorithm: Algorithm) -> Result<(PrivateKey, PublicKey), Ke
     let numbers = RsaPrivateKeyRef::try_from(pkcs1).map_err(|_| malformed())?;
     let (n, e) = (numbers.modulus.as_bytes().to_owned(), numbers.public_exponent.as_bytes().to_owned());
     let public = PublicKey::Rsa { n, e };
-    public.check_size()?; // first: aws-lc-rs does not say why it refuses a key
+    public.check_size()?; // before parsing: aws-lc-rs does not tell why it refuses a key
     let pair = RsaKeyPair::from_der(pkcs1).map_err(|_| malformed())?;
     Ok((PrivateKey::Rsa(Arc::new(pair)), public))
 }
 
-/// SEC1 need not name its curve.
+/// Read a SEC1 key, which may leave out the name of its curve.
+
 fn ec(sec1: &[u8], algorithm: Algorithm) -> Option<(PrivateKey, PublicKey)> {
     let wanted = match algorithm.family() {
         Family::Ecdsa(curve) => Some(curve),

@@ -1,4 +1,4 @@
-//! Public keys by their numbers, as a JWK has them: what aws-lc-rs verifies with, what others are shown.
+//! Public keys as numbers, in the way a JWK stores them: converted for aws-lc-rs to verify with, and published.
 
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 use base64::Engine as _;
@@ -15,28 +15,28 @@ use crate::{
     base64url::BASE64URL,
 };
 
-/// The least and the most bits of an RSA modulus (RFC 7518 §3.3; what aws-lc-rs takes).
+/// The allowed size of an RSA modulus in bits (the minimum of RFC 7518 §3.3, the maximum of aws-lc-rs).
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// The public half of a key pair.
 #[derive(Clone, Eq, PartialEq)]
 pub(super) enum PublicKey {
-    /// Modulus and exponent, big-endian, without leading zeros.
+    /// Modulus and exponent, big-endian without leading zeros.
     Rsa { n: Vec<u8>, e: Vec<u8> },
-    /// Both coordinates, big-endian and of full length.
+    /// Both coordinates, big-endian and padded to full length.
     Ec { curve: Curve, x: Vec<u8>, y: Vec<u8> },
-    /// RFC 8032 §5.1.2.
+    /// The encoded point (RFC 8032 §5.1.2).
     Ed25519(Vec<u8>),
 }
 
 impl PublicKey {
-    /// From the uncompressed point of SEC 1 §2.3.3.
+    /// Read an uncompressed point (SEC 1 §2.3.3).
     pub(super) fn from_point(curve: Curve, point: &[u8]) -> Option<Self> {
         let (x, y) = point.strip_prefix(&[4])?.split_at_checked(curve.coordinate_length())?;
         (y.len() == x.len()).then(|| Self::Ec { curve, x: x.to_owned(), y: y.to_owned() })
     }
 
-    /// What it is called in an error.
+    /// Return the name of this kind of key, for error messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Rsa { .. } => "an RSA key",
@@ -52,12 +52,12 @@ impl PublicKey {
         if RSA_BITS.contains(&bits) { Ok(()) } else { Err(KeyError::RsaSize { bits }) }
     }
 
-    /// The key that verifies signatures of this algorithm.
+    /// Parse the key for verifying signatures of this algorithm.
     pub(super) fn parse(&self, algorithm: Algorithm) -> Result<ParsedPublicKey, KeyError> {
         let parsed = match (algorithm.family(), self) {
             (Family::Rsa { verify, .. }, Self::Rsa { n, e }) => {
                 self.check_size()?;
-                // By way of DER, since that is where aws-lc-rs looks whether the numbers can be a key.
+                // Encode as DER first: aws-lc-rs validates the numbers only when it reads DER.
                 rsa_der(n, e).and_then(|der| ParsedPublicKey::new(verify, der).ok())
             }
             (Family::Ecdsa(wanted), Self::Ec { curve, x, y }) if wanted == *curve => {
@@ -70,7 +70,7 @@ impl PublicKey {
         parsed.ok_or(KeyError::Malformed { algorithm: algorithm.as_str() })
     }
 
-    /// The JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
+    /// Write the JWK (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
     pub(super) fn jwk(&self, algorithm: Algorithm, id: &str) -> String {
         #[derive(Serialize)]
         struct Published<'a> {
@@ -84,7 +84,8 @@ impl PublicKey {
         crate::strict_json::text(&Published { numbers: self.numbers(), kid: id, usage: "sig", alg: algorithm.as_str() })
     }
 
-    /// RFC 7638 §3.2: SHA-256 over the required members in lexical order, which is that of [`Numbers`]' fields.
+    /// Return the thumbprint (RFC 7638 §3.2): SHA-256 over the required members in lexical order, the order of
+    /// [`Numbers`]' fields.
     pub(super) fn thumbprint(&self) -> String {
         thumbprint(&crate::strict_json::text(&self.numbers()))
     }
@@ -102,19 +103,19 @@ impl PublicKey {
 }
 
 impl Numbers {
-    /// Of a secret, which has no public ones.
+    /// Return the members of a secret, which has no public numbers.
     pub(super) fn secret() -> Self {
         Self { kty: "oct", ..Self::default() }
     }
 }
 
-/// PKCS#1 (RFC 8017 §A.1.1).
+/// Encode an RSA public key as PKCS#1 (RFC 8017 §A.1.1).
 fn rsa_der(n: &[u8], e: &[u8]) -> Option<Vec<u8>> {
     let key = RsaPublicKeyRef { modulus: UintRef::new(n).ok()?, public_exponent: UintRef::new(e).ok()? };
     key.to_der().ok()
 }
 
-/// The members of a JWK that a public key is made of, in lexical order.
+/// The JWK members of a public key, in lexical order.
 #[derive(Default, Serialize)]
 pub(super) struct Numbers {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! Keys of every form, from OpenSSL and from the RFCs, and everything that is no key.
+//! Tests with keys in every form, from OpenSSL and the RFCs, and with texts that are not keys.
 
 use std::fs;
 
@@ -26,7 +26,7 @@ fn verifying_code(algorithm: Algorithm, key: impl AsRef<[u8]>) -> &'static str {
     VerifyingKey::read(algorithm, key.as_ref()).as_ref().map_or_else(KeyError::code, |_| "ok")
 }
 
-/// Of each family one algorithm, with the files of its private and of its public key.
+/// One algorithm of each family, with the files of its private and public key.
 const PAIRS: [(Algorithm, &[&str], &[&str]); 4] = [
     (
         Algorithm::Rs256,
@@ -42,7 +42,7 @@ mod pems {
     use super::*;
 
     #[test]
-    fn every_form_of_a_private_key_is_the_same_key_and_every_form_of_the_public_one_verifies() {
+    fn all_forms_of_a_key_pair_are_the_same_key() {
         for (algorithm, private, public) in PAIRS {
             let keys: Vec<_> = private.iter().map(|name| sign(algorithm, name).unwrap()).collect();
             for key in &keys {
@@ -60,7 +60,7 @@ mod pems {
     }
 
     #[test]
-    fn every_algorithm_of_a_family_takes_its_keys() {
+    fn each_algorithm_of_a_family_uses_the_same_keys() {
         use Algorithm::{Ed25519, EdDsa, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         for algorithm in [Rs256, Rs384, Rs512, Ps256, Ps384, Ps512] {
             let key = sign(algorithm, "rsa-2048.pkcs8").unwrap();
@@ -75,7 +75,7 @@ mod pems {
     }
 
     #[test]
-    fn a_key_of_another_kind_is_refused() {
+    fn key_of_another_kind_is_refused() {
         for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_symmetric()) {
             for (other, private, public) in PAIRS {
                 let same = std::mem::discriminant(&algorithm.family()) == std::mem::discriminant(&other.family())
@@ -99,7 +99,7 @@ mod pems {
     }
 
     #[test]
-    fn the_wrong_half_is_refused() {
+    fn wrong_half_of_a_key_pair_is_refused() {
         for (algorithm, private, public) in PAIRS {
             for name in public {
                 assert_eq!(signing_code(algorithm, file(name)), "key_not_private", "{name}");
@@ -111,7 +111,7 @@ mod pems {
     }
 
     #[test]
-    fn an_rsa_key_has_2048_bits() {
+    fn rsa_key_below_2048_bits_is_refused() {
         assert_eq!(signing_code(Algorithm::Rs256, file("rsa-1024.pkcs8")), "key_rsa_size");
         let error = verify(Algorithm::Ps256, "rsa-1024.spki").unwrap_err();
         assert_eq!(error, KeyError::RsaSize { bits: 1024 });
@@ -119,14 +119,14 @@ mod pems {
     }
 
     #[test]
-    fn an_encrypted_key_is_called_so() {
+    fn encrypted_key_is_refused_with_its_own_code() {
         for name in ["rsa-2048.encrypted", "rsa-2048.encrypted-pkcs1"] {
             assert_eq!(signing_code(Algorithm::Rs256, file(name)), "key_encrypted", "{name}");
         }
     }
 
     #[test]
-    fn a_text_without_a_key_is_malformed() {
+    fn text_without_a_key_is_malformed() {
         let pem = String::from_utf8(file("rsa-2048.pkcs8")).unwrap();
         let broken = pem.replacen("MII", "MIJ", 1);
         let relabelled = pem.replace("PRIVATE KEY", "EC PRIVATE KEY");
@@ -144,7 +144,7 @@ mod secrets {
     use super::*;
 
     #[test]
-    fn a_secret_is_at_least_as_long_as_its_hash() {
+    fn secret_shorter_than_its_hash_is_refused() {
         for (algorithm, minimum) in [(Algorithm::Hs256, 32), (Algorithm::Hs384, 48), (Algorithm::Hs512, 64)] {
             assert!(SigningKey::read(algorithm, &vec![7; minimum]).is_ok());
             let error = SigningKey::read(algorithm, &vec![7; minimum - 1]).unwrap_err();
@@ -159,7 +159,7 @@ mod secrets {
     }
 
     #[test]
-    fn a_secret_and_its_jwk_are_the_same_key() {
+    fn secret_and_its_jwk_are_the_same_key() {
         let secret = [7; 32];
         let jwk = format!(r#"{{"kty":"oct","k":"{}"}}"#, BASE64URL.encode(secret));
         let (one, other) = (
@@ -171,7 +171,7 @@ mod secrets {
     }
 
     #[test]
-    fn no_half_of_a_key_pair_is_a_secret_in_any_encoding() {
+    fn half_of_a_key_pair_is_refused_as_a_secret() {
         for (_, private, public) in PAIRS {
             for name in private.iter().chain(public) {
                 let pem = String::from_utf8(file(name)).unwrap();
@@ -186,9 +186,9 @@ mod secrets {
         assert_eq!(signing_code(Algorithm::Hs256, format!("ssh-ed25519 {}", "A".repeat(68))), "key_not_a_secret");
     }
 
-    /// What anyone can read, or what a browser shows, must not sign.
+    /// Base64, hexadecimal digits and other encodings of a key pair are refused.
     #[test]
-    fn no_other_form_of_a_key_pair_is_a_secret() {
+    fn half_of_a_key_pair_is_refused_as_a_secret_in_any_encoding() {
         use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE};
         let names = PAIRS.iter().flat_map(|(_, private, public)| private.iter().chain(*public)).copied();
         let others = ["p-521.pkcs8", "p-521.spki", "ed448.spki", "rsa-pss.pkcs8", "rsa-2048.encrypted", "chain.root"];
@@ -250,7 +250,7 @@ mod secrets {
     }
 
     #[test]
-    fn no_jwk_set_and_no_ssh_key_is_a_secret() {
+    fn jwk_sets_and_ssh_keys_are_refused_as_a_secret() {
         use base64::prelude::BASE64_STANDARD;
         let jwk = verify(Algorithm::Es256, "p-256.spki").unwrap().public_jwk().unwrap();
         let oct = GeneratedKey::new(Algorithm::Hs256, None).unwrap().expose_jwk().to_owned();
@@ -295,12 +295,12 @@ mod secrets {
             format!("JWK={jwk}"),
             format!("({jwk})"),
         ] {
-            assert_eq!(signing_code(Algorithm::Hs256, &text), "key_jwk", "a JWK that cannot be read: {text}");
+            assert_eq!(signing_code(Algorithm::Hs256, &text), "key_jwk", "a malformed JWK: {text}");
         }
     }
 
     #[test]
-    fn ordinary_secrets_are_secrets() {
+    fn ordinary_secrets_are_accepted() {
         for secret in [
             "django-insecure-7m&3x!%g^0(a1b2c3d4e5f6g7h8i9j0k-lmnopqrst",
             "3082010a0282010100c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee",
@@ -310,7 +310,7 @@ mod secrets {
             "keys are \"kty\" and \"keys\", says the manual of this passphrase",
             "ssh keys and ssh agents, a passphrase about them; and BEGIN END",
             "the backend private key of a house, and its frontend certificate",
-            "ssh-tunnels-and-other-words-of-a-passphrase, which is no ssh key",
+            "ssh-tunnels-and-other-words-of-a-passphrase, which is not an ssh key",
             "0x0000111122223333444455556666777788889999aaaabbbbccccddddeeeeffff",
             "to begin with the key of the house, which is private in the end",
             "\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n\\n",
@@ -323,7 +323,7 @@ mod secrets {
     }
 
     #[test]
-    fn braces_alone_make_no_jwk() {
+    fn secret_with_braces_is_not_read_as_a_jwk() {
         for secret in ["{this is a secret of forty bytes, no JSON", r#"{"a":"forty bytes of JSON, but without kty"}"#] {
             assert_eq!(signing_code(Algorithm::Hs256, secret), "ok", "{secret}");
         }
@@ -345,7 +345,7 @@ mod secrets {
 mod jwks {
     use super::*;
 
-    /// The JWK with one member set, or removed.
+    /// Return the JWK with one member set or removed.
     fn with(jwk: &str, member: &str, value: Option<Value>) -> String {
         let mut jwk: Value = serde_json::from_str(jwk).unwrap();
         match value {
@@ -362,7 +362,7 @@ mod jwks {
     const ONE_EACH: [Algorithm; 4] = [Algorithm::Hs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa];
 
     #[test]
-    fn what_is_generated_signs_and_its_public_half_verifies() {
+    fn generated_key_signs_and_its_public_half_verifies() {
         for algorithm in Algorithm::ALL {
             let made = GeneratedKey::new(algorithm, Some("2026-11")).unwrap();
             let key = SigningKey::read(algorithm, made.expose_jwk().as_bytes()).unwrap();
@@ -384,14 +384,14 @@ mod jwks {
     }
 
     #[test]
-    fn no_key_is_generated_twice() {
+    fn generated_keys_differ() {
         for algorithm in ONE_EACH {
             assert_ne!(generated(algorithm), generated(algorithm));
         }
     }
 
     #[test]
-    fn a_public_jwk_shows_nothing_private() {
+    fn public_jwk_has_no_private_members() {
         for algorithm in [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
             let key = SigningKey::read(algorithm, generated(algorithm).as_bytes()).unwrap();
             let public: Value = serde_json::from_str(&key.verifying_key().public_jwk().unwrap()).unwrap();
@@ -402,7 +402,7 @@ mod jwks {
     }
 
     #[test]
-    fn alg_use_and_key_ops_are_obeyed() {
+    fn alg_use_and_key_ops_of_a_jwk_are_enforced() {
         use serde_json::json;
         for algorithm in ONE_EACH {
             let jwk = generated(algorithm);
@@ -423,7 +423,7 @@ mod jwks {
     }
 
     #[test]
-    fn a_key_id_is_kept_and_bounded() {
+    fn key_id_is_kept_up_to_its_maximum_length() {
         let jwk = generated(Algorithm::Es256);
         let key = |id: &str| SigningKey::read(Algorithm::Es256, with(&jwk, "kid", Some(id.into())).as_bytes());
         assert_eq!(key("a b/\u{e9}").unwrap().id(), "a b/\u{e9}");
@@ -433,7 +433,7 @@ mod jwks {
     }
 
     #[test]
-    fn members_that_are_missing_or_contradict_each_other_make_no_key() {
+    fn jwk_with_missing_or_contradictory_members_is_refused() {
         let members = |algorithm: Algorithm| match algorithm.family() {
             Family::Hmac(_) => vec!["k"],
             Family::Rsa { .. } => vec!["n", "e", "p", "q", "dp", "dq", "qi"],
@@ -462,7 +462,7 @@ mod jwks {
     }
 
     #[test]
-    fn a_public_jwk_does_not_sign_and_a_private_one_does_not_only_verify() {
+    fn public_jwk_cannot_sign_and_private_jwk_is_refused_for_verifying() {
         for algorithm in [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa] {
             let jwk = generated(algorithm);
             assert_eq!(verifying_code(algorithm, &jwk), "key_not_public");
@@ -476,7 +476,7 @@ mod jwks {
     }
 
     #[test]
-    fn numbers_have_one_spelling_and_points_are_on_their_curve() {
+    fn numbers_must_be_canonical_and_points_on_their_curve() {
         use serde_json::json;
         let public = |algorithm, name| verify(algorithm, name).unwrap().public_jwk().unwrap();
         let (rsa, ec) = (public(Algorithm::Rs256, "rsa-2048.spki"), public(Algorithm::Es256, "p-256.spki"));
@@ -500,7 +500,7 @@ mod jwks {
     }
 
     #[test]
-    fn a_member_is_there_once() {
+    fn duplicate_member_of_a_jwk_is_refused() {
         let jwk = generated(Algorithm::Es256);
         assert_eq!(signing_code(Algorithm::Es256, jwk.replacen('{', r#"{"kid":"a","#, 1)), "key_jwk");
         let unknown = jwk.replacen('{', r#"{"x5t":"a","ext":true,"#, 1);
@@ -532,7 +532,7 @@ mod sets {
     }
 
     #[test]
-    fn a_ring_s_set_is_read_back() {
+    fn published_set_is_read_back() {
         let jwks: Vec<_> = published().into_iter().map(|(_, jwk)| jwk).collect();
         let keys = VerifyingKeys::from_jwk_set(set(&jwks).as_bytes(), None).unwrap();
         let algorithms: Vec<_> = keys.iter().map(VerifyingKey::algorithm).collect();
@@ -541,7 +541,7 @@ mod sets {
     }
 
     #[test]
-    fn the_algorithm_is_known_where_only_one_is_possible() {
+    fn missing_alg_is_inferred_from_the_kind_of_key() {
         let without_alg: Vec<_> = published()
             .into_iter()
             .map(|(algorithm, jwk)| jwk.replace(&format!(r#","alg":"{algorithm}""#), ""))
@@ -552,7 +552,7 @@ mod sets {
     }
 
     #[test]
-    fn what_does_not_belong_in_a_set_is_passed_over() {
+    fn unusable_keys_of_a_set_are_skipped() {
         let good = published().remove(1).1;
         let others = [
             GeneratedKey::new(Algorithm::Hs256, None).unwrap().expose_jwk().to_owned(),
@@ -573,7 +573,7 @@ mod sets {
     }
 
     #[test]
-    fn other_texts_than_sets_are_errors() {
+    fn texts_other_than_jwk_sets_are_refused() {
         let good = published().remove(1).1;
         let others = [format!("[[{good}]]"), format!("[{good}]"), good, r#"{"keys":null}"#.to_owned()];
         for text in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[]}x"#, r#"{"keys":[],"keys":[]}"#, "null"]
@@ -585,13 +585,13 @@ mod sets {
     }
 
     #[test]
-    fn an_empty_set_is_a_set() {
+    fn empty_set_is_accepted() {
         assert!(read(&[]).is_empty());
         assert_eq!(read(&[]).to_jwk_set(), r#"{"keys":[]}"#);
     }
 
     #[test]
-    fn space_and_a_byte_order_mark_before_a_set_do_no_harm() {
+    fn white_space_and_byte_order_mark_before_a_set_are_ignored() {
         for before in ["\r\n\t ", "\u{feff}", "\u{feff}\n"] {
             let text = format!("{before}{}", set(&[published().remove(1).1]));
             assert_eq!(VerifyingKeys::from_jwk_set(text.as_bytes(), None).unwrap().iter().count(), 1, "{before:?}");
@@ -599,7 +599,7 @@ mod sets {
     }
 
     #[test]
-    fn a_set_may_hold_more_keys_than_settings_and_a_key_twice() {
+    fn set_may_hold_many_keys_and_duplicates() {
         assert_eq!(read(&vec![published().remove(1).1; 1000]).iter().count(), 1);
         let made = || GeneratedKey::new(Algorithm::EdDsa, None).unwrap().public_jwk().unwrap().to_owned();
         let many: Vec<_> = std::iter::repeat_with(made).take(crate::MAX_KEYS + 4).collect();
@@ -610,7 +610,7 @@ mod sets {
     }
 
     #[test]
-    fn an_rsa_key_without_alg_is_for_the_default() {
+    fn rsa_key_without_alg_uses_the_default_algorithm() {
         use Algorithm::{Es256, Hs256, Ps384, Rs256};
         let (_, rsa) = published().remove(0);
         let rsa = rsa.replace(r#","alg":"RS256""#, "");
@@ -629,12 +629,12 @@ mod sets {
         for other in ["RSA-OAEP", "HS256", "none", ""] {
             let named = rsa.replacen('{', &format!(r#"{{"alg":"{other}","#), 1);
             let keys = VerifyingKeys::from_jwk_set(set(&[named]).as_bytes(), Some(Rs256)).unwrap();
-            assert!(keys.is_empty(), "the default is not for a key that names another algorithm");
+            assert!(keys.is_empty(), "the default does not apply to a key that names another algorithm");
         }
     }
 
     #[test]
-    fn different_keys_of_one_id_are_passed_over() {
+    fn different_keys_with_the_same_id_are_skipped() {
         let named = |algorithm, id| {
             let made = GeneratedKey::new(algorithm, Some(id)).unwrap();
             made.public_jwk().unwrap().to_owned()
@@ -659,7 +659,7 @@ mod sets {
     }
 
     #[test]
-    fn secrets_are_never_in_a_set() {
+    fn secrets_are_left_out_of_a_set() {
         let secret = VerifyingKey::read(Algorithm::Hs256, &[7; 32]).unwrap();
         assert_eq!(VerifyingKeys::new([secret]).unwrap().to_jwk_set(), r#"{"keys":[]}"#);
     }
@@ -674,7 +674,7 @@ mod rfc_examples {
     }
 
     #[test]
-    fn signatures_verify_and_are_made_as_printed() {
+    fn signatures_of_the_rfcs_verify_and_are_reproduced() {
         let examples = examples("signatures");
         assert_eq!(examples.len(), 4);
         for example in examples {
@@ -690,7 +690,7 @@ mod rfc_examples {
     }
 
     #[test]
-    fn thumbprints_are_as_printed() {
+    fn thumbprints_match_the_rfcs() {
         let examples = examples("thumbprints");
         assert_eq!(examples.len(), 2);
         for example in examples {
@@ -698,7 +698,7 @@ mod rfc_examples {
             let key = VerifyingKey::read(algorithm, example["key"].to_string().as_bytes()).unwrap();
             assert_eq!(key.id(), example["thumbprint"], "{}", example["source"]);
         }
-        // Of RFC 7515 A.1's secret, by Python's hashlib over the canonical JWK.
+        // The secret of RFC 7515 A.1; the thumbprint was computed by Python's hashlib over the canonical JWK.
         let secret = SigningKey::read(Algorithm::Hs256, self::examples("signatures")[0]["key"].to_string().as_bytes());
         assert_eq!(secret.unwrap().id(), "y_x3gCJnL6oKGBBIXScabduwxTVy2Wd2bzRVEUbdUzc");
     }

@@ -1,4 +1,4 @@
-//! The rotation table by example, its promises as properties, and one browser on a bad network in simulation.
+//! The rotation table by examples, its guarantees as properties, and a simulation of one browser on a bad network.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Generation 5, issued and seen.
+/// Generation 5, issued and acknowledged.
 const SESSION: Session = Session {
     generation: Generation::new(5),
     acknowledged_at: Some(SEEN),
@@ -29,7 +29,7 @@ const SESSION: Session = Session {
     end_is_fixed: false,
 };
 
-/// Generation 5, issued and not yet seen.
+/// Generation 5, issued and not yet acknowledged.
 const UNSEEN: Session = Session { acknowledged_at: None, ..SESSION };
 
 fn policy_with(access: Duration, grace: Duration) -> RotationPolicy {
@@ -64,7 +64,7 @@ fn adopted(generation: u64, now: UnixTime) -> Decision {
 }
 
 #[test]
-fn a_login_is_generation_1_and_acknowledged() {
+fn login_starts_with_generation_1_acknowledged() {
     let row = policy_with(ACCESS, GRACE).start(LOGIN);
     let expected = Session {
         generation: Generation::FIRST,
@@ -80,7 +80,7 @@ fn a_login_is_generation_1_and_acknowledged() {
 }
 
 #[test]
-fn a_successor_starts_anew_but_ends_with_the_absolute_limit_of_the_first() {
+fn succeeding_session_keeps_the_absolute_limit() {
     let policy = policy_with(ACCESS, GRACE);
     let late = LOGIN + ABSOLUTE - secs(100);
     assert_eq!(policy.succeed(&SESSION, SEEN), Session { created_at: LOGIN, ..policy.start(SEEN) });
@@ -88,14 +88,14 @@ fn a_successor_starts_anew_but_ends_with_the_absolute_limit_of_the_first() {
 }
 
 #[test]
-fn the_newest_token_refreshes_once_the_grace_is_over_since_it_was_seen() {
+fn newest_token_is_rotated_after_the_grace_since_it_was_seen() {
     assert_eq!(token(&SESSION, 5, SEEN + GRACE - secs(1)), Decision::RenewAccess { acknowledge: false });
     assert_eq!(token(&SESSION, 5, SEEN + GRACE), refreshed(&SESSION, SEEN + GRACE));
     assert_eq!(token(&SESSION, 5, SEEN + secs(20_000)), refreshed(&SESSION, SEEN + secs(20_000)));
 }
 
 #[test]
-fn the_newest_token_refreshes_once_the_grace_is_over_since_it_was_issued() {
+fn newest_token_is_rotated_after_the_grace_since_it_was_issued() {
     let seen_by_a_slow_clock = Session { acknowledged_at: Some(ROTATED - secs(100)), ..SESSION };
     assert_eq!(
         token(&seen_by_a_slow_clock, 5, ROTATED + GRACE - secs(1)),
@@ -105,14 +105,14 @@ fn the_newest_token_refreshes_once_the_grace_is_over_since_it_was_issued() {
 }
 
 #[test]
-fn the_first_sight_of_the_newest_token_starts_the_grace() {
+fn first_use_of_the_newest_token_starts_the_grace() {
     for now in [ROTATED, ROTATED + GRACE, ROTATED + secs(20_000)] {
         assert_eq!(token(&UNSEEN, 5, now), Decision::RenewAccess { acknowledge: true });
     }
 }
 
 #[test]
-fn only_the_first_sight_of_the_newest_generation_acknowledges() {
+fn only_the_first_use_of_the_newest_generation_acknowledges() {
     let policy = policy_with(ACCESS, GRACE);
     let acknowledges = |session, generation| policy.acknowledges(session, Generation::new(generation));
     assert!(acknowledges(&UNSEEN, 5));
@@ -122,21 +122,21 @@ fn only_the_first_sight_of_the_newest_generation_acknowledges() {
 }
 
 #[test]
-fn the_previous_token_is_good_until_the_newest_is_seen() {
+fn previous_token_is_valid_until_the_newest_is_seen() {
     for now in [ROTATED, ROTATED + GRACE, ROTATED + IDLE - secs(1)] {
         assert_eq!(token(&UNSEEN, 4, now), Decision::Reissue);
     }
 }
 
 #[test]
-fn the_previous_token_is_good_for_the_grace_after_the_newest_was_seen() {
+fn previous_token_is_valid_for_the_grace_after_the_newest_was_seen() {
     assert_eq!(token(&SESSION, 4, SEEN), Decision::Reissue);
     assert_eq!(token(&SESSION, 4, SEEN + GRACE - secs(1)), Decision::Reissue);
     assert_eq!(token(&SESSION, 4, SEEN + GRACE), Decision::Reuse);
 }
 
 #[test]
-fn an_older_token_is_reuse_even_while_the_newest_is_unseen() {
+fn older_token_is_reuse_even_before_the_newest_is_seen() {
     for generation in 0..4 {
         assert_eq!(token(&UNSEEN, generation, ROTATED), Decision::Reuse);
         assert_eq!(token(&SESSION, generation, SEEN), Decision::Reuse);
@@ -144,7 +144,7 @@ fn an_older_token_is_reuse_even_while_the_newest_is_unseen() {
 }
 
 #[test]
-fn tokens_ahead_of_their_row_are_adopted_up_to_a_bound() {
+fn tokens_ahead_of_their_row_are_adopted_up_to_a_limit() {
     assert_eq!(token(&SESSION, 6, SEEN), adopted(6, SEEN));
     assert_eq!(token(&SESSION, 5 + MAX_ADOPTION, SEEN), adopted(21, SEEN));
     assert_eq!(token(&SESSION, 5 + MAX_ADOPTION + 1, SEEN), Decision::Refuse(Refusal::Ahead));
@@ -152,7 +152,7 @@ fn tokens_ahead_of_their_row_are_adopted_up_to_a_bound() {
 }
 
 #[test]
-fn the_last_generation_has_no_successor_and_no_panic() {
+fn last_generation_is_handled_without_overflow() {
     let row = Session { generation: Generation::new(u64::MAX), ..SESSION };
     let Decision::Rotate(next) = token(&row, u64::MAX, SEEN + GRACE) else { panic!("a refresh") };
     assert_eq!(next.generation.get(), u64::MAX);
@@ -164,13 +164,13 @@ fn the_last_generation_has_no_successor_and_no_panic() {
 }
 
 #[test]
-fn an_upload_of_the_newest_generation_is_admitted_and_acknowledges() {
+fn upload_with_the_newest_generation_is_admitted_and_acknowledges() {
     assert_eq!(upload(&SESSION, 5, SEEN + secs(20_000)), Decision::Admit { acknowledge: false });
     assert_eq!(upload(&UNSEEN, 5, SEEN + secs(20_000)), Decision::Admit { acknowledge: true });
 }
 
 #[test]
-fn an_upload_of_the_previous_generation_is_admitted_by_time_alone() {
+fn upload_with_the_previous_generation_is_admitted_by_time_alone() {
     for session in [SESSION, UNSEEN, Session { acknowledged_at: Some(ROTATED), ..SESSION }] {
         for now in [ROTATED - secs(10), ROTATED, SEEN + GRACE, ROTATED + MAX_UPLOAD_DELAY] {
             assert_eq!(upload(&session, 4, now), Decision::Admit { acknowledge: false });
@@ -182,7 +182,7 @@ fn an_upload_of_the_previous_generation_is_admitted_by_time_alone() {
 }
 
 #[test]
-fn a_late_upload_is_anonymous_ends_nothing_and_is_logged() {
+fn late_upload_is_anonymous_ends_no_session_and_is_logged() {
     for (generation, now) in [(3, SEEN), (0, SEEN), (6, SEEN), (6 + MAX_ADOPTION, SEEN), (u64::MAX, SEEN)] {
         let decision = upload(&SESSION, generation, now);
         assert_eq!(decision, Decision::Refuse(Refusal::LateUpload));
@@ -192,7 +192,7 @@ fn a_late_upload_is_anonymous_ends_nothing_and_is_logged() {
 }
 
 #[test]
-fn a_session_is_over_at_its_idle_end() {
+fn session_expires_at_its_idle_end() {
     let end = SESSION.expires_at;
     assert_eq!(token(&SESSION, 5, end - secs(1)), refreshed(&SESSION, end - secs(1)));
     for generation in 0..30 {
@@ -202,22 +202,22 @@ fn a_session_is_over_at_its_idle_end() {
 }
 
 #[test]
-fn a_session_is_over_at_its_absolute_end() {
+fn session_expires_at_its_absolute_end() {
     let end = LOGIN + ABSOLUTE;
     let row = Session { expires_at: UnixTime::MAX, ..SESSION };
-    let Decision::Rotate(last) = token(&row, 5, end - secs(1)) else { panic!("the last second is good") };
+    let Decision::Rotate(last) = token(&row, 5, end - secs(1)) else { panic!("valid in its last second") };
     assert_eq!(last.expires_at, end);
     assert_eq!(token(&row, 5, end), Decision::Refuse(Refusal::Expired));
 }
 
 #[test]
-fn a_fixed_end_is_moved_by_nothing() {
+fn fixed_end_never_moves() {
     let policy = policy_with(ACCESS, GRACE);
     for lifetime in [ACCESS, IDLE / 2, 3 * ABSOLUTE] {
         let end = LOGIN + lifetime;
         let row = Session { acknowledged_at: Some(LOGIN), ..policy.start_for(lifetime, LOGIN) };
         for now in [LOGIN + GRACE, end - secs(1)] {
-            let Decision::Rotate(next) = token(&row, 1, now) else { panic!("good at {now}") };
+            let Decision::Rotate(next) = token(&row, 1, now) else { panic!("valid at {now}") };
             assert_eq!(next.expires_at, end);
             assert_eq!(
                 policy.succeed(&row, now),
@@ -231,7 +231,7 @@ fn a_fixed_end_is_moved_by_nothing() {
 }
 
 #[test]
-fn the_grace_counts_for_no_more_than_an_access_token_lives() {
+fn grace_is_capped_at_the_access_token_lifetime() {
     let capped = policy_with(secs(20), GRACE);
     let old = presented(4, false);
     assert_eq!(capped, policy_with(secs(20), secs(20)));
@@ -241,7 +241,7 @@ fn the_grace_counts_for_no_more_than_an_access_token_lives() {
 }
 
 #[test]
-fn without_grace_a_token_is_spent_once_its_successor_was_seen() {
+fn without_grace_a_token_is_reuse_once_its_successor_was_seen() {
     let strict = policy_with(ACCESS, Duration::ZERO);
     let present = |session, generation| strict.decide(session, presented(generation, false), SEEN);
     assert_eq!(present(&SESSION, 5), refreshed(&SESSION, SEEN));
@@ -251,7 +251,7 @@ fn without_grace_a_token_is_spent_once_its_successor_was_seen() {
 }
 
 #[test]
-fn a_time_written_by_a_clock_ahead_counts_as_just_now() {
+fn time_written_by_a_clock_ahead_counts_as_now() {
     let seen_ahead = Session { acknowledged_at: Some(SEEN + secs(1000)), ..SESSION };
     let issued_ahead = Session { rotated_at: ROTATED + secs(1000), ..SESSION };
     assert_eq!(token(&seen_ahead, 5, SEEN + GRACE), Decision::RenewAccess { acknowledge: false });
@@ -264,7 +264,7 @@ fn a_time_written_by_a_clock_ahead_counts_as_just_now() {
 }
 
 #[test]
-fn a_stolen_token_is_found_when_both_have_refreshed() {
+fn stolen_token_is_detected_after_thief_and_user_have_refreshed() {
     let thief_at = SEEN + GRACE;
     let Decision::Rotate(next) = token(&SESSION, 5, thief_at) else { panic!("the thief refreshes first") };
     let stolen = apply(&SESSION, next);
@@ -274,7 +274,7 @@ fn a_stolen_token_is_found_when_both_have_refreshed() {
 }
 
 #[test]
-fn the_first_sight_of_a_generation_is_to_be_noted() {
+fn decisions_acknowledge_the_first_use_of_a_generation() {
     assert!(token(&UNSEEN, 5, ROTATED + secs(1)).acknowledges());
     assert!(upload(&UNSEEN, 5, ROTATED + secs(1)).acknowledges());
     for decision in [token(&SESSION, 5, SEEN + secs(1)), token(&UNSEEN, 4, SEEN), upload(&UNSEEN, 4, SEEN)] {
@@ -283,20 +283,20 @@ fn the_first_sight_of_a_generation_is_to_be_noted() {
 }
 
 #[test]
-fn what_is_worth_a_look_has_a_name() {
+fn decisions_to_log_have_a_warning() {
     let now = SEEN + secs(1000);
     let warnings = [4, 5, 6, 21, 22].map(|generation| token(&SESSION, generation, now).warning());
     let (adopted, ahead) = (Some("generation_adopted"), Some("generation_ahead"));
     assert_eq!(
         warnings,
         [None, None, adopted, adopted, ahead],
-        "a theft is logged by the request that ends the session"
+        "the request that ends the session logs the reuse"
     );
     assert_eq!(token(&SESSION, 5, SESSION.expires_at).warning(), None);
 }
 
 #[test]
-fn the_next_row_keeps_what_login_has_fixed() {
+fn next_row_keeps_the_columns_of_the_login() {
     let fixed = Session { end_is_fixed: true, ..SESSION };
     let now = SEEN + secs(1000);
     let next = token(&fixed, 5, now).next(&fixed);
@@ -305,7 +305,7 @@ fn the_next_row_keeps_what_login_has_fixed() {
 }
 
 #[test]
-fn each_decision_has_its_code_and_its_consequences() {
+fn each_decision_has_its_code_and_tokens() {
     let (both, access, none): (&[TokenKind], &[TokenKind], &[TokenKind]) =
         (&[TokenKind::Access, TokenKind::Refresh], &[TokenKind::Access], &[]);
     let table = [
@@ -325,7 +325,7 @@ fn each_decision_has_its_code_and_its_consequences() {
 }
 
 #[test]
-fn a_policy_shows_its_lifetimes() {
+fn policy_returns_its_lifetimes() {
     assert_eq!(policy_with(ACCESS, GRACE).lifetimes().access(), ACCESS);
 }
 
@@ -339,7 +339,7 @@ fn apply(session: &Session, next: RowUpdate) -> Session {
     }
 }
 
-/// The same cases in every run, and more of them with `PROPTEST_CASES`.
+/// Run the same cases every time; `PROPTEST_CASES` sets their number.
 fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(7519), failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -348,7 +348,7 @@ fn around(seconds: u64) -> std::ops::Range<u64> {
     LOGIN.as_secs()..LOGIN.as_secs() + seconds
 }
 
-/// Any number, with the edges and the neighbourhood of a plausible instant as likely as the rest.
+/// Generate any number; edge values and values near a plausible time are as likely as others.
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![any::<u64>(), 0..40u64, u64::MAX - 40..=u64::MAX, around(100), around(ABSOLUTE.as_secs())]
 }
@@ -396,7 +396,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    /// A row, a token near it more often than not, and a time.
+    /// Generate a row, a token that is usually near it, and a time.
     fn any_case()(session in any_session(), anything in number(), near in 0..24u64, choice in 0..3, upload: bool,
                   now in time()) -> (Session, Presented, UnixTime) {
         let generation = match choice {
@@ -412,7 +412,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_session_that_is_over_and_no_other_is_refused_as_expired(
+    fn exactly_the_expired_sessions_are_refused_as_expired(
         figures in figures(), (session, presented, now) in any_case(),
     ) {
         let over = now >= session.expires_at || !session.end_is_fixed && now >= figures.absolute_end(&session);
@@ -421,7 +421,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_written_is_newer_and_ends_within_the_limits(
+    fn written_rows_are_newer_and_end_within_the_limits(
         figures in figures(), (session, presented, now) in any_case(),
     ) {
         if let Decision::Rotate(next) | Decision::Adopt(next) = figures.policy().decide(&session, presented, now) {
@@ -440,13 +440,13 @@ proptest! {
     }
 
     #[test]
-    fn an_upload_changes_no_cookie_and_ends_no_session(figures in figures(), (session, presented, now) in any_case()) {
+    fn uploads_change_no_cookie_and_end_no_session(figures in figures(), (session, presented, now) in any_case()) {
         let decision = figures.policy().decide(&session, Presented { upload: true, ..presented }, now);
         prop_assert!(matches!(decision, Decision::Admit { .. } | Decision::Refuse(_)), "{:?}", decision);
     }
 
     #[test]
-    fn only_a_token_whose_successor_was_seen_is_reuse(figures in figures(), (session, presented, now) in any_case()) {
+    fn only_tokens_whose_successor_was_seen_are_reuse(figures in figures(), (session, presented, now) in any_case()) {
         if figures.policy().decide(&session, presented, now) == Decision::Reuse {
             let is_newest_but_one = session.generation.checked_distance_from(presented.generation) == Some(1);
             prop_assert!(presented.generation < session.generation);
@@ -455,7 +455,7 @@ proptest! {
     }
 
     #[test]
-    fn only_the_newest_generation_is_acknowledged_and_once(
+    fn only_the_newest_generation_is_acknowledged_once(
         figures in figures(), (session, presented, now) in any_case(),
     ) {
         let decision = figures.policy().decide(&session, presented, now);
@@ -466,7 +466,7 @@ proptest! {
     }
 }
 
-/// What a worker does with a refresh token, one access to the database at a time.
+/// The steps of a worker that handles a refresh token, with one database access each.
 #[derive(Clone, Copy, Debug)]
 enum Worker {
     Reads,
@@ -480,7 +480,7 @@ impl Worker {
             Self::Reads => match token(row, generation, now) {
                 Decision::Rotate(next) | Decision::Adopt(next) => Self::Swaps { read: *row, next },
                 Decision::Reissue | Decision::RenewAccess { .. } => Self::Hands(row.generation),
-                refused => panic!("a racer was answered {refused:?}"),
+                refused => panic!("a racing request got {refused:?}"),
             },
             Self::Swaps { read, next } if row.generation == read.generation => {
                 *row = apply(row, next);
@@ -493,12 +493,12 @@ impl Worker {
     }
 }
 
-/// Workers of clocks up to five seconds apart take turns in any order until each is done.
+/// Let workers whose clocks differ by up to five seconds take turns in any order until all are done.
 fn race(row: &mut Session, generation: u64, clocks: &[u64], turns: &[prop::sample::Index]) -> (usize, Vec<Worker>) {
     let mut workers = vec![Worker::Reads; clocks.len()];
     let mut writes = 0;
-    let everyone = (0..3).flat_map(|_| 0..clocks.len());
-    for index in turns.iter().map(|turn| turn.index(clocks.len())).chain(everyone) {
+    let all_workers = (0..3).flat_map(|_| 0..clocks.len());
+    for index in turns.iter().map(|turn| turn.index(clocks.len())).chain(all_workers) {
         workers[index] = workers[index].step(row, &mut writes, generation, SEEN + GRACE + secs(clocks[index]));
     }
     (writes, workers)
@@ -508,7 +508,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn racers_write_once_and_hand_out_the_same_generation(
+    fn racing_requests_write_once_and_issue_the_same_generation(
         presented in prop_oneof![Just(5), 6..=21u64],
         clocks in prop::collection::vec(0..5u64, 1..12),
         turns in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
@@ -522,19 +522,19 @@ proptest! {
     }
 }
 
-/// The longest way there and back of a request that is no upload, in milliseconds.
+/// The longest round trip of a request that is not an upload, in milliseconds.
 const SLOWEST: u64 = 25_000;
 
-/// A request of the simulated browser, in milliseconds.
+/// A request of the simulated browser. Times are in milliseconds.
 #[derive(Clone, Debug)]
 struct Request {
-    /// Since the request before.
+    /// Time since the previous request.
     after: u64,
     there: u64,
     back: u64,
     fate: Fate,
     upload: bool,
-    /// The browser forgets its access cookie before.
+    /// Whether the browser forgets its access cookie before the request.
     forgets_access: bool,
 }
 
@@ -551,7 +551,7 @@ struct AccessCookie {
     expires_at: UnixTime,
 }
 
-/// What a browser shows, or an answer sets: here `None` leaves a cookie as it is.
+/// The cookies that a browser sends or a response sets; `None` leaves a cookie unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cookies {
     access: Option<AccessCookie>,
@@ -609,8 +609,8 @@ impl Server {
     }
 }
 
-/// One honest browser, signed in at 0, makes these requests. Returns the last generation, or the answer that signs it
-/// out.
+/// Let one honest browser, signed in at 0, make these requests. Return the last generation, or the decision that signs
+/// the user out.
 fn browse(access: Duration, requests: &[Request]) -> Result<Generation, Decision> {
     let policy = RotationPolicy::new(Lifetimes::new(access, 1000 * IDLE, None).unwrap(), GRACE);
     let mut server = Server { row: policy.start(UnixTime::EPOCH), policy };
@@ -665,9 +665,9 @@ fn request() -> impl Strategy<Value = Request> {
 proptest! {
     #![proptest_config(config())]
 
-    /// Bursts, lost, late and reordered messages, uploads held back for minutes, a lost access cookie.
+    /// Covers bursts, lost, late and reordered messages, uploads held back for minutes, and a lost access cookie.
     #[test]
-    fn an_honest_browser_is_never_signed_out(
+    fn honest_browser_is_never_signed_out(
         access in prop_oneof![Just(60u64), Just(300u64)],
         requests in prop::collection::vec(request(), 1..200),
     ) {
@@ -676,7 +676,7 @@ proptest! {
 }
 
 #[test]
-fn a_browser_of_single_requests_rotates_at_every_other_one() {
+fn browser_with_single_requests_rotates_every_second_time() {
     let visit =
         Request { after: 400_000, there: 50, back: 50, fate: Fate::Answered, upload: false, forgets_access: false };
     assert_eq!(browse(ACCESS, &vec![visit; 100]), Ok(Generation::new(51)));

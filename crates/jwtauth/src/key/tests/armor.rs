@@ -1,4 +1,4 @@
-//! PEM as it comes out of environments, secret stores, and copy and paste.
+//! Tests with PEM text as it arrives from environment variables, secret stores, and copy and paste.
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -9,14 +9,14 @@ fn text(name: &str) -> String {
     String::from_utf8(file(name)).unwrap()
 }
 
-/// The label, and the base64 in one line.
+/// Return the label, and the base64 in one line.
 fn parts(pem: &str) -> (String, String) {
     let (label, rest) = pem.split_once("-----BEGIN ").unwrap().1.split_once("-----").unwrap();
     (label.to_owned(), rest.split_once("-----END").unwrap().0.split_whitespace().collect())
 }
 
 #[test]
-fn a_key_is_read_however_its_text_was_carried() {
+fn pem_with_changed_line_breaks_quotes_or_escapes_is_read() {
     let pem = text("rsa-2048.pkcs8");
     let one_line = pem.trim_end();
     let (label, body) = parts(&pem);
@@ -70,7 +70,7 @@ fn a_key_is_read_however_its_text_was_carried() {
 }
 
 #[test]
-fn a_chain_is_the_key_of_its_first_certificate() {
+fn certificate_chain_is_the_key_of_its_first_certificate() {
     let (leaf, issuer, root) = (text("chain.leaf"), text("chain.issuer"), text("chain.root"));
     let key = |text: &str| VerifyingKey::read(Algorithm::Es256, text.as_bytes()).map(|key| key.id().to_owned());
     let expected = key(&leaf).unwrap();
@@ -96,11 +96,11 @@ fn a_chain_is_the_key_of_its_first_certificate() {
         assert_eq!(key(&other).as_ref(), Err(&several), "{other}");
     }
     assert_eq!(several.to_string(), "the PEM holds several public keys: give one");
-    assert_eq!(verifying_code(Algorithm::Es256, text("p-256.certificate-1")), "ok", "of X.509 version 1");
+    assert_eq!(verifying_code(Algorithm::Es256, text("p-256.certificate-1")), "ok", "a certificate of X.509 version 1");
 }
 
 #[test]
-fn what_is_wrong_with_a_text_is_said() {
+fn error_names_what_is_wrong_with_a_key() {
     let pem = text("p-256.pkcs8");
     let one_line = pem.trim_end();
     let (_, body) = parts(&pem);
@@ -151,7 +151,7 @@ fn what_is_wrong_with_a_text_is_said() {
 }
 
 #[test]
-fn a_jwk_in_quotes_or_after_a_byte_order_mark_is_read() {
+fn jwk_in_quotes_or_after_a_byte_order_mark_is_read() {
     let made = GeneratedKey::new(Algorithm::Es256, Some("a")).unwrap();
     for text in ["'%'", "\"%\"", "\u{feff}%", " % \n"] {
         let text = text.replace('%', made.expose_jwk());
@@ -159,7 +159,7 @@ fn a_jwk_in_quotes_or_after_a_byte_order_mark_is_read() {
     }
 }
 
-/// The same cases in every run, and more of them with `PROPTEST_CASES`.
+/// Run the same cases every time; `PROPTEST_CASES` sets their number.
 fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(7468), failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -174,7 +174,7 @@ const FILES: [(Algorithm, &str, &str); 7] = [
     (Algorithm::EdDsa, "ed25519.pkcs8", "ed25519.certificate"),
 ];
 
-/// One way to carry a text, of many.
+/// One of many ways in which a PEM text gets changed in transit.
 #[derive(Debug)]
 struct Mangling {
     width: usize,
@@ -228,7 +228,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_mangled_pem_is_the_same_key(
+    fn mangled_pem_is_the_same_key(
         mangling in mangling(), (algorithm, private, public) in prop::sample::select(&FILES), bundled: bool,
     ) {
         let (private_pem, public_pem) = (text(private), text(public));
@@ -244,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn no_mangled_pem_is_a_secret(
+    fn mangled_pem_is_refused_as_a_secret(
         mangling in mangling(), (_, private, public) in prop::sample::select(&FILES), is_encoded: bool,
     ) {
         for name in [private, public] {
@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn a_random_secret_is_one_in_any_digits(
+    fn random_secret_is_accepted_in_any_encoding(
         bytes in prop::collection::vec(any::<u8>(), 64..100), chars in "[a-z0-9!@#$%^&*(=_+)-]{64}", text in "[ -~]{64,90}",
     ) {
         let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
@@ -266,7 +266,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_text_makes_no_key_and_no_panic(
+    fn arbitrary_text_is_refused_without_panic(
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         pieces in prop::collection::vec(prop::sample::select(vec![
             "-----BEGIN", "-----END", "-----", " PRIVATE KEY", " PUBLIC KEY", " CERTIFICATE", "MIGH", "AA==", "=", "\\n", "\\",
