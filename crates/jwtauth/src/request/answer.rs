@@ -1,38 +1,38 @@
-//! What the response says: cookies to set or clear, and who may cache it.
+//! The cookies and caching headers of a response.
 
 use std::time::Duration;
 
 use super::{Grant, Site};
 use crate::{Identity, IssueError, TokenKind, UnixTime};
 
-/// What the request has come to, so far: a small value that can be kept, and put back when a view's transaction rolls
-/// back.
+/// The effect of a request on its cookies, so far. A small value that a caller can keep, and restore when a view's
+/// transaction rolls back.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "there is one for each request")]
+#[expect(clippy::large_enum_variant, reason = "each request has only one")]
 pub enum Outcome {
     /// No cookie changes.
     #[default]
     Unchanged,
-    /// The session's tokens are set, as far as the grant says.
+    /// Set the session's tokens that the grant lists.
     Granted(Grant),
-    /// The user has signed out: both cookies are cleared, if the request brought one.
+    /// The user has logged out: clear both cookies, if the request brought one.
     Cleared,
-    /// Another way of signing in has signed in the browser's user, and the browser may have withheld its cookies, as it
-    /// withholds `SameSite=Strict` ones from a provider's callback: both cookies are cleared in any case.
+    /// The user has signed in by other means than jwtauth: clear both cookies in any case. The browser may have
+    /// withheld them, as it withholds `SameSite=Strict` cookies from a provider's callback.
     Superseded,
 }
 
-/// What the response is to say.
+/// The cookies and caching headers to write to a response.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[must_use]
 #[non_exhaustive]
 pub struct Answer {
-    /// The cookies to set, in this order. Their attributes are those of the [`CookiePolicy`](crate::CookiePolicy).
+    /// The cookies to set, in this order, with the attributes of the [`CookiePolicy`](crate::CookiePolicy).
     pub cookies: Vec<SetCookie>,
     /// The request headers that the response depends on.
     pub vary: Vec<&'static str>,
-    /// Whether the response is for this user alone and may not be kept: it sets or clears cookies.
+    /// Whether the response sets or clears cookies, so that it is private to this user and must not be stored.
     pub is_private: bool,
 }
 
@@ -40,21 +40,22 @@ pub struct Answer {
 #[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SetCookie {
-    /// Which of the two.
+    /// The kind of token that the cookie holds.
     pub kind: TokenKind,
     /// The token; `None` to clear the cookie.
     pub token: Option<String>,
-    /// `Max-Age`; `None` for until the browser is closed.
+    /// `Max-Age`; `None` for a cookie that expires when the browser is closed.
     pub max_age: Option<Duration>,
 }
 
 impl Site {
-    /// Return the cookies and caching headers of the response at `now`. `was_asked`: the view has asked who made the
-    /// request, so the response depends on its cookies even where there are none; those of a request with a bearer are
-    /// not looked at.
+    /// Return the cookies and caching headers of the response at `now`.
     ///
-    /// Cookies are cleared only where the request brought one: a browser keeps the cookies of a top-level `POST` from
-    /// another site away from the server, and would still apply a `Set-Cookie` of the response. The one exception is
+    /// `was_asked` tells whether the view asked for the user. If it did, the response depends on its cookies even if
+    /// the request had none. The cookies of a request with a bearer token are not read.
+    ///
+    /// Cookies are cleared only if the request brought one. A browser withholds cookies from a top-level `POST` of
+    /// another site, but would still apply a `Set-Cookie` of the response. The only exception is
     /// [`Outcome::Superseded`].
     ///
     /// ```
@@ -69,7 +70,7 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// An [`IssueError`]: a token cannot be signed. The response is then an error.
+    /// An [`IssueError`]: a token cannot be signed. The caller then responds with an error.
     pub fn respond(
         &self,
         identity: &Identity,
@@ -104,8 +105,8 @@ impl Site {
 }
 
 impl Answer {
-    /// Return the response's `Vary` (RFC 9110 §12.5.5), given what it is without this: every name once, `*` alone.
-    /// `None`: it stays as it is.
+    /// Return the response's new `Vary` header (RFC 9110 §12.5.5), given its present value. Each name occurs once, and
+    /// `*` stands alone. `None` leaves the header unchanged.
     pub fn vary(&self, present: &str) -> Option<String> {
         let names: Vec<_> = list(present).collect();
         let is_named = |name: &str| names.iter().any(|present| *present == "*" || present.eq_ignore_ascii_case(name));
@@ -113,8 +114,8 @@ impl Answer {
         (!missing.is_empty()).then(|| names.into_iter().chain(missing).collect::<Vec<_>>().join(", "))
     }
 
-    /// Return the response's `Cache-Control` (RFC 9111 §5.2.2), given what it is without this: `no-store, private`, and
-    /// its own directives but `public`. `None`: it stays as it is.
+    /// Return the response's new `Cache-Control` header (RFC 9111 §5.2.2), given its present value: `no-store,
+    /// private`, and the present directives except `public`. `None` leaves the header unchanged.
     pub fn cache_control(&self, present: &str) -> Option<String> {
         if !self.is_private {
             return None;
@@ -124,12 +125,12 @@ impl Answer {
             ["public", "private", "no-store"].iter().any(|replaced| name.eq_ignore_ascii_case(replaced))
         };
         let kept = directives(present).filter(|directive| !is_replaced(directive));
-        // First, so that a quote which the view's own directives leave open cannot hide them.
+        // These come first, so that an unclosed quote in the view's own directives cannot hide them.
         Some(["no-store", "private"].into_iter().chain(kept).collect::<Vec<_>>().join(", "))
     }
 
-    /// Return whether a response header of this name is to be removed: one that tells certain caches to keep the response
-    /// whatever `Cache-Control` says (RFC 9213, and what came before it).
+    /// Return whether this response header must be removed, because it tells certain caches to store the response
+    /// regardless of `Cache-Control` (RFC 9213 and its predecessors).
     pub fn removes(&self, header: &str) -> bool {
         let name = header.to_ascii_lowercase();
         let is_targeted = name.ends_with("-cache-control") || TARGETED.contains(&&*name);
@@ -137,14 +138,14 @@ impl Answer {
     }
 }
 
-/// Headers for certain caches whose names do not end in `-cache-control`: Varnish and Fastly, Akamai, nginx.
+/// Headers for certain caches whose names do not end in `-cache-control`: of Varnish and Fastly, of Akamai, of nginx.
 const TARGETED: [&str; 3] = ["surrogate-control", "edge-control", "x-accel-expires"];
 
 fn list(value: &str) -> impl Iterator<Item = &str> {
     value.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// The directives of `Cache-Control`, whose arguments may be quoted and hold commas.
+/// Split `Cache-Control` into its directives, whose arguments may be quoted and contain commas.
 fn directives(value: &str) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
     let separates = move |character| {

@@ -1,51 +1,52 @@
-//! The strict check: does the session of a verified access token still hold?
+//! The strict check: is the session of a verified access token still valid?
 
 use super::Site;
 use crate::{Claims, Identity, Session, UnixTime, session::is_last_seen_stale};
 
-/// The row of a session, as it was found for a verified access token.
+/// The row of a session, as found for a verified access token.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct FoundRow<'a> {
     /// The row.
     pub session: &'a Session,
-    /// The session's user, as tokens name them; `None` where that may have changed since the token was issued, so that
-    /// it is not compared.
+    /// The session's user, as named in tokens. `None` if the name may have changed since the token was issued; it is
+    /// then not compared.
     pub subject: Option<&'a str>,
     /// When the user was last seen.
     pub last_seen_at: UnixTime,
 }
 
 impl<'a> FoundRow<'a> {
-    /// Make the row of this session and user, last seen at that time.
+    /// Create the row of this session and user, last seen at that time.
     pub fn new(session: &'a Session, subject: Option<&'a str>, last_seen_at: UnixTime) -> Self {
         Self { session, subject, last_seen_at }
     }
 }
 
-/// The answer of the strict check.
+/// The result of the strict check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 #[non_exhaustive]
 pub enum Check {
-    /// The session has ended, or is another user's: the request is anonymous. Nothing is written, and no cookie cleared.
+    /// The session has ended or belongs to another user, so the request is anonymous. Write nothing and clear no
+    /// cookie.
     Over,
     /// The user is signed in.
     Live {
-        /// Write `acknowledged_at = now` where it is empty and the generation still the one that was read.
+        /// Write `acknowledged_at = now` if it is empty and the generation is still the one that was read.
         acknowledge: bool,
-        /// Write when the user was last seen.
+        /// Write the time at which the user was last seen.
         update_last_seen: bool,
     },
 }
 
 impl Site {
-    /// Check a verified access token against the row of its session, as it was read at `now`; `None`: there is no such
-    /// row, or its user may not be signed in.
+    /// Check a verified access token against the row of its session, as read at `now`. Pass `None` if the row does not
+    /// exist or its user may not sign in.
     ///
-    /// The first sight of the newest generation acknowledges it, unless the request [is
-    /// rendering](Identity::is_rendering). A user is noted as seen by requests that are not
-    /// [safe](crate::Head::is_safe), and at most once in [`LAST_SEEN_INTERVAL`](crate::LAST_SEEN_INTERVAL).
+    /// The first use of the newest generation acknowledges it, unless the request [is
+    /// rendering](Identity::is_rendering). Only requests that are not [safe](crate::Head::is_safe) update when the user
+    /// was last seen, at most once per [`LAST_SEEN_INTERVAL`](crate::LAST_SEEN_INTERVAL).
     ///
     /// ```
     /// # use jwtauth::*;

@@ -13,23 +13,23 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Return the claims of the access token, which from now on is the one in force.
+    /// Return the claims of the access token, which is now in force.
     pub fn access(&self) -> &Claims {
         &self.access
     }
 
-    /// Return the claims of the refresh token. Its times are those of the session's row, so that any worker issues the
-    /// same one again.
+    /// Return the claims of the refresh token. Its times come from the session's row, so every worker issues the same
+    /// token again.
     pub fn refresh(&self) -> &Claims {
         &self.refresh
     }
 
-    /// Return the kinds that the response sets.
+    /// Return the kinds of token that the response sets.
     pub fn kinds(&self) -> &'static [TokenKind] {
         self.kinds
     }
 
-    /// Return whether the cookies outlive the browser.
+    /// Return whether the cookies persist after the browser is closed.
     pub fn remember(&self) -> bool {
         self.remember
     }
@@ -42,30 +42,30 @@ impl Grant {
     }
 }
 
-/// Whose tokens a [`Grant`] is of.
+/// The session and user for whom a [`Grant`] is made.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Grantee<'a> {
     /// The session's name.
     pub sid: Sid,
-    /// The user, as tokens name them.
+    /// The user, as named in tokens.
     pub subject: &'a str,
-    /// The site's own claims of the access token.
+    /// The site's custom claims for the access token.
     pub custom: CustomClaims,
-    /// Whether the cookies outlive the browser.
+    /// Whether the cookies persist after the browser is closed.
     pub remember: bool,
 }
 
 impl<'a> Grantee<'a> {
-    /// Make the grantee of this session and user, without custom claims, whose cookies outlive the browser.
+    /// Create the grantee for this session and user, without custom claims and with persistent cookies.
     pub fn new(sid: Sid, subject: &'a str) -> Self {
         Self { sid, subject, custom: CustomClaims::default(), remember: true }
     }
 }
 
 impl Site {
-    /// Return the claims of both tokens of a session's row at `now`; `kinds` are set by the response, as
-    /// [`Decision::issues`](crate::Decision::issues) says.
+    /// Return the claims of both tokens for a session's row at `now`. The response sets the tokens in `kinds`, which
+    /// come from [`Decision::issues`](crate::Decision::issues).
     ///
     /// ```
     /// # use jwtauth::*;
@@ -96,13 +96,13 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// An [`IssueError`]; [`TooLong`](IssueError::TooLong) is ruled out by [`fits`](Self::fits).
+    /// An [`IssueError`]. [`fits`](Self::fits) rules out [`TooLong`](IssueError::TooLong).
     pub fn issue(&self, grant: &Grant, kind: TokenKind) -> Result<String, IssueError> {
         self.tokens.issue(kind, grant.claims(kind))
     }
 
-    /// Check that a cookie holds an access token of this user with these custom claims, whatever its session's figures
-    /// become. To be asked before a row is written: else the user would be stuck with a session that gets no token.
+    /// Check that an access token of this user with these custom claims fits into a cookie, whatever the other claims
+    /// become. Check before writing a row: otherwise the user would have a session that never gets a token.
     ///
     /// # Errors
     ///
@@ -123,5 +123,5 @@ impl Site {
     }
 }
 
-/// A time after every date that a database knows.
+/// A time later than any date that a database can store.
 const LATEST: UnixTime = UnixTime::from_secs(1 << 40);

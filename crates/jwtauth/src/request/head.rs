@@ -1,26 +1,26 @@
-//! What the head of a request says.
+//! The head of a request.
 
 use std::fmt;
 
-/// The largest body in bytes that no proxy holds back for long.
+/// The largest body that proxies forward promptly, in bytes.
 const MAX_PROMPT_BODY: u64 = 64 * 1024;
 
-/// How a request's body is delimited, which depends on the version of HTTP that it came by.
+/// The version of HTTP, which decides how a request's body is delimited.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HttpVersion {
-    /// HTTP/1.1 and before: the head tells whether there is a body (RFC 9112 §6.3).
+    /// HTTP/1.1 and earlier: the head tells whether the request has a body (RFC 9112 §6.3).
     #[default]
     Http1,
     /// HTTP/2: a body needs neither a length nor a transfer encoding (RFC 9113 §8.1).
     Http2,
-    /// HTTP/3, likewise (RFC 9114 §4.1).
+    /// HTTP/3: as in HTTP/2 (RFC 9114 §4.1).
     Http3,
 }
 
 impl HttpVersion {
-    /// Read `2`, `2.0` or `HTTP/2`, as ASGI's `http_version` and CGI's `SERVER_PROTOCOL` write it. Anything that is not
-    /// 2 or 3 is read as 1.
+    /// Parse `2`, `2.0` or `HTTP/2`, as in ASGI's `http_version` and CGI's `SERVER_PROTOCOL`. Any version other than 2
+    /// and 3 is read as 1.
     pub fn parse(version: &str) -> Self {
         let number = version.rsplit('/').next().unwrap_or_default();
         match number.split('.').next() {
@@ -31,10 +31,11 @@ impl HttpVersion {
     }
 }
 
-/// The head of a request, as far as authentication reads it.
+/// The parts of a request's head that authentication reads.
 ///
-/// A header that occurs several times is its values joined by commas (RFC 9110 §5.2), as frameworks hand it on; only the
-/// `Cookie` fields are apart. A value that is not Unicode text is to be replaced, not left out: it is still a value.
+/// Join the values of a header that occurs several times with commas (RFC 9110 §5.2), as frameworks do. Only the
+/// `Cookie` fields are kept apart. Replace a value that is not Unicode text; do not leave it out, since the header is
+/// present.
 ///
 /// ```
 /// use jwtauth::{Head, HttpVersion};
@@ -51,7 +52,7 @@ pub struct Head<'a> {
     pub method: &'a str,
     /// The version of HTTP.
     pub version: HttpVersion,
-    /// The raw values of the `Cookie` fields: HTTP/2 may send several (RFC 9113 §8.2.3).
+    /// The raw values of the `Cookie` fields. HTTP/2 may send several (RFC 9113 §8.2.3).
     pub cookies: &'a [&'a [u8]],
     /// `Authorization`.
     pub authorization: Option<&'a str>,
@@ -70,7 +71,7 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Make the head of a request with this method, by HTTP/1.1 and without headers.
+    /// Create the head of an HTTP/1.1 request with this method and without headers.
     pub const fn new(method: &'a str) -> Self {
         Self {
             method,
@@ -86,12 +87,12 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Return whether the method is one that changes nothing: `GET`, `HEAD` or `OPTIONS`.
+    /// Return whether the method is safe: `GET`, `HEAD` or `OPTIONS`.
     pub fn is_safe(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "OPTIONS")
     }
 
-    /// Return whether it is a WebSocket handshake, by HTTP/1.1 (RFC 6455 §4.1) or later (RFC 8441 §4).
+    /// Return whether the request is a WebSocket handshake, in HTTP/1.1 (RFC 6455 §4.1) or later (RFC 8441 §4).
     pub fn is_websocket(&self) -> bool {
         self.method == "CONNECT"
             || self.upgrade.is_some_and(|protocols| {
@@ -99,11 +100,12 @@ impl<'a> Head<'a> {
             })
     }
 
-    /// Return whether it is an upload: a `POST`, `PUT` or `PATCH` whose body is over 64 KiB or of unknown length.
+    /// Return whether the request is an upload: a `POST`, `PUT` or `PATCH` whose body is over 64 KiB or of unknown
+    /// length.
     ///
-    /// A proxy may have held its body back for minutes, so its cookies may honestly be old. In HTTP/1 the head alone
-    /// decides (RFC 9112 §6.3): with neither header there is no body. In HTTP/2 and 3 a body without a
-    /// `Content-Length` is of unknown length. A `Content-Length` that is not a number is unknown.
+    /// A proxy may have held the body of an upload back for minutes, so its cookies may be legitimately old. In HTTP/1
+    /// the head alone decides (RFC 9112 §6.3): without either header, the request has no body. In HTTP/2 and 3, a body
+    /// without a `Content-Length` is of unknown length. A `Content-Length` that is not a number counts as unknown.
     pub fn is_upload(&self) -> bool {
         if !matches!(self.method, "POST" | "PUT" | "PATCH") {
             return false;
@@ -115,7 +117,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Return the token that `Authorization: Bearer` names (RFC 6750 §2.1). The scheme's case does not matter.
+    /// Return the token of `Authorization: Bearer` (RFC 6750 §2.1). The case of the scheme does not matter.
     pub(crate) fn bearer(&self) -> Option<&'a str> {
         let value = self.authorization?;
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
@@ -123,12 +125,12 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Whether a body of this `Content-Length` is sent on at once.
+/// Return whether proxies forward a body with this `Content-Length` promptly.
 fn is_prompt(length: &str) -> bool {
     length.bytes().all(|byte| byte.is_ascii_digit()) && length.parse::<u64>().is_ok_and(|it| it <= MAX_PROMPT_BODY)
 }
 
-/// Shows no header that may hold a token or a secret.
+/// Leaves out headers that may hold a token or a secret.
 impl fmt::Debug for Head<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Head")
@@ -150,7 +152,7 @@ mod tests {
     const POST: Head<'_> = Head::new("POST");
 
     #[test]
-    fn only_methods_that_carry_content_are_uploads() {
+    fn only_post_put_and_patch_are_uploads() {
         for method in ["POST", "PUT", "PATCH"] {
             assert!(Head { method, transfer_encoding: Some("chunked"), ..POST }.is_upload(), "{method}");
         }
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_over_64_kib_or_of_unknown_length_is_an_upload() {
+    fn request_with_body_over_64_kib_or_of_unknown_length_is_an_upload() {
         let of = |content_length| Head { content_length: Some(content_length), ..POST }.is_upload();
         for length in ["0", "65536", " 65536 ", "", " "] {
             assert!(!of(length), "{length:?}");
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn no_length_means_no_body_in_http_1_and_an_unknown_one_later() {
+    fn missing_length_means_no_body_in_http_1_and_unknown_length_later() {
         assert!(!POST.is_upload());
         for version in [HttpVersion::Http2, HttpVersion::Http3] {
             assert!(Head { version, ..POST }.is_upload());
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_read_as_servers_write_them() {
+    fn http_versions_are_parsed_as_servers_write_them() {
         for (text, version) in [
             ("1.1", HttpVersion::Http1),
             ("HTTP/1.0", HttpVersion::Http1),
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_names_its_protocol_among_others() {
+    fn handshake_is_recognised_among_other_protocols() {
         let upgrade = |upgrade| Head { upgrade: Some(upgrade), ..Head::new("GET") }.is_websocket();
         for handshake in ["websocket", "WebSocket", "h2c, websocket", "h2c,websocket/13"] {
             assert!(upgrade(handshake), "{handshake}");
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_of_a_bearer_is_read_in_any_case() {
+    fn bearer_scheme_is_case_insensitive() {
         let bearer = |authorization| Head { authorization: Some(authorization), ..POST }.bearer();
         for named in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
             assert_eq!(bearer(named), Some("a.b.c"), "{named}");
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_header_that_may_hold_a_token() {
+    fn debug_leaves_out_headers_that_may_hold_a_token() {
         let head = Head {
             cookies: &[b"a=secret"],
             authorization: Some("Bearer secret"),

@@ -1,4 +1,5 @@
-//! Who a request claims to be: its tokens verified, and whether it may use its cookies. Nothing is asked of a database.
+//! The identity that a request claims: verifies its tokens, and decides whether it may use its cookies. No database is
+//! queried.
 
 use std::str;
 
@@ -8,33 +9,33 @@ use crate::{
     cookie_pairs,
 };
 
-/// The most cookies of one name that are looked at, which bounds what a request can cost.
+/// The maximum number of cookies with one name that are read. It limits the cost of a request.
 pub const MAX_DUPLICATES: usize = 8;
 
-/// How tokens travel: in which cookies, from which origins, and whether as bearer.
+/// How tokens are transported: in which cookies, from which origins, and whether as bearer tokens.
 ///
-/// This is all that a service needs besides a [`Verifier`] to identify requests without starting sessions.
+/// Besides a [`Verifier`], this is all that a service needs to identify requests without starting sessions.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Transport {
     /// Names and attributes of the cookies.
     pub cookies: CookiePolicy,
-    /// The origins that may use them.
+    /// The origins that may use the cookies.
     pub origins: OriginPolicy,
     /// Whether `Authorization: Bearer` is read.
     pub bearer: bool,
-    /// What a request of the site's render server proves itself by.
+    /// The secrets by which the site's render server identifies itself.
     pub render_secrets: RenderSecrets,
 }
 
 impl Transport {
-    /// Read tokens from these cookies where the request comes from such an origin, and from `Authorization: Bearer` if
+    /// Read tokens from these cookies if the origin of the request allows it, and from `Authorization: Bearer` if
     /// `bearer` is set.
     pub fn new(cookies: CookiePolicy, origins: OriginPolicy, bearer: bool) -> Self {
         Self { cookies, origins, bearer, render_secrets: RenderSecrets::default() }
     }
 
-    /// Accept these secrets of the site's render server.
+    /// Accept these secrets from the site's render server.
     #[must_use]
     pub fn with_render_secrets(self, render_secrets: RenderSecrets) -> Self {
         Self { render_secrets, ..self }
@@ -42,9 +43,9 @@ impl Transport {
 
     /// Verify the tokens of a request at `now`, and decide whether it may use its cookies.
     ///
-    /// `Authorization: Bearer` is explicit: if it is there, the cookies are not looked at. Of several valid cookies of
-    /// one kind the newest counts. If valid tokens name two users, under one name or two, all are ignored. `own` is
-    /// called only where the answer depends on it, and returns the origin that the request was sent to.
+    /// `Authorization: Bearer` takes precedence: if it is present, the cookies are not read. Of several valid cookies
+    /// of one kind, the newest counts. If valid tokens name two users, all are ignored, whatever the names of their
+    /// cookies. `own` returns the origin that the request was sent to. It is called only if the answer depends on it.
     ///
     /// ```
     /// # use jwtauth::*;
@@ -65,9 +66,10 @@ impl Transport {
     ///
     /// # Errors
     ///
-    /// [`Refused`], with the anonymous identity that its response is marked by. [`IdentifyError::InvalidToken`]: the
-    /// bearer is not a valid access token (401, RFC 6750 §3.1). [`IdentifyError::CrossOrigin`]: valid cookies came from
-    /// an origin that may not use them (403).
+    /// [`Refused`], with the anonymous identity to pass to [`respond`](crate::Site::respond).
+    ///
+    /// - [`IdentifyError::InvalidToken`]: the bearer token is not a valid access token (401, RFC 6750 §3.1).
+    /// - [`IdentifyError::CrossOrigin`]: valid cookies came from an origin that may not use them (403).
     pub fn identify(
         &self,
         verifier: &Verifier,
@@ -101,7 +103,7 @@ impl Transport {
             }
         }
         identity.has_cookies = found.looked_at != [0, 0];
-        // A handshake hands its cookies on, with the secret or without.
+        // A handshake passes its cookies on, with or without the secret.
         if identity.has_cookies && !head.is_websocket() {
             identity.has_render_secret = self.render_secrets.compare(head.render_secret);
         }
@@ -120,8 +122,8 @@ impl Transport {
         Ok(identity.of_one_user([access, refresh]))
     }
 
-    /// Iterate over the access tokens that [`identify`](Self::identify) looks at, which may hold anything: the bearer, or
-    /// else the cookies.
+    /// Iterate over the access tokens that [`identify`](Self::identify) reads: the bearer token, or else the cookies.
+    /// They may hold anything.
     pub fn access_tokens<'h>(&self, head: &Head<'h>) -> impl Iterator<Item = &'h str> {
         let bearer = self.bearer.then(|| head.bearer()).flatten();
         let fields = if bearer.is_none() { head.cookies } else { &[] };
@@ -131,52 +133,52 @@ impl Transport {
         bearer.into_iter().chain(cookies)
     }
 
-    /// Decide whether a request may use cookies, whatever it brings: for sign-in, which sets them, and for sign-in and
-    /// sign-out, which end the sessions that expired cookies name.
+    /// Decide whether a request may use cookies, whatever it brings. Check this for login, which sets cookies, and for
+    /// login and logout, which end sessions named by expired cookies.
     ///
     /// # Errors
     ///
-    /// Those of [`OriginPolicy::check`].
+    /// See [`OriginPolicy::check`].
     pub fn check_origin(&self, head: &Head<'_>, own: impl FnOnce() -> Option<Origin>) -> Result<(), OriginError> {
         self.origins.check(head, own)
     }
 }
 
-/// Who a request claims to be, before its session is looked up.
+/// The identity that a request claims, before its session is looked up.
 #[derive(Clone, Debug, Default)]
 #[must_use]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own about the head")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate property of the head")]
 pub struct Identity {
     access: Option<Claims>,
     refresh: Option<Claims>,
     session_names: Vec<Sid>,
     is_bearer: bool,
     has_cookies: bool,
-    /// Valid tokens, of more than one user.
+    /// The valid tokens, if they belong to more than one user.
     disputed: Vec<(TokenKind, Claims)>,
     pub(super) is_upload: bool,
     pub(super) is_safe: bool,
-    /// Whether the secret that the request brings is right; `None`: it brings none that counts.
+    /// Whether the request's render secret is right; `None` if it has no secret that counts.
     has_render_secret: Option<bool>,
 }
 
 impl Identity {
     fn of_one_user(self, [access, refresh]: [Option<Claims>; 2]) -> Self {
-        // With a valid access token, the refresh token of its session is not needed.
+        // A valid access token makes the refresh token of the same session unnecessary.
         let is_of_one_session = access.as_ref().zip(refresh.as_ref()).is_some_and(|(a, r)| a.sid == r.sid);
         let refresh = if is_of_one_session { None } else { refresh };
         Self { access, refresh, ..self }
     }
 
-    /// Return whether valid tokens are of more than one user.
+    /// Return whether the valid tokens belong to more than one user.
     pub fn is_disputed(&self) -> bool {
         !self.disputed.is_empty()
     }
 
-    /// Return the sessions of the refresh tokens, if valid tokens are of more than one user; else none.
+    /// Return the sessions of the refresh tokens, if the valid tokens belong to more than one user; otherwise none.
     ///
-    /// A browser keeps a cookie that was set with another scope, say before `COOKIE_DOMAIN` changed, after its session
-    /// has ended. Look these sessions up, and [`settle`](Self::settle) by those that are live.
+    /// A browser keeps a cookie that was set with another scope, for example before `COOKIE_DOMAIN` changed, after its
+    /// session has ended. Look these sessions up, and [`settle`](Self::settle) by those that are live.
     pub fn disputed_sessions(&self) -> Vec<Sid> {
         let mut names: Vec<Sid> = Vec::new();
         for (kind, claims) in &self.disputed {
@@ -187,10 +189,10 @@ impl Identity {
         names
     }
 
-    /// Return who the request claims to be without the refresh tokens of ended sessions. It is anonymous if its tokens
-    /// are still of more than one user. Access tokens count for the minutes that they are valid.
+    /// Return the identity without the refresh tokens of ended sessions. It is anonymous if its tokens still belong to
+    /// more than one user. Access tokens count until they expire.
     ///
-    /// If it is not anonymous, check its origin by [`Transport::check_origin`], which `identify` did not.
+    /// If the result is not anonymous, check its origin with [`Transport::check_origin`], since `identify` did not.
     pub fn settle(mut self, is_live: impl Fn(&Sid) -> bool) -> Self {
         if self.disputed.is_empty() {
             return self;
@@ -204,28 +206,29 @@ impl Identity {
         if found.is_of_two_users { self } else { self.of_one_user(found.newest) }
     }
 
-    /// Return the claims of the access token, which are to be [checked](crate::Site::check) against the session's row.
+    /// Return the claims of the access token, to be [checked](crate::Site::check) against the session's row.
     pub fn access(&self) -> Option<&Claims> {
         self.access.as_ref()
     }
 
-    /// Return the claims of the refresh token that is to be [decided on](crate::Site::refresh): there is no access token
-    /// of its session. If that decision admits the request, it takes the place of [`access`](Self::access).
+    /// Return the claims of the refresh token, to be [decided on](crate::Site::refresh). It is present only if the
+    /// request has no access token of the same session. If the decision admits the request, it replaces
+    /// [`access`](Self::access).
     pub fn refresh(&self) -> Option<&Claims> {
         self.refresh.as_ref()
     }
 
-    /// Return whether there is no valid token.
+    /// Return whether the request has no valid token.
     pub fn is_anonymous(&self) -> bool {
         self.access.is_none() && self.refresh.is_none()
     }
 
-    /// Return whether the request names an access token by `Authorization: Bearer`. Then its cookies were not looked at.
+    /// Return whether the request has an access token in `Authorization: Bearer`. Its cookies were then not read.
     pub fn is_bearer(&self) -> bool {
         self.is_bearer
     }
 
-    /// Return whether the request brought a cookie of either name, whatever it holds.
+    /// Return whether the request brought a cookie with either name, whatever its value.
     pub fn has_cookies(&self) -> bool {
         self.has_cookies
     }
@@ -235,33 +238,33 @@ impl Identity {
         self.is_upload
     }
 
-    /// Return whether the request is of the site's render server, which keeps no cookies: it proves so by a
+    /// Return whether the request comes from the site's render server, which stores no cookies, as proven by a
     /// [secret](crate::RenderSecrets).
     ///
-    /// Its refresh token goes by the rows of [uploads](Head::is_upload). Its access token acknowledges nothing: it may
-    /// be one that the server has just got for a browser, and which may not reach it. The secret counts only beside a
-    /// cookie of either name, and not with a bearer or in a WebSocket handshake.
+    /// The rules for [uploads](Head::is_upload) apply to its refresh token. Its access token acknowledges nothing: the
+    /// server may have received it for a browser that never gets it. The secret counts only together with a cookie of
+    /// either name, and neither with a bearer token nor in a WebSocket handshake.
     pub fn is_rendering(&self) -> bool {
         self.has_render_secret == Some(true)
     }
 
-    /// Return whether the request brings another secret than the site has, to be logged. The secret is ignored.
+    /// Return whether the request brings a wrong render secret, which the caller logs. The secret is ignored.
     pub fn has_wrong_render_secret(&self) -> bool {
         self.has_render_secret == Some(false)
     }
 
-    /// Return the names of the sessions whose authentic tokens the request brought, also expired ones: what sign-in and
-    /// sign-out end.
+    /// Return the names of the sessions whose authentic tokens the request brought, including expired tokens. Login and
+    /// logout end these sessions.
     pub fn session_names(&self) -> &[Sid] {
         &self.session_names
     }
 }
 
-/// Why a request goes no further.
+/// Why a request is refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentifyError {
-    /// `Authorization: Bearer` does not name a valid access token: 401 (RFC 6750 §3.1).
+    /// `Authorization: Bearer` does not contain a valid access token: 401 (RFC 6750 §3.1).
     #[error("the access token is not valid")]
     InvalidToken(#[source] VerifyError),
     /// The request brings valid cookies from an origin that may not use them: 403.
@@ -270,7 +273,7 @@ pub enum IdentifyError {
 }
 
 impl IdentifyError {
-    /// Return the stable name of this error, as in the body of the response.
+    /// Return the stable name of this error, for the body of the response.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidToken(_) => "token_not_valid",
@@ -278,7 +281,7 @@ impl IdentifyError {
         }
     }
 
-    /// Return the status of the response.
+    /// Return the status code of the response.
     pub fn status(&self) -> u16 {
         match self {
             Self::InvalidToken(_) => 401,
@@ -287,15 +290,15 @@ impl IdentifyError {
     }
 }
 
-/// A request that goes no further, or, where another scheme may read `Authorization`, only as an anonymous one.
+/// A refused request. If another scheme of the site may read `Authorization`, the request may continue as anonymous.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("request refused")]
 #[non_exhaustive]
 pub struct Refused {
-    /// Why.
+    /// Why the request is refused.
     #[source]
     pub error: IdentifyError,
-    /// The anonymous identity by which [`respond`](crate::Site::respond) marks the response.
+    /// The anonymous identity to pass to [`respond`](crate::Site::respond).
     pub identity: Identity,
 }
 
@@ -305,7 +308,7 @@ impl Refused {
     }
 }
 
-/// What the cookies of one request hold, by kind: access first.
+/// The tokens found in the cookies of one request, by kind: access first.
 #[derive(Default)]
 struct Candidates {
     looked_at: [usize; 2],
@@ -334,9 +337,9 @@ impl Candidates {
         self.keep(kind, claims);
     }
 
-    /// Return whether the last token is a refresh token that changes nothing, authentic or not: it names the session and
-    /// the user of the valid access token. Most requests bring these two, and the signature of one is half of their
-    /// verification.
+    /// Return whether `value` is a refresh token that would change nothing, authentic or not, because it names the
+    /// session and user of the valid access token. It must be the last token. Most requests bring these two tokens, and
+    /// skipping one signature halves the cost of verification.
     fn changes_nothing(&self, verifier: &Verifier, kind: TokenKind, value: &[u8]) -> bool {
         match &self.newest {
             [Some(access), None] if kind == TokenKind::Refresh && !self.is_of_two_users => {
@@ -346,7 +349,7 @@ impl Candidates {
         }
     }
 
-    /// Count a valid token.
+    /// Add a valid token.
     fn keep(&mut self, kind: TokenKind, claims: Claims) {
         if self.newest.iter().flatten().any(|other| other.subject != claims.subject) {
             self.is_of_two_users = true;

@@ -1,12 +1,12 @@
-//! One request, from its head to its answer: the flow that every face of this engine drives.
+//! One request, from its head to its answer: the steps that Django and axum both run.
 //!
-//! Each step is a function of values and returns a value; reading and writing rows, waiting, retrying, signals, logs and
-//! transactions are the caller's.
+//! Each step is a function from values to a value. Reading and writing rows, waiting, retrying, signals, logs and
+//! transactions are left to the caller.
 //!
 //! ```text
 //! head ──identify──▶ Identity ──(row)──refresh──▶ Decision ──(write)──grant──▶ Grant ─┐
 //!                        └───────(row)──check────▶ Check                              ├─▶ Outcome ──respond──▶ Answer
-//!                                                        sign-out, sign-in, end ──────┘
+//!                                                     logout, login, end ─────────────┘
 //! ```
 
 mod answer;
@@ -25,7 +25,7 @@ pub use render::{MIN_RENDER_SECRET, RENDER_SECRET_HEADER, RenderSecretError, Ren
 
 use crate::{Claims, Decision, Origin, Presented, RotationPolicy, Session, Tokens, UnixTime};
 
-/// What a site has configured: all that the steps of a request go by.
+/// The configuration of a site, on which every step of a request depends.
 #[derive(Clone, Debug)]
 pub struct Site {
     tokens: Tokens,
@@ -34,12 +34,12 @@ pub struct Site {
 }
 
 impl Site {
-    /// Issue and verify these tokens, by this policy, and move them by this transport.
+    /// Create a site with these tokens, rotation rules and transport.
     pub fn new(tokens: Tokens, policy: RotationPolicy, transport: Transport) -> Self {
         Self { tokens, policy, transport }
     }
 
-    /// Return what issues and verifies tokens.
+    /// Return the issuer and verifier of tokens.
     pub fn tokens(&self) -> &Tokens {
         &self.tokens
     }
@@ -49,16 +49,16 @@ impl Site {
         &self.policy
     }
 
-    /// Return how tokens travel.
+    /// Return how tokens are transported.
     pub fn transport(&self) -> &Transport {
         &self.transport
     }
 
-    /// Verify the tokens of a request, and decide whether it may use its cookies: [`Transport::identify`].
+    /// Verify the tokens of a request, and decide whether it may use its cookies. Calls [`Transport::identify`].
     ///
     /// # Errors
     ///
-    /// Those of [`Transport::identify`].
+    /// See [`Transport::identify`].
     pub fn identify(
         &self,
         head: &Head<'_>,
@@ -68,7 +68,7 @@ impl Site {
         self.transport.identify(self.tokens.verifier(), head, own, now)
     }
 
-    /// Decide on a verified refresh token and the row of its session, as it was read at `now`:
+    /// Decide what to do with a verified refresh token, given the row of its session as read at `now`. Calls
     /// [`RotationPolicy::decide`].
     pub fn refresh(&self, identity: &Identity, claims: &Claims, session: &Session, now: UnixTime) -> Decision {
         let upload = identity.is_upload || identity.is_rendering();

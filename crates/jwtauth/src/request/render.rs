@@ -1,21 +1,22 @@
-//! The secret by which a server that renders pages proves that it keeps no cookies.
+//! The secret by which a server that renders pages proves that it stores no cookies.
 
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroizing;
 
-/// The request header that brings one of the [`RenderSecrets`].
+/// The request header that holds one of the [`RenderSecrets`].
 pub const RENDER_SECRET_HEADER: &str = "x-jwtauth-render-secret";
 
-/// The least length of a [render secret](RenderSecrets), in characters.
+/// The minimum length of a [render secret](RenderSecrets), in characters.
 pub const MIN_RENDER_SECRET: usize = 32;
 
-/// The secrets that the site shares with its render server: a server that fetches with the cookies of a browser to
-/// render pages, and drops the cookies that the answers set.
+/// The secrets that the site shares with its render server. A render server fetches with the cookies of a browser to
+/// render pages, and drops the cookies that responses set.
 ///
-/// A request that brings one of them [is rendering](crate::Identity::is_rendering). Without any, the header is ignored.
-/// Several are accepted, so that a secret can be replaced while both are in use. `Debug` does not show them.
+/// A request with one of the secrets [is rendering](crate::Identity::is_rendering). If no secret is configured, the
+/// header is ignored. Several secrets are accepted, so that a secret can be replaced while both are in use. `Debug`
+/// does not show them.
 ///
 /// ```
 /// use jwtauth::{CookiePolicy, OriginPolicy, RenderSecrets, Transport};
@@ -32,7 +33,7 @@ impl RenderSecrets {
     ///
     /// # Errors
     ///
-    /// A [`RenderSecretError`]: one of them is too short, or no header field can bring it.
+    /// A [`RenderSecretError`]: a secret is too short, or cannot be sent in a header.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Self, RenderSecretError> {
         let read = |secret: &'a str| {
             if !secret.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') {
@@ -46,17 +47,17 @@ impl RenderSecrets {
         secrets.into_iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Return whether the list of secrets is empty. Then the header is ignored.
+    /// Return whether the list of secrets is empty. The header is then ignored.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Return whether this header value is one of the secrets, or `None` without a header or without secrets.
+    /// Return whether this header value is one of the secrets; `None` without a header or without secrets.
     ///
-    /// A header that occurs several times is its values joined by commas, and no secret has one.
+    /// The values of a repeated header are joined by commas, which no secret contains.
     pub(super) fn compare(&self, header: Option<&str>) -> Option<bool> {
         let given = header.filter(|_| !self.is_empty())?.as_bytes();
-        // Each is compared, in constant time: only a length shows.
+        // Every secret is compared, in constant time, so that the duration reveals only a length.
         let equal = self.0.iter().filter(|secret| verify_slices_are_equal(secret, given).is_ok());
         Some(equal.count() > 0)
     }
@@ -68,14 +69,14 @@ impl fmt::Debug for RenderSecrets {
     }
 }
 
-/// Why something cannot be one of the [`RenderSecrets`].
+/// Why a text cannot be one of the [`RenderSecrets`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RenderSecretError {
-    /// It could be guessed; holds its length.
+    /// The secret is short enough to be guessed. Holds its length.
     #[error("secret of {0} characters is too short: it needs at least {MIN_RENDER_SECRET}")]
     TooShort(usize),
-    /// It holds a space, a comma, or a character beyond ASCII.
+    /// The secret contains a space, a comma, or a character beyond ASCII.
     #[error("a secret must be of visible ASCII characters without commas")]
     Malformed,
 }
@@ -98,7 +99,7 @@ mod tests {
     const NEW: &str = "the-secret-of-the-render-server-now";
 
     #[test]
-    fn the_header_is_compared_with_each_secret() {
+    fn header_is_compared_with_each_secret() {
         let both = RenderSecrets::new([NEW, OLD]).unwrap();
         assert_eq!([NEW, OLD].map(|given| both.compare(Some(given))), [Some(true); 2]);
         let twice = format!("{NEW},{NEW}");
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_long_and_fit_into_a_header() {
+    fn short_secrets_and_secrets_unfit_for_a_header_are_refused() {
         assert!(RenderSecrets::new([&"~".repeat(32)[..]]).is_ok());
         for (secret, code) in [
             ("!".repeat(31), "render_secret_too_short"),
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_debug_nor_an_error_shows_a_secret() {
+    fn debug_and_errors_show_no_secret() {
         let short = "a-short-secret";
         let shown = format!("{:?} {}", RenderSecrets::new([NEW]).unwrap(), RenderSecrets::new([short]).unwrap_err());
         assert!(!shown.contains(NEW) && !shown.contains(short), "{shown}");

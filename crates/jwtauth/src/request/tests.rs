@@ -59,21 +59,21 @@ mod which_tokens_count {
     use super::*;
 
     #[test]
-    fn with_an_access_token_the_refresh_token_of_its_session_is_not_needed() {
+    fn refresh_token_is_ignored_beside_an_access_token_of_its_session() {
         let (newer, older) = (claims("ada", 1, 4), claims("ada", 1, 3));
         let identity = identify(&[access(&older), refresh(&newer)]);
         assert_eq!((identity.access(), identity.refresh()), (Some(&older), None));
     }
 
     #[test]
-    fn of_two_sessions_of_one_user_both_tokens_count() {
+    fn both_tokens_count_for_two_sessions_of_one_user() {
         let (one, other) = (claims("ada", 1, 1), claims("ada", 2, 1));
         let identity = identify(&[access(&one), refresh(&other)]);
         assert_eq!((identity.access(), identity.refresh()), (Some(&one), Some(&other)));
     }
 
     #[test]
-    fn tokens_of_two_users_are_ignored_under_one_name_or_two_in_any_order() {
+    fn tokens_of_two_users_are_ignored_in_any_cookie_and_order() {
         let (ada, eve) = (claims("ada", 1, 1), claims("eve", 2, 1));
         let later = Claims { issued_at: NOW, ..eve.clone() };
         for cookies in [
@@ -86,24 +86,24 @@ mod which_tokens_count {
             for cookies in [cookies, reversed] {
                 let identity = identify(&cookies);
                 assert!(identity.is_anonymous() && identity.has_cookies());
-                assert_eq!(identity.session_names().len(), 2, "sign-out ends both");
+                assert_eq!(identity.session_names().len(), 2, "logout ends both");
             }
         }
         let expired = Claims { expires_at: NOW, ..eve };
-        assert_eq!(identify(&[access(&ada), access(&expired)]).access(), Some(&ada), "an expired token names nobody");
+        assert_eq!(identify(&[access(&ada), access(&expired)]).access(), Some(&ada), "an expired token names no user");
     }
 
     #[test]
-    fn beside_tokens_of_another_user_refresh_tokens_of_ended_sessions_do_not_count() {
+    fn refresh_tokens_of_ended_sessions_do_not_count_beside_tokens_of_another_user() {
         let (ada, eve) = (claims("ada", 1, 1), claims("eve", 2, 1));
         let disputed = identify(&[refresh(&eve), access(&ada), refresh(&ada)]);
         assert_eq!((disputed.is_disputed(), disputed.disputed_sessions().len()), (true, 2));
         let settled = disputed.clone().settle(|sid| *sid == ada.sid);
         assert_eq!((settled.access(), settled.refresh(), settled.is_disputed()), (Some(&ada), None, false));
-        assert_eq!(settled.session_names().len(), 2, "sign-out ends both");
+        assert_eq!(settled.session_names().len(), 2, "logout ends both");
         assert!(
             disputed.clone().settle(|sid| *sid == eve.sid).is_anonymous(),
-            "an access token counts while it is valid"
+            "an access token counts until it expires"
         );
         let settled = identify(&[refresh(&eve), refresh(&ada)]).settle(|sid| *sid == eve.sid);
         assert_eq!((settled.access(), settled.refresh()), (None, Some(&eve)));
@@ -114,10 +114,10 @@ mod which_tokens_count {
         assert_eq!(undisputed.settle(|_| false).access(), Some(&ada));
     }
 
-    /// The signature of a refresh token in the last cookie may go unchecked. Another cookie after it makes the engine
-    /// check it.
+    /// The signature of a refresh token in the last cookie may stay unchecked. A cookie after it makes the engine check
+    /// the signature.
     #[test]
-    fn a_refresh_token_that_is_not_checked_would_change_nothing() {
+    fn unchecked_refresh_token_changes_nothing() {
         let (ada, twin, eve) = (claims("ada", 1, 1), claims("ada", 2, 1), claims("eve", 1, 1));
         let expired = Claims { expires_at: NOW, ..ada.clone() };
         let plan = Claims { custom: CustomClaims::from_json(r#"{"plan": 1}"#).unwrap(), ..ada.clone() };
@@ -136,7 +136,7 @@ mod which_tokens_count {
     }
 
     #[test]
-    fn the_higher_generation_of_a_session_counts_in_any_order() {
+    fn highest_generation_of_a_session_counts_in_any_order() {
         let (old, new) = (claims("ada", 1, 3), Claims { issued_at: NOW - secs(20), ..claims("ada", 1, 4) });
         for cookies in [[refresh(&old), refresh(&new)], [refresh(&new), refresh(&old)]] {
             assert_eq!(identify(&cookies).refresh(), Some(&new));
@@ -144,7 +144,7 @@ mod which_tokens_count {
     }
 
     #[test]
-    fn between_sessions_the_later_issued_counts_in_any_order() {
+    fn latest_issued_token_counts_among_sessions_in_any_order() {
         let (old, new) = (claims("ada", 1, 9), Claims { issued_at: NOW - secs(1), ..claims("ada", 2, 1) });
         for cookies in [[access(&old), access(&new)], [access(&new), access(&old)]] {
             assert_eq!(identify(&cookies).access(), Some(&new));
@@ -152,7 +152,7 @@ mod which_tokens_count {
     }
 
     #[test]
-    fn invalid_cookies_are_passed_over() {
+    fn invalid_cookies_are_ignored() {
         let good = claims("ada", 1, 1);
         let junk =
             ["access_token=", "access_token=x", "access_token=\"", "name=José", "access_token"].map(str::to_owned);
@@ -164,7 +164,7 @@ mod which_tokens_count {
     }
 
     #[test]
-    fn at_most_eight_of_a_name_are_looked_at() {
+    fn at_most_eight_cookies_of_one_name_are_read() {
         let good = claims("ada", 1, 1);
         let after = |count| {
             let mut cookies = vec!["access_token=x".to_owned(); count];
@@ -177,7 +177,7 @@ mod which_tokens_count {
     }
 
     #[test]
-    fn several_cookie_fields_are_one_list() {
+    fn several_cookie_fields_are_read_as_one() {
         let (one, other) = (claims("ada", 1, 1), claims("ada", 2, 1));
         let (access, refresh) = (access(&one), refresh(&other));
         let head = Head { cookies: &[b"a=b", access.as_bytes(), refresh.as_bytes()], ..Head::new("GET") };
@@ -186,7 +186,7 @@ mod which_tokens_count {
     }
 
     #[test]
-    fn a_name_with_unicode_space_is_not_ours() {
+    fn cookie_name_with_unicode_space_does_not_match() {
         let planted = format!("\u{2000}{}", access(&claims("eve", 2, 1)));
         let own = claims("ada", 1, 1);
         let identity = identify(&[access(&own), planted.clone()]);
@@ -195,7 +195,7 @@ mod which_tokens_count {
     }
 
     #[test]
-    fn sessions_are_named_by_every_authentic_token_however_old() {
+    fn expired_tokens_still_name_their_sessions() {
         let expired = Claims { expires_at: UnixTime::from_secs(1), ..claims("ada", 1, 1) };
         let identity = identify(&[access(&expired), refresh(&claims("ada", 2, 1)), refresh(&claims("ada", 2, 1))]);
         assert_eq!(identity.session_names(), [Sid::from_bytes([1; 20]), Sid::from_bytes([2; 20])]);
@@ -218,7 +218,7 @@ mod bearer {
     }
 
     #[test]
-    fn it_counts_alone_and_from_every_origin() {
+    fn bearer_takes_precedence_and_is_accepted_from_every_origin() {
         let ada = claims("ada", 1, 1);
         let identity = with(&token(TokenKind::Access, &ada)).unwrap();
         assert_eq!(identity.access(), Some(&ada));
@@ -227,7 +227,7 @@ mod bearer {
     }
 
     #[test]
-    fn an_invalid_one_is_401_and_leaves_the_cookies_alone() {
+    fn invalid_bearer_is_401_and_leaves_the_cookies_alone() {
         let expired = Claims { expires_at: NOW, ..claims("ada", 1, 1) };
         for (token, error) in [
             (String::new(), VerifyError::Malformed),
@@ -243,7 +243,7 @@ mod bearer {
     }
 
     #[test]
-    fn it_is_not_read_where_the_site_takes_none() {
+    fn bearer_is_not_read_if_the_site_disables_it() {
         let mut site = site();
         site.transport.bearer = false;
         let ada = claims("ada", 1, 1);
@@ -269,7 +269,7 @@ mod render_server {
     }
 
     #[test]
-    fn only_the_secret_beside_a_cookie_proves_a_request() {
+    fn secret_counts_only_beside_a_cookie() {
         let (site, cookie) = (site_with_secret(), access(&claims("ada", 1, 3)));
         let get = Head::new("GET");
         let told = |identity: &Identity| (identity.is_rendering(), identity.has_wrong_render_secret());
@@ -298,7 +298,7 @@ mod render_server {
     }
 
     #[test]
-    fn its_refresh_token_goes_by_the_rows_of_uploads() {
+    fn rules_for_uploads_apply_to_refresh_tokens_of_the_render_server() {
         let site = site_with_secret();
         let proven = Head { render_secret: Some(SECRET), ..Head::new("GET") };
         let upload = Head { transfer_encoding: Some("chunked"), ..Head::new("POST") };
@@ -321,7 +321,7 @@ mod render_server {
     }
 
     #[test]
-    fn its_access_token_acknowledges_nothing() {
+    fn access_token_of_the_render_server_acknowledges_nothing() {
         let site = site_with_secret();
         let claims = claims("ada", 1, 1);
         let row = Session { acknowledged_at: None, ..site.policy().start(NOW) };
@@ -339,7 +339,7 @@ mod origins {
     const FOREIGN: Head<'_> = Head { sec_fetch_site: Some("cross-site"), ..Head::new("POST") };
 
     #[test]
-    fn valid_cookies_from_another_origin_are_403() {
+    fn valid_cookies_from_another_origin_are_refused() {
         for cookies in [[access(&claims("ada", 1, 1))], [refresh(&claims("ada", 1, 1))]] {
             let refused = identify_head(FOREIGN, &cookies).unwrap_err();
             assert_eq!(refused.error, IdentifyError::CrossOrigin(OriginError::CrossSite));
@@ -349,7 +349,7 @@ mod origins {
     }
 
     #[test]
-    fn cookies_that_sign_nobody_in_are_not_asked_for_their_origin() {
+    fn origin_is_not_checked_for_invalid_cookies() {
         let (ada, eve) = (claims("ada", 1, 1), claims("eve", 2, 1));
         let expired = Claims { expires_at: NOW, ..ada.clone() };
         for cookies in
@@ -360,7 +360,7 @@ mod origins {
     }
 
     #[test]
-    fn a_handshake_is_asked_for_its_origin() {
+    fn origin_of_a_handshake_is_checked() {
         let handshake = Head { upgrade: Some("websocket"), ..Head::new("GET") };
         let cookies = [access(&claims("ada", 1, 1))];
         for origin in ["https://own.example", "https://trusted.example"] {
@@ -373,7 +373,7 @@ mod origins {
     }
 }
 
-mod the_strict_check {
+mod strict_check {
     use super::*;
 
     const ROW: Session = Session {
@@ -391,17 +391,17 @@ mod the_strict_check {
     }
 
     #[test]
-    fn a_missing_expired_or_foreign_row_is_over() {
+    fn missing_expired_or_foreign_row_fails_the_check() {
         assert_eq!(check("GET", 3, None), Check::Over);
         assert_eq!(check("GET", 3, Some(FoundRow::new(&ROW, Some("eve"), NOW))), Check::Over);
         let ended = Session { expires_at: NOW, ..ROW };
         assert_eq!(check("GET", 3, Some(FoundRow::new(&ended, Some("ada"), NOW))), Check::Over);
         let unnamed = check("GET", 3, Some(FoundRow::new(&ROW, None, NOW)));
-        assert!(matches!(unnamed, Check::Live { .. }), "not compared");
+        assert!(matches!(unnamed, Check::Live { .. }), "the subject is not compared");
     }
 
     #[test]
-    fn the_first_sight_of_the_newest_generation_acknowledges_it() {
+    fn first_use_of_the_newest_generation_acknowledges_it() {
         let seen = Session { acknowledged_at: Some(NOW), ..ROW };
         for (generation, row, acknowledge) in [(3, ROW, true), (2, ROW, false), (4, ROW, false), (3, seen, false)] {
             let check = check("GET", generation, Some(FoundRow::new(&row, Some("ada"), NOW)));
@@ -410,7 +410,7 @@ mod the_strict_check {
     }
 
     #[test]
-    fn a_request_that_is_not_safe_notes_the_user_as_seen_once_a_minute() {
+    fn unsafe_request_updates_last_seen_once_a_minute() {
         for (method, last_seen_at, update_last_seen) in [
             ("GET", NOW - secs(1000), false),
             ("HEAD", NOW - secs(1000), false),
@@ -425,7 +425,7 @@ mod the_strict_check {
     }
 }
 
-mod the_answer {
+mod answers {
     use super::*;
 
     const BOTH: &[TokenKind] = &[TokenKind::Access, TokenKind::Refresh];
@@ -441,7 +441,7 @@ mod the_answer {
     }
 
     #[test]
-    fn a_grant_sets_the_tokens_of_its_kinds() {
+    fn grant_sets_the_tokens_of_its_kinds() {
         for kinds in [BOTH, &[TokenKind::Access], &[]] {
             let answer = respond(&Identity::default(), &Outcome::Granted(grant(kinds, true)));
             assert_eq!(answer.cookies.iter().map(|cookie| cookie.kind).collect::<Vec<_>>(), kinds);
@@ -457,7 +457,7 @@ mod the_answer {
     }
 
     #[test]
-    fn any_worker_issues_the_same_refresh_token_again() {
+    fn every_worker_issues_the_same_refresh_token() {
         let row = site().policy().start(NOW);
         let at = |now| {
             let grant = site().grant(Grantee::new(Sid::from_bytes([1; 20]), "ada"), &row, BOTH, now);
@@ -467,7 +467,7 @@ mod the_answer {
     }
 
     #[test]
-    fn cookies_are_cleared_only_where_the_request_brought_one() {
+    fn cookies_are_cleared_only_if_the_request_brought_one() {
         assert_eq!(respond(&identify(&[]), &Outcome::Cleared).cookies, []);
         assert_eq!(respond(&identify(&["access_tokens=1".into()]), &Outcome::Cleared).cookies, []);
         let withheld = respond(&identify(&[]), &Outcome::Superseded);
@@ -481,7 +481,7 @@ mod the_answer {
     }
 
     #[test]
-    fn vary_names_what_was_looked_at() {
+    fn vary_names_the_headers_that_were_read() {
         let (none, cookies) = (identify(&[]), identify(&["access_token=x".to_owned()]));
         assert_eq!(respond(&none, &Outcome::Unchanged).vary, [""; 0]);
         assert_eq!(respond(&cookies, &Outcome::Unchanged).vary, ["Cookie"]);
@@ -493,7 +493,7 @@ mod the_answer {
     }
 
     #[test]
-    fn vary_is_one_list_that_names_each_header_once() {
+    fn vary_is_merged_without_duplicates() {
         let answer = respond(&identify(&["access_token=x".to_owned()]), &Outcome::Unchanged);
         for (present, merged) in [
             ("", Some("Cookie")),
@@ -508,7 +508,7 @@ mod the_answer {
     }
 
     #[test]
-    fn the_view_s_cache_directives_are_kept() {
+    fn cache_directives_of_the_view_are_kept() {
         let answer = respond(&Identity::default(), &Outcome::Granted(grant(BOTH, true)));
         for (present, merged) in [
             ("", "no-store, private"),
@@ -524,7 +524,7 @@ mod the_answer {
     }
 
     #[test]
-    fn targeted_cache_headers_are_removed_where_cookies_are_set() {
+    fn targeted_cache_headers_are_removed_if_cookies_are_set() {
         let answer = respond(&Identity::default(), &Outcome::Granted(grant(BOTH, true)));
         let targeted = ["CDN-Cache-Control", "cloudflare-cdn-cache-control", "Surrogate-Control", "X-Accel-Expires"];
         for name in targeted {
@@ -537,7 +537,7 @@ mod the_answer {
     }
 
     #[test]
-    fn claims_that_no_cookie_holds_do_not_fit() {
+    fn claims_too_long_for_a_cookie_are_refused() {
         let custom = |length| CustomClaims::from_json(&format!(r#"{{"a": "{}"}}"#, "x".repeat(length))).unwrap();
         assert_eq!(site().fits("ada", &CustomClaims::default()), Ok(()));
         assert_eq!(site().fits("ada", &custom(2_500)), Ok(()));
@@ -553,7 +553,7 @@ mod the_answer {
 }
 
 #[test]
-fn an_error_and_its_sources_say_each_thing_once() {
+fn error_does_not_repeat_its_sources() {
     let bearer = Head { authorization: Some("Bearer x"), ..Head::new("GET") };
     let foreign = Head { sec_fetch_site: Some("cross-site"), ..Head::new("POST") };
     for (head, said) in [
@@ -567,7 +567,7 @@ fn an_error_and_its_sources_say_each_thing_once() {
     }
 }
 
-/// A cookie field of pieces that matter, in any order and number.
+/// Generate a cookie field of significant pieces, in any order and number.
 fn any_field() -> impl Strategy<Value = Vec<u8>> {
     let (ada, eve) = (claims("ada", 1, 3), claims("eve", 2, 1));
     let expired = Claims { expires_at: NOW - secs(1), ..ada.clone() };
@@ -588,7 +588,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn no_head_panics_and_only_valid_tokens_of_one_user_count(
+    fn arbitrary_heads_are_handled_and_only_valid_tokens_of_one_user_count(
         fields in prop::collection::vec(any_field(), 0..3), method in "GET|POST|[A-Z]{0,5}",
         site_header in prop::option::of("same-origin|none|cross-site|.{0,6}"), origin in prop::option::of("https://own.example|null|.{0,9}"),
         authorization in prop::option::of("Bearer .{0,9}|.{0,9}"),
@@ -612,7 +612,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_cookies_does_not_matter(pieces in prop::collection::vec(any_field(), 0..3), seed: u64) {
+    fn order_of_cookies_does_not_matter(pieces in prop::collection::vec(any_field(), 0..3), seed: u64) {
         let mut shuffled = pieces.clone();
         shuffled.rotate_left(usize::try_from(seed % 3).unwrap().min(pieces.len()));
         let of = |fields: &[Vec<u8>]| {
@@ -626,7 +626,7 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_s_headers_are_well_formed(present in "[ -~]{0,40}") {
+    fn headers_of_an_answer_are_well_formed(present in "[ -~]{0,40}") {
         let row = site().policy().start(NOW);
         let grant = site().grant(Grantee::new(Sid::from_bytes([1; 20]), "ada"), &row, &[TokenKind::Access], NOW);
         let answer = site().respond(&Identity::default(), &Outcome::Granted(grant), true, NOW).unwrap();

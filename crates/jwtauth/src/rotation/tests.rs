@@ -287,11 +287,7 @@ fn decisions_to_log_have_a_warning() {
     let now = SEEN + secs(1000);
     let warnings = [4, 5, 6, 21, 22].map(|generation| token(&SESSION, generation, now).warning());
     let (adopted, ahead) = (Some("generation_adopted"), Some("generation_ahead"));
-    assert_eq!(
-        warnings,
-        [None, None, adopted, adopted, ahead],
-        "the request that ends the session logs the reuse"
-    );
+    assert_eq!(warnings, [None, None, adopted, adopted, ahead], "the request that ends the session logs the reuse");
     assert_eq!(token(&SESSION, 5, SESSION.expires_at).warning(), None);
 }
 
