@@ -1,4 +1,4 @@
-//! A session from login to theft, through the public API alone.
+//! One session from login to theft, through the public API only.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const fn secs(seconds: u64) -> Duration {
 }
 
 #[test]
-fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Box<dyn std::error::Error>> {
+fn session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Box<dyn std::error::Error>> {
     let key = SigningKey::read(Algorithm::Hs256, &[7; 32])?;
     let tokens = Tokens::new(Keyring::new(key, [])?, Profile::default())?;
     let policy = RotationPolicy::new(Lifetimes::new(secs(300), secs(86_400), Some(secs(30 * 86_400)))?, secs(30));
@@ -34,7 +34,7 @@ fn a_session_is_started_refreshed_and_ended_by_a_copied_token() -> Result<(), Bo
         policy.decide(row, Presented::new(claims.generation), now)
     };
     let later = LOGIN + secs(301);
-    let Decision::Rotate(next) = decide(&row, &first, later) else { panic!("the access token has run out") };
+    let Decision::Rotate(next) = decide(&row, &first, later) else { panic!("the access token has expired") };
     row = Decision::Rotate(next).next(&row).expect("a rotation writes the row");
     let second = refresh_token(&row);
 

@@ -1,4 +1,4 @@
-//! Tokens with the right claims that are wrongly signed or damaged, and the verifier they are shown to.
+//! Tokens with the right claims but a wrong signature, kind or form, and the verifier that must refuse them.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl Forgeries {
         let (generation, end) = (Generation::new(NEWEST.get() - 5), NOW + Duration::from_secs(1000));
         let claims = Claims::new("1", Sid::from_bytes([7; 20]), generation, NOW, end);
         let good = tokens.issue(TokenKind::Refresh, &claims).unwrap();
-        assert!(tokens.verify(TokenKind::Refresh, &good, NOW).is_ok(), "only the forging makes the difference");
+        assert!(tokens.verify(TokenKind::Refresh, &good, NOW).is_ok(), "the token is valid before it is forged");
         let forged = vec![
             others.issue(TokenKind::Refresh, &claims).unwrap(),
             tokens.issue(TokenKind::Access, &claims).unwrap(),

@@ -1,27 +1,31 @@
-//! Every history of one session, explored: a browser with several requests under way on a bad network, workers that
-//! stop between reading and writing, a database that loses its last writes, and a thief who knows the rules.
+//! A model checker over every history of one session: a browser with several requests under way on a bad network,
+//! workers that stop between reading and writing, a database that loses its last writes, and a thief who knows the
+//! rules.
 //!
-//! The rules are the engine's own, `RotationPolicy::decide` and `RotationPolicy::acknowledges`; what is modelled is
-//! the world around them. A state holds ages and not times, and generations counted from the row's, each only as far as
-//! a rule can tell them apart. So the states are finitely many, and visiting all of them covers histories of every
-//! length.
+//! The rules are those of the engine, `RotationPolicy::decide` and `RotationPolicy::acknowledges`. The model is the
+//! world around them. A state holds ages instead of times, and generations relative to the row's, each only as far as a
+//! rule can tell them apart. The number of states is therefore finite, and visiting all of them covers histories of
+//! every length.
 //!
-//! What is assumed:
+//! Assumptions:
 //!
-//! - Time goes in ticks. Grace, the access token's life, the bound for uploads and the longest way of a message are a
-//!   few ticks each. The figures are smaller than the defaults and keep their order: a message takes less than the grace,
-//!   the grace is at most an access token's life, and the bound for uploads is longer than the grace.
-//! - A request that is not an upload is answered, lost or given up within [`World::slowest`] ticks. An upload may be held
-//!   back for ever on its way to the server; its answer sets no cookie. A WebSocket handshake is an ordinary request.
-//! - A render server fetches with the cookies of the browser, or with those that an answer brings it, which may yet get
-//!   lost on the way to the browser. A page with all of its fetches takes as long as one request.
-//! - Messages are lost, late and reordered, and workers die, at any moment. The acknowledgement by an access token is
-//!   written later than the check, or never.
-//! - The browser may forget its access cookie, but not its refresh cookie, and takes every cookie that reaches it.
-//! - The database may go back to what it was before its last one or two writes, as often as it likes; but it does not
-//!   bring back a session that was ended, which no rule could notice.
-//! - The thief copies the cookies once and may then do what [`thief`] says. He and lost writes are explored apart.
-#![expect(clippy::unwrap_used, clippy::struct_excessive_bools, reason = "a test, and its switches")]
+//! - Time passes in ticks. The grace period, the lifetime of the access token, the limit for uploads and the slowest
+//!   message each take a few ticks. The figures are smaller than the defaults but keep their order: a message takes
+//!   less than the grace period, the grace period is at most the lifetime of an access token, and the limit for uploads
+//!   is longer than the grace period.
+//! - A request that is not an upload is answered, lost or given up within [`World::slowest`] ticks. An upload may be
+//!   held back on its way to the server forever; its answer sets no cookie. A WebSocket handshake is an ordinary
+//!   request.
+//! - A render server fetches with the cookies of the browser, or with cookies from an answer that may still get lost on
+//!   its way to the browser. A page with all of its fetches takes as long as one request.
+//! - At any moment, messages get lost, delayed and reordered, and workers die. The acknowledgement by an access token
+//!   is written later than the check, or never.
+//! - The browser may forget its access cookie, but not its refresh cookie. It accepts every cookie that reaches it.
+//! - The database may return to its state before its last one or two writes, any number of times. It does not restore
+//!   an ended session, which no rule could detect.
+//! - The thief copies the cookies once and may then do what [`thief`] describes. The thief and lost writes are explored
+//!   separately.
+#![expect(clippy::unwrap_used, clippy::struct_excessive_bools, reason = "a test with many switches")]
 
 mod forgeries;
 mod oracle;
@@ -37,7 +41,7 @@ use stateright::{Checker, Model};
 
 use world::World;
 
-/// Visits every state. Returns the violated properties, with how one gets there.
+/// Visit every state. Return the violated properties, each with a path that leads to the violation.
 fn explore(name: &str, world: World, occasions: &[&str]) -> Vec<String> {
     let seen = Arc::clone(&world.seen);
     let started = Instant::now();
@@ -73,7 +77,7 @@ const RENDERED: [&str; 6] = [
     "rotate",
     "reissue",
     "a lost swap",
-    "a rendering with tokens that were not seen yet",
+    "a rendering with unseen tokens",
     "a rendering is admitted",
     "a rendering is late",
 ];
@@ -90,52 +94,54 @@ const THEFT: [&str; 8] = [
 ];
 
 #[test]
-fn an_honest_user_stays_signed_in_and_logout_is_final() {
+fn honest_user_stays_signed_in_and_logout_is_final() {
     let tabs = World { requests: 3, uploads: true, logout: true, ..World::new() };
     holds("tabs, uploads, logout", tabs.with_figures(2, 2, 1, 3), &HONEST);
     holds("lost writes", World { restores: true, ..World::new() }.with_figures(2, 3, 1, 3), &LOSSES);
 }
 
-/// A server renders pages with cookies that the browser may never get, and says so by the secret.
+/// The server renders pages with cookies that the browser may never get, and identifies itself by the secret.
 #[test]
-fn a_render_server_signs_no_user_out() {
+fn render_server_signs_no_user_out() {
     let world = || World { renders: true, ..World::new() };
     holds("a render server", World { requests: 3, ..world() }.with_figures(2, 2, 1, 3), &RENDERED);
     holds("a render server, a thief", World { thief: true, ..world() }.with_figures(1, 2, 0, 3), &THEFT);
 }
 
-/// What holds with a thief, whatever he presents and however long he waits:
+/// These properties hold with a thief, whatever the thief presents and however long the thief waits:
 ///
-/// - Once the newest generation has been in use for the grace, an ordinary request with an older token ends the session,
-///   whether the owner or the thief makes it.
-/// - A thief is locked out when, since he last presented a refresh token in an ordinary request, the server has answered
-///   the owner with newer tokens twice, and the second ones have been in use for the grace. From then on each ordinary
-///   request of his ends the session. His uploads are admitted until the bound since that second refresh at most, give
-///   him no tokens, and are then refused with a record in the log.
+/// - Once the newest generation has been in use for the grace period, an ordinary request with an older token ends the
+///   session, whether the owner or the thief makes it.
+/// - A thief is locked out under two conditions. Since the thief last presented a refresh token in an ordinary request,
+///   the server has answered the owner with newer tokens twice. And the second ones have been in use for the grace
+///   period. From then on each ordinary request of the thief ends the session. Uploads of the thief are admitted only
+///   up to the limit since that second refresh, get no tokens, and are then refused and logged.
 ///
-/// So a thief who stays makes an ordinary request between any two refreshes of the owner's, or within the grace after
-/// the second. By the first point he also leaves what he gets unused until the owner has it, but for the grace.
+/// To stay, a thief must therefore make an ordinary request between any two refreshes of the owner, or within the grace
+/// period after the second. By the first point, the thief must also leave the new tokens unused until the owner has
+/// them, except within the grace period.
 #[test]
-fn a_thief_who_lets_two_refreshes_pass_is_locked_out() {
+fn thief_who_lets_two_refreshes_pass_is_locked_out() {
     let thief = || World { thief: true, uploads: true, ..World::new() };
     holds("a thief", World { requests: 1, ..thief() }, &THEFT);
     holds("a thief beside two tabs", thief().with_figures(1, 2, 0, 3), &THEFT);
 }
 
-/// Neither half of the bound can be made stricter.
+/// Neither condition can be made stricter.
 #[test]
-fn the_bound_for_a_thief_is_exact() {
-    // He refreshes first and keeps the answer; the owner's refresh brings the owner the same tokens, not newer ones.
+fn conditions_for_locking_a_thief_out_are_exact() {
+    // The thief refreshes first and keeps the answer. The owner's refresh then returns the same tokens, not newer ones.
     let one_refresh = World { thief: true, refreshes: 1, requests: 1, ..World::new() };
-    fails("one refresh of the owner's", one_refresh, "a thief who is locked out gets nothing");
-    // For the same reason he need not come within the grace of any refresh of the owner's.
+    fails("one refresh of the owner", one_refresh, "a thief who is locked out gets nothing");
+    // For the same reason, the thief can stay away from every refresh of the owner by more than the grace period.
     let distance = World { thief: true, distance: true, requests: 1, ..World::new() }.with_figures(1, 3, 0, 3);
     fails("a thief at a distance", distance, "a thief at a distance is not served");
 }
 
-/// The assumption about slow requests is needed as it stands: at the grace itself, an honest one comes too late.
+/// The assumption about slow requests is exact: if requests may take the full grace period, an honest one comes too
+/// late.
 #[test]
-fn a_request_may_take_up_to_the_grace_and_no_longer() {
+fn requests_faster_than_the_grace_are_safe_and_slower_ones_are_not() {
     let world = |slowest| World { uploads: true, ..World::new() }.with_figures(2, 4, slowest, 3);
     holds("just below the grace", world(1), &["rotate", "reissue"]);
     fails("at the grace", world(2), "an honest user stays signed in");
@@ -143,7 +149,7 @@ fn a_request_may_take_up_to_the_grace_and_no_longer() {
 
 #[test]
 #[ignore = "deep: make model"]
-fn deep_an_honest_user_stays_signed_in() {
+fn deep_honest_user_stays_signed_in() {
     let world = || World { uploads: true, logout: true, ..World::new() };
     holds("three requests", World { requests: 3, ..world() }.with_figures(3, 6, 2, 4), &HONEST);
     holds("four requests", World { requests: 4, logout: false, ..world() }.with_figures(3, 6, 2, 4), &HONEST[..6]);
@@ -151,7 +157,7 @@ fn deep_an_honest_user_stays_signed_in() {
 
 #[test]
 #[ignore = "deep: make model"]
-fn deep_a_render_server_signs_no_user_out() {
+fn deep_render_server_signs_no_user_out() {
     let world = || World { renders: true, ..World::new() };
     let tabs = World { requests: 3, uploads: true, logout: true, ..world() };
     holds("a render server, longer figures", tabs.with_figures(3, 6, 2, 4), &RENDERED);
@@ -160,7 +166,7 @@ fn deep_a_render_server_signs_no_user_out() {
 
 #[test]
 #[ignore = "deep: make model"]
-fn deep_lost_writes() {
+fn deep_lost_writes_sign_no_user_out() {
     let world = || World { uploads: true, logout: true, restores: true, ..World::new() };
     holds("lost writes, longer figures", world().with_figures(3, 6, 2, 4), &LOSSES);
     holds("three requests, lost writes", World { requests: 3, ..world() }.with_figures(2, 3, 1, 3), &LOSSES);
@@ -168,7 +174,7 @@ fn deep_lost_writes() {
 
 #[test]
 #[ignore = "deep: make model"]
-fn deep_a_thief_who_lets_two_refreshes_pass_is_locked_out() {
+fn deep_thief_who_lets_two_refreshes_pass_is_locked_out() {
     let world = || World { thief: true, uploads: true, ..World::new() };
     holds("a thief, two requests", world().with_figures(3, 6, 2, 5), &THEFT);
     holds("a thief, long uploads", world().with_figures(1, 3, 0, 9), &THEFT);

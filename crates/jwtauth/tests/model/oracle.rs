@@ -1,8 +1,8 @@
-//! Whether an answer tells, at no risk, if the owner has picked up the newest tokens.
+//! A test that no answer tells a thief, at no risk, whether the owner has picked up the newest tokens.
 //!
-//! For a thief who refreshed first, that is the moment from which what he got is safe to use. The row holds it as
-//! [`Session::acknowledged_at`], and a request is without risk if it changes nothing in the row. So of two rows that
-//! differ in nothing else, no such request may be answered differently.
+//! A thief who refreshed first can safely use the new tokens from that moment on. The row records it as
+//! [`Session::acknowledged_at`]. A request without risk changes nothing in the row. So if two rows differ only in this
+//! column, no such request may be answered differently.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn policy() -> RotationPolicy {
     RotationPolicy::new(Lifetimes::new(access, idle, None).unwrap(), grace)
 }
 
-/// A row at generation 20.
+/// Return a row at generation 20.
 fn row(acknowledged_at: Option<u64>) -> Session {
     let [created, rotated, end] = [ROTATED - 10_000, ROTATED, ROTATED + IDLE].map(UnixTime::from_secs);
     Session::new(created, end)
@@ -32,25 +32,25 @@ fn row(acknowledged_at: Option<u64>) -> Session {
         .with_acknowledged_at(acknowledged_at.map(UnixTime::from_secs))
 }
 
-/// Whether a request so decided leaves the row as it is.
+/// Return whether this decision leaves the row unchanged.
 fn changes_nothing(decision: &Decision, session: &Session) -> bool {
     *decision != Decision::Reuse && !decision.acknowledges() && decision.next(session).is_none()
 }
 
-/// Two answers to one request, neither of which changes the row, and which depend on the acknowledgement.
+/// Return the decisions for two rows if they differ although neither changes its row.
 fn differ(decide: Decide, rows: [Session; 2], presented: Presented, now: u64) -> Option<(Decision, Decision)> {
     let [one, other] = rows.map(|row| decide(&policy(), &row, presented, UnixTime::from_secs(now)));
     let is_without_risk = changes_nothing(&one, &rows[0]) && changes_nothing(&other, &rows[1]);
     (is_without_risk && one != other).then_some((one, other))
 }
 
-/// Each age at which a rule answers differently, with its neighbours.
+/// Return each age at which a rule changes its answer, and its neighbours.
 fn ages() -> Vec<u64> {
     let edges = [0, GRACE, 2 * GRACE, ACCESS, ACCESS + GRACE, UPLOADS, 2 * UPLOADS, IDLE];
     edges.into_iter().flat_map(|age| [age.saturating_sub(1), age, age + 1]).collect()
 }
 
-/// Every generation that a rule can tell apart, every pair of acknowledgements, every age.
+/// Search every generation that a rule can tell apart, every pair of acknowledgements and every age.
 pub(crate) fn find(decide: Decide) -> Option<(Decision, Decision)> {
     let acknowledgements: Vec<_> = ages().into_iter().map(|age| Some(ROTATED + age)).chain([None]).collect();
     for generation in 0..=20 + MAX_ADOPTION + 2 {
@@ -71,11 +71,11 @@ pub(crate) fn find(decide: Decide) -> Option<(Decision, Decision)> {
 }
 
 #[test]
-fn no_answer_without_risk_tells_of_an_acknowledgement() {
+fn answers_without_risk_do_not_reveal_an_acknowledgement() {
     assert_eq!(find(RotationPolicy::decide), None);
 }
 
-/// The same cases in every run, and more of them with `PROPTEST_CASES`.
+/// Run the same cases every time; `PROPTEST_CASES` sets their number.
 fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(7519), failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -103,7 +103,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn no_answer_without_risk_tells_of_an_acknowledgement_in_any_row(
+    fn answers_without_risk_do_not_reveal_an_acknowledgement_of_any_row(
         row in any_row(), other in prop::option::of(number()), behind in 0..3u64, upload: bool, now in number(),
     ) {
         let rows = [row, row.with_acknowledged_at(other.map(UnixTime::from_secs))];
@@ -111,9 +111,9 @@ proptest! {
         prop_assert_eq!(differ(RotationPolicy::decide, rows, presented, now), None);
     }
 
-    /// Even where it writes the acknowledgement itself.
+    /// This holds even if the upload writes the acknowledgement.
     #[test]
-    fn what_an_upload_is_answered_never_depends_on_an_acknowledgement(
+    fn answer_to_an_upload_does_not_depend_on_an_acknowledgement(
         row in any_row(), other in prop::option::of(number()), behind in 0..3u64, now in number(),
     ) {
         let presented = older(&row, behind).with_upload(true);

@@ -1,7 +1,7 @@
-//! Hours and days of one session, in seconds and with the default figures: an owner who uploads behind a buffering proxy,
-//! and thieves.
+//! Simulations of one session over hours and days, in seconds and with the default figures: an owner who uploads behind
+//! a buffering proxy, and thieves.
 //!
-//! Where the model shows what may happen, these runs show how often. They are random, and the same each time.
+//! The model shows what can happen; these runs show how often it does. They are random but reproducible.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,10 +19,10 @@ const ACCESS: u64 = 300;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-/// The longest way there and back of a request that is not an upload.
+/// The longest round trip of a request that is not an upload.
 const SLOWEST: u64 = GRACE - 5;
 
-/// `SplitMix64`.
+/// The `SplitMix64` generator.
 struct Random(u64);
 
 impl Random {
@@ -54,7 +54,7 @@ struct Jar {
     refresh: Generation,
 }
 
-/// What an answer sets.
+/// The cookies that an answer sets.
 #[derive(Clone, Copy, Debug, Default)]
 struct SetCookies {
     access: Option<Access>,
@@ -76,7 +76,7 @@ struct Server {
     policy: RotationPolicy,
     decide: Decide,
     row: Option<Session>,
-    /// How many late uploads were logged.
+    /// The number of late uploads that were logged.
     records: usize,
 }
 
@@ -87,7 +87,7 @@ impl Server {
         Self { row: Some(policy.start(UnixTime::from_secs(now))), policy, decide, records: 0 }
     }
 
-    /// The owner's cookies after the login.
+    /// Return the owner's cookies after the login.
     fn login(&self, now: u64) -> Jar {
         let set = self.set(&[TokenKind::Access, TokenKind::Refresh], now);
         Jar { access: set.access, refresh: set.refresh.unwrap() }
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    /// Answers a request with these cookies; `Err`: it is anonymous.
+    /// Answer a request with these cookies; `Err` if it is anonymous.
     fn answer(&mut self, jar: Jar, upload: bool, now: u64) -> Result<SetCookies, Decision> {
         match jar.access(now) {
             Some(access) if self.row.is_some() => {
@@ -119,7 +119,7 @@ impl Server {
         }
     }
 
-    /// Answers a request with this refresh token alone.
+    /// Answer a request that has only this refresh token.
     fn refresh(&mut self, generation: Generation, upload: bool, now: u64) -> Result<SetCookies, Decision> {
         let row = self.row.ok_or(Decision::Refuse(Refusal::Expired))?;
         let presented = Presented::new(generation).with_upload(upload);
@@ -136,10 +136,10 @@ impl Server {
     }
 }
 
-/// The seconds between two requests of an owner.
+/// Draws the seconds between two requests of an owner.
 type Pace = fn(&mut Random) -> u64;
 
-/// Bursts, with pauses of any length up to a day between them.
+/// Bursts, with pauses of up to a day between them.
 const IN_BURSTS: Pace = |random| match random.up_to(13) {
     0..8 => random.up_to(1),
     8..11 => random.up_to(40),
@@ -147,7 +147,7 @@ const IN_BURSTS: Pace = |random| match random.up_to(13) {
     _ => random.up_to(DAY - HOUR),
 };
 
-/// A page that asks something all the time, also while it uploads.
+/// A page that sends requests all the time, even while it uploads.
 const WITHOUT_A_PAUSE: Pace = |random| 10 + random.up_to(10);
 
 #[derive(Clone, Copy)]
@@ -159,7 +159,7 @@ enum Event {
 
 #[derive(Debug, Default, PartialEq)]
 struct Uploads {
-    /// Uploads whose access token had expired when they arrived.
+    /// Uploads whose access token had expired on arrival.
     expired: usize,
     refused: usize,
     signed_out: usize,
@@ -171,7 +171,8 @@ impl Uploads {
     }
 }
 
-/// One browser that makes so many requests, every tenth of which is an upload that a proxy holds back for up to 15 minutes.
+/// Simulate one browser that makes this number of requests. Every tenth is an upload that a proxy holds back for up to
+/// 15 minutes.
 fn upload(decide: Decide, pace: Pace, requests: usize) -> Uploads {
     let mut random = Random(7519);
     let mut server = Server::new(decide, DAY);
@@ -215,8 +216,8 @@ fn upload(decide: Decide, pace: Pace, requests: usize) -> Uploads {
     found
 }
 
-/// The bound is the access token's lifetime.
-const A_SHORTER_BOUND: Decide = |policy, session, presented, now| match policy.decide(session, presented, now) {
+/// A rule whose limit for uploads is the lifetime of the access token.
+const A_SHORTER_LIMIT: Decide = |policy, session, presented, now| match policy.decide(session, presented, now) {
     Decision::Admit { acknowledge: false }
         if presented.generation < session.generation
             && now.saturating_duration_since(session.rotated_at) > Duration::from_secs(ACCESS) =>
@@ -227,17 +228,17 @@ const A_SHORTER_BOUND: Decide = |policy, session, presented, now| match policy.d
 };
 
 #[test]
-fn uploads_sign_no_honest_user_out() {
+fn late_uploads_sign_no_honest_user_out() {
     for (pace_name, pace) in [("in bursts", IN_BURSTS), ("without a pause", WITHOUT_A_PAUSE)] {
         let [now, shorter, before] =
-            [RotationPolicy::decide, A_SHORTER_BOUND, UPLOADS_BY_ACKNOWLEDGEMENT].map(|decide| {
+            [RotationPolicy::decide, A_SHORTER_LIMIT, UPLOADS_BY_ACKNOWLEDGEMENT].map(|decide| {
                 let found = upload(decide, pace, 20_000);
                 assert_eq!(found.signed_out, 0);
                 assert!(found.expired > 500, "{found:?}");
                 found
             });
         println!(
-            "uploads up to 15 minutes late, an owner {pace_name}: {} % of {} refused; {} % with a bound of 5 minutes, {} % by \
+            "uploads up to 15 minutes late, an owner {pace_name}: {} % of {} refused; {} % with a limit of 5 minutes, {} % by \
              acknowledgement",
             now.percent_refused(),
             now.expired,
@@ -250,11 +251,11 @@ fn uploads_sign_no_honest_user_out() {
 
 #[derive(Clone, Copy, Debug)]
 enum Thief {
-    /// Uploads with the old token, until that is refused; only then uses the successor, which he has got meanwhile.
+    /// Uploads with the old token until it is refused, and only then uses the successor obtained meanwhile.
     Probes,
-    /// Gets a successor, and waits for so long before he uses it.
+    /// Obtains a successor, and waits this long before using it.
     Waits(u64),
-    /// Makes no ordinary request.
+    /// Makes no ordinary requests.
     Uploads,
 }
 
@@ -262,12 +263,12 @@ enum Thief {
 enum Fate {
     /// The session was ended.
     Found,
-    /// Nothing that he holds is good for anything, and the log has a record of it.
+    /// No token of the thief works any more, and the log has a record of it.
     LockedOut,
     Served,
 }
 
-/// The owner's requests of some days: an hour or so at a time, with pauses of up to eight hours.
+/// Draw the owner's requests over some days: about an hour at a time, with pauses of up to eight hours.
 fn visits(random: &mut Random) -> Vec<u64> {
     let (mut at, mut visits) = (DAY, vec![DAY]);
     while at < 8 * DAY {
@@ -277,14 +278,14 @@ fn visits(random: &mut Random) -> Vec<u64> {
     visits
 }
 
-/// What a thief holds.
+/// The tokens of a thief.
 struct Loot {
     token: Generation,
     successor: Option<(Generation, u64)>,
 }
 
 impl Loot {
-    /// Presents the token in an ordinary request, and keeps what he gets apart.
+    /// Present the token in an ordinary request, and store the successor separately.
     fn refresh(&mut self, server: &mut Server, now: u64) {
         if let Ok(SetCookies { refresh: Some(generation), .. }) = server.refresh(self.token, false, now)
             && generation > self.token
@@ -293,7 +294,7 @@ impl Loot {
         }
     }
 
-    /// Comes once. Returns whether something is left to him.
+    /// Simulate one visit of the thief. Return whether any token of the thief still works.
     fn come(&mut self, thief: Thief, server: &mut Server, now: u64) -> bool {
         match thief {
             Thief::Uploads => server.refresh(self.token, true, now).is_ok(),
@@ -325,7 +326,7 @@ impl Loot {
     }
 }
 
-/// One theft, in the owner's first hour. Returns how it ended, and how long the owner had been active since.
+/// Simulate one theft in the owner's first hour. Return how it ended, and for how long the owner had been active since.
 fn steal(decide: Decide, thief: Thief, seed: u64) -> (Fate, u64) {
     let mut random = Random(seed);
     let visits = visits(&mut random);
@@ -343,7 +344,7 @@ fn steal(decide: Decide, thief: Thief, seed: u64) -> (Fate, u64) {
                 return (Fate::Found, active);
             }
             if !is_left {
-                assert!(server.records > 0, "a refusal without a record");
+                assert!(server.records > 0, "the refusal was not logged");
                 return (Fate::LockedOut, active);
             }
             thief_at += period;
@@ -356,7 +357,7 @@ fn steal(decide: Decide, thief: Thief, seed: u64) -> (Fate, u64) {
             Ok(_) if random.one_in(50) => {} // lost
             Ok(set) => jar.take(set),
             Err(decision) => {
-                assert_eq!(decision, Decision::Reuse, "the owner is refused for no other reason");
+                assert_eq!(decision, Decision::Reuse, "the owner is refused only because of the theft");
                 return (Fate::Found, active);
             }
         }
@@ -365,7 +366,7 @@ fn steal(decide: Decide, thief: Thief, seed: u64) -> (Fate, u64) {
 }
 
 #[test]
-fn every_patient_thief_is_found_or_locked_out() {
+fn patient_thief_is_found_or_locked_out() {
     for name in ["probes by uploads", "waits 2 to 60 minutes", "uploads only"] {
         let (mut found, mut times) = (0, Vec::new());
         for seed in 0..80 {
@@ -381,7 +382,7 @@ fn every_patient_thief_is_found_or_locked_out() {
         }
         times.sort_unstable();
         println!(
-            "a thief who {name}: found {found}, locked out with a record {}, of {}; the owner was active for {} s before in \
+            "a thief who {name}: found {found}, locked out and logged {}, of {}; the owner was active for {} s before in \
              the median, at most {} s",
             times.len() - found,
             times.len(),
@@ -391,20 +392,20 @@ fn every_patient_thief_is_found_or_locked_out() {
     }
 }
 
-/// The first rule for uploads gave him that: he knew when to go over to the successor.
+/// Under the first rule for uploads, the answers told the thief when to switch to the successor.
 #[test]
-fn a_thief_who_probes_stays_where_uploads_go_by_acknowledgement() {
+fn probing_thief_is_not_found_if_uploads_are_admitted_by_acknowledgement() {
     let served =
         (0..20).filter(|seed| steal(UPLOADS_BY_ACKNOWLEDGEMENT, Thief::Probes, *seed).0 == Fate::Served).count();
     println!("uploads by acknowledgement: {served} of 20 thieves who probe are served to the end");
     assert!(served > 0);
 }
 
-/// What remains: a thief who refreshes first, once between any two refreshes of the owner's, and keeps what he gets until
-/// the owner has it. Nothing but the owner's habits tells him when that is. Here the owner asks something every ten
-/// seconds, and the thief comes minutes away from each of the owner's refreshes.
+/// The remaining risk: a thief who refreshes first, once between any two refreshes of the owner, and leaves the new
+/// tokens unused until the owner has them. Only the owner's habits tell the thief when that is. Here the owner sends a
+/// request every ten seconds, and the thief refreshes minutes away from each refresh of the owner.
 #[test]
-fn a_thief_in_step_with_a_busy_owner_stays_until_the_owner_pauses() {
+fn thief_in_step_with_a_busy_owner_is_found_when_the_owner_pauses() {
     let mut server = Server::new(RotationPolicy::decide, 0);
     let mut jar = server.login(0);
     let mut stolen = jar.refresh;
@@ -414,7 +415,7 @@ fn a_thief_in_step_with_a_busy_owner_stays_until_the_owner_pauses() {
     };
     for now in (10..=DAY).step_by(10) {
         let set = server.answer(jar, false, now).unwrap();
-        assert_eq!(set.refresh.is_some(), now % ACCESS == 0, "far from the thief");
+        assert_eq!(set.refresh.is_some(), now % ACCESS == 0, "the owner refreshes far from the thief");
         jar.take(set);
         if now % ACCESS == 100 {
             serve_thief(&mut server, now);

@@ -1,25 +1,25 @@
-//! What a state of the model is.
+//! The state of the model.
 
 use crate::thief::Thief;
 
-/// Further back, one generation is as old as another.
+/// The oldest generation that is told apart; anything older is treated the same.
 pub(crate) const OLD: Offset = -4;
 
-/// A generation, counted from the row's.
+/// A generation, relative to the row's.
 pub(crate) type Offset = i8;
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Row {
-    /// Ticks since it was acknowledged, as far as the grace.
+    /// Ticks since the acknowledgement, up to the grace period.
     pub(crate) acknowledged: Option<u8>,
-    /// Ticks since it was issued, as far as a rule can tell them apart.
+    /// Ticks since the rotation, as far as a rule can tell them apart.
     pub(crate) rotated: u8,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Access {
     pub(crate) generation: Offset,
-    /// Ticks that it is still good for.
+    /// Ticks until the token expires.
     pub(crate) left: u8,
 }
 
@@ -30,48 +30,48 @@ pub(crate) struct Jar {
     pub(crate) refresh: Offset,
 }
 
-/// What a request is to the rules.
+/// How the rules treat a request.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Kind {
     Ordinary,
     Upload,
-    /// Of the render server, proven by the secret.
+    /// A request of the render server with its secret.
     Rendering,
 }
 
-/// Where a request is.
+/// The stage that a request has reached.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Stage {
-    /// On its way to the server.
+    /// The request is on its way to the server.
     There { jar: Jar, kind: Kind },
-    /// A worker has read the row and decided, and will write if the row's generation is still the one that it read.
+    /// A worker has read the row and decided. It will write if the row's generation is unchanged.
     Writing { jar: Jar, read: Offset, next: Row, generation: Offset, sets_refresh: bool },
-    /// Let in by its access token, which is still to be acknowledged.
+    /// The request is admitted by its access token. The acknowledgement is not yet written.
     Acknowledging { generation: Offset },
-    /// The answer is on its way back, with these cookies.
+    /// The answer is on its way back with these cookies.
     Back { access: Option<Access>, refresh: Option<Offset> },
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Request {
     pub(crate) stage: Stage,
-    /// Ticks since it was sent; of an upload, since it arrived.
+    /// Ticks since the request was sent; for an upload, since it arrived.
     pub(crate) age: u8,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct State {
     pub(crate) row: Option<Row>,
-    /// What the row was before its last writes, the latest first.
+    /// The row before each of its last writes, the latest first.
     pub(crate) before: Vec<(Row, Offset)>,
     pub(crate) jar: Jar,
-    /// Sorted, for it does not matter which is which.
+    /// Sorted, since their order does not matter.
     pub(crate) requests: Vec<Request>,
     pub(crate) thief: Option<Thief>,
     pub(crate) wrong: Option<Wrong>,
 }
 
-/// What must never be.
+/// A violated property.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Wrong {
     SignedOut,
@@ -108,7 +108,7 @@ impl Jar {
 }
 
 impl State {
-    /// The row's generation has risen by so much: everything else is that much older.
+    /// Shift everything relative to a row whose generation has risen by `risen`.
     pub(crate) fn shift(&mut self, risen: Offset) {
         let older = |generation: Offset| (generation - risen).max(OLD);
         self.jar.shift(risen);

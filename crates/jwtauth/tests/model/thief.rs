@@ -1,13 +1,13 @@
 //! A thief who knows the rules.
 //!
-//! He copies the cookies once. From then on he holds every token that he copied or was given, side by side, and presents
-//! any of them at any time, as an ordinary request or as an upload; a WebSocket handshake is an ordinary request. He has a
-//! perfect network. To drop an answer, or to wait, is not to use what he holds, so neither needs a step of its own. His
-//! access tokens need none either: the first use of one acknowledges the newest generation, as an upload with the
-//! refresh token beside it does; it gives no tokens, and it expires.
+//! The thief copies the cookies once. From then on the thief holds every token that was copied or received, side by
+//! side, and may present any of them at any time, in an ordinary request or in an upload. A WebSocket handshake is an
+//! ordinary request. The thief has a perfect network. Dropping an answer and waiting both mean not using a token, so
+//! neither needs a step. The thief's access tokens need no step either: the first use of one acknowledges the newest
+//! generation, as an upload with the refresh token does; it returns no tokens, and it expires.
 //!
-//! He has no secret of the render server. Where it fetches with his cookies for a page that he opens, his refresh token
-//! goes by the rows of uploads, and his access token changes nothing.
+//! The thief does not know the render server's secret. If the render server fetches with the thief's cookies for a page
+//! that the thief opens, the rules for uploads apply to the refresh token, and the access token changes nothing.
 
 use jwtauth::{Decision, Refusal};
 
@@ -18,36 +18,36 @@ use crate::{
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Thief {
-    /// The generations that he has refresh tokens of: the row's newest, the one before, an older one.
+    /// Whether the thief has refresh tokens of these generations: the row's newest, the previous one, an older one.
     holds: [bool; 3],
-    /// The newest generation that the server has answered the owner with.
+    /// The newest generation with which the server has answered the owner.
     owners: Offset,
-    /// How often the server has answered the owner with a newer one since the thief last presented a refresh token in an
-    /// ordinary request, as far as [`World::refreshes`].
+    /// How often the server has answered the owner with a newer generation since the thief last presented a refresh
+    /// token in an ordinary request, up to [`World::refreshes`].
     refreshes: u8,
-    /// Ticks since he was locked out, as far as a rule can tell them apart.
+    /// Ticks since the thief was locked out, as far as a rule can tell them apart.
     locked_out: Option<u8>,
     distance: Distance,
 }
 
-/// How far a thief who [keeps his distance](World::distance) is from the owner's refreshes.
+/// The distance of a thief who [keeps away](World::distance) from the owner's refreshes.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 struct Distance {
-    /// Ticks for which the thief may not refresh yet.
+    /// Ticks for which the thief must not refresh.
     thief_waits: u8,
-    /// Ticks for which the owner is not to refresh yet.
+    /// Ticks for which the owner must not refresh.
     owner_waits: u8,
-    /// The owner's refreshes since the theft, as far as two.
+    /// The owner's refreshes since the theft, up to two.
     refreshes: u8,
     is_broken: bool,
 }
 
-/// What a thief does.
+/// One request of a thief.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Attempt {
     generation: Offset,
     upload: bool,
-    /// The acknowledgement, if there is one, is written.
+    /// Whether the acknowledgement, if any, is written.
     acknowledged: bool,
 }
 
@@ -81,7 +81,7 @@ impl Thief {
         attempts
     }
 
-    /// The row's generation has risen by so much.
+    /// Adapt to a row whose generation has risen by `risen`.
     pub(crate) fn shift(&mut self, risen: Offset) {
         for _ in 0..risen {
             let [newest, previous, older] = self.holds;
@@ -96,7 +96,7 @@ impl Thief {
         self.distance.owner_waits = self.distance.owner_waits.saturating_sub(1);
     }
 
-    /// The server answers the owner with tokens of the newest generation.
+    /// Record that the server answers the owner with tokens of the newest generation.
     pub(crate) fn owner_is_answered(&mut self, world: &World) {
         if self.owners == 0 {
             return;
@@ -110,13 +110,13 @@ impl Thief {
         }
     }
 
-    /// Whether he came near a refresh of the owner's, where he is to keep his distance.
+    /// Return whether the thief came near a refresh of the owner although [`World::distance`] forbids it.
     pub(crate) fn came_near(&self) -> bool {
         self.distance.is_broken
     }
 
-    /// Notice that he is locked out: he has let so many refreshes of the owner's pass, and the newest generation has
-    /// been in use for the grace.
+    /// Record whether the thief is locked out: enough refreshes of the owner have passed, and the newest generation has
+    /// been in use for the grace period.
     pub(crate) fn note_lockout(&mut self, world: &World, row: Row) {
         let in_use = row.acknowledged.is_some_and(|age| age >= world.grace);
         if in_use && self.refreshes >= world.refreshes && self.locked_out.is_none() {
@@ -132,7 +132,7 @@ impl Thief {
             return Some(Wrong::NoRecord);
         }
         if let Some(age) = self.locked_out {
-            // The rotation that locked him out was acknowledged after it, and the grace passed after that.
+            // The rotation that locked the thief out was acknowledged later, and the grace period passed after that.
             let is_in_time = upload && age + world.grace <= world.upload_delay && decision.issues().is_empty();
             match decision {
                 _ if decision.admits() && is_in_time => world.note("a locked out thief uploads for a while"),
@@ -150,7 +150,7 @@ impl Thief {
 }
 
 impl World {
-    /// The thief presents a refresh token that he holds.
+    /// Let the thief present one of the held refresh tokens.
     pub(crate) fn thief_uses(&self, state: &mut State, attempt: Attempt) {
         let (Some(row), Some(mut thief)) = (state.row, state.thief) else { return };
         let Attempt { generation, upload, acknowledged } = attempt;

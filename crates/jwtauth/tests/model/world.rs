@@ -1,4 +1,4 @@
-//! The world around the rules: a browser, its requests, workers, and the database.
+//! The world around the rules: a browser, its requests, the workers, and the database.
 
 use std::{
     collections::BTreeSet,
@@ -18,39 +18,39 @@ use crate::{
     thief::{Attempt, Thief},
 };
 
-/// The present, whenever that is.
+/// The present time. Its value does not matter.
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(1_000_000);
-/// The row's generation, whatever that is.
+/// The row's generation. Its value does not matter.
 pub(crate) const NEWEST: Generation = Generation::new(1_000);
-/// How many of the last writes may get lost.
+/// How many of the last writes can get lost.
 const LOSABLE_WRITES: usize = 2;
 
 pub(crate) type Decide = fn(&RotationPolicy, &Session, Presented, UnixTime) -> Decision;
 
-/// The figures, in ticks, and the freedoms of a run.
+/// The figures of a run, in ticks, and what may happen in it.
 pub(crate) struct World {
     pub(crate) grace: u8,
     pub(crate) access: u8,
     pub(crate) slowest: u8,
-    /// How long after a rotation an upload may bring the generation before.
+    /// How long after a rotation an upload may bring the previous generation.
     pub(crate) upload_delay: u8,
-    /// How many requests of the browser are under way at once.
+    /// How many requests the browser may have under way at once.
     pub(crate) requests: usize,
     pub(crate) uploads: bool,
-    /// A render server fetches with the cookies of the browser, and with those that an answer brings it.
+    /// Whether a render server fetches with the cookies of the browser and with those of the answers that it gets.
     pub(crate) renders: bool,
-    /// It has no secret, so that the access tokens that it gets and uses are acknowledged.
+    /// Whether the render server lacks the secret, so that the access tokens that it uses are acknowledged.
     pub(crate) secretless: bool,
     pub(crate) restores: bool,
     pub(crate) logout: bool,
     pub(crate) thief: bool,
-    /// How many refreshes of the owner's a thief has to let pass to be locked out.
+    /// How many refreshes of the owner must pass for a thief to be locked out.
     pub(crate) refreshes: u8,
-    /// The thief makes no ordinary request within the grace of a refresh of the owner's, before or after it.
+    /// Whether the thief makes no ordinary request within the grace period before or after a refresh of the owner.
     pub(crate) distance: bool,
     pub(crate) decide: Decide,
     pub(crate) forgeries: Forgeries,
-    /// What has happened in some history, so that no property holds for want of an occasion.
+    /// What has happened in any history, to prove that the properties were put to the test.
     pub(crate) seen: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
@@ -60,12 +60,12 @@ pub(crate) enum Action {
     Send {
         kind: Kind,
     },
-    /// The render server fetches with the cookies of this answer, before the browser has them.
+    /// The render server fetches with the cookies of this answer before the browser has them.
     Render(usize),
     ForgetAccess,
-    /// A worker takes the request up, or goes on with it; or the browser takes the answer.
+    /// A worker starts or continues the request, or the browser receives the answer.
     Proceed(usize),
-    /// Let in, but its acknowledgement gets lost.
+    /// The request is admitted, but its acknowledgement gets lost.
     ProceedUnacknowledged(usize),
     Lose(usize),
     Restore,
@@ -75,9 +75,9 @@ pub(crate) enum Action {
     Forge,
 }
 
-/// Between the model's figures and the engine's.
+/// Conversions between the figures of the model and those of the engine.
 impl World {
-    /// The length of a tick: the engine's bound for uploads is fixed, so it gives the measure.
+    /// Return the duration of `count` ticks. The engine's fixed limit for uploads defines the length of a tick.
     fn ticks(&self, count: u8) -> Duration {
         MAX_UPLOAD_DELAY / u32::from(self.upload_delay) * u32::from(count)
     }
@@ -158,14 +158,14 @@ impl World {
         Access { generation: 0, left: self.access }
     }
 
-    /// A worker takes up what the browser sent: the access token is verified, then the row is read.
+    /// Let a worker start on a request: it verifies the access token, then reads the row.
     fn arrive(&self, state: &mut State, jar: Jar, kind: Kind, acknowledged: bool) -> Option<Stage> {
         let row = state.row?;
         if let Some(access) = jar.access {
             let is_first_sight = acknowledged && self.acknowledges(row, access.generation);
             if kind == Kind::Rendering && !self.secretless {
                 if is_first_sight {
-                    self.note("a rendering with tokens that were not seen yet");
+                    self.note("a rendering with unseen tokens");
                 }
                 return None;
             }
@@ -220,14 +220,14 @@ impl World {
         }
     }
 
-    /// An ordinary request with an old token, once the newest generation has been in use for the grace, ends the
-    /// session, whether the owner or the thief makes it.
+    /// Check that an ordinary request with an old token ends the session once the newest generation has been in use for
+    /// the grace period, whether the owner or the thief makes it.
     pub(crate) fn judge_behind(&self, row: Row, generation: Offset, upload: bool, decision: Decision) -> Option<Wrong> {
         let in_use = row.acknowledged.is_some_and(|age| age >= self.grace);
         (in_use && generation < 0 && !upload && decision != Decision::Reuse).then_some(Wrong::NotFound)
     }
 
-    /// The compare-and-swap.
+    /// Run the compare-and-swap.
     fn swap(&self, state: &mut State, request: Request) -> Option<Stage> {
         let Stage::Writing { jar, read, next, generation, sets_refresh } = request.stage else { unreachable!() };
         state.row?;
@@ -239,7 +239,7 @@ impl World {
         Some(self.answer(state, sets_refresh))
     }
 
-    /// Changes the row, whose generation rises by so much.
+    /// Write the row, whose generation rises by `risen`.
     pub(crate) fn write(&self, state: &mut State, row: Row, risen: Offset) {
         if self.restores {
             let last = state.row.unwrap();
@@ -282,7 +282,7 @@ impl World {
         }
     }
 
-    /// The server answers the owner with a new access token, and with the newest refresh token or without.
+    /// Answer the owner with a new access token, and with the newest refresh token if `sets_refresh`.
     fn answer(&self, state: &mut State, sets_refresh: bool) -> Stage {
         if let Some(thief) = state.thief.as_mut().filter(|_| sets_refresh) {
             thief.owner_is_answered(self);
