@@ -1,4 +1,4 @@
-//! The `Cookie` fields, and the headers that say how long a body is.
+//! Fuzzes the `Cookie` fields and the headers that give the length of a body.
 #![no_main]
 
 use jwtauth::{Head, HttpVersion, cookie_pairs};
@@ -12,7 +12,10 @@ fuzz_target!(|data: &[u8]| {
     }
     let (first, second) = data.split_at(data.len() / 2);
     let joined = [first, second].join(&b"; "[..]);
-    assert!(cookie_pairs(first).chain(cookie_pairs(second)).eq(cookie_pairs(&joined)), "two fields are one list");
+    assert!(
+        cookie_pairs(first).chain(cookie_pairs(second)).eq(cookie_pairs(&joined)),
+        "two fields must be read as one list"
+    );
 
     let text = String::from_utf8_lossy(data);
     let mut lines = text.split('\n');

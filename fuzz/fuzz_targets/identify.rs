@@ -1,7 +1,8 @@
-//! Who a request claims to be: any head, with tokens that the site has signed anywhere in it.
+//! Fuzzes the identity of a request: any head, with tokens signed by the site anywhere in it.
 //!
-//! One line for each of method, version, `Authorization`, `Origin`, `Sec-Fetch-Site`, `Upgrade`, `Content-Length` and
-//! `Transfer-Encoding`, where an empty line leaves the header out; each further line is a `Cookie` field.
+//! The input has one line for each of method, version, `Authorization`, `Origin`, `Sec-Fetch-Site`, `Upgrade`,
+//! `Content-Length` and `Transfer-Encoding`. An empty line leaves the header out. Each further line is a `Cookie`
+//! field.
 #![no_main]
 
 mod site;
@@ -12,14 +13,14 @@ use jwtauth::{Claims, Generation, Head, HttpVersion, Identity, Refused, Sid, Tok
 use libfuzzer_sys::fuzz_target;
 use site::{NOW, SITE};
 
-/// A token that the site has signed.
+/// A token signed by the site.
 struct Signed {
     kind: TokenKind,
     claims: Claims,
     token: String,
 }
 
-/// Of two sessions of one user and one of another, tokens of both kinds: newer, older and expired ones.
+/// Tokens of both kinds for two sessions of one user and one session of another: newer, older and expired ones.
 static SIGNED: LazyLock<Vec<Signed>> = LazyLock::new(|| {
     let day = Duration::from_secs(86_400);
     let claims = |subject: &str, session, generation, issued_at| {
@@ -33,13 +34,13 @@ static SIGNED: LazyLock<Vec<Signed>> = LazyLock::new(|| {
         claims("eve", 3, 1, NOW - day),
     ];
     let sign = |claims: &Claims, kind| {
-        let token = SITE.tokens().issue(kind, claims).expect("it is short");
+        let token = SITE.tokens().issue(kind, claims).expect("a short token can be issued");
         Signed { kind, claims: claims.clone(), token }
     };
     all.iter().flat_map(|claims| [TokenKind::Access, TokenKind::Refresh].map(|kind| sign(claims, kind))).collect()
 });
 
-/// The bytes with each of `0x0b` and above, one for each of [`SIGNED`], in the place of its token.
+/// Replace each byte from `0x0b` on with a token, one byte for each of [`SIGNED`].
 fn with_tokens(bytes: &[u8]) -> Vec<u8> {
     let token = |byte: u8| byte.checked_sub(0x0b).and_then(|index| SIGNED.get(usize::from(index)));
     let replace = |byte: &u8| token(*byte).map_or_else(|| vec![*byte], |signed| signed.token.clone().into_bytes());
@@ -61,7 +62,7 @@ fuzz_target!(|data: &[u8]| {
     let joined = cookies.join(&b"; "[..]);
     let (joined, mut as_one_field) = ([joined.as_slice()], head);
     as_one_field.cookies = &joined;
-    assert_eq!(result(&identified), result(&identify(&as_one_field)), "several fields are one list");
+    assert_eq!(result(&identified), result(&identify(&as_one_field)), "several fields must be read as one list");
     let identity = match &identified {
         Ok(identity) => identity,
         Err(refused) => &refused.identity,
@@ -70,7 +71,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!((identity.is_upload(), identity.is_bearer()), (head.is_upload(), is_bearer(&head)));
     assert!(!identity.is_bearer() || identity.refresh().is_none() && !identity.has_cookies());
 
-    // Only what the site has signed, and has not expired, names a user; never two of them.
+    // Only unexpired tokens signed by the site name a user, and never two users.
     let signed = |kind, claims: &Claims| SIGNED.iter().any(|it| it.kind == kind && it.claims == *claims);
     assert!(identity.access().is_none_or(|claims| signed(TokenKind::Access, claims) && claims.expires_at > NOW));
     assert!(identity.refresh().is_none_or(|claims| signed(TokenKind::Refresh, claims) && claims.expires_at > NOW));
@@ -82,7 +83,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(SIGNED.iter().any(|it| it.claims.sid == *sid));
     }
 
-    // A write from elsewhere is not made in the name of whose cookies it brings.
+    // A write from another site must not be authenticated by its cookies.
     let is_write = !head.is_safe() || head.is_websocket();
     if is_write && !identity.is_bearer() && !identity.is_anonymous() {
         let (own, trusted) = (is(head.origin, "own.example"), is(head.origin, "trusted.example"));
@@ -117,7 +118,7 @@ fn is_bearer(head: &Head<'_>) -> bool {
     })
 }
 
-/// Whether this is the origin of a host by HTTPS.
+/// Return whether this is the HTTPS origin of a host.
 fn is(origin: Option<&str>, host: &str) -> bool {
     let origin = origin.unwrap_or_default().to_ascii_lowercase();
     let rest = origin.strip_prefix("https://").and_then(|rest| rest.strip_prefix(host));

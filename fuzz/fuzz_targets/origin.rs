@@ -1,4 +1,4 @@
-//! The headers that say where a request comes from.
+//! Fuzzes the headers that tell the origin of a request.
 #![no_main]
 
 use jwtauth::{Head, Origin, OriginPolicy};
@@ -9,7 +9,8 @@ fuzz_target!(|data: &[u8]| {
     let mut lines = text.split('\n');
     let (origin, site, trusted) = (lines.next(), lines.next(), lines.next());
     let own = || "https://own.example".parse::<Origin>().ok();
-    let policy = OriginPolicy::new(["https://trusted.example", "https://*.wild.example"]).expect("they can match");
+    let policy =
+        OriginPolicy::new(["https://trusted.example", "https://*.wild.example"]).expect("both entries are valid");
     for upgrade in [None, Some("websocket")] {
         let mut head = Head::new("POST");
         (head.origin, head.sec_fetch_site, head.upgrade) = (origin, site, upgrade);
@@ -24,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(passed || known || listed, "{head:?}");
         }
     }
-    // An entry is refused, or covers the host that it names.
+    // An entry is refused, or matches the host that it names.
     if let Some((entry, Ok(policy))) = trusted.map(|entry| (entry, OriginPolicy::new([entry]))) {
         let host = entry.replacen("://*.", "://", 1);
         let mut head = Head::new("POST");

@@ -1,4 +1,4 @@
-//! Keys in PEM, and the DER within.
+//! Fuzzes keys in PEM, and the DER inside.
 #![no_main]
 
 use jwtauth::{Algorithm, SigningKey, VerifyingKey};
@@ -14,7 +14,7 @@ fuzz_target!(|data: &[u8]| {
     for algorithm in PAIRS {
         let signs = SigningKey::read(algorithm, data).is_ok();
         let verifies = VerifyingKey::read(algorithm, data).is_ok();
-        // No half of a pair passes for the other, and neither for a secret.
+        // One half of a key pair is never accepted as the other half, and neither half as a secret.
         assert!(u8::from(signs) + u8::from(verifies) + u8::from(is_secret) <= 1);
     }
 });

@@ -1,7 +1,7 @@
-//! What a response says: its cookies, and its caching headers merged with those that the view has set.
+//! Fuzzes a response: its cookies, and its caching headers merged with those of the view.
 //!
-//! The first byte picks what the request brought and what it has come to; then come the view's `Vary`, its
-//! `Cache-Control`, and the name of a header, one to a line.
+//! The first byte selects what the request brought and its outcome. The following lines are the view's `Vary`, its
+//! `Cache-Control`, and the name of a header.
 #![no_main]
 
 mod site;
@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let Some((choice, rest)) = data.split_first() else { return };
     let (identity, outcome) = (identity(choice & 3), outcome(choice >> 2 & 7));
     let was_asked = choice >> 5 & 1 == 1;
-    let answer = SITE.respond(&identity, &outcome, was_asked, NOW).expect("these tokens can be signed");
+    let answer = SITE.respond(&identity, &outcome, was_asked, NOW).expect("the tokens can be signed");
     cookies(&answer, &identity, &outcome);
 
     let text = String::from_utf8_lossy(rest);
@@ -71,7 +71,7 @@ fn cookies(answer: &Answer, identity: &Identity, outcome: &Outcome) {
 
 fn vary(answer: &Answer, present: &str) {
     let merged = answer.vary(present).unwrap_or_else(|| present.to_owned());
-    assert_eq!(answer.vary(&merged), None, "merged twice is merged once");
+    assert_eq!(answer.vary(&merged), None, "merging again changes nothing");
     let count = |list: &str, name: &str| list.split(',').filter(|it| it.trim().eq_ignore_ascii_case(name)).count();
     for name in &answer.vary {
         let was = count(present, name);
@@ -88,7 +88,7 @@ fn cache_control(answer: &Answer, present: &str) {
         return;
     };
     assert!(merged == "no-store, private" || merged.starts_with("no-store, private, "), "{merged}");
-    assert_eq!(answer.cache_control(&merged).as_ref(), Some(&merged), "merged twice is merged once");
+    assert_eq!(answer.cache_control(&merged).as_ref(), Some(&merged), "merging again changes nothing");
     if !present.contains('"') {
         let names: Vec<_> =
             merged.split(',').map(|it| it.split('=').next().unwrap_or_default().trim().to_ascii_lowercase()).collect();

@@ -1,4 +1,4 @@
-//! A site, for the targets that follow a request.
+//! A site for the targets that follow a request.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -10,12 +10,14 @@ use jwtauth::{
 /// The time of every request.
 pub const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 
-/// What is configured: `https://own.example` trusts `https://trusted.example`.
+/// The site. `https://own.example` trusts `https://trusted.example`.
 pub static SITE: LazyLock<Site> = LazyLock::new(|| {
-    let key = SigningKey::read(Algorithm::Hs256, &[7; 32]).expect("it is long enough");
-    let tokens = Tokens::new(Keyring::new(key, []).expect("one key"), Profile::default()).expect("the default");
-    let lifetimes = Lifetimes::new(Duration::from_secs(300), Duration::from_secs(86_400), None).expect("in order");
+    let key = SigningKey::read(Algorithm::Hs256, &[7; 32]).expect("the key is long enough");
+    let tokens = Tokens::new(Keyring::new(key, []).expect("one key is a valid ring"), Profile::default())
+        .expect("the default profile is valid");
+    let lifetimes = Lifetimes::new(Duration::from_secs(300), Duration::from_secs(86_400), None)
+        .expect("the lifetimes are in order");
     let policy = RotationPolicy::new(lifetimes, Duration::from_secs(30));
-    let origins = OriginPolicy::new(["https://trusted.example"]).expect("it can match");
+    let origins = OriginPolicy::new(["https://trusted.example"]).expect("the origin is valid");
     Site::new(tokens, policy, Transport::new(CookiePolicy::default(), origins, true))
 });

@@ -1,11 +1,11 @@
-//! The corpus of requests, `testdata/requests.json`, through the engine's steps: driven here over a map of rows, as
-//! Django and axum drive them over a table.
+//! Replays the corpus of requests, `testdata/requests.json`, through the engine's steps, with a map of rows instead of
+//! the tables that Django and axum use.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::struct_excessive_bools,
-    reason = "a test, and its driver"
+    reason = "a test and its driver"
 )]
 
 use std::{
@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use self::units::{duration, generation, number, seconds, time};
 
-/// The only places that know the types of the engine's figures.
+/// Conversions from and to the engine's types, in one place.
 mod units {
     use std::time::Duration;
 
@@ -78,12 +78,12 @@ struct Configuration {
     settings: Settings,
     #[serde(rename = "CSRF_TRUSTED_ORIGINS")]
     trusted: Vec<String>,
-    /// Of cookies, which the engine leaves to its callers.
+    /// The attributes of the cookies, which the engine leaves to its callers.
     #[serde(rename = "attributes")]
     _attributes: Vec<String>,
 }
 
-/// The settings that the corpus uses, with their defaults.
+/// The settings that the corpus uses, and their defaults.
 #[derive(Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default, deny_unknown_fields)]
 struct Settings {
@@ -197,7 +197,7 @@ struct Cookie {
     max_age: Option<u64>,
 }
 
-/// What a request came to: expected, and given.
+/// The result of a request, as expected and as returned.
 #[derive(Debug, Default, PartialEq)]
 struct Given {
     status: u16,
@@ -229,7 +229,7 @@ impl Case {
         }
     }
 
-    /// `"unchanged"`, `"gone"`, or the columns that change, which are all of a new row.
+    /// Each value is `"unchanged"`, `"gone"`, or the columns that change; for a new row, all columns.
     fn expected_rows(&self) -> BTreeMap<String, Row> {
         let row = |(name, after): (&String, &Value)| {
             let mut row =
@@ -294,7 +294,7 @@ fn site(corpus: &Corpus, configuration: &Configuration) -> Site {
     Site::new(tokens, policy, transport)
 }
 
-/// The head of a request as a server hands it on: repeated headers joined by commas, each `Cookie` field by itself.
+/// The head of a request as a server passes it on: repeated headers joined by commas, each `Cookie` field separate.
 struct Fields {
     cookies: Vec<Vec<u8>>,
     joined: BTreeMap<String, String>,
@@ -337,7 +337,7 @@ impl Fields {
     }
 }
 
-/// A face of the engine over a map of rows: what Django and axum do with a database.
+/// A driver of the engine over a map of rows. It does what Django and axum do with a database.
 struct Face<'c> {
     corpus: &'c Corpus,
     site: Site,
@@ -346,14 +346,14 @@ struct Face<'c> {
     events: Vec<String>,
     outcome: Outcome,
     was_asked: bool,
-    /// Of the access token in force.
+    /// The claims of the access token in force.
     claims: Option<Claims>,
-    /// Whether a decision on a refresh token has let the request in already.
+    /// Whether a decision about a refresh token has already admitted the request.
     is_admitted: bool,
     is_late: bool,
 }
 
-/// Status, code and user of a view's response.
+/// The status, code and user of a view's response.
 type Response = (u16, Option<&'static str>, Option<String>);
 
 const BOTH: &[TokenKind] = &[TokenKind::Access, TokenKind::Refresh];
@@ -413,7 +413,7 @@ impl<'c> Face<'c> {
         self.given(case, response, &answer)
     }
 
-    /// What comes before the view, and the view.
+    /// Run the steps before the view, and the view.
     fn serve(&mut self, case: &Case, head: &Head<'_>, identity: &Identity) -> Response {
         self.claims = identity.access().cloned();
         if let Some(claims) = identity.refresh() {
@@ -487,7 +487,7 @@ impl<'c> Face<'c> {
         }
     }
 
-    /// The user of the access token in force, by the strict check.
+    /// Return the user of the access token in force, by the strict check.
     fn user(&mut self, identity: &Identity) -> Option<String> {
         self.was_asked = true;
         let (now, claims) = (self.corpus.now, self.claims.clone()?);
@@ -519,7 +519,7 @@ impl<'c> Face<'c> {
         let session = match view {
             "login" | "login-forget" | "login-callback" => policy.start(time(now)),
             "login-hour" => policy.start_for(duration(3600), time(now)),
-            other => panic!("no view {other}"),
+            other => panic!("unknown view {other}"),
         };
         let mut row = Row {
             user: "1".to_owned(),
@@ -548,7 +548,7 @@ impl<'c> Face<'c> {
         self.outcome = Outcome::Granted(grant);
     }
 
-    /// End the sessions that the request's tokens name, and its own.
+    /// End the sessions that the request's tokens name, and the request's own session, except `but`.
     fn end_named(&mut self, identity: &Identity, but: Option<Sid>) {
         let own = self.claims.iter().map(|claims| claims.sid);
         let named = identity.session_names().iter().copied().chain(own).filter(|sid| Some(*sid) != but);
@@ -564,7 +564,7 @@ impl<'c> Face<'c> {
         }
     }
 
-    /// The row, if its user may be signed in.
+    /// Return the row if its user may sign in.
     fn find(&self, id: Uuid) -> Option<Row> {
         self.rows.get(&id).filter(|row| self.corpus.users[&row.user].is_active).cloned()
     }
@@ -581,7 +581,7 @@ impl<'c> Face<'c> {
         self.events.push(event.to_owned());
     }
 
-    /// Everything that the corpus compares.
+    /// Return everything that the corpus compares.
     fn given(self, case: &Case, (status, code, user): Response, answer: &Answer) -> Given {
         let names: BTreeMap<_, _> = self.corpus.sessions.iter().map(|(name, of)| (of.id(), name.clone())).collect();
         let name_of = |id: &Uuid| names.get(id).map_or("new", String::as_str).to_owned();
@@ -613,7 +613,7 @@ impl<'c> Face<'c> {
             let found = case.request.responds.iter().find(|(present, _)| present.eq_ignore_ascii_case(name));
             found.map(|(_, value)| value.clone())
         };
-        // A view that is not reached, or fails, answers with no headers of its own.
+        // If the view is not reached or fails, its headers are missing from the response.
         let of_view = |name: &str| present(name).filter(|_| status == 200);
         let vary = answer.vary(&of_view("vary").unwrap_or_default()).or_else(|| of_view("vary")).unwrap_or_default();
         given.vary = Some(vary.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect());
@@ -621,13 +621,13 @@ impl<'c> Face<'c> {
         given.cache_control = answer.cache_control(directives.as_deref().unwrap_or_default()).or(directives);
         for name in case.answer.headers.keys() {
             let value = of_view(name).filter(|_| !answer.removes(name));
-            // RFC 6750 §3, which is the caller's to write.
+            // The caller must write the challenge of RFC 6750 §3.
             let challenge =
                 (status == 401 && name == "WWW-Authenticate").then(|| "Bearer error=\"invalid_token\"".into());
             given.headers.insert(name.clone(), value.or(challenge));
         }
         if case.answer.vary.is_none() {
-            // A handshake's answer is not kept by any cache.
+            // The answer to a handshake is never cached.
             (given.vary, given.cache_control) = (None, None);
         }
         given
@@ -639,7 +639,7 @@ fn corpus() -> Corpus {
 }
 
 #[test]
-fn the_engine_gives_every_answer() {
+fn engine_gives_every_answer_of_the_corpus() {
     let corpus = corpus();
     let mut wrong = String::new();
     for case in &corpus.cases {
@@ -652,7 +652,7 @@ fn the_engine_gives_every_answer() {
 }
 
 #[test]
-fn every_rule_has_a_case_and_most_cases_are_for_every_face() {
+fn every_rule_has_a_case_and_few_cases_are_skipped() {
     let corpus = corpus();
     assert!(corpus.cases.len() >= 150);
     let names: BTreeSet<_> = corpus.cases.iter().map(|case| &case.name).collect();
@@ -667,7 +667,7 @@ fn every_rule_has_a_case_and_most_cases_are_for_every_face() {
 }
 
 #[test]
-fn names_and_tokens_are_the_engine_s() {
+fn names_and_tokens_match_the_engine() {
     let corpus = corpus();
     let site = site(&corpus, &corpus.configurations["default"]);
     let mut seen = BTreeSet::new();
