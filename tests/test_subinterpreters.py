@@ -160,7 +160,7 @@ def test_a_second_interpreter_is_refused_and_the_first_goes_on():
     refusals = [lines[1], lines[2], lines[4]]
     assert lines[3] == "again"
     assert len(set(refusals)) == 1
-    for cure in ("WSGIApplicationGroup %{GLOBAL}", "WSGIDaemonProcess", "a process of its own"):
+    for cure in ("WSGIApplicationGroup %{GLOBAL}", "WSGIDaemonProcess", "in its own process"):
         assert cure in refusals[0]
 
 

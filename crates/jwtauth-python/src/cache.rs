@@ -1,4 +1,4 @@
-//! Sessions that this process has asked the database about.
+//! The memory of sessions that this process has verified.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::token::Claims;
 
-/// When the database was asked about a session, and in which scope.
+/// When, and in which scope, the database was queried for a session.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Asked(jwtauth::Asked);
 
@@ -18,11 +18,11 @@ impl Asked {
     }
 }
 
-/// A bounded memory of verified sessions. Times are monotonic milliseconds.
+/// A bounded memory of verified sessions. Times are in monotonic milliseconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct VerifiedSessions(jwtauth::VerifiedSessions);
 
-// No method lets go of the interpreter, so no thread is within one, holding a lock, while another forks.
+// No method releases the interpreter. So when a thread forks, no other thread holds a lock inside a method.
 #[pymethods]
 impl VerifiedSessions {
     #[new]

@@ -1,10 +1,10 @@
-//! Cookies: what a browser would drop.
+//! The check of cookie names and attributes.
 
 use jwtauth::{CookiePolicy, SameSite};
 use pyo3::prelude::*;
 
-/// Everything that would make a browser drop cookies of these names and attributes, or mix them up, as pairs of a
-/// message and a code; `None` if `same_site` is no value of that attribute.
+/// Return every reason for which browsers would drop cookies with these names and attributes, or confuse one with the
+/// other, as pairs of a message and a code. Return `None` if `same_site` is not a value of that attribute.
 #[pyfunction]
 #[pyo3(signature = (*, access_name, refresh_name, secure, same_site, domain, path, partitioned))]
 pub(crate) fn cookie_problems(

@@ -1,4 +1,5 @@
-//! One exception class per decision of the caller, declared in `jwtauth.exceptions`; each carries the engine's `code`.
+//! Errors: one exception class per decision of the caller, declared in `jwtauth.exceptions`. Each carries the engine's
+//! `code`.
 
 use jwtauth::{
     ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, OriginPolicyError, ProfileError,
@@ -15,7 +16,7 @@ mod imported {
 }
 use imported::{ClaimsRefused, CrossOriginRefused, EngineConfigurationError, TokenError, TokenExpired};
 
-/// Any error of the engine, on its way to Python.
+/// Any error of the engine, to be raised in Python.
 pub(crate) enum Error {
     Claims(String, &'static str),
     Configuration(String, &'static str),

@@ -1,17 +1,17 @@
-//! Keys and the ring of keys.
+//! Keys and key rings.
 
 use jwtauth::{Algorithm, GeneratedKey};
 use pyo3::prelude::*;
 
 use crate::error::Error;
 
-/// A key that makes signatures.
+/// A key that signs.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct SigningKey(pub(crate) jwtauth::SigningKey);
 
 #[pymethods]
 impl SigningKey {
-    /// Raises `EngineConfigurationError`.
+    /// Read the key. Raise `EngineConfigurationError` if it is not valid.
     #[staticmethod]
     #[pyo3(signature = (key, *, algorithm))]
     fn read(key: &[u8], algorithm: &str) -> Result<Self, Error> {
@@ -39,7 +39,7 @@ pub(crate) struct VerifyingKey(pub(crate) jwtauth::VerifyingKey);
 
 #[pymethods]
 impl VerifyingKey {
-    /// Raises `EngineConfigurationError`.
+    /// Read the key. Raise `EngineConfigurationError` if it is not valid.
     #[staticmethod]
     #[pyo3(signature = (key, *, algorithm))]
     fn read(key: &[u8], algorithm: &str) -> Result<Self, Error> {
@@ -66,7 +66,7 @@ impl VerifyingKey {
     }
 }
 
-/// One signing key and the keys whose signatures are accepted besides.
+/// One signing key, and the other keys whose signatures are accepted.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Keyring(pub(crate) jwtauth::Keyring);
 
@@ -94,13 +94,13 @@ impl Keyring {
     }
 }
 
-/// The names of all algorithms.
+/// Return the names of all algorithms.
 #[pyfunction]
 pub(crate) fn algorithms() -> Vec<&'static str> {
     Algorithm::ALL.map(Algorithm::as_str).to_vec()
 }
 
-/// A new key, to be written down: as a PEM, unless it is a secret; as a JWK; and its public JWK.
+/// Generate a key. Return it as a PEM (`None` for a secret), as a JWK, and its public JWK (`None` for a secret).
 #[pyfunction]
 #[pyo3(signature = (algorithm, *, key_id = None))]
 pub(crate) fn generate_key(

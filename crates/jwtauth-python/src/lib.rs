@@ -1,10 +1,10 @@
-//! `jwtauth._engine`: the engine as Python sees it. Converts values and maps errors, a file per engine module; every
-//! rule is in the crate `jwtauth`.
+//! `jwtauth._engine`: the engine's interface for Python. It converts values and maps errors, in one file per engine
+//! module. All rules are in the crate `jwtauth`.
 //!
-//! Classes are frozen and hold no interpreter state, so the module is safe without the global interpreter lock. They
-//! cannot be pickled or copied, and no `repr` shows a token or a key. A second interpreter of the process is refused.
+//! Classes are frozen and hold no interpreter state, so the module works without the global interpreter lock. Instances
+//! cannot be pickled or copied, and no `repr` shows a token or a key. A second interpreter in the process is refused.
 #![forbid(unsafe_code)]
-#![expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+#![expect(clippy::needless_pass_by_value, reason = "PyO3 passes arguments by value")]
 
 mod cache;
 mod clock;
@@ -17,7 +17,7 @@ mod rotation;
 mod session;
 mod token;
 
-/// The engine.
+/// The jwtauth engine.
 #[pyo3::pymodule(gil_used = false)]
 mod _engine {
     use pyo3::prelude::*;
@@ -40,7 +40,7 @@ mod _engine {
     }
 
     #[pymodule_export]
-    #[expect(non_upper_case_globals, reason = "Python's name for it")]
+    #[expect(non_upper_case_globals, reason = "the name that Python uses")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 
     #[pymodule_export]

@@ -1,4 +1,4 @@
-//! The flow of a request: its head read from Django's `META`, and the engine's steps.
+//! The flow of a request: the head read from Django's `META`, and the engine's steps.
 
 use jwtauth::{CookiePolicy, Grantee, Head, HttpVersion, Origin, UnixTime};
 use pyo3::{
@@ -16,7 +16,7 @@ use crate::{
     token::{Claims, TokenKind, Tokens, custom_claims, is_slow, without_interpreter},
 };
 
-/// Which origins besides our own may make requests with cookies.
+/// The origins, besides the site's own, that may make requests with cookies.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct OriginPolicy(jwtauth::OriginPolicy);
 
@@ -50,7 +50,7 @@ impl RenderSecrets {
 
 const BOTH: &[jwtauth::TokenKind] = &[jwtauth::TokenKind::Access, jwtauth::TokenKind::Refresh];
 
-/// What a site has configured: all that the steps of a request go by.
+/// The configuration of a site, on which every step of a request depends.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Site(jwtauth::Site);
 
@@ -73,9 +73,9 @@ impl Site {
         Self(jwtauth::Site::new(tokens.get().0.clone(), policy.get().0, transport))
     }
 
-    /// `own` is called only where the answer may depend on it.
+    /// Identify the user of a request. `own` is called only if the result may depend on it.
     #[pyo3(signature = (meta, *, method, version, cookies, is_trusted, own, now))]
-    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn identify(
         &self,
         meta: &Bound<'_, PyDict>,
@@ -96,7 +96,7 @@ impl Site {
             (head.sec_fetch_site, head.upgrade) = (Some("same-origin"), None);
         }
         let (tokens, mut failure) = (self.0.tokens(), None);
-        // Asked before the interpreter is let go of: a thread that comes back may find itself in another one.
+        // Call `own` before releasing the interpreter: a thread that attaches again may do so in another interpreter.
         let early = if is_slow(tokens) && head.origin.is_some() { ask(&own, &mut failure) } else { None };
         let identified = without_interpreter(tokens, meta.py(), || {
             let own = || if is_slow(tokens) { early } else { ask(&own, &mut failure) };
@@ -111,7 +111,7 @@ impl Site {
         })
     }
 
-    /// Raises `CrossOriginRefused`.
+    /// Raise `CrossOriginRefused` if the request may not use cookies.
     #[pyo3(signature = (meta, *, method, version, own))]
     fn check_origin(&self, meta: &Bound<'_, PyDict>, method: &str, version: &str, own: Py<PyAny>) -> PyResult<()> {
         let headers = Headers::of_origin(meta)?;
@@ -138,7 +138,7 @@ impl Site {
         }
     }
 
-    /// `(acknowledge, update_last_seen)`, or `None` where the session does not hold.
+    /// Return `(acknowledge, update_last_seen)`, or `None` if the session is not valid.
     #[pyo3(signature = (identity, claims, session, *, subject, last_seen_at, now))]
     fn check(
         &self,
@@ -160,9 +160,9 @@ impl Site {
         Ok(self.0.fits(subject, &custom_claims(Some(custom))?)?)
     }
 
-    /// `decision` says which tokens the response sets; `None`: both.
+    /// Return a grant. `decision` tells which tokens the response sets; `None` means both.
     #[pyo3(signature = (sid, subject, session, *, decision, custom, remember, now))]
-    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn grant(
         &self,
         sid: &Bound<'_, Sid>,
@@ -184,9 +184,9 @@ impl Site {
         Ok(without_interpreter(self.0.tokens(), py, || self.0.issue(grant, kind.into()))?)
     }
 
-    /// `vary` and `cache_control`: the response's headers of these names, as the view has left them.
+    /// Return the answer. `vary` and `cache_control` are the response's headers as the view left them.
     #[pyo3(signature = (identity, outcome, *, was_asked, vary, cache_control, now))]
-    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn respond(
         &self,
         py: Python<'_>,
@@ -199,7 +199,7 @@ impl Site {
     ) -> Result<Answer, Error> {
         let (identity, outcome) = (identity.get(), outcome.get());
         let respond = || self.0.respond(&identity.identity, &outcome.0, was_asked, UnixTime::from_secs(now));
-        // Only a grant is signed for.
+        // Only a grant needs signatures, which may be slow.
         let answer = match outcome.0 {
             jwtauth::Outcome::Granted(_) => without_interpreter(self.0.tokens(), py, respond)?,
             _ => respond()?,
@@ -217,7 +217,7 @@ impl Site {
     }
 }
 
-/// Who the request claims to be.
+/// The identity that a request claims.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Identity {
     identity: jwtauth::Identity,
@@ -226,7 +226,7 @@ pub(crate) struct Identity {
 
 #[pymethods]
 impl Identity {
-    /// An anonymous request without cookies.
+    /// Create an anonymous identity without cookies.
     #[new]
     fn new() -> Self {
         Self { identity: jwtauth::Identity::default(), error: None }
@@ -257,7 +257,7 @@ impl Identity {
         self.identity.disputed_sessions().iter().map(jwtauth::Sid::session_id).collect()
     }
 
-    /// Who it is without the refresh tokens of sessions that are not among these.
+    /// Return the identity without the refresh tokens of sessions that are not in `live`.
     fn settle(&self, live: Vec<Uuid>) -> Self {
         let identity = self.identity.clone().settle(|sid| live.contains(&sid.session_id()));
         Self { identity, error: None }
@@ -278,14 +278,14 @@ impl Identity {
         self.identity.has_wrong_render_secret()
     }
 
-    /// Whether the request may not use its cookies. A bearer that is not valid is anonymous: another scheme of the site
-    /// may read the header.
+    /// Return whether the request may not use its cookies. A request with an invalid bearer token is anonymous instead:
+    /// another scheme of the site may read the header.
     #[getter]
     fn is_cross_origin(&self) -> bool {
         matches!(self.error, Some(jwtauth::IdentifyError::CrossOrigin(_)))
     }
 
-    /// Raises `CrossOriginRefused` where the request may not use its cookies.
+    /// Raise `CrossOriginRefused` if the request may not use its cookies.
     fn check(&self) -> Result<(), Error> {
         match self.error {
             Some(jwtauth::IdentifyError::CrossOrigin(error)) => Err(error.into()),
@@ -314,7 +314,7 @@ impl Grant {
         Claims(self.0.refresh().clone())
     }
 
-    /// Whether the response sets any.
+    /// Return whether the response sets any token.
     #[getter]
     fn sets_cookies(&self) -> bool {
         !self.0.kinds().is_empty()
@@ -325,7 +325,7 @@ impl Grant {
     }
 }
 
-/// What the request has come to, so far.
+/// The effect of a request on its cookies, so far.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Outcome(jwtauth::Outcome);
 
@@ -350,16 +350,16 @@ impl Outcome {
     }
 }
 
-/// What the response says.
+/// The cookies and caching headers of a response.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Answer {
-    /// The value of `Vary`; `None`: it stays.
+    /// The new value of `Vary`; `None` leaves it unchanged.
     #[pyo3(get)]
     vary: Option<String>,
-    /// The value of `Cache-Control`; `None`: it stays, and no cookie is set.
+    /// The new value of `Cache-Control`; `None` leaves it unchanged, and no cookie is set.
     #[pyo3(get)]
     cache_control: Option<String>,
-    /// Triples of name, token and `max_age`; to clear, `""` and 0.
+    /// Triples of name, token and `max_age`. A cookie is cleared with `""` and 0.
     #[pyo3(get)]
     cookies: Vec<(String, String, Option<u64>)>,
     inner: jwtauth::Answer,
@@ -367,7 +367,7 @@ pub(crate) struct Answer {
 
 #[pymethods]
 impl Answer {
-    /// Those of these header names that are to be removed.
+    /// Return those of these header names that must be removed.
     fn removed(&self, names: Vec<String>) -> Vec<String> {
         names.into_iter().filter(|name| self.inner.removes(name)).collect()
     }
@@ -377,8 +377,8 @@ impl Answer {
     }
 }
 
-/// The headers that authentication reads, of a CGI environment. A value that is not Unicode text is replaced: it is still
-/// a value.
+/// The headers of a CGI environment that authentication reads. A value that is not Unicode text is replaced, since the
+/// header is present.
 #[derive(Default)]
 struct Headers {
     cookies: Vec<Vec<u8>>,
@@ -388,13 +388,13 @@ struct Headers {
     upgrade: Option<String>,
     content_length: Option<String>,
     transfer_encoding: Option<String>,
-    /// Read only where the site has one.
+    /// Read only if the site has a render secret.
     render_secret: Option<String>,
 }
 
 impl Headers {
-    /// `None` where there is neither a cookie nor `Authorization`, as in most anonymous requests: nothing else is read
-    /// then. `fields`: the `Cookie` fields, where the server has handed on several.
+    /// Read the headers. Return `None` without a cookie and `Authorization`, as in most anonymous requests; no other
+    /// header is then read. `fields` are the `Cookie` fields, if the server passed on several.
     fn read(meta: &Bound<'_, PyDict>, fields: Option<Vec<PyBackedBytes>>) -> PyResult<Option<Self>> {
         let py = meta.py();
         let cookie = text(meta, intern!(py, "HTTP_COOKIE"))?;
@@ -409,7 +409,7 @@ impl Headers {
         Ok(Some(Self { cookies, authorization, ..Self::of_origin(meta)? }))
     }
 
-    /// Those by which the origin is told, and how long the body is.
+    /// Read the headers that tell the origin and the length of the body.
     fn of_origin(meta: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = meta.py();
         Ok(Self {
@@ -446,7 +446,7 @@ fn text(meta: &Bound<'_, PyDict>, name: &Bound<'_, PyString>) -> PyResult<Option
     Ok(Some(value.to_string_lossy().into_owned()))
 }
 
-/// What `own` returns, and what it raises.
+/// Call `own` and return the origin. Store an exception in `failure`.
 fn ask(own: &Py<PyAny>, failure: &mut Option<PyErr>) -> Option<Origin> {
     let answer = Python::attach(|py| own.bind(py).call0()?.extract::<Option<String>>());
     match answer {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::{error::Error, session::Session};
 
-/// Lifetimes and grace, in seconds.
+/// The rules of rotation, with durations in seconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct RotationPolicy(pub(crate) jwtauth::RotationPolicy);
 
@@ -44,7 +44,7 @@ impl RotationPolicy {
     }
 }
 
-/// The answer to a refresh token.
+/// The decision about a refresh token.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Decision {
     pub(crate) decision: jwtauth::Decision,
@@ -73,7 +73,8 @@ impl Decision {
         self.decision.warning()
     }
 
-    /// The row as it is to be written.
+    /// The row to write, if any.
+
     #[getter]
     fn next(&self) -> Option<Session> {
         self.decision.next(&self.session).map(Session)
