@@ -6,7 +6,7 @@ use pyo3::{exceptions::PyImportError, prelude::*, sync::PyOnceLock};
 /// `sys` gets the same address.
 static SYS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
-const REFUSED: &str = "jwtauth works in one interpreter per process, and another interpreter has already imported it. Under \
+const REFUSED: &str = "jwtauth works in one interpreter per process, and another one has already imported it. Under \
     mod_wsgi, give each site its own process group (WSGIDaemonProcess, WSGIProcessGroup) and set \
     WSGIApplicationGroup %{GLOBAL}. Elsewhere, run each site in its own process.";
 

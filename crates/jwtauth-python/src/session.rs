@@ -1,4 +1,4 @@
-//! A session's name and its row.
+//! Session names and rows.
 
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{Generation, UnixTime};
@@ -28,7 +28,7 @@ impl Sid {
     }
 }
 
-/// What the rules need of a session's row.
+/// The columns of a session's row that the rules need.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Session(pub(crate) jwtauth::Session);
 
@@ -52,7 +52,7 @@ impl Session {
         Self(session)
     }
 
-    /// The row as Python's sqlite3 returns its columns, with times as Django stores them.
+    /// Create the row from the columns that Python's sqlite3 returns, with times as Django stores them.
     #[staticmethod]
     fn stored(
         generation: u64,

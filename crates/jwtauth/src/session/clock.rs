@@ -1,4 +1,4 @@
-//! One clock for all workers: the database's, as last heard.
+//! One clock for all workers: that of the database, as last reported.
 
 use std::{
     fmt,
@@ -9,12 +9,12 @@ use std::{
 
 use crate::UnixTime;
 
-/// How far the database's clock is from this process's, to the millisecond.
+/// The offset of the database's clock from this process's clock, to the millisecond.
 ///
-/// Grace and lifetimes are told by comparing what one worker wrote with what another reads, so workers whose clocks are
-/// minutes apart would take an honest token for a copied one. Each answer of the database that looks up a session also
-/// tells its time; between the answers the process counts on with its own clock. Until the first answer its own clock
-/// is all there is.
+/// The grace period and lifetimes compare times that one worker wrote with times that another worker reads. If the
+/// workers' clocks were minutes apart, an honest token could be taken for a copied one. So each answer of the database
+/// that looks up a session also reports the database's time. Between answers, the process advances that time with its
+/// own clock. Before the first answer, it uses its own clock alone.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -32,15 +32,15 @@ pub struct DatabaseClock {
 }
 
 impl DatabaseClock {
-    /// Make a clock that has heard nothing yet.
+    /// Create a clock without any report of the database's time.
     pub const fn new() -> Self {
         Self { offset: AtomicI64::new(0) }
     }
 
-    /// Hear that the database's clock said `database` at some moment of the local times `asked..=answered`.
+    /// Record that the database's clock showed `database` at some moment within the local times `asked..=answered`.
     ///
-    /// What is known stays as it is where it may be true, so that a slow answer moves nothing. An empty range, of a local
-    /// clock that was set back in between, is ignored.
+    /// If the known offset is consistent with the report, it stays unchanged, so that slow answers have no effect. An
+    /// empty range is ignored; it means that the local clock was set back in between.
     pub fn hear(&self, local: RangeInclusive<SystemTime>, database: SystemTime) {
         let (asked, answered) = local.into_inner();
         let (asked, answered, database) = (milliseconds(asked), milliseconds(answered), milliseconds(database));
@@ -64,7 +64,7 @@ impl fmt::Debug for DatabaseClock {
     }
 }
 
-/// Return the milliseconds since 1970, negative before.
+/// Return the milliseconds since 1970, negative for earlier times.
 fn milliseconds(time: SystemTime) -> i64 {
     let whole = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
     match time.duration_since(SystemTime::UNIX_EPOCH) {
@@ -81,7 +81,7 @@ mod tests {
 
     const LOCAL: i64 = 1_700_000_000_000;
 
-    /// So many milliseconds after 1970, or before.
+    /// Return the time at this number of milliseconds after 1970, or before it if negative.
     fn at(milliseconds: i64) -> SystemTime {
         let duration = Duration::from_millis(milliseconds.unsigned_abs());
         if milliseconds < 0 { SystemTime::UNIX_EPOCH - duration } else { SystemTime::UNIX_EPOCH + duration }
@@ -96,13 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_answer_it_is_the_local_clock() {
+    fn local_clock_is_used_before_the_first_answer() {
         assert_eq!(now(&DatabaseClock::new(), LOCAL + 999), 1_700_000_000);
         assert_eq!(now(&DatabaseClock::new(), -1), 0);
     }
 
     #[test]
-    fn a_worker_that_is_minutes_off_tells_the_database_s_time() {
+    fn worker_with_a_wrong_clock_returns_the_time_of_the_database() {
         for off in [-300_000, 300_000] {
             let clock = DatabaseClock::new();
             hear(&clock, LOCAL + off, LOCAL + off + 2, LOCAL + 1);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_answer_that_fits_what_is_known_moves_nothing() {
+    fn slow_answer_consistent_with_the_offset_changes_nothing() {
         let clock = DatabaseClock::new();
         hear(&clock, LOCAL, LOCAL + 20_000, LOCAL + 100);
         hear(&clock, LOCAL, LOCAL + 20_000, LOCAL + 19_900);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_set_in_between_is_followed() {
+    fn adjusted_database_clock_is_followed() {
         let clock = DatabaseClock::new();
         hear(&clock, LOCAL, LOCAL + 2, LOCAL + 300_000);
         hear(&clock, LOCAL, LOCAL + 2, LOCAL + 1);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_clock_that_was_set_back_while_it_waited_is_not_heard() {
+    fn answer_is_ignored_if_the_local_clock_was_set_back() {
         let clock = DatabaseClock::new();
         hear(&clock, LOCAL, LOCAL - 1000, LOCAL + 300_000);
         assert_eq!(now(&clock, LOCAL), 1_700_000_000);
@@ -135,13 +135,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_off_by_no_more_than_the_answer_took(
+        fn error_is_at_most_the_duration_of_the_quickest_answer(
             skew in -400_000..400_000i64, answers in prop::collection::vec((0..5_000i64, 0..=100i64), 1..20),
         ) {
             let clock = DatabaseClock::new();
             for &(took, share) in &answers {
-                let theirs = LOCAL + skew + took * share / 100;
-                hear(&clock, LOCAL, LOCAL + took, theirs);
+                let database = LOCAL + skew + took * share / 100;
+                hear(&clock, LOCAL, LOCAL + took, database);
             }
             let quickest = answers.iter().map(|(took, _)| *took).min().unwrap();
             let off = clock.offset.load(Ordering::Relaxed) - skew;
@@ -149,9 +149,9 @@ mod tests {
         }
 
         #[test]
-        fn nothing_that_is_heard_panics(asked: i64, answered: i64, theirs: i64, local: i64) {
+        fn any_report_is_handled_without_panic(asked: i64, answered: i64, database: i64, local: i64) {
             let clock = DatabaseClock::new();
-            hear(&clock, asked, answered, theirs);
+            hear(&clock, asked, answered, database);
             let _ = now(&clock, local);
         }
     }

@@ -1,10 +1,10 @@
-//! How long tokens and sessions live.
+//! Lifetimes of tokens and sessions.
 
 use std::time::Duration;
 
 use crate::{Session, UnixTime, time::whole_seconds};
 
-/// How long tokens and sessions live, in whole seconds: `access <= idle <= absolute`.
+/// The lifetimes of tokens and sessions, in whole seconds: `access <= idle <= absolute`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,13 +26,13 @@ pub struct Lifetimes {
 }
 
 impl Lifetimes {
-    /// Make the lifetimes of an access token (`access`), of a refresh token, which each refresh starts again (`idle`),
-    /// and of the session since its login, however often it is refreshed (`absolute`; `None` for no limit). Fractions of
-    /// a second are dropped.
+    /// Create lifetimes. `access` is the lifetime of an access token. `idle` is the lifetime of a refresh token, and
+    /// starts again at each refresh. `absolute` is the lifetime of the session since its login, however often it is
+    /// refreshed; `None` means no limit. Fractions of a second are ignored.
     ///
     /// # Errors
     ///
-    /// A [`LifetimesError`] where one is less than a second or they are out of order.
+    /// A [`LifetimesError`] if a lifetime is less than a second, or if they are out of order.
     pub fn new(access: Duration, idle: Duration, absolute: Option<Duration>) -> Result<Self, LifetimesError> {
         let (access, idle, absolute) = (whole_seconds(access), whole_seconds(idle), absolute.map(whole_seconds));
         if access.is_zero() || idle.is_zero() || absolute.is_some_and(|absolute| absolute.is_zero()) {
@@ -62,12 +62,13 @@ impl Lifetimes {
         if session.end_is_fixed { session.expires_at } else { self.end(session.created_at, now) }
     }
 
-    /// Return the end of an access token of this session that is issued at `now`: never after that of the session.
+    /// Return the end of an access token of this session that is issued at `now`. It is never after the end of the
+    /// session.
     pub fn access_end(&self, session: &Session, now: UnixTime) -> UnixTime {
         (now + self.access).min(session.expires_at)
     }
 
-    /// Return whether the session is over: by its row, or by the absolute limit as it is configured now.
+    /// Return whether the session has expired: by its row, or by the absolute limit as configured now.
     pub fn is_over(&self, session: &Session, now: UnixTime) -> bool {
         now >= session.expires_at || !session.end_is_fixed && now >= self.absolute_end(session.created_at)
     }
@@ -81,7 +82,7 @@ impl Lifetimes {
     }
 }
 
-/// Why lifetimes do not fit together.
+/// Why lifetimes are not valid.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LifetimesError {
@@ -95,9 +96,9 @@ pub enum LifetimesError {
         idle.as_secs()
     )]
     AccessOverIdle {
-        /// Lifetime of the access token.
+        /// The lifetime of the access token.
         access: Duration,
-        /// Idle lifetime, that of the refresh token.
+        /// The idle lifetime, which is that of the refresh token.
         idle: Duration,
     },
     /// The refresh token would outlive the session.
@@ -107,9 +108,9 @@ pub enum LifetimesError {
         absolute.as_secs()
     )]
     IdleOverAbsolute {
-        /// Idle lifetime, that of the refresh token.
+        /// The idle lifetime, which is that of the refresh token.
         idle: Duration,
-        /// Absolute lifetime of the session.
+        /// The absolute lifetime of the session.
         absolute: Duration,
     },
 }
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_are_in_order() {
+    fn lifetimes_out_of_order_are_refused() {
         assert_eq!(lifetimes(0, 1, None).unwrap_err().code(), "lifetime_zero");
         assert_eq!(lifetimes(1, 0, None).unwrap_err().code(), "lifetime_zero");
         assert_eq!(lifetimes(1, 1, Some(0)).unwrap_err().code(), "lifetime_zero");
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_extends_the_session_up_to_its_absolute_end() {
+    fn refresh_extends_the_session_up_to_its_absolute_end() {
         let limits = lifetimes(10, 100, Some(250)).unwrap();
         assert_eq!(limits.first_end(at(1000)), at(1100));
         assert_eq!(limits.session_end(&SESSION, at(1099)), at(1199));
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_time_is_no_overflow() {
+    fn largest_lifetimes_do_not_overflow() {
         let limits = lifetimes(u64::MAX, u64::MAX, Some(u64::MAX)).unwrap();
         assert_eq!(limits.session_end(&SESSION, at(u64::MAX - 1)), at(u64::MAX));
         let endless = Session { expires_at: UnixTime::MAX, ..SESSION };
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_absolute_limit_holds_for_sessions_that_run_already() {
+    fn shorter_absolute_limit_applies_to_existing_sessions() {
         let limits = lifetimes(10, 50, Some(60)).unwrap();
         assert!(!limits.is_over(&SESSION, at(1059)));
         assert!(limits.is_over(&SESSION, at(1060)));
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_holds_but_a_fixed_end() {
+    fn fixed_end_overrides_other_limits() {
         let session = Session { end_is_fixed: true, ..SESSION };
         let limits = lifetimes(10, 50, Some(60)).unwrap();
         assert!(!limits.is_over(&session, at(1099)));
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_of_a_second_are_dropped() {
+    fn fractions_of_a_second_are_ignored() {
         let milliseconds = Duration::from_millis;
         let limits = Lifetimes::new(milliseconds(1_900), milliseconds(2_100), Some(milliseconds(2_050))).unwrap();
         assert_eq!(limits, lifetimes(1, 2, Some(2)).unwrap());

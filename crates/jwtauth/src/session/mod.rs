@@ -1,4 +1,4 @@
-//! A session: its name, its row, and how long it lives.
+//! Sessions: their names, their rows, and their lifetimes.
 
 mod clock;
 mod lifetimes;
@@ -23,7 +23,7 @@ impl Generation {
     /// The generation of a login.
     pub const FIRST: Self = Self(1);
 
-    /// Make the generation of this number, as a token or a row has it.
+    /// Return the generation with this number, as stored in a token or a row.
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
@@ -33,42 +33,42 @@ impl Generation {
         self.0
     }
 
-    /// Return the generation after this one. The largest number has no successor and stays.
+    /// Return the next generation. The largest number is its own successor.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// Return how many generations this is after `earlier`; `None` if it is before.
+    /// Return how many generations this one is after `earlier`; `None` if it is before.
     pub const fn checked_distance_from(self, earlier: Self) -> Option<u64> {
         self.0.checked_sub(earlier.0)
     }
 }
 
-/// The number, as a token has it.
+/// Writes the number, as in a token.
 impl fmt::Display for Generation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-/// The secret name of a session, which travels in its tokens as `sid`: the minute it began in, and 128 random bits
-/// (OWASP ASVS 5.0 §7.2.3).
+/// The secret name of a session, stored in its tokens as `sid`: the minute in which the session began, and 128 random
+/// bits (OWASP ASVS 5.0 §7.2.3).
 ///
-/// The database knows the [digest](Sid::session_id) only, so a stolen database names no session that a token could be
-/// made for. `Debug` shows the digest.
+/// The database stores only the [digest](Sid::session_id). A stolen database therefore contains no name for which a
+/// token could be made. `Debug` shows the digest.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Sid([u8; SID_LENGTH]);
 
-/// Bytes of a [`Sid`]: 4 of the minute, 16 random ones.
+/// The length of a [`Sid`] in bytes: 4 for the minute, 16 random ones.
 const SID_LENGTH: usize = 20;
 
 impl Sid {
-    /// Make a new random name, of a session that begins at `now`.
+    /// Generate a random name for a session that begins at `now`.
     ///
     /// # Errors
     ///
-    /// [`RandomnessError`]: the operating system gave no random bytes.
+    /// [`RandomnessError`]: the operating system supplied no random bytes.
     pub fn generate(random: &dyn SecureRandom, now: UnixTime) -> Result<Self, RandomnessError> {
         let mut bytes = [0; SID_LENGTH];
         let (minute, secret) = bytes.split_at_mut(4);
@@ -77,16 +77,16 @@ impl Sid {
         Ok(Self(bytes))
     }
 
-    /// Make the name of these bytes.
+    /// Return the name with these bytes.
     pub fn from_bytes(bytes: [u8; SID_LENGTH]) -> Self {
         Self(bytes)
     }
 
-    /// Return the id of the session's row, which users, logs and URLs may show: a version-7 UUID (RFC 9562 §5.7) of the minute
-    /// and the first 74 bits of SHA-256 over the name.
+    /// Return the ID of the session's row: a version-7 UUID (RFC 9562 §5.7) made from the minute and the first 74 bits
+    /// of SHA-256 over the name. It is not secret, and may be shown to users, in logs and in URLs.
     ///
-    /// In order of time, so that sessions that begin together, and end together, are together in the table's index:
-    /// removing a million of them in random order writes most of its pages a hundred times.
+    /// IDs are ordered by time. Sessions that begin, and later end, together are therefore close together in the
+    /// table's index. Removing a million of them in random order would write most pages of the index a hundred times.
     pub fn session_id(&self) -> Uuid {
         let [a, b, c, d, ..] = self.0;
         let minute = u64::from(u32::from_be_bytes([a, b, c, d]));
@@ -96,7 +96,7 @@ impl Sid {
         Builder::from_unix_timestamp_millis(minute * 60_000, &id).into_uuid()
     }
 
-    /// Write the value of the claim, [`SID_CLAIM_LENGTH`] characters of base64url, into the buffer.
+    /// Write the value of the claim into the buffer: [`SID_CLAIM_LENGTH`] characters of base64url.
     pub(crate) fn expose_secret<'b>(&self, buffer: &'b mut [u8; SID_CLAIM_LENGTH]) -> &'b str {
         let _ = BASE64_URL_SAFE_NO_PAD.encode_slice(self.0, buffer);
         str::from_utf8(buffer).unwrap_or_default()
@@ -109,7 +109,7 @@ impl Sid {
     }
 }
 
-/// Characters of the claim `sid`: [`SID_LENGTH`] bytes in base64url without padding.
+/// The length of the claim `sid`: [`SID_LENGTH`] bytes in base64url without padding.
 pub(crate) const SID_CLAIM_LENGTH: usize = (SID_LENGTH * 8).div_ceil(6);
 
 impl fmt::Debug for Sid {
@@ -118,13 +118,13 @@ impl fmt::Debug for Sid {
     }
 }
 
-/// The operating system gave no random bytes.
+/// The operating system supplied no random bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("no random bytes to be had")]
 #[non_exhaustive]
 pub struct RandomnessError;
 
-/// What the rules need of a session's row.
+/// The columns of a session's row that the rules need.
 ///
 /// ```
 /// use std::time::Duration;
@@ -139,25 +139,26 @@ pub struct RandomnessError;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Session {
-    /// The newest generation that has been issued.
+    /// The newest issued generation.
     pub generation: Generation,
-    /// When something of that generation was first seen back from the client; `None` until then.
+    /// When the client first sent a token of that generation; `None` until then.
     pub acknowledged_at: Option<UnixTime>,
     /// When that generation was issued.
     pub rotated_at: UnixTime,
     /// When the user signed in.
     pub created_at: UnixTime,
-    /// When the session is over unless it is refreshed before.
+    /// When the session expires unless it is refreshed before.
     pub expires_at: UnixTime,
-    /// Whether that was fixed at login: no refresh moves it, and no other limit holds.
+    /// Whether `expires_at` was fixed at login. A refresh then does not move it, and no other limit applies.
     pub end_is_fixed: bool,
 }
 
 impl Session {
-    /// Make the row of a session that began and, unless it is refreshed, ends at these times: of the first generation,
-    /// which was seen at login.
+    /// Create the row of a session that began at `created_at` and expires at `expires_at` unless it is refreshed. It
+    /// has the first generation, acknowledged at login.
     ///
-    /// For rows that a store has read. A new one comes from [`RotationPolicy::start`](crate::RotationPolicy::start).
+    /// Use this for a row that a store has read. A new row comes from
+    /// [`RotationPolicy::start`](crate::RotationPolicy::start).
     pub const fn new(created_at: UnixTime, expires_at: UnixTime) -> Self {
         Self {
             generation: Generation::FIRST,
@@ -169,29 +170,29 @@ impl Session {
         }
     }
 
-    /// Set the newest generation, and when it was issued.
+    /// Set the newest generation and when it was issued.
     #[must_use]
     pub const fn with_generation(self, generation: Generation, rotated_at: UnixTime) -> Self {
         Self { generation, rotated_at, ..self }
     }
 
-    /// Set when something of the newest generation was first seen back from the client.
+    /// Set when the client first sent a token of the newest generation.
     #[must_use]
     pub const fn with_acknowledged_at(self, acknowledged_at: Option<UnixTime>) -> Self {
         Self { acknowledged_at, ..self }
     }
 
-    /// Say whether the end was fixed at login.
+    /// Set whether the end was fixed at login.
     #[must_use]
     pub const fn with_fixed_end(self, end_is_fixed: bool) -> Self {
         Self { end_is_fixed, ..self }
     }
 }
 
-/// The least time between two notes of when a user was last seen, so that most requests write nothing.
+/// The minimum time between two updates of when a user was last seen, so that most requests write nothing.
 pub const LAST_SEEN_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Return whether to note that the user was seen at `now`, where `last_seen` was noted before.
+/// Return whether to write `now` as the time when the user was last seen, given the stored `last_seen`.
 pub fn is_last_seen_stale(last_seen: UnixTime, now: UnixTime) -> bool {
     last_seen <= now - LAST_SEEN_INTERVAL
 }
@@ -201,14 +202,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_is_a_part_of_the_sha_256_of_the_name() {
+    fn session_id_contains_the_sha_256_of_the_name() {
         // printf '\0%.0s' {1..20} | sha256sum: de47c9b27eb8d300dbb5...
         let id = Sid::from_bytes([0; 20]).session_id();
         assert_eq!(id.to_string(), "00000000-0000-7e47-89b2-7eb8d300dbb5");
     }
 
     #[test]
-    fn ids_are_in_order_of_time() {
+    fn session_ids_are_ordered_by_time() {
         let random = aws_lc_rs::rand::SystemRandom::new();
         let begun_at = |now| Sid::generate(&random, UnixTime::from_secs(now)).unwrap().session_id();
         let times = [0, 60, 3600, 1_764_000_000, 1_764_000_060, u64::from(u32::MAX) * 60, u64::MAX];
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn every_id_is_a_uuid_by_its_version_and_variant() {
+    fn session_id_has_the_version_and_variant_of_a_uuid() {
         for byte in 0..=255 {
             let id = Sid::from_bytes([byte; 20]).session_id();
             assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn every_new_name_is_another() {
+    fn generated_names_differ() {
         let random = aws_lc_rs::rand::SystemRandom::new();
         let [one, other] = [(); 2].map(|()| Sid::generate(&random, UnixTime::EPOCH).unwrap());
         assert_ne!(one, other);
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_the_id_and_not_the_name() {
+    fn debug_shows_the_session_id_instead_of_the_name() {
         let sid = Sid::from_bytes([1; 20]);
         let shown = format!("{sid:?}");
         assert!(shown.contains(&sid.session_id().to_string()) && shown.contains("redacted"));
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_one_spelling() {
+    fn only_the_canonical_encoding_of_a_name_is_accepted() {
         let sid = Sid::from_bytes([255; 20]);
         let mut buffer = [0; SID_CLAIM_LENGTH];
         let claim = sid.expose_secret(&mut buffer);
@@ -263,11 +264,11 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_noted_as_seen_once_a_minute() {
+    fn last_seen_is_stale_after_a_minute() {
         let is_stale = |now| is_last_seen_stale(UnixTime::from_secs(1000), UnixTime::from_secs(now));
         assert!(!is_stale(1059));
         assert!(is_stale(1060));
-        assert!(!is_stale(10), "noted by a clock that is ahead");
+        assert!(!is_stale(10), "last_seen was written by a clock that is ahead");
     }
 
     #[test]

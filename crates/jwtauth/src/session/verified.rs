@@ -1,4 +1,4 @@
-//! Sessions that this process has asked the database about, remembered for a bounded time.
+//! The sessions that the database has accepted, remembered by this process for a limited time.
 
 use std::{
     array, fmt,
@@ -11,24 +11,25 @@ use uuid::Uuid;
 
 use crate::{Claims, Generation};
 
-/// Sessions share a counter of ends with every 64th other.
+/// The number of counters of ended sessions. Each counter is shared by one session in 64.
 const COUNTERS: usize = 64;
 
-/// A bounded memory of verified sessions, for the modes that ask the database less often than every request.
+/// A bounded memory of verified sessions, for the modes that query the database less than once per request.
 ///
-/// An entry is for one generation and one subject: the first request of a generation that a process sees always asks
-/// the database, which acknowledges it, and a token that names another user is not this session's. What is forgotten is
-/// asked for again, so the bound costs queries and never a verdict.
+/// An entry is for one generation and one subject. The first request of a generation that a process sees therefore
+/// always queries the database, which acknowledges the generation. A token that names another user does not match.
+/// Whatever was dropped from memory is queried again, so the bound costs queries but never changes a result.
 ///
-/// What the database accepts may depend on more than the claims: on which database is asked, on the tenant that a host
-/// names. The caller gives each such combination a number, the scope, and what was remembered in one scope does not answer
-/// in another. An end is for every scope. A service with one database and no tenants always passes the same number.
+/// The database's answer may depend on more than the claims, such as which database is queried, or the tenant named by
+/// a host. The caller numbers each such combination; the number is the scope. An entry of one scope does not answer in
+/// another. An ended session is removed from every scope. A service with one database and no tenants always passes the
+/// same number.
 ///
-/// A time is a [`Duration`] since any one moment, by a clock that is never set back, such as
+/// Times are [`Duration`]s since any fixed moment, by a clock that is never set back, such as
 /// [`Instant::elapsed`](std::time::Instant::elapsed).
 ///
-/// A session may end here while the database still answers that it lives. So each question takes an [`Asked`] before,
-/// and what was [forgotten](Self::forget) since is not remembered.
+/// A session may end in this process while a database query still reports it as live. So take an [`Asked`] before each
+/// query. If the session was [forgotten](Self::forget) since, the answer is not remembered.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -50,9 +51,9 @@ pub struct VerifiedSessions {
     ends: [Mutex<u64>; COUNTERS],
 }
 
-/// When the database was asked about a session, and in which scope.
+/// When, and in which scope, the database was queried for a session.
 #[derive(Clone, Copy, Debug)]
-#[must_use = "what the database answers is to be remembered with it"]
+#[must_use = "pass it to `remember` with the database's answer"]
 pub struct Asked {
     at: Duration,
     scope: u64,
@@ -68,21 +69,21 @@ struct Seen {
 }
 
 impl VerifiedSessions {
-    /// Remember about `capacity` sessions, the more used ones rather.
+    /// Create a memory of about `capacity` sessions. Sessions in frequent use are kept longer.
     pub fn new(capacity: usize) -> Self {
         Self { seen: Cache::new(capacity), ends: array::from_fn(|_| Mutex::new(0)) }
     }
 
-    /// Note that the database is about to be asked about this session in this scope, at `now`.
+    /// Record that the database is about to be queried for this session in this scope, at `now`.
     pub fn asking(&self, session: Uuid, scope: u64, now: Duration) -> Asked {
         Asked { at: now, scope, ends: *self.ends(session) }
     }
 
-    /// Remember that the database accepted the session of these claims, and their subject as its user, in the scope that
-    /// it was asked in. What was remembered of the session in another scope is replaced.
+    /// Remember that the database accepted the session of these claims, and their subject as its user, in the scope of
+    /// the query. This replaces what was remembered of the session in another scope.
     pub fn remember(&self, claims: &Claims, asked: Asked) {
         let session = claims.sid.session_id();
-        let ends = self.ends(session); // held, so that an end comes before, and is seen, or after, and removes this
+        let ends = self.ends(session); // lock held: an end is either counted before, or removes the entry after
         if *ends == asked.ends {
             let subject = claims.subject.as_str().into();
             let Asked { at, scope, .. } = asked;
@@ -90,7 +91,8 @@ impl VerifiedSessions {
         }
     }
 
-    /// Return whether the database accepted such claims in this scope less than `interval` ago; `None`: ever.
+    /// Return whether the database accepted these claims in this scope less than `interval` ago; with `None`, at any
+    /// time.
     pub fn is_fresh(&self, claims: &Claims, scope: u64, now: Duration, interval: Option<Duration>) -> bool {
         self.seen.get(&claims.sid.session_id()).is_some_and(|seen| {
             seen.scope == scope
@@ -100,7 +102,7 @@ impl VerifiedSessions {
         })
     }
 
-    /// Forget a session in every scope, since this process has ended it or found it to be over.
+    /// Forget a session in every scope, because this process has ended it or found that it has ended.
     pub fn forget(&self, session: Uuid) {
         let mut ends = self.ends(session);
         *ends = ends.wrapping_add(1);
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_fresh_for_less_than_the_interval() {
+    fn session_is_fresh_for_less_than_the_interval() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
         let at = Duration::from_millis;
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn another_generation_or_subject_is_not_known() {
+    fn other_generations_and_subjects_are_not_fresh() {
         let sessions = VerifiedSessions::new(10);
         remember(&sessions, &claims(1, 2, "ada"), START);
         for other in [claims(1, 1, "ada"), claims(1, 3, "ada"), claims(1, 2, "bob"), claims(2, 2, "ada")] {
@@ -169,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_scope_remembers_does_not_answer_in_another() {
+    fn entry_of_one_scope_does_not_answer_in_another() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
         remember(&sessions, &ada, START);
@@ -178,11 +180,11 @@ mod tests {
         }
         sessions.remember(&ada, sessions.asking(ada.sid.session_id(), 2, START));
         assert!(sessions.is_fresh(&ada, 2, START, None));
-        assert!(!sessions.is_fresh(&ada, HERE, START, None), "one scope a session is remembered");
+        assert!(!sessions.is_fresh(&ada, HERE, START, None), "only one scope per session is remembered");
     }
 
     #[test]
-    fn an_end_is_for_every_scope() {
+    fn ended_session_is_forgotten_in_every_scope() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
         let id = ada.sid.session_id();
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_session_is_forgotten_at_once() {
+    fn ended_session_is_forgotten_immediately() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
         remember(&sessions, &ada, START);
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_while_the_database_was_asked_is_not_remembered() {
+    fn session_that_ended_during_the_query_is_not_remembered() {
         let sessions = VerifiedSessions::new(10);
         let (ada, bob) = (claims(1, 1, "ada"), claims(2, 1, "bob"));
         let asked = sessions.asking(ada.sid.session_id(), HERE, START);
@@ -214,12 +216,12 @@ mod tests {
         assert!(!sessions.is_fresh(&ada, HERE, START, None));
         sessions.remember(&bob, sessions.asking(bob.sid.session_id(), HERE, START));
         assert!(sessions.is_fresh(&bob, HERE, START, None));
-        remember(&sessions, &ada, START); // only who asks again may say that it lives
+        remember(&sessions, &ada, START); // a query after the end may report it as live
         assert!(sessions.is_fresh(&ada, HERE, START, None));
     }
 
     #[test]
-    fn threads_never_see_a_session_that_has_ended() {
+    fn threads_never_see_an_ended_session() {
         let sessions = VerifiedSessions::new(10);
         let ada = claims(1, 1, "ada");
         let id = ada.sid.session_id();
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded() {
+    fn number_of_remembered_sessions_is_bounded() {
         let sessions = VerifiedSessions::new(100);
         for session in 0..10_000 {
             remember(&sessions, &claims(session, 1, "ada"), START);
