@@ -33,7 +33,7 @@ impl SameSite {
 
 /// The text is not a valid value of the `SameSite` attribute.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("SameSite is Strict, Lax or None")]
+#[error("SameSite must be Strict, Lax or None")]
 #[non_exhaustive]
 pub struct UnknownSameSite;
 
@@ -185,7 +185,7 @@ pub enum CookieError {
     #[error("{0:?} is not a cookie name")]
     InvalidName(String),
     /// Both cookies have the same name.
-    #[error("access and refresh token need cookies of different names, not {0:?} twice")]
+    #[error("the access and refresh tokens need cookies with different names, not {0:?} twice")]
     SameName(String),
     /// Browsers accept `SameSite=None` only with `Secure` (RFC 6265bis §5.7).
     #[error("SameSite=None needs Secure")]
@@ -194,13 +194,13 @@ pub enum CookieError {
     #[error("a cookie named {0:?} needs Secure")]
     PrefixWithoutSecure(String),
     /// Browsers drop a `__Host-` cookie with a `Domain`, or with a `Path` other than `/` (RFC 6265bis §4.1.3.2).
-    #[error("a cookie named {0:?} may have no Domain, and its Path must be \"/\"")]
+    #[error("a cookie named {0:?} must not have a Domain, and its Path must be \"/\"")]
     HostPrefixWithScope(String),
     /// Browsers accept `Partitioned` only with `Secure` (CHIPS).
     #[error("Partitioned needs Secure")]
     PartitionedWithoutSecure,
     /// The domain or path contains a character that would end the attribute.
-    #[error("Domain or Path holds a character that a cookie attribute cannot hold")]
+    #[error("Domain or Path contains a character that is not allowed in a cookie attribute")]
     InvalidScope,
 }
 

@@ -20,7 +20,7 @@ pub struct Origin {
 
 /// The text is not a valid [`Origin`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("an origin is a scheme and a host, as in \"https://example.com\" or \"http://localhost:8000\"")]
+#[error("an origin must be a scheme and a host, such as \"https://example.com\" or \"http://localhost:8000\"")]
 #[non_exhaustive]
 pub struct InvalidOrigin;
 
@@ -189,7 +189,8 @@ impl OriginError {
 /// A trusted origin that can never match.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "{entry:?} can never match an origin: write scheme and host, as in \"https://example.com\" or \"https://*.example.com\""
+    "{entry:?} can never match an origin: use a scheme and a host, such as \"https://example.com\" or \
+     \"https://*.example.com\""
 )]
 pub struct OriginPolicyError {
     entry: String,

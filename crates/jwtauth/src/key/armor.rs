@@ -115,7 +115,7 @@ impl Label {
             Self::Request => "a certificate request",
             Self::Parameters => "parameters without a key",
             Self::OtherPrivate => "a private key in another form, such as OpenSSH's or PGP's",
-            _ => "a PEM of something else",
+            _ => "a PEM with other content",
         }
     }
 }

@@ -21,7 +21,7 @@ pub enum KeyError {
         minimum: usize,
     },
     /// The RSA key has fewer than 2048 bits (RFC 7518 §3.3), or more than 8192.
-    #[error("RSA key of {bits} bits: it must have 2048 to 8192")]
+    #[error("RSA key has {bits} bits; it must have 2048 to 8192")]
     RsaSize {
         /// The bits of the modulus.
         bits: usize,
@@ -33,7 +33,7 @@ pub enum KeyError {
         algorithm: &'static str,
     },
     /// The text is a key, or several keys, in a form that this crate does not read.
-    #[error("{algorithm} takes the text of a PEM or of a JWK, not {found}")]
+    #[error("{algorithm} takes the text of a PEM or a JWK, not {found}")]
     Form {
         /// The `alg` that the key was read for.
         algorithm: &'static str,
@@ -41,19 +41,19 @@ pub enum KeyError {
         found: &'static str,
     },
     /// The PEM lacks its BEGIN or END line, or their labels differ (RFC 7468 §2).
-    #[error("the PEM needs a BEGIN line and the END line that belongs to it, each with five dashes on both sides")]
+    #[error("the PEM needs a BEGIN line and a matching END line, each with five dashes on both sides")]
     PemLines,
     /// The base64 of the PEM is incomplete, or contains invalid characters.
-    #[error("the PEM does not hold whole base64 between its BEGIN and END lines")]
+    #[error("the PEM does not contain complete base64 between its BEGIN and END lines")]
     PemBase64,
     /// The PEM holds more than one key, so it is ambiguous.
-    #[error("the PEM holds several {found}: give one")]
+    #[error("the PEM contains several {found}; give only one")]
     SeveralKeys {
         /// `private keys` or `public keys`. A chain of certificates counts as one public key.
         found: &'static str,
     },
     /// The JWK's members are missing, have the wrong type, or contradict each other (RFC 7518 §6).
-    #[error("not a JWK that makes a key")]
+    #[error("the JWK is not a valid key")]
     Jwk,
     /// The PEM is encrypted with a password.
     #[error("the PEM is encrypted")]
@@ -73,16 +73,16 @@ pub enum KeyError {
         algorithm: &'static str,
     },
     /// The JWK's `use` or `key_ops` does not allow the operation (RFC 7517 §4.2, §4.3).
-    #[error("the JWK's use or key_ops does not allow this")]
+    #[error("the JWK's use or key_ops does not allow this operation")]
     WrongUse,
     /// A public key was given where a private key is required to sign.
-    #[error("a public key cannot sign: {algorithm} needs the private one")]
+    #[error("a public key cannot sign: {algorithm} needs the private key")]
     NotPrivate {
         /// The `alg` that the key was read for.
         algorithm: &'static str,
     },
     /// A private key was given where a public key is required.
-    #[error("a private key, where a public one belongs")]
+    #[error("a private key was given where a public key is required")]
     NotPublic,
     /// Half of a key pair, or a published set of keys, was given as an HMAC secret, in whatever form. Any holder of the
     /// public half could then sign (RFC 8725 §2.1).
@@ -98,13 +98,13 @@ pub enum KeyError {
     #[error("two different keys have the same id")]
     DuplicateId,
     /// The ring is empty.
-    #[error("there is no key")]
+    #[error("the key ring is empty")]
     NoKeys,
     /// The ring has more keys than a token without `kid` may be tried against.
     #[error("{0} keys are too many: at most {max} may be accepted at once", max = crate::MAX_KEYS)]
     TooMany(usize),
     /// The operating system supplied no random bytes for a new key.
-    #[error("no random bytes to be had")]
+    #[error("the operating system supplied no random bytes")]
     Randomness,
 }
 
@@ -139,6 +139,6 @@ impl KeyError {
 
 /// The signature could not be created: memory or random bytes were not available.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no signature could be made")]
+#[error("the signature could not be created")]
 #[non_exhaustive]
 pub struct SigningError;

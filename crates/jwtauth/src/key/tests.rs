@@ -115,7 +115,7 @@ mod pems {
         assert_eq!(signing_code(Algorithm::Rs256, file("rsa-1024.pkcs8")), "key_rsa_size");
         let error = verify(Algorithm::Ps256, "rsa-1024.spki").unwrap_err();
         assert_eq!(error, KeyError::RsaSize { bits: 1024 });
-        assert_eq!(error.to_string(), "RSA key of 1024 bits: it must have 2048 to 8192");
+        assert_eq!(error.to_string(), "RSA key has 1024 bits; it must have 2048 to 8192");
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub enum RenderSecretError {
     #[error("secret of {0} characters is too short: it needs at least {MIN_RENDER_SECRET}")]
     TooShort(usize),
     /// The secret contains a space, a comma, or a character beyond ASCII.
-    #[error("a secret must be of visible ASCII characters without commas")]
+    #[error("a secret must consist of visible ASCII characters without commas")]
     Malformed,
 }
 

@@ -120,7 +120,7 @@ impl fmt::Debug for Sid {
 
 /// The operating system supplied no random bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no random bytes to be had")]
+#[error("the operating system supplied no random bytes")]
 #[non_exhaustive]
 pub struct RandomnessError;
 

@@ -95,7 +95,7 @@ fn certificate_chain_is_the_key_of_its_first_certificate() {
     ] {
         assert_eq!(key(&other).as_ref(), Err(&several), "{other}");
     }
-    assert_eq!(several.to_string(), "the PEM holds several public keys: give one");
+    assert_eq!(several.to_string(), "the PEM contains several public keys; give only one");
     assert_eq!(verifying_code(Algorithm::Es256, text("p-256.certificate-1")), "ok", "a certificate of X.509 version 1");
 }
 
@@ -110,17 +110,17 @@ fn error_names_what_is_wrong_with_a_key() {
     let ssh = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJpwNBhB7l0JFwqjBKyzZ6SJmTJdMSV9fT7kHMJSlA0p me@example";
     let public = verify(Algorithm::Es256, "p-256.spki").unwrap().public_jwk().unwrap();
     for (key, code, message) in [
-        (cut.into_bytes(), "key_pem_lines", "BEGIN line and the END line"),
+        (cut.into_bytes(), "key_pem_lines", "BEGIN line and a matching END line"),
         (b"-----BEGIN PRIVATE KEY-----".to_vec(), "key_pem_lines", "five dashes"),
         (pem.replace("-----END", "----END").into_bytes(), "key_pem_lines", "END line"),
         (pem.replace("-----BEGIN", "----BEGIN").into_bytes(), "key_pem_lines", "BEGIN"),
         (pem.replace("-----BEGIN", "\u{2014}BEGIN").into_bytes(), "key_pem_lines", "BEGIN"),
         (pem.replace("-----", "\u{2014}").into_bytes(), "key_pem_lines", "BEGIN"),
-        (pem.replace("END PRIVATE", "END PUBLIC").into_bytes(), "key_pem_lines", "belongs to it"),
-        (pem.replacen('+', "%2B", 1).into_bytes(), "key_pem_base64", "whole base64"),
-        (pem.replacen("MIG", "MIG\nComment: a\n", 1).into_bytes(), "key_pem_base64", "whole base64"),
-        (pem.replacen("MIG", "MI", 1).into_bytes(), "key_pem_base64", "whole base64"),
-        (pem.replacen("MIG", "M=G", 1).into_bytes(), "key_pem_base64", "whole base64"),
+        (pem.replace("END PRIVATE", "END PUBLIC").into_bytes(), "key_pem_lines", "matching END line"),
+        (pem.replacen('+', "%2B", 1).into_bytes(), "key_pem_base64", "complete base64"),
+        (pem.replacen("MIG", "MIG\nComment: a\n", 1).into_bytes(), "key_pem_base64", "complete base64"),
+        (pem.replacen("MIG", "MI", 1).into_bytes(), "key_pem_base64", "complete base64"),
+        (pem.replacen("MIG", "M=G", 1).into_bytes(), "key_pem_base64", "complete base64"),
         (format!("{pem}{pem}").into_bytes(), "key_several", "several private keys"),
         (format!("{pem}{}", text("ed25519.pkcs8")).into_bytes(), "key_several", "several private keys"),
         (format!("{pem}{}", text("rsa-2048.encrypted")).into_bytes(), "key_several", "several private keys"),
@@ -140,7 +140,7 @@ fn error_names_what_is_wrong_with_a_key() {
         (one_line.replace("PRIVATE KEY", "DH PARAMETERS").into(), "key_form", "parameters without a key"),
         (format!("{{\"keys\":[{public}]}}").into(), "key_form", "not a JWK Set"),
         (format!("[{public}]").into(), "key_form", "not a JWK Set"),
-        (public.replace('"', "'").into(), "key_jwk", "not a JWK that makes a key"),
+        (public.replace('"', "'").into(), "key_jwk", "not a valid key"),
     ] {
         let error = SigningKey::read(Algorithm::Es256, &key).unwrap_err();
         let shown = String::from_utf8_lossy(&key).into_owned();
