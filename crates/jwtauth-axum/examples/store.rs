@@ -1,7 +1,7 @@
-//! A store of your own: implement `SessionStore`, and have `conformance` tell you what is missing.
+//! A custom store: implement `SessionStore`, and let `conformance` report what is missing.
 //!
-//! Here a lock is what a transaction is in a database, and a list is the table. `insert` and `advance` read and write
-//! under one lock: that is all the store has to do for the races of a browser's requests.
+//! Here a lock stands for a database transaction and a list for the table. `insert` and `advance` read and write under
+//! one lock. This is all that a store has to do about a browser's parallel requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,14 +19,14 @@ impl ListStore {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Change the row of this id, if there is one of this generation.
+    /// Change the row with this id if it exists and, with `from`, has that generation.
     fn change(&self, id: Uuid, from: Option<Generation>, change: impl FnOnce(&mut Record)) -> bool {
         let mut rows = self.rows();
         let is_asked_for = |row: &&mut Record| row.id == id && from.is_none_or(|from| row.session.generation == from);
         rows.iter_mut().find(is_asked_for).map(change).is_some()
     }
 
-    /// Remove at most so many of these rows.
+    /// Remove at most `most` of the matching rows.
     fn remove(&self, most: usize, is_removed: impl Fn(&Record) -> bool) -> u64 {
         let mut rows = self.rows();
         let removed: Vec<Uuid> = rows.iter().filter(|row| is_removed(row)).map(|row| row.id).take(most).collect();
@@ -36,7 +36,7 @@ impl ListStore {
 }
 
 impl SessionStore for ListStore {
-    // Where users are rows as well: `None` for a user who is not active, or whose password is another than at login.
+    // If users are stored too, return `None` for a user who is inactive or has changed the password since login.
     async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
         Ok(self.rows().iter().find(|row| row.id == id).cloned().map(FoundSession::new))
     }
@@ -84,7 +84,7 @@ impl SessionStore for ListStore {
     }
 }
 
-/// The sessions of a user that are live, the newest first.
+/// Return the user's live sessions, newest first.
 fn live(rows: &[Record], user_id: &str, now: UnixTime) -> Vec<Record> {
     let of_user = rows.iter().filter(|row| row.user_id == user_id && row.session.expires_at > now);
     let mut live: Vec<Record> = of_user.cloned().collect();
@@ -96,10 +96,10 @@ fn live(rows: &[Record], user_id: &str, now: UnixTime) -> Vec<Record> {
 async fn main() {
     conformance::check(&ListStore::default(), "1", "2").await;
     conformance::check_race(Arc::new(ListStore::default()), "1").await;
-    println!("ListStore does what a store has to do.");
+    println!("ListStore passes the conformance checks.");
 }
 
 #[test]
-fn it_does_what_a_store_has_to_do() {
+fn list_store_passes_the_conformance_checks() {
     main();
 }

@@ -1,5 +1,5 @@
--- Sessions, as Django's migrations of jwtauth make the table: for projects without Django. A user's key is text of
--- whatever kind yours are, and differs from another in each letter's case and in spaces.
+-- The session table as Django's migrations of jwtauth create it, for projects without Django. A user's key is any text;
+-- comparison is case-sensitive, and trailing spaces are significant.
 CREATE TABLE `jwtauth_session` (
     `id` uuid NOT NULL PRIMARY KEY,
     `generation` bigint NOT NULL,

@@ -1,5 +1,4 @@
--- Sessions, as Django's migrations of jwtauth make the table: for projects without Django. A user's key is text of
--- whatever kind yours are.
+-- The session table as Django's migrations of jwtauth create it, for projects without Django. A user's key is any text.
 CREATE TABLE "jwtauth_session" (
     "id" char(32) NOT NULL PRIMARY KEY,
     "generation" bigint NOT NULL,

@@ -1,4 +1,4 @@
-//! The handle by which a handler signs users in and out.
+//! The `Auth` extractor, with which a handler signs users in and out.
 
 use std::sync::Arc;
 
@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use crate::{AuthError, EndReason, Login, LoginError, Record, request::RequestAuth};
 
-/// Signs in and out, and ends sessions. An extractor; cheap to clone.
+/// Sign users in and out, and end sessions. An extractor; cheap to clone.
 ///
-/// What it is asked to start or to end is done although the client goes away meanwhile.
+/// A login, a logout or an end that has begun is completed even if the client disconnects.
 ///
 /// ```
 /// use jwtauth_axum::{Auth, AuthError, LoginError};
 ///
 /// async fn sign_in(auth: Auth) -> Result<(), LoginError> {
-///     auth.login(42).await // whose password has been checked
+///     auth.login(42).await // after checking the password
 /// }
 ///
 /// async fn devices(auth: Auth) -> Result<String, AuthError> {
@@ -36,63 +36,64 @@ use crate::{AuthError, EndReason, Login, LoginError, Record, request::RequestAut
 pub struct Auth(pub(crate) Arc<RequestAuth>);
 
 impl Auth {
-    /// Sign this user in: start a session, end the one that the request came with, and have the response set the
-    /// cookies. That the user is who they say is for the caller to have checked.
+    /// Sign a user in: start a session, end the session that the request came with, and set the cookies on the
+    /// response. The caller must have verified the user's identity.
     ///
-    /// Cookies can be set until the head of the response is complete, which is when the layer's service has answered.
-    /// Later, as in a WebSocket, a streamed body or a task that outlives the handler, a login is refused.
+    /// Cookies can be set until the layer's service has returned the response head. After that, for example in a
+    /// WebSocket, a streamed body or a task that outlives the handler, a login fails.
     ///
-    /// A request of another origin is refused: a form elsewhere could sign the visitor in as another user. See
+    /// A cross-origin request is rejected: a form on another site could sign the visitor in as another user. See
     /// [`Login::with_cross_origin`].
     ///
     /// # Errors
     ///
-    /// [`LoginError`]; no session has been started then.
+    /// [`LoginError`]; no session has been started.
     pub async fn login(&self, user_id: impl ToString) -> Result<(), LoginError> {
         self.login_with(Login::new(user_id)).await
     }
 
-    /// Sign a user in as this [`Login`] says.
+    /// Sign a user in with the options of a [`Login`].
     ///
     /// # Errors
     ///
-    /// [`LoginError`]; no session has been started then.
+    /// [`LoginError`]; no session has been started.
     pub async fn login_with(&self, login: Login) -> Result<(), LoginError> {
         let request = Arc::clone(&self.0);
         self.0.shared.tasks.uninterrupted(async move { request.login(login).await }).await
     }
 
-    /// End the session now, also one that only expired cookies name, and have the response clear the cookies, if the
-    /// request brought one.
+    /// End the session immediately and clear the request's cookies on the response. A session named only by expired
+    /// cookies is ended too.
     ///
-    /// Once the head of the response is complete, the session ends, and the cookies stay in the browser, good for
-    /// nothing.
+    /// After the response head has been sent, the session still ends. The cookies then stay in the browser, but are no
+    /// longer valid.
     ///
     /// # Errors
     ///
-    /// [`AuthError::CrossOrigin`] where a page of another origin asks for it. Another [`AuthError`]: the store failed,
-    /// and the session may live.
+    /// [`AuthError::CrossOrigin`] for a cross-origin request. With any other [`AuthError`] the store failed, and the
+    /// session may still be live.
     pub async fn logout(&self) -> Result<(), AuthError> {
         let request = Arc::clone(&self.0);
         self.0.shared.tasks.uninterrupted(async move { request.logout().await }).await
     }
 
-    /// Return the session of this request, asked of the store the first time; the new one after a login, and none after
-    /// a logout. Whether it lives at a later time: [`is_live`](Self::is_live).
+    /// Return the session of this request. The store is queried on the first call. After a login this is the new
+    /// session, after a logout `None`. To check later whether the session is still live, use
+    /// [`is_live`](Self::is_live).
     ///
     /// # Errors
     ///
-    /// [`AuthError`]: it is not known.
+    /// [`AuthError`]: the session could not be determined.
     pub async fn session(&self) -> Result<Option<Record>, AuthError> {
         Ok(self.0.resolve().await?.map(|user| user.record.clone()))
     }
 
-    /// Return whether the session of this request lives now: one query each time, whatever was answered before and
-    /// whatever `SESSION_CHECK_INTERVAL` is.
+    /// Return whether the session of this request is live now. Every call runs one query, regardless of earlier answers
+    /// and of `SESSION_CHECK_INTERVAL`.
     ///
-    /// A WebSocket, an event stream or a long download outlives the request that began it. Ask before what matters, or now
-    /// and then, and close it where the answer is no: after a logout, a revocation, a new password, a deactivation, or
-    /// the session's end. `false` where the request is anonymous.
+    /// A WebSocket, an event stream or a long download outlives the request that started it. Check before sensitive
+    /// operations or at intervals, and close the connection when the answer is `false`: after a logout, a revocation, a
+    /// password change, a deactivation or the session's end. Also `false` for an anonymous request.
     ///
     /// ```
     /// use std::time::Duration;
@@ -109,12 +110,12 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`AuthError`]: it is not known.
+    /// [`AuthError`]: the session could not be determined.
     pub async fn is_live(&self) -> Result<bool, AuthError> {
         self.0.is_live().await
     }
 
-    /// Return the live sessions of the user who is signed in, the newest first; none for an anonymous request.
+    /// Return the live sessions of the current user, newest first. Empty for an anonymous request.
     ///
     /// # Errors
     ///
@@ -124,7 +125,7 @@ impl Auth {
         Ok(self.0.shared.store.of_user(&record.user_id, self.0.shared.clock.now()).await?)
     }
 
-    /// End one session of the user who is signed in. Returns whether there was one of this id.
+    /// End one session of the current user. Returns whether the user had a session with this id.
     ///
     /// # Errors
     ///
@@ -138,7 +139,7 @@ impl Auth {
         done.await
     }
 
-    /// End all sessions of the user who is signed in but this one. Returns how many there were.
+    /// End all other sessions of the current user. Returns how many were ended.
     ///
     /// # Errors
     ///

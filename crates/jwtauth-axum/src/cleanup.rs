@@ -1,4 +1,4 @@
-//! Sessions that are over, removed from the store a few at a time after logins and refreshes.
+//! Removes expired sessions from the store in small batches after logins and refreshes.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,33 +7,34 @@ use std::{
 
 use crate::{clock::Clock, retry::random_below, store::ErasedStore};
 
-/// After a login or a refresh, at most.
+/// The largest batch.
 const BATCH: u32 = 200;
 
-/// Where two batches have taken longer than this, the next ones are smaller: one may have waited for the machine. Where
-/// keys, users and ends are in different orders, each row that is removed changes a page of the table and of each index.
+/// Batches shrink after two in a row have taken longer than this; a single slow one may have waited for the CPU. With
+/// ids, users and expiry times in different orders, each removed row touches a page of the table and of each index.
 const TARGET: Duration = Duration::from_millis(1);
 const LEAST: u32 = 5;
 
-/// Between two batches of a process, once a batch has found fewer than it may take.
+/// The pause between two batches of a process, once a batch was not full.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Expired for so long, so that a clock that is minutes fast removes nothing that others honour.
+/// Sessions are removed only this long after they expired, so that a clock that is minutes fast does not remove
+/// sessions that other servers still accept.
 const MARGIN: Duration = Duration::from_secs(3600);
 
-/// When a layer removes the next batch, and how large that is.
+/// Schedules the next batch of a layer, and its size.
 #[derive(Debug)]
 pub(crate) struct Cleanup(Mutex<Next>);
 
 #[derive(Debug)]
 struct Next {
-    /// By the layer's monotonic clock.
+    /// On the layer's monotonic clock.
     at: Duration,
     size: u32,
     was_slow: bool,
 }
 
-/// Processes that start together do not all begin at once.
+/// Start at a random time, so that processes started together do not all begin at once.
 impl Default for Cleanup {
     fn default() -> Self {
         Self(Mutex::new(Next { at: random_below(PAUSE), size: BATCH, was_slow: false }))
@@ -41,7 +42,7 @@ impl Default for Cleanup {
 }
 
 impl Cleanup {
-    /// Return how many the next batch may take, if one is due; then the next one is not for a while.
+    /// Return the size of the next batch if one is due, and schedule the one after it.
     pub(crate) fn take_up(&self, clock: &Clock) -> Option<u32> {
         let now = clock.monotonic();
         let mut next = self.next();
@@ -51,8 +52,7 @@ impl Cleanup {
         })
     }
 
-    /// Remove a batch that was taken up: upkeep, whose error is only logged. While batches are full, the next login or
-    /// refresh goes on.
+    /// Remove a batch. An error is only logged. After a full batch, the next login or refresh continues.
     pub(crate) async fn remove_batch(&self, size: u32, store: &dyn ErasedStore, clock: &Clock) {
         let started = clock.monotonic();
         let removed = store.remove_expired(size, clock.now() - MARGIN).await;
@@ -95,7 +95,7 @@ mod tests {
     use crate::{MemoryStore, Record, SessionStore};
 
     const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
-    /// A store with so many sessions that have been over for so long.
+    /// Return a store with `sessions` sessions that expired `over` ago.
     async fn store(sessions: usize, over: Duration) -> MemoryStore {
         let store = MemoryStore::default();
         let second = Duration::from_secs(1);
@@ -119,7 +119,7 @@ mod tests {
         cleanup
     }
 
-    /// A clock that stands still.
+    /// Return a clock that stands still.
     fn clock() -> Clock {
         Clock::new(Arc::new(|| UNIX_EPOCH + Duration::from_secs(1_800_000_000)))
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn full_batches_follow_each_other_and_then_there_is_a_pause() {
+    async fn full_batches_follow_each_other_until_one_is_not_full() {
         let (cleanup, clock, store) = (due(), clock(), store(450, MARGIN).await);
         for expected in [250, 50, 0] {
             remove_batch(&cleanup, &store, &clock).await;
@@ -139,25 +139,25 @@ mod tests {
         }
         let waits = cleanup.next().at.saturating_sub(clock.monotonic());
         assert!(waits > PAUSE / 3 && waits <= PAUSE, "{waits:?}");
-        assert_eq!(cleanup.take_up(&clock), None, "the last one was not full");
+        assert_eq!(cleanup.take_up(&clock), None, "the last batch was not full");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_another_clock_may_honour_stays() {
+    async fn session_that_another_clock_may_accept_is_kept() {
         let store = store(1, Duration::from_secs(3599)).await;
         remove_batch(&due(), &store, &clock()).await;
         assert_eq!(left(&store).await, 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_of_many_requests_removes_a_batch() {
+    async fn only_one_of_many_requests_removes_a_batch() {
         let (cleanup, clock) = (due(), clock());
         let taken_up = iter::repeat_with(|| cleanup.take_up(&clock)).take(10).flatten();
         assert_eq!(taken_up.collect::<Vec<_>>(), [BATCH]);
     }
 
     #[test]
-    fn batches_that_take_long_become_smaller_and_then_larger_again() {
+    fn slow_batches_shrink_and_fast_ones_grow_again() {
         let mut next = Next { at: Duration::ZERO, size: BATCH, was_slow: false };
         let mut sizes = |took, count| -> Vec<u32> {
             let size = || {
@@ -167,14 +167,14 @@ mod tests {
             iter::repeat_with(size).take(count).collect()
         };
         assert_eq!(sizes(TARGET * 2, 7), [200, 100, 50, 25, 12, 6, 5]);
-        assert_eq!(sizes(TARGET, 1), [5], "neither long nor short");
+        assert_eq!(sizes(TARGET, 1), [5], "neither slow nor fast");
         assert_eq!(sizes(TARGET * 2, 1), [5]);
         assert_eq!(sizes(TARGET / 4, 6), [10, 20, 40, 80, 160, 200]);
-        assert_eq!(sizes(TARGET * 2, 1), [200], "one may have waited for the machine");
+        assert_eq!(sizes(TARGET * 2, 1), [200], "a single slow batch does not count");
     }
 
     #[test]
-    fn processes_do_not_all_begin_at_once() {
+    fn processes_start_cleanup_at_different_times() {
         let starts: Vec<_> = iter::repeat_with(|| Cleanup::default().next().at).take(50).collect();
         assert!(starts.iter().all(|start| *start <= PAUSE));
         assert!(starts.iter().max().unwrap().abs_diff(*starts.iter().min().unwrap()) > PAUSE / 4, "{starts:?}");

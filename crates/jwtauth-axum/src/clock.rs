@@ -1,4 +1,4 @@
-//! The clock: the database's, as far as it has been heard.
+//! The current time, corrected by the database's clock.
 
 use std::{
     fmt,
@@ -14,13 +14,13 @@ type Local = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Clock {
     local: Local,
-    /// `None` where the local clock is a test's.
+    /// `None` if a test sets the clock.
     database: Option<Arc<DatabaseClock>>,
     started: Instant,
 }
 
 impl Clock {
-    /// Make a test's.
+    /// Return a clock for tests.
     pub(crate) fn new(local: Local) -> Self {
         Self { local, database: None, started: Instant::now() }
     }
@@ -34,15 +34,15 @@ impl Clock {
         (self.local)()
     }
 
-    /// Return the time since this clock was made, which only ever rises.
+    /// Return the monotonic time since this clock was created.
     pub(crate) fn monotonic(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Hear what the database's clock said between `asked` and now.
-    pub(crate) fn hear(&self, asked: SystemTime, theirs: Option<SystemTime>) {
-        if let (Some(database), Some(theirs)) = (&self.database, theirs) {
-            database.hear(asked..=self.local(), theirs);
+    /// Record the database time that was read between `asked` and now.
+    pub(crate) fn hear(&self, asked: SystemTime, database_time: Option<SystemTime>) {
+        if let (Some(database), Some(time)) = (&self.database, database_time) {
+            database.hear(asked..=self.local(), time);
         }
     }
 }

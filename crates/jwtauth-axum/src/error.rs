@@ -1,4 +1,4 @@
-//! What goes wrong, and the answers: status, code and body are those of the Django side.
+//! Errors and their responses. Status, code and body match the Django side.
 
 use axum_core::{
     body::Body,
@@ -10,32 +10,32 @@ use jwtauth::{IdentifyError, IssueError, OriginError, RandomnessError};
 
 use crate::StoreError;
 
-/// Why it is not known who is signed in, or why what was asked is not done.
+/// Why a request's session could not be determined, or an operation on it failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthError {
-    /// No [`AuthLayer`](crate::AuthLayer) has seen the request.
+    /// No [`AuthLayer`](crate::AuthLayer) wraps this handler.
     #[error("no AuthLayer around this handler")]
     MissingLayer,
-    /// A page of another origin asks for a sign-out: 403.
+    /// A cross-origin request asked for a logout: 403.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
-    /// The store was asked again and again, and other requests were first each time.
+    /// Every attempt lost to a concurrent request.
     #[error("sessions are in contention, try again")]
     Contention,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The operating system gave no random bytes.
-    #[error("no session could be named: {0}")]
+    /// The operating system returned no random bytes.
+    #[error("no session id could be generated: {0}")]
     Randomness(RandomnessError),
-    /// The custom claims are too long, or the key made no signature.
+    /// The custom claims are too long, or signing failed.
     #[error("no token could be issued: {0}")]
     Issue(IssueError),
 }
 
 impl AuthError {
-    /// Return the stable name, as in the JSON body.
+    /// Return the stable code, as in the JSON body.
     pub fn code(&self) -> &'static str {
         match self {
             Self::MissingLayer => "missing_layer",
@@ -48,17 +48,17 @@ impl AuthError {
         }
     }
 
-    /// Whether the same request may well succeed a moment later.
+    /// Return whether the same request may succeed a moment later.
     fn is_passing(&self) -> bool {
         matches!(self, Self::Contention | Self::Store(StoreError::Busy(_) | StoreError::NoConnection(_)))
     }
 }
 
-/// An error that may be the service's, not the request's.
+/// An error that may be a failure of the service instead of a rejected request.
 pub(crate) trait Failure: From<AuthError> {
     fn of_the_service(&self) -> Option<&AuthError>;
 
-    /// Log an error of the service: once, where it is answered.
+    /// Log a service failure, once, where it is answered.
     fn log(&self) {
         if let Some(error) = self.of_the_service() {
             tracing::error!(error = error as &dyn std::error::Error, code = error.code(), "a request failed");
@@ -78,27 +78,27 @@ impl Failure for Rejection {
     }
 }
 
-/// Why a request goes no further.
+/// Why a request was rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
-    /// No user is signed in: 403, as Django REST framework answers where there is no challenge.
+    /// The request is anonymous: 403, which is what Django REST framework answers without a challenge.
     #[error("authentication credentials were not provided")]
     NotAuthenticated,
-    /// `Authorization: Bearer` is not an access token of a live session: 401 (RFC 6750 §3.1).
+    /// The `Authorization: Bearer` value is not an access token of a live session: 401 (RFC 6750 §3.1).
     #[error("the access token is invalid, has expired, or its session is over")]
     InvalidToken,
-    /// The tokens of an upload, or of a request of the render server, were replaced while it was under way: 403. An
-    /// ordinary request brings the newest ones, with which it can be tried again.
+    /// The tokens of an upload, or of a request from the render server, were replaced while it was in flight: 403. An
+    /// ordinary request fetches the newest tokens; then retry.
     #[error("the tokens of this request have been replaced")]
     LateUpload,
-    /// A page of another origin may not use the cookies: 403.
+    /// A cross-origin request may not use the cookies: 403.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
-    /// The keys that a [`ResourceLayer`](crate::ResourceLayer) needs cannot be had: 503.
+    /// The keys that a [`ResourceLayer`](crate::ResourceLayer) needs are unavailable: 503.
     #[error(transparent)]
     Keys(#[from] crate::KeysError),
-    /// It is not known who is signed in: 503 in contention and without a connection to the database, else 500.
+    /// The session could not be determined: 503 under contention or without a database connection, otherwise 500.
     #[error(transparent)]
     Auth(AuthError),
 }
@@ -135,7 +135,7 @@ impl Rejection {
         }
     }
 
-    /// Return the stable name, as in the JSON body.
+    /// Return the stable code, as in the JSON body.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAuthenticated => "not_authenticated",
@@ -168,14 +168,14 @@ impl Rejection {
         serde_json::json!({"detail": detail, "code": self.code()}).to_string()
     }
 
-    /// Log it where it is an error of the service.
+    /// Log this rejection if it is a failure of the service.
     #[must_use]
     pub(crate) fn logged(self) -> Self {
         self.log();
         self
     }
 
-    /// Make the response.
+    /// Return the response.
     pub(crate) fn response(&self) -> Response {
         let body = self.body();
         let length = HeaderValue::from(body.len());
@@ -198,7 +198,7 @@ impl Rejection {
         response
     }
 
-    /// Make the response to a request of this method: to `HEAD` without the body (RFC 9110 §9.3.2).
+    /// Return the response to a request with this method: without a body for `HEAD` (RFC 9110 §9.3.2).
     pub(crate) fn response_to(&self, method: &Method) -> Response {
         let response = self.response();
         if method == Method::HEAD { response.map(|_| Body::empty()) } else { response }

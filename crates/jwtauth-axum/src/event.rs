@@ -1,5 +1,5 @@
-//! Events of target `jwtauth.security`, under the names of Django's log records, and what receivers are told. None has
-//! a token.
+//! Security events: log events with target `jwtauth.security`, named as Django's log records, and the receivers of
+//! [`Event`]. None of them contains a token.
 
 use std::{
     error::Error,
@@ -14,10 +14,11 @@ use uuid::Uuid;
 
 use crate::{Record, head::Foreign};
 
-/// What has happened to a session, once it is committed: the signals of Django's `jwtauth.signals`, by their names.
+/// A session event, sent after its change is committed. The names are those of Django's `jwtauth.signals`.
 ///
-/// Each is sent once, also where the client has gone meanwhile. A receiver is called in the task that did the work, which
-/// waits for it: what takes longer goes into a channel or a task of its own. One that panics does not fail the request.
+/// Each event is sent once, even if the client has disconnected. The receiver runs in the task that made the change,
+/// and the task waits for it, so hand slow work to a channel or another task. A panic in a receiver does not fail the
+/// request.
 ///
 /// ```
 /// use jwtauth_axum::{AuthLayer, Config, Event, MemoryStore};
@@ -35,7 +36,7 @@ use crate::{Record, head::Foreign};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// A user has signed in.
+    /// A user signed in.
     #[non_exhaustive]
     SessionStarted {
         /// The new session.
@@ -47,32 +48,31 @@ pub enum Event {
         /// The session, with the new generation.
         session: Record,
     },
-    /// A session was ended: sent for each. Sessions that expire are not ended.
+    /// A session was ended; one event per session. Not sent for sessions that expire.
     #[non_exhaustive]
     SessionEnded {
-        /// The id that the session had.
+        /// The id of the ended session.
         session_id: Uuid,
-        /// Why it was ended.
+        /// Why the session was ended.
         reason: EndReason,
     },
-    /// A refresh token came back that was replaced while its successor is in use: it was copied. The session has been
-    /// ended.
+    /// A replaced refresh token came back while its successor is in use, so it was copied. The session has been ended.
     #[non_exhaustive]
     RefreshTokenReused {
-        /// The session as it was.
+        /// The session before it was ended.
         session: Record,
     },
-    /// An upload, or a request of the render server, came with a token that the rotation table does not admit. The
-    /// request is anonymous; the session goes on.
+    /// An upload, or a request from the render server, came with a token that the rotation table does not admit. The
+    /// request is anonymous; the session continues.
     #[non_exhaustive]
     LateUpload {
-        /// The session as it is.
+        /// The current session.
         session: Record,
     },
 }
 
 impl Event {
-    /// Return the stable name, that of Django's signal and of the log event.
+    /// Return the stable name, shared with Django's signal and the log event.
     pub fn name(&self) -> &'static str {
         match self {
             Self::SessionStarted { .. } => "session_started",
@@ -90,18 +90,18 @@ impl Event {
 pub enum EndReason {
     /// [`Auth::logout`](crate::Auth::logout).
     Logout,
-    /// A login from the same browser took its place.
+    /// A login from the same browser replaced it.
     Replaced,
     /// [`Auth::end`](crate::Auth::end) or [`Auth::end_others`](crate::Auth::end_others).
     Revoked,
-    /// Its refresh token was copied, or that of another session of its user with `REUSE_ENDS_ALL_SESSIONS`.
+    /// Its refresh token was copied; with `REUSE_ENDS_ALL_SESSIONS`, that of any session of the same user.
     Reused,
     /// `MAX_SESSIONS_PER_USER`.
     Limit,
 }
 
 impl EndReason {
-    /// Return the stable name, as in Django's signal and in the log.
+    /// Return the stable name, shared with Django's signal and the log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Logout => "logout",
@@ -121,7 +121,7 @@ impl fmt::Display for EndReason {
 
 type Receiver = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Who is told of events.
+/// The registered receivers.
 #[derive(Clone, Default)]
 pub(crate) struct Receivers(Vec<Receiver>);
 
@@ -134,7 +134,7 @@ impl Receivers {
         self.0.is_empty()
     }
 
-    /// Tell each receiver of this event, which is made only where there is one.
+    /// Send the event to each receiver. It is only built if there is one.
     pub(crate) fn send(&self, event: impl FnOnce() -> Event) {
         if self.is_empty() {
             return;
@@ -148,17 +148,17 @@ impl Receivers {
     }
 }
 
-/// Make the span of a request: of what the layer does, and of the handler.
+/// Create the span of a request, which covers the layer and the handler.
 pub(crate) fn span() -> Span {
     tracing::debug_span!(target: "jwtauth.security", "jwtauth", session_id = field::Empty, user_id = field::Empty)
 }
 
-/// Note in the request's span who is signed in.
+/// Record the current user in the request's span.
 pub(crate) fn known(span: &Span, session_id: Uuid, user_id: &str) {
     span.record("session_id", field::display(session_id)).record("user_id", user_id);
 }
 
-/// Tell of one of the ordinary events in a session's life.
+/// Log a routine event of a session.
 pub(crate) fn session(event: &'static str, record: &Record) {
     let (session_id, user_id) = (record.id, record.user_id.as_str());
     tracing::info!(
@@ -170,7 +170,7 @@ pub(crate) fn session(event: &'static str, record: &Record) {
     );
 }
 
-/// Tell of sessions that ended, if any did.
+/// Log ended sessions, if there are any.
 pub(crate) fn ended(count: u64, reason: EndReason) {
     if count > 0 {
         let reason = reason.as_str();
@@ -184,7 +184,7 @@ pub(crate) fn ended(count: u64, reason: EndReason) {
     }
 }
 
-/// Warn of a refresh token that is not as it should be. `current` is the generation that the row had.
+/// Log a warning about an unexpected refresh token. `current` is the row's generation.
 pub(crate) fn warning(event: &'static str, record: &Record, current: Generation, claims: &Claims) {
     let (presented, current) = (claims.generation.get(), current.get());
     tracing::warn!(
@@ -198,7 +198,7 @@ pub(crate) fn warning(event: &'static str, record: &Record, current: Generation,
     );
 }
 
-/// Warn of a request of another origin that would use cookies.
+/// Log a warning about a cross-origin request that would use cookies.
 pub(crate) fn cross_origin(foreign: &Foreign) {
     let Foreign { error, path, origin } = foreign;
     tracing::warn!(
@@ -211,7 +211,7 @@ pub(crate) fn cross_origin(foreign: &Foreign) {
     );
 }
 
-/// Warn of a render secret that the service does not have, without the secret.
+/// Log a warning about an unknown render secret, without the secret.
 pub(crate) fn wrong_render_secret(path: &str) {
     tracing::warn!(
         target: "jwtauth.security",
@@ -221,7 +221,7 @@ pub(crate) fn wrong_render_secret(path: &str) {
     );
 }
 
-/// Warn of what was not done, and the next request does as well.
+/// Log a warning about a failed secondary write, which the next request repeats.
 pub(crate) fn upkeep(what: &str, session_id: Uuid, error: &(dyn Error + 'static)) {
     tracing::warn!(target: "jwtauth.security", error, %session_id, "session {session_id} was not {what}");
 }

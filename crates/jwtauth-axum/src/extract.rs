@@ -1,4 +1,4 @@
-//! Extractors for who is signed in.
+//! Extractors for the current user.
 
 use std::sync::atomic::Ordering;
 
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::{Auth, Rejection, resource_server::Recognised};
 
-/// The user who is signed in. Rejects with 403 where the request is anonymous, as Django REST framework does;
-/// `Option<Authenticated>` is `None` then.
+/// The current user. Rejects an anonymous request with 403, as Django REST framework does; `Option<Authenticated>` is
+/// `None` instead.
 ///
 /// ```
 /// use jwtauth_axum::Authenticated;
@@ -32,13 +32,13 @@ use crate::{Auth, Rejection, resource_server::Recognised};
 pub struct Authenticated {
     /// The user's primary key, as text.
     pub user_id: String,
-    /// The session's id, which may be shown.
+    /// The session's id. It is not a secret.
     pub session_id: Uuid,
-    /// The claims of the access token in force.
+    /// The claims of the current access token.
     pub claims: Claims,
 }
 
-/// The user who is signed in, or `None`: `Option<Authenticated>` as a pattern.
+/// The current user, or `None`: `Option<Authenticated>` as a pattern.
 ///
 /// ```
 /// use jwtauth_axum::MaybeAuthenticated;
@@ -51,11 +51,11 @@ pub struct Authenticated {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-#[expect(clippy::exhaustive_structs, reason = "handlers take it apart in their arguments")]
+#[expect(clippy::exhaustive_structs, reason = "handlers destructure it in their arguments")]
 pub struct MaybeAuthenticated(pub Option<Authenticated>);
 
-/// The claims of a verified access token, without asking whether its session has been ended meanwhile: at most
-/// `ACCESS_TOKEN_LIFETIME` old. Rejects as [`Authenticated`] does.
+/// The claims of a verified access token, without a query. The session may have been ended since the token was issued,
+/// at most `ACCESS_TOKEN_LIFETIME` ago. Rejects as [`Authenticated`] does.
 ///
 /// ```
 /// use jwtauth_axum::AccessClaims;
@@ -68,7 +68,7 @@ pub struct MaybeAuthenticated(pub Option<Authenticated>);
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
-#[expect(clippy::exhaustive_structs, reason = "handlers take it apart in their arguments")]
+#[expect(clippy::exhaustive_structs, reason = "handlers destructure it in their arguments")]
 pub struct AccessClaims(pub Claims);
 
 async fn authenticated(parts: &mut Parts) -> Result<Option<Authenticated>, Rejection> {
@@ -77,7 +77,7 @@ async fn authenticated(parts: &mut Parts) -> Result<Option<Authenticated>, Rejec
 }
 
 impl Authenticated {
-    /// Make what the extractor gives for these claims: to call a handler in a test.
+    /// Create the value that the extractor returns for these claims, to call a handler in a test.
     pub fn new(claims: Claims) -> Self {
         Self { user_id: claims.subject.clone(), session_id: claims.sid.session_id(), claims }
     }
@@ -108,7 +108,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MaybeAuthenticated {
     }
 }
 
-/// `None` where the request is anonymous; an invalid bearer has been refused by then.
+/// `None` for an anonymous request. An invalid bearer token has already been rejected.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for AccessClaims {
     type Rejection = Rejection;
 

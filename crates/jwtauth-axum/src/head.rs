@@ -1,4 +1,4 @@
-//! What a request's head says: read once, before the handler has it.
+//! The request head, read once before the handler runs.
 
 use std::{borrow::Cow, net::IpAddr};
 
@@ -11,7 +11,7 @@ const MAX_USER_AGENT: usize = 512;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const RENDER_SECRET: HeaderName = HeaderName::from_static(jwtauth::RENDER_SECRET_HEADER);
 
-/// The header fields that the engine reads, each as one value.
+/// The header fields that the engine reads, each joined into one value.
 pub(crate) struct Fields<'h> {
     parts: &'h Parts,
     cookies: Vec<&'h [u8]>,
@@ -60,8 +60,8 @@ impl<'h> Fields<'h> {
         head
     }
 
-    /// Return the origin that the request was sent to. What is behind a proxy does not see its scheme: cookies that are
-    /// `Secure` are sent to `https` alone.
+    /// Return the origin to which the request was sent. Behind a proxy, the service does not see the scheme; browsers
+    /// send `Secure` cookies over `https` only, so `Secure` implies `https`.
     pub(crate) fn own_origin(&self, transport: &Transport) -> Option<Origin> {
         let host = match self.parts.headers.get(header::HOST) {
             Some(host) => host.to_str().ok()?,
@@ -71,14 +71,14 @@ impl<'h> Fields<'h> {
         format!("{scheme}://{host}").parse().ok()
     }
 
-    /// Return what is told of this request where it may not use cookies.
+    /// Return the details to log if this request may not use cookies.
     pub(crate) fn foreign(&self, error: OriginError) -> Foreign {
         let origin = self.origin.as_deref().unwrap_or_default().to_owned();
         Foreign { error, path: self.parts.uri.path().to_owned(), origin }
     }
 }
 
-/// A request of another origin, which may not use cookies.
+/// A cross-origin request that may not use cookies.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     pub(crate) error: OriginError,
@@ -87,38 +87,38 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// Log the refusal, and return its error.
+    /// Log the rejection and return its error.
     pub(crate) fn refuse(&self) -> OriginError {
         event::cross_origin(self);
         self.error
     }
 }
 
-/// What a session notes of its client at login.
+/// The client details that a session records at login.
 pub(crate) struct Client {
     user_agent: Option<HeaderValue>,
     pub(crate) address: Option<IpAddr>,
 }
 
 impl Client {
-    /// Read what a login would note. Most requests are none, so the header is read when it is needed.
+    /// Read the client's details. Most requests are not logins, so the user agent is decoded only when needed.
     pub(crate) fn read(parts: &Parts, address: Option<&AddressOf>) -> Self {
         Self {
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
-            // A socket of both versions has IPv4 addresses as ::ffff:203.0.113.9.
+            // A dual-stack socket reports IPv4 addresses as ::ffff:203.0.113.9.
             address: address.and_then(|address| address(parts)).map(|address| address.to_canonical()),
         }
     }
 
-    /// Return `User-Agent`, as far as it can be shown.
+    /// Return the `User-Agent` without control characters, truncated.
     pub(crate) fn user_agent(&self) -> String {
         let text = self.user_agent.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()));
         text.iter().flat_map(|text| text.chars()).take(MAX_USER_AGENT).filter(|found| !found.is_control()).collect()
     }
 }
 
-/// Join the values of this header by commas (RFC 9110 §5.2), so that a repeated one is not a single value. Octets that
-/// are not text are replaced.
+/// Join the values of this header with commas (RFC 9110 §5.2), so that a repeated header is not mistaken for a single
+/// value. Invalid UTF-8 is replaced.
 fn joined<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
     let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let first = values.next()?;

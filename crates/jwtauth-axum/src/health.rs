@@ -1,4 +1,4 @@
-//! What is wrong with a service: its settings, its clock, its store.
+//! Health checks of a service: its settings, clock and store.
 
 use std::{fmt, time::Duration};
 
@@ -7,14 +7,14 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::{StoreError, shared::Shared};
 
-/// How far apart the clocks of service and database may be.
+/// The largest accepted difference between the clocks of service and database.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
-/// The least life of an access token that slow requests do not outlast.
+/// The shortest access token lifetime that slow requests do not outlast.
 const SHORT: Duration = Duration::from_secs(60);
 
-/// What [`AuthLayer::health`](crate::AuthLayer::health) has found. As a response: 200, or 503 where something
-/// [fails](Self::is_ok), with a JSON body of codes and messages, of which none is secret.
+/// The result of [`AuthLayer::health`](crate::AuthLayer::health). As a response it is 200, or 503 if there is an
+/// [error](Self::is_ok), with a JSON body of codes and messages. None of them is secret.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -35,7 +35,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Ask the store whether it can be used and what time it is, and look at the settings.
+    /// Check the store, compare the clocks and inspect the settings.
     pub(crate) async fn of(shared: &Shared) -> Self {
         let mut problems = Vec::new();
         match shared.store.check().await {
@@ -43,8 +43,8 @@ impl Health {
                 let asked = shared.clock.local();
                 match shared.store.database_time().await {
                     Ok(None) => {}
-                    Ok(Some(theirs)) => {
-                        let apart = apart(asked, theirs).min(apart(shared.clock.local(), theirs));
+                    Ok(Some(database_time)) => {
+                        let apart = apart(asked, database_time).min(apart(shared.clock.local(), database_time));
                         if apart > TOLERANCE {
                             problems.push(HealthProblem::Clock(apart));
                         }
@@ -61,23 +61,23 @@ impl Health {
         Self { problems }
     }
 
-    /// Return whether users can be served: the other problems are warnings.
+    /// Return whether the service can serve users. Other problems are warnings.
     pub fn is_ok(&self) -> bool {
         !self.problems.iter().any(HealthProblem::is_error)
     }
 
-    /// Return everything that is wrong.
+    /// Return all problems.
     pub fn problems(&self) -> &[HealthProblem] {
         &self.problems
     }
 }
 
-/// Return how far apart two times are.
+/// Return the difference between two times.
 fn apart(one: std::time::SystemTime, other: std::time::SystemTime) -> Duration {
     one.duration_since(other).unwrap_or_else(|error| error.duration())
 }
 
-/// What `manage.py check --deploy` warns of as well.
+/// Return the settings problems that `manage.py check --deploy` also warns about.
 fn of_settings(shared: &Shared) -> impl Iterator<Item = HealthProblem> {
     let (site, cookies) = (&shared.config.site, &shared.config.site.transport().cookies);
     let has_prefix = |name: &str| name.get(..7).is_some_and(|prefix| prefix.eq_ignore_ascii_case("__Host-"));
@@ -89,25 +89,26 @@ fn of_settings(shared: &Shared) -> impl Iterator<Item = HealthProblem> {
     warnings.into_iter().filter_map(|(is_so, problem)| is_so.then_some(problem))
 }
 
-/// Something that is wrong with a service.
+/// A problem with a service.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HealthProblem {
-    /// The store cannot be reached, its tables are not as they need to be, or it fails: an error.
+    /// The store is unreachable, fails, or has the wrong tables: an error.
     Store(StoreError),
-    /// The clocks of service and database are so far apart. The layer goes by the database's; those who only verify
-    /// tokens go by their own.
+    /// The clocks of service and database differ by this much. The layer uses the database's time; services that only
+    /// verify tokens use their own.
     Clock(Duration),
-    /// `ACCESS_TOKEN_LIFETIME` is below 60 seconds, which slow requests may outlast: jwtauth.W001 of Django's checks.
+    /// `ACCESS_TOKEN_LIFETIME` is below 60 seconds, so slow requests may outlast a token: jwtauth.W001 in Django's
+    /// checks.
     ShortAccessLifetime,
-    /// `COOKIE_SECURE` is off, so that tokens travel over plain HTTP: jwtauth.W002.
+    /// `COOKIE_SECURE` is off, so tokens travel over plain HTTP: jwtauth.W002.
     InsecureCookies,
-    /// The cookies are not named `__Host-…`, so that another host of the domain can plant its own: jwtauth.W003.
+    /// The cookie names lack the `__Host-` prefix, so another host of the domain can set its own cookies: jwtauth.W003.
     CookiePrefix,
 }
 
 impl HealthProblem {
-    /// Return the stable name, as in the JSON body.
+    /// Return the stable code, as in the JSON body.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Store(StoreError::Schema(_)) => "store_schema",
@@ -120,7 +121,7 @@ impl HealthProblem {
         }
     }
 
-    /// Return whether users cannot be served; else it is a warning.
+    /// Return whether this is an error, so that users cannot be served; otherwise it is a warning.
     pub fn is_error(&self) -> bool {
         matches!(self, Self::Store(_))
     }
@@ -128,11 +129,7 @@ impl HealthProblem {
     fn log(&self) {
         match self {
             Self::Store(error) => {
-                tracing::error!(
-                    error = error as &dyn std::error::Error,
-                    code = self.code(),
-                    "the store cannot be used"
-                );
+                tracing::error!(error = error as &dyn std::error::Error, code = self.code(), "the store is unusable");
             }
             problem => tracing::warn!(code = problem.code(), "{problem}"),
         }
