@@ -1,12 +1,12 @@
-//! Sign-in sessions for axum and tower: the login of a Django site with `jwtauth`, in a Rust service beside it.
+//! Login sessions for axum and tower: share the login of a Django site that uses `jwtauth` with a Rust service.
 //!
-//! [`AuthLayer`] reads the same cookies by the same rules on the same table: it verifies the access token, refreshes
-//! the session in the request that finds it expired, and writes the cookies. All rules are the [`jwtauth`] engine's.
+//! [`AuthLayer`] uses the same cookies, rules and table as Django. It verifies the access token, refreshes the session
+//! in the request that finds the token expired, and writes the cookies. The rules come from the [`jwtauth`] engine.
 //!
 //! | extractor | gives |
 //! | --- | --- |
-//! | [`Authenticated`] | who is signed in, asked of the store; else 403, or 401 for a bad bearer, as Django answers |
-//! | `Option<Authenticated>`, [`MaybeAuthenticated`] | the same, or `None` where the request is anonymous |
+//! | [`Authenticated`] | the current user, checked against the store; otherwise 403, or 401 for an invalid bearer token, as in Django |
+//! | `Option<Authenticated>`, [`MaybeAuthenticated`] | the same, or `None` for an anonymous request |
 //! | [`AccessClaims`] | the claims of the access token, without a query |
 //! | [`Auth`] | the handle: [`login`](Auth::login), [`logout`](Auth::logout), [`sessions`](Auth::sessions), [`end`](Auth::end) |
 //!
@@ -19,7 +19,7 @@
 //! }
 //!
 //! async fn sign_in(auth: Auth) -> Result<(), LoginError> {
-//!     // Here the password is checked.
+//!     // Check the password here.
 //!     auth.login("42").await
 //! }
 //!
@@ -33,21 +33,21 @@
 //! # }
 //! ```
 //!
-//! [`ResourceLayer`] is for services that recognise users and sign none in. Every event of target `jwtauth.security`
-//! carries, as `event`, the name that Django's log record has; none has a token.
+//! [`ResourceLayer`] is for services that verify access tokens and have no login. Log events of target
+//! `jwtauth.security` carry the name of Django's log record in the field `event`. No event contains a token.
 //!
 //! | feature | adds |
 //! | --- | --- |
 //! | `sqlite`, `postgres`, `mariadb` | `SqliteStore`, `PostgresStore`, `MariaDbStore`: sessions in the table that Django migrates |
-//! | `toml` | `Settings::read`, `Settings::from_env`: from TOML and the environment |
-//! | `jwks` | `RemoteKeys`: a site's public keys, by HTTP |
-//! | `conformance` | `conformance`: what every store has to do, as checks for yours |
+//! | `toml` | `Settings::read`, `Settings::from_env`: from TOML and environment variables |
+//! | `jwks` | `RemoteKeys`: a site's public keys over HTTP |
+//! | `conformance` | `conformance`: the checks that every store must pass |
 //!
-//! Without a store's feature, the crate compiles with Rust 1.85; with one, with what sqlx needs: 1.94.
+//! The crate compiles with Rust 1.85, or with Rust 1.94 if a sqlx store is enabled (sqlx requires it).
 //!
-//! A pool or client passed to the crate has to be of the version that the crate uses. So it exports `sqlx` and
-//! `reqwest`: a service that names them through it compiles with each release. A new major version of either is a
-//! breaking release of this crate, as are those of [`jwtauth`], `http` and `axum-core`.
+//! A pool or client passed to this crate must be of the version that the crate uses. The crate re-exports `sqlx` and
+//! `reqwest` for this: a service that uses them through the crate compiles with every release. A new major version of
+//! either is a breaking release of this crate, as are those of [`jwtauth`], `http` and `axum-core`.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]

@@ -1,4 +1,4 @@
-//! What a login asks for, and why it may not happen.
+//! Login options and errors.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jwtauth::OriginError;
 
 use crate::{AuthError, InsertError, Rejection, error::Failure};
 
-/// Who is to be signed in, and for how long.
+/// The user to sign in, and for how long.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,52 +31,52 @@ pub struct Login {
 }
 
 impl Login {
-    /// Make a login of the user with this primary key.
-    #[expect(clippy::needless_pass_by_value, reason = "a key is a number or a short text")]
+    /// Create a login for the user with this primary key.
+    #[expect(clippy::needless_pass_by_value, reason = "a key is a number or a short string")]
     pub fn new(user_id: impl ToString) -> Self {
         Self { user_id: user_id.to_string(), remember: true, lifetime: None, cross_origin: false }
     }
 
-    /// Say whether the cookies outlive the browser. Default: they do.
+    /// Set whether the cookies outlive the browser. Default: `true`.
     pub fn with_remember(mut self, remember: bool) -> Self {
         self.remember = remember;
         self
     }
 
-    /// End the session so long after now, in use or not, in place of `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME`.
-    /// In whole seconds, at least one: [`LoginError::Lifetime`].
+    /// End the session after this lifetime, in use or not, instead of by `REFRESH_TOKEN_LIFETIME` and
+    /// `SESSION_LIFETIME`. In whole seconds, at least one: [`LoginError::Lifetime`].
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Say whether a page of another origin may ask for it. Default: it may not, for a form elsewhere could sign the
-    /// visitor in as another user. For callbacks that check the request in their own way (SAML, `OpenID` Connect's
-    /// `form_post`).
+    /// Set whether a cross-origin request may sign the user in. Default: `false`, because a form on another site could
+    /// sign the visitor in as another user. Meant for callbacks that verify the request themselves (SAML, `OpenID`
+    /// Connect's `form_post`).
     pub fn with_cross_origin(mut self, cross_origin: bool) -> Self {
         self.cross_origin = cross_origin;
         self
     }
 }
 
-/// Why a login did not happen.
+/// Why a login failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
-    /// The user does not exist, or is not active.
+    /// The user does not exist or is inactive.
     #[error("this account is not active")]
     UnknownUser,
-    /// Beyond `MAX_SESSIONS_PER_USER`, where the policy is to refuse.
+    /// The user has `MAX_SESSIONS_PER_USER` sessions, and `MAX_SESSIONS_POLICY` is to refuse another.
     #[error("too many sessions, sign out on another device")]
     SessionLimit,
-    /// A page of another origin asks for it.
+    /// The request is cross-origin.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
-    /// The head of the response is complete, so that no cookie can be set.
-    #[error("the response has been sent, so that no cookie can be set")]
+    /// The response head has been sent, so no cookie can be set.
+    #[error("the response has been sent, so no cookie can be set")]
     ResponseSent,
-    /// [`Login::with_lifetime`] is less than a second, or some 3 000 years.
-    #[error("the lifetime of a login is at least one second, and at most 100 000 000 000")]
+    /// [`Login::with_lifetime`] is less than one second, or more than about 3 000 years.
+    #[error("the lifetime of a login must be between 1 and 100 000 000 000 seconds")]
     Lifetime,
     /// Anything else.
     #[error(transparent)]
@@ -84,7 +84,7 @@ pub enum LoginError {
 }
 
 impl LoginError {
-    /// Return the stable name, as in the JSON body.
+    /// Return the stable code, as in the JSON body.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownUser => "no_active_account",
@@ -123,8 +123,8 @@ impl Failure for LoginError {
 }
 
 impl IntoResponse for LoginError {
-    /// Answer with 401 for an unknown user, 403 beyond the limit and for a page of another origin, as Django's
-    /// `login/`.
+    /// Answer as Django's `login/` does: 401 for an unknown user, 403 for too many sessions and for a cross-origin
+    /// request.
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),
@@ -139,7 +139,7 @@ impl IntoResponse for LoginError {
         let body = serde_json::json!({"detail": detail, "code": self.code()}).to_string();
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §11.6.1: a 401 names a scheme.
+            // A 401 response names a scheme (RFC 9110 §11.6.1).
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"api\""));
         }
         response

@@ -1,14 +1,14 @@
-//! Cookies and caching headers of a response, as the engine answers.
+//! Writes the cookies and caching headers of the engine's answer.
 
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jwtauth::{Answer, CookiePolicy, SetCookie};
 
-/// Put cookies and caching headers on the response: its own `Vary` and `Cache-Control` are kept, in one field each.
+/// Write cookies and caching headers. The response's own `Vary` and `Cache-Control` are merged into one field each.
 pub(crate) fn write(answer: &Answer, policy: &CookiePolicy, headers: &mut HeaderMap) {
     if answer.is_private {
-        // First, while there are few.
+        // Do this first, while there are few headers.
         let removed: Vec<_> = headers.keys().filter(|name| answer.removes(name.as_str())).cloned().collect();
         for name in removed {
             headers.remove(name);
@@ -27,7 +27,7 @@ pub(crate) fn write(answer: &Answer, policy: &CookiePolicy, headers: &mut Header
     }
 }
 
-/// Replace the fields of this name by one, where `merged` gives its value by what they are together.
+/// Replace all fields of this name with one, whose value `merged` computes from the joined values.
 fn merge(headers: &mut HeaderMap, name: HeaderName, merged: impl FnOnce(&str) -> Option<String>) {
     let mut values = headers.get_all(&name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let first = values.next().unwrap_or(Cow::Borrowed(""));
@@ -37,8 +37,8 @@ fn merge(headers: &mut HeaderMap, name: HeaderName, merged: impl FnOnce(&str) ->
     }
 }
 
-/// Write a `Set-Cookie` (RFC 6265 §4.1.1). Nothing is escaped: the token is base64url, and [`CookiePolicy::problems`],
-/// which the settings ask, refuses names, paths and domains that would need it.
+/// Format a `Set-Cookie` header (RFC 6265 §4.1.1). Nothing is escaped: the token is base64url, and
+/// [`CookiePolicy::problems`], which the settings check, rejects names, paths and domains that would need it.
 fn set_cookie(policy: &CookiePolicy, set: &SetCookie) -> Option<HeaderValue> {
     let token = set.token.as_deref();
     let mut cookie = format!("{}={}; HttpOnly", policy.name(set.kind), token.unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Trying again where a database asks for it, or where another request was first.
+//! Retries operations after database conflicts and lost swaps.
 
 use std::{
     future::Future,
@@ -10,23 +10,23 @@ use tokio::time::Instant;
 
 use crate::{AuthError, StoreError, error::Failure};
 
-/// Tried this often, and where the database asked for it, not again once so much time has gone. After a lost swap the row
-/// is in a state that mostly needs none, however long the worker was suspended.
+/// The most attempts, and the time after which a busy database is not tried again. A lost swap is not limited by time:
+/// the row usually needs no swap on the next attempt, however long the worker was suspended.
 const ATTEMPTS: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(3);
-/// After failure n, at most 2ⁿ times this is waited: those who collided do not meet again.
+/// The pause after failure n is random below 2ⁿ times this, so that requests that collided do not collide again.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// Whether the same may succeed when it is done again.
+/// Return whether a retry may succeed.
 fn is_transient(error: &impl Failure) -> bool {
     matches!(error.of_the_service(), Some(AuthError::Contention | AuthError::Store(StoreError::Busy(_))))
 }
 
-/// Return what `attempt` does, made again while its error is transient; within bounds.
+/// Return the result of `attempt`, which is repeated while its error is transient, within limits.
 ///
 /// # Errors
 ///
-/// What `attempt` fails with; [`AuthError::Contention`] once the bounds are reached.
+/// The error of `attempt`, or [`AuthError::Contention`] when the limits are reached.
 pub(crate) async fn retrying<T, E, F>(attempt: impl Fn() -> F) -> Result<T, E>
 where
     E: Failure,
@@ -46,12 +46,12 @@ where
     Err(AuthError::Contention.into())
 }
 
-/// Return a random time to wait after so many failures.
+/// Return a random pause after this many failures.
 fn pause(failures: u32) -> Duration {
     random_below(PAUSE * (1 << failures))
 }
 
-/// Return a random time below `limit`, in whole microseconds. No secret depends on it.
+/// Return a random duration below `limit`, in whole microseconds. Not for secrets.
 pub(crate) fn random_below(limit: Duration) -> Duration {
     let micros = limit.as_micros().try_into().unwrap_or(u64::MAX).max(1);
     Duration::from_micros(RandomState::new().hash_one(()) % micros)
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn contention_is_the_answer_once_all_attempts_have_failed() {
+    async fn contention_is_returned_after_all_attempts_have_failed() {
         let attempts = Cell::new(0);
         let done: Result<(), AuthError> = retrying(|| async {
             attempts.set(attempts.get() + 1);
@@ -90,9 +90,9 @@ mod tests {
         assert_eq!(attempts.get(), ATTEMPTS);
     }
 
-    /// A worker that was suspended for long between reading and writing has not waited for the database.
+    /// A worker that was suspended between reading and writing has not waited for the database.
     #[tokio::test(start_paused = true)]
-    async fn a_lost_swap_is_decided_again_however_long_it_took() {
+    async fn lost_swap_is_retried_however_long_it_took() {
         let attempts = Cell::new(0);
         let done = retrying(|| async {
             attempts.set(attempts.get() + 1);
@@ -121,6 +121,6 @@ mod tests {
         let pauses: Vec<Duration> = (0..100).map(|_| pause(3)).collect();
         assert!(pauses.iter().all(|pause| *pause < Duration::from_millis(32)));
         let distinct: std::collections::HashSet<_> = pauses.iter().collect();
-        assert!(distinct.len() > 50, "those who collided wait for different times");
+        assert!(distinct.len() > 50, "pauses after a collision differ");
     }
 }

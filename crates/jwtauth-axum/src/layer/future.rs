@@ -7,7 +7,7 @@ use std::{
 
 use axum_core::response::Response;
 
-/// The future of [`AuthService`](super::AuthService).
+/// The response future of [`AuthService`](super::AuthService).
 #[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<E>(Pin<Box<dyn Future<Output = Result<Response, E>> + Send>>);
 

@@ -1,4 +1,4 @@
-//! The tower middleware: the layer, its service and its future.
+//! The tower middleware: layer, service and response future.
 
 mod future;
 mod service;
@@ -14,16 +14,16 @@ use tower_layer::Layer;
 
 use crate::{Config, Event, Health, SessionStore, clock::Clock, shared::Shared};
 
-/// Authenticates every request by cookie or bearer, and writes the cookies of the response.
+/// Authenticate every request by cookie or bearer token, and write the cookies of the response.
 ///
-/// The service inside may answer with any body of bytes; the layer answers with axum's, by itself to requests that go no
-/// further: 401 to a bad bearer, 403 to a page of another origin, 503 in contention, 500 where the store fails or a
-/// token cannot be issued. A WebSocket handshake is refreshed like any request, and its cookies are on the `101`
-/// response.
+/// The inner service may use any body of bytes; the layer returns axum's body type. The layer itself answers requests
+/// that it rejects: 401 for an invalid bearer token, 403 for a cross-origin request, 503 under contention, 500 if the
+/// store fails or a token cannot be issued. A WebSocket handshake is refreshed like any request; its cookies are set on
+/// the `101` response.
 ///
-/// Clones of a layer around a nested router and around the whole count once: the outer one does the work. Of other
-/// layers, each asks its own store, handlers have the [`Auth`](crate::Auth) of the nearest, and where two have a cookie
-/// name in common, the inner one's cookies are set.
+/// If clones of one layer wrap both a nested router and the whole router, only the outer one does the work. Different
+/// layers each query their own store. Handlers get the [`Auth`](crate::Auth) of the innermost layer, and if two layers
+/// share a cookie name, the inner layer's cookies are set.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -46,29 +46,30 @@ pub struct AuthLayer {
 }
 
 impl AuthLayer {
-    /// Make a layer with this configuration, over these sessions.
+    /// Create a layer with this configuration and store.
     pub fn new(config: Config, store: impl SessionStore) -> Self {
         Self { shared: Arc::new(Shared::new(config, Arc::new(store))) }
     }
 
-    /// Add claims of the service's own to access tokens, at login and refresh: of a user, by their primary key. Where
-    /// Django issues tokens of the same sessions, the same as its `ACCESS_TOKEN_CLAIMS`.
+    /// Add custom claims to access tokens at login and refresh. The function receives the user's primary key. If Django
+    /// issues tokens for the same sessions, return the same claims as its `ACCESS_TOKEN_CLAIMS`.
     pub fn with_custom_claims(mut self, claims: impl Fn(&str) -> CustomClaims + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).custom_claims = Some(Arc::new(claims));
         self
     }
 
-    /// Tell the client's address, which the session notes at login, in this way: by axum's `ConnectInfo` in the
-    /// extensions, or by a header that a proxy sets. Default: it is not noted.
+    /// Set the function that returns the client's address, which the session records at login: from axum's
+    /// `ConnectInfo` in the extensions, or from a header that a proxy sets. Default: no address is recorded.
     pub fn with_client_address(mut self, address: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).address = Some(Arc::new(address));
         self
     }
 
-    /// Wait until the logouts, logins, ends and refreshes that requests have begun are done.
+    /// Wait until all logouts, logins, ends and refreshes that requests have started are done.
     ///
-    /// Each is a task of its own, which goes on where its client hangs up, but not where its runtime ends. So ask for it
-    /// once the server has stopped, before `main` returns: a graceful shutdown waits for clients that are still there.
+    /// Each runs in its own task, which continues if the client disconnects but not after the runtime has shut down.
+    /// Call this after the server has stopped, before `main` returns: a graceful shutdown only waits for clients that
+    /// are still connected.
     ///
     /// ```no_run
     /// # use axum::Router;
@@ -84,22 +85,22 @@ impl AuthLayer {
         self.shared.tasks.done().await;
     }
 
-    /// Say what is wrong with the settings, the clock and the store: at the start of a service, and for who watches it.
+    /// Check the settings, the clock and the store, at startup and for health checks.
     ///
-    /// It asks the store, so a public route for it is better limited, or kept to the inside.
+    /// This queries the store, so limit requests to a public route, or make the route internal.
     pub async fn health(&self) -> Health {
         Health::of(&self.shared).await
     }
 
-    /// Call this for each [`Event`](crate::Event), beside the receivers that there are.
+    /// Call this function for each [`Event`](crate::Event), in addition to earlier receivers.
     ///
-    /// While there is one, sessions are ended one by one.
+    /// With a receiver, sessions are ended one statement each.
     pub fn with_receiver(mut self, receiver: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).receivers.push(receiver);
         self
     }
 
-    /// Go by another clock than the system's and the database's, for tests.
+    /// Use this clock instead of the system's and the database's, for tests.
     pub fn with_clock(mut self, now: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).clock = Clock::new(Arc::new(now));
         self

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use super::ResponseFuture;
 use crate::{Auth, Rejection, event, request::RequestAuth, resource_server::Recognised, response, shared::Shared};
 
-/// [`AuthLayer`](super::AuthLayer) around a service.
+/// [`AuthLayer`](super::AuthLayer) applied to a service.
 #[derive(Clone, Debug)]
 pub struct AuthService<S> {
     inner: S,
@@ -26,8 +26,8 @@ impl<S> AuthService<S> {
         Self { inner, shared }
     }
 
-    /// Return the request as this layer has it already, where it is around a nested router and around the whole. Then
-    /// the outer one alone sets cookies: it would overwrite those of a login inside.
+    /// Return this layer's own view of the request if an outer clone of the layer has already processed it. Then only
+    /// the outer one sets cookies; otherwise it would overwrite those of a login inside.
     fn outer<B>(&self, request: &Request<B>) -> Option<Auth> {
         request.extensions().get::<Auth>()?.0.within(&self.shared).map(Auth)
     }
@@ -50,7 +50,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The one that is ready; its clone may not be.
+        // Call the service that is ready; its clone may not be.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
         if let Some(outer) = self.outer(&request) {
@@ -87,13 +87,13 @@ where
     }
 }
 
-/// Have extractors find what the nearest layer knows.
+/// Make this the `Auth` that extractors find.
 fn attach(extensions: &mut Extensions, auth: Auth) {
     extensions.remove::<Recognised>();
     extensions.insert(auth);
 }
 
-/// Notes that there will be no response, where its future is dropped before it has one.
+/// Records that there will be no response if the future is dropped early.
 struct Abandon<'a>(&'a RequestAuth);
 
 impl Drop for Abandon<'_> {
@@ -102,7 +102,7 @@ impl Drop for Abandon<'_> {
     }
 }
 
-/// Do what comes before the handler: the refresh, and for a bearer, which is an explicit claim, the strict check.
+/// Do the work before the handler: the refresh and, for a bearer token, the strict check.
 async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
     auth.refresh().await?;
     if auth.is_bearer() && auth.live().await?.is_none() {
@@ -111,7 +111,7 @@ async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// Return the response with its cookies, or an error where a token cannot be issued.
+/// Return the response with its cookies, or an error if a token cannot be issued.
 fn finish(auth: &RequestAuth, mut response: Response<Body>, method: &Method) -> Response<Body> {
     if let Err(error) = auth.finish(response.headers_mut()) {
         response = Rejection::from(error).logged().response_to(method);
@@ -120,7 +120,7 @@ fn finish(auth: &RequestAuth, mut response: Response<Body>, method: &Method) -> 
     response
 }
 
-/// Answer a request that goes no further for what is in its head.
+/// Return the response to a request that was rejected because of its head.
 fn refuse(shared: &Shared, refused: Refused, method: &Method) -> Response<Body> {
     let mut response = Rejection::from(refused.error).response_to(method);
     let (site, now) = (&shared.config.site, shared.clock.now());

@@ -1,4 +1,4 @@
-//! Sessions that start and end.
+//! Starts and ends sessions.
 
 use std::{mem, time::Duration};
 
@@ -12,11 +12,11 @@ use crate::{
     settings::MAX_DURATION,
 };
 
-/// Which cookies the response sets.
+/// The cookies that a login sets.
 const BOTH: &[TokenKind] = &[TokenKind::Access, TokenKind::Refresh];
 
 impl RequestAuth {
-    /// Start a session, and end those that the request came with.
+    /// Start a session, and end the sessions that the request came with.
     pub(crate) async fn login(&self, login: Login) -> Result<(), LoginError> {
         if !login.cross_origin {
             self.check_origin()?;
@@ -36,8 +36,8 @@ impl RequestAuth {
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
         let surplus = Ended::of(self.insert(&record, limit).await?);
         let (user, grant) = self.grant(record.clone(), sid, BOTH, custom);
-        // Before what it replaces ends: where the response's head has been sent, the older session stays. A client that
-        // has gone may have the response still, for all that is known, so its login is completed.
+        // Do this before the replaced sessions end: if the response head has been sent, the older session stays. A
+        // client that disconnected may still have received the response, so its login is completed.
         let before = {
             let mut state = self.asked_state();
             if state.progress == Progress::Sent {
@@ -62,7 +62,7 @@ impl RequestAuth {
                 }
                 return Err(error.into());
             }
-            error.log(); // the response has set the tokens of the new session
+            error.log(); // the response has already set the new session's tokens
         }
         event::session("session_started", &record);
         event::known(&self.span, record.id, &record.user_id);
@@ -73,7 +73,8 @@ impl RequestAuth {
         Ok(())
     }
 
-    /// Put back what was before a login that failed, unless the response has set its tokens. Returns whether it has not.
+    /// Restore the state before a failed login, unless the response has set the new tokens. Returns whether it was
+    /// restored.
     fn take_back(&self, (user, outcome): (User, Outcome)) -> bool {
         let mut state = self.state();
         let is_open = state.progress != Progress::Sent;
@@ -83,7 +84,7 @@ impl RequestAuth {
         is_open
     }
 
-    /// Return the row of a session that starts now, and ends after `lifetime` if there is one.
+    /// Return the row of a session that starts now and, if given, ends after `lifetime`.
     fn session(&self, lifetime: Option<Duration>, now: UnixTime) -> Result<Session, LoginError> {
         let policy = self.shared.config.site.policy();
         match lifetime.map(|lifetime| Duration::from_secs(lifetime.as_secs())) {
@@ -101,7 +102,7 @@ impl RequestAuth {
         .await
     }
 
-    /// End the sessions that the request's tokens name, and have the response clear its cookies.
+    /// End the sessions that the request's tokens name, and clear its cookies on the response.
     pub(crate) async fn logout(&self) -> Result<(), AuthError> {
         self.check_origin()?;
         self.end(self.named_sessions(), EndReason::Logout).await?;
@@ -111,15 +112,15 @@ impl RequestAuth {
         Ok(())
     }
 
-    /// End these sessions: none of their tokens is good from now on. Returns how many there were.
+    /// End these sessions; their tokens are invalid from now on. Returns how many were ended.
     pub(crate) async fn end(&self, ids: impl IntoIterator<Item = Uuid>, reason: EndReason) -> Result<u64, AuthError> {
         let mut ended = self.end_rows(ids.into_iter().collect()).await;
         self.tell_ended(&ended, reason);
         ended.failed.take().map_or(Ok(ended.count), Err)
     }
 
-    /// End these sessions without telling. Where there are receivers, one by one: each is told of by the request that has
-    /// ended it.
+    /// End these sessions without sending events. With receivers, end them one by one, so that each event is sent by
+    /// the request that ended the session.
     async fn end_rows(&self, ids: Vec<Uuid>) -> Ended {
         let mut ended = Ended::default();
         if ids.is_empty() {
@@ -145,10 +146,11 @@ impl RequestAuth {
         ended
     }
 
-    /// Remove the rows of these sessions, and forget them. Returns how many there were.
+    /// Delete the rows of these sessions and drop them from the cache. Returns how many rows there were.
     pub(super) async fn remove(&self, ids: &[Uuid]) -> Result<u64, AuthError> {
         let ended = retrying(|| async { Ok::<_, AuthError>(self.shared.store.end(ids).await?) }).await;
-        // An error may come after the end: of a connection that is lost before it has told of it.
+        // Even a failed statement may have ended the sessions, for example if the connection was lost before the
+        // answer.
         for id in ids {
             self.shared.verified.forget(*id);
         }
@@ -160,7 +162,7 @@ impl RequestAuth {
         Ok(count)
     }
 
-    /// Tell of sessions that have ended.
+    /// Log and send the events of ended sessions.
     fn tell_ended(&self, ended: &Ended, reason: EndReason) {
         event::ended(ended.count, reason);
         for id in &ended.ids {
@@ -169,12 +171,12 @@ impl RequestAuth {
         }
     }
 
-    /// Refuse what acts on cookies, whatever the request brings, where it is of an origin that may not use them.
+    /// Reject a login or logout, with or without cookies, if the request is cross-origin.
     fn check_origin(&self) -> Result<(), OriginError> {
         self.foreign.as_ref().map_or(Ok(()), |foreign| Err(foreign.refuse()))
     }
 
-    /// Return the sessions that the request's tokens name, however old, and its own.
+    /// Return the sessions that the request's tokens name, even expired ones, and the current session.
     fn named_sessions(&self) -> Vec<Uuid> {
         let own = self.claims_by(&self.state()).map(|claims| claims.sid.session_id());
         let mut ids: Vec<_> = self.identity.session_names().iter().map(Sid::session_id).collect();
@@ -183,13 +185,13 @@ impl RequestAuth {
     }
 }
 
-/// Which sessions an end has found.
+/// The sessions that were ended.
 #[derive(Default)]
 struct Ended {
     count: u64,
-    /// Each of them, where it is known which they were.
+    /// Their ids, if known.
     ids: Vec<Uuid>,
-    /// Why others may live.
+    /// The error after which other sessions may still be live.
     failed: Option<AuthError>,
 }
 

@@ -1,9 +1,9 @@
-//! Who made one request, and which cookies its response takes: the engine's steps, driven.
+//! The authentication state of one request: runs the engine's steps.
 //!
-//! The way of one request: [`RequestAuth::identify`] verifies the tokens and asks no store; [`RequestAuth::refresh`]
-//! goes by the rotation table where the access token is gone; [`RequestAuth::resolve`] asks for the session, once, when
-//! it is wanted; [`RequestAuth::finish`] puts the cookies on the response. Every rule is the engine's
-//! [`Site`](jwtauth::Site); here are the reading and writing of rows, retries, and events.
+//! The steps of a request: [`RequestAuth::identify`] verifies the tokens without a query. [`RequestAuth::refresh`]
+//! applies the rotation table if there is no valid access token. [`RequestAuth::resolve`] queries the session once,
+//! when it is needed. [`RequestAuth::finish`] writes the cookies to the response. The rules are in the engine's
+//! [`Site`](jwtauth::Site); this module reads and writes rows, retries, and sends events.
 
 mod login;
 mod upkeep;
@@ -34,9 +34,9 @@ pub(crate) struct RequestAuth {
     pub(crate) shared: Arc<Shared>,
     client: Client,
     identity: Identity,
-    /// Why the request may not act on cookies, where its own have not been asked for their origin.
+    /// Set if a cross-origin check failed although no valid cookie required it: the request may not act on cookies.
     foreign: Option<Box<Foreign>>,
-    /// The request as the nearest layer outside has it, if there is one.
+    /// The state of the next outer layer, if there is one.
     outer: Option<Arc<RequestAuth>>,
     span: Span,
     state: Mutex<State>,
@@ -48,44 +48,44 @@ struct State {
     outcome: Outcome,
     was_asked: bool,
     progress: Progress,
-    /// Anonymous, because the tokens of an upload have been replaced.
+    /// The request is anonymous because the tokens of an upload have been replaced.
     is_late_upload: bool,
 }
 
-/// How far the response is.
+/// The progress of the response.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Progress {
-    /// Its head can still be changed.
+    /// The head can still be changed.
     #[default]
     Open,
-    /// Its head is complete: no cookie can be set any more.
+    /// The head is complete: no more cookies can be set.
     Sent,
-    /// There will be none: the client has gone, or the handler has panicked.
+    /// There will be no response: the client disconnected, or the handler panicked.
     Gone,
 }
 
-/// Who is signed in, as far as it is known.
+/// The current user, as far as known.
 #[derive(Default)]
 enum User {
-    /// The user that the access token claims: the store has yet to be asked.
+    /// The user named by the access token, not yet checked against the store.
     #[default]
     Claimed,
-    /// This one, or none.
+    /// The checked user, or none.
     Known(Option<Arc<SignedIn>>),
 }
 
-/// A live session, and the claims of its access token in force.
+/// A live session and the claims of its current access token.
 pub(crate) struct SignedIn {
     pub(crate) record: Record,
     pub(crate) claims: Claims,
 }
 
 impl RequestAuth {
-    /// Verify the tokens; asks no store.
+    /// Verify the tokens without a query.
     ///
     /// # Errors
     ///
-    /// [`Refused`] for an invalid bearer, and where cookies may not be used.
+    /// [`Refused`] for an invalid bearer token, and if cookies may not be used.
     pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts, span: Span) -> Result<Self, Box<Refused>> {
         let fields = Fields::read(parts);
         let (site, head, now) = (&shared.config.site, fields.head(), shared.clock.now());
@@ -99,8 +99,8 @@ impl RequestAuth {
         if identity.has_wrong_render_secret() {
             event::wrong_render_secret(parts.uri.path());
         }
-        // What valid cookies ask was answered above; of a bearer, which no page of another origin can add, it is not
-        // asked.
+        // If there are valid cookies, `identify` has already checked the origin. A bearer token needs no check, because
+        // a cross-origin page cannot add it.
         let foreign = if identity.is_anonymous() { transport.check_origin(&head, own).err() } else { None };
         let foreign = foreign.map(|error| Box::new(fields.foreign(error)));
         let client = Client::read(parts, shared.address.as_ref());
@@ -108,7 +108,7 @@ impl RequestAuth {
         Ok(Self { client, identity, foreign, outer, span, state: Mutex::default(), shared })
     }
 
-    /// Return the request as the layer with these shared parts has it, if that is this one or outside of it.
+    /// Return the state of the layer with these shared parts, if it is this layer or an outer one.
     pub(crate) fn within(self: &Arc<Self>, shared: &Arc<Shared>) -> Option<Arc<Self>> {
         if Arc::ptr_eq(&self.shared, shared) {
             return Some(Arc::clone(self));
@@ -116,8 +116,8 @@ impl RequestAuth {
         self.outer.as_ref().and_then(|outer| outer.within(shared))
     }
 
-    /// Ignore the refresh tokens of ended sessions, if valid tokens are of more than one user: a cookie that was set with
-    /// another scope outlives its session, and must not keep the next user of the browser out.
+    /// If valid tokens belong to different users, ignore the refresh tokens of ended sessions. Otherwise a cookie that
+    /// was set with another scope, and outlives its session, would keep the browser's next user signed out.
     pub(crate) async fn settle(&mut self) -> Result<(), Rejection> {
         if !self.identity.is_disputed() {
             return Ok(());
@@ -137,15 +137,16 @@ impl RequestAuth {
         }
     }
 
-    /// Decide on the refresh token, where there is one and no access token of its session, and write what the decision
-    /// says, although the client has gone.
+    /// Decide on the refresh token if its session has no valid access token, and write the decision, even if the client
+    /// disconnects.
     pub(crate) async fn refresh(self: &Arc<Self>) -> Result<(), AuthError> {
         if self.identity.refresh().is_none() {
             return Ok(());
         }
         let this = Arc::clone(self);
         let done = self.shared.tasks.uninterrupted(async move {
-            // What follows a theft is done apart: tried again with the rest, it would find the session gone, and stop.
+            // Ending all sessions after a theft is a separate step: a retry of the whole would find the session gone
+            // and stop.
             match retrying(|| this.try_refresh()).await? {
                 Some(user_id) => this.end_all_of(&user_id).await,
                 None => Ok(()),
@@ -154,9 +155,9 @@ impl RequestAuth {
         done.await
     }
 
-    /// Read, decide and write the row. Returns the user whose sessions are all to be ended, if a copied token has been
-    /// found and the settings say so. [`AuthError::Contention`] where another request was first: then the row is in a
-    /// state that mostly needs no swap.
+    /// Read the row, decide and write. Returns the user whose sessions must all be ended, if a copied token was found
+    /// and the settings require it. Fails with [`AuthError::Contention`] if another request was first; on the next
+    /// attempt the row usually needs no swap.
     async fn try_refresh(&self) -> Result<Option<String>, AuthError> {
         let Some(claims) = self.identity.refresh() else { return Ok(None) };
         let shared = &self.shared;
@@ -168,7 +169,8 @@ impl RequestAuth {
             let is_told = self.end_reused(&record, claims).await?;
             return Ok((is_told && shared.config.reuse_ends_all).then_some(record.user_id));
         }
-        // Before anything is written: claims that no cookie holds are an error of the service, which signs no user out.
+        // Check before anything is written: claims that do not fit into a cookie are a service error, and must not sign
+        // a user out.
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
         let found = record.session.generation;
         if let Some(next) = decision.next(&record.session) {
@@ -200,7 +202,7 @@ impl RequestAuth {
         Ok(None)
     }
 
-    /// End the session of a copied token. Returns whether this request has ended it: only that one tells.
+    /// End the session of a copied token. Returns whether this request ended it; only then are events sent.
     async fn end_reused(&self, record: &Record, claims: &Claims) -> Result<bool, AuthError> {
         self.state().user = User::Known(None);
         if self.remove(&[record.id]).await? == 0 {
@@ -222,14 +224,14 @@ impl RequestAuth {
         Ok(())
     }
 
-    /// Return who is signed in, asked of the store the first time, by the strict check.
+    /// Return the current user, using the strict check. The store is queried on the first call.
     pub(crate) async fn resolve(&self) -> Result<Option<Arc<SignedIn>>, AuthError> {
         if let User::Known(user) = &self.asked_state().user {
             return Ok(user.clone());
         }
         let Some(claims) = self.identity.access() else { return Ok(None) };
         let asked = self.asking(claims);
-        let found = self.find(claims.sid.session_id()).await?; // an error is one each time that it is asked
+        let found = self.find(claims.sid.session_id()).await?; // an error is not cached
         let row = found.as_ref().map(|it| FoundRow::new(&it.session, Some(&it.user_id), it.last_seen_at));
         let check = self.shared.config.site.check(&self.identity, claims, row, self.shared.clock.now());
         let (Some(mut record), Check::Live { acknowledge, update_last_seen }) = (found, check) else {
@@ -246,8 +248,8 @@ impl RequestAuth {
         Ok(self.found(Some(SignedIn { record, claims: claims.clone() })))
     }
 
-    /// Note who the access token's user is, and return who is signed in: another where a login or an end has overtaken
-    /// the question.
+    /// Record the access token's user and return the current user. If a login or an end has happened meanwhile, that
+    /// result takes precedence.
     fn found(&self, user: Option<SignedIn>) -> Option<Arc<SignedIn>> {
         let mut state = self.state();
         if let User::Known(known) = &state.user {
@@ -261,7 +263,7 @@ impl RequestAuth {
         user
     }
 
-    /// Return who is signed in, without asking the store where it accepted their claims within `SESSION_CHECK_INTERVAL`.
+    /// Return the current user. The store is not queried if it accepted the claims within `SESSION_CHECK_INTERVAL`.
     pub(crate) async fn live(&self) -> Result<Option<Authenticated>, AuthError> {
         let is_claimed = matches!(self.asked_state().user, User::Claimed);
         match self.identity.access().filter(|claims| is_claimed && self.shared.is_remembered(claims)) {
@@ -272,13 +274,13 @@ impl RequestAuth {
             }
             None => Ok(self.resolve().await?.map(|user| Authenticated {
                 user_id: user.claims.subject.clone(),
-                session_id: user.record.id, // a digest less than of the claims
+                session_id: user.record.id, // saves a digest
                 claims: user.claims.clone(),
             })),
         }
     }
 
-    /// Return whether the session of this request lives now, asked of the store each time.
+    /// Return whether the session of this request is live now. Every call runs a query.
     pub(crate) async fn is_live(&self) -> Result<bool, AuthError> {
         let Some(claims) = self.claims() else { return Ok(false) };
         let found = self.find(claims.sid.session_id()).await?;
@@ -291,7 +293,7 @@ impl RequestAuth {
         Ok(false)
     }
 
-    /// Return the claims of the access token in force. Asks no store.
+    /// Return the claims of the current access token, without a query.
     pub(crate) fn claims(&self) -> Option<Claims> {
         self.claims_by(&self.asked_state()).cloned()
     }
@@ -303,21 +305,21 @@ impl RequestAuth {
         }
     }
 
-    /// Return why the request is refused where it has to be of a user and is anonymous.
+    /// Return the rejection of an anonymous request that needs a user.
     pub(crate) fn anonymous(&self) -> Rejection {
         if self.state().is_late_upload { Rejection::LateUpload } else { Rejection::NotAuthenticated }
     }
 
-    /// Return whether an access token came by `Authorization`.
+    /// Return whether the access token came in `Authorization`.
     pub(crate) fn is_bearer(&self) -> bool {
         self.identity.is_bearer()
     }
 
-    /// Put cookies and caching headers on the response. Asks no store.
+    /// Write cookies and caching headers to the response, without a query.
     ///
     /// # Errors
     ///
-    /// [`AuthError::Issue`]: a token cannot be issued. The response is then an error, and sets no cookie.
+    /// [`AuthError::Issue`] if a token cannot be issued. The response is then an error and sets no cookie.
     pub(crate) fn finish(&self, headers: &mut HeaderMap) -> Result<(), AuthError> {
         let answer = {
             let mut state = self.state();
@@ -331,14 +333,15 @@ impl RequestAuth {
         Ok(())
     }
 
-    /// Put caching headers on a response that changes no cookie.
+    /// Write caching headers to a response that changes no cookie.
     pub(crate) fn finish_unchanged(&self, headers: &mut HeaderMap) {
         if let Ok(answer) = self.answer(&Outcome::Unchanged, self.state().was_asked) {
             response::write(&answer, &self.shared.config.site.transport().cookies, headers);
         }
     }
 
-    /// Have no layer outside set cookies of the same names: this one is nearer to the handler, and knows of its logins.
+    /// Prevent outer layers from setting cookies of the same names: this layer is nearer to the handler and knows about
+    /// its logins.
     fn overrule(&self) {
         let names = |request: &Self| {
             let cookies = &request.shared.config.site.transport().cookies;
@@ -353,7 +356,7 @@ impl RequestAuth {
         }
     }
 
-    /// Note that there will be no response.
+    /// Record that there will be no response.
     pub(crate) fn abandon(&self) {
         let mut state = self.state();
         if state.progress == Progress::Open {
@@ -370,14 +373,14 @@ impl RequestAuth {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Return the state, where it matters to the response who made the request.
+    /// Return the state, and record that the response depends on the user.
     fn asked_state(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
         state.was_asked = true;
         state
     }
 
-    /// Make this the request's session; the response sets its tokens of these kinds.
+    /// Make this the request's session. The response sets its tokens of these kinds.
     fn sign_in(
         &self,
         record: Record,
@@ -396,7 +399,7 @@ impl RequestAuth {
         (state.user, state.outcome) = (user, outcome);
     }
 
-    /// Return who this session signs in, and what sets its tokens of these kinds.
+    /// Return the signed-in user of this session, and the outcome that sets its tokens of these kinds.
     fn grant(&self, record: Record, sid: Sid, kinds: &'static [TokenKind], custom: CustomClaims) -> (User, Outcome) {
         let (site, now) = (&self.shared.config.site, self.shared.clock.now());
         let mut grantee = Grantee::new(sid, &record.user_id);
@@ -406,7 +409,7 @@ impl RequestAuth {
         (User::Known(Some(Arc::new(SignedIn { record, claims }))), Outcome::Granted(grant))
     }
 
-    /// Return the service's own claims of this user, if they fit into a cookie.
+    /// Return the custom claims of this user if they fit into a cookie.
     fn custom_claims(&self, user_id: &str) -> Result<CustomClaims, AuthError> {
         let Some(custom) = &self.shared.custom_claims else { return Ok(CustomClaims::default()) };
         let custom = custom(user_id);
@@ -426,8 +429,8 @@ impl RequestAuth {
         shared.remembers().then(|| shared.verified.asking(claims.sid.session_id(), SCOPE, shared.clock.monotonic()))
     }
 
-    /// Remember that the store accepted the session, but not a generation that is yet to be acknowledged: the request
-    /// that brings it must ask.
+    /// Cache that the store accepted the session. A generation that is not acknowledged yet is not cached, because the
+    /// request that brings it must query the store.
     fn remember(&self, claims: &Claims, session: &Session, asked: Option<Asked>) {
         if let Some(asked) = asked.filter(|_| session.acknowledged_at.is_some()) {
             self.shared.verified.remember(claims, asked);

@@ -1,4 +1,4 @@
-//! Writes beside the answer, which the next request makes as well where they fail.
+//! Secondary writes. If one fails, the next request repeats it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::RequestAuth;
 use crate::{AuthError, Record, event, retry::retrying};
 
 impl RequestAuth {
-    /// Note that this generation was seen.
+    /// Acknowledge this generation.
     pub(super) async fn acknowledge(&self, record: &mut Record) {
         let now = self.shared.clock.now();
         let (store, id, generation) = (&self.shared.store, record.id, record.session.generation);
@@ -16,14 +16,14 @@ impl RequestAuth {
         }
     }
 
-    /// Note that the user was seen.
+    /// Update when the user was last seen.
     pub(super) async fn update_last_seen(&self, record: &Record) {
         if let Err(error) = self.shared.store.touch(record.id, self.shared.clock.now()).await {
-            event::upkeep("noted as seen", record.id, &error);
+            event::upkeep("marked as seen", record.id, &error);
         }
     }
 
-    /// Remove a batch of expired sessions, if one is due, in a task of its own: the response does not wait for it.
+    /// Remove a batch of expired sessions, if one is due. It runs in its own task, so the response does not wait.
     pub(super) fn remove_expired(&self) {
         let Some(size) = self.shared.cleanup.take_up(&self.shared.clock) else { return };
         let (cleanup, store, clock) =

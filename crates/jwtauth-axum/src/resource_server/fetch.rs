@@ -1,4 +1,4 @@
-//! One fetch of a key set, and what an answer has to be.
+//! Fetches and validates a key set.
 
 use std::{fmt, time::Duration};
 
@@ -8,33 +8,33 @@ use reqwest::{Client, Response, Url};
 
 use crate::{Settings, SettingsError};
 
-/// The longest key set that is read, in bytes: some 70 keys of RSA with 4096 bits.
+/// The longest accepted key set in bytes: about 70 RSA keys of 4096 bits.
 const MAX_LENGTH: usize = 64 * 1024;
 
-/// The longest time that a fetch takes, answer included.
+/// The timeout of a fetch, including the response body.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where key sets are fetched, and which tokens they are for.
+/// The address of a key set, and the tokens that its keys verify.
 pub(super) struct Source {
     client: Client,
     url: Url,
-    /// Of keys that do not name theirs.
+    /// The algorithm of keys that do not name one.
     algorithm: Algorithm,
     profile: Profile,
 }
 
-/// Why the key set cannot be had. No variant shows the URL, whose query or password may be a secret.
+/// Why the key set could not be fetched. No variant shows the URL, whose query or password may be secret.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("the key set cannot be fetched")]
     Request(#[from] reqwest::Error),
-    #[error("the site redirects to another address: name the one where the key set is")]
+    #[error("the site redirects to another address: configure the final URL of the key set")]
     Redirected,
-    #[error("the site answers {0}, not a key set")]
+    #[error("the site returned {0} instead of a key set")]
     Status(StatusCode),
     #[error("the key set is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    #[error("the site's answer is not a key set: {0}")]
+    #[error("the response is not a key set: {0}")]
     NotASet(KeyError),
     #[error(transparent)]
     Profile(#[from] jwtauth::ProfileError),
@@ -47,14 +47,14 @@ impl Source {
         Ok(Self { client, url, algorithm, profile: settings.profile() })
     }
 
-    /// Make what verifies while no key is known.
+    /// Return a verifier for the time before any key is known.
     pub(super) fn without_keys(&self) -> Result<Verifier, SettingsError> {
         let keys = VerifyingKeys::from_jwk_set(br#"{"keys":[]}"#, None);
         let keys = keys.map_err(|error| SettingsError::Key { setting: URL, error })?;
         Ok(Verifier::new(keys, self.profile.clone())?)
     }
 
-    /// Fetch the set. The site's word is a 200 with a JWK Set in it, also an empty one: all else is a failure.
+    /// Fetch the set. Only a 200 with a JWK Set is accepted, even an empty one; everything else is a failure.
     pub(super) async fn fetch(&self) -> Result<Verifier, FetchError> {
         let request = self.client.get(self.url.clone()).timeout(TIMEOUT);
         let mut response = request.send().await.map_err(|error| match error.without_url() {
@@ -73,7 +73,7 @@ impl Source {
         Ok(Verifier::new(keys, self.profile.clone())?)
     }
 
-    /// Redirects are the client's to follow; what it got at another address does not count.
+    /// Reject a redirect, even if the client followed it, and any status but 200.
     fn check(&self, response: &Response) -> Result<(), FetchError> {
         let status = response.status();
         if status.is_redirection() || without_credentials(response.url()) != without_credentials(&self.url) {
@@ -83,7 +83,7 @@ impl Source {
     }
 }
 
-/// Shows neither the query nor the password of the URL.
+/// Hide the query and password of the URL.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source")
@@ -93,12 +93,12 @@ impl fmt::Debug for Source {
     }
 }
 
-/// What an error of the URL calls it.
+/// The name of the URL in errors.
 const URL: &str = "the key set's URL";
 
-/// Read the URL of a key set. Over plain HTTP, anyone on the way could put in a key of their own.
+/// Parse the URL of a key set. Over plain HTTP, an attacker on the network path could insert a key.
 pub(super) fn parse_url(text: &str, is_plain_http_allowed: bool) -> Result<Url, SettingsError> {
-    let expected = "https://, or http:// to this host; for others, see RemoteKeys::insecure_http";
+    let expected = "https://, or http:// on a loopback address; for other hosts, see RemoteKeys::insecure_http";
     let wrong = SettingsError::Value { setting: URL, expected };
     let Ok(url) = Url::parse(text) else { return Err(wrong) };
     match url.scheme() {
@@ -114,7 +114,7 @@ fn is_loopback(url: &Url) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// The client takes name and password out of the URL that it asks for.
+/// Return the URL without credentials, as the client requests it.
 fn without_credentials(url: &Url) -> Option<Url> {
     let mut url = url.clone();
     url.set_fragment(None);

@@ -4,31 +4,30 @@ use jwtauth::Verifier;
 
 use crate::{Settings, SettingsError};
 
-/// Where a resource server has its keys from.
+/// Provides the keys of a resource server.
 pub trait VerifierSource: Send + Sync + 'static {
-    /// Return what verifies now. `missing`: a token could be valid, but names a key that this one, which was given
-    /// before, does not have.
+    /// Return the current verifier. `missing` is an earlier verifier that lacks the key of a token that could be valid.
     ///
     /// # Errors
     ///
-    /// [`KeysError`]: no keys can be had; or, with `missing`, newer ones cannot be had now. The answer is 503: it is not
-    /// known whether the token is valid.
+    /// [`KeysError`] if there are no keys or, with `missing`, no newer ones can be fetched now. The response is 503,
+    /// because it is unknown whether the token is valid.
     fn verifier(
         &self,
         missing: Option<&Arc<Verifier>>,
     ) -> impl Future<Output = Result<Arc<Verifier>, KeysError>> + Send;
 
-    /// Return the last known keys where [`verifier`](Self::verifier) would look for newer ones; `None` where it answers
-    /// at once.
+    /// Return the last known keys if [`verifier`](Self::verifier) would have to look for newer ones, or `None` if it
+    /// can answer immediately.
     ///
-    /// By them are answered the requests whose tokens no public key would make valid
-    /// ([`Verifier::is_valid_but_for_key`]), so that these neither wait nor cause a look-up.
+    /// Requests whose tokens no key could make valid ([`Verifier::is_valid_but_for_key`]) are answered with these keys.
+    /// They neither wait nor cause a fetch.
     fn outdated(&self) -> Option<Arc<Verifier>> {
         None
     }
 }
 
-/// Keys that are needed cannot be had now.
+/// The required keys are unavailable.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,31 +36,31 @@ pub trait VerifierSource: Send + Sync + 'static {
 /// assert_eq!(error.retry_after(), Duration::from_secs(10));
 /// ```
 #[derive(Debug, thiserror::Error)]
-#[error("the public keys cannot be had")]
+#[error("the public keys are unavailable")]
 pub struct KeysError {
     source: Box<dyn Error + Send + Sync>,
     retry_after: Duration,
 }
 
 impl KeysError {
-    /// Make the error of this cause, which the client is not told.
+    /// Create the error with this cause, which is not shown to the client.
     pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: source.into(), retry_after: Duration::from_secs(1) }
     }
 
-    /// Set when the client may try again: `Retry-After`. Default: after a second.
+    /// Set the time until the client may retry (`Retry-After`). Default: one second.
     #[must_use]
     pub fn with_retry_after(self, retry_after: Duration) -> Self {
         Self { retry_after, ..self }
     }
 
-    /// Return when the client may try again.
+    /// Return the time until the client may retry.
     pub fn retry_after(&self) -> Duration {
         self.retry_after
     }
 }
 
-/// Keys that stay as long as the service runs: those of the settings.
+/// Keys from the settings, which do not change while the service runs.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -78,11 +77,11 @@ impl KeysError {
 pub struct FixedKeys(Arc<Verifier>);
 
 impl FixedKeys {
-    /// Make the keys by which the settings' tokens verify: a shared secret, or `SIGNING_KEY` with `VERIFYING_KEYS`.
+    /// Create the keys that verify the settings' tokens: a shared secret, or `SIGNING_KEY` with `VERIFYING_KEYS`.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`], where they are none.
+    /// [`SettingsError`] if the settings contain no valid key.
     pub fn of(settings: &Settings) -> Result<Self, SettingsError> {
         Ok(Self(Arc::new(Verifier::new(settings.keyring()?.verifying_keys().clone(), settings.profile())?)))
     }

@@ -18,10 +18,10 @@ use tracing::Instrument as _;
 use super::{KeysError, Recognised, VerifierSource};
 use crate::{Rejection, ResponseFuture, clock::Clock, event, head::Fields, response};
 
-/// Recognises users by their access token, in cookie or bearer, and asks no store whether the session lasts: it may
-/// have been ended for as long as access tokens live. The extractor is [`AccessClaims`](crate::AccessClaims).
+/// Identify users by their access token, in a cookie or as a bearer token, without a query. A session that has ended
+/// stays accepted until its access token expires. The extractor is [`AccessClaims`](crate::AccessClaims).
 ///
-/// Nothing is refreshed here: the browser's next request to the site does that. The cross-origin table applies.
+/// This layer refreshes no tokens; the browser's next request to the site does. The cross-origin table applies.
 #[derive(Debug)]
 #[must_use]
 pub struct ResourceLayer<K> {
@@ -42,8 +42,8 @@ impl<K> Clone for ResourceLayer<K> {
 }
 
 impl<K: VerifierSource> ResourceLayer<K> {
-    /// Make a layer that reads tokens as [`Settings::transport`](crate::Settings::transport) says, and verifies them by
-    /// these keys.
+    /// Create a layer that reads tokens as [`Settings::transport`](crate::Settings::transport) specifies, and verifies
+    /// them with these keys.
     pub fn new(transport: Transport, keys: K) -> Self {
         Self { shared: Arc::new(Shared { keys, transport, clock: Clock::default() }) }
     }
@@ -57,7 +57,7 @@ impl<K, S> Layer<S> for ResourceLayer<K> {
     }
 }
 
-/// [`ResourceLayer`] around a service.
+/// [`ResourceLayer`] applied to a service.
 #[derive(Debug)]
 pub struct ResourceService<K, S> {
     inner: S,
@@ -120,7 +120,7 @@ where
 }
 
 impl<K: VerifierSource> Shared<K> {
-    /// Return who the request claims to be, and why it goes no further, if it does not.
+    /// Return the identity of the request, and the rejection, if any.
     async fn recognise(&self, fields: &Fields<'_>) -> (Identity, Option<Rejection>) {
         match self.identify(fields).await {
             Ok(Ok(identity)) => (identity, None),
@@ -134,8 +134,8 @@ impl<K: VerifierSource> Shared<K> {
         }
     }
 
-    /// Verify the tokens of a request. Keys are asked for only where it brings one, and newer keys only for a token that
-    /// they could make valid, where no other token is.
+    /// Verify the tokens of a request. Keys are requested only if the request has a token. Newer keys are requested
+    /// only for a token that they could make valid, and only if no other token is valid.
     async fn identify(&self, fields: &Fields<'_>) -> Result<Result<Identity, Box<Refused>>, KeysError> {
         let (head, now) = (fields.head(), self.clock.now());
         if !self.brings_token(&head) {
@@ -169,7 +169,7 @@ impl<K: VerifierSource> Shared<K> {
         Ok(by(&newer))
     }
 
-    /// Whether there is something to verify: an access token's cookie or a bearer.
+    /// Return whether the request has anything to verify: an access token cookie or a bearer token.
     fn brings_token(&self, head: &Head<'_>) -> bool {
         let access_name = self.transport.cookies.access_name.as_bytes();
         let is_bearer = |value: &str| value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));

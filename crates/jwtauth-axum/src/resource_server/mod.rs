@@ -1,4 +1,4 @@
-//! Resource servers: services that recognise users, sign none in, and have no sessions to ask.
+//! Resource servers: services that verify access tokens, have no login and keep no sessions.
 
 #[cfg(feature = "jwks")]
 mod fetch;
@@ -14,10 +14,10 @@ pub use layer::{ResourceLayer, ResourceService};
 #[cfg(feature = "jwks")]
 pub use remote::RemoteKeys;
 
-/// What [`ResourceLayer`] found, in the request's extensions.
+/// The result of [`ResourceLayer`], in the request's extensions.
 #[derive(Clone, Debug)]
 pub(crate) struct Recognised {
     pub(crate) claims: Option<jwtauth::Claims>,
-    /// Set where the response depends on them.
+    /// Set when a handler reads the claims, so that the response depends on them.
     pub(crate) was_asked: Arc<AtomicBool>,
 }

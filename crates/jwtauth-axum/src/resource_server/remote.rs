@@ -1,4 +1,4 @@
-//! The public keys of a site, by HTTP.
+//! A site's public keys, fetched over HTTP.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,23 +14,23 @@ use super::{
 };
 use crate::{Settings, SettingsError};
 
-/// The keys of a site's `jwks.json` (RFC 7517 §5), fetched when they are first needed and kept.
+/// The keys of a site's `jwks.json` (RFC 7517 §5), fetched on first use and cached.
 ///
-/// They are fetched again once they are [`max_age`](Self::with_max_age) old, and when a token names a key that is not
-/// among them, if it could be valid by all else: not before [`pause`](Self::with_pause) has passed since the last fetch.
-/// Each fetch is a task of its own, for which all requests wait that need it. It takes 5 seconds at most, and is
-/// completed although their clients hang up.
+/// They are fetched again when they are [`max_age`](Self::with_max_age) old, and when an otherwise valid token names an
+/// unknown key, but not before [`pause`](Self::with_pause) has passed since the last fetch. Each fetch runs in its own
+/// task, shared by all requests that need it. It takes at most 5 seconds and is completed even if the clients
+/// disconnect.
 ///
-/// A 200 with a JWK Set is the site's word, also if it is empty. So a key that the site has withdrawn is accepted for
-/// `max_age` longer. Where the set cannot be fetched, the known keys stay good until they are
+/// A 200 response with a JWK Set is authoritative, even an empty set. A key that the site has withdrawn is therefore
+/// accepted for up to `max_age`. If the set cannot be fetched, the known keys stay valid until they are
 /// [`max_stale`](Self::with_max_stale) old. A session that has ended is accepted until its access token expires.
 ///
-/// A token whose key cannot be looked up, because there is a failure or a pause, is answered with 503
-/// `keys_unavailable`; one whose key is not in the set that was fetched for it is not valid.
+/// A token whose key cannot be looked up, because of a failure or a pause, is answered with 503 `keys_unavailable`. A
+/// token whose key is missing from the set fetched for it is invalid.
 ///
-/// The set is only taken from the URL itself: an answer after a redirect is a failure. Give the client
-/// [`redirect::Policy::none`](reqwest::redirect::Policy::none) so that it does not follow one. TLS is the client's: take
-/// `reqwest` with the features that you want.
+/// The set is accepted only from the URL itself: a response after a redirect is a failure. Give the client
+/// [`redirect::Policy::none`](reqwest::redirect::Policy::none), so that it does not follow redirects. TLS is up to the
+/// client: enable the `reqwest` features that you need.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -58,11 +58,11 @@ pub struct RemoteKeys {
     pause: Duration,
 }
 
-/// What has been fetched so far.
+/// The fetched keys and the progress of fetching.
 #[derive(Debug, Default)]
 struct State {
     known: Option<Known>,
-    /// The fetch that is under way: the channel closes when it ends, however it does.
+    /// The running fetch. The channel closes when the fetch ends, even by a panic.
     running: Option<watch::Receiver<()>>,
     last: Option<Ended>,
 }
@@ -73,42 +73,41 @@ struct Known {
     fetched_at: Instant,
 }
 
-/// The last fetch that came to an end.
+/// The last finished fetch.
 #[derive(Debug)]
 struct Ended {
     at: Instant,
     error: Option<Arc<FetchError>>,
 }
 
-/// What is to be done for a request.
+/// What to do for a request.
 enum Next {
     Use(Arc<Verifier>),
-    /// It does not wait for newer keys, but they are due.
+    /// Use the known keys and fetch newer ones in the background.
     UseAndFetch(Arc<Verifier>),
     Wait,
     Fail(KeysError),
 }
 
 impl RemoteKeys {
-    /// Make the keys at this URL, for tokens of these settings' issuer and audience. A key of RSA that names no algorithm
-    /// is for that of the settings.
+    /// Create keys from this URL, for tokens with the issuer and audience of these settings. An RSA key that names no
+    /// algorithm uses that of the settings.
     ///
-    /// The URL is of `https`, or names the local host.
+    /// The URL must use `https` or a loopback host.
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Value`] where the URL is another. Besides, what is wrong with `ALGORITHM`, `ISSUER`, `AUDIENCE` or
-    /// `USER_ID_CLAIM`.
+    /// [`SettingsError::Value`] for any other URL, and errors of `ALGORITHM`, `ISSUER`, `AUDIENCE` or `USER_ID_CLAIM`.
     pub fn new(client: reqwest::Client, url: &str, settings: &Settings) -> Result<Self, SettingsError> {
         Self::at(client, parse_url(url, false)?, settings)
     }
 
-    /// Make the keys at this URL, which may be of plain `http` to any host: in a network whose hosts you trust. A host
-    /// that can answer in place of the site can sign in as any user.
+    /// Create keys from this URL, which may use plain `http` to any host. Use this only in a trusted network: a host
+    /// that can impersonate the site can sign in as any user.
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Self::new).
+    /// The same as of [`new`](Self::new).
     pub fn insecure_http(client: reqwest::Client, url: &str, settings: &Settings) -> Result<Self, SettingsError> {
         Self::at(client, parse_url(url, true)?, settings)
     }
@@ -127,21 +126,21 @@ impl RemoteKeys {
         })
     }
 
-    /// Fetch the keys again after so long. Default: 5 minutes.
+    /// Set the age at which keys are fetched again. Default: 5 minutes.
     #[must_use]
     pub fn with_max_age(mut self, max_age: Duration) -> Self {
         self.max_age = max_age;
         self
     }
 
-    /// Keep keys so long while newer ones cannot be had. Default: a day.
+    /// Set how long keys stay valid while newer ones cannot be fetched. Default: one day.
     #[must_use]
     pub fn with_max_stale(mut self, max_stale: Duration) -> Self {
         self.max_stale = max_stale;
         self
     }
 
-    /// Let so long pass between two fetches at least. Default: 10 seconds.
+    /// Set the minimum time between two fetches. Default: 10 seconds.
     #[must_use]
     pub fn with_pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
@@ -152,12 +151,12 @@ impl RemoteKeys {
         let pause = state.last.as_ref().and_then(|last| self.pause.checked_sub(last.at.elapsed()));
         let pause = pause.filter(|left| !left.is_zero() && !state.is_running());
         match (state.known(self.max_stale), missing) {
-            // Fetched since the token was compared with others.
+            // Newer keys were fetched after the token was checked.
             (Some(known), Some(missing)) if !Arc::ptr_eq(&known.verifier, missing) => Next::Use(known.verifier),
             (Some(known), None) if known.fetched_at.elapsed() < self.max_age || pause.is_some() => {
                 Next::Use(known.verifier)
             }
-            // Requests that can go on with the old ones do not all wait while the site cannot be reached.
+            // While the site is unreachable, requests that can use the old keys do not wait.
             (Some(known), None) if state.error().is_some() => Next::UseAndFetch(known.verifier),
             _ => match pause {
                 Some(left) => Next::Fail(state.failure("the keys were just fetched").with_retry_after(left)),
@@ -166,7 +165,7 @@ impl RemoteKeys {
         }
     }
 
-    /// Start a fetch, if none is under way. Requests wait for its end, but it does not depend on any of them.
+    /// Start a fetch unless one is running. Requests wait for it, but it does not depend on any of them.
     fn fetch(&self, state: &mut State) -> watch::Receiver<()> {
         if let Some(running) = state.running.as_ref().filter(|_| state.is_running()) {
             return running.clone();
@@ -206,7 +205,7 @@ impl State {
         let error = match fetched {
             Ok(verifier) => {
                 if verifier.keys().is_empty() {
-                    tracing::warn!(target: "jwtauth.security", event = "keys_empty", "keys_empty: no token is valid");
+                    tracing::warn!(target: "jwtauth.security", event = "keys_empty", "keys_empty: the key set is empty, so no token is valid");
                 }
                 self.known = Some(Known { verifier: Arc::new(verifier), fetched_at: started_at });
                 None
@@ -243,7 +242,7 @@ impl VerifierSource for RemoteKeys {
         let state = lock(&self.state);
         match state.known(self.max_stale) {
             Some(known) if missing.is_none_or(|missing| !Arc::ptr_eq(missing, &known.verifier)) => Ok(known.verifier),
-            _ => Err(state.failure("the keys are too old at once").with_retry_after(self.pause)),
+            _ => Err(state.failure("the keys expired immediately").with_retry_after(self.pause)),
         }
     }
 
