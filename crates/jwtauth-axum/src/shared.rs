@@ -1,4 +1,4 @@
-//! What all requests of a layer share.
+//! State shared by all requests of a layer.
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
@@ -7,10 +7,10 @@ use jwtauth::{Claims, CustomClaims, VerifiedSessions};
 
 use crate::{Config, cleanup::Cleanup, clock::Clock, event::Receivers, store::ErasedStore, task::Tasks};
 
-/// How many verified sessions a process remembers, where `SESSION_CHECK_INTERVAL` lets it: some 100 bytes each.
+/// The most verified sessions that a process caches if `SESSION_CHECK_INTERVAL` allows it; about 100 bytes each.
 const REMEMBERED_SESSIONS: usize = 65_536;
 
-/// The scope of what is remembered: a layer has one store, and its answer depends on nothing else.
+/// The cache scope: a layer has one store, whose answer depends on nothing else.
 pub(crate) const SCOPE: u64 = 0;
 
 pub(crate) type CustomClaimsOf = Arc<dyn Fn(&str) -> CustomClaims + Send + Sync>;
@@ -44,7 +44,7 @@ impl Shared {
         }
     }
 
-    /// Return whether sessions that the store accepted are remembered at all.
+    /// Return whether accepted sessions are cached at all.
     pub(crate) fn remembers(&self) -> bool {
         self.config.check_interval != Some(Duration::ZERO)
     }

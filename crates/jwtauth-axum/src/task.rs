@@ -1,4 +1,4 @@
-//! Work that goes on although the client has gone.
+//! Tasks that continue after the client has disconnected.
 
 use std::{future::Future, panic};
 
@@ -7,19 +7,19 @@ use tracing::Instrument as _;
 
 use crate::{AuthError, StoreError, error::Failure};
 
-/// What a layer's requests have begun, and must be done although their clients have gone. Clones share it.
+/// Work that requests have started and that must be completed even if their clients disconnect. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks(watch::Sender<usize>);
 
 impl Tasks {
-    /// Do `work` in a task of its own, and wait for it.
+    /// Run `work` in its own task and wait for it.
     ///
-    /// A server drops the future of a request whose client has gone, wherever it waits. What has been decided by then
-    /// (a logout, a theft, a refresh) is done all the same, and logged where it fails: only the waiting for it ends.
+    /// A server drops a request's future at any await point if the client disconnects. What has been decided by then (a
+    /// logout, a theft, a refresh) is still completed, and a failure is logged.
     ///
     /// # Errors
     ///
-    /// What `work` fails with; [`StoreError::Failed`] where the runtime shuts down.
+    /// The error of `work`, or [`StoreError::Failed`] if the runtime shuts down.
     pub(crate) async fn uninterrupted<T, E>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -42,11 +42,11 @@ impl Tasks {
         }
         match task.await.map_err(tokio::task::JoinError::try_into_panic) {
             Err(Ok(panic)) => panic::resume_unwind(panic),
-            _ => Err(AuthError::from(StoreError::Failed("the runtime shuts down".into())).into()),
+            _ => Err(AuthError::from(StoreError::Failed("the runtime is shutting down".into())).into()),
         }
     }
 
-    /// Begin `work` that no request waits for.
+    /// Start `work` for which no request waits.
     pub(crate) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
         let running = Running::new(self);
         let work = async move {
@@ -56,14 +56,14 @@ impl Tasks {
         drop(tokio::spawn(work.in_current_span()));
     }
 
-    /// Wait until nothing is under way.
+    /// Wait until no task is running.
     pub(crate) async fn done(&self) {
         // The sender is not dropped meanwhile.
         let _ = self.0.subscribe().wait_for(|running| *running == 0).await;
     }
 }
 
-/// Counts a task as long as it has not ended, however it does.
+/// Counts a running task until it ends, even by a panic.
 struct Running(Tasks);
 
 impl Running {
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_answer_of_the_work_is_returned() {
+    async fn result_of_the_work_is_returned() {
         let tasks = Tasks::default();
         let done: Result<u8, AuthError> = tasks.uninterrupted(ready(Ok(7))).await;
         assert_eq!(done.unwrap(), 7);
@@ -96,11 +96,11 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "a store's bug")]
-    async fn a_panic_of_the_work_is_the_request_s() {
+    async fn panic_of_the_work_reaches_the_request() {
         let _: Result<(), AuthError> = Tasks::default().uninterrupted(async { panic!("a store's bug") }).await;
     }
 
-    /// Begin this work, whose client leaves at once.
+    /// Start this work, then disconnect its client.
     fn abandon(tasks: &Tasks, work: impl Future<Output = Result<(), AuthError>> + Send + 'static) {
         let mut waiting = Box::pin(tasks.uninterrupted(work));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_under_way_is_waited_for() {
+    async fn done_waits_for_abandoned_work() {
         let tasks = Tasks::default();
         tasks.done().await;
         let (finish, finished) = oneshot::channel::<()>();
@@ -119,7 +119,7 @@ mod tests {
         let mut done = Box::pin(tasks.done());
         tokio::select! {
             biased;
-            () = &mut done => panic!("the work is under way"),
+            () = &mut done => panic!("the work is still running"),
             () = tokio::task::yield_now() => {}
         }
         finish.send(()).unwrap();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_is_what_no_request_waits_for() {
+    async fn done_waits_for_background_work() {
         let (tasks, (finish, finished)) = (Tasks::default(), oneshot::channel::<()>());
         let (done, is_done) = oneshot::channel();
         tasks.begin(async move {
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_after_its_client_has_gone_is_not_waited_for() {
+    async fn done_does_not_wait_for_abandoned_work_that_panicked() {
         let tasks = Tasks::default();
         abandon(&tasks, async { panic!("a store's bug") });
         tasks.done().await;
     }
 
     #[test]
-    fn work_that_the_end_of_the_runtime_drops_is_not_waited_for() {
+    fn done_does_not_wait_for_work_dropped_by_the_runtime() {
         let tasks = Tasks::default();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async { abandon(&tasks, std::future::pending()) });

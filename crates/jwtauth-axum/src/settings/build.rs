@@ -1,4 +1,4 @@
-//! What the layers need of the settings, or what is wrong with them.
+//! Builds what the layers need from the settings, and validates them.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use super::{MAX_DURATION, Secret, Settings, SettingsError, VerifyingKeySetting};
 use crate::{Config, LimitPolicy};
 
 impl Config {
-    /// Build the default settings, with this secret of at least 32 bytes.
+    /// Build the default settings with this secret of at least 32 bytes.
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Key`] where it is too short.
+    /// [`SettingsError::Key`] if the secret is too short.
     pub fn new(secret: &str) -> Result<Self, SettingsError> {
         Settings::new(secret).build()
     }
 }
 
 impl Settings {
-    /// Build what the layer needs of them.
+    /// Build the configuration of a layer.
     ///
     /// # Errors
     ///
-    /// The first [`SettingsError`].
+    /// The first [`SettingsError`] found.
     pub fn build(&self) -> Result<Config, SettingsError> {
         let access = whole("ACCESS_TOKEN_LIFETIME", self.access_token_lifetime)?;
         let refresh = whole("REFRESH_TOKEN_LIFETIME", self.refresh_token_lifetime)?;
@@ -46,11 +46,11 @@ impl Settings {
         })
     }
 
-    /// Build how tokens travel: what [`ResourceLayer::new`](crate::ResourceLayer::new) takes.
+    /// Build the transport rules of tokens for [`ResourceLayer::new`](crate::ResourceLayer::new).
     ///
     /// # Errors
     ///
-    /// [`SettingsError`], of the settings of cookies, `CSRF_TRUSTED_ORIGINS` or `RENDER_SERVER_SECRET`.
+    /// [`SettingsError`] about the settings of cookies, `CSRF_TRUSTED_ORIGINS` or `RENDER_SERVER_SECRET`.
     pub fn transport(&self) -> Result<Transport, SettingsError> {
         let cookies = self.cookies()?;
         if let Some(problem) = cookies.problems().into_iter().next() {
@@ -62,7 +62,7 @@ impl Settings {
             .with_render_secrets(secrets.map_err(SettingsError::RenderSecret)?))
     }
 
-    /// Build what tokens say, and how strictly their times are read.
+    /// Build the profile: the claims of tokens, and the leeway for their times.
     pub(crate) fn profile(&self) -> Profile {
         let mut profile = Profile::default()
             .with_audience(&self.audience)
@@ -72,13 +72,13 @@ impl Settings {
         profile
     }
 
-    /// Build what ties sessions to passwords in Django's user table.
+    /// Build the hasher that ties sessions to passwords in Django's user table.
     pub fn auth_hasher(&self) -> AuthHasher {
         let fallbacks = self.secret_key_fallbacks.iter().map(Secret::expose_secret);
         AuthHasher::new(self.secret_key.expose_secret().as_bytes(), fallbacks)
     }
 
-    /// Refuse texts that mean nothing.
+    /// Reject empty strings.
     fn check_texts(&self) -> Result<(), SettingsError> {
         let empty = |text: &String| text.is_empty();
         for (setting, is_empty, expected) in [
@@ -93,7 +93,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Refuse what no cookie can have, each by the name of its setting.
+    /// Reject values that no cookie can have, naming the setting.
     fn check_cookies(&self) -> Result<(), SettingsError> {
         let is_name = |name: &str| !name.is_empty() && !ATTRIBUTES.contains(&&*name.to_ascii_lowercase());
         let is_domain = |domain: &str| {
@@ -105,7 +105,7 @@ impl Settings {
             ("ACCESS_TOKEN_COOKIE_NAME", !is_name(&self.access_token_cookie_name), COOKIE_NAME),
             ("REFRESH_TOKEN_COOKIE_NAME", !is_name(&self.refresh_token_cookie_name), COOKIE_NAME),
             ("COOKIE_DOMAIN", self.cookie_domain.as_deref().is_some_and(|it| !is_domain(it)), "a host, or \"none\""),
-            ("COOKIE_PATH", !is_path(&self.cookie_path), "a path that begins with \"/\" and has no \";\""),
+            ("COOKIE_PATH", !is_path(&self.cookie_path), "a path that starts with \"/\" and contains no \";\""),
         ] {
             if is_wrong {
                 return Err(SettingsError::Value { setting, expected });
@@ -144,7 +144,7 @@ impl Settings {
         Keyring::new(signing, verifying).map_err(|error| SettingsError::Key { setting: "VERIFYING_KEYS", error })
     }
 
-    /// One that is too short has never signed a token, so none is lost.
+    /// Return the fallback keys. A secret that is too short is skipped: it cannot have signed a token.
     fn fallbacks(&self, algorithm: Algorithm) -> Vec<VerifyingKey> {
         let keys = self.secret_key_fallbacks.iter().map(|key| key.expose_secret().as_bytes());
         keys.filter_map(|key| VerifyingKey::read(algorithm, key).ok()).collect()
@@ -180,12 +180,12 @@ impl VerifyingKeySetting {
     }
 }
 
-/// Names that a reader of cookies takes for attributes (RFC 6265bis §5.6).
+/// Names that a cookie parser takes for attributes (RFC 6265bis §5.6).
 const ATTRIBUTES: [&str; 10] =
     ["comment", "domain", "expires", "httponly", "max-age", "partitioned", "path", "samesite", "secure", "version"];
-const COOKIE_NAME: &str = "a name that no cookie attribute has";
+const COOKIE_NAME: &str = "a name that is not a cookie attribute";
 
-/// Return the whole seconds of a duration, within bounds.
+/// Return the duration in whole seconds, if it is within bounds.
 fn whole(setting: &'static str, duration: Duration) -> Result<Duration, SettingsError> {
     let whole = Duration::from_secs(duration.as_secs());
     let expected = "at most 100000000000 seconds";

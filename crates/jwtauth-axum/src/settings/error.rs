@@ -1,33 +1,33 @@
-//! What is wrong with settings.
+//! Errors in the settings.
 
 use jwtauth::{CookieError, KeyError, LifetimesError, OriginPolicyError, ProfileError, RenderSecretError};
 
-/// What is wrong with [`Settings`](crate::Settings). Each names the setting to change; none shows a key.
+/// An error in the [`Settings`](crate::Settings). Every variant names the setting to change; none shows a key.
 ///
-/// The message says all of it, so there is no [`source`](std::error::Error::source) to print as well.
+/// The message includes the cause, so [`source`](std::error::Error::source) returns nothing further.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
-    /// The value is none of those that the setting takes.
+    /// The setting does not accept this value.
     #[error("{setting}: use {expected}")]
     Value {
         /// The setting.
         setting: &'static str,
-        /// What it takes.
+        /// What it accepts.
         expected: &'static str,
     },
-    /// A key is not one of its algorithm.
+    /// A key is invalid for its algorithm.
     #[error("{setting}: {error}")]
     Key {
         /// `SIGNING_KEY`, `SECRET_KEY` or `VERIFYING_KEYS`.
         setting: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the key.
         error: KeyError,
     },
     /// `ACCESS_TOKEN_LIFETIME`, `REFRESH_TOKEN_LIFETIME` and `SESSION_LIFETIME` contradict each other.
     #[error("ACCESS_TOKEN_LIFETIME, REFRESH_TOKEN_LIFETIME, SESSION_LIFETIME: {0}")]
     Lifetimes(LifetimesError),
-    /// A browser would drop the cookies, or mix them up.
+    /// A browser would drop the cookies or confuse them.
     #[error("ACCESS_TOKEN_COOKIE_NAME, REFRESH_TOKEN_COOKIE_NAME, COOKIE_…: {0}")]
     Cookies(CookieError),
     /// An entry of `CSRF_TRUSTED_ORIGINS` that can never match.
@@ -39,8 +39,8 @@ pub enum SettingsError {
     /// `USER_ID_CLAIM`, `ISSUER` or `AUDIENCE`.
     #[error("USER_ID_CLAIM, ISSUER, AUDIENCE: {0}")]
     Profile(ProfileError),
-    /// A file or the environment holds other things than settings: an unknown name, or a value of the wrong type. Says
-    /// which, and where.
+    /// A file or the environment contains something other than settings: an unknown name, or a value of the wrong type.
+    /// The message says which and where.
     #[error("{0}")]
     Text(String),
 }

@@ -1,4 +1,4 @@
-//! The settings, under the names that `JWTAUTH` has in Django.
+//! The settings, under their names in Django's `JWTAUTH`.
 
 mod build;
 mod error;
@@ -14,10 +14,10 @@ use serde::{Deserialize, Deserializer};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest that a setting or a login may ask for, some 3 000 years: Django's dates end with the year 9999.
+/// The longest duration that a setting or a login accepts, about 3 000 years: Django's dates end with the year 9999.
 pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100_000_000_000);
 
-/// A key or a secret: `Debug` shows none of it.
+/// A key or another secret. `Debug` does not show it.
 ///
 /// ```
 /// assert_eq!(format!("{:?}", jwtauth_axum::Secret::from("a key")), "[redacted]");
@@ -26,7 +26,7 @@ pub(crate) const MAX_DURATION: Duration = Duration::from_secs(100_000_000_000);
 pub struct Secret(String);
 
 impl Secret {
-    /// Return the text itself.
+    /// Return the secret.
     pub fn expose_secret(&self) -> &str {
         &self.0
     }
@@ -38,7 +38,7 @@ impl<T: Into<String>> From<T> for Secret {
     }
 }
 
-/// The error shows no value: what is not a text may be a key of digits.
+/// Errors do not show the value: a value of the wrong type may be a key made of digits.
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         read::unquoted::<String, D>(deserializer, "a string").map(Self)
@@ -51,22 +51,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// One of `VERIFYING_KEYS`: a key for [`ALGORITHM`](Settings::algorithm), or a pair of another algorithm and its key.
+/// An entry of `VERIFYING_KEYS`: a key for [`ALGORITHM`](Settings::algorithm), or a pair of another algorithm and its
+/// key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum VerifyingKeySetting {
-    /// A key for the algorithm that signs.
+    /// A key for the signing algorithm.
     Key(Secret),
     /// A key for this algorithm.
     Pair(String, Secret),
 }
 
-/// The settings, each under the name that it has in Django (`access_token_lifetime` is `ACCESS_TOKEN_LIFETIME`): from
-/// code, or by any `serde` format.
+/// The settings, under their names in Django (`access_token_lifetime` is `ACCESS_TOKEN_LIFETIME`). Set them in code, or
+/// deserialize them from any `serde` format.
 ///
-/// `manage.py jwtauth_settings` prints those of a Django site as TOML. In text, durations are seconds, and what may be
-/// `None` in Django is `"none"`.
+/// `manage.py jwtauth_settings` prints those of a Django site as TOML. In text formats, durations are seconds, and
+/// `"none"` stands for Django's `None`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,28 +77,29 @@ pub enum VerifyingKeySetting {
 /// let settings = Settings::new("a secret of at least thirty-two bytes")
 ///     .with_access_token_lifetime(Duration::from_secs(600))
 ///     .with_cookie_samesite("Sometimes");
-/// let wrong = settings.build().expect_err("a browser knows no such value");
+/// let wrong = settings.build().expect_err("an unknown value");
 /// assert_eq!(wrong.to_string(), "COOKIE_SAMESITE: use \"Strict\", \"Lax\" or \"None\"");
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[non_exhaustive]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", default, deny_unknown_fields)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with Django's name")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate setting with Django's name")]
 pub struct Settings {
-    /// Django's: signs tokens where there is no `SIGNING_KEY`, and ties sessions to passwords.
+    /// Django's secret: signs tokens unless `SIGNING_KEY` is set, and ties sessions to passwords.
     pub secret_key: Secret,
-    /// Django's older ones, still accepted.
+    /// Django's older secrets, still accepted.
     #[serde(deserialize_with = "read::secrets")]
     pub secret_key_fallbacks: Vec<Secret>,
-    /// Django's: other origins that may use the cookies, as `https://app.example.com` or `https://*.example.com`.
+    /// Django's setting: other origins that may use the cookies, for example `https://app.example.com` or
+    /// `https://*.example.com`.
     pub csrf_trusted_origins: Vec<String>,
-    /// Life of an access token, in whole seconds. Default: 5 minutes.
+    /// Lifetime of an access token, in whole seconds. Default: 5 minutes.
     #[serde(deserialize_with = "read::seconds")]
     pub access_token_lifetime: Duration,
-    /// Life of a refresh token, started again by each refresh. Default: a day.
+    /// Lifetime of a refresh token; restarted by each refresh. Default: one day.
     #[serde(deserialize_with = "read::seconds")]
     pub refresh_token_lifetime: Duration,
-    /// Life of a session from login on; `"none"` for no limit. Default: 30 days.
+    /// Lifetime of a session, counted from login; `"none"` for no limit. Default: 30 days.
     #[serde(deserialize_with = "read::seconds_or_none")]
     pub session_lifetime: Option<Duration>,
     /// Default: `access_token`.
@@ -108,7 +110,7 @@ pub struct Settings {
     pub cookie_secure: bool,
     /// `Strict`, `Lax` or `None`. Default: `Strict`.
     pub cookie_samesite: String,
-    /// Default: this host alone.
+    /// Default: the current host only.
     #[serde(deserialize_with = "read::text_or_none")]
     pub cookie_domain: Option<String>,
     /// Default: `/`.
@@ -128,22 +130,22 @@ pub struct Settings {
     /// `aud`, one or several. Default: none.
     #[serde(deserialize_with = "read::texts_or_none")]
     pub audience: Vec<String>,
-    /// Clock skew that is allowed for at `exp`. Default: 0.
+    /// Clock skew allowed at `exp`. Default: 0.
     #[serde(deserialize_with = "read::seconds")]
     pub leeway: Duration,
     /// The claim that names the user. Default: `sub`.
     pub user_id_claim: String,
-    /// How stale a revocation may be: 0 asks the store every time, `"none"` never again. Default: 0.
+    /// How long a revocation may go unnoticed: 0 queries the store every time, `"none"` only once. Default: 0.
     #[serde(deserialize_with = "read::fraction_or_none")]
     pub session_check_interval: Option<Duration>,
     /// Default: 30 seconds.
     #[serde(deserialize_with = "read::seconds")]
     pub refresh_token_grace_period: Duration,
-    /// Whether a copied refresh token ends all sessions of its user. Default: `false`.
+    /// Whether a copied refresh token ends all sessions of the user. Default: `false`.
     pub reuse_ends_all_sessions: bool,
-    /// Whether `Authorization: Bearer` counts. Default: `true`.
+    /// Whether `Authorization: Bearer` is accepted. Default: `true`.
     pub bearer_tokens: bool,
-    /// What a server that renders pages proves itself by, one or several. Default: none.
+    /// The secrets with which a page-rendering server authenticates, one or several. Default: none.
     #[serde(deserialize_with = "read::texts_or_none")]
     pub render_server_secret: Vec<Secret>,
     /// Default: no limit.
@@ -154,7 +156,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Make the defaults, with this secret as `SECRET_KEY`.
+    /// Create the default settings with this secret as `SECRET_KEY`.
     pub fn new(secret_key: impl Into<Secret>) -> Self {
         Self { secret_key: secret_key.into(), ..Self::default() }
     }

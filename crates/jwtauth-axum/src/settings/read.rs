@@ -1,4 +1,4 @@
-//! Settings in what any format of `serde` may hold.
+//! Deserializes settings from any `serde` format.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{MAX_DURATION, Secret, VerifyingKeySetting};
 
-/// A number of seconds, or a text.
+/// A number of seconds, or a string.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Number {
@@ -16,7 +16,7 @@ enum Number {
 }
 
 impl Number {
-    /// Return a duration of 0 seconds or more; `None` for `"none"`.
+    /// Return a non-negative duration, or `None` for `"none"`.
     fn duration<E: de::Error>(self) -> Result<Option<Duration>, E> {
         let duration = match self {
             Self::Whole(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
@@ -29,23 +29,23 @@ impl Number {
     }
 }
 
-/// Seconds, whose fraction is cut off.
+/// Read seconds, and discard the fraction.
 pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     seconds_or_none(deserializer)?.ok_or_else(|| de::Error::custom("0 or more seconds"))
 }
 
-/// Seconds, whose fraction is cut off, or `"none"`.
+/// Read seconds, and discard the fraction, or `"none"`.
 pub(super) fn seconds_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let duration = fraction_or_none(deserializer)?;
     Ok(duration.map(|duration| Duration::from_secs(duration.as_secs())))
 }
 
-/// Seconds with their fraction, or `"none"`.
+/// Read seconds with a fraction, or `"none"`.
 pub(super) fn fraction_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     Number::deserialize(deserializer)?.duration()
 }
 
-/// A count, or `"none"`.
+/// Read a count, or `"none"`.
 pub(super) fn count_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     let count = match Number::deserialize(deserializer)? {
         Number::Text(text) if text == "none" => return Ok(None),
@@ -55,12 +55,12 @@ pub(super) fn count_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     count.map(Some).ok_or_else(|| de::Error::custom("1 or more, or \"none\""))
 }
 
-/// A text, or `"none"`.
+/// Read a string, or `"none"`.
 pub(super) fn text_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Some(String::deserialize(deserializer)?).filter(|text| text != "none"))
 }
 
-/// A text, a list of texts, or `"none"`.
+/// Read a string, a list of strings, or `"none"`.
 pub(super) fn texts_or_none<'de, D: Deserializer<'de>, T: From<String>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -75,19 +75,19 @@ pub(super) fn texts_or_none<'de, D: Deserializer<'de>, T: From<String>>(deserial
     })
 }
 
-/// A list of secrets.
+/// Read a list of secrets.
 pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
     unquoted(deserializer, "a list of strings")
 }
 
-/// A list of keys.
+/// Read a list of keys.
 pub(super) fn verifying_keys<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<VerifyingKeySetting>>, D::Error> {
     unquoted(deserializer, "a list of strings, and of pairs of an algorithm and a key")
 }
 
-/// What serde reads by itself. Its errors quote the value, which may be a secret: this one does not.
+/// Read any type. The error does not quote the value as serde's does, because the value may be a secret.
 pub(super) fn unquoted<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
     expected: &str,

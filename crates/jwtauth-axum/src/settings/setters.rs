@@ -1,4 +1,4 @@
-//! A method for each setting, for settings made in code.
+//! A builder method for each setting.
 
 use std::time::Duration;
 

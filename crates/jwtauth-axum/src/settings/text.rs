@@ -1,4 +1,4 @@
-//! Settings as text: TOML and the environment.
+//! Settings from TOML and environment variables.
 
 use std::{env, ffi::OsString, fs, path::Path};
 
@@ -6,27 +6,27 @@ use toml::{Table, Value};
 
 use super::{DAY, Settings, SettingsError};
 
-/// What variables of the environment begin with.
+/// The prefix of environment variables.
 const PREFIX: &str = "JWTAUTH_";
 
-/// How a variable of the environment is read.
+/// How an environment variable is parsed.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Octet by octet: no quotes, spaces or line ends are removed, and a number is a text.
+    /// Taken literally: quotes, spaces and line ends are kept, and a number is a string.
     Text,
     /// A number, or `none`.
     Number,
     /// `true` or `false`.
     Flag,
-    /// A JSON or TOML array, which begins with `[`; else one text, octet by octet.
+    /// A JSON or TOML array if it starts with `[`; otherwise one string, taken literally.
     List,
 }
 
-/// Each setting: its name, its kind, and what it takes.
+/// Each setting: its name, its kind, and what it accepts.
 const KNOWN: [(&str, Kind, &str); 27] = [
     ("SECRET_KEY", Kind::Text, "a string"),
     ("SECRET_KEY_FALLBACKS", Kind::List, "a list of strings"),
-    ("CSRF_TRUSTED_ORIGINS", Kind::List, "a list of origins, as [\"https://app.example.com\"]"),
+    ("CSRF_TRUSTED_ORIGINS", Kind::List, "a list of origins, for example [\"https://app.example.com\"]"),
     ("ACCESS_TOKEN_LIFETIME", Kind::Number, SECONDS),
     ("REFRESH_TOKEN_LIFETIME", Kind::Number, SECONDS),
     ("SESSION_LIFETIME", Kind::Number, SECONDS_OR_NONE),
@@ -37,7 +37,7 @@ const KNOWN: [(&str, Kind, &str); 27] = [
     ("COOKIE_DOMAIN", Kind::Text, "a string, or \"none\""),
     ("COOKIE_PATH", Kind::Text, "a string"),
     ("COOKIE_PARTITIONED", Kind::Flag, "true or false"),
-    ("ALGORITHM", Kind::Text, "a string, as \"HS256\""),
+    ("ALGORITHM", Kind::Text, "a string, for example \"HS256\""),
     ("SIGNING_KEY", Kind::Text, "a string"),
     ("VERIFYING_KEYS", Kind::List, "a list of strings, and of pairs of an algorithm and a key"),
     ("ISSUER", Kind::Text, "a string, or \"none\""),
@@ -56,33 +56,33 @@ const SECONDS: &str = "0 or more seconds, at most 100000000000";
 const SECONDS_OR_NONE: &str = "0 or more seconds, at most 100000000000, or \"none\"";
 
 impl Settings {
-    /// Read those of a TOML file, under what the environment sets: `JWTAUTH_ACCESS_TOKEN_LIFETIME=600`. How a variable is
-    /// read: [`from_env`](Self::from_env).
+    /// Read a TOML file and environment variables (`JWTAUTH_ACCESS_TOKEN_LIFETIME=600`), which take precedence. For the
+    /// format of variables, see [`from_env`](Self::from_env).
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Text`] names the file or the variable, and the setting that is unknown or of the wrong type.
+    /// [`SettingsError::Text`] names the file or the variable, and the setting that is unknown or has the wrong type.
     pub fn read(toml: impl AsRef<Path>) -> Result<Self, SettingsError> {
         let path = toml.as_ref();
         let found = parse(path)?;
         Self::of(found, &path.display().to_string(), env::vars_os())
     }
 
-    /// Read those that the environment sets: `JWTAUTH_SECRET_KEY=…`.
+    /// Read the environment variables (`JWTAUTH_SECRET_KEY=…`).
     ///
-    /// Texts, keys and secrets are taken octet by octet, as Django's `os.environ` has them: with their quotes, spaces and
-    /// line ends. What is a list (`SECRET_KEY_FALLBACKS`, `CSRF_TRUSTED_ORIGINS`, `VERIFYING_KEYS`, `AUDIENCE`,
-    /// `RENDER_SERVER_SECRET`) is a JSON or TOML array, as `["one", "other"]`, or a single text that begins with another
-    /// character than `[`. Numbers are seconds or `none`; flags are `true` or `false`.
+    /// Strings, keys and secrets are taken literally, as Django reads `os.environ`: with quotes, spaces and line ends.
+    /// A list (`SECRET_KEY_FALLBACKS`, `CSRF_TRUSTED_ORIGINS`, `VERIFYING_KEYS`, `AUDIENCE`, `RENDER_SERVER_SECRET`) is
+    /// a JSON or TOML array such as `["one", "other"]`, or a single string that does not start with `[`. Numbers are
+    /// seconds or `none`; flags are `true` or `false`.
     ///
     /// # Errors
     ///
-    /// [`SettingsError::Text`] names the variable that is unknown or of the wrong type.
+    /// [`SettingsError::Text`] names the variable that is unknown or has the wrong type.
     pub fn from_env() -> Result<Self, SettingsError> {
         Self::of(Table::new(), "", env::vars_os())
     }
 
-    /// Make the settings of a file and, before it, of these variables.
+    /// Merge the settings of a file with those of variables, which take precedence.
     fn of(
         mut found: Table,
         file: &str,
@@ -95,21 +95,21 @@ impl Settings {
             let Some(name) = variable.to_str().and_then(|variable| variable.strip_prefix(PREFIX)) else { continue };
             let value = of_variable(name, text).and_then(|value| check(name, &value).map(|()| value));
             let of_environment =
-                |problem| SettingsError::Text(format!("{problem} ({PREFIX}{name} of the environment)"));
+                |problem| SettingsError::Text(format!("{problem} ({PREFIX}{name} in the environment)"));
             found.insert(name.to_owned(), value.map_err(of_environment)?);
         }
         let has_lifetime = found.contains_key("SESSION_LIFETIME");
         let unread = |_| SettingsError::Text("the settings cannot be read".to_owned());
         let mut settings: Self = found.try_into().map_err(unread)?;
         if !has_lifetime {
-            // A project that gave its refresh tokens more than 30 days keeps them.
+            // A project that set REFRESH_TOKEN_LIFETIME above 30 days keeps those sessions.
             settings.session_lifetime = Some(settings.refresh_token_lifetime.max(30 * DAY));
         }
         Ok(settings)
     }
 }
 
-/// Read a file of TOML. What is wrong with it is told by its line: the text may be a key.
+/// Parse a TOML file. Errors name only the line, because the text may be a key.
 fn parse(path: &Path) -> Result<Table, SettingsError> {
     let problem = |problem: String| SettingsError::Text(format!("{}: {problem}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
@@ -125,14 +125,14 @@ fn known(name: &str) -> Result<(Kind, &'static str), String> {
     known.map(|(_, kind, expected)| (*kind, *expected)).ok_or_else(|| format!("{name}: unknown setting"))
 }
 
-/// Check that this is a setting, and a value that it takes, by itself: what is wrong is told without the value.
+/// Check the setting's name and value by itself. The error does not contain the value.
 fn check(name: &str, value: &Value) -> Result<(), String> {
     let (_, expected) = known(name)?;
     let alone = Table::from_iter([(name.to_owned(), value.clone())]);
     alone.try_into::<Settings>().map(drop).map_err(|_| format!("{name}: use {expected}"))
 }
 
-/// Return what a variable of the environment says.
+/// Parse the value of an environment variable.
 fn of_variable(name: &str, text: OsString) -> Result<Value, String> {
     let (kind, expected) = known(name)?;
     let text = text.into_string().map_err(|_| format!("{name}: use {expected}, in UTF-8"))?;
@@ -142,14 +142,14 @@ fn of_variable(name: &str, text: OsString) -> Result<Value, String> {
         Kind::Flag => text.trim().to_ascii_lowercase().parse().ok().map(Value::Boolean),
         Kind::List if text.trim_start().starts_with('[') => array(text.trim()),
         Kind::List if text.is_empty() => None,
-        // Whether "none" is a value of this list, its type says.
+        // The list's type decides whether it accepts "none".
         Kind::List if text == "none" => Some(Value::String(text)),
         Kind::List => Some(Value::Array(vec![Value::String(text)])),
     };
     value.ok_or_else(|| format!("{name}: use {expected}"))
 }
 
-/// JSON has escapes that TOML does not.
+/// Parse a JSON or TOML array. JSON has escapes that TOML does not have.
 fn array(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok().or_else(|| text.parse().ok()).filter(Value::is_array)
 }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_the_environment_are_taken_octet_by_octet() {
+    fn environment_strings_are_taken_literally() {
         for text in [
             "  spaces around, and a line end, of more than 32 octets \n",
             "\"quoted, as docker's env files keep it, of 32 octets\"",
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_the_environment_are_arrays_or_one_text() {
+    fn environment_lists_are_arrays_or_one_string() {
         for (text, expected) in [
             (r#"["one", "other"]"#, &["one", "other"][..]),
             (" ['one',\n 'other',] \n", &["one", "other"]),
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_names_the_variable_and_shows_no_value() {
+    fn error_names_the_variable_and_hides_the_value() {
         for (name, text) in [
             ("SECRET_KEY_FALLBACKS", "[86421357]"),
             ("SECRET_KEY_FALLBACKS", "[86421357"),
@@ -280,13 +280,13 @@ mod tests {
         ] {
             let error = from([(name, text)]).unwrap_err();
             let said = format!("{error} {error:?}");
-            assert!(said.contains(&format!("JWTAUTH_{name} of the environment")), "{said}");
+            assert!(said.contains(&format!("JWTAUTH_{name} in the environment")), "{said}");
             assert!(!said.contains("86421357"), "{said}");
         }
     }
 
     #[test]
-    fn numbers_and_flags_are_read_as_python_would() {
+    fn numbers_and_flags_are_parsed_as_in_python() {
         let settings = from([
             ("ACCESS_TOKEN_LIFETIME", " 600\n"),
             ("REFRESH_TOKEN_LIFETIME", "3e6"),
@@ -298,7 +298,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.access_token_lifetime.as_secs(), 600);
-        assert_eq!(settings.session_lifetime, Some(settings.refresh_token_lifetime), "as in Django, where none is set");
+        assert_eq!(settings.session_lifetime, Some(settings.refresh_token_lifetime), "as in Django when it is not set");
         assert_eq!((settings.leeway.as_millis(), settings.cookie_secure), (1000, false));
         assert_eq!(settings.session_check_interval.unwrap().as_millis(), 250);
         assert_eq!((settings.max_sessions_per_user, settings.cookie_domain), (None, None));
@@ -306,7 +306,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_not_utf_8_is_an_error() {
+    fn invalid_utf_8_is_an_error() {
         use std::os::unix::ffi::OsStringExt as _;
         let variables = [("JWTAUTH_SECRET_KEY".into(), OsString::from_vec(b"86421357\xff".to_vec()))];
         let said = format!("{:?}", Settings::of(Table::new(), "", variables).unwrap_err());
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn other_variables_are_none_of_these() {
+    fn unrelated_variables_are_ignored() {
         let others = [("PATH".into(), "/bin".into()), ("jwtauth_secret_key".into(), "x".into())];
         assert_eq!(Settings::of(Table::new(), "", others).unwrap(), Settings::default());
     }

@@ -1,4 +1,4 @@
-//! What every store has to do, as checks that your own can run in a test.
+//! Checks that every store must pass. Run them in a test of your own store.
 //!
 //! ```
 //! use jwtauth_axum::{MemoryStore, conformance};
@@ -9,7 +9,7 @@
 //! # }
 //! ```
 
-#![expect(clippy::panic, reason = "as a test does, each check panics where the store does not do as it must")]
+#![expect(clippy::panic, reason = "like a test, each check panics if the store fails it")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,30 +24,30 @@ const SECOND: Generation = Generation::new(2);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MISSING: Uuid = Uuid::nil();
 
-/// Run all checks for two users who exist, are active, and have no sessions. Leaves none.
+/// Run all checks for two users who exist, are active and have no sessions. No session is left.
 ///
 /// # Panics
 ///
-/// Where the store does not do as it must.
+/// If the store fails a check.
 pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
-    what_is_written_is_found(store, user).await;
-    what_is_not_there_is_not_found(store).await;
-    a_swap_is_won_once(store, user).await;
-    a_generation_is_acknowledged_once(store, user).await;
-    a_user_is_noted(store, user).await;
-    a_user_s_sessions_are_listed(store, user, other_user).await;
-    ends_are_counted(store, user).await;
-    the_oldest_make_way(store, user, other_user).await;
-    too_many_are_refused(store, user).await;
-    what_is_over_is_removed(store, user).await;
+    session_is_found_as_written(store, user).await;
+    missing_session_is_not_found(store).await;
+    swap_succeeds_once(store, user).await;
+    generation_is_acknowledged_once(store, user).await;
+    last_seen_is_updated(store, user).await;
+    sessions_of_a_user_are_listed(store, user, other_user).await;
+    ended_sessions_are_counted(store, user).await;
+    oldest_session_is_removed_over_the_limit(store, user, other_user).await;
+    login_over_the_limit_is_refused(store, user).await;
+    expired_sessions_are_removed(store, user).await;
 }
 
-/// Check that of many requests that race to rotate the same generation one wins, and that many logins at once keep to
-/// the limit.
+/// Check concurrent requests: exactly one of many rotations of the same generation wins, and many simultaneous logins
+/// respect the limit.
 ///
 /// # Panics
 ///
-/// Where none wins, or several, or where there are more sessions than may be.
+/// If none or several rotations win, or if there are more sessions than the limit.
 pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
     let id = insert(&*store, record(user, NOW)).await;
     for number in 1..=20 {
@@ -87,7 +87,7 @@ pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
         assert!(done.is_ok(), "{done:?}");
     }
     let live = of_user(&*store, user, NOW).await;
-    assert_eq!(live.len(), 3, "as many as may be");
+    assert_eq!(live.len(), 3, "as many as the limit");
     end(&*store, &live).await;
 }
 
@@ -109,7 +109,7 @@ fn record(user: &str, now: UnixTime) -> Record {
 async fn insert(store: &impl SessionStore, record: Record) -> Uuid {
     let id = record.id;
     let surplus = store.insert(record, None, NOW).await.unwrap_or_else(|error| panic!("insert: {error:?}"));
-    assert!(surplus.is_empty(), "without a limit none makes way");
+    assert!(surplus.is_empty(), "without a limit, no session is removed");
     id
 }
 
@@ -127,45 +127,45 @@ async fn of_user(store: &impl SessionStore, user: &str, now: UnixTime) -> Vec<Uu
     found.into_iter().map(|record| record.id).collect()
 }
 
-async fn what_is_written_is_found(store: &impl SessionStore, user: &str) {
-    assert_eq!(store.user_key(user).as_deref(), Some(user), "rows have the user's key as it is");
+async fn session_is_found_as_written(store: &impl SessionStore, user: &str) {
+    assert_eq!(store.user_key(user).as_deref(), Some(user), "rows store the user's key unchanged");
     let plain = record(user, NOW);
     let session = plain.session.with_acknowledged_at(None).with_fixed_end(true);
     let other = Record { session, remember: false, ip_address: None, ..record(user, NOW) };
     for written in [plain, other] {
         let id = insert(store, written.clone()).await;
-        assert_eq!(find(store, id).await, Some(written), "every field comes back as it was written");
+        assert_eq!(find(store, id).await, Some(written), "every field is read as it was written");
         end(store, &[id]).await;
     }
 }
 
-async fn what_is_not_there_is_not_found(store: &impl SessionStore) {
+async fn missing_session_is_not_found(store: &impl SessionStore) {
     assert_eq!(find(store, MISSING).await, None);
     assert!(
         !store.advance(MISSING, Generation::FIRST, row(SECOND, NOW), NOW).await.unwrap_or(true),
-        "a swap of no row is lost"
+        "a swap without a row fails"
     );
     assert!(
         store.acknowledge(MISSING, Generation::FIRST, NOW).await.is_ok() && store.touch(MISSING, NOW).await.is_ok()
     );
 }
 
-async fn a_swap_is_won_once(store: &impl SessionStore, user: &str) {
+async fn swap_succeeds_once(store: &impl SessionStore, user: &str) {
     let written = record(user, NOW);
     let id = insert(store, written.clone()).await;
     let later = NOW + seconds(60);
     let mut next = written.session.with_generation(SECOND, later).with_acknowledged_at(None);
     next.expires_at = later + DAY;
-    assert!(store.advance(id, Generation::FIRST, next, later).await.unwrap_or(false), "the first swap is won");
+    assert!(store.advance(id, Generation::FIRST, next, later).await.unwrap_or(false), "the first swap succeeds");
     assert!(
         !store.advance(id, Generation::FIRST, row(Generation::new(9), NOW), NOW).await.unwrap_or(true),
-        "the second, of the same generation, is lost"
+        "a second swap of the same generation fails"
     );
     assert_eq!(find(store, id).await, Some(Record { session: next, last_seen_at: later, ..written }));
     end(store, &[id]).await;
 }
 
-async fn a_generation_is_acknowledged_once(store: &impl SessionStore, user: &str) {
+async fn generation_is_acknowledged_once(store: &impl SessionStore, user: &str) {
     let mut written = record(user, NOW);
     written.session.acknowledged_at = None;
     let id = insert(store, written).await;
@@ -179,31 +179,31 @@ async fn a_generation_is_acknowledged_once(store: &impl SessionStore, user: &str
     end(store, &[id]).await;
 }
 
-async fn a_user_is_noted(store: &impl SessionStore, user: &str) {
+async fn last_seen_is_updated(store: &impl SessionStore, user: &str) {
     let id = insert(store, record(user, NOW)).await;
     store.touch(id, NOW + seconds(100)).await.unwrap_or_else(|error| panic!("touch: {error:?}"));
     assert_eq!(find(store, id).await.map(|record| record.last_seen_at), Some(NOW + seconds(100)));
     end(store, &[id]).await;
 }
 
-async fn a_user_s_sessions_are_listed(store: &impl SessionStore, user: &str, other_user: &str) {
+async fn sessions_of_a_user_are_listed(store: &impl SessionStore, user: &str, other_user: &str) {
     let older = insert(store, record(user, NOW - seconds(1000))).await;
     let newer = insert(store, record(user, NOW)).await;
     let other = insert(store, record(other_user, NOW)).await;
-    assert_eq!(of_user(store, user, NOW).await, [newer, older], "the newest first, and of no other user");
-    assert_eq!(of_user(store, user, NOW - seconds(1000) + DAY).await, [newer], "none that is over");
+    assert_eq!(of_user(store, user, NOW).await, [newer, older], "newest first, and only of this user");
+    assert_eq!(of_user(store, user, NOW - seconds(1000) + DAY).await, [newer], "no expired session");
     end(store, &[older, newer, other]).await;
 }
 
-async fn ends_are_counted(store: &impl SessionStore, user: &str) {
+async fn ended_sessions_are_counted(store: &impl SessionStore, user: &str) {
     let (one, other) = (insert(store, record(user, NOW)).await, insert(store, record(user, NOW)).await);
     assert_eq!(end(store, &[one, other, MISSING]).await, 2);
     assert_eq!(end(store, &[one]).await, 0);
-    assert_eq!(find(store, one).await, None, "what has ended is gone");
+    assert_eq!(find(store, one).await, None, "an ended session is gone");
     assert_eq!(end(store, &[]).await, 0);
 }
 
-async fn the_oldest_make_way(store: &impl SessionStore, user: &str, other_user: &str) {
+async fn oldest_session_is_removed_over_the_limit(store: &impl SessionStore, user: &str, other_user: &str) {
     let limit = |replaced| Some(Limit::new(2, LimitPolicy::EndOldest).with_replaced(replaced));
     let other = insert(store, record(other_user, NOW)).await;
     let first = insert(store, record(user, NOW - seconds(3))).await;
@@ -211,31 +211,35 @@ async fn the_oldest_make_way(store: &impl SessionStore, user: &str, other_user: 
     let third = record(user, NOW - seconds(1));
     let gone =
         store.insert(third.clone(), limit(vec![]), NOW).await.unwrap_or_else(|error| panic!("insert: {error:?}"));
-    assert_eq!((gone, of_user(store, user, NOW).await), (vec![first], vec![third.id, second]), "the oldest is gone");
+    assert_eq!(
+        (gone, of_user(store, user, NOW).await),
+        (vec![first], vec![third.id, second]),
+        "the oldest session is removed"
+    );
     let fourth = record(user, NOW);
     let gone = store.insert(fourth.clone(), limit(vec![second]), NOW).await.unwrap_or_default();
-    assert!(gone.is_empty(), "one that is about to be replaced does not count");
+    assert!(gone.is_empty(), "a session about to be replaced does not count");
     end(store, &[other, second, third.id, fourth.id]).await;
 }
 
-async fn too_many_are_refused(store: &impl SessionStore, user: &str) {
+async fn login_over_the_limit_is_refused(store: &impl SessionStore, user: &str) {
     let id = insert(store, record(user, NOW)).await;
     let limit = Limit::new(1, LimitPolicy::Refuse);
     let refused = store.insert(record(user, NOW), Some(limit), NOW).await;
-    assert!(matches!(refused, Err(InsertError::LimitReached)), "one more than may be: {refused:?}");
-    assert_eq!(of_user(store, user, NOW).await, [id], "and nothing was written");
+    assert!(matches!(refused, Err(InsertError::LimitReached)), "over the limit: {refused:?}");
+    assert_eq!(of_user(store, user, NOW).await, [id], "nothing was written");
     end(store, &[id]).await;
 }
 
-async fn what_is_over_is_removed(store: &impl SessionStore, user: &str) {
+async fn expired_sessions_are_removed(store: &impl SessionStore, user: &str) {
     let mut over = Vec::new();
     for age in 1..=3 {
         over.push(insert(store, record(user, NOW - DAY - seconds(age))).await);
     }
     let live = insert(store, record(user, NOW)).await;
     for (most, removed) in [(2, 2), (2, 1), (2, 0)] {
-        assert_eq!(store.remove_expired(most, NOW).await.ok(), Some(removed), "at most so many");
+        assert_eq!(store.remove_expired(most, NOW).await.ok(), Some(removed), "at most this many");
     }
-    assert!(find(store, live).await.is_some(), "and none that is live");
+    assert!(find(store, live).await.is_some(), "a live session is kept");
     end(store, &[live]).await;
 }

@@ -1,4 +1,4 @@
-//! A store behind a pointer, so that extractors need not name its type.
+//! A type-erased store, so that extractors need not name its type.
 
 use std::{future::Future, pin::Pin, time::SystemTime};
 
@@ -9,7 +9,7 @@ use super::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError};
 
 type Answer<'s, T, E = StoreError> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 's>>;
 
-/// [`SessionStore`], whose methods a trait object can have.
+/// [`SessionStore`] as a dyn-compatible trait.
 pub(crate) trait ErasedStore: Send + Sync {
     fn user_key(&self, user_id: &str) -> Option<String>;
     fn check(&self) -> Answer<'_, ()>;

@@ -1,34 +1,34 @@
-//! What goes wrong in a store.
+//! Errors of a store.
 
 use std::error::Error;
 
-/// Why a store did not do what it was asked.
+/// Why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Another transaction was in the way (serialization failure, deadlock, "locked"): the same may well succeed when
-    /// it is done again.
+    /// Another transaction conflicted (serialization failure, deadlock, "locked"): a retry may succeed.
     #[error("the database is busy")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
-    /// No connection to the database could be had in time: all are in use, or it cannot be reached.
-    #[error("there is no connection to the database")]
+    /// No connection was available in time: all are in use, or the database is unreachable.
+    #[error("no database connection is available")]
     NoConnection(#[source] Box<dyn Error + Send + Sync>),
-    /// The tables are not as the store needs them; says what is wrong, and what to do.
+    /// The tables do not match what the store needs. The message says what is wrong and how to fix it.
     #[error("{0}")]
     Schema(String),
-    /// Anything else. Nothing is known then: no user is signed in or out by it.
+    /// Any other error. The session is unknown then; no user is signed in or out because of it.
     #[error("the session store failed")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// Why a store did not write a new session.
+/// Why a new session was not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InsertError {
-    /// The user does not exist, or may not sign in.
-    #[error("there is no such user, or they are not active")]
+    /// The user does not exist or may not sign in.
+    #[error("the user does not exist or is inactive")]
     UnknownUser,
-    /// The user has as many sessions as they may have, and [`LimitPolicy::Refuse`](super::LimitPolicy::Refuse) holds.
+    /// The user has reached the maximum number of sessions, and [`LimitPolicy::Refuse`](super::LimitPolicy::Refuse)
+    /// applies.
     #[error("too many sessions, sign out on another device")]
     LimitReached,
     /// The store failed.

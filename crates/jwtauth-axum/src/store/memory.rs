@@ -1,4 +1,4 @@
-//! A store in memory: for tests, and for a service that may forget its sessions when it stops.
+//! A store in memory, for tests and for services that may lose their sessions on restart.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
 
-/// Sessions of this process. Clones share them.
+/// Sessions in this process's memory. Clones share them.
 ///
 /// ```
 /// use jwtauth_axum::{MemoryStore, SessionStore, jwtauth::UnixTime};
@@ -88,7 +88,7 @@ impl SessionStore for MemoryStore {
     }
 }
 
-/// Return the sessions of this user that are live, the newest first.
+/// Return this user's live sessions, newest first.
 fn live(rows: &HashMap<Uuid, Record>, user_id: &str, now: UnixTime) -> Vec<Record> {
     let of_user = rows.values().filter(|row| row.user_id == user_id && row.session.expires_at > now);
     let mut live: Vec<Record> = of_user.cloned().collect();
@@ -96,7 +96,7 @@ fn live(rows: &HashMap<Uuid, Record>, user_id: &str, now: UnixTime) -> Vec<Recor
     live
 }
 
-/// Which of these sessions, the newest first, make way for one more.
+/// Return which of these sessions, newest first, must be removed for one more.
 pub(super) fn surplus(live: &[Record], limit: &Limit) -> Result<Vec<Uuid>, InsertError> {
     let counting = live.iter().map(|row| row.id).filter(|id| !limit.replaced.contains(id));
     let surplus: Vec<Uuid> = counting.skip(limit.most.saturating_sub(1)).collect();

@@ -1,4 +1,4 @@
-//! Where sessions are kept: a small trait, and its implementations.
+//! Session storage: the `SessionStore` trait and its implementations.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -26,46 +26,46 @@ pub use sql::{POSTGRES_SCHEMA, PostgresStore};
 pub use sql::{SQLITE_SCHEMA, SqliteStore};
 use uuid::Uuid;
 
-/// Keeps sessions. All of it speaks to the database that takes writes, and each method commits by itself.
+/// Store sessions. Every method uses the database that takes writes, and commits by itself.
 ///
-/// [`conformance`](crate::conformance) is a suite of checks that every implementation passes.
+/// [`conformance`](crate::conformance) is a suite of checks that every implementation must pass.
 ///
 /// # Cancellation
 ///
-/// The future of each method may be dropped wherever it waits: with the client of its request, or when the runtime ends.
-/// The method has its whole effect then or none, and leaves no transaction open, no lock and no connection taken. A single
-/// statement in autocommit needs no more for that. Run a transaction of several statements in a task of its own
-/// ([`tokio::spawn`](https://docs.rs/tokio/latest/tokio/task/fn.spawn.html)), as the stores of this crate do: a connection
-/// whose `BEGIN` was given up may return to its pool with the transaction open.
+/// The future of each method may be dropped at any await point: when the client disconnects, or when the runtime shuts
+/// down. The method must then have its whole effect or none, and must leave no transaction open, no lock held and no
+/// connection in use. A single statement in autocommit satisfies this. Run a transaction of several statements in its
+/// own task ([`tokio::spawn`](https://docs.rs/tokio/latest/tokio/task/fn.spawn.html)), as this crate's stores do: a
+/// connection whose `BEGIN` was cancelled may return to its pool with the transaction open.
 ///
 /// The layer calls [`insert`](Self::insert), [`advance`](Self::advance), [`end`](Self::end) and
-/// [`remove_expired`](Self::remove_expired) in tasks, which go on although the client has gone. What a request only reads or
-/// notes ([`find`](Self::find), [`of_user`](Self::of_user), [`acknowledge`](Self::acknowledge), [`touch`](Self::touch)) may
-/// be dropped with it: the next request does the same.
+/// [`remove_expired`](Self::remove_expired) in tasks, which continue if the client disconnects. Calls that only read or
+/// that the next request repeats ([`find`](Self::find), [`of_user`](Self::of_user), [`acknowledge`](Self::acknowledge),
+/// [`touch`](Self::touch)) may be dropped with the request.
 pub trait SessionStore: Send + Sync + 'static {
-    /// Return this primary key of a user as rows have it (`042` is `42` where keys are numbers), without asking the
-    /// database; `None` where no row can have it. [`insert`](Self::insert) is given what this returns, and tokens name
-    /// the user by it, so that they match the row. Default: the key as it is.
+    /// Return a user's primary key as rows store it (`042` is `42` if keys are numbers), without a query, or `None` if
+    /// no row can have it. [`insert`](Self::insert) receives this value and tokens name the user by it, so that both
+    /// match. Default: the key unchanged.
     fn user_key(&self, user_id: &str) -> Option<String> {
         Some(user_id.to_owned())
     }
 
-    /// Check that the store can be used: that it can be reached, and that its tables are as its statements need them.
-    /// For the start of a service, and for its health check. Default: it can.
+    /// Check that the store is reachable and that its tables match its statements. Used at startup and by health
+    /// checks. Default: no check.
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         async { Ok(()) }
     }
 
-    /// Return the time by the database's clock, for health checks; `None` where it has none. Default: `None`.
+    /// Return the database's current time, for health checks; `None` if the store has no clock. Default: `None`.
     fn database_time(&self) -> impl Future<Output = Result<Option<SystemTime>, StoreError>> + Send {
         async { Ok(None) }
     }
 
-    /// Find the session of this id, in one statement, with what else says whether its user may be signed in: `None`
-    /// where there is no such row, or its user is not active, or has another password than at login.
+    /// Find the session with this id, in one statement that also checks its user. Return `None` if there is no such
+    /// row, the user is inactive, or the password has changed since login.
     fn find(&self, id: Uuid) -> impl Future<Output = Result<Option<FoundSession>, StoreError>> + Send;
 
-    /// Write a new session. The ids of those that had to make way for it are returned, and are gone.
+    /// Insert a new session. Returns the ids of the sessions that were removed because of the limit.
     fn insert(
         &self,
         record: Record,
@@ -73,8 +73,8 @@ pub trait SessionStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> impl Future<Output = Result<Vec<Uuid>, InsertError>> + Send;
 
-    /// Do the compare-and-swap of a rotation: write generation, `acknowledged_at`, `rotated_at` and `expires_at` of
-    /// `next`, and that the user was seen `now`, where the row's generation is `from`. Returns whether it was.
+    /// Rotate by compare-and-swap: if the row's generation is `from`, write generation, `acknowledged_at`, `rotated_at`
+    /// and `expires_at` of `next`, and set the time last seen to `now`. Returns whether the row was written.
     fn advance(
         &self,
         id: Uuid,
@@ -83,7 +83,7 @@ pub trait SessionStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Note `now` as `acknowledged_at`, where that is empty and the row of this generation.
+    /// Set `acknowledged_at` to `now` if it is empty and the row has this generation.
     fn acknowledge(
         &self,
         id: Uuid,
@@ -91,15 +91,15 @@ pub trait SessionStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Note that the user was seen `now`.
+    /// Set the time at which the user was last seen.
     fn touch(&self, id: Uuid, now: UnixTime) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Return the sessions of this user that are live `now`, and not ended by a new password, the newest first.
+    /// Return this user's live sessions, newest first. Sessions ended by a password change are left out.
     fn of_user(&self, user_id: &str, now: UnixTime) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
 
-    /// End these sessions. Returns how many there were.
+    /// End these sessions. Returns how many existed.
     fn end(&self, ids: &[Uuid]) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
-    /// Remove at most so many sessions that were over at `now`. Returns how many it removed.
+    /// Remove at most `most` sessions that had expired at `now`. Returns how many were removed.
     fn remove_expired(&self, most: u32, now: UnixTime) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }

@@ -1,11 +1,11 @@
-//! What stores are given, and what they give.
+//! The values that stores receive and return.
 
 use std::{net::IpAddr, time::SystemTime};
 
 use jwtauth::{Session, UnixTime};
 use uuid::Uuid;
 
-/// A session's row: what the rules need of it, and what its user is shown.
+/// A session's row: what the rules need, and what the user is shown.
 ///
 /// ```
 /// use std::time::Duration;
@@ -29,24 +29,24 @@ use uuid::Uuid;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Record {
-    /// The digest of the session's secret name ([`jwtauth::Sid::session_id`]), which may be shown.
+    /// The digest of the secret session name ([`jwtauth::Sid::session_id`]). It is not a secret.
     pub id: Uuid,
     /// The user's primary key, as text.
     pub user_id: String,
-    /// The row that the engine decides on.
+    /// The session state that the engine decides on.
     pub session: Session,
     /// Whether the cookies outlive the browser.
     pub remember: bool,
     /// The `User-Agent` at login, at most 512 characters.
     pub user_agent: String,
-    /// The address at login.
+    /// The client's address at login.
     pub ip_address: Option<IpAddr>,
     /// When the user was last seen.
     pub last_seen_at: UnixTime,
 }
 
 impl Record {
-    /// Make the record of a session whose cookies outlive the browser, last seen when it began.
+    /// Create the record of a session whose cookies outlive the browser, last seen when it started.
     pub fn new(id: Uuid, user_id: impl Into<String>, session: Session) -> Self {
         Self {
             id,
@@ -88,18 +88,18 @@ impl Record {
     }
 }
 
-/// What [`SessionStore::find`](super::SessionStore::find) finds.
+/// The result of [`SessionStore::find`](super::SessionStore::find).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct FoundSession {
     /// The row.
     pub record: Record,
-    /// The time by the database's clock; `None` where it has none.
+    /// The database's current time; `None` if the store has no clock.
     pub database_time: Option<SystemTime>,
 }
 
 impl FoundSession {
-    /// Make what a store without a clock finds.
+    /// Create the result of a store without a clock.
     pub fn new(record: Record) -> Self {
         Self { record, database_time: None }
     }
@@ -112,20 +112,20 @@ impl FoundSession {
     }
 }
 
-/// How many sessions a user may have.
+/// The maximum number of a user's sessions.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Limit {
-    /// The most that may be live at once; at least 1.
+    /// The most sessions that may be live at once; at least 1.
     pub most: usize,
-    /// What becomes of one more.
+    /// What happens to a login over the limit.
     pub policy: LimitPolicy,
-    /// Sessions that are about to end, and do not count.
+    /// Sessions that are about to end and do not count.
     pub replaced: Vec<Uuid>,
 }
 
 impl Limit {
-    /// Make a limit under which every live session counts.
+    /// Create a limit that counts every live session.
     pub fn new(most: usize, policy: LimitPolicy) -> Self {
         Self { most, policy, replaced: Vec::new() }
     }
@@ -138,12 +138,12 @@ impl Limit {
     }
 }
 
-/// What becomes of a login beyond the [`Limit`].
+/// What happens to a login over the [`Limit`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum LimitPolicy {
-    /// The oldest session makes way.
+    /// End the oldest session.
     EndOldest,
-    /// The login is refused.
+    /// Refuse the login.
     Refuse,
 }

@@ -1,16 +1,16 @@
-//! What the errors of databases mean.
+//! Classifies database errors.
 
 use crate::store::{InsertError, StoreError};
 
-/// What can be done about an error of a database.
+/// What to do about a database error.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Remedy {
-    /// Another transaction was in the way (serialization failure, deadlock, lock not available): try again.
+    /// Another transaction conflicted (serialization failure, deadlock, lock not available): try again.
     Again,
-    /// The connection is of no more use: it has ended, its server has become read-only, or its prepared statements are
-    /// of an older schema. Try another one.
+    /// The connection is unusable: it was closed, its server became read-only, or its prepared statements are of an
+    /// older schema. Try another connection.
     Reconnect,
-    /// No connection is free, or the server takes no more.
+    /// No connection is free, or the server accepts no more.
     Wait,
     None,
 }
@@ -33,20 +33,20 @@ impl Remedy {
             return Self::of_mariadb(told.number());
         }
         let code = told.code().unwrap_or_default();
-        // PgBouncer's: no connection of the server was free for so long.
+        // PgBouncer: no server connection became free in time.
         if code == "08P01" && told.message().contains("query_wait_timeout") {
             return Self::Wait;
         }
         if code.len() == 5 { Self::of_sqlstate(&code) } else { code.parse().map_or(Self::None, Self::of_sqlite) }
     }
 
-    /// PostgreSQL's, of five characters.
+    /// Classify an SQLSTATE of PostgreSQL.
     fn of_sqlstate(code: &str) -> Self {
         match code {
             "40001" | "40P01" | "55P03" => Self::Again,
             "53300" => Self::Wait,
-            // Cached plan must not change result type; read-only transaction; unknown and doubled prepared statements;
-            // a transaction that another has left; timeouts and ends of the server.
+            // Cached plan must not change result type; read-only transaction; unknown and duplicate prepared
+            // statements; a transaction left open by another client; timeouts and shutdowns of the server.
             "0A000" | "25006" | "26000" | "42P05" | "25P02" | "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => {
                 Self::Reconnect
             }
@@ -55,11 +55,11 @@ impl Remedy {
         }
     }
 
-    /// SQLite's, whose low byte is the primary one.
+    /// Classify an extended SQLite code, whose low byte is the primary code.
     fn of_sqlite(code: u32) -> Self {
         match code & 0xFF {
             5 | 6 => Self::Again, // busy, locked
-            8 => Self::Reconnect, // read-only: also where the file has been replaced
+            8 => Self::Reconnect, // read-only, also after the file was replaced
             _ => Self::None,
         }
     }
@@ -84,7 +84,7 @@ pub(super) fn failed(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// The same, where a connection was asked for.
+/// Classify an error of opening a connection.
 pub(super) fn not_connected(error: sqlx::Error) -> StoreError {
     match Remedy::of(&error) {
         Remedy::Reconnect => StoreError::NoConnection(error.into()),
@@ -101,7 +101,7 @@ pub(super) fn not_inserted(error: sqlx::Error) -> InsertError {
     }
 }
 
-/// Whether a value is longer or greater than its column takes, as only the user's key can be.
+/// Return whether a value exceeds its column; only the user's key can.
 fn is_beyond(told: &dyn sqlx::error::DatabaseError) -> bool {
     #[cfg(feature = "mariadb")]
     if let Some(told) = told.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
@@ -110,14 +110,14 @@ fn is_beyond(told: &dyn sqlx::error::DatabaseError) -> bool {
     matches!(told.code().as_deref(), Some("22001" | "22003"))
 }
 
-/// For the handler's own queries: their errors are answered as those of the store are.
+/// Convert errors of a handler's own queries, so that they are answered as the store's are.
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         not_connected(error)
     }
 }
 
-/// An error that a database may have made.
+/// An error that may come from a database.
 pub(super) trait OfDatabase {
     fn store_error(&self) -> Option<&StoreError>;
 
@@ -128,12 +128,12 @@ pub(super) trait OfDatabase {
         }
     }
 
-    /// Whether another connection may do what this one did not.
+    /// Return whether another connection may succeed.
     fn is_of_connection(&self) -> bool {
         self.database_error().is_some_and(|error| Remedy::of(error) == Remedy::Reconnect)
     }
 
-    /// Whether there is such a row already.
+    /// Return whether the row already exists.
     fn is_doubled(&self) -> bool {
         let told = self.database_error().and_then(sqlx::Error::as_database_error);
         told.is_some_and(sqlx::error::DatabaseError::is_unique_violation)
@@ -157,7 +157,7 @@ mod tests {
     use crate::AuthError;
 
     #[test]
-    fn errors_of_a_handler_s_own_queries_have_the_codes_of_the_store_s() {
+    fn errors_of_handler_queries_have_the_codes_of_store_errors() {
         let code = |error: sqlx::Error| AuthError::Store(error.into()).code();
         assert_eq!(code(sqlx::Error::PoolTimedOut), "store_unavailable");
         assert_eq!(code(sqlx::Error::RowNotFound), "store_error");

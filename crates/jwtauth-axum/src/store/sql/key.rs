@@ -1,30 +1,30 @@
-//! Users' primary keys, as a column's type has them.
+//! Users' primary keys, in the form of their column's type.
 
 use uuid::Uuid;
 
-/// What the column of users' keys holds.
+/// The type of the column of users' keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum KeyKind {
     Integer,
     Uuid,
     Text,
-    /// Text of at most some length, in which spaces at the end count for nothing.
+    /// Text of limited length, with insignificant trailing spaces.
     Padded,
 }
 
 impl KeyKind {
-    /// Return this key as rows have it; `None` where no row can.
+    /// Return this key as rows store it, or `None` if no row can have it.
     pub(super) fn canonical(self, key: &str) -> Option<String> {
         match self {
             Self::Integer => key.trim().parse::<i64>().ok().map(|number| number.to_string()),
             Self::Uuid => Uuid::parse_str(key.trim()).ok().map(|id| id.hyphenated().to_string()),
-            // No text of PostgreSQL has this character.
+            // Text in PostgreSQL cannot contain this character.
             Self::Text => (!key.contains('\0')).then(|| key.to_owned()),
             Self::Padded => Self::Text.canonical(key).filter(|key| !key.ends_with(' ')),
         }
     }
 
-    /// Return this key as statements take it; `None` where no row can have it.
+    /// Return this key as a statement's parameter, or `None` if no row can have it.
     pub(super) fn parameter(self, key: &str) -> Option<String> {
         match self {
             Self::Uuid => Uuid::parse_str(key.trim()).ok().map(id_parameter),
@@ -32,13 +32,13 @@ impl KeyKind {
         }
     }
 
-    /// Return the key that statements have read.
+    /// Return a key read from a row in canonical form.
     pub(super) fn read(self, key: String) -> String {
         self.canonical(&key).unwrap_or(key)
     }
 }
 
-/// Return an id as statements take it: UUIDs are read so, and columns of text have them so.
+/// Return an id as a statement's parameter: the form in which text columns store UUIDs, and which UUID columns accept.
 pub(super) fn id_parameter(id: Uuid) -> String {
     id.simple().to_string()
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_spellings_are_the_row_s_key_or_none() {
+    fn other_spellings_of_a_key_are_canonical_or_rejected() {
         for (kind, key, canonical) in [
             (KeyKind::Integer, "42", Some("42")),
             (KeyKind::Integer, "042", Some("42")),

@@ -33,18 +33,17 @@ pub struct MariaDbStore {
     shared: Arc<Shared>,
 }
 
-/// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its
+/// The table and its index for projects without Django: what Django's migrations create, without the reference to its
 /// users.
 pub const MARIADB_SCHEMA: &str = include_str!("../../../migrations/mariadb.sql");
 
 impl MariaDbStore {
-    /// Open sessions whose users are in Django's table, or `None`, where the caller of
-    /// [`Auth::login`](crate::Auth::login) says who they are and ends their sessions.
+    /// Open the store for users in Django's table. With `None`, the caller of [`Auth::login`](crate::Auth::login)
+    /// identifies users and ends their sessions.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] where the tables are not as Django's migrations make them, or connections have `autocommit`
-    /// off.
+    /// [`StoreError::Schema`] if the tables differ from Django's migrations, or if connections have `autocommit` off.
     pub async fn new(pool: MySqlPool, users: Option<DjangoUsers>) -> Result<Self, StoreError> {
         let key = Self::key_kind(&pool, users.as_ref()).await?;
         let user = match key {
@@ -60,8 +59,7 @@ impl MariaDbStore {
         let autocommit = sqlx::query_scalar("SELECT @@autocommit").fetch_one(&mut *connection);
         let autocommit: bool = autocommit.await.map_err(not_connected)?;
         if !autocommit {
-            let problem =
-                "autocommit is off, and has to be on: the store would read and write in transactions without end";
+            let problem = "autocommit is off and must be on: otherwise the store's transactions would never end";
             return Err(StoreError::Schema(problem.to_owned()));
         }
         let sessions = Table::new("jwtauth_session", columns(&mut connection, "jwtauth_session").await?)?;
@@ -82,7 +80,7 @@ impl MariaDbStore {
     }
 }
 
-/// The columns of a table, with their types.
+/// Return the columns of a table, with their types.
 async fn columns(connection: &mut MySqlConnection, table: &str) -> Result<Vec<(String, String)>, StoreError> {
     sqlx::query_as(
         "SELECT CAST(column_name AS CHAR), \
@@ -95,7 +93,7 @@ async fn columns(connection: &mut MySqlConnection, table: &str) -> Result<Vec<(S
     .map_err(not_connected)
 }
 
-// Times are UTC in columns that know of no zone, as Django has them: what they mean does not depend on the connection's.
+// Columns hold UTC times without a zone, as Django writes them, so they do not depend on the connection's time zone.
 const MARIADB: Dialect = Dialect {
     quote: '`',
     columns: "CAST(s.id AS CHAR) AS id, CAST(s.user_id AS CHAR) AS user_id, CAST(s.generation AS SIGNED) AS generation, \
@@ -138,5 +136,5 @@ const MARIADB: Dialect = Dialect {
         WHERE expires_at <= TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND ORDER BY expires_at LIMIT ?",
 };
 
-// The lock is on rows, and on the gap where a row of the user would be, which READ COMMITTED does not lock.
+// The lock covers rows, and the gap where a row of the user would be, which READ COMMITTED does not lock.
 sql_store!(MariaDbStore, MySql, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION");

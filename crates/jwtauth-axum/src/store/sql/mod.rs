@@ -1,4 +1,4 @@
-//! Sessions in Django's table, by sqlx: what the databases share.
+//! Sessions in Django's table through sqlx: the code shared by all databases.
 
 mod error;
 mod key;
@@ -33,10 +33,10 @@ pub use users::DjangoUsers;
 
 use super::StoreError;
 
-/// The most sessions that one statement ends: the databases take so many parameters, and more.
+/// The most sessions that one statement ends. Every supported database accepts at least this many parameters.
 const MOST_IDS: usize = 1000;
 
-/// What a store knows beside its pool.
+/// The state of a store besides its pool.
 #[derive(Debug)]
 struct Shared {
     users: Option<DjangoUsers>,
@@ -44,8 +44,9 @@ struct Shared {
     statements: Statements,
 }
 
-/// How many connections are tried where those of the pool are of no more use, as after a failover: those that there are,
-/// and a new one. None is tried for long: a proxy whose server is exhausted ends each after having it wait.
+/// How many connections are tried if those of the pool are unusable, for example after a failover: all existing ones
+/// and a new one. The time is limited too, because a proxy with an exhausted server closes each connection only after a
+/// wait.
 #[derive(Default)]
 struct Tries {
     first_at: Option<Instant>,
@@ -55,14 +56,14 @@ struct Tries {
 impl Tries {
     const PATIENCE: Duration = Duration::from_secs(3);
 
-    /// Note that a connection is tried, of a pool that had so many.
+    /// Record that a connection is tried, from a pool of this size.
     fn begin(&mut self, connections: u32) {
         if self.first_at.is_none() {
             (self.first_at, self.left) = (Some(Instant::now()), connections);
         }
     }
 
-    /// Return whether to try another one after this one was of no use.
+    /// Return whether to try another connection after an unusable one.
     fn is_another_left(&mut self) -> bool {
         let is_left = self.left > 0 && self.first_at.is_some_and(|first_at| first_at.elapsed() < Self::PATIENCE);
         self.left = self.left.saturating_sub(1);
@@ -70,8 +71,8 @@ impl Tries {
     }
 }
 
-/// Evaluate an expression with a connection of the store's pool. A connection that is of no more use is closed, and
-/// another one tried.
+/// Evaluate an expression with a connection of the store's pool. An unusable connection is closed and another one
+/// tried.
 macro_rules! on_connection {
     ($store:expr, |$connection:ident| $work:expr) => {{
         let mut tries = Tries::default();
@@ -93,11 +94,11 @@ macro_rules! on_connection {
 }
 use on_connection;
 
-/// Do `work` in a task of its own, and wait for it: dropped while it waits, it goes on to its end.
+/// Run `work` in its own task and wait for it. If this future is dropped, the task continues.
 ///
 /// # Errors
 ///
-/// [`StoreError::Failed`] where the runtime shuts down.
+/// [`StoreError::Failed`] if the runtime shuts down.
 async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, StoreError> {
     tokio::spawn(work.in_current_span()).await.map_err(|error| match error.try_into_panic() {
         Ok(panic) => panic::resume_unwind(panic),
@@ -105,11 +106,12 @@ async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
     })
 }
 
-/// A [`SessionStore`](super::SessionStore) on one of sqlx's databases: its types are too generic to be written once.
+/// Implement [`SessionStore`](super::SessionStore) for one sqlx database. It is a macro because generic code would need
+/// too many bounds.
 macro_rules! sql_store {
     ($store:ident, $database:ident, $begin:literal) => {
         impl $store {
-            /// What the one insert needs of the user: their auth hash.
+            /// Return the user's auth hash for an insert.
             async fn auth_hash(&self, user_id: &str, key: &str) -> Result<String, InsertError> {
                 let Some(users) = &self.shared.users else { return Ok(String::new()) };
                 let user: Result<Option<(String, String, bool)>, StoreError> =
@@ -118,7 +120,7 @@ macro_rules! sql_store {
                         query.fetch_optional(&mut *connection).await.map_err(failed)
                     });
                 match user? {
-                    // Where the database takes another spelling for the same, the session's row would not match its
+                    // If the database accepts another spelling of the same key, the session's row would not match its
                     // tokens.
                     Some((found, password, true)) if self.shared.key.read(found.clone()) == user_id => {
                         Ok(users.hasher.hash(&password))
@@ -152,7 +154,7 @@ macro_rules! sql_store {
             async fn write_alone(&self, new: &New) -> Result<Vec<Uuid>, InsertError> {
                 let done = on_connection!(self, |connection| self.write(&mut *connection, new));
                 match done {
-                    // By a try whose connection ended before it was heard of.
+                    // Written by an earlier attempt whose connection failed before the answer.
                     Err(error) if error.is_doubled() => {
                         let found = self.find(new.record.id).await?;
                         if found.is_some_and(|found| found.record == new.record) { Ok(Vec::new()) } else { Err(error) }
@@ -161,7 +163,8 @@ macro_rules! sql_store {
                 }
             }
 
-            /// Inserts where others of the user's have to make way, in one transaction for which their logins wait.
+            /// Insert a session, and remove the user's surplus sessions in the same transaction. The user's other
+            /// logins wait for it.
             async fn write_within(&self, new: &New, limit: &Limit, now: UnixTime) -> Result<Vec<Uuid>, InsertError> {
                 on_connection!(self, |connection| self.try_write_within(&mut *connection, new, limit, now))
             }
@@ -179,7 +182,7 @@ macro_rules! sql_store {
                 }
                 let live = self.live(&mut *transaction, &new.key, now).await?;
                 if live.contains(&new.record) {
-                    return Ok(Vec::new()); // by a try whose connection ended before it was heard of
+                    return Ok(Vec::new()); // written by an earlier attempt whose connection failed before the answer
                 }
                 let surplus = surplus(&live, limit)?;
                 self.write(&mut *transaction, new).await?;
@@ -188,7 +191,7 @@ macro_rules! sql_store {
                 Ok(surplus)
             }
 
-            /// The sessions of this user whose tokens are good: neither over, nor ended by a new password.
+            /// Return this user's sessions that have neither expired nor been ended by a password change.
             async fn live(
                 &self,
                 connection: &mut Connection,
@@ -259,7 +262,7 @@ macro_rules! sql_store {
                 let auth_hash = self.auth_hash(&record.user_id, &key).await?;
                 let new = New { record, key, auth_hash };
                 let Some(limit) = limit else { return self.write_alone(&new).await };
-                // The transaction of a login whose client leaves ends all the same, and its locks with it.
+                // Finish the transaction even if the client disconnects, so that its locks are released.
                 let store = self.clone();
                 to_its_end(async move { store.write_within(&new, &limit, now).await }).await?
             }
@@ -335,7 +338,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_connections_are_tried_as_there_are_and_one_more() {
+    fn every_connection_of_the_pool_and_one_more_is_tried() {
         let mut tries = Tries::default();
         for _ in 0..2 {
             tries.begin(2);
@@ -346,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn none_is_tried_once_those_before_took_long() {
+    fn no_connection_is_tried_after_the_time_limit() {
         let mut tries = Tries { first_at: Instant::now().checked_sub(Tries::PATIENCE), left: 2 };
         assert!(!tries.is_another_left());
     }

@@ -33,17 +33,17 @@ pub struct PostgresStore {
     shared: Arc<Shared>,
 }
 
-/// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its
+/// The table and its index for projects without Django: what Django's migrations create, without the reference to its
 /// users.
 pub const POSTGRES_SCHEMA: &str = include_str!("../../../migrations/postgres.sql");
 
 impl PostgresStore {
-    /// Open sessions whose users are in Django's table, or `None`, where the caller of
-    /// [`Auth::login`](crate::Auth::login) says who they are and ends their sessions.
+    /// Open the store for users in Django's table. With `None`, the caller of [`Auth::login`](crate::Auth::login)
+    /// identifies users and ends their sessions.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] where the tables are not as Django's migrations make them.
+    /// [`StoreError::Schema`] if the tables differ from Django's migrations.
     pub async fn new(pool: PgPool, users: Option<DjangoUsers>) -> Result<Self, StoreError> {
         let key = Self::key_kind(&pool, users.as_ref()).await?;
         let user = match key {
@@ -74,7 +74,7 @@ impl PostgresStore {
     }
 }
 
-/// The columns of a table, with their types, of domains what they are made of.
+/// Return the columns of a table with their types; for a domain, its base type.
 async fn columns(pool: &PgPool, table: &str) -> Result<Vec<(String, String)>, StoreError> {
     sqlx::query_as(
         "SELECT CAST(a.attname AS text), format_type(COALESCE(NULLIF(t.typbasetype, 0), t.oid), NULL) \
@@ -122,11 +122,11 @@ const POSTGRES: Dialect = Dialect {
         WHERE id = CAST($2 AS uuid) AND generation = CAST($3 AS bigint) AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = to_timestamp(CAST($1 AS bigint)) WHERE id = CAST($2 AS uuid)",
     id: |number| format!("CAST(${number} AS uuid)"),
-    // By address: four times as fast as by key. Rows that others hold are left to them.
+    // By ctid: four times as fast as by key. Rows locked by other transactions are skipped.
     remove_expired: "DELETE FROM jwtauth_session WHERE ctid = ANY(ARRAY(SELECT ctid FROM jwtauth_session \
         WHERE expires_at <= to_timestamp(CAST($1 AS bigint)) ORDER BY expires_at LIMIT CAST($2 AS bigint) \
         FOR UPDATE SKIP LOCKED))",
 };
 
-// Of a snapshot that is older than the lock, the sessions of others would not be seen.
+// A snapshot older than the lock would miss the sessions of concurrent logins.
 sql_store!(PostgresStore, Postgres, "BEGIN ISOLATION LEVEL READ COMMITTED");

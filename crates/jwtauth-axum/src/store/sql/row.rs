@@ -1,4 +1,4 @@
-//! Rows and values, as columns have them.
+//! Rows, and values in the form of their columns.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{DjangoUsers, KeyKind};
 use crate::store::{FoundSession, Record, StoreError};
 
-/// The columns of a session, in the order in which [`Dialect`](super::Dialect) has them: sixteen names would be hashed for
+/// The columns of a session, in the order of [`Dialect`](super::Dialect). Reading by name would hash sixteen names for
 /// each row.
 pub(super) struct Row {
     id: String,
@@ -25,9 +25,9 @@ pub(super) struct Row {
     ip_address: Option<String>,
     last_seen_at: i64,
     auth_hash: String,
-    /// The database's clock, in milliseconds.
+    /// The database's time, in milliseconds.
     database_time: i64,
-    /// Of the user, where Django's table is asked.
+    /// The user's password, if Django's table is joined.
     password: Option<String>,
     is_active: Option<bool>,
 }
@@ -62,7 +62,7 @@ where
 }
 
 impl Row {
-    /// Return the record of a row, of any user.
+    /// Return the session's record, without checking its user.
     pub(super) fn record(self, key: KeyKind) -> Result<Record, StoreError> {
         Ok(Record {
             id: Uuid::parse_str(&self.id).map_err(|error| StoreError::Failed(error.into()))?,
@@ -78,7 +78,7 @@ impl Row {
         })
     }
 
-    /// What [`SessionStore::find`](crate::SessionStore::find) says of a row.
+    /// Return the answer of [`SessionStore::find`](crate::SessionStore::find) for this row.
     pub(super) fn found(self, key: KeyKind, users: Option<&DjangoUsers>) -> Result<Option<FoundSession>, StoreError> {
         if !self.may_sign_in(users) {
             return Ok(None);
@@ -87,7 +87,7 @@ impl Row {
         Ok(Some(FoundSession::new(self.record(key)?).with_database_time(database_time)))
     }
 
-    /// Whether the user is active, and has the password that they had at login, where Django's table is asked.
+    /// Return whether the user is active and has the same password as at login, if Django's table is joined.
     pub(super) fn may_sign_in(&self, users: Option<&DjangoUsers>) -> bool {
         let Some(users) = users else { return true };
         let password = self.password.as_deref().filter(|_| self.is_active == Some(true));
@@ -95,7 +95,7 @@ impl Row {
     }
 }
 
-/// Negative values are none that these columns hold.
+/// Convert a value of a column that holds no negative values.
 fn number(value: i64) -> u64 {
     value.try_into().unwrap_or(0)
 }
@@ -104,20 +104,20 @@ fn time(seconds: i64) -> UnixTime {
     UnixTime::from_secs(number(seconds))
 }
 
-/// A time as the statements have it: what is beyond is far in the future in any case.
+/// Convert a time to a statement's parameter. A time beyond its range is far in the future anyway.
 pub(super) fn seconds(time: UnixTime) -> i64 {
     time.as_secs().try_into().unwrap_or(i64::MAX)
 }
 
-/// A generation as its column has it.
+/// Convert a generation to a statement's parameter.
 pub(super) fn integer(generation: Generation) -> i64 {
     generation.get().try_into().unwrap_or(i64::MAX)
 }
 
-/// A session that is to be written.
+/// A session to insert.
 pub(super) struct New {
     pub(super) record: Record,
-    /// Of the user, as statements take it.
+    /// The user's key as a statement's parameter.
     pub(super) key: String,
     pub(super) auth_hash: String,
 }

@@ -1,4 +1,4 @@
-//! Whether the tables are as the statements need them.
+//! Checks that the tables match the statements.
 
 use std::collections::HashMap;
 
@@ -23,16 +23,18 @@ const COLUMNS: [&str; 14] = [
 ];
 const TIMES: [&str; 5] = ["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"];
 
-/// The columns of a table, with their types, as the database's catalogue has them.
+/// The columns of a table and their types, from the database's catalogue.
 pub(super) struct Table<'n> {
     name: &'n str,
     columns: HashMap<String, String>,
 }
 
 impl<'n> Table<'n> {
+    /// Create the table's description.
+    ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] where there is no such table.
+    /// [`StoreError::Schema`] if there is no such table.
     pub(super) fn new(name: &'n str, columns: Vec<(String, String)>) -> Result<Self, StoreError> {
         if columns.is_empty() {
             return Err(StoreError::Schema(format!("there is no table {name}: run Django's migrations")));
@@ -40,9 +42,11 @@ impl<'n> Table<'n> {
         Ok(Self { name, columns: columns.into_iter().collect() })
     }
 
+    /// Check that the table has these columns.
+    ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] where the table does not have all of these columns.
+    /// [`StoreError::Schema`] if one of these columns is missing.
     pub(super) fn has(&self, columns: &[&str]) -> Result<(), StoreError> {
         columns.iter().try_for_each(|column| self.kind(column).map(drop))
     }
@@ -52,12 +56,12 @@ impl<'n> Table<'n> {
         self.columns.get(column).map(String::as_str).ok_or_else(|| StoreError::Schema(missing()))
     }
 
-    /// Check the table of sessions, whose ids and times are of one of these types. Return the kind of users' keys, by
-    /// the types that are each.
+    /// Check the session table: ids and times must have one of these types. Returns the kind of users' keys, which
+    /// `keys` derives from the column's type.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] where a column is missing, or of another type.
+    /// [`StoreError::Schema`] if a column is missing or has another type.
     pub(super) fn sessions(
         &self,
         ids: &[&str],
@@ -77,6 +81,6 @@ impl<'n> Table<'n> {
 
     fn wrong(&self, column: &str, kind: &str, expected: &str) -> StoreError {
         let table = self.name;
-        StoreError::Schema(format!("the column {column} of the table {table} is {kind}, and has to be {expected}"))
+        StoreError::Schema(format!("the column {column} of the table {table} is {kind} and must be {expected}"))
     }
 }

@@ -33,17 +33,17 @@ pub struct SqliteStore {
     shared: Arc<Shared>,
 }
 
-/// The table and its index, for projects without Django: what Django's migrations make, but for the reference to its
+/// The table and its index for projects without Django: what Django's migrations create, without the reference to its
 /// users.
 pub const SQLITE_SCHEMA: &str = include_str!("../../../migrations/sqlite.sql");
 
 impl SqliteStore {
-    /// Open sessions whose users are in Django's table, or `None`, where the caller of
-    /// [`Auth::login`](crate::Auth::login) says who they are and ends their sessions.
+    /// Open the store for users in Django's table. With `None`, the caller of [`Auth::login`](crate::Auth::login)
+    /// identifies users and ends their sessions.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] where the tables are not as Django's migrations make them.
+    /// [`StoreError::Schema`] if the tables differ from Django's migrations.
     pub async fn new(pool: SqlitePool, users: Option<DjangoUsers>) -> Result<Self, StoreError> {
         let key = Self::key_kind(&pool, users.as_ref()).await?;
         let user = match key {
@@ -73,7 +73,7 @@ impl SqliteStore {
     }
 }
 
-/// The columns of a table, with their types.
+/// Return the columns of a table, with their types.
 async fn columns(pool: &SqlitePool, table: &str) -> Result<Vec<(String, String)>, StoreError> {
     let query = sqlx::query_as("SELECT name, lower(type) FROM pragma_table_info($1)");
     query.bind(table).fetch_all(pool).await.map_err(not_connected)
@@ -97,7 +97,7 @@ const SQLITE: Dialect = Dialect {
     user: "SELECT CAST({key} AS text), CAST(password AS text), CAST(is_active AS integer) \
         FROM {users} WHERE {key} = {user}",
     lock_user: "UPDATE {users} SET {key} = {key} WHERE {key} = {user}",
-    lock_key: None, // BEGIN IMMEDIATE waits already
+    lock_key: None, // BEGIN IMMEDIATE already waits
     insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
         end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) \
         VALUES ({user}, $2, $3, datetime($4, 'unixepoch'), datetime($5, 'unixepoch'), datetime($6, 'unixepoch'), \
@@ -109,7 +109,7 @@ const SQLITE: Dialect = Dialect {
         WHERE id = $2 AND generation = $3 AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = datetime($1, 'unixepoch') WHERE id = $2",
     id: |number| format!("${number}"),
-    // By address: in two thirds of the time that it takes by key.
+    // By rowid: takes two thirds of the time of deletion by key.
     remove_expired: "DELETE FROM jwtauth_session WHERE rowid IN (SELECT rowid FROM jwtauth_session \
         WHERE expires_at <= datetime($1, 'unixepoch') ORDER BY expires_at LIMIT $2)",
 };

@@ -1,4 +1,4 @@
-//! The statements of a store.
+//! The SQL statements of a store.
 
 use std::sync::Arc;
 
@@ -6,39 +6,40 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::DjangoUsers;
 
-/// The statements in one database's SQL. Each takes its parameters in the order in which it names them.
+/// The statements in one database's SQL dialect, each with the order of its parameters.
 ///
-/// `{users}` is the table of users, `{key}` its primary key's column, and `{user}` the parameter that is a user's key.
+/// `{users}` is the users' table, `{key}` the column of its primary key, and `{user}` the parameter for a user's key.
 pub(super) struct Dialect {
-    /// Around names.
+    /// The quote character of names.
     pub(super) quote: char,
-    /// The columns of a session, in the order in which [`Row`](super::row::Row) reads them; their names are for readers.
-    /// Every one has a type that does not change with its column's, so that a migration under a running service leaves
-    /// prepared statements good.
+    /// The columns of a session, in the order in which [`Row`](super::row::Row) reads them; the names are only for
+    /// readers. Every expression has a fixed type, so prepared statements stay valid when a migration changes a
+    /// column's type.
     pub(super) columns: &'static str,
-    /// What follows the columns: with Django's table of users, and without.
+    /// The text after the columns, with Django's users' table and without.
     pub(super) with_user: &'static str,
     pub(super) without_user: &'static str,
-    /// The database's time, in milliseconds since 1970.
+    /// Selects the database's time, in milliseconds since 1970.
     pub(super) now: &'static str,
     pub(super) find: &'static str,
     pub(super) of_user: &'static str,
-    /// The user's key, password, and whether they are active.
+    /// Selects the user's key and password, and whether the user is active.
     pub(super) user: &'static str,
-    /// What has logins of one user wait for each other: a write to the user that changes nothing, as in Django's login.
+    /// Makes concurrent logins of a user wait for each other: a write to the user that changes nothing, as in Django's
+    /// login.
     pub(super) lock_user: &'static str,
-    /// The same where there is no table of users, if the database needs it.
+    /// The same without a users' table, if the database needs it.
     pub(super) lock_key: Option<&'static str>,
     pub(super) insert: &'static str,
     pub(super) advance: &'static str,
     pub(super) acknowledge: &'static str,
     pub(super) touch: &'static str,
-    /// Parameter n as a session's id.
+    /// Formats parameter n as a session's id.
     pub(super) id: fn(usize) -> String,
     pub(super) remove_expired: &'static str,
 }
 
-/// The statements, put together once.
+/// The complete statements, built once.
 #[derive(Debug)]
 pub(super) struct Statements {
     pub(super) now: SqlStr,
@@ -55,7 +56,7 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// Put the statements together; `user` is a parameter as a user's key, by its column's type.
+    /// Build the statements. `user` is the parameter for a user's key, cast to its column's type.
     pub(super) fn new(dialect: &Dialect, users: Option<&DjangoUsers>, user: &str) -> Self {
         let quoted = |name: &str| {
             let (one, two) = (dialect.quote.to_string(), dialect.quote.to_string().repeat(2));
@@ -89,14 +90,14 @@ impl Statements {
         }
     }
 
-    /// Return the statement that ends so many sessions.
+    /// Return the statement that ends this many sessions.
     pub(super) fn end(&self, count: usize) -> SqlStr {
         let ids: Vec<String> = (1..=count).map(self.id).collect();
         safe(format!("DELETE FROM jwtauth_session WHERE id IN ({})", ids.join(", ")))
     }
 }
 
-/// What is not a literal of this crate is a quoted name.
+/// Mark SQL as safe: everything that is not a literal of this crate is a quoted name.
 fn safe(sql: String) -> SqlStr {
     AssertSqlSafe(Arc::<str>::from(sql)).into_sql_str()
 }
