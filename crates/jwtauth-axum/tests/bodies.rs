@@ -1,4 +1,4 @@
-//! The layers around services that answer with any body: those of tower-http, in any order, of hyper and of tonic.
+//! The layers around services with other body types: those of tower-http in any order, hyper and tonic.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
@@ -58,7 +58,7 @@ where
     Answer::of(service.clone().oneshot(request.body(body).unwrap()).await.unwrap()).await
 }
 
-/// A refused request has its status, its headers and a JSON body.
+/// Check that a rejected request gets its status, its headers and a JSON body.
 async fn refuses<S, B>(service: &S, body: B)
 where
     S: Service<Request<B>, Response = Response<Body>, Error: fmt::Debug> + Clone,
@@ -72,7 +72,7 @@ where
     assert_eq!(answer.headers[header::CONTENT_LENGTH], answer.body.len().to_string());
 }
 
-/// A router of these layers answers, signs in and refuses.
+/// Check that a router with these layers answers, signs in and rejects.
 async fn serves(name: &str, app: Router) {
     let answer = send(&app, Request::post("/open"), Body::from("hello")).await;
     assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "hello!"), "{name}");
@@ -81,7 +81,7 @@ async fn serves(name: &str, app: Router) {
     refuses(&app, Body::empty()).await;
 }
 
-/// The layer inside, between and outside of others, in one `ServiceBuilder`.
+/// Put the layer inside, between and outside of other layers, in one `ServiceBuilder`.
 macro_rules! orders {
     ($($test:ident: $other:expr;)*) => {
         $(
@@ -116,7 +116,7 @@ orders! {
     it_goes_with_the_resource_layer: resource();
 }
 
-/// A status of gRPC, as the error of tonic's bodies.
+/// A gRPC status, as the error type of tonic's bodies.
 #[derive(Debug)]
 struct Status;
 
@@ -128,7 +128,7 @@ impl fmt::Display for Status {
 
 impl std::error::Error for Status {}
 
-/// A tower service that answers with this body and no framework.
+/// Define a framework-free tower service that answers with this body.
 macro_rules! bodies {
     ($($test:ident: $body:expr => $said:expr;)*) => {
         $(
@@ -162,7 +162,7 @@ bodies! {
 }
 
 #[tokio::test]
-async fn trailers_and_the_length_of_a_body_are_kept() {
+async fn trailers_and_content_length_of_a_body_are_kept() {
     let inner = tower::service_fn(async |request: Request<Empty<Bytes>>| {
         let body = Full::from("data").map_err(|_| Status);
         let trailers = HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
@@ -181,9 +181,9 @@ async fn trailers_and_the_length_of_a_body_are_kept() {
     assert_eq!(http_body::Body::size_hint(&ask("/").await).exact(), Some(4));
 }
 
-/// hyper's HTTP/2 sends what there is.
+/// hyper's HTTP/2 would send a body if there were one.
 #[tokio::test]
-async fn an_answer_to_head_has_no_body() {
+async fn response_to_head_has_no_body() {
     let inner = tower::service_fn(async |_: Request<Empty<Bytes>>| Ok::<_, Infallible>(Response::new(Body::empty())));
     let bearer = || Request::head("/").header(header::AUTHORIZATION, "Bearer x");
     for (layer, answer) in [

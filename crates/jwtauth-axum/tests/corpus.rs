@@ -1,5 +1,4 @@
-//! The corpus of requests, `testdata/requests.json`, through the layer: the answers that the engine and Django give
-//! too.
+//! Replays the request corpus `testdata/requests.json` through the layer. The engine and Django give the same answers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test, and its helpers")]
 
 use std::{
@@ -100,9 +99,9 @@ fn corpus() -> Corpus {
 }
 
 #[tokio::test]
-async fn the_layer_gives_every_answer() {
+async fn layer_gives_the_expected_answers_of_the_corpus() {
     let corpus = corpus();
-    // What axum cannot be asked says why under `unable`.
+    // `unable` says why axum cannot replay a case.
     let cases: Vec<_> = corpus.cases.iter().filter(|case| !case.unable.contains_key("axum")).collect();
     assert!(cases.len() >= 150);
     let mut wrong = String::new();
@@ -133,7 +132,7 @@ impl Corpus {
         let named = case.answer["headers"].as_object().unwrap().keys();
         let headers: BTreeMap<_, _> = named.map(|name| (name, value(name))).collect();
         let vary: Vec<_> = parts.headers.get_all(header::VARY).iter().collect();
-        assert!(vary.len() <= 1, "{}: one field: {vary:?}", case.name);
+        assert!(vary.len() <= 1, "{}: more than one field: {vary:?}", case.name);
         let vary = value("vary").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
         let given = json!({
             "status": parts.status.as_u16(), "user": said["user"], "code": said["code"], "set": set, "cleared": cleared,
@@ -171,7 +170,7 @@ impl Corpus {
         store
     }
 
-    /// As a server hands it on: of HTTP/2 and 3, the authority in place of `Host`.
+    /// Build the request as a server passes it on: in HTTP/2 and 3, the authority replaces `Host`.
     fn request(&self, sent: &CaseRequest) -> Request<Body> {
         let (_, host) = sent.sent_to.split_once("://").unwrap();
         let (version, is_later) = match sent.http_version.as_str() {
@@ -179,7 +178,7 @@ impl Corpus {
             "1.1" => (Version::HTTP_11, false),
             "2" => (Version::HTTP_2, true),
             "3" => (Version::HTTP_3, true),
-            other => panic!("no version {other}"),
+            other => panic!("unknown version {other}"),
         };
         let mut request = Request::builder().method(sent.method.as_str()).version(version);
         request = if is_later {
@@ -198,7 +197,7 @@ impl Corpus {
         request.body(Body::empty()).unwrap()
     }
 
-    /// The cookies that are set and that are cleared, by kind.
+    /// Return the cookies that are set and cleared, by kind.
     fn cookies(&self, configuration: &Configuration, tokens: &Tokens, headers: &HeaderMap) -> (Value, Value) {
         let (mut set, mut cleared) = (Map::new(), Map::new());
         let kinds = [("access", TokenKind::Access), ("refresh", TokenKind::Refresh)];
@@ -282,7 +281,7 @@ impl Corpus {
     }
 }
 
-/// What there is to compare: no body of a `HEAD`, no caching of a handshake.
+/// Return the comparable part of an answer: no body for `HEAD`, no caching headers for a handshake.
 fn compared(case: &Case, mut answer: Value) -> Value {
     let fields = answer.as_object_mut().unwrap();
     if case.request.method == "HEAD" {
@@ -294,7 +293,7 @@ fn compared(case: &Case, mut answer: Value) -> Value {
     answer
 }
 
-/// The attributes of a cookie but its age.
+/// Return the attributes of a cookie except its age.
 fn attributes(cookie: &str) -> BTreeSet<&str> {
     cookie.split("; ").skip(1).filter(|it| !it.starts_with("Max-Age=") && !it.starts_with("Expires=")).collect()
 }
@@ -350,7 +349,7 @@ async fn websocket(user: Option<Authenticated>) -> Response {
 
 // --- the store
 
-/// Sessions in memory, of users some of whom may not sign in.
+/// Sessions in memory; some of their users may not sign in.
 #[derive(Clone)]
 struct Users {
     rows: MemoryStore,
@@ -398,7 +397,7 @@ thread_local! {
     static EVENTS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes the events of `jwtauth.security` on this thread from now on.
+/// Record the events of `jwtauth.security` on this thread from now on.
 fn start_log() {
     static START: Once = Once::new();
     START.call_once(|| tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Events)).unwrap());
@@ -415,7 +414,7 @@ impl<S: tracing::Subscriber> Layer<S> for Events {
     }
 }
 
-/// Notes what is in the field `event`.
+/// Records the field `event`.
 struct Named;
 
 impl Visit for Named {

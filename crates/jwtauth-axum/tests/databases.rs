@@ -1,6 +1,7 @@
-//! Stores on databases as they are run: migrated under a running service, failed over, exhausted, in other time zones.
+//! Stores on databases in production conditions: migrated under a running service, failed over, exhausted, in other
+//! time zones.
 //!
-//! PostgreSQL and MariaDB where `POSTGRES_TEST_URL` and `MARIADB_TEST_URL` name a database, as `make test` does.
+//! PostgreSQL and MariaDB run if `POSTGRES_TEST_URL` and `MARIADB_TEST_URL` name a database, as `make test` does.
 
 #![cfg(all(feature = "sqlite", feature = "postgres", feature = "mariadb", feature = "conformance"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
@@ -31,17 +32,17 @@ const UUID: &str = "018f3b2c-7a00-7000-8000-00000000abcd";
 
 // --- databases
 
-/// Runs statements that are literals of this file, with a few names put in.
+/// Run statements made of this file's literals and a few names.
 macro_rules! run {
     ($on:expr, $($statement:expr),+ $(,)?) => {{
         $($on.execute(AssertSqlSafe(String::from($statement))).await.unwrap();)+
     }};
 }
 
-/// Makes an empty database of this name; `None` where there is no server.
+/// Create an empty database with this name, or return `None` without a server.
 async fn postgresql(name: &str) -> Option<PgConnectOptions> {
     let Ok(url) = std::env::var("POSTGRES_TEST_URL") else {
-        eprintln!("left out: POSTGRES_TEST_URL names no server");
+        eprintln!("skipped: POSTGRES_TEST_URL is not set");
         return None;
     };
     let options = PgConnectOptions::from_str(&url).unwrap();
@@ -52,7 +53,7 @@ async fn postgresql(name: &str) -> Option<PgConnectOptions> {
 
 async fn mariadb(name: &str) -> Option<MySqlConnectOptions> {
     let Ok(url) = std::env::var("MARIADB_TEST_URL") else {
-        eprintln!("left out: MARIADB_TEST_URL names no server");
+        eprintln!("skipped: MARIADB_TEST_URL is not set");
         return None;
     };
     let options = MySqlConnectOptions::from_str(&url).unwrap();
@@ -61,7 +62,7 @@ async fn mariadb(name: &str) -> Option<MySqlConnectOptions> {
     Some(options.database(name))
 }
 
-/// A database in a folder that is removed with this.
+/// A database in a folder that is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -86,7 +87,7 @@ fn users() -> DjangoUsers {
     DjangoUsers::new(common::settings().auth_hasher())
 }
 
-/// Makes Django's tables, as far as a store knows them, with users' keys of this type.
+/// Create the part of Django's tables that a store uses, with users' keys of this type.
 macro_rules! make_tables {
     ($pool:expr, $schema:expr, $quote:literal, $text:literal, $key:literal) => {{
         let user_id = concat!($quote, "user_id", $quote, " ");
@@ -134,7 +135,7 @@ async fn insert(store: &impl SessionStore, record: Record) -> Uuid {
     id
 }
 
-/// Does everything that a store does, and leaves nothing.
+/// Use every method of a store, and remove all sessions.
 async fn everything_works(store: &impl SessionStore, user: &str) {
     store.check().await.unwrap();
     let written = record(user);
@@ -154,7 +155,7 @@ async fn everything_works(store: &impl SessionStore, user: &str) {
 // --- migrations under a running service
 
 #[tokio::test]
-async fn types_of_columns_change_under_a_running_service_on_postgresql() {
+async fn column_types_may_change_under_a_running_service_on_postgresql() {
     let Some(options) = postgresql("jwtauth_types").await else { return };
     let pool = PgPoolOptions::new().max_connections(3).connect_with(options.clone()).await.unwrap();
     make_postgresql!(pool, "integer");
@@ -184,14 +185,14 @@ async fn types_of_columns_change_under_a_running_service_on_postgresql() {
 }
 
 #[tokio::test]
-async fn types_of_columns_change_under_a_running_service_on_mariadb() {
+async fn column_types_may_change_under_a_running_service_on_mariadb() {
     let Some(options) = mariadb("jwtauth_types").await else { return };
     let pool = MySqlPoolOptions::new().max_connections(3).connect_with(options.clone()).await.unwrap();
     make_mariadb!(pool, "integer");
     run!(
         pool,
         "INSERT INTO auth_user VALUES (1, 'secret', true)",
-        "ALTER TABLE jwtauth_session DROP FOREIGN KEY jwtauth_session_ibfk_1" // it holds both types in place
+        "ALTER TABLE jwtauth_session DROP FOREIGN KEY jwtauth_session_ibfk_1" // it prevents changes of both types
     );
     let store = MariaDbStore::new(pool, Some(users())).await.unwrap();
     let mut django = MySqlConnection::connect_with(&options).await.unwrap();
@@ -219,7 +220,7 @@ async fn types_of_columns_change_under_a_running_service_on_mariadb() {
 }
 
 #[tokio::test]
-async fn a_table_is_made_anew_under_a_running_service_on_sqlite() {
+async fn table_may_be_recreated_under_a_running_service_on_sqlite() {
     let folder = Folder::new("types");
     let pool = SqlitePoolOptions::new().max_connections(3).connect_with(folder.options()).await.unwrap();
     make_sqlite!(pool, "integer");
@@ -227,7 +228,7 @@ async fn a_table_is_made_anew_under_a_running_service_on_sqlite() {
     let store = SqliteStore::new(pool, Some(users())).await.unwrap();
     let django = SqlitePool::connect_with(folder.options().foreign_keys(false)).await.unwrap();
     everything_works(&store, "1").await;
-    // As Django alters a column.
+    // This is how Django alters a column.
     run!(
         django,
         "CREATE TABLE new (id bigint PRIMARY KEY, password text NOT NULL, is_active integer NOT NULL, nickname text); \
@@ -239,9 +240,9 @@ async fn a_table_is_made_anew_under_a_running_service_on_sqlite() {
     }
 }
 
-// --- connections that are of no more use
+// --- unusable connections
 
-/// Spoils every connection of a pool by a statement, so that the next ones are other connections.
+/// Make every connection of a pool unusable with a statement, so that new ones are needed.
 macro_rules! spoil {
     ($pool:expr, $statement:expr) => {{
         let mut all = Vec::new();
@@ -249,12 +250,12 @@ macro_rules! spoil {
             all.push($pool.acquire().await.unwrap());
         }
         for connection in &mut all {
-            drop((&mut **connection).execute($statement).await); // it may have ended already
+            drop((&mut **connection).execute($statement).await); // it may be closed already
         }
     }};
 }
 
-/// Each operation alone meets a pool that is spoiled before it.
+/// Run each operation on a pool whose connections were made unusable.
 macro_rules! each_survives {
     ($store:expr, $user:literal, $spoil:expr) => {{
         let (kept, limit) = (record($user), Limit::new(9, LimitPolicy::EndOldest));
@@ -282,7 +283,7 @@ macro_rules! each_survives {
 }
 
 #[tokio::test]
-async fn read_only_ended_and_forgetful_connections_are_replaced_on_postgresql() {
+async fn unusable_connections_are_replaced_on_postgresql() {
     let Some(options) = postgresql("jwtauth_spoiled").await else { return };
     let pool = PgPoolOptions::new().max_connections(4).test_before_acquire(false);
     let pool = pool.connect_with(options.clone()).await.unwrap();
@@ -304,7 +305,7 @@ async fn read_only_ended_and_forgetful_connections_are_replaced_on_postgresql() 
 }
 
 #[tokio::test]
-async fn read_only_and_ended_connections_are_replaced_on_mariadb() {
+async fn unusable_connections_are_replaced_on_mariadb() {
     let Some(options) = mariadb("jwtauth_spoiled").await else { return };
     let pool = MySqlPoolOptions::new().max_connections(4).test_before_acquire(false);
     let pool = pool.connect_with(options.clone()).await.unwrap();
@@ -338,7 +339,7 @@ async fn read_only_connections_are_replaced_on_sqlite() {
 }
 
 #[tokio::test]
-async fn a_database_that_stays_read_only_is_an_error_after_one_try_more_than_there_are_connections() {
+async fn read_only_database_is_an_error_after_trying_every_connection_and_one_more() {
     let folder = Folder::new("stays");
     SqlitePool::connect_with(folder.options()).await.unwrap().execute(SQLITE_SCHEMA).await.unwrap();
     let connections = Arc::new(std::sync::atomic::AtomicU32::new(0));
@@ -383,9 +384,9 @@ async fn no_free_connection_is_503_and_leaves_the_cookies() {
     assert_eq!(browser.who().await, "42");
 }
 
-/// An error of the pooler, after having the client wait: each other connection that is tried would wait as well.
+/// The pooler's error comes after a wait; every other connection would wait as well.
 #[tokio::test]
-async fn a_pooler_without_a_free_connection_is_unavailable_at_the_first_try() {
+async fn exhausted_pooler_is_reported_after_one_try() {
     let Some(options) = postgresql("jwtauth_query_wait").await else { return };
     let pool = PgPoolOptions::new().min_connections(3).connect_with(options).await.unwrap();
     make_postgresql!(pool, "bigint");
@@ -405,7 +406,7 @@ async fn a_pooler_without_a_free_connection_is_unavailable_at_the_first_try() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_more_connections_is_unavailable() {
+async fn server_without_free_connections_is_store_unavailable() {
     let Some(options) = mariadb("jwtauth_full").await else { return };
     let pool = MySqlPool::connect_with(options.clone()).await.unwrap();
     run!(
@@ -424,12 +425,12 @@ async fn a_server_that_takes_no_more_connections_is_unavailable() {
     assert!(matches!(failed, Err(StoreError::NoConnection(_))), "{failed:?}");
 }
 
-// --- a pooler that hands connections on between transactions
+// --- a pooler that shares connections between transactions
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_logins_by_eight_connections_share_three_of_pgbouncer() {
+async fn two_hundred_logins_on_eight_connections_share_three_of_pgbouncer() {
     let (Some(server), Ok(pooler)) = (postgresql("jwtauth_pooled").await, std::env::var("PGBOUNCER_TEST_URL")) else {
-        eprintln!("left out: PGBOUNCER_TEST_URL names no pooler");
+        eprintln!("skipped: PGBOUNCER_TEST_URL is not set");
         return;
     };
     let server = PgPool::connect_with(server).await.unwrap();
@@ -447,7 +448,7 @@ async fn two_hundred_logins_by_eight_connections_share_three_of_pgbouncer() {
             let user = user.to_string();
             let mut browser = Browser::signed_in(&app, &user).await;
             assert_eq!(browser.who().await, user);
-            browser.jar.remove("access_token"); // as a browser does once it has expired
+            browser.jar.remove("access_token"); // as a browser does when it expires
             assert_eq!(browser.who().await, user);
             browser
         });
@@ -456,7 +457,7 @@ async fn two_hundred_logins_by_eight_connections_share_three_of_pgbouncer() {
     assert_eq!(browsers.len(), 200);
     clock.advance(301);
     for mut browser in browsers {
-        assert_ne!(browser.who().await, "nobody");
+        assert_ne!(browser.who().await, "anonymous");
         assert_eq!(browser.post("/logout").await.status, StatusCode::OK);
     }
     let (left,): (i64,) = sqlx::query_as("SELECT count(*) FROM jwtauth_session").fetch_one(&server).await.unwrap();
@@ -466,7 +467,7 @@ async fn two_hundred_logins_by_eight_connections_share_three_of_pgbouncer() {
 // --- time zones
 
 #[tokio::test]
-async fn times_are_instants_whatever_the_zone_of_a_connection_is_on_postgresql() {
+async fn times_do_not_depend_on_the_connection_s_time_zone_on_postgresql() {
     let Some(options) = postgresql("jwtauth_zones").await else { return };
     let utc = PgPool::connect_with(options.clone()).await.unwrap();
     utc.execute(POSTGRES_SCHEMA).await.unwrap();
@@ -495,7 +496,7 @@ async fn times_are_instants_whatever_the_zone_of_a_connection_is_on_postgresql()
 }
 
 #[tokio::test]
-async fn times_are_instants_whatever_the_zone_of_a_connection_is_on_mariadb() {
+async fn times_do_not_depend_on_the_connection_s_time_zone_on_mariadb() {
     let Some(options) = mariadb("jwtauth_zones").await else { return };
     let utc = MySqlPool::connect_with(options.clone()).await.unwrap();
     utc.execute(MARIADB_SCHEMA).await.unwrap();
@@ -532,15 +533,15 @@ async fn a_row_is_the_same_at_both(here: &impl SessionStore, there: &impl Sessio
     }
 }
 
-// --- tables that are not as the statements need them
+// --- tables that do not match the statements
 
-/// What is wrong with the schema, said by `check` and at the start alike.
+/// Return the schema error, which `check` and startup report alike.
 macro_rules! wrong_schema {
     ($store:expr, $new:expr) => {{
         let (StoreError::Schema(checked), StoreError::Schema(started)) =
             ($store.check().await.unwrap_err(), $new.await.unwrap_err())
         else {
-            panic!("an error of the schema");
+            panic!("expected a schema error");
         };
         assert_eq!(checked, started);
         checked
@@ -574,7 +575,7 @@ async fn tables_are_checked_on_postgresql() {
             "jwtauth_session ALTER expires_at TYPE timestamp with time zone",
             [
                 "expires_at of the table jwtauth_session is timestamp without time zone",
-                "has to be timestamp with time zone",
+                "must be timestamp with time zone",
             ],
         ),
         (
@@ -608,7 +609,7 @@ async fn tables_are_checked_on_mariadb() {
         (
             "jwtauth_session MODIFY expires_at timestamp NOT NULL",
             "jwtauth_session MODIFY expires_at datetime(6) NOT NULL",
-            ["expires_at of the table jwtauth_session is timestamp", "has to be datetime"],
+            ["expires_at of the table jwtauth_session is timestamp", "must be datetime"],
         ),
     ] {
         run!(pool, format!("ALTER TABLE {wrong}"));
@@ -619,9 +620,9 @@ async fn tables_are_checked_on_mariadb() {
     }
 }
 
-/// Ends would be answered as done, and undone with their connection.
+/// Otherwise ended sessions would be rolled back with their connection.
 #[tokio::test]
-async fn connections_that_commit_nothing_by_themselves_are_an_error_on_mariadb() {
+async fn connections_without_autocommit_are_an_error_on_mariadb() {
     let Some(options) = mariadb("jwtauth_autocommit").await else { return };
     let pool = MySqlPool::connect_with(options.clone()).await.unwrap();
     make_mariadb!(pool, "bigint");
@@ -654,8 +655,8 @@ async fn tables_are_checked_on_sqlite() {
 
 // --- users' keys in other spellings
 
-/// Signs this key in by the layer: whether the next request is of the user. And by the store alone: the row has the key
-/// that the store says.
+/// Sign this key in through the layer, and return whether the next request is of the user. Also check with the store
+/// alone that the row has the key that the store returned.
 async fn is_usable(store: &(impl SessionStore + Clone), key: &str) -> bool {
     let app = common::app(common::layer(&common::settings(), store.clone(), &common::Clock::default()));
     let mut browser = Browser::new(&app);
@@ -664,7 +665,7 @@ async fn is_usable(store: &(impl SessionStore + Clone), key: &str) -> bool {
     let is_signed_in = answer.status == StatusCode::OK;
     assert!(is_signed_in || answer.status == StatusCode::UNAUTHORIZED, "{key:?}: {} {}", answer.status, answer.body);
     let who = browser.who().await;
-    assert_eq!(who != "nobody", is_signed_in, "{key:?}: {who}");
+    assert_eq!(who != "anonymous", is_signed_in, "{key:?}: {who}");
     let written = record(key);
     let (id, listed) = (written.id, store.of_user(key, NOW).await.unwrap().len());
     assert_eq!(listed, usize::from(is_signed_in), "{key:?}");
@@ -741,15 +742,15 @@ macro_rules! keys_of_each_kind {
         }
         let store = $store::new(pool.clone(), None).await.unwrap();
         for (key, _) in TEXTS {
-            is_usable(&store, key).await; // by the column's collation, but never a session that is of no use
+            is_usable(&store, key).await; // depends on the column's collation, but the session must be usable
         }
         run!(pool, drop_all[0], drop_all[1]);
         pool
     }};
 }
 
-/// Keys of a project without Django are kept as they are.
-async fn texts_are_kept(store: &(impl SessionStore + Clone)) {
+/// Check that keys of a project without Django are stored unchanged.
+async fn keys_are_stored_unchanged(store: &(impl SessionStore + Clone)) {
     for key in ["042", "alice", "ALICE", "alice ", " alice", "álice", UUID, "018F3B2C-7A00-7000-8000-00000000ABCD"] {
         let written = record(key);
         insert(store, written.clone()).await;
@@ -759,7 +760,7 @@ async fn texts_are_kept(store: &(impl SessionStore + Clone)) {
 }
 
 #[tokio::test]
-async fn keys_in_other_spellings_on_postgresql() {
+async fn keys_in_other_spellings_are_canonical_or_rejected_on_postgresql() {
     let Some(options) = postgresql("jwtauth_keys").await else { return };
     let pool = keys_of_each_kind!(options, PgPool, PostgresStore, make_postgresql, " CASCADE", "uuid", UUID);
     pool.execute(POSTGRES_SCHEMA).await.unwrap();
@@ -767,11 +768,11 @@ async fn keys_in_other_spellings_on_postgresql() {
 }
 
 #[tokio::test]
-async fn keys_in_other_spellings_on_mariadb() {
+async fn keys_in_other_spellings_are_canonical_or_rejected_on_mariadb() {
     let Some(options) = mariadb("jwtauth_keys").await else { return };
     let pool = keys_of_each_kind!(options.clone(), MySqlPool, MariaDbStore, make_mariadb, "", "uuid", UUID);
     pool.execute(MARIADB_SCHEMA).await.unwrap();
-    texts_are_kept(&MariaDbStore::new(pool.clone(), None).await.unwrap()).await;
+    keys_are_stored_unchanged(&MariaDbStore::new(pool.clone(), None).await.unwrap()).await;
     run!(pool, "DROP TABLE jwtauth_session");
     let bare = UUID.replace('-', "");
     let pool = keys_of_each_kind!(options, MySqlPool, MariaDbStore, make_mariadb, "", "char(32)", bare);
@@ -779,7 +780,7 @@ async fn keys_in_other_spellings_on_mariadb() {
 }
 
 #[tokio::test]
-async fn keys_in_other_spellings_on_sqlite() {
+async fn keys_in_other_spellings_are_canonical_or_rejected_on_sqlite() {
     let folder = Folder::new("keys");
     let bare = UUID.replace('-', "");
     let pool = keys_of_each_kind!(folder.options(), SqlitePool, SqliteStore, make_sqlite, "", "char(32)", bare);
@@ -789,7 +790,7 @@ async fn keys_in_other_spellings_on_sqlite() {
 
 // --- the limit
 
-/// Sessions that a new password has ended neither count nor are listed.
+/// Check that sessions ended by a password change neither count nor are listed.
 macro_rules! only_usable_sessions_count {
     ($pool:expr, $store:expr) => {{
         run!($pool, "INSERT INTO auth_user VALUES (1, 'secret', true)");
@@ -803,12 +804,12 @@ macro_rules! only_usable_sessions_count {
         let newer = record("1");
         assert!(store.insert(newer.clone(), Some(limit), NOW).await.unwrap().is_empty());
         assert_eq!(store.of_user("1", NOW).await.unwrap(), [newer]);
-        assert_eq!(store.end(&[older.id]).await.unwrap(), 1, "an expired row, that is removed in its time");
+        assert_eq!(store.end(&[older.id]).await.unwrap(), 1, "the row stays until cleanup");
     }};
 }
 
 #[tokio::test]
-async fn sessions_that_a_new_password_has_ended_do_not_count() {
+async fn sessions_ended_by_a_password_change_do_not_count() {
     let folder = Folder::new("limit");
     let pool = SqlitePool::connect_with(folder.options()).await.unwrap();
     make_sqlite!(pool, "integer");
@@ -826,7 +827,7 @@ async fn sessions_that_a_new_password_has_ended_do_not_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limit_holds_at_every_level_of_isolation_on_postgresql() {
+async fn session_limit_holds_at_every_isolation_level_on_postgresql() {
     let Some(options) = postgresql("jwtauth_isolation").await else { return };
     let pool = PgPool::connect_with(options.clone()).await.unwrap();
     pool.execute(POSTGRES_SCHEMA).await.unwrap();
@@ -846,7 +847,7 @@ async fn the_limit_holds_at_every_level_of_isolation_on_postgresql() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limit_holds_at_every_level_of_isolation_on_mariadb() {
+async fn session_limit_holds_at_every_isolation_level_on_mariadb() {
     let Some(options) = mariadb("jwtauth_isolation").await else { return };
     let pool = MySqlPool::connect_with(options.clone()).await.unwrap();
     let at = |level: &'static str| {

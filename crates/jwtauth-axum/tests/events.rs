@@ -1,4 +1,4 @@
-//! What is told of sessions: to receivers, in events and in spans. Nothing of it is secret.
+//! Session events: receivers, log events and spans. None of them contains a secret.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
@@ -22,7 +22,7 @@ use jwtauth_axum::{
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// What receivers were told, one a line.
+/// What receivers were told, one event per line.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<String>>);
 
@@ -54,7 +54,7 @@ fn service(settings: &Settings) -> (Router, Told, MemoryStore, Clock) {
 }
 
 #[tokio::test]
-async fn receivers_are_told_once_of_what_django_signals() {
+async fn receivers_get_each_event_of_django_s_signals_once() {
     let (app, told, _, clock) = service(&settings());
     let mut owner = Browser::signed_in(&app, "42").await;
     assert_eq!(told.take(), ["session_started 42 1"]);
@@ -71,11 +71,11 @@ async fn receivers_are_told_once_of_what_django_signals() {
     owner.post("/logout").await;
     owner.post("/logout").await;
     thief.send(thief.request("POST", "/logout")).await;
-    assert_eq!(told.take(), ["session_ended logout"], "once, by whoever ended it");
+    assert_eq!(told.take(), ["session_ended logout"], "once, from the request that ended it");
 }
 
 #[tokio::test]
-async fn a_theft_is_told_before_the_end_that_follows() {
+async fn theft_event_precedes_the_end_event() {
     for (ends_all, ends) in [(false, 1), (true, 3)] {
         let (app, told, _, clock) = service(&settings().with_reuse_ends_all_sessions(ends_all));
         let mut owner = Browser::signed_in(&app, "42").await;
@@ -97,7 +97,7 @@ async fn a_theft_is_told_before_the_end_that_follows() {
 }
 
 #[tokio::test]
-async fn each_session_that_ends_is_told_with_its_reason() {
+async fn each_ended_session_is_reported_with_its_reason() {
     let (app, told, store, clock) = service(&settings().with_max_sessions_per_user(3));
     for _ in 0..4 {
         Browser::signed_in(&app, "42").await;
@@ -114,7 +114,7 @@ async fn each_session_that_ends_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_panics_fails_no_request_and_keeps_nothing_from_others() {
+async fn panicking_receiver_fails_neither_the_request_nor_other_receivers() {
     let told = Told::default();
     let receiver = told.clone();
     let layer = AuthLayer::new(common::config(), MemoryStore::default())
@@ -126,7 +126,7 @@ async fn a_receiver_that_panics_fails_no_request_and_keeps_nothing_from_others()
 }
 
 #[test]
-fn reasons_have_django_s_names() {
+fn end_reasons_have_django_s_names() {
     let all = [EndReason::Logout, EndReason::Replaced, EndReason::Revoked, EndReason::Reused, EndReason::Limit];
     assert_eq!(all.map(EndReason::as_str), ["logout", "replaced", "revoked", "reused", "limit"]);
 }
@@ -134,14 +134,14 @@ fn reasons_have_django_s_names() {
 // --- events and spans
 
 #[tokio::test]
-async fn what_a_handler_logs_is_in_the_span_of_its_request_with_its_user() {
+async fn handler_logs_are_in_the_request_span_with_its_user() {
     log::start(FmtSpan::FULL);
     let (store, clock) = (MemoryStore::default(), Clock::default());
     let auth = layer(&settings(), store.clone(), &clock);
     let says = async |auth: Auth| {
-        tracing::info!("before it is known");
+        tracing::info!("before the user is known");
         auth.session().await.unwrap();
-        tracing::info!("when it is known");
+        tracing::info!("after the user is known");
     };
     let app = app(auth.clone()).merge(Router::new().route("/says", any(says)).layer(auth));
     let mut browser = Browser::signed_in(&app, "42").await;
@@ -150,14 +150,14 @@ async fn what_a_handler_logs_is_in_the_span_of_its_request_with_its_user() {
     browser.get("/says").await;
     let all = logged();
     let line = |text: &str| all.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("{text} in {all}"));
-    assert!(line("before it is known").contains("jwtauth:"), "{all}");
+    assert!(line("before the user is known").contains("jwtauth:"), "{all}");
     let known = format!("jwtauth{{session_id={session} user_id=\"42\"}}:");
-    assert!(line("when it is known").contains(&known), "{all}");
-    assert_eq!(all.matches("close time.busy").count(), 1, "one span a request: {all}");
+    assert!(line("after the user is known").contains(&known), "{all}");
+    assert_eq!(all.matches("close time.busy").count(), 1, "one span per request: {all}");
 }
 
 #[tokio::test]
-async fn a_resource_server_s_span_names_the_user_of_the_token() {
+async fn resource_server_span_names_the_token_s_user() {
     log::start(FmtSpan::FULL);
     let now = std::time::SystemTime::now();
     let auth = AuthLayer::new(common::config(), MemoryStore::default()).with_clock(move || now);
@@ -171,7 +171,7 @@ async fn a_resource_server_s_span_names_the_user_of_the_token() {
 }
 
 #[tokio::test]
-async fn ordinary_events_name_the_user_and_count() {
+async fn routine_events_name_the_user_and_the_count() {
     log::start(FmtSpan::FULL);
     let app = app(layer(&settings(), MemoryStore::default(), &Clock::default()));
     let mut browser = Browser::signed_in(&app, "42").await;
@@ -180,12 +180,12 @@ async fn ordinary_events_name_the_user_and_count() {
     browser.post("/others").await;
     let all = logged();
     assert_eq!(all.matches("event=\"session_started\"").count(), 3, "{all}");
-    assert_eq!(all.matches("event=\"session_ended\"").count(), 1, "one for the statement: {all}");
+    assert_eq!(all.matches("event=\"session_ended\"").count(), 1, "one event per statement: {all}");
     assert!(all.contains("reason=\"revoked\" count=2"), "{all}");
 }
 
 #[tokio::test]
-async fn an_adoption_is_logged_with_the_generation_that_the_database_had() {
+async fn adoption_is_logged_with_the_database_s_generation() {
     log::start(FmtSpan::FULL);
     let (store, clock) = (MemoryStore::default(), Clock::default());
     let app = app(layer(&settings(), store.clone(), &clock));
@@ -202,9 +202,9 @@ async fn an_adoption_is_logged_with_the_generation_that_the_database_had() {
     assert!(line.contains("presented=2 current=1"), "{line}");
 }
 
-/// Everything that a service may do, seen by a subscriber that misses nothing.
+/// Everything that a service may do, with a subscriber that records all levels.
 #[tokio::test]
-async fn nothing_secret_is_told_shown_or_logged() {
+async fn no_secret_is_sent_shown_or_logged() {
     log::start(FmtSpan::FULL);
     let (secret, render) = ("sk-jwtauth-tests-0123456789abcdefghijklmnop", "the-secret-of-the-render-server-here");
     let all_settings = Settings::new(secret)
@@ -277,7 +277,7 @@ async fn nothing_secret_is_told_shown_or_logged() {
     }
 }
 
-/// The session's secret name in the claims of a token.
+/// Return the secret session name from the claims of a token.
 fn sid(claims: &str) -> String {
     let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
     let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();

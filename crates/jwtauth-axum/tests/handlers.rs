@@ -1,4 +1,4 @@
-//! What handlers ask and do, in the request and after it.
+//! What handlers can query and do, during the request and after it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
@@ -29,7 +29,7 @@ use tokio::sync::Notify;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-/// A store whose users may be deactivated, and whose writes may be held back or fail.
+/// A store whose users can be deactivated, and whose writes can be delayed or fail.
 #[derive(Clone, Default)]
 struct Store {
     inner: MemoryStore,
@@ -98,7 +98,7 @@ impl SessionStore for Store {
     }
 }
 
-/// Where a handler leaves its handle, as one that goes on after its response does.
+/// Where a handler keeps its `Auth` for use after the response.
 type Kept = Arc<Mutex<Option<Auth>>>;
 
 fn keeping(layer: AuthLayer) -> (Router, Kept) {
@@ -108,7 +108,7 @@ fn keeping(layer: AuthLayer) -> (Router, Kept) {
     (app(layer).merge(keep), kept)
 }
 
-/// The handle of a request of this browser, which has been answered.
+/// Return the `Auth` of an answered request of this browser.
 async fn after(browser: &mut Browser, kept: &Kept) -> Auth {
     browser.get("/keep").await;
     kept.lock().unwrap().take().unwrap()
@@ -121,19 +121,19 @@ fn service() -> (Router, Kept, Store, Clock) {
     (app, kept, store, clock)
 }
 
-// --- whether the session lives
+// --- whether the session is live
 
 #[tokio::test]
-async fn a_handler_that_goes_on_asks_whether_its_session_lives() {
+async fn handler_can_check_its_session_after_the_response() {
     let (app, kept, store, clock) = service();
     let mut browser = Browser::signed_in(&app, "42").await;
     let auth = after(&mut browser, &kept).await;
     assert!(auth.is_live().await.unwrap());
     clock.advance(301);
     browser.get("/me").await;
-    assert!(auth.is_live().await.unwrap(), "also when the browser has newer tokens");
+    assert!(auth.is_live().await.unwrap(), "even if the browser has newer tokens");
     store.is_inactive.store(true, Ordering::Relaxed);
-    assert!(!auth.is_live().await.unwrap(), "a user who may not sign in, or has a new password");
+    assert!(!auth.is_live().await.unwrap(), "the user may not sign in, or has changed the password");
     store.is_inactive.store(false, Ordering::Relaxed);
     store.is_down.store(true, Ordering::Relaxed);
     assert_eq!(auth.is_live().await.unwrap_err().code(), "store_error");
@@ -144,7 +144,7 @@ async fn a_handler_that_goes_on_asks_whether_its_session_lives() {
 }
 
 #[tokio::test]
-async fn a_session_lives_until_it_is_ended_by_whatever_means() {
+async fn session_is_live_until_it_ends_for_any_reason() {
     for way in ["/logout", "/login/42", "/others", "/sessions"] {
         let (app, kept, _, clock) = service();
         let mut browser = Browser::signed_in(&app, "42").await;
@@ -165,7 +165,7 @@ async fn a_session_lives_until_it_is_ended_by_whatever_means() {
 }
 
 #[tokio::test]
-async fn an_anonymous_request_has_no_live_session() {
+async fn anonymous_request_has_no_live_session() {
     let (app, kept, store, _) = service();
     store.is_down.store(true, Ordering::Relaxed);
     let auth = after(&mut Browser::new(&app), &kept).await;
@@ -173,7 +173,7 @@ async fn an_anonymous_request_has_no_live_session() {
 }
 
 #[tokio::test]
-async fn a_handler_sees_its_own_login_and_logout() {
+async fn handler_sees_its_own_login_and_logout() {
     let handler = async |auth: Auth| {
         let mut seen = Vec::new();
         let mut note = async |auth: &Auth| {
@@ -201,9 +201,9 @@ async fn a_handler_sees_its_own_login_and_logout() {
     );
 }
 
-/// An answer of the store that comes late is of the session that the request came with.
+/// A late answer of the store is about the session that the request came with.
 #[tokio::test]
-async fn a_question_that_is_overtaken_does_not_undo_a_login_or_a_logout() {
+async fn late_session_lookup_does_not_undo_a_login_or_a_logout() {
     for (then, expected) in [("login", Some("7")), ("logout", None)] {
         let handler = async move |auth: Auth, State(store): State<Store>| {
             store.holds_answers.store(true, Ordering::Relaxed);
@@ -233,7 +233,7 @@ async fn a_question_that_is_overtaken_does_not_undo_a_login_or_a_logout() {
 // --- after the response
 
 #[tokio::test]
-async fn a_login_after_the_response_is_an_error_and_leaves_nothing() {
+async fn login_after_the_response_fails_and_leaves_no_session() {
     let (app, kept, store, _) = service();
     let mut browser = Browser::signed_in(&app, "42").await;
     let auth = after(&mut browser, &kept).await;
@@ -242,12 +242,12 @@ async fn a_login_after_the_response_is_an_error_and_leaves_nothing() {
     let brief = Login::new(7).with_remember(false).with_cross_origin(true);
     assert!(matches!(auth.login_with(brief).await, Err(LoginError::ResponseSent)));
     assert_eq!((store.count("7").await, store.count("42").await), (0, 1));
-    assert_eq!(browser.who().await, "42", "the session of the request goes on");
+    assert_eq!(browser.who().await, "42", "the session of the request continues");
     assert_eq!(error.into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]
-async fn a_login_by_a_body_that_is_streamed_is_an_error() {
+async fn login_from_a_streamed_body_fails() {
     let (app, kept, store, _) = service();
     let streams = async |auth: Auth, State(kept): State<Kept>| {
         *kept.lock().unwrap() = Some(auth.clone());
@@ -257,13 +257,13 @@ async fn a_login_by_a_body_that_is_streamed_is_an_error() {
     let app = app.merge(Router::new().route("/stream", any(streams)).with_state(kept.clone()).layer(auth));
     let response = app.oneshot(Request::get("/stream").body(Body::empty()).unwrap()).await.unwrap();
     let auth = kept.lock().unwrap().take().unwrap();
-    assert!(matches!(auth.login(42).await, Err(LoginError::ResponseSent)), "the body has not been read");
+    assert!(matches!(auth.login(42).await, Err(LoginError::ResponseSent)), "the body has not been read yet");
     drop(response);
     assert_eq!(store.count("42").await, 0);
 }
 
 #[tokio::test]
-async fn a_login_whose_client_has_gone_is_an_error() {
+async fn login_after_the_client_disconnected_fails() {
     let (app, kept, store, clock) = service();
     let hangs = async |auth: Auth, State(kept): State<Kept>| {
         *kept.lock().unwrap() = Some(auth);
@@ -279,11 +279,11 @@ async fn a_login_whose_client_has_gone_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_login_that_loses_against_the_response_is_an_error_and_ends_nothing() {
+async fn login_overtaken_by_the_response_fails_and_ends_no_session() {
     let (app, kept, store, clock) = service();
     let login = Arc::new(Mutex::new(None));
     let logins = Arc::clone(&login);
-    // The login begins in the request, and the store answers when the response has been sent.
+    // The login begins in the request, and the store answers after the response has been sent.
     let spawns = async move |auth: Auth, State((kept, store)): State<(Kept, Store)>| {
         let login = tokio::spawn({
             let auth = auth.clone();
@@ -306,11 +306,11 @@ async fn a_login_that_loses_against_the_response_is_an_error_and_ends_nothing() 
     let login = login.lock().unwrap().take().unwrap();
     assert_eq!(login.await.unwrap(), "response_sent");
     assert_eq!((store.count("7").await, store.count("42").await), (0, 1));
-    assert_eq!(browser.who().await, "42", "and the session that it would have replaced goes on");
+    assert_eq!(browser.who().await, "42", "the session that it would have replaced continues");
 }
 
 #[tokio::test]
-async fn a_login_and_a_response_that_race_agree() {
+async fn concurrent_login_and_response_agree() {
     for round in 0..200 {
         let (store, clock) = (Store::default(), Clock::default());
         let login = Arc::new(Mutex::new(None));
@@ -335,20 +335,24 @@ async fn a_login_and_a_response_that_race_agree() {
 type Handles = Arc<Mutex<Option<tokio::task::JoinHandle<bool>>>>;
 
 #[tokio::test]
-async fn a_logout_after_the_response_ends_the_session() {
+async fn logout_after_the_response_ends_the_session() {
     let (app, kept, store, _) = service();
     let mut browser = Browser::signed_in(&app, "42").await;
     let auth = after(&mut browser, &kept).await;
     auth.logout().await.unwrap();
     assert_eq!(store.count("42").await, 0);
     assert!(auth.session().await.unwrap().is_none() && !auth.is_live().await.unwrap());
-    assert_eq!((browser.who().await.as_str(), browser.jar.len()), ("nobody", 2), "cookies that are good for nothing");
+    assert_eq!(
+        (browser.who().await.as_str(), browser.jar.len()),
+        ("anonymous", 2),
+        "the remaining cookies are invalid"
+    );
 }
 
 // --- how long a login lasts
 
 #[tokio::test]
-async fn a_lifetime_of_nothing_or_of_ages_is_an_error() {
+async fn login_lifetime_of_zero_or_too_long_is_an_error() {
     let (store, clock) = (Store::default(), Clock::default());
     let login = async |auth: Auth, Path(millis): Path<u64>| {
         auth.login_with(Login::new(42).with_lifetime(Duration::from_millis(millis))).await
@@ -365,18 +369,18 @@ async fn a_lifetime_of_nothing_or_of_ages_is_an_error() {
     assert_eq!(browser.post("/for/1999").await.status, StatusCode::OK);
     assert_eq!(browser.who().await, "42");
     clock.advance(1);
-    assert_eq!(browser.who().await, "nobody", "fractions of a second are cut off");
+    assert_eq!(browser.who().await, "anonymous", "fractions of a second are discarded");
     assert_eq!(Browser::new(&app).post("/for/100000000000000").await.status, StatusCode::OK);
 }
 
-// --- users who may be there
+// --- optional users
 
 #[tokio::test]
-async fn what_is_optional_is_none_only_where_the_request_is_anonymous() {
+async fn optional_extractors_are_none_only_for_anonymous_requests() {
     let (store, clock) = (Store::default(), Clock::default());
     let auth = layer(&settings(), store.clone(), &clock);
-    let user = async |user: Option<Authenticated>| user.map_or("nobody".to_owned(), |user| user.user_id);
-    let claims = async |claims: Option<AccessClaims>| claims.map_or("nobody".to_owned(), |claims| claims.0.subject);
+    let user = async |user: Option<Authenticated>| user.map_or("anonymous".to_owned(), |user| user.user_id);
+    let claims = async |claims: Option<AccessClaims>| claims.map_or("anonymous".to_owned(), |claims| claims.0.subject);
     let both = Router::new().route("/user", any(user)).route("/token", any(claims)).layer(auth.clone());
     let app = app(auth).merge(both);
     let mut browser = Browser::signed_in(&app, "42").await;
@@ -384,7 +388,7 @@ async fn what_is_optional_is_none_only_where_the_request_is_anonymous() {
     for path in ["/user", "/token"] {
         assert_eq!(
             (browser.get(path).await.body, Browser::new(&app).get(path).await.body),
-            ("42".into(), "nobody".into())
+            ("42".into(), "anonymous".into())
         );
         for bad in ["Bearer", "Bearer undefined", "bearer a.b.c"] {
             let answer = browser.send(browser.request("GET", path).header(header::AUTHORIZATION, bad)).await;
@@ -407,6 +411,6 @@ async fn what_is_optional_is_none_only_where_the_request_is_anonymous() {
     clock.advance(901);
     for path in ["/user", "/token"] {
         let upload = late.request("POST", path).header(header::TRANSFER_ENCODING, "chunked");
-        assert_eq!(late.send(upload).await.body, "nobody", "a late upload is anonymous");
+        assert_eq!(late.send(upload).await.body, "anonymous", "a late upload is anonymous");
     }
 }

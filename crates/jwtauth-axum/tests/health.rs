@@ -1,4 +1,4 @@
-//! What a service says of its own state.
+//! Health checks of a service.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 type Check = fn() -> Result<(), StoreError>;
 
-/// A store whose check says this, and whose clock is so far from the service's.
+/// A store with this check result, whose clock differs from the service's by this much.
 struct Checked {
     check: Check,
     ahead: i64,
@@ -66,7 +66,7 @@ impl SessionStore for Checked {
     }
 }
 
-/// Settings that no check complains of.
+/// Return settings without any warnings.
 fn deployed() -> Settings {
     settings().with_access_token_cookie_name("__Host-access").with_refresh_token_cookie_name("__Host-refresh")
 }
@@ -79,7 +79,7 @@ async fn health(settings: &Settings, store: impl SessionStore) -> (Answer, Vec<&
 }
 
 #[tokio::test]
-async fn a_service_as_it_should_be_has_no_problems() {
+async fn healthy_service_has_no_problems() {
     for ahead in [-4, 0, 4] {
         let (answer, codes) = health(&deployed(), Checked { check: || Ok(()), ahead }).await;
         assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, r#"{"ok":true,"problems":[]}"#));
@@ -92,7 +92,7 @@ async fn a_service_as_it_should_be_has_no_problems() {
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_used_is_an_error_without_its_cause() {
+async fn unusable_store_is_an_error_that_hides_its_cause() {
     let check: [(Check, &str); 4] = [
         (|| Err(StoreError::Failed("password=hunter2".into())), "store_error"),
         (|| Err(StoreError::Busy("password=hunter2".into())), "store_error"),
@@ -107,17 +107,17 @@ async fn a_store_that_cannot_be_used_is_an_error_without_its_cause() {
 }
 
 #[tokio::test]
-async fn clocks_that_are_apart_are_a_warning() {
+async fn clock_difference_is_a_warning() {
     for ahead in [-300, 300] {
         let (answer, codes) = health(&deployed(), Checked { check: || Ok(()), ahead }).await;
-        assert_eq!((answer.status, codes), (StatusCode::OK, vec!["clock_apart"]), "users are served");
+        assert_eq!((answer.status, codes), (StatusCode::OK, vec!["clock_apart"]), "users can still be served");
         let apart = ["299 seconds", "300 seconds"];
         assert!(apart.iter().any(|apart| answer.body.contains(apart)), "{}", answer.body);
     }
 }
 
 #[tokio::test]
-async fn settings_that_django_s_deployment_check_warns_of_are_warnings() {
+async fn settings_that_django_s_deploy_check_warns_about_are_warnings() {
     let weak = settings().with_access_token_lifetime(Duration::from_secs(59)).with_cookie_secure(false);
     let (answer, codes) = health(&weak, MemoryStore::default()).await;
     assert_eq!(codes, ["short_access_lifetime", "insecure_cookies", "cookie_prefix"]);
@@ -127,7 +127,7 @@ async fn settings_that_django_s_deployment_check_warns_of_are_warnings() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn a_store_of_sqlite_tells_its_time_and_its_tables() {
+async fn sqlite_store_reports_its_time_and_its_tables() {
     use jwtauth_axum::{SQLITE_SCHEMA, SqliteStore, sqlx};
     let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
     sqlx::raw_sql(SQLITE_SCHEMA).execute(&pool).await.unwrap();

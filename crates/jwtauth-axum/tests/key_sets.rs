@@ -1,4 +1,4 @@
-//! Key sets as a resource server meets them: late, broken, changed, and asked for by tokens that are made up.
+//! Key sets as a resource server meets them: late, invalid, changed, or requested because of forged tokens.
 
 #![cfg(feature = "jwks")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -30,7 +30,7 @@ fn key() -> GeneratedKey {
     GeneratedKey::new(Algorithm::EdDsa, None).unwrap()
 }
 
-/// A site that signs with this key pair.
+/// Return the settings of a site that signs with this key pair.
 fn site(key: &GeneratedKey) -> Settings {
     site_by("EdDSA", key)
 }
@@ -39,7 +39,7 @@ fn site_by(algorithm: &str, key: &GeneratedKey) -> Settings {
     common::settings().with_algorithm(algorithm).with_signing_key(key.expose_jwk()).with_verifying_keys([])
 }
 
-/// A token of user 42, from now on for so many seconds, or until so many seconds ago.
+/// Create a token of user 42 that expires in this many seconds, or expired that long ago if negative.
 fn token_for(settings: &Settings, kind: TokenKind, seconds: i64) -> String {
     let now = UnixTime::from(SystemTime::now());
     let (issued, expires) = if seconds < 0 {
@@ -59,7 +59,7 @@ fn jwk_set(keys: &[&str]) -> String {
     format!("{{\"keys\":[{}]}}", keys.join(","))
 }
 
-/// `jwks.json` of a site, by HTTP.
+/// The `jwks.json` of a site, over HTTP.
 #[derive(Clone)]
 struct Published {
     answer: Arc<Mutex<(StatusCode, String)>>,
@@ -87,7 +87,7 @@ impl Published {
         *self.answer.lock().unwrap() = (status, body.into());
     }
 
-    /// Lets fetches wait, from now on or no more.
+    /// Delay responses to fetches, or stop delaying them.
     fn hold(&self, is_held: bool) {
         self.is_held.send_replace(is_held);
     }
@@ -96,7 +96,7 @@ impl Published {
         *self.asked.borrow()
     }
 
-    /// Waits until so many fetches have reached the site.
+    /// Wait until this many fetches have reached the site.
     async fn reached(&self, count: usize) {
         self.asked.subscribe().wait_for(|asked| *asked >= count).await.unwrap();
     }
@@ -130,7 +130,7 @@ fn service(keys: RemoteKeys) -> Browser {
     Browser::new(&Router::new().route("/me", any(who)).route("/open", any(async || "open")).layer(layer))
 }
 
-/// What a browser with these access tokens is answered, in the order in which it sends them.
+/// Return the answer to a browser with these access tokens, sent in this order.
 async fn ask(service: &Browser, tokens: &[&str]) -> Answer {
     let cookies: Vec<_> = tokens.iter().map(|token| format!("access_token={token}")).collect();
     service.send(service.request("GET", "/me").header(header::COOKIE, cookies.join("; "))).await
@@ -151,7 +151,7 @@ fn assert_anonymous(answer: &Answer) {
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::FORBIDDEN, "not_authenticated"));
 }
 
-/// Polls it until the site is asked so often, and drops it then.
+/// Poll the request until the site has been fetched from this often, then drop it.
 async fn given_up(request: impl Future<Output = Answer>, published: &Published, asked: usize) {
     let request = pin!(request);
     tokio::select! {
@@ -165,7 +165,7 @@ mod tokens {
     use super::*;
 
     #[tokio::test]
-    async fn users_are_recognised_by_cookie_and_bearer_after_one_fetch() {
+    async fn cookie_and_bearer_tokens_are_verified_after_one_fetch() {
         let key = key();
         let published = Published::of(&[&key]);
         let service = service(published.remote().await);
@@ -182,20 +182,20 @@ mod tokens {
     }
 
     #[tokio::test]
-    async fn a_new_key_is_fetched_when_a_token_names_it() {
+    async fn new_key_is_fetched_when_a_token_names_it() {
         let (old, new) = (key(), key());
         let published = Published::of(&[&old]);
         let service = service(published.remote().await.with_pause(Duration::ZERO));
         assert_eq!(ask(&service, &[&token(&site(&old))]).await.body, "42");
         published.publish(&[&new, &old]);
         assert_eq!(ask(&service, &[&token(&site(&new))]).await.body, "42");
-        assert_eq!(bearer(&service, &token(&site(&old))).await.body, "42", "the old key is still good");
+        assert_eq!(bearer(&service, &token(&site(&old))).await.body, "42", "the old key is still valid");
         assert_eq!(published.fetches(), 2);
     }
 
-    /// A token is worth no fetch, and no wait for one, if no key could make it valid.
+    /// A token that no key could make valid causes no fetch and does not wait for one.
     #[tokio::test]
-    async fn made_up_tokens_that_cannot_be_good_are_answered_at_once() {
+    async fn forged_token_that_no_key_could_make_valid_is_answered_without_a_fetch() {
         let (good, made_up) = (key(), key());
         let published = Published::of(&[&good]);
         let settings = Settings::default().with_issuer("https://a.example").with_audience(["api"]);
@@ -229,7 +229,7 @@ mod tokens {
     }
 
     #[tokio::test]
-    async fn a_made_up_key_makes_no_other_user_wait() {
+    async fn forged_key_id_does_not_make_other_users_wait() {
         let (good, made_up) = (key(), key());
         let published = Published::of(&[&good]);
         let service = service(published.remote().await.with_pause(Duration::ZERO));
@@ -248,7 +248,7 @@ mod tokens {
     }
 
     #[tokio::test]
-    async fn a_key_that_was_just_looked_for_is_unknown_until_the_pause_is_over() {
+    async fn unknown_key_is_not_looked_up_again_during_the_pause() {
         let (good, made_up, new) = (key(), key(), key());
         let published = Published::of(&[&good]);
         let service = service(published.remote().await.with_pause(Duration::from_secs(3600)));
@@ -262,12 +262,12 @@ mod tokens {
             assert!((3500..=3600).contains(&seconds), "as long as the pause: {seconds}");
             assert_unavailable(&bearer(&service, token).await);
         }
-        assert_eq!(ask(&service, &[&good]).await.body, "42", "other users are recognised meanwhile");
+        assert_eq!(ask(&service, &[&good]).await.body, "42", "other users are served meanwhile");
         assert_eq!(published.fetches(), 1);
     }
 
     #[tokio::test]
-    async fn a_token_of_a_new_key_is_found_beside_others() {
+    async fn token_of_a_new_key_is_found_among_others() {
         let (old, new, stranger) = (key(), key(), key());
         let published = Published::of(&[&old]);
         let service = service(published.remote().await.with_pause(Duration::ZERO));
@@ -275,13 +275,13 @@ mod tokens {
         assert_anonymous(&ask(&service, &[&expired]).await);
         published.publish(&[&new, &old]);
         let new = token(&site(&new));
-        assert_eq!(ask(&service, &[&expired, &new, "x"]).await.body, "42", "the stale twin comes first");
+        assert_eq!(ask(&service, &[&expired, &new, "x"]).await.body, "42", "the expired token comes first");
         let fetches = published.fetches();
         let unknown = token(&site(&stranger));
         for both in [[unknown.as_str(), new.as_str()], [new.as_str(), unknown.as_str()]] {
             assert_eq!(ask(&service, &both).await.body, "42");
         }
-        assert_eq!(published.fetches(), fetches, "a good token is enough");
+        assert_eq!(published.fetches(), fetches, "one valid token is enough");
     }
 }
 
@@ -289,7 +289,7 @@ mod fetches {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_that_leaves_stops_no_fetch() {
+    async fn disconnected_client_does_not_stop_a_fetch() {
         let key = key();
         let published = Published::of(&[&key]);
         let service = service(published.remote().await);
@@ -301,11 +301,11 @@ mod fetches {
         published.hold(false);
         assert_eq!(waiting.await.unwrap().body, "42");
         assert_eq!(ask(&service, &[&token]).await.body, "42");
-        assert_eq!(published.fetches(), 1, "all share the one that was begun");
+        assert_eq!(published.fetches(), 1, "all requests share the running fetch");
     }
 
     #[tokio::test]
-    async fn a_client_that_leaves_delays_no_new_key() {
+    async fn disconnected_client_does_not_delay_a_new_key() {
         let (old, new) = (key(), key());
         let published = Published::of(&[&old]);
         let service = service(published.remote().await.with_pause(Duration::ZERO));
@@ -321,7 +321,7 @@ mod fetches {
     }
 
     #[tokio::test]
-    async fn many_requests_share_one_fetch_and_its_failure() {
+    async fn concurrent_requests_share_one_fetch_and_its_failure() {
         let key = key();
         for status in [StatusCode::OK, StatusCode::BAD_GATEWAY] {
             let published = Published::of(&[&key]);
@@ -347,7 +347,7 @@ mod fetches {
     }
 
     #[tokio::test]
-    async fn a_key_that_cannot_be_looked_up_is_not_known() {
+    async fn key_that_cannot_be_looked_up_is_503() {
         let (old, new) = (key(), key());
         let published = Published::of(&[&old]);
         let service = service(published.remote().await.with_pause(Duration::ZERO));
@@ -363,7 +363,7 @@ mod fetches {
     }
 
     #[tokio::test]
-    async fn a_failed_fetch_is_not_tried_again_before_the_pause_is_over() {
+    async fn failed_fetch_is_not_repeated_during_the_pause() {
         let key = key();
         let published = Published::new("no set");
         let service = service(published.remote().await.with_pause(Duration::from_secs(3600)));
@@ -384,14 +384,14 @@ mod fetches {
     }
 
     #[tokio::test]
-    async fn no_request_waits_for_a_site_that_has_failed() {
+    async fn requests_do_not_wait_for_a_failed_site() {
         let key = key();
         let published = Published::of(&[&key]);
         let service = service(published.remote().await.with_max_age(Duration::ZERO).with_pause(Duration::ZERO));
         let token = token(&site(&key));
         assert_eq!(ask(&service, &[&token]).await.body, "42");
         published.answers(StatusCode::SERVICE_UNAVAILABLE, "");
-        assert_eq!(ask(&service, &[&token]).await.body, "42", "waited, and has the old keys");
+        assert_eq!(ask(&service, &[&token]).await.body, "42", "waited, then used the old keys");
         published.hold(true);
         for _ in 0..3 {
             assert_eq!(ask(&service, &[&token]).await.body, "42");
@@ -406,7 +406,7 @@ mod fetches {
     }
 
     #[tokio::test]
-    async fn old_keys_stay_good_for_so_long_while_the_set_cannot_be_fetched() {
+    async fn old_keys_stay_valid_until_max_stale_while_fetches_fail() {
         let key = key();
         let published = Published::of(&[&key]);
         let keys = published.remote().await.with_max_age(Duration::ZERO).with_pause(Duration::ZERO);
@@ -423,7 +423,7 @@ mod fetches {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_fetch_whose_runtime_has_ended_is_begun_again() {
+    async fn fetch_whose_runtime_has_ended_is_repeated() {
         let key = key();
         let published = Published::of(&[&key]);
         let url = published.serve().await;
@@ -446,7 +446,7 @@ mod fetches {
 mod answers {
     use super::*;
 
-    /// Of each way to have no key, what becomes of a token whose key was known.
+    /// Return the answer to a token with a known key after the site has answered like this.
     async fn after(answer: (StatusCode, &str)) -> Answer {
         let key = key();
         let published = Published::of(&[&key]);
@@ -457,7 +457,7 @@ mod answers {
     }
 
     #[tokio::test]
-    async fn a_set_without_the_key_withdraws_it() {
+    async fn set_without_the_key_withdraws_it() {
         let other = jwk_set(&[key().public_jwk().unwrap()]);
         let private = jwk_set(&[key().expose_jwk()]);
         for set in [
@@ -473,7 +473,7 @@ mod answers {
     }
 
     #[tokio::test]
-    async fn another_answer_than_a_set_withdraws_nothing() {
+    async fn invalid_response_withdraws_no_key() {
         let empty = "{\"keys\":[]}";
         for (status, body) in [
             (StatusCode::OK, ""),
@@ -495,7 +495,7 @@ mod answers {
     }
 
     #[tokio::test]
-    async fn without_any_set_nobody_is_known() {
+    async fn token_is_503_without_a_valid_key_set() {
         for set in ["", "{}", "[]", &format!("{{\"keys\":[\"{}\"]}}", "k".repeat(100_000))] {
             let service = service(Published::new(set).remote().await);
             assert_unavailable(&ask(&service, &[&token(&site(&key()))]).await);
@@ -503,7 +503,7 @@ mod answers {
     }
 
     #[tokio::test]
-    async fn the_set_of_a_site_that_signs_with_its_secret_key_is_an_answer() {
+    async fn empty_set_of_a_site_with_a_shared_secret_is_accepted() {
         let site = common::settings();
         let set = site.build().unwrap().tokens().verifier().keys().to_jwk_set();
         assert_eq!(set, "{\"keys\":[]}");
@@ -513,7 +513,7 @@ mod answers {
     }
 
     #[tokio::test]
-    async fn an_rsa_key_without_alg_is_for_the_algorithm_of_the_settings() {
+    async fn rsa_key_without_alg_uses_the_algorithm_of_the_settings() {
         let key = GeneratedKey::new(Algorithm::Rs256, None).unwrap();
         let set = jwk_set(&[&key.public_jwk().unwrap().replace(",\"alg\":\"RS256\"", "")]);
         for (algorithm, is_known) in [("RS256", true), ("PS256", false), ("HS256", false)] {
@@ -552,7 +552,7 @@ mod transport {
     use super::*;
 
     #[tokio::test]
-    async fn a_redirect_is_a_failure_whatever_the_client_does() {
+    async fn redirect_is_a_failure_even_if_the_client_follows_it() {
         let key = key();
         let published = Published::of(&[&key]);
         let inner = published.serve().await;
@@ -577,7 +577,7 @@ mod transport {
     }
 
     #[tokio::test]
-    async fn credentials_in_the_url_are_sent_and_not_shown() {
+    async fn credentials_in_the_url_are_sent_but_not_shown() {
         let key = key();
         let published = Published::of(&[&key]);
         let url = published.serve().await.replace("http://", "http://me:hunter2@") + "?token=hunter2#x";
@@ -590,7 +590,7 @@ mod transport {
     }
 
     #[test]
-    fn plain_http_is_for_the_local_host_unless_it_is_asked_for() {
+    fn plain_http_is_rejected_except_for_loopback_hosts() {
         let made = |url: &str| RemoteKeys::new(Client::new(), url, &Settings::default());
         let insecure = |url: &str| RemoteKeys::insecure_http(Client::new(), url, &Settings::default());
         for url in [
@@ -621,7 +621,7 @@ mod transport {
     }
 
     #[test]
-    fn wrong_settings_are_named() {
+    fn error_names_the_wrong_setting() {
         let made = |settings: Settings| RemoteKeys::new(Client::new(), "https://example.com/", &settings);
         let error = made(Settings::default().with_algorithm("RS1")).unwrap_err();
         assert!(error.to_string().starts_with("ALGORITHM: "), "{error}");

@@ -1,4 +1,4 @@
-//! The layer and its extractors, as browsers and other clients see them.
+//! The layer and its extractors, as seen by browsers and other clients.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
@@ -23,10 +23,10 @@ async fn row(store: &MemoryStore) -> Session {
 // --- sign in, sign out
 
 #[tokio::test]
-async fn whoever_signs_in_is_there_until_they_sign_out() {
+async fn user_is_signed_in_from_login_to_logout() {
     let (app, ..) = service(&settings());
     let mut browser = Browser::new(&app);
-    assert_eq!(browser.who().await, "nobody");
+    assert_eq!(browser.who().await, "anonymous");
     let answer = browser.post("/login/42").await;
     assert_eq!((answer.status, names(&answer)), (StatusCode::OK, vec!["access_token", "refresh_token"]));
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store, private");
@@ -35,11 +35,15 @@ async fn whoever_signs_in_is_there_until_they_sign_out() {
     let copy = browser.clone();
     let answer = browser.post("/logout").await;
     assert_eq!((answer.status, browser.jar.len()), (StatusCode::OK, 0));
-    assert_eq!(copy.send(copy.request("GET", "/me")).await.status, StatusCode::FORBIDDEN, "a copy ended with it");
+    assert_eq!(
+        copy.send(copy.request("GET", "/me")).await.status,
+        StatusCode::FORBIDDEN,
+        "a copy of the session ends too"
+    );
 }
 
 #[tokio::test]
-async fn cookies_have_django_s_attributes() {
+async fn cookies_have_the_attributes_of_django_s() {
     let (app, ..) = service(&settings());
     let mut browser = Browser::new(&app);
     let answer = browser.post("/login/42").await;
@@ -53,7 +57,7 @@ async fn cookies_have_django_s_attributes() {
 }
 
 #[tokio::test]
-async fn the_settings_name_the_cookies() {
+async fn cookies_are_named_by_the_settings() {
     let settings = settings()
         .with_access_token_cookie_name("__Host-a")
         .with_refresh_token_cookie_name("__Host-r")
@@ -70,7 +74,7 @@ async fn the_settings_name_the_cookies() {
 }
 
 #[tokio::test]
-async fn a_login_may_end_with_the_browser_and_at_a_time_of_its_own() {
+async fn login_may_end_with_the_browser_and_have_its_own_lifetime() {
     let (app, _, clock) = service(&settings());
     let mut browser = Browser::new(&app);
     let answer = browser.post("/brief/42").await;
@@ -78,23 +82,23 @@ async fn a_login_may_end_with_the_browser_and_at_a_time_of_its_own() {
     clock.advance(3599);
     assert_eq!(browser.who().await, "42");
     clock.advance(1);
-    assert_eq!(browser.who().await, "nobody", "the lifetime is over, in use or not");
+    assert_eq!(browser.who().await, "anonymous", "the session expires, in use or not");
 }
 
 #[tokio::test]
-async fn a_login_ends_the_session_that_its_cookies_name() {
+async fn login_ends_the_session_of_its_cookies() {
     let (app, ..) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let mut old = browser.clone();
     browser.post("/login/43").await;
-    assert_eq!((browser.who().await, old.who().await), ("43".to_owned(), "nobody".to_owned()));
+    assert_eq!((browser.who().await, old.who().await), ("43".to_owned(), "anonymous".to_owned()));
 }
 
 #[tokio::test]
-async fn an_optional_user_is_none_only_where_the_request_is_anonymous() {
+async fn optional_user_is_none_only_for_anonymous_requests() {
     let (app, ..) = service(&settings());
     let mut browser = Browser::new(&app);
-    assert_eq!(browser.get("/optional").await.body, "nobody");
+    assert_eq!(browser.get("/optional").await.body, "anonymous");
     browser.post("/login/42").await;
     assert_eq!(browser.get("/optional").await.body, "42");
     let bad = browser.request("GET", "/optional").header(header::AUTHORIZATION, "Bearer x");
@@ -102,7 +106,7 @@ async fn an_optional_user_is_none_only_where_the_request_is_anonymous() {
 }
 
 #[tokio::test]
-async fn nobody_is_refused_in_django_s_words() {
+async fn anonymous_request_is_rejected_as_in_django() {
     let (app, ..) = service(&settings());
     for path in ["/me", "/claims"] {
         let answer = Browser::new(&app).get(path).await;
@@ -112,18 +116,18 @@ async fn nobody_is_refused_in_django_s_words() {
     }
 }
 
-/// An answer that is in the browser by the access token's lifetime less the grace after its request.
+/// The response reaches the browser later than the access token's lifetime minus the grace after its request.
 #[tokio::test]
-async fn a_late_answer_signs_the_user_out_only_where_it_is_later_than_the_access_token_s_life_less_the_grace() {
-    for (late, who) in [(300 - 30, "42"), (300 + 29, "nobody")] {
+async fn late_response_signs_out_only_after_the_access_token_lifetime_minus_grace() {
+    for (late, who) in [(300 - 30, "42"), (300 + 29, "anonymous")] {
         let (app, _, clock) = service(&settings());
         let mut browser = Browser::signed_in(&app, "42").await;
         clock.advance(301);
         let before = browser.clone();
         browser.who().await; // refreshes
-        browser.who().await; // brings the new tokens back
+        browser.who().await; // sends the new tokens
         clock.advance(25);
-        let slow = before.send(before.request("GET", "/maybe")).await; // sent 25 seconds before
+        let slow = before.send(before.request("GET", "/maybe")).await; // sent 25 seconds ago
         let mut left = late - 25;
         if left >= 276 {
             clock.advance(276);
@@ -143,7 +147,7 @@ async fn a_late_answer_signs_the_user_out_only_where_it_is_later_than_the_access
 // --- rotation
 
 #[tokio::test]
-async fn an_expired_access_token_is_refreshed_in_the_same_request() {
+async fn expired_access_token_is_refreshed_in_the_same_request() {
     let (app, _, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let before = browser.jar.clone();
@@ -153,7 +157,7 @@ async fn an_expired_access_token_is_refreshed_in_the_same_request() {
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store, private");
     assert!(before.iter().all(|(name, value)| browser.jar[name] != *value), "both tokens are new");
     let again = browser.get("/me").await;
-    assert_eq!((again.body.as_str(), names(&again).len()), ("42", 0), "and good for the next request");
+    assert_eq!((again.body.as_str(), names(&again).len()), ("42", 0), "and valid for the next request");
 }
 
 #[tokio::test]
@@ -167,7 +171,7 @@ async fn parallel_requests_get_the_same_tokens() {
 }
 
 #[tokio::test]
-async fn an_access_cookie_that_got_lost_is_replaced_alone() {
+async fn lost_access_cookie_is_replaced_without_a_rotation() {
     let (app, ..) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     browser.jar.remove("access_token");
@@ -176,22 +180,22 @@ async fn an_access_cookie_that_got_lost_is_replaced_alone() {
 }
 
 #[tokio::test]
-async fn a_copied_refresh_token_ends_the_session_and_no_other() {
+async fn copied_refresh_token_ends_only_its_session() {
     let (app, _, clock) = service(&settings());
     let mut owner = Browser::signed_in(&app, "42").await;
     let mut elsewhere = Browser::signed_in(&app, "42").await;
     let mut thief = owner.clone();
     clock.advance(301);
     assert_eq!(owner.who().await, "42");
-    assert_eq!(owner.who().await, "42", "which acknowledges the new generation");
+    assert_eq!(owner.who().await, "42", "this acknowledges the new generation");
     clock.advance(31);
     let answer = thief.get("/me").await;
     assert_eq!((answer.status, names(&answer).len()), (StatusCode::FORBIDDEN, 0));
-    assert_eq!((owner.who().await, elsewhere.who().await), ("nobody".to_owned(), "42".to_owned()));
+    assert_eq!((owner.who().await, elsewhere.who().await), ("anonymous".to_owned(), "42".to_owned()));
 }
 
 #[tokio::test]
-async fn a_copied_refresh_token_ends_all_sessions_where_the_settings_say_so() {
+async fn copied_refresh_token_ends_all_sessions_if_configured() {
     let (app, _, clock) = service(&settings().with_reuse_ends_all_sessions(true));
     let mut owner = Browser::signed_in(&app, "42").await;
     let (mut elsewhere, mut other) = (Browser::signed_in(&app, "42").await, Browser::signed_in(&app, "7").await);
@@ -201,11 +205,11 @@ async fn a_copied_refresh_token_ends_all_sessions_where_the_settings_say_so() {
     owner.who().await;
     clock.advance(31);
     thief.who().await;
-    assert_eq!((elsewhere.who().await, other.who().await), ("nobody".to_owned(), "7".to_owned()));
+    assert_eq!((elsewhere.who().await, other.who().await), ("anonymous".to_owned(), "7".to_owned()));
 }
 
 #[tokio::test]
-async fn an_upload_is_let_in_and_changes_no_cookie() {
+async fn upload_is_admitted_and_changes_no_cookie() {
     let (app, _, clock) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     clock.advance(301);
@@ -219,7 +223,7 @@ async fn an_upload_is_let_in_and_changes_no_cookie() {
 }
 
 #[tokio::test]
-async fn the_head_alone_decides_what_an_upload_is() {
+async fn upload_is_recognised_by_its_head_alone() {
     let (app, ..) = service(&settings());
     let chunked = || Body::new(Chunked(Some("wrapped by a middleware".into())));
     for (method, version, headers) in [
@@ -239,7 +243,7 @@ async fn the_head_alone_decides_what_an_upload_is() {
 }
 
 #[tokio::test]
-async fn a_late_upload_is_anonymous_and_says_why() {
+async fn late_upload_is_anonymous_and_says_why() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let late = browser.clone();
@@ -253,19 +257,19 @@ async fn a_late_upload_is_anonymous_and_says_why() {
         assert_eq!(answer.code(), "late_upload");
     }
     let request = late.request("POST", "/maybe").header(header::TRANSFER_ENCODING, "chunked");
-    assert_eq!(late.send(request).await.body, "nobody");
+    assert_eq!(late.send(request).await.body, "anonymous");
     assert_eq!(row(&store).await.generation, Generation::new(2), "nothing is written");
     assert_eq!(browser.who().await, "42");
 }
 
 #[tokio::test]
-async fn a_render_server_may_use_cookies_that_the_browser_never_gets() {
+async fn render_server_may_drop_the_browser_s_new_cookies() {
     let secret = "the-secret-of-the-render-server-here";
     let (app, store, clock) = service(&settings().with_render_server_secret([secret]));
     let mut browser = Browser::signed_in(&app, "42").await;
     clock.advance(301);
     let mut server = browser.clone();
-    assert_eq!(server.who().await, "42", "a refresh, whose answer gets lost on the way to the browser");
+    assert_eq!(server.who().await, "42", "a refresh whose cookies never reach the browser");
     for one in [&server, &browser] {
         let answer = one.send(one.request("GET", "/me").header("x-jwtauth-render-secret", secret)).await;
         assert_eq!((&*answer.body, names(&answer).len()), ("42", 0));
@@ -276,7 +280,7 @@ async fn a_render_server_may_use_cookies_that_the_browser_never_gets() {
 }
 
 #[tokio::test]
-async fn a_session_ends_when_it_is_not_used() {
+async fn unused_session_expires() {
     let (app, _, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     clock.advance(86_401);
@@ -285,7 +289,7 @@ async fn a_session_ends_when_it_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_generation_that_the_database_lost_is_adopted() {
+async fn generation_that_the_database_lost_is_adopted() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let backup = store.of_user("42", UnixTime::from_secs(NOW)).await.unwrap().remove(0);
@@ -298,7 +302,7 @@ async fn a_generation_that_the_database_lost_is_adopted() {
 }
 
 #[tokio::test]
-async fn who_was_here_is_noted_by_what_changes_something() {
+async fn last_seen_is_updated_by_writes_and_not_by_reads() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let last_seen = async || store.of_user("42", UnixTime::EPOCH).await.unwrap()[0].last_seen_at.as_secs() - NOW;
@@ -312,22 +316,25 @@ async fn who_was_here_is_noted_by_what_changes_something() {
 // --- ends
 
 #[tokio::test]
-async fn a_person_sees_and_ends_their_own_sessions() {
+async fn user_can_list_and_end_only_their_own_sessions() {
     let (app, _, clock) = service(&settings());
     let mut phone = Browser::signed_in(&app, "42").await;
     clock.advance(1);
     let (mut laptop, mut other) = (Browser::signed_in(&app, "42").await, Browser::signed_in(&app, "7").await);
     let listed = laptop.get("/sessions").await.body;
     let ids: Vec<&str> = listed.split(' ').collect();
-    assert_eq!(ids.len(), 2, "their own, the newest first");
-    let theirs = other.get("/sessions").await.body;
-    assert_eq!(laptop.post(&format!("/sessions/{theirs}")).await.body, "false", "somebody else's is not there");
+    assert_eq!(ids.len(), 2, "only the user's sessions, newest first");
+    let foreign = other.get("/sessions").await.body;
+    assert_eq!(laptop.post(&format!("/sessions/{foreign}")).await.body, "false", "another user's session is not found");
     assert_eq!(laptop.post(&format!("/sessions/{}", ids[1])).await.body, "true");
-    assert_eq!((phone.who().await, laptop.who().await, other.who().await), ("nobody".into(), "42".into(), "7".into()));
+    assert_eq!(
+        (phone.who().await, laptop.who().await, other.who().await),
+        ("anonymous".into(), "42".into(), "7".into())
+    );
 }
 
 #[tokio::test]
-async fn an_ipv4_address_is_noted_as_one_whatever_the_socket_says() {
+async fn ipv4_address_of_a_dual_stack_socket_is_recorded_as_ipv4() {
     for (peer, noted) in [("::ffff:203.0.113.9", "203.0.113.9"), ("2001:db8::7", "2001:db8::7"), ("::1", "::1")] {
         let (store, peer) = (MemoryStore::default(), peer.parse().ok());
         let auth = layer(&settings(), store.clone(), &Clock::default()).with_client_address(move |_| peer);
@@ -337,17 +344,18 @@ async fn an_ipv4_address_is_noted_as_one_whatever_the_socket_says() {
 }
 
 #[tokio::test]
-async fn the_others_end_and_this_one_stays() {
+async fn end_others_ends_all_sessions_but_the_current_one() {
     let (app, ..) = service(&settings());
     let (mut one, mut other) = (Browser::signed_in(&app, "42").await, Browser::signed_in(&app, "42").await);
     assert_eq!(one.post("/others").await.body, "1");
-    assert_eq!((one.who().await, other.who().await), ("42".to_owned(), "nobody".to_owned()));
+    assert_eq!((one.who().await, other.who().await), ("42".to_owned(), "anonymous".to_owned()));
     assert_eq!(Browser::new(&app).post("/others").await.body, "0");
 }
 
 #[tokio::test]
-async fn the_oldest_session_makes_way_or_the_login_is_refused() {
-    for (policy, status, oldest) in [("end_oldest", StatusCode::OK, "nobody"), ("refuse", StatusCode::FORBIDDEN, "42")]
+async fn login_over_the_limit_ends_the_oldest_session_or_is_refused() {
+    for (policy, status, oldest) in
+        [("end_oldest", StatusCode::OK, "anonymous"), ("refuse", StatusCode::FORBIDDEN, "42")]
     {
         let limited = settings().with_max_sessions_per_user(2).with_max_sessions_policy(policy);
         let (app, _, clock) = service(&limited);
@@ -369,7 +377,7 @@ async fn the_oldest_session_makes_way_or_the_login_is_refused() {
 // --- bearer
 
 #[tokio::test]
-async fn a_bearer_is_an_explicit_claim() {
+async fn invalid_bearer_token_is_401_even_with_valid_cookies() {
     let (app, ..) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let bearer = format!("bearer {}", browser.jar["access_token"]);
@@ -386,7 +394,7 @@ async fn a_bearer_is_an_explicit_claim() {
     let refresh = format!("Bearer {}", browser.jar["refresh_token"]);
     for bad in ["Bearer", "Bearer ", "Bearer x", "bearer a.b.c", &refresh] {
         for path in ["/me", "/open"] {
-            let answer = send(path, bad, &browser).await; // its cookies are good, and not looked at
+            let answer = send(path, bad, &browser).await; // its valid cookies are ignored
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{bad}");
             assert_eq!(answer.headers[header::WWW_AUTHENTICATE], "Bearer error=\"invalid_token\"");
             assert_eq!(answer.code(), "token_not_valid");
@@ -395,11 +403,11 @@ async fn a_bearer_is_an_explicit_claim() {
     }
     assert_eq!(send("/maybe", "Basic YTpi", &stranger).await.status, StatusCode::OK);
     browser.post("/logout").await;
-    assert_eq!(send("/open", &bearer, &stranger).await.status, StatusCode::UNAUTHORIZED, "its session is over");
+    assert_eq!(send("/open", &bearer, &stranger).await.status, StatusCode::UNAUTHORIZED, "its session has ended");
 }
 
 #[tokio::test]
-async fn where_bearers_are_off_the_cookies_count() {
+async fn cookies_count_if_bearer_tokens_are_disabled() {
     let (app, ..) = service(&settings().with_bearer_tokens(false));
     let browser = Browser::signed_in(&app, "42").await;
     let request = browser.request("GET", "/me").header(header::AUTHORIZATION, "Bearer x");
@@ -409,7 +417,7 @@ async fn where_bearers_are_off_the_cookies_count() {
 // --- cross-origin
 
 #[tokio::test]
-async fn pages_of_other_origins_may_not_use_the_cookies() {
+async fn cross_origin_page_may_not_use_the_cookies() {
     let trusting = settings().with_csrf_trusted_origins(["https://*.friend.example"]);
     let (app, ..) = service(&trusting);
     let browser = Browser::signed_in(&app, "42").await;
@@ -433,11 +441,11 @@ async fn pages_of_other_origins_may_not_use_the_cookies() {
     }
     let stranger = Browser::new(&app);
     let request = stranger.request("POST", "/open").header("Sec-Fetch-Site", "cross-site");
-    assert_eq!(stranger.send(request).await.status, StatusCode::OK, "without cookies there is nothing to protect");
+    assert_eq!(stranger.send(request).await.status, StatusCode::OK, "a request without cookies passes");
 }
 
 #[tokio::test]
-async fn a_websocket_of_another_origin_is_refused() {
+async fn cross_origin_websocket_is_rejected() {
     let (app, ..) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     assert_eq!(browser.send(handshake(&browser, Some("https://own.example"))).await.body, "42");
@@ -452,14 +460,14 @@ fn handshake(browser: &Browser, origin: Option<&str>) -> http::request::Builder 
 }
 
 #[tokio::test]
-async fn a_handshake_refreshes_the_session_and_its_answer_sets_the_cookies() {
+async fn handshake_refreshes_the_session_and_sets_cookies_on_its_response() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     for generation in [2, 3] {
         clock.advance(301);
         let request = match generation {
             2 => handshake(&browser, Some("https://own.example")),
-            _ => browser // of HTTP/2 (RFC 8441)
+            _ => browser // in HTTP/2 (RFC 8441)
                 .request("CONNECT", "/socket")
                 .version(Version::HTTP_2)
                 .header(header::ORIGIN, "https://own.example"),
@@ -474,7 +482,7 @@ async fn a_handshake_refreshes_the_session_and_its_answer_sets_the_cookies() {
 }
 
 #[tokio::test]
-async fn a_copied_token_is_found_by_a_handshake_as_well() {
+async fn copied_token_is_detected_in_a_handshake() {
     let (app, _, clock) = service(&settings());
     let mut owner = Browser::signed_in(&app, "42").await;
     let thief = owner.clone();
@@ -483,17 +491,17 @@ async fn a_copied_token_is_found_by_a_handshake_as_well() {
     owner.who().await;
     clock.advance(31);
     let answer = thief.send(handshake(&thief, Some("https://own.example"))).await;
-    assert_eq!((answer.status, owner.who().await), (StatusCode::FORBIDDEN, "nobody".to_owned()));
+    assert_eq!((answer.status, owner.who().await), (StatusCode::FORBIDDEN, "anonymous".to_owned()));
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_signs_no_visitor_in_or_out() {
+async fn cross_origin_page_cannot_sign_in_or_out() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let old = browser.clone();
     clock.advance(301);
     browser.who().await;
-    clock.advance(86_200); // both cookies of the first generation have expired, and still name the session
+    clock.advance(86_200); // both cookies of the first generation have expired but still name the session
     for stale in [&old, &Browser::new(&app)] {
         for path in ["/logout", "/login/7"] {
             let answer = stale.send(stale.request("POST", path).header("Sec-Fetch-Site", "cross-site")).await;
@@ -502,13 +510,13 @@ async fn a_page_of_another_origin_signs_no_visitor_in_or_out() {
         }
     }
     assert_eq!(store.of_user("7", UnixTime::EPOCH).await.unwrap(), []);
-    assert_eq!(store.of_user("42", UnixTime::EPOCH).await.unwrap().len(), 1, "nothing has ended");
+    assert_eq!(store.of_user("42", UnixTime::EPOCH).await.unwrap().len(), 1, "no session has ended");
     old.send(old.request("POST", "/logout")).await;
-    assert_eq!(store.of_user("42", UnixTime::EPOCH).await.unwrap(), [], "by a page of its own");
+    assert_eq!(store.of_user("42", UnixTime::EPOCH).await.unwrap(), [], "by a same-origin page");
 }
 
 #[tokio::test]
-async fn a_login_may_be_let_in_from_any_origin() {
+async fn login_may_be_allowed_from_any_origin() {
     let (app, ..) = service(&settings());
     let stranger = Browser::new(&app);
     let answer = stranger.send(stranger.request("POST", "/callback/42").header("Sec-Fetch-Site", "cross-site")).await;
@@ -516,21 +524,21 @@ async fn a_login_may_be_let_in_from_any_origin() {
 }
 
 #[tokio::test]
-async fn a_bearer_may_sign_in_and_out_from_anywhere() {
+async fn bearer_request_may_sign_in_and_out_from_any_origin() {
     let (app, ..) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     let bearer = format!("Bearer {}", browser.jar["access_token"]);
     let stranger = Browser::new(&app);
     let request = stranger.request("POST", "/logout").header("Sec-Fetch-Site", "cross-site");
     let answer = stranger.send(request.header(header::AUTHORIZATION, bearer)).await;
-    assert_eq!((answer.status, names(&answer).len()), (StatusCode::OK, 0), "no cookie was brought");
+    assert_eq!((answer.status, names(&answer).len()), (StatusCode::OK, 0), "the request had no cookie");
     assert_eq!(browser.send(browser.request("GET", "/me")).await.status, StatusCode::FORBIDDEN);
 }
 
 // --- the response
 
 #[tokio::test]
-async fn cookies_are_cleared_only_where_the_request_brought_one() {
+async fn cookies_are_cleared_only_if_the_request_had_one() {
     let (app, ..) = service(&settings());
     let mut stranger = Browser::new(&app);
     let answer = stranger.post("/logout").await;
@@ -541,7 +549,7 @@ async fn cookies_are_cleared_only_where_the_request_brought_one() {
 }
 
 #[tokio::test]
-async fn what_the_handler_says_of_caching_is_kept() {
+async fn caching_headers_of_the_handler_are_kept() {
     let (app, _, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let plain = browser.get("/cached").await;
@@ -552,18 +560,18 @@ async fn what_the_handler_says_of_caching_is_kept() {
     let refreshed = browser.get("/cached").await;
     assert_eq!(fields(&refreshed, header::CACHE_CONTROL), "no-store, private, max-age=60, no-transform");
     assert!(!refreshed.headers.contains_key("cdn-cache-control"));
-    assert_eq!(fields(&Browser::new(&app).get("/cached").await, header::VARY), "Accept | accept-encoding", "as it was");
+    assert_eq!(fields(&Browser::new(&app).get("/cached").await, header::VARY), "Accept | accept-encoding", "unchanged");
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_issued_is_an_error() {
+async fn token_that_cannot_be_issued_is_an_error() {
     let (app, ..) = service(&settings());
     let answer = Browser::new(&app).post(&format!("/login/{}", "x".repeat(5000))).await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "issued_token_too_long"));
     assert!(names(&answer).is_empty());
 }
 
-/// The fields of this name, with a bar between two.
+/// Return the fields of this name, separated by bars.
 fn fields(answer: &Answer, name: header::HeaderName) -> String {
     let fields: Vec<_> = answer.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
     fields.join(" | ")
@@ -572,7 +580,7 @@ fn fields(answer: &Answer, name: header::HeaderName) -> String {
 // --- bad input
 
 #[tokio::test]
-async fn bad_cookies_are_no_cookies() {
+async fn invalid_cookies_are_ignored() {
     let (app, ..) = service(&settings());
     let good = Browser::signed_in(&app, "42").await;
     let long = [b"access_token=".to_vec(), vec![b'a'; 50_000]].concat();
@@ -589,17 +597,17 @@ async fn bad_cookies_are_no_cookies() {
         let value = http::HeaderValue::from_bytes(cookie).unwrap();
         let browser = Browser::new(&app);
         let answer = browser.send(browser.request("GET", "/maybe").header(header::COOKIE, value)).await;
-        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "nobody"));
-        assert_eq!(names(&answer).len(), 0, "nothing is cleared");
+        assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "anonymous"));
+        assert_eq!(names(&answer).len(), 0, "no cookie is cleared");
     }
     let both = format!("access_token=stale; access_token={}", good.jar["access_token"]);
     let stranger = Browser::new(&app);
     let answer = stranger.send(stranger.request("GET", "/me").header(header::COOKIE, both)).await;
-    assert_eq!(answer.body, "42", "of several cookies of one name, the good one counts");
+    assert_eq!(answer.body, "42", "of several cookies with one name, the valid one counts");
 }
 
 #[tokio::test]
-async fn the_attack_corpus_is_nobody_s() {
+async fn attack_corpus_is_anonymous() {
     let corpus: serde_json::Value = serde_json::from_str(include_str!("../../../testdata/attacks.json")).unwrap();
     let secret = corpus["rings"]["secret"]["secret"].as_str().unwrap();
     let (app, _, clock) = service(&Settings::new(secret));
@@ -615,7 +623,7 @@ async fn the_attack_corpus_is_nobody_s() {
         for name in ["access_token", "refresh_token"] {
             let Ok(value) = http::HeaderValue::from_str(&format!("{name}={token}")) else { continue };
             let answer = browser.send(browser.request("GET", "/maybe").header(header::COOKIE, value)).await;
-            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "nobody"), "{}", case["what"]);
+            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "anonymous"), "{}", case["what"]);
         }
         let Ok(value) = http::HeaderValue::from_str(&format!("Bearer {token}")) else { continue };
         let answer = browser.send(browser.request("GET", "/maybe").header(header::AUTHORIZATION, value)).await;
@@ -626,18 +634,18 @@ async fn the_attack_corpus_is_nobody_s() {
 // --- claims
 
 #[tokio::test]
-async fn claims_of_the_service_s_own_are_in_access_tokens() {
+async fn custom_claims_are_in_access_tokens() {
     let (store, clock) = (MemoryStore::default(), Clock::default());
     let claims = |user: &str| CustomClaims::from_json(&format!("{{\"team\":\"{user}\"}}")).unwrap();
     let app = app(layer(&settings(), store, &clock).with_custom_claims(claims));
     let mut browser = Browser::signed_in(&app, "42").await;
     assert_eq!(browser.get("/claims").await.body, r#"{"team":"42"}"#);
     clock.advance(301);
-    assert_eq!(browser.get("/claims").await.body, r#"{"team":"42"}"#, "also after a refresh");
+    assert_eq!(browser.get("/claims").await.body, r#"{"team":"42"}"#, "even after a refresh");
 }
 
 #[tokio::test]
-async fn claims_that_no_cookie_would_hold_are_an_error_that_signs_nobody_out() {
+async fn too_long_custom_claims_are_an_error_and_sign_no_user_out() {
     let (store, clock) = (MemoryStore::default(), Clock::default());
     let plain = app(layer(&settings(), store.clone(), &clock));
     let huge = |_: &str| CustomClaims::from_json(&format!("{{\"a\":\"{}\"}}", "a".repeat(5000))).unwrap();
@@ -649,13 +657,13 @@ async fn claims_that_no_cookie_would_hold_are_an_error_that_signs_nobody_out() {
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "issued_token_too_long"));
     assert_eq!(names(&answer).len(), 0);
     browser.app = plain;
-    assert_eq!(browser.who().await, "42", "nothing had been written");
+    assert_eq!(browser.who().await, "42", "nothing has been written");
 }
 
 // --- tokens of two users
 
 #[tokio::test]
-async fn a_cookie_of_an_ended_session_keeps_no_other_user_out() {
+async fn cookie_of_an_ended_session_does_not_block_another_user() {
     let (app, store, clock) = service(&settings());
     let stale = Browser::signed_in(&app, "42").await;
     clock.advance(301);
@@ -670,11 +678,11 @@ async fn a_cookie_of_an_ended_session_keeps_no_other_user_out() {
         let request = http::Request::builder().method(method).uri("/maybe").header(header::HOST, "own.example");
         next.send(request.header(header::COOKIE, both(next)).header("Sec-Fetch-Site", "cross-site")).await
     };
-    assert_eq!(ask(&next, "GET").await.body, "nobody", "two sessions are live");
+    assert_eq!(ask(&next, "GET").await.body, "anonymous", "two sessions are live");
     let ended = row_of(&store, "42").await;
     store.end(&[ended.id]).await.unwrap();
     assert_eq!(ask(&next, "GET").await.body, "7");
-    assert_eq!(ask(&next, "POST").await.code(), "cross_origin", "who is found is asked for the origin");
+    assert_eq!(ask(&next, "POST").await.code(), "cross_origin", "the origin is checked once a user is found");
     clock.advance(301);
     let answer = ask(&next, "GET").await;
     assert_eq!((answer.body.as_str(), names(&answer)), ("7", vec!["access_token", "refresh_token"]));

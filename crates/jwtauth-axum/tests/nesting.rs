@@ -1,4 +1,4 @@
-//! Layers around layers: the same one, one made in the same way, others.
+//! Nested layers: the same layer, one with the same configuration, and different ones.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
@@ -11,7 +11,7 @@ use jwtauth_axum::{
     jwtauth::UnixTime,
 };
 
-/// The ways in which an application puts a layer around another.
+/// Return the ways in which an application nests two layers.
 fn nestings(inner: &dyn Fn() -> AuthLayer, outer: &dyn Fn() -> AuthLayer) -> Vec<(&'static str, Router)> {
     let api = || app(inner());
     vec![
@@ -28,7 +28,7 @@ async fn count(store: &MemoryStore, user: &str) -> usize {
     store.of_user(user, UnixTime::EPOCH).await.unwrap().len()
 }
 
-/// Signs in, refreshes, signs in over it as another user, and signs out.
+/// Sign in, refresh, sign in as another user on top, and sign out.
 async fn is_one_layer(name: &str, app: &Router, store: &MemoryStore, clock: &Clock) {
     let mut browser = Browser::new(app);
     let both = ["access_token", "refresh_token"];
@@ -38,7 +38,7 @@ async fn is_one_layer(name: &str, app: &Router, store: &MemoryStore, clock: &Clo
     assert_eq!((refreshed.body.as_str(), names(&refreshed)), ("42", both.to_vec()), "{name}");
     assert_eq!(refreshed.headers.get_all(header::VARY).iter().count(), 1, "{name}");
     assert_eq!(browser.get("/api/maybe").await.body, "42", "{name}");
-    // The access token has expired: the outer layer refreshes what the login inside ends.
+    // The access token has expired: the outer layer refreshes the session that the inner login ends.
     clock.advance(301);
     assert_eq!(names(&browser.post("/api/login/7").await), both, "{name}");
     assert_eq!(browser.get("/api/maybe").await.body, "7", "{name}");
@@ -48,7 +48,7 @@ async fn is_one_layer(name: &str, app: &Router, store: &MemoryStore, clock: &Clo
 }
 
 #[tokio::test]
-async fn clones_of_a_layer_are_one() {
+async fn clones_of_a_layer_work_as_one() {
     let (store, clock) = (MemoryStore::default(), Clock::default());
     let auth = layer(&settings(), store.clone(), &clock);
     for (name, app) in nestings(&|| auth.clone(), &|| auth.clone()) {
@@ -57,7 +57,7 @@ async fn clones_of_a_layer_are_one() {
 }
 
 #[tokio::test]
-async fn layers_that_are_made_alike_are_as_one() {
+async fn layers_with_equal_configuration_work_as_one() {
     let (store, clock) = (MemoryStore::default(), Clock::default());
     let auth = || layer(&settings(), store.clone(), &clock);
     for (name, app) in nestings(&auth, &auth) {
@@ -66,30 +66,30 @@ async fn layers_that_are_made_alike_are_as_one() {
 }
 
 #[tokio::test]
-async fn layers_of_other_cookies_keep_to_their_own() {
+async fn layers_with_different_cookies_use_only_their_own() {
     let clock = Clock::default();
     let other = settings().with_access_token_cookie_name("a").with_refresh_token_cookie_name("r");
     let (outer_store, inner_store) = (MemoryStore::default(), MemoryStore::default());
     let outer = layer(&settings(), outer_store.clone(), &clock);
     let inner = layer(&other, inner_store.clone(), &clock);
     let nested = Router::new().nest("/api", app(inner.clone())).merge(app(outer.clone()));
-    // Around the inner one, the outer one is met again.
+    // The outer layer occurs again inside the inner one.
     let back = Router::new().nest("/back", Router::new().nest("/api", app(outer.clone())).layer(inner));
     let app = nested.merge(back).layer(outer);
     let mut browser = Browser::signed_in(&app, "42").await;
-    assert_eq!(browser.get("/api/maybe").await.body, "nobody");
+    assert_eq!(browser.get("/api/maybe").await.body, "anonymous");
     assert_eq!(names(&browser.post("/api/login/7").await), ["a", "r"]);
     clock.advance(301);
     let answer = browser.get("/api/me").await;
-    assert_eq!(answer.body, "7", "the nearest layer's user");
-    assert_eq!(names(&answer), ["a", "r", "access_token", "refresh_token"], "each refreshes its own");
+    assert_eq!(answer.body, "7", "the innermost layer's user");
+    assert_eq!(names(&answer), ["a", "r", "access_token", "refresh_token"], "each layer refreshes its own session");
     assert_eq!((browser.who().await, browser.get("/back/api/maybe").await.body), ("42".into(), "42".into()));
     assert_eq!(names(&browser.post("/back/api/logout").await), ["access_token", "refresh_token"]);
     assert_eq!((count(&outer_store, "42").await, count(&inner_store, "7").await), (0, 1));
 }
 
 #[tokio::test]
-async fn one_layer_s_users_are_not_let_in_by_another_store() {
+async fn sessions_of_one_store_are_not_accepted_by_another() {
     let clock = Clock::default();
     let (outer_store, inner_store) = (MemoryStore::default(), MemoryStore::default());
     let outer = layer(&settings(), outer_store.clone(), &clock);
@@ -101,9 +101,9 @@ async fn one_layer_s_users_are_not_let_in_by_another_store() {
     assert_eq!(browser.who().await, "42", "its cookies are left alone");
     clock.advance(301);
     let answer = browser.post("/api/login/7").await;
-    assert_eq!(names(&answer), ["access_token", "refresh_token"], "the login's alone");
+    assert_eq!(names(&answer), ["access_token", "refresh_token"], "only the cookies of the login");
     assert_eq!(browser.get("/api/me").await.body, "7");
-    assert_eq!(browser.who().await, "nobody", "one cookie holds one session");
+    assert_eq!(browser.who().await, "anonymous", "one cookie holds one session");
 }
 
 // --- beside the resource layer
@@ -115,12 +115,12 @@ fn resource(settings: &Settings) -> ResourceLayer<FixedKeys> {
 fn claims() -> Router {
     Router::new().route("/subject", any(async |AccessClaims(claims): AccessClaims| claims.subject)).route(
         "/perhaps",
-        any(async |claims: Option<AccessClaims>| claims.map_or("nobody".into(), |AccessClaims(it)| it.subject)),
+        any(async |claims: Option<AccessClaims>| claims.map_or("anonymous".into(), |AccessClaims(it)| it.subject)),
     )
 }
 
 #[tokio::test]
-async fn a_resource_layer_may_be_inside_outside_and_twice() {
+async fn resource_layer_may_be_inside_outside_and_nested() {
     let now = std::time::SystemTime::now();
     let auth = AuthLayer::new(settings().build().unwrap(), MemoryStore::default()).with_clock(move || now);
     let resource = || resource(&settings());
@@ -138,14 +138,14 @@ async fn a_resource_layer_may_be_inside_outside_and_twice() {
         }
         let mut stranger = Browser::new(&app);
         assert_eq!(stranger.get("/subject").await.code(), "not_authenticated", "{name}");
-        assert_eq!(stranger.get("/perhaps").await.body, "nobody", "{name}");
+        assert_eq!(stranger.get("/perhaps").await.body, "anonymous", "{name}");
         let bad = stranger.request("GET", "/perhaps").header(header::AUTHORIZATION, "Bearer x");
         assert_eq!(stranger.send(bad).await.status, StatusCode::UNAUTHORIZED, "{name}");
     }
 }
 
 #[tokio::test]
-async fn the_nearest_layer_says_whose_claims_there_are() {
+async fn claims_come_from_the_innermost_layer() {
     let elsewhere = Settings::new("another secret of the tests, as long as the other");
     let now = std::time::SystemTime::now();
     let auth = AuthLayer::new(settings().build().unwrap(), MemoryStore::default()).with_clock(move || now);
@@ -153,6 +153,6 @@ async fn the_nearest_layer_says_whose_claims_there_are() {
     let outside = Router::new().nest("/outside", claims().layer(auth.clone()).layer(resource(&elsewhere)));
     let app = app(auth.clone()).merge(inside).layer(auth).merge(outside);
     let mut browser = Browser::signed_in(&app, "42").await;
-    assert_eq!(browser.get("/inside/subject").await.code(), "not_authenticated", "tokens of another key");
+    assert_eq!(browser.get("/inside/subject").await.code(), "not_authenticated", "tokens with another key");
     assert_eq!(browser.get("/outside/subject").await.body, "42");
 }

@@ -1,4 +1,4 @@
-//! Resource servers: they recognise users by the site's keys.
+//! Resource servers verify users' tokens with the site's keys.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -23,17 +23,17 @@ fn service<K: VerifierSource>(settings: &Settings, keys: K) -> Router {
 }
 
 #[tokio::test]
-async fn a_shared_secret_serves_as_well() {
+async fn shared_secret_verifies_tokens() {
     let settings = common::settings();
     let mut browser = signed_in(&settings).await;
     browser.app = service(&settings, FixedKeys::of(&settings).unwrap());
     assert_eq!(browser.get("/me").await.body, "42");
     browser.app = service(&settings, FixedKeys::of(&settings.clone().with_issuer("other")).unwrap());
-    assert_eq!(browser.get("/me").await.status, StatusCode::FORBIDDEN, "of another issuer");
+    assert_eq!(browser.get("/me").await.status, StatusCode::FORBIDDEN, "from another issuer");
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_may_not_use_the_cookies_here_either() {
+async fn cross_origin_page_may_not_use_the_cookies_of_a_resource_server() {
     let settings = common::settings();
     let mut browser = signed_in(&settings).await;
     browser.app = service(&settings, FixedKeys::of(&settings).unwrap());
@@ -43,7 +43,7 @@ async fn pages_of_other_origins_may_not_use_the_cookies_here_either() {
 }
 
 #[tokio::test]
-async fn a_response_varies_by_what_it_depends_on() {
+async fn vary_lists_what_the_response_depends_on() {
     let settings = common::settings();
     let mut browser = signed_in(&settings).await;
     browser.app = service(&settings, FixedKeys::of(&settings).unwrap());
@@ -63,7 +63,7 @@ async fn a_response_varies_by_what_it_depends_on() {
 }
 
 #[tokio::test]
-async fn tokens_of_two_users_are_nobody_s() {
+async fn tokens_of_two_users_are_ignored() {
     let settings = common::settings();
     let (ada, eve) =
         (signed_in(&settings).await, common::app(AuthLayer::new(common::config(), MemoryStore::default())));

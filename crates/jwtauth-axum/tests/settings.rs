@@ -1,4 +1,4 @@
-//! Settings, from code, TOML and the environment.
+//! Settings from code, TOML and environment variables.
 
 #![cfg(feature = "toml")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -17,7 +17,7 @@ fn read(toml: &str) -> Result<Settings, SettingsError> {
     read
 }
 
-/// Reports print an error and then its sources.
+/// Check that a report of the error and its sources repeats nothing.
 fn assert_says_each_thing_once(error: &dyn std::error::Error) {
     let said = error.to_string();
     let mut source = error.source();
@@ -28,7 +28,7 @@ fn assert_says_each_thing_once(error: &dyn std::error::Error) {
 }
 
 #[test]
-fn toml_has_django_s_names() {
+fn toml_uses_django_s_names() {
     let settings = read(&format!(
         "SECRET_KEY = \"{SECRET}\"\nACCESS_TOKEN_LIFETIME = 600\nSESSION_LIFETIME = \"none\"\nAUDIENCE = \"one\"\n\
          SESSION_CHECK_INTERVAL = 2.5\nVERIFYING_KEYS = [\"{SECRET}\", [\"HS512\", \"{SECRET}{SECRET}\"]]\n"
@@ -47,7 +47,7 @@ fn toml_has_django_s_names() {
 }
 
 #[test]
-fn a_render_secret_is_one_or_several() {
+fn render_server_secret_is_a_string_or_a_list() {
     let expected = |secrets: &[&str]| Settings::new(SECRET).with_render_server_secret(secrets.iter().copied());
     let (one, other) = ("r".repeat(32), "s".repeat(32));
     let toml = |value| read(&format!("SECRET_KEY = \"{SECRET}\"\nRENDER_SERVER_SECRET = {value}\n")).unwrap();
@@ -59,7 +59,7 @@ fn a_render_secret_is_one_or_several() {
 }
 
 #[test]
-fn what_is_unknown_or_wrong_is_named_with_its_file() {
+fn unknown_or_invalid_setting_is_reported_with_its_file() {
     for (line, name) in [
         ("ACCESS_TOKEN_LIFETIM = 600", "ACCESS_TOKEN_LIFETIM"),
         ("ACCESS_TOKEN_LIFETIME = \"long\"", "ACCESS_TOKEN_LIFETIME"),
@@ -76,7 +76,7 @@ fn what_is_unknown_or_wrong_is_named_with_its_file() {
 }
 
 #[test]
-fn what_is_wrong_with_a_key_does_not_show_it() {
+fn error_about_a_key_does_not_show_it() {
     for line in [
         "SECRET_KEY = 86421357",
         "SECRET_KEY = [\"86421357\"]",
@@ -96,9 +96,9 @@ fn what_is_wrong_with_a_key_does_not_show_it() {
     }
 }
 
-/// Errors of serde quote the value that they did not expect.
+/// serde's own errors quote the unexpected value.
 #[test]
-fn no_format_s_error_shows_a_secret() {
+fn error_of_any_format_shows_no_secret() {
     for (name, value) in [
         ("SECRET_KEY", "86421357"),
         ("SECRET_KEY", "[\"86421357\"]"),
@@ -120,7 +120,7 @@ fn no_format_s_error_shows_a_secret() {
 }
 
 #[test]
-fn none_in_text_is_none() {
+fn none_as_text_means_django_s_none() {
     for (name, is_none) in [
         ("COOKIE_DOMAIN", (|it| it.cookie_domain.is_none()) as fn(&Settings) -> bool),
         ("ISSUER", |it| it.issuer.is_none()),
@@ -133,7 +133,7 @@ fn none_in_text_is_none() {
         let settings = read(&format!("SECRET_KEY = \"{SECRET}\"\n{name} = \"none\"\n")).unwrap();
         assert!(is_none(&settings) && settings.build().is_ok(), "{name}");
     }
-    // What Django has no None for is a text like another.
+    // A setting that cannot be None in Django takes "none" as an ordinary string.
     let settings = read(&format!("SECRET_KEY = \"{SECRET}\"\nUSER_ID_CLAIM = \"none\"\n")).unwrap();
     assert_eq!(settings.user_id_claim, "none");
     for line in ["SIGNING_KEY = \"none\"", "ALGORITHM = \"none\"", "COOKIE_PATH = \"none\"", "COOKIE_SAMESITE = \"\""] {
@@ -144,7 +144,7 @@ fn none_in_text_is_none() {
 }
 
 #[test]
-fn empty_texts_are_errors_that_name_the_setting() {
+fn empty_string_is_an_error_that_names_the_setting() {
     for name in [
         "SECRET_KEY",
         "SIGNING_KEY",
@@ -202,7 +202,7 @@ fn durations_are_bounded_as_in_django() {
 }
 
 #[test]
-fn refresh_tokens_that_outlive_a_month_set_the_session_s_life_as_in_django() {
+fn refresh_token_lifetime_over_30_days_extends_the_session_lifetime_as_in_django() {
     let settings = read(&format!("SECRET_KEY = \"{SECRET}\"\nREFRESH_TOKEN_LIFETIME = 5184000\n")).unwrap();
     assert_eq!(settings.session_lifetime, Some(Duration::from_secs(5_184_000)));
     assert!(settings.build().is_ok());
@@ -211,7 +211,7 @@ fn refresh_tokens_that_outlive_a_month_set_the_session_s_life_as_in_django() {
 }
 
 #[test]
-fn what_is_not_toml_is_told_by_its_line() {
+fn toml_error_names_only_the_line() {
     for (text, line) in [
         (format!("SECRET_KEY = \"{SECRET}\"\nISSUER = {SECRET}\n"), 2),
         (format!("SECRET_KEY = \"{SECRET}"), 1),
@@ -225,10 +225,10 @@ fn what_is_not_toml_is_told_by_its_line() {
     }
 }
 
-/// The test runs itself, with an environment.
+/// The test runs itself in a process with environment variables.
 #[test]
-fn the_environment_goes_before_the_file() {
-    const TEST: &str = "the_environment_goes_before_the_file";
+fn environment_takes_precedence_over_the_file() {
+    const TEST: &str = "environment_takes_precedence_over_the_file";
     const KEY: &str = "  \"1 secret, with quotes and a line end\" \n";
     if std::env::var_os("JWTAUTH_SECRET_KEY").is_some() {
         let expected = Settings::new(KEY).with_audience(["one", "other"]).with_bearer_tokens(false);
@@ -247,7 +247,7 @@ fn the_environment_goes_before_the_file() {
 }
 
 #[test]
-fn what_contradicts_itself_names_the_setting() {
+fn contradictory_settings_are_reported_by_name() {
     let good = || Settings::new(SECRET);
     let cases = [
         (Settings::new("brief"), "SECRET_KEY"),
@@ -277,9 +277,9 @@ fn what_contradicts_itself_names_the_setting() {
     assert!(good().build().is_ok());
 }
 
-/// Values that Django takes or refuses, too: `tests/test_settings_corpus.py` has the same.
+/// Values that Django accepts or rejects: `tests/test_settings_corpus.py` replays the same corpus.
 #[test]
-fn a_value_is_taken_or_refused_as_by_django() {
+fn value_is_accepted_or_rejected_as_in_django() {
     let corpus: serde_json::Value = serde_json::from_str(include_str!("../../../testdata/settings.json")).unwrap();
     let secret = "a secret of the tests, long enough for each of the hashes that JWS has in RFC 7518";
     let settings = corpus["settings"].as_object().unwrap();
@@ -292,7 +292,7 @@ fn a_value_is_taken_or_refused_as_by_django() {
                 assert_eq!(built.is_ok(), kind == "good", "{name} = {text}: {built:?}");
                 if let Err(error) = built {
                     let said = error.to_string();
-                    // A key that is none of this algorithm is told by the key's name.
+                    // A key that does not fit the algorithm is reported by the key's setting.
                     let is_named = said.contains(name.as_str()) || (name == "ALGORITHM" && said.contains("SECRET_KEY"));
                     assert!(is_named, "{name} = {text}: {said}");
                 }

@@ -1,6 +1,7 @@
-//! Every store does what a store has to do: on a database that Django has not made, with the schema of `migrations/`.
+//! Every store passes the conformance checks on a database that Django did not create, with the schema of
+//! `migrations/`.
 //!
-//! PostgreSQL and MariaDB where `POSTGRES_TEST_URL` and `MARIADB_TEST_URL` name a database, as `make test` does.
+//! PostgreSQL and MariaDB run if `POSTGRES_TEST_URL` and `MARIADB_TEST_URL` name a database, as `make test` does.
 
 #![cfg(all(feature = "sqlite", feature = "postgres", feature = "mariadb", feature = "conformance"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -21,7 +22,7 @@ use uuid::Uuid;
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Makes a database in a folder, which the caller removes.
+/// Create a database in a folder, which the caller removes.
 async fn sqlite_pool(name: &str) -> (SqlitePool, PathBuf) {
     let folder = std::env::temp_dir().join(format!("jwtauth-stores-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -32,14 +33,14 @@ async fn sqlite_pool(name: &str) -> (SqlitePool, PathBuf) {
 }
 
 #[tokio::test]
-async fn in_memory() {
+async fn memory_store_passes_the_conformance_checks() {
     let store = MemoryStore::default();
     conformance::check(&store, "1", "2").await;
     conformance::check_race(Arc::new(store), "1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite() {
+async fn sqlite_store_passes_the_conformance_checks() {
     let (pool, folder) = sqlite_pool("all").await;
     let store = SqliteStore::new(pool, None).await.unwrap();
     conformance::check(&store, "1", "018f3b2c-7a00-7000-8000-000000000001").await;
@@ -48,9 +49,9 @@ async fn sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn postgresql() {
+async fn postgres_store_passes_the_conformance_checks() {
     let Ok(url) = std::env::var("POSTGRES_TEST_URL") else {
-        eprintln!("left out: POSTGRES_TEST_URL names no server");
+        eprintln!("skipped: POSTGRES_TEST_URL is not set");
         return;
     };
     let pool = PgPool::connect(&url).await.unwrap();
@@ -62,13 +63,13 @@ async fn postgresql() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mariadb() {
+async fn mariadb_store_passes_the_conformance_checks() {
     let Ok(url) = std::env::var("MARIADB_TEST_URL") else {
-        eprintln!("left out: MARIADB_TEST_URL names no server");
+        eprintln!("skipped: MARIADB_TEST_URL is not set");
         return;
     };
     let pool = MySqlPool::connect(&url).await.unwrap();
-    // An id is text where the server has no UUIDs.
+    // Servers without a UUID type store ids as text.
     for id in ["uuid", "char(32)"] {
         pool.execute("DROP TABLE IF EXISTS jwtauth_session").await.unwrap();
         let schema = MARIADB_SCHEMA.replace("`id` uuid", &format!("`id` {id}"));
@@ -80,7 +81,7 @@ async fn mariadb() {
 }
 
 #[tokio::test]
-async fn more_sessions_end_than_a_statement_takes_parameters() {
+async fn more_sessions_can_be_ended_than_a_statement_has_parameters() {
     let (pool, folder) = sqlite_pool("many").await;
     let store = SqliteStore::new(pool, None).await.unwrap();
     let ids: Vec<Uuid> = (1..=40_000).map(Uuid::from_u128).collect();
@@ -91,7 +92,7 @@ async fn more_sessions_end_than_a_statement_takes_parameters() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Polls it so often, each time once it asks for that, and drops it. Returns whether it had not ended by then.
+/// Poll the future this often, each time after it was woken, then drop it. Returns whether it was still unfinished.
 async fn given_up(work: impl Future, polls: usize) -> bool {
     let mut work = pin!(work);
     for _ in 0..polls {
@@ -104,7 +105,7 @@ async fn given_up(work: impl Future, polls: usize) -> bool {
 }
 
 #[tokio::test]
-async fn a_login_that_is_given_up_at_any_point_is_whole_and_leaves_the_database_free() {
+async fn login_dropped_at_any_point_is_complete_and_leaves_no_lock() {
     let (pool, folder) = sqlite_pool("given-up").await;
     let store = SqliteStore::new(pool.clone(), None).await.unwrap();
     let limit = Limit::new(2, LimitPolicy::EndOldest);
@@ -119,18 +120,18 @@ async fn a_login_that_is_given_up_at_any_point_is_whole_and_leaves_the_database_
                 break;
             }
         }
-        assert_eq!(store.of_user("1", NOW).await.unwrap().len(), polls.min(2), "given up after {polls} polls");
+        assert_eq!(store.of_user("1", NOW).await.unwrap().len(), polls.min(2), "dropped after {polls} polls");
         if !is_given_up {
             break;
         }
         polls += 1;
     }
-    assert!(polls > 2, "it waits more than once");
+    assert!(polls > 2, "the login waits more than once");
     std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test]
-async fn a_database_without_the_table_is_said_at_the_start() {
+async fn missing_table_is_reported_at_startup() {
     let pool = SqlitePool::connect("sqlite::memory:").await.unwrap();
     assert!(SqliteStore::new(pool, None).await.is_err());
 }

@@ -1,4 +1,4 @@
-//! What the layer asks of its store, and what happens where that fails.
+//! The queries of the layer, and what happens if they fail.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -28,7 +28,7 @@ use tower::{Layer, ServiceExt};
 use tracing_subscriber::fmt::format::FmtSpan;
 use uuid::Uuid;
 
-/// A store that counts what it is asked, and fails or is in contention where it is told to.
+/// A store that counts its queries, and fails or is in contention on demand.
 #[derive(Clone, Default)]
 struct Troubled {
     inner: MemoryStore,
@@ -44,7 +44,7 @@ struct Troubled {
     gate: Arc<Gate>,
 }
 
-/// Holds back what is written and listed, where a test says so.
+/// Holds back writes and lists on demand.
 #[derive(Default)]
 struct Gate {
     is_closed: AtomicBool,
@@ -66,7 +66,7 @@ impl Gate {
     }
 }
 
-/// Count down, and say whether there was something left.
+/// Decrement the counter, and return whether it was above zero.
 fn once_less(times: &AtomicUsize) -> bool {
     times.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |times| times.checked_sub(1)).is_ok()
 }
@@ -147,10 +147,10 @@ fn service(settings: &Settings) -> (axum::Router, Troubled, Clock) {
     (app(layer(settings, store.clone(), &clock)), store, clock)
 }
 
-// --- what is asked
+// --- queries
 
 #[tokio::test]
-async fn who_is_there_is_asked_once_and_only_where_somebody_wants_to_know() {
+async fn session_is_queried_once_and_only_if_a_handler_needs_it() {
     let (app, store, _) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     for (path, finds) in [("/open", 0), ("/claims", 0), ("/me", 1), ("/sessions", 1)] {
@@ -158,11 +158,11 @@ async fn who_is_there_is_asked_once_and_only_where_somebody_wants_to_know() {
         assert_eq!(store.finds(), finds, "{path}");
     }
     Browser::new(&app).get("/me").await;
-    assert_eq!(store.finds(), 0, "nobody is asked for");
+    assert_eq!(store.finds(), 0, "an anonymous request causes no query");
 }
 
 #[tokio::test]
-async fn within_the_interval_nothing_is_asked_and_an_end_here_holds_at_once() {
+async fn within_the_check_interval_nothing_is_queried_and_local_ends_apply_immediately() {
     for interval in [Some(Duration::from_secs(3600)), None] {
         let (app, store, _) = service(&settings().with_session_check_interval(interval));
         let mut browser = Browser::signed_in(&app, "42").await;
@@ -170,12 +170,12 @@ async fn within_the_interval_nothing_is_asked_and_an_end_here_holds_at_once() {
         assert_eq!((browser.who().await, store.finds()), ("42".to_owned(), 0));
         let mut copy = browser.clone();
         browser.post("/logout").await;
-        assert_eq!(copy.who().await, "nobody");
+        assert_eq!(copy.who().await, "anonymous");
     }
 }
 
 #[tokio::test]
-async fn within_the_interval_the_tokens_of_a_refresh_are_asked_about_when_they_come_back() {
+async fn within_the_check_interval_new_tokens_are_queried_when_first_sent() {
     for interval in [Some(Duration::from_secs(3600)), None] {
         let (app, store, clock) = service(&settings().with_session_check_interval(interval));
         let mut browser = Browser::signed_in(&app, "42").await;
@@ -188,7 +188,7 @@ async fn within_the_interval_the_tokens_of_a_refresh_are_asked_about_when_they_c
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_elsewhere_holds_once_the_interval_is_over() {
+async fn end_in_another_process_applies_after_the_check_interval() {
     let store = MemoryStore::default();
     let interval = settings().with_session_check_interval(Duration::from_millis(50));
     let here = app(layer(&interval, store.clone(), &Clock::default()));
@@ -201,13 +201,13 @@ async fn an_end_elsewhere_holds_once_the_interval_is_over() {
     tokio::time::advance(Duration::from_millis(49)).await;
     assert_eq!(browser.who().await, "42");
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert_eq!(browser.who().await, "nobody");
+    assert_eq!(browser.who().await, "anonymous");
 }
 
-// --- what fails
+// --- failures
 
 #[tokio::test]
-async fn where_the_store_fails_nobody_is_signed_in_or_out() {
+async fn store_failure_signs_no_user_in_or_out() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     for seconds in [0, 301] {
@@ -237,7 +237,7 @@ async fn contention_is_503_and_leaves_the_cookies() {
 }
 
 #[tokio::test]
-async fn a_busy_store_is_503_like_other_contention() {
+async fn busy_store_is_503_like_other_contention() {
     let (app, store, _) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     store.lists_are_busy.store(true, Ordering::Relaxed);
@@ -247,7 +247,7 @@ async fn a_busy_store_is_503_like_other_contention() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_seen_is_acknowledged_although_the_store_is_busy() {
+async fn generation_is_acknowledged_even_if_the_store_is_busy() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     clock.advance(301);
@@ -262,15 +262,15 @@ async fn what_is_seen_is_acknowledged_although_the_store_is_busy() {
 }
 
 #[tokio::test]
-async fn a_handler_without_the_layer_is_an_error_of_the_service() {
+async fn handler_without_the_layer_is_a_service_error() {
     let app = axum::Router::new().route("/me", axum::routing::get(async |_: Auth| ""));
     let answer = Browser::new(&app).get("/me").await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "missing_layer"));
 }
 
-// --- clients who do not wait
+// --- clients that disconnect
 
-/// Sends the request, and drops its future while the store is writing: the client has gone.
+/// Send the request, and drop its future while the store is writing, as if the client disconnected.
 async fn gone(browser: &Browser, request: http::request::Builder, store: &Troubled) {
     store.gate.is_closed.store(true, Ordering::Relaxed);
     tokio::select! {
@@ -280,8 +280,8 @@ async fn gone(browser: &Browser, request: http::request::Builder, store: &Troubl
     }
 }
 
-/// Lets other tasks run until this comes to be, and says whether it did.
-async fn comes_to_be(mut what: impl AsyncFnMut() -> bool) -> bool {
+/// Let other tasks run until this condition holds, and return whether it does.
+async fn becomes_true(mut what: impl AsyncFnMut() -> bool) -> bool {
     for _ in 0..1000 {
         if what().await {
             return true;
@@ -296,7 +296,7 @@ async fn sessions(store: &Troubled) -> usize {
 }
 
 #[tokio::test]
-async fn what_is_ended_ends_although_the_client_has_gone() {
+async fn end_is_completed_after_the_client_disconnects() {
     for path in ["/logout", "/others", "/sessions/{id}", "/login/7"] {
         let (app, store, _) = service(&settings());
         let browser = Browser::signed_in(&app, "42").await;
@@ -304,12 +304,12 @@ async fn what_is_ended_ends_although_the_client_has_gone() {
         Browser::signed_in(&app, "42").await;
         gone(&browser, browser.request("POST", &path.replace("{id}", &own.to_string())), &store).await;
         store.gate.open();
-        assert!(comes_to_be(async || sessions(&store).await == 1).await, "{path}");
+        assert!(becomes_true(async || sessions(&store).await == 1).await, "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_service_that_stops_waits_for_what_its_clients_have_begun() {
+async fn done_waits_for_work_of_disconnected_clients() {
     let store = Troubled::default();
     let layer = layer(&settings(), store.clone(), &store.clock);
     let app = app(layer.clone());
@@ -328,30 +328,30 @@ async fn a_service_that_stops_waits_for_what_its_clients_have_begun() {
 }
 
 #[tokio::test]
-async fn a_theft_ends_all_sessions_although_the_thief_has_gone() {
+async fn theft_ends_all_sessions_after_the_thief_disconnects() {
     let (thief, store) = theft(&settings().with_reuse_ends_all_sessions(true)).await;
     Browser::signed_in(&thief.app, "42").await;
     log::start(FmtSpan::NONE);
     gone(&thief, thief.request("GET", "/open"), &store).await;
     store.gate.open();
-    assert!(comes_to_be(async || sessions(&store).await == 0).await);
+    assert!(becomes_true(async || sessions(&store).await == 0).await);
     assert_eq!(times_logged("refresh_token_reused:"), 1, "{}", logged());
 }
 
 #[tokio::test]
-async fn a_refresh_is_written_although_the_client_has_gone() {
+async fn refresh_is_written_after_the_client_disconnects() {
     let (app, store, clock) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     clock.advance(301);
     log::start(FmtSpan::NONE);
     gone(&browser, browser.request("GET", "/open"), &store).await;
     store.gate.open();
-    assert!(comes_to_be(async || times_logged("session_refreshed:") == 1).await, "{}", logged());
+    assert!(becomes_true(async || times_logged("session_refreshed:") == 1).await, "{}", logged());
     assert_eq!(store.of_user("42", UnixTime::EPOCH).await.unwrap()[0].session.generation, Generation::new(2));
 }
 
 #[tokio::test]
-async fn a_refresh_that_loses_its_swap_after_the_client_has_gone_is_no_error() {
+async fn lost_swap_after_the_client_disconnected_is_not_an_error() {
     let (app, store, clock) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     clock.advance(301);
@@ -360,26 +360,26 @@ async fn a_refresh_that_loses_its_swap_after_the_client_has_gone_is_no_error() {
     store.gate.is_closed.store(false, Ordering::Relaxed);
     browser.get("/open").await;
     store.gate.open();
-    assert!(!comes_to_be(async || times_logged("ERROR") > 0).await, "{}", logged());
-    assert_eq!(times_logged("session_refreshed:"), 1, "by the request that waited");
+    assert!(!becomes_true(async || times_logged("ERROR") > 0).await, "{}", logged());
+    assert_eq!(times_logged("session_refreshed:"), 1, "from the request that waited");
 }
 
 #[tokio::test]
-async fn an_end_that_fails_after_the_client_has_gone_is_logged() {
+async fn failed_end_is_logged_after_the_client_disconnects() {
     let (app, store, _) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     log::start(FmtSpan::NONE);
     gone(&browser, browser.request("POST", "/logout"), &store).await;
     store.fails.store(true, Ordering::Relaxed);
     store.gate.open();
-    assert!(comes_to_be(async || times_logged("ERROR") == 1).await, "{}", logged());
+    assert!(becomes_true(async || times_logged("ERROR") == 1).await, "{}", logged());
     assert_eq!(times_logged("the disk is full"), 1, "{}", logged());
 }
 
-// --- around the layer
+// --- the service around the layer
 
 #[tokio::test]
-async fn it_works_around_any_tower_service_and_body() {
+async fn layer_works_around_any_tower_service_and_body() {
     let inner = tower::service_fn(async |request: Request<Full<axum::body::Bytes>>| {
         let auth = request.extensions().get::<Auth>().cloned().unwrap();
         auth.login("42").await.unwrap();
@@ -394,7 +394,7 @@ async fn it_works_around_any_tower_service_and_body() {
 }
 
 #[tokio::test]
-async fn no_token_and_no_key_is_shown_or_logged() {
+async fn no_token_or_key_is_shown_or_logged() {
     log::start(FmtSpan::NONE);
     let (app, store, clock) = service(&settings());
     let mut owner = Browser::signed_in(&app, "42").await;
@@ -422,7 +422,7 @@ async fn no_token_and_no_key_is_shown_or_logged() {
 
 // --- what is logged
 
-/// A thief's copy of a token that its owner has used since, and the service.
+/// Return a thief's copy of a token that its owner has used since, and the service.
 async fn theft(settings: &Settings) -> (Browser, Troubled) {
     let (app, store, clock) = service(settings);
     let mut owner = Browser::signed_in(&app, "42").await;
@@ -436,7 +436,7 @@ async fn theft(settings: &Settings) -> (Browser, Troubled) {
 }
 
 #[tokio::test]
-async fn a_theft_is_logged_once_by_the_request_that_ends_the_session() {
+async fn theft_is_logged_once_by_the_request_that_ends_the_session() {
     let (mut thief, store) = theft(&settings()).await;
     log::start(FmtSpan::NONE);
     store.ends_are_lost.store(true, Ordering::Relaxed);
@@ -468,7 +468,7 @@ async fn warnings_name_the_session_and_both_generations() {
 }
 
 #[tokio::test]
-async fn a_refused_origin_is_logged_once_with_its_path() {
+async fn rejected_origin_is_logged_once_with_its_path() {
     let (app, ..) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     let stranger = Browser::new(&app);
@@ -484,7 +484,7 @@ async fn a_refused_origin_is_logged_once_with_its_path() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_issued_is_logged_once() {
+async fn failed_token_issue_is_logged_once() {
     let (app, ..) = service(&settings());
     log::start(FmtSpan::NONE);
     Browser::new(&app).post(&format!("/login/{}", "x".repeat(5000))).await;
@@ -492,7 +492,7 @@ async fn a_token_that_cannot_be_issued_is_logged_once() {
 }
 
 #[tokio::test]
-async fn an_outage_is_logged_once_by_each_request_that_it_fails() {
+async fn store_failure_is_logged_once_per_failed_request() {
     let (app, store, clock) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     let bearer = format!("Bearer {}", browser.jar["access_token"]);
@@ -515,7 +515,7 @@ async fn an_outage_is_logged_once_by_each_request_that_it_fails() {
 }
 
 #[tokio::test]
-async fn no_free_connection_is_logged_once_by_each_request_that_it_fails() {
+async fn missing_connection_is_logged_once_per_failed_request() {
     let (app, store, clock) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;
     store.has_no_connection.store(true, Ordering::Relaxed);
@@ -534,7 +534,7 @@ async fn no_free_connection_is_logged_once_by_each_request_that_it_fails() {
 }
 
 #[tokio::test]
-async fn a_theft_whose_other_sessions_do_not_end_is_an_error() {
+async fn theft_that_cannot_end_all_sessions_is_an_error() {
     let settings = settings().with_reuse_ends_all_sessions(true);
     let (mut thief, store) = theft(&settings).await;
     store.lists_are_busy.store(true, Ordering::Relaxed);
@@ -542,7 +542,7 @@ async fn a_theft_whose_other_sessions_do_not_end_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_login_that_does_not_end_the_older_session_has_not_happened() {
+async fn login_that_cannot_end_the_older_session_is_undone() {
     let (app, store, _) = service(&settings());
     let mut browser = Browser::signed_in(&app, "42").await;
     let before = store.of_user("42", UnixTime::EPOCH).await.unwrap();
@@ -555,12 +555,12 @@ async fn a_login_that_does_not_end_the_older_session_has_not_happened() {
 }
 
 #[tokio::test]
-async fn an_end_that_was_made_but_failed_to_tell_so_is_not_remembered_as_a_live_session() {
+async fn session_is_not_cached_as_live_after_an_end_whose_answer_was_lost() {
     let (app, store, _) = service(&settings().with_session_check_interval(None));
     let mut browser = Browser::signed_in(&app, "42").await;
     assert_eq!(browser.who().await, "42");
     store.inner.end(&[store.of_user("42", UnixTime::EPOCH).await.unwrap()[0].id]).await.unwrap();
     store.ends_fail.store(1, Ordering::Relaxed);
     assert_eq!(browser.post("/logout").await.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(browser.who().await, "nobody");
+    assert_eq!(browser.who().await, "anonymous");
 }

@@ -1,4 +1,4 @@
-//! Clients that leave while the keys of a site are fetched for them.
+//! Clients that disconnect while a site's keys are fetched for them.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use crate::{
     leaving::{Moment, PATIENCE, Steps, ensure, leave},
 };
 
-/// Why keys are fetched.
+/// The reason for a fetch.
 #[derive(Clone, Copy, Debug)]
 pub enum Fetch {
     First,
@@ -29,10 +29,10 @@ pub enum Fetch {
 
 pub const ALL: [Fetch; 3] = [Fetch::First, Fetch::Renewal, Fetch::MissingKey];
 
-/// Between two fetches. What a cancelled fetch leaves undone for so long shows in the next request.
+/// The pause between two fetches. Work that a cancelled fetch leaves undone for this long affects the next request.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A site, as a service that recognises its users sees it.
+/// A site, as seen by a resource server.
 pub struct Site {
     url: String,
     set: Arc<Mutex<String>>,
@@ -68,7 +68,7 @@ impl Site {
     }
 }
 
-/// A user who has signed in where tokens are signed with a key of its own, and the key set of that site.
+/// Return a user who is signed in to a site with its own key, and the site's key set.
 async fn user() -> (Browser, String) {
     let key = GeneratedKey::new(Algorithm::EdDsa, None).unwrap();
     let settings = common::settings().with_algorithm("EdDSA").with_signing_key(key.expose_jwk());
@@ -78,7 +78,7 @@ async fn user() -> (Browser, String) {
     (Browser::signed_in(&app, "42").await, set)
 }
 
-/// Have a client come that causes this fetch, and leave at this moment. Returns whether it did.
+/// Start a client that causes this fetch, and disconnect it at this moment. Returns whether it was disconnected.
 pub async fn try_leaving(site: &Site, fetch: Fetch, moment: Moment) -> Result<bool, String> {
     let [(user, set), (newer_user, newer_set)] = &site.users;
     let max_age = if matches!(fetch, Fetch::Renewal) { PAUSE } else { Duration::from_secs(3600) };
@@ -99,7 +99,7 @@ pub async fn try_leaving(site: &Site, fetch: Fetch, moment: Moment) -> Result<bo
     let has_left = leave(asking.send(asking.request("GET", "/me")), moment, &Steps::new()).await?;
     let mut next = browser(user);
     let answer =
-        tokio::time::timeout(PATIENCE, next.get("/me")).await.map_err(|_| "the next request waits".to_owned())?;
+        tokio::time::timeout(PATIENCE, next.get("/me")).await.map_err(|_| "the next request hangs".to_owned())?;
     ensure(answer.body == "42", || format!("the next request: {} {}", answer.status, answer.body))?;
     Ok(has_left)
 }

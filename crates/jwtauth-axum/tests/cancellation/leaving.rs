@@ -1,4 +1,4 @@
-//! Clients that leave: futures that are dropped before they are done.
+//! Disconnecting clients: futures that are dropped before they finish.
 
 use std::{
     fmt,
@@ -16,17 +16,17 @@ use jwtauth_axum::{
 use tokio::{sync::watch, task::yield_now};
 use uuid::Uuid;
 
-/// How long is waited for what has to come about, before it counts as missing.
+/// How long to wait for an expected state before it counts as missing.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// When a client leaves.
+/// The moment at which a client disconnects.
 #[derive(Clone, Copy, Debug)]
 pub enum Moment {
-    /// When its future waits, after so many times that it did.
+    /// When its future is pending, after this many earlier times.
     Wait(usize),
-    /// When the store has come to a step, after so many.
+    /// When the store reaches a step, after this many earlier steps.
     Step(usize),
-    /// After it, and the other tasks, had so many turns.
+    /// After the future and the other tasks had this many turns.
     Turn(usize),
 }
 
@@ -41,25 +41,25 @@ impl fmt::Display for Moment {
 }
 
 impl Moment {
-    /// Each time that the future waits.
+    /// Return every moment at which the future is pending.
     pub fn waits() -> impl Iterator<Item = Self> {
         (0..).map(Self::Wait)
     }
 
-    /// Each step of the store.
+    /// Return every step of the store.
     pub fn steps() -> impl Iterator<Item = Self> {
         (0..).map(Self::Step)
     }
 
-    /// Turns, further and further apart: others of them in each round.
+    /// Return turns at growing distances, different in each round.
     pub fn turns(round: usize) -> impl Iterator<Item = Self> {
         (0..usize::BITS / 3 - 1).map(move |power| Self::Turn((1 + (round * 3) % 7) << (3 * power)))
     }
 }
 
-/// Poll `future`, and drop it at this moment. Returns whether it was dropped: it may have been done before.
+/// Poll `future`, and drop it at this moment. Returns whether it was dropped; it may have finished before.
 pub async fn leave<T>(future: impl Future<Output = T>, moment: Moment, steps: &Steps) -> Result<bool, String> {
-    tokio::time::timeout(PATIENCE, leave_now(future, moment, steps)).await.map_err(|_| "it is never done".to_owned())
+    tokio::time::timeout(PATIENCE, leave_now(future, moment, steps)).await.map_err(|_| "it never finishes".to_owned())
 }
 
 async fn leave_now<T>(future: impl Future<Output = T>, moment: Moment, steps: &Steps) -> bool {
@@ -97,7 +97,7 @@ async fn leave_now<T>(future: impl Future<Output = T>, moment: Moment, steps: &S
     }
 }
 
-/// How often a store was called, and has answered.
+/// Counts how often a store was called or has answered.
 #[derive(Clone)]
 pub struct Steps(Arc<watch::Sender<usize>>);
 
@@ -114,7 +114,7 @@ impl Steps {
         *self.0.borrow()
     }
 
-    /// Wait for one more than `number`.
+    /// Wait until the count exceeds `number`.
     pub async fn reached(&self, number: usize) {
         let _ = self.0.subscribe().wait_for(|steps| *steps > number).await;
     }
@@ -187,7 +187,7 @@ impl<S: SessionStore> SessionStore for Stepwise<S> {
     }
 }
 
-/// Return how many tasks the runtime has when nothing is asked of it: those of pools.
+/// Return how many tasks the runtime has at rest: those of connection pools.
 pub async fn tasks_at_rest() -> usize {
     let mut least = tasks();
     for _ in 0..50 {
@@ -201,12 +201,14 @@ fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
-/// Wait until no more than so many tasks are left: until what went on without its client is done.
+/// Wait until at most this many tasks are left, so that all work whose client disconnected is done.
 pub async fn idle(tasks_before: usize) -> Result<(), String> {
-    comes_true(async || tasks() <= tasks_before).await.map_err(|()| format!("{} tasks go on", tasks() - tasks_before))
+    comes_true(async || tasks() <= tasks_before)
+        .await
+        .map_err(|()| format!("{} tasks still run", tasks() - tasks_before))
 }
 
-/// Wait until this is so.
+/// Wait until this condition holds.
 pub async fn comes_true(mut what: impl AsyncFnMut() -> bool) -> Result<(), ()> {
     let started = Instant::now();
     for turn in 0_u32.. {
@@ -225,7 +227,7 @@ pub async fn comes_true(mut what: impl AsyncFnMut() -> bool) -> Result<(), ()> {
     Err(())
 }
 
-/// Return an error that says this where it is not so.
+/// Return an error with this message unless the condition holds.
 pub fn ensure(is_so: bool, what: impl FnOnce() -> String) -> Result<(), String> {
     if is_so { Ok(()) } else { Err(what()) }
 }

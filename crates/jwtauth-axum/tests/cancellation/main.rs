@@ -1,6 +1,6 @@
-//! A client that leaves leaves nothing behind: every operation, dropped wherever it waits, over every store.
+//! A disconnected client leaves nothing open: every operation is dropped at every await point, over every store.
 //!
-//! PostgreSQL and MariaDB where `POSTGRES_TEST_URL` and `MARIADB_TEST_URL` name a database, as `make test` does.
+//! PostgreSQL and MariaDB run if `POSTGRES_TEST_URL` and `MARIADB_TEST_URL` name a database, as `make test` does.
 //! `JWTAUTH_CANCEL_ROUNDS=20` drops at more moments.
 
 #![cfg(all(feature = "sqlite", feature = "postgres", feature = "mariadb", feature = "jwks"))]
@@ -25,7 +25,7 @@ use leaving::{Moment, tasks_at_rest};
 use places::{MariaDb, Memory, Place, Postgres, Sqlite};
 use tokio::runtime::{Builder, Runtime};
 
-/// How many moments were tried, and what was wrong after them.
+/// How many moments were tried, and what went wrong.
 #[derive(Default)]
 struct Tried {
     drops: usize,
@@ -38,7 +38,7 @@ impl Tried {
         self.wrong.extend(other.wrong);
     }
 
-    /// Try one moment after the other, until the operation is done before.
+    /// Try one moment after the other, until the operation finishes before its moment.
     async fn each(
         &mut self,
         name: impl Debug,
@@ -60,11 +60,11 @@ impl Tried {
         }
     }
 
-    /// Print the figure.
+    /// Print the count.
     ///
     /// # Panics
     ///
-    /// Where something was wrong.
+    /// If anything went wrong.
     fn report(&self, what: &str) {
         let wrong = self.wrong.len();
         say(&format!("{what}: {} times, {wrong} left open", self.drops));
@@ -72,12 +72,12 @@ impl Tried {
     }
 }
 
-/// Print a line, also where the test passes: what `eprintln!` prints is shown for tests that fail.
+/// Print a line even if the test passes: the output of `eprintln!` is shown only for failed tests.
 fn say(line: &str) {
     let _ = stderr().write_all(format!("cancellation: {line}\n").as_bytes());
 }
 
-/// More of them find more, on databases, whose answers take as long as they take.
+/// Return the number of rounds. More rounds find more on databases, whose response times vary.
 fn rounds() -> usize {
     std::env::var("JWTAUTH_CANCEL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
@@ -86,17 +86,17 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// What is tried over a store.
+/// Attempts to run over one store.
 trait Attempts: Copy + Sync {
     async fn over(self, place: &impl Place) -> Tried;
 }
 
-/// Try it over every store, each in a thread of its own.
+/// Run these attempts over every store, each in its own thread.
 fn over_every_store(attempts: impl Attempts + Send, name: &str) -> (Tried, usize) {
     let url = |variable: &str| {
         let url = std::env::var(variable);
         if url.is_err() {
-            say(&format!("left out: {variable} names no server"));
+            say(&format!("skipped: {variable} is not set"));
         }
         url
     };
@@ -104,7 +104,7 @@ fn over_every_store(attempts: impl Attempts + Send, name: &str) -> (Tried, usize
     let mut tried = Tried::default();
     let stores = thread::scope(|scope| {
         let mut running = vec![
-            // Its tasks take turns in the same order each time.
+            // Its tasks run in the same order every time.
             scope.spawn(move || {
                 let runtime = Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(async { attempts.over(&Memory::default()).await })
@@ -121,7 +121,7 @@ fn over_every_store(attempts: impl Attempts + Send, name: &str) -> (Tried, usize
         }
         let stores = running.len();
         for running in running {
-            let wrong = || Tried { wrong: vec!["a panic, which is told of above".to_owned()], ..Tried::default() };
+            let wrong = || Tried { wrong: vec!["a panic, reported above".to_owned()], ..Tried::default() };
             tried.add(running.join().unwrap_or_else(|_| wrong()));
         }
         stores
@@ -129,7 +129,7 @@ fn over_every_store(attempts: impl Attempts + Send, name: &str) -> (Tried, usize
     (tried, stores)
 }
 
-/// Every operation, dropped wherever it waits.
+/// Every operation, dropped at every await point.
 #[derive(Clone, Copy)]
 struct Everywhere;
 
@@ -168,13 +168,13 @@ impl Attempts for Everywhere {
 }
 
 #[test]
-fn every_operation_that_is_dropped_leaves_nothing_open() {
+fn dropped_operation_leaves_nothing_open() {
     let (tried, stores) = over_every_store(Everywhere, "dropped");
     let operations = requests::ALL.len() + requests::GIVEN_UP.len() + methods::ALL.len();
-    tried.report(&format!("{operations} operations over {stores} stores, dropped wherever they wait"));
+    tried.report(&format!("{operations} operations over {stores} stores, dropped at every await point"));
 }
 
-/// Clients that hang up at once, and at each step of the store.
+/// Clients that disconnect immediately, and at each step of the store.
 #[derive(Clone, Copy)]
 struct ByTcp;
 
@@ -204,13 +204,13 @@ impl Attempts for ByTcp {
 }
 
 #[test]
-fn clients_that_hang_up_leave_nothing_open() {
+fn disconnected_client_leaves_nothing_open() {
     let (tried, stores) = over_every_store(ByTcp, "tcp");
-    tried.report(&format!("{} requests by TCP over {stores} stores, hung up on", sockets::ALL.len()));
+    tried.report(&format!("{} requests over TCP and {stores} stores, disconnected", sockets::ALL.len()));
 }
 
 #[tokio::test]
-async fn a_fetch_of_keys_is_done_although_its_client_has_left() {
+async fn key_fetch_is_completed_after_its_client_disconnects() {
     let (site, mut tried) = (keys::Site::new().await, Tried::default());
     for round in 0..rounds() {
         for fetch in keys::ALL {
@@ -219,7 +219,7 @@ async fn a_fetch_of_keys_is_done_although_its_client_has_left() {
             tried.each(fetch, Moment::turns(round), attempt).await;
         }
     }
-    tried.report("3 fetches of keys, dropped wherever they wait");
+    tried.report("3 key fetches, dropped at every await point");
 }
 
 fn named<P: Place>(_: &P, operation: impl Debug) -> String {

@@ -19,7 +19,7 @@ const START: UnixTime = UnixTime::from_secs(NOW);
 const DAY: Duration = Duration::from_secs(86_400);
 const SECOND: Generation = Generation::new(2);
 
-/// What is called.
+/// The method to call.
 #[derive(Clone, Copy, Debug)]
 pub enum Method {
     Find,
@@ -40,7 +40,7 @@ use Method::*;
 pub const ALL: [Method; 11] =
     [Find, Insert, InsertWithin, InsertRefused, Advance, Acknowledge, Touch, OfUser, End, RemoveExpired, Check];
 
-/// Sessions that are over by so much are removed here: no other test has any.
+/// Sessions that expired this long ago are removed here; no other test has sessions this old.
 const AGE: Duration = Duration::from_secs(1000 * 86_400);
 
 fn record(user: &str, created_at: UnixTime) -> Record {
@@ -49,7 +49,7 @@ fn record(user: &str, created_at: UnixTime) -> Record {
 }
 
 impl Method {
-    /// Call it.
+    /// Call the method.
     async fn call(self, store: &impl SessionStore, [oldest, row, new]: [&Record; 3]) {
         let within = |policy| Some(Limit::new(2, policy));
         let later = START + Duration::from_secs(60);
@@ -68,7 +68,7 @@ impl Method {
         }
     }
 
-    /// Check that what it writes was written as a whole, or not at all.
+    /// Check that the change was written as a whole or not at all.
     fn check(self, before: &[Record], after: &[Record], new: &Record) -> Result<(), String> {
         let with_new = || [new].into_iter().chain(before).cloned().collect::<Vec<_>>();
         let [newer, oldest] = before else { return Err(format!("before: {before:?}")) };
@@ -96,7 +96,7 @@ fn next() -> Session {
     Session::new(START, later + DAY).with_generation(SECOND, later).with_acknowledged_at(None)
 }
 
-/// Have a task call this method, and drop it at this moment. Returns whether it was dropped.
+/// Call this method in a task, and drop the task at this moment. Returns whether it was dropped.
 pub async fn try_dropping(place: &impl Place, method: Method, moment: Moment, tasks: usize) -> Result<bool, String> {
     let store = Stepwise::new(place.store());
     let user = new_user(place).await;
@@ -114,10 +114,10 @@ pub async fn try_dropping(place: &impl Place, method: Method, moment: Moment, ta
     let is_dropped = leave(method.call(&store, [&oldest, &row, &new]), moment, &store.steps).await?;
     idle(tasks).await?;
     place.whole().await?;
-    let after = tokio::time::timeout(PATIENCE, rows()).await.map_err(|_| "the store waits".to_owned())??;
+    let after = tokio::time::timeout(PATIENCE, rows()).await.map_err(|_| "the store hangs".to_owned())??;
     method.check(&before, &after, &new)?;
     let ids: Vec<Uuid> = after.iter().map(|row| row.id).collect();
-    let ended = tokio::time::timeout(PATIENCE, store.inner.end(&ids)).await.map_err(|_| "an end waits".to_owned())?;
+    let ended = tokio::time::timeout(PATIENCE, store.inner.end(&ids)).await.map_err(|_| "ending hangs".to_owned())?;
     ensure(ended.is_ok_and(|ended| ended == ids.len() as u64), || "the rows cannot be ended".to_owned())?;
     Ok(is_dropped)
 }

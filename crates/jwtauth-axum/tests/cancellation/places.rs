@@ -1,4 +1,4 @@
-//! Databases, and what must not be left open in them.
+//! Databases, and the checks that nothing is left open in them.
 
 use std::{
     fmt::Display,
@@ -23,9 +23,9 @@ use crate::{
     leaving::{PATIENCE, comes_true, ensure},
 };
 
-/// As few connections as one that is lost makes a difference to.
+/// Few connections, so that a lost one makes a difference.
 const CONNECTIONS: u32 = 3;
-/// Django's table of users, as far as a store reads it.
+/// The columns of Django's users' table that a store reads.
 const USERS: &str = "CREATE TABLE test_user (id varchar(40) PRIMARY KEY, password varchar(128), is_active boolean)";
 
 /// A database with its store.
@@ -38,11 +38,11 @@ pub trait Place {
     /// Add a user who may sign in.
     async fn add_user(&self, user: &str);
 
-    /// Say what has been left open: a transaction, a lock, a connection.
+    /// Return an error if a transaction, a lock or a connection was left open.
     async fn whole(&self) -> Result<(), String>;
 }
 
-/// Add a user whom nothing else uses.
+/// Add a user that no other test uses.
 pub async fn new_user(place: &impl Place) -> String {
     static LAST: AtomicU64 = AtomicU64::new(0);
     let user = LAST.fetch_add(1, Ordering::Relaxed).to_string();
@@ -58,7 +58,7 @@ fn said(error: impl Display) -> String {
     error.to_string()
 }
 
-/// Take each connection of the pool, and have `check` look at it.
+/// Take each connection of the pool and run `check` on it.
 macro_rules! whole_pool {
     ($pool:expr, $check:expr) => {{
         let mut taken = Vec::new();
@@ -137,11 +137,11 @@ impl Place for Sqlite {
 
     async fn whole(&self) -> Result<(), String> {
         whole_pool!(self.pool, async |connection: &mut sqlx::pool::PoolConnection<sqlx::Sqlite>| {
-            // Fails within a transaction; waits, then fails where another has one.
+            // This fails inside a transaction, and waits, then fails, if another connection has one.
             connection.execute("BEGIN IMMEDIATE").await.map_err(said)?;
             connection.execute("COMMIT").await.map(drop).map_err(said)
         })?;
-        // As another process does, Django for one.
+        // As another process does, for example Django.
         let other = Self::options(&self.folder).busy_timeout(Duration::from_millis(500));
         let mut other = other.connect().await.map_err(said)?;
         other.execute("UPDATE test_user SET is_active = true WHERE id = ''").await.map_err(said)?;
@@ -158,7 +158,7 @@ pub struct Postgres {
 
 impl Postgres {
     pub async fn new(url: &str, name: &str) -> Self {
-        // A schema of its own: other tests use the same database.
+        // Use a separate schema: other tests use the same database.
         let schema = format!("cancellation_{name}");
         let options: PgConnectOptions = url.parse().unwrap();
         let outside = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await.unwrap();

@@ -18,14 +18,14 @@ use crate::{
     places::{Place, new_user},
 };
 
-/// Longer than an access token lives.
+/// Longer than the lifetime of an access token.
 const EXPIRED: u64 = 301;
-/// Longer than the generation before is good, once the new one was seen.
+/// Longer than the previous generation is accepted once the new one was seen.
 const PAST_GRACE: u64 = 31;
 
 macro_rules! operations {
     ($($operation:ident,)*) => {
-        /// What a client asks for before it leaves.
+        /// The request of a client that disconnects.
         #[derive(Clone, Copy, Debug)]
         pub enum Operation {
             $($operation,)*
@@ -97,16 +97,16 @@ impl<S: SessionStore + Clone> World<S> {
         Browser::signed_in(&self.app, &self.user).await
     }
 
-    /// All rows of the user, the newest first.
+    /// Return all rows of the user, newest first.
     pub async fn rows(&self, user: &str) -> Vec<Record> {
         self.store.inner.of_user(user, UnixTime::EPOCH).await.unwrap()
     }
 }
 
-/// Who sends a request, and the user's sessions before.
+/// The client of a request, and the user's sessions before it.
 pub struct Scene {
     pub browser: Browser,
-    /// In place of the browser's.
+    /// Sent instead of the browser's cookies.
     cookies: Option<String>,
     before: Vec<Record>,
 }
@@ -239,16 +239,16 @@ impl Operation {
         request
     }
 
-    /// Return whether the browser's session outlives it.
+    /// Return whether the browser's session survives the request.
     fn stays_signed_in(self, has_begun: bool) -> bool {
         let ends = matches!(self, Reuse | ReuseEndsAll | Logout | LogoutRemembered | LogoutExpired);
-        // The tokens of a login were in the response.
+        // The tokens of a login were in the lost response.
         let replaces = matches!(self, LoginOverLogin | LoginOverOther | LoginReplaces) && has_begun;
         let begins = matches!(self, Anonymous | BearerOfEnded | Login | LoginEndsOldest | LoginRefused);
         !(ends || replaces || begins)
     }
 
-    /// Check what a client that left has left behind; `has_begun`: its request had reached the store.
+    /// Check the state after a client has disconnected. With `has_begun`, its request had reached the store.
     pub async fn check<S: SessionStore + Clone>(
         self,
         world: &World<S>,
@@ -259,7 +259,7 @@ impl Operation {
         let ids = |rows: &[Record]| rows.iter().map(|row| row.id).collect::<Vec<_>>();
         let stay = |expected: &[Uuid]| ensure(ids(&after) == expected, || format!("sessions: {after:?}"));
         match self {
-            // Not for a client that has gone already.
+            // A login does not start for a client that has already disconnected.
             Login | LoginOverLogin | LoginOverOther | LoginEndsOldest | LoginReplaces if !has_begun => {
                 stay(&ids(&before))?;
             }
@@ -270,7 +270,7 @@ impl Operation {
             Refresh | DisputedRefresh | Adopt => {
                 stay(&ids(&before))?;
                 let generation = after[0].session.generation;
-                // What settles a dispute is read before anything is decided.
+                // The reads that settle a dispute precede any decision.
                 let is_begun = !matches!(self, DisputedRefresh) || generation != Generation::FIRST;
                 let expected = if is_begun { Generation::new(2) } else { Generation::FIRST };
                 ensure(generation == expected, || format!("generation {generation:?}"))?;
@@ -282,7 +282,7 @@ impl Operation {
             LoginOverOther => {
                 stay(&[])?;
                 let others = world.rows(&world.other).await;
-                ensure(others.len() == 1, || format!("sessions of the other: {others:?}"))?;
+                ensure(others.len() == 1, || format!("sessions of the other user: {others:?}"))?;
             }
             LoginEndsOldest => {
                 let is_last = after.len() == 2 && after[1].id == before[0].id;
@@ -292,8 +292,8 @@ impl Operation {
             | Bearer | Upload | LateUpload | Disputed => only_notes(&before, &after)?,
         }
         let mut browser = scene.browser;
-        let expected = if self.stays_signed_in(has_begun) { world.user.as_str() } else { "nobody" };
-        // The first answer is lost as well.
+        let expected = if self.stays_signed_in(has_begun) { world.user.as_str() } else { "anonymous" };
+        // The first response is lost too.
         for is_kept in [false, true, true] {
             let answer = browser.send(browser.request("GET", "/maybe")).await;
             if is_kept {
@@ -305,13 +305,13 @@ impl Operation {
         ensure(answer.status == StatusCode::OK, || format!("the next login: {} {}", answer.status, answer.body))
     }
 
-    /// Check what many clients that asked the same at once have left behind.
+    /// Check the state after many clients have made the same request at once.
     pub async fn check_crowd<S: SessionStore + Clone>(self, world: &World<S>, scene: Scene) -> Result<(), String> {
         let after = world.rows(&world.user).await;
         let is_named = after.iter().any(|row| scene.before.iter().any(|before| before.id == row.id));
         let is_right = match self {
             LoginEndsOldest => after.len() == 2,
-            // Each has begun a session of its own, but for those whose client had gone.
+            // Each login has started a session, unless its client disconnected first.
             LoginOverLogin => !is_named && !after.is_empty(),
             Refresh => after.len() == 1 && is_named && after[0].session.generation == Generation::new(2),
             _ => after.is_empty(),
@@ -327,7 +327,7 @@ impl Operation {
     }
 }
 
-/// Check that nothing else has changed than what a request notes: that the user was seen, and a generation.
+/// Check that only routine fields have changed: when the user was last seen, and the acknowledgement.
 fn only_notes(before: &[Record], after: &[Record]) -> Result<(), String> {
     let plain = |row: &Record| {
         let mut row = row.clone().with_last_seen_at(UnixTime::EPOCH);
@@ -342,7 +342,7 @@ fn only_notes(before: &[Record], after: &[Record]) -> Result<(), String> {
     ensure(rows[0] == rows[1] && is_kept, || format!("rows: {before:?}, then {after:?}"))
 }
 
-/// What a handler gives up before it answers, as under a layer with a time limit.
+/// An operation that a handler cancels before it answers, as under a layer with a timeout.
 #[derive(Clone, Copy, Debug)]
 pub enum GivenUp {
     Login,
@@ -352,7 +352,7 @@ pub enum GivenUp {
 
 pub const GIVEN_UP: [GivenUp; 3] = [GivenUp::Login, GivenUp::Logout, GivenUp::EndOthers];
 
-/// Have a handler give up at this moment what it waits for, and answer. Returns whether it did.
+/// Let a handler cancel the operation at this moment and answer. Returns whether it cancelled.
 pub async fn try_giving_up(place: &impl Place, call: GivenUp, moment: Moment, tasks: usize) -> Result<bool, String> {
     let world = World::new(place, &common::settings()).await;
     let mut browser = world.signed_in().await;
@@ -377,12 +377,12 @@ pub async fn try_giving_up(place: &impl Place, call: GivenUp, moment: Moment, ta
     idle(tasks).await?;
     place.whole().await?;
     let (after, who) = (world.rows(&world.user).await, browser.who().await);
-    let expected = if matches!(call, GivenUp::Logout) { (0, "nobody") } else { (1, world.user.as_str()) };
+    let expected = if matches!(call, GivenUp::Logout) { (0, "anonymous") } else { (1, world.user.as_str()) };
     ensure((after.len(), who.as_str()) == expected, || format!("{who} is signed in, sessions: {after:?}"))?;
     answer.body.parse().map_err(|_| answer.body)
 }
 
-/// Have a client ask and leave at this moment. Returns whether it did.
+/// Let a client send a request and disconnect at this moment. Returns whether it disconnected.
 pub async fn try_leaving(
     place: &impl Place,
     operation: Operation,
@@ -399,6 +399,6 @@ pub async fn try_leaving(
     place.whole().await?;
     let has_begun = world.store.steps.count() > 0;
     let check = tokio::time::timeout(PATIENCE, operation.check(&world, scene, has_begun));
-    check.await.map_err(|_| "the next requests wait".to_owned())??;
+    check.await.map_err(|_| "the next requests hang".to_owned())??;
     Ok(has_left)
 }

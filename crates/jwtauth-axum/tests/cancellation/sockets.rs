@@ -1,4 +1,4 @@
-//! Clients that send a request by TCP and hang up.
+//! Clients that send a request over TCP and disconnect.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::{
     requests::{Operation, World},
 };
 
-/// What is written.
+/// The requests to send.
 pub const ALL: [Operation; 6] = [
     Operation::Logout,
     Operation::EndOthers,
@@ -25,7 +25,7 @@ pub const ALL: [Operation; 6] = [
     Operation::ReuseEndsAll,
 ];
 
-/// What many clients write at once.
+/// The requests that many clients send at once.
 pub const CROWDED: [Operation; 4] =
     [Operation::LoginEndsOldest, Operation::LoginOverLogin, Operation::Refresh, Operation::Logout];
 
@@ -41,7 +41,7 @@ fn written(request: &Request<Body>) -> String {
     format!("{} {} HTTP/1.1\r\n{}\r\n", request.method(), request.uri(), headers.collect::<String>())
 }
 
-/// Send this, and hang up at once or, where there is one, at this step of the store.
+/// Send this request, and disconnect immediately or, if given, at this step of the store.
 async fn hang_up(address: SocketAddr, request: &str, step: Option<usize>, steps: &Steps) {
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(request.as_bytes()).await.unwrap();
@@ -54,9 +54,9 @@ async fn hang_up(address: SocketAddr, request: &str, step: Option<usize>, steps:
     }
 }
 
-/// Wait until this server has nothing to do for the clients so far, and stop it.
+/// Wait until this server has finished the work of its clients, and stop it.
 async fn stop(address: SocketAddr, serving: tokio::task::JoinHandle<()>, tasks: usize) -> Result<(), String> {
-    // Connections are accepted one after the other: once this one is answered, the others have been.
+    // Connections are accepted in order: once this one is answered, the earlier ones have been accepted.
     let mut next = TcpStream::connect(address).await.unwrap();
     next.write_all(b"GET /open HTTP/1.1\r\nHost: own.example\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -67,7 +67,7 @@ async fn stop(address: SocketAddr, serving: tokio::task::JoinHandle<()>, tasks: 
     idle(tasks).await
 }
 
-/// Send a request, and hang up at once or, where there is one, at this step of the store. Returns whether the request had
+/// Send a request, and disconnect immediately or, if given, at this step of the store. Returns whether the request had
 /// reached the store.
 pub async fn try_hanging_up(
     place: &impl Place,
@@ -87,14 +87,14 @@ pub async fn try_hanging_up(
         return Ok(false);
     }
     let check = tokio::time::timeout(PATIENCE, operation.check(&world, scene, true));
-    check.await.map_err(|_| "the next requests wait".to_owned())??;
+    check.await.map_err(|_| "the next requests hang".to_owned())??;
     Ok(true)
 }
 
-/// How many clients come at once.
+/// The number of simultaneous clients.
 pub const CROWD: usize = 24;
 
-/// Have many clients send the same request at once, and hang up: some at once, some at a step of the store.
+/// Let many clients send the same request at once and disconnect, some immediately, some at a step of the store.
 pub async fn try_crowd(place: &impl Place, operation: Operation, tasks: usize) -> Result<(), String> {
     let world = World::new(place, &operation.settings()).await;
     let scene = operation.prepare(&world).await;
@@ -112,5 +112,5 @@ pub async fn try_crowd(place: &impl Place, operation: Operation, tasks: usize) -
     stop(address, serving, tasks).await?;
     place.whole().await?;
     let check = tokio::time::timeout(PATIENCE, operation.check_crowd(&world, scene));
-    check.await.map_err(|_| "the next requests wait".to_owned())?
+    check.await.map_err(|_| "the next requests hang".to_owned())?
 }

@@ -1,4 +1,4 @@
-//! What a test logs.
+//! Captures what a test logs.
 
 use std::{cell::RefCell, io, sync::Once};
 
@@ -8,9 +8,9 @@ thread_local! {
     static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Keep what this thread logs from now on, with the spans in this way.
+/// Capture what this thread logs from now on, with these span events.
 ///
-/// The subscriber is the process's: one of a thread is not told of call sites that another thread meets first.
+/// The subscriber is global: a thread-local one misses call sites that another thread reaches first.
 pub fn start(spans: FmtSpan) {
     static START: Once = Once::new();
     START.call_once(|| {
@@ -22,7 +22,7 @@ pub fn start(spans: FmtSpan) {
     clear();
 }
 
-/// Forget what this thread has logged.
+/// Discard what this thread has logged.
 pub fn clear() {
     LOGGED.with_borrow_mut(Vec::clear);
 }
@@ -32,7 +32,7 @@ pub fn logged() -> String {
     LOGGED.with_borrow(|bytes| String::from_utf8(bytes.clone()).unwrap())
 }
 
-/// Return how often this text is in it.
+/// Return how often this text was logged.
 pub fn times_logged(text: &str) -> usize {
     logged().matches(text).count()
 }

@@ -1,4 +1,4 @@
-//! A service, and browsers that keep its cookies.
+//! A test service, and browsers that keep its cookies.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -33,7 +33,7 @@ use tower::ServiceExt;
 pub const NOW: u64 = 1_800_000_000;
 pub const SECRET: &str = "a secret of the tests, long enough for SHA-256";
 
-/// A clock that tests set, in seconds.
+/// A settable clock, in seconds.
 #[derive(Clone)]
 pub struct Clock(Arc<AtomicU64>);
 
@@ -90,11 +90,11 @@ async fn me(user: Authenticated) -> String {
 }
 
 async fn maybe(MaybeAuthenticated(user): MaybeAuthenticated) -> String {
-    user.map_or_else(|| "nobody".to_owned(), |user| user.user_id)
+    user.map_or_else(|| "anonymous".to_owned(), |user| user.user_id)
 }
 
 async fn optional(user: Option<Authenticated>) -> String {
-    user.map_or_else(|| "nobody".to_owned(), |user| user.user_id)
+    user.map_or_else(|| "anonymous".to_owned(), |user| user.user_id)
 }
 
 async fn claims(AccessClaims(claims): AccessClaims) -> String {
@@ -144,7 +144,7 @@ async fn end_others(auth: Auth) -> Result<String, jwtauth_axum::AuthError> {
     Ok(auth.end_others().await?.to_string())
 }
 
-/// An answer, with its body read.
+/// A response whose body has been read.
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -158,7 +158,7 @@ impl Answer {
         Self { status: parts.status, headers: parts.headers, body: String::from_utf8(body.to_vec()).unwrap() }
     }
 
-    /// The cookies that it sets, as `name=value; attributes`.
+    /// Return the cookies that it sets, as `name=value; attributes`.
     pub fn set_cookies(&self) -> Vec<&str> {
         self.headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().unwrap()).collect()
     }
@@ -169,7 +169,7 @@ impl Answer {
     }
 }
 
-/// A browser with its jar. Clones are thieves: they have a copy.
+/// A browser with its cookie jar. A clone is a thief with a copy of the cookies.
 #[derive(Clone)]
 pub struct Browser {
     pub app: Router,
@@ -193,7 +193,7 @@ impl Browser {
         if cookies.is_empty() { request } else { request.header(header::COOKIE, cookies.join("; ")) }
     }
 
-    /// Sends it, and leaves the answer's cookies alone.
+    /// Send this request without storing the response's cookies.
     pub async fn send(&self, request: http::request::Builder) -> Answer {
         self.send_body(request.body(Body::empty()).unwrap()).await
     }
@@ -226,13 +226,13 @@ impl Browser {
         answer
     }
 
-    /// Who the service says is there.
+    /// Return the current user according to the service.
     pub async fn who(&mut self) -> String {
         self.get("/maybe").await.body
     }
 }
 
-/// A body whose length is not known before it is over.
+/// A body of unknown length.
 pub struct Chunked(pub Option<Bytes>);
 
 impl http_body::Body for Chunked {

@@ -1,4 +1,4 @@
-//! What the runs counted.
+//! The counters of the runs.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Requests that are under way.
+//! Requests in flight.
 
 use std::{
     pin::Pin,
@@ -31,7 +31,7 @@ pub enum Kind {
     Page,
     Form,
     Socket,
-    /// With its length, or without.
+    /// An upload, with or without a known length.
     Upload {
         is_chunked: bool,
     },
@@ -47,7 +47,7 @@ impl Kind {
         matches!(self, Self::Upload { .. })
     }
 
-    fn asks_who_is_there(&self) -> bool {
+    fn expects_a_user(&self) -> bool {
         matches!(self, Self::Page | Self::Form | Self::Socket | Self::Upload { .. })
     }
 
@@ -73,32 +73,32 @@ impl Kind {
     }
 }
 
-/// What the server answers.
+/// The server's response.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
     pub body: String,
-    /// The user and the session that it was told to be of, if any.
+    /// The user and session that the service reported, if any.
     pub served: Option<(String, Uuid)>,
-    pub asks_who_is_there: bool,
+    pub expects_a_user: bool,
     pub cookies: Vec<SetCookie>,
 }
 
 impl Reply {
     fn of(kind: &Kind, answer: Answer) -> Self {
-        let (asks_who_is_there, cookies) = (kind.asks_who_is_there(), SetCookie::all_of(&answer));
-        let is_told = asks_who_is_there && answer.status == StatusCode::OK;
+        let (expects_a_user, cookies) = (kind.expects_a_user(), SetCookie::all_of(&answer));
+        let is_told = expects_a_user && answer.status == StatusCode::OK;
         let served = answer.body.split_once(' ').filter(|_| is_told);
         let served = served.map(|(user, session)| (user.to_owned(), session.parse().unwrap()));
-        Self { status: answer.status.as_u16(), body: answer.body, served, asks_who_is_there, cookies }
+        Self { status: answer.status.as_u16(), body: answer.body, served, expects_a_user, cookies }
     }
 
     pub fn is_anonymous(&self) -> bool {
-        self.asks_who_is_there && self.status < 500 && self.served.is_none()
+        self.expects_a_user && self.status < 500 && self.served.is_none()
     }
 }
 
-/// Whether a future is to be polled.
+/// Whether a future must be polled.
 pub struct Flag(AtomicBool);
 
 impl Wake for Flag {
@@ -115,13 +115,13 @@ pub struct Flight {
     pub process: usize,
     pub brought: Brought,
     pub sent_at: u64,
-    /// When a worker took it up.
+    /// When a worker started on it.
     pub begun: Option<Moment>,
-    /// The newest generation then, and when that was written.
+    /// The newest generation at that time, and when it was written.
     pub newest_at_begin: Option<(u64, u64)>,
-    /// What its thief is locked out by, when it was sent.
+    /// The lockout of its thief when it was sent.
     pub lockout: Option<Lockout>,
-    /// The client has gone.
+    /// Whether the client has disconnected.
     pub is_gone: bool,
     pub reply: Option<Reply>,
     future: Option<Answering>,
@@ -156,7 +156,7 @@ impl Flight {
         self.future.is_some()
     }
 
-    /// Poll it. Returns whether it is answered.
+    /// Poll the request. Returns whether it has been answered.
     pub fn poll(&mut self) -> bool {
         self.flag.0.store(false, Ordering::Relaxed);
         let waker = Waker::from(Arc::clone(&self.flag));
@@ -167,7 +167,7 @@ impl Flight {
         true
     }
 
-    /// The client goes: a server drops the future.
+    /// Disconnect the client: a server then drops the future.
     pub fn leave(&mut self) {
         self.future = None;
         self.is_gone = true;

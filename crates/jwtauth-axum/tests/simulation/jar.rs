@@ -1,4 +1,4 @@
-//! Tokens, and the jars that browsers and thieves keep them in.
+//! Tokens, and the jars in which browsers and thieves keep them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::common::Answer;
 
-/// A token, as the test reads it.
+/// A token, as decoded by the test.
 #[derive(Debug)]
 pub struct Token {
     pub text: String,
@@ -38,18 +38,18 @@ impl Token {
         }
     }
 
-    /// Return whether it has expired by this clock.
+    /// Return whether the token has expired at this time.
     pub fn has_expired(&self, now: u64) -> bool {
         now / 1000 >= self.expires_at
     }
 }
 
-/// What a request brings.
+/// The tokens of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Brought {
     pub access: Option<Arc<Token>>,
     pub refresh: Option<Arc<Token>>,
-    /// The access token comes by `Authorization`.
+    /// Whether the access token is sent in `Authorization`.
     pub by_header: bool,
 }
 
@@ -76,11 +76,11 @@ impl Brought {
     }
 }
 
-/// What an answer does to a cookie.
+/// The effect of a response on a cookie.
 #[derive(Clone, Debug)]
 pub struct SetCookie {
     pub is_refresh: bool,
-    /// `None`: it is cleared.
+    /// `None` if the cookie is cleared.
     pub token: Option<Arc<Token>>,
     /// In seconds.
     pub max_age: Option<u64>,
@@ -105,11 +105,11 @@ impl SetCookie {
 #[derive(Clone, Debug)]
 struct Cookie {
     token: Arc<Token>,
-    /// In milliseconds; `None`: as long as the browser runs.
+    /// In milliseconds; `None` for a cookie that lasts as long as the browser runs.
     until: Option<u64>,
 }
 
-/// A browser's, which keeps cookies for their `Max-Age`.
+/// A browser's jar, which keeps cookies for their `Max-Age`.
 #[derive(Clone, Debug, Default)]
 pub struct Jar {
     access: Option<Cookie>,

@@ -1,11 +1,12 @@
-//! Days of a service in moments: a seed decides which request goes on, which answer gets lost, and when time passes.
+//! Simulates days of a service in moments: a seed decides which request proceeds, which response is lost, and when time
+//! passes.
 //!
-//! The layer, its extractors and its tasks are the real ones, over a real store. What is made up is the world around them:
-//! each call of the store waits before and after until the seed lets it go on, time passes when the seed says so, and
-//! browsers and thieves ask what it tells them to. [`oracle`] has what must hold.
+//! The layer, its extractors and its tasks are real, over a real store. The world around them is simulated: each call
+//! of the store waits before and after until the seed lets it proceed, time passes when the seed says so, and browsers
+//! and thieves send the requests that it chooses. [`oracle`] holds the promises to check.
 //!
-//! A run that breaks a promise prints its seed and the command that repeats it. `JWTAUTH_SIMULATE_REFRESHES` says how many
-//! refreshes are made; `make simulate` makes more.
+//! A run that breaks a promise prints its seed and the command that repeats it. `JWTAUTH_SIMULATE_REFRESHES` sets the
+//! number of refreshes; `make simulate` makes more.
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests")]
 
@@ -31,16 +32,16 @@ use oracle::{PROMISES, Promise};
 use run::{find, run, run_once, say, until};
 use wrong::Wrong;
 
-/// Seeds that have broken a promise once, by a fault of the layer, of the engine, or of what is asked of them here.
+/// Seeds that once broke a promise, because of a bug in the layer, the engine or this simulation.
 const KEPT: [u64; 3] = [1, 2, 3];
 
-/// How many refreshes are made where nothing else is said. Without optimisation, one takes some 2 ms.
+/// The default number of refreshes. Without optimisation, one takes about 2 ms.
 const IN_TESTS: u64 = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
 
-/// A wrong store is found within so many seeds.
+/// A faulty store is detected within this many seeds.
 const ENOUGH: u64 = 100;
 
-/// Return the number that this variable of the environment has.
+/// Return the number in this environment variable.
 fn number(variable: &str) -> Option<u64> {
     env::var(variable).ok().map(|number| number.parse().unwrap())
 }
@@ -50,7 +51,7 @@ fn refreshes(default: u64) -> u64 {
 }
 
 #[test]
-fn no_seed_breaks_a_promise() {
+fn seeds_keep_every_promise() {
     match number("JWTAUTH_SIMULATE_SEED") {
         Some(seed) => run(seed, &Wrong::Nothing).report(),
         None => until(refreshes(IN_TESTS), 1),
@@ -59,20 +60,20 @@ fn no_seed_breaks_a_promise() {
 
 #[test]
 #[ignore = "long: make simulate"]
-fn no_seed_of_today_breaks_a_promise() {
+fn seeds_of_today_keep_every_promise() {
     let today = UNIX_EPOCH.elapsed().unwrap().as_secs() << 32;
     until(refreshes(10_000_000), number("JWTAUTH_SIMULATE_SEED").unwrap_or(today));
 }
 
 #[test]
-fn seeds_that_have_broken_a_promise_keep_it() {
+fn seeds_that_once_broke_a_promise_keep_it() {
     for seed in KEPT {
         run(seed, &Wrong::Nothing).report();
     }
 }
 
 #[test]
-fn a_seed_decides_everything() {
+fn runs_of_one_seed_are_identical() {
     for seed in [0, 1, 2, 3, 99] {
         let [one, other] = [(); 2].map(|()| run_once(seed, &Wrong::Nothing, true));
         assert_eq!(one.told, other.told, "seed {seed}");
@@ -81,7 +82,7 @@ fn a_seed_decides_everything() {
 }
 
 #[test]
-fn stores_that_are_wrong_are_found() {
+fn faulty_stores_are_detected() {
     for (wrong, promise) in [
         (Wrong::SwapsAlways(Arc::default()), Promise::EndHolds),
         (Wrong::SwapsNever, Promise::SignedIn),
@@ -97,7 +98,7 @@ fn stores_that_are_wrong_are_found() {
 }
 
 #[test]
-fn each_promise_is_in_the_documentation() {
+fn every_promise_is_quoted_from_the_documentation() {
     let spaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     for promise in PROMISES {

@@ -1,4 +1,4 @@
-//! What has to hold, whatever the seed: each promise in the words of the documentation.
+//! The promises that must hold for every seed, each quoted from the documentation.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::{
 };
 
 const UPLOAD_DELAY: u64 = MAX_UPLOAD_DELAY.as_secs() * SECOND;
-/// For so long, the layer tries again where another request was first: docs/concepts/sessions-and-rotation.md.
+/// How long the layer retries after losing to another request: docs/concepts/sessions-and-rotation.md.
 const PATIENCE: u64 = 3 * SECOND;
 
-/// What is promised.
+/// A promise of the documentation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Promise {
     SignedIn,
@@ -49,7 +49,7 @@ pub const PROMISES: [Promise; 12] = [
 ];
 
 impl Promise {
-    /// Return the page, and the words in it.
+    /// Return the page, and the quotation from it.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::SignedIn => (
@@ -107,77 +107,77 @@ impl Promise {
     }
 }
 
-/// A promise that is not kept.
+/// A broken promise.
 #[derive(Clone, Debug)]
 pub struct Broken {
     pub promise: Promise,
     pub how: String,
 }
 
-/// When, in the order of events and by the clock.
+/// A moment, by the order of events and by the clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
     pub order: u64,
     pub at: u64,
 }
 
-/// By which token a request is decided.
+/// The token that decides a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Way {
     Access,
     Refresh,
-    /// It depends on more than is known here.
+    /// It depends on more than the oracle knows.
     Unknown,
 }
 
-/// A session, as the actors and the database have it.
+/// A session, as the actors and the database know it.
 struct Known {
     user: String,
     inserted: Moment,
     /// The newest generation, and when it was written.
     newest: (u64, u64),
-    /// Something was sent that may end it.
+    /// Whether a request that may end it was sent.
     may_end: bool,
-    /// Its end was answered, by this process.
+    /// When its end was answered, and by which process.
     ended: Option<(Moment, usize)>,
-    /// The database has ended it.
+    /// Whether the database has ended it.
     is_gone: bool,
-    /// A thief has made an ordinary request with a refresh token.
+    /// Whether a thief has made an ordinary request with a refresh token.
     is_tainted: bool,
     /// Since when each generation is in use.
     in_use: BTreeMap<u64, u64>,
     thefts_told: u32,
-    /// The newest generation that an owner was answered with.
+    /// The newest generation in a response to an owner.
     owners: u64,
     thefts: BTreeMap<usize, Theft>,
 }
 
-/// What a thief has let pass.
+/// The state of a theft.
 #[derive(Default)]
 struct Theft {
-    /// Ordinary requests with a refresh token that are under way.
+    /// The number of the thief's ordinary requests with a refresh token in flight.
     under_way: u32,
-    /// When the last one was answered.
+    /// When the last of them was answered.
     last: u64,
-    /// How often the owner was answered with newer tokens since.
+    /// How often the owner has received newer tokens since.
     refreshes: u32,
-    /// The generation of the second ones, and when they were answered.
+    /// The generation of the second newer tokens, and when they were sent.
     second: Option<(u64, u64)>,
 }
 
-/// A thief is locked out.
+/// A thief who is locked out.
 #[derive(Clone, Copy, Debug)]
 pub struct Lockout {
     since: u64,
     second_at: u64,
 }
 
-/// How long thieves were served after they were locked out, at most: by access tokens and by uploads.
+/// The longest times for which thieves were served after a lockout: with access tokens and with uploads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Longest {
     pub by_access: u64,
     pub by_upload: u64,
-    /// Beyond the bound: of broken promises alone.
+    /// Beyond the bound; only in broken promises.
     pub beyond: u64,
 }
 
@@ -202,7 +202,7 @@ impl Oracle {
         of_user.into_iter().map(|(id, _)| *id).collect()
     }
 
-    /// Hear what the database has done.
+    /// Process a write of the database.
     pub fn hear(&mut self, deed: &Deed, now: Moment, others_end: bool) -> Result<(), Broken> {
         match deed {
             Deed::Inserted { session, user } => {
@@ -237,10 +237,10 @@ impl Oracle {
                 let Some(known) = self.sessions.get_mut(session) else { return Ok(()) };
                 known.thefts_told += 1;
                 if !known.is_tainted {
-                    return broken(Promise::SignedIn, "a token of an honest user is taken for a copied one");
+                    return broken(Promise::SignedIn, "an honest user's token is treated as copied");
                 }
                 if known.thefts_told > 1 {
-                    return broken(Promise::TheftIsToldOnce, "a theft is told twice");
+                    return broken(Promise::TheftIsToldOnce, "a theft is reported twice");
                 }
                 self.thefts += 1;
             }
@@ -248,7 +248,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// A thief has copied the tokens of this session.
+    /// Process a thief's copy of the tokens of this session.
     pub fn stolen(&mut self, thief: usize, session: Uuid, now: Moment) {
         if let Some(known) = self.sessions.get_mut(&session) {
             let theft = known.thefts.entry(thief).or_default();
@@ -256,7 +256,7 @@ impl Oracle {
         }
     }
 
-    /// A request is sent.
+    /// Process a sent request.
     pub fn sent(&mut self, flight: &mut Flight) {
         let sessions: Vec<Uuid> = flight.brought.tokens().map(|token| token.session).collect();
         match &flight.kind {
@@ -313,13 +313,13 @@ impl Oracle {
         }
     }
 
-    /// A worker takes the request up.
+    /// Process the start of a worker on the request.
     pub fn begun(&self, flight: &mut Flight) {
         let refresh = flight.brought.refresh.as_ref();
         flight.newest_at_begin = refresh.and_then(|refresh| Some(self.sessions.get(&refresh.session)?.newest));
     }
 
-    /// There will be no answer to this request, for all that is known.
+    /// Process a request that may never be answered.
     pub fn given_up(&mut self, flight: &Flight, now: Moment) {
         self.settle_theft(flight, now, true);
     }
@@ -356,7 +356,7 @@ impl Oracle {
         }
     }
 
-    /// The server has answered.
+    /// Process a response of the server.
     pub fn answered(&mut self, flight: &Flight, reply: &Reply, has_failed: bool, now: Moment) -> Result<(), Broken> {
         let may_have_refreshed = reply.status >= 500 || reply.served.is_some();
         self.settle_theft(flight, now, may_have_refreshed);
@@ -364,9 +364,9 @@ impl Oracle {
             let is_slow = flight.begun.is_some_and(|begun| now.at > begun.at + PATIENCE);
             let is_contention = is_slow && reply.body.contains("session_contention");
             if !has_failed && !is_contention {
-                return broken(Promise::Errors, format!("status {} without a failure of the store", reply.status));
+                return broken(Promise::Errors, format!("status {} although the store has not failed", reply.status));
             }
-            // Those of a refresh that came before the error are set.
+            // Cookies of a refresh before the error may be set.
             if reply.cookies.iter().any(|cookie| cookie.token.is_none()) {
                 return broken(Promise::Errors, "an error response clears a cookie");
             }
@@ -376,7 +376,7 @@ impl Oracle {
         if let Some((user, session)) = &reply.served {
             self.check_served(flight, reply, user, session, now)?;
             self.note_use(flight, session, has_failed, now);
-        } else if reply.asks_who_is_there {
+        } else if reply.expects_a_user {
             self.check_anonymous(flight, reply, has_failed, now)?;
         }
         self.note_ends(flight, reply, now);
@@ -394,20 +394,20 @@ impl Oracle {
             };
             let life = if cookie.is_refresh { self.plan.idle } else { self.plan.access };
             if token.expires_at.saturating_sub(token.issued_at) * SECOND > life {
-                return broken(Promise::Expires, format!("{token:?} lives for too long"));
+                return broken(Promise::Expires, format!("{token:?} has too long a lifetime"));
             }
             if cookie.is_refresh && self.ends_at(&token.session).is_some_and(|end| token.expires_at * SECOND > end) {
                 return broken(Promise::Expires, format!("{token:?} outlives its session"));
             }
             let is_upload = flight.kind.is_upload();
             if is_upload && self.way(flight) == Way::Refresh {
-                return broken(Promise::LockedOutUploads, "an upload is given tokens");
+                return broken(Promise::LockedOutUploads, "an upload receives tokens");
             }
         }
         Ok(())
     }
 
-    /// Return the latest moment at which the session expires.
+    /// Return the latest time at which the session expires.
     fn ends_at(&self, session: &Uuid) -> Option<u64> {
         let known = self.sessions.get(session)?;
         let idle = known.newest.1 + self.plan.idle;
@@ -426,7 +426,10 @@ impl Oracle {
         let (Some(begun), way) = (flight.begun, self.way(flight)) else { return Ok(()) };
         let token = flight.brought.tokens().find(|token| token.session == *session);
         if token.is_none_or(|token| token.user != user) {
-            return broken(Promise::OneUser, format!("served as {user}, session {session}, by other tokens"));
+            return broken(
+                Promise::OneUser,
+                format!("served as {user}, session {session}, although its tokens name another user"),
+            );
         }
         let ends_at = self.ends_at(session);
         let Some(known) = self.sessions.get(session) else { return Ok(()) };
@@ -442,18 +445,24 @@ impl Oracle {
         let (access, refresh) = (&flight.brought.access, &flight.brought.refresh);
         let has_expired = |skew| access.as_ref().is_some_and(|it| it.has_expired(begun.at.saturating_sub(skew)));
         if refresh.is_none() && has_expired(self.plan.skew) {
-            return broken(Promise::AccessExpires, "served by an access token that has expired");
+            return broken(Promise::AccessExpires, "served with an expired access token");
         }
         let is_upload = flight.kind.is_upload();
         if let (Way::Refresh, Some(refresh)) = (way, refresh.as_ref().filter(|it| it.session == *session)) {
             let is_in_use = |since: &u64| since + self.plan.grace + SECOND <= begun.at;
             if !is_upload && known.in_use.range(refresh.generation + 1..).any(|(_, since)| is_in_use(since)) {
-                return broken(Promise::OldTokenEnds, format!("{refresh:?} is good beside {:?}", known.in_use));
+                return broken(
+                    Promise::OldTokenEnds,
+                    format!("{refresh:?} is accepted although these are in use: {:?}", known.in_use),
+                );
             }
             if let Some((newest, rotated_at)) = flight.newest_at_begin.filter(|_| is_upload) {
                 let is_late = begun.at > rotated_at + UPLOAD_DELAY + SECOND + self.plan.skew;
                 if newest > refresh.generation + 1 || newest > refresh.generation && is_late {
-                    return broken(Promise::UploadInTime, format!("{refresh:?} is admitted beside {newest}"));
+                    return broken(
+                        Promise::UploadInTime,
+                        format!("{refresh:?} is admitted although the newest generation is {newest}"),
+                    );
                 }
             }
         }
@@ -466,7 +475,10 @@ impl Oracle {
                     let bound = lockout.second_at + UPLOAD_DELAY + SECOND + self.plan.skew;
                     if begun.at > bound {
                         self.longest.beyond = self.longest.beyond.max(begun.at - bound);
-                        return broken(Promise::LockedOutUploads, format!("{} ms after the bound", begun.at - bound));
+                        return broken(
+                            Promise::LockedOutUploads,
+                            format!("served {} ms after the bound", begun.at - bound),
+                        );
                     }
                 }
                 Way::Refresh => {
@@ -479,7 +491,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// The token that was served was seen back from the client.
+    /// Record that the client has sent the token by which it was served.
     fn note_use(&mut self, flight: &Flight, session: &Uuid, has_failed: bool, now: Moment) {
         let token = match self.way(flight) {
             _ if has_failed => None,
@@ -500,7 +512,7 @@ impl Oracle {
         if flight.lockout.is_some() && self.way(flight) == Way::Refresh && !is_upload && !has_failed {
             let has_expired = token.has_expired(now.at + self.plan.skew);
             if !known.is_gone && !has_expired {
-                return broken(Promise::LockedOut, "a thief who is locked out is refused, and the session goes on");
+                return broken(Promise::LockedOut, "a locked-out thief is rejected, but the session continues");
             }
         }
         if !matches!(flight.who, Who::Browser(_))
@@ -521,9 +533,12 @@ impl Oracle {
             if newest > token.generation + 1 || newest > token.generation && is_late {
                 return Ok(());
             }
-            return broken(Promise::UploadInTime, format!("{token:?} is refused beside {:?}", known.newest));
+            return broken(
+                Promise::UploadInTime,
+                format!("{token:?} is rejected although the newest generation is {:?}", known.newest),
+            );
         }
-        broken(Promise::SignedIn, format!("{token:?} of a live session: {reply:?}"))
+        broken(Promise::SignedIn, format!("{token:?} of a live session is rejected: {reply:?}"))
     }
 
     fn note_ends(&mut self, flight: &Flight, reply: &Reply, now: Moment) {
@@ -559,7 +574,7 @@ impl Oracle {
         }
     }
 
-    /// The owner was answered with these tokens.
+    /// Process a response with new tokens to the owner.
     fn note_refresh(&mut self, flight: &Flight, reply: &Reply, now: Moment) {
         if !matches!(flight.who, Who::Browser(_)) {
             return;

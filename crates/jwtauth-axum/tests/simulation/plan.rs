@@ -1,4 +1,4 @@
-//! What a seed decides before its run begins: the settings, the actors and the troubles.
+//! The decisions of a seed before its run: settings, actors and faults.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ pub const SECOND: u64 = 1000;
 pub const MINUTE: u64 = 60 * SECOND;
 pub const HOUR: u64 = 60 * MINUTE;
 pub const DAY: u64 = 24 * HOUR;
-/// Time passes in steps of so much: longer than the longest pause of the layer between two tries, which is random.
+/// The step in which time passes: longer than the layer's longest random pause between two attempts.
 pub const TICK: u64 = SECOND / 4;
-/// How much sooner than the grace a request is answered: the seconds that are cut off, and what forced steps take.
+/// The time by which requests are answered before the grace ends: for truncated seconds, and for forced steps.
 const SLACK: u64 = 4 * SECOND;
 
-/// All times are in milliseconds.
+/// The plan of a run. All times are in milliseconds.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub access: u64,
@@ -28,20 +28,20 @@ pub struct Plan {
     pub processes: usize,
     pub users: usize,
     pub browsers: usize,
-    /// How many requests of a browser are under way at once, at most.
+    /// The most concurrent requests of a browser.
     pub tabs: u64,
     pub thieves: usize,
-    /// Of a thousand steps of the store, how many fail.
+    /// How many of a thousand store calls fail.
     pub failures: u64,
-    /// Of a thousand answers, how many get lost.
+    /// How many of a thousand responses are lost.
     pub losses: u64,
-    /// Of a thousand moments, at how many a client goes, or a process dies.
+    /// At how many of a thousand moments a client disconnects or a process dies.
     pub departures: u64,
-    /// Answers take as long as they may, which is longer than the grace.
+    /// Whether responses take as long as possible, which is longer than the grace.
     pub late_answers: bool,
-    /// How far a worker's clock is off, at most.
+    /// The largest clock error of a worker.
     pub skew: u64,
-    /// Browsers lose their access cookies now and then.
+    /// Whether browsers occasionally lose their access cookies.
     pub forgets_access: bool,
 }
 
@@ -83,12 +83,12 @@ impl Plan {
             .with_reuse_ends_all_sessions(self.reuse_ends_all)
     }
 
-    /// Return how long an ordinary request takes at most, from the browser to the end of all that it causes.
+    /// Return the longest time of an ordinary request, from the browser to the end of all its effects.
     pub fn slowest(&self) -> u64 {
         self.grace - SLACK
     }
 
-    /// Return how long the answer to an ordinary request takes at most, from when the request was sent.
+    /// Return the longest time until an ordinary request is answered.
     pub fn latest(&self) -> u64 {
         if self.late_answers { self.access - self.grace - SLACK } else { self.slowest() }
     }

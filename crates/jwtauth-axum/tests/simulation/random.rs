@@ -1,4 +1,4 @@
-//! Chance, of which a seed is the only source.
+//! Pseudorandom choices, determined by a seed.
 
 /// `SplitMix64`.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl Random {
         self.below(many) == 0
     }
 
-    /// Return whether something happens that so many in a thousand times does.
+    /// Return `true` with a probability of `many` in a thousand.
     pub fn per_mille(&mut self, many: u64) -> bool {
         self.below(1000) < many
     }

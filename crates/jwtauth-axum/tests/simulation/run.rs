@@ -1,4 +1,4 @@
-//! Runs of many seeds.
+//! Runs many seeds.
 
 use std::{
     io::{Write as _, stderr},
@@ -21,16 +21,16 @@ use crate::{
     wrong::Wrong,
 };
 
-/// A run ends after so many refreshes.
+/// The number of refreshes after which a run ends.
 const REFRESHES: u64 = 60;
 
-/// The last of so many seeds runs over SQLite, whose statements are done in a thread of their own: it makes fewer refreshes.
+/// One of this many seeds runs over SQLite, whose statements run in another thread; it makes fewer refreshes.
 #[cfg(feature = "sqlite")]
 const SQLITE_IN: u64 = 100;
 #[cfg(feature = "sqlite")]
 const SQLITE_REFRESHES: u64 = 6;
 
-/// How a run ended.
+/// The result of a run.
 pub struct Run {
     pub seed: u64,
     pub figures: Figures,
@@ -65,7 +65,7 @@ async fn sqlite() -> jwtauth_axum::SqliteStore {
     jwtauth_axum::SqliteStore::new(pool, None).await.unwrap()
 }
 
-/// Run this seed; where a promise is broken, once more, to tell what happened.
+/// Run this seed. If a promise is broken, run it again and record what happens.
 pub fn run(seed: u64, wrong: &Wrong) -> Run {
     let run = run_once(seed, wrong, false);
     if run.broken.is_some() { run_once(seed, wrong, true) } else { run }
@@ -74,7 +74,7 @@ pub fn run(seed: u64, wrong: &Wrong) -> Run {
 impl Run {
     /// # Panics
     ///
-    /// Where a promise was broken.
+    /// If a promise was broken.
     pub fn report(&self) {
         say(&format!("seed {}: {}", self.seed, self.figures));
         let Some(Broken { promise, how }) = &self.broken else { return };
@@ -90,12 +90,12 @@ impl Run {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "it is rounded")]
+#[expect(clippy::cast_precision_loss, reason = "the result is rounded")]
 fn rate(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds
 }
 
-/// Print a line, also where the test passes.
+/// Print a line even if the test passes.
 pub fn say(line: &str) {
     let _ = stderr().write_all(format!("simulation: {line}\n").as_bytes());
 }
@@ -106,14 +106,14 @@ pub fn find(mut seeds: Range<u64>, wrong: &Wrong, promise: Promise) -> Option<u6
     seeds.find(|seed| breaks_it(run_once(*seed, wrong, false)))
 }
 
-/// A long run tells how far it is each time that it has made so many refreshes.
+/// The number of refreshes after which a long run reports its progress.
 const TOLD_AFTER: u64 = 100_000;
 
-/// Run seeds from this one on until so many refreshes are made, in a thread for each processor.
+/// Run seeds from `first` until this many refreshes are made, in one thread per processor.
 ///
 /// # Panics
 ///
-/// Where a promise was broken.
+/// If a promise was broken.
 pub fn until(refreshes: u64, first: u64) {
     let (next, made, total) = (AtomicU64::new(first), AtomicU64::new(0), Mutex::new(Figures::default()));
     let (failed, started) = (Mutex::new(Vec::new()), Instant::now());

@@ -1,4 +1,4 @@
-//! The service: handlers that say who is there, and that end sessions.
+//! The service: handlers that return the current user and end sessions.
 
 use axum::{
     Router,
@@ -19,7 +19,7 @@ pub fn router(layer: AuthLayer) -> Router {
 }
 
 async fn me(user: Option<Authenticated>) -> String {
-    user.map_or_else(|| "nobody".to_owned(), |user| format!("{} {}", user.user_id, user.session_id))
+    user.map_or_else(|| "anonymous".to_owned(), |user| format!("{} {}", user.user_id, user.session_id))
 }
 
 async fn login(auth: Auth, Path(user): Path<String>) -> impl IntoResponse {

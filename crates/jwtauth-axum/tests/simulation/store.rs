@@ -1,4 +1,4 @@
-//! A store whose every call waits to be let in, and again to be let out, and which fails where it is told to.
+//! A store whose calls wait for permission to start and to return, and fail on demand.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,11 +18,11 @@ use uuid::Uuid;
 
 use crate::{time::WorkerClock, wrong::Wrong};
 
-/// How a call goes on.
+/// How a call proceeds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
     Go,
-    /// It is to be tried again.
+    /// It must be retried.
     Busy,
     Unreachable,
     Failed,
@@ -33,23 +33,23 @@ impl Verdict {
         match self {
             Self::Go => Ok(()),
             Self::Busy => Err(StoreError::Busy("locked".into())),
-            Self::Unreachable => Err(StoreError::NoConnection("nothing listens".into())),
+            Self::Unreachable => Err(StoreError::NoConnection("connection refused".into())),
             Self::Failed => Err(StoreError::Failed("the connection is lost".into())),
         }
     }
 }
 
-/// A call that waits.
+/// A waiting call.
 pub struct Waiting {
     pub request: u32,
     pub process: usize,
     pub call: &'static str,
-    /// It waits to be let in; else, to be let out.
+    /// Whether it waits to start; otherwise it waits to return.
     pub is_before: bool,
     pub open: oneshot::Sender<Verdict>,
 }
 
-/// What the database has done.
+/// A write of the database.
 #[derive(Clone, Debug)]
 pub enum Deed {
     Inserted {
@@ -63,26 +63,26 @@ pub enum Deed {
     Ended {
         session: Uuid,
     },
-    /// An event of the layer: a copied token was found.
+    /// An event of the layer: a copied token was detected.
     Reused {
         session: Uuid,
     },
 }
 
-/// The calls of all processes, and whose they are.
+/// The calls of all processes, and the requests that made them.
 #[derive(Clone, Default)]
 pub struct Desk(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// The request that runs.
+    /// The running request.
     running: u32,
-    /// The request of each task that was seen.
+    /// The request of each known task.
     tasks: HashMap<tokio::task::Id, u32>,
     waiting: Vec<Waiting>,
-    /// How many calls are with the database.
+    /// The number of calls inside the database.
     inside: usize,
-    /// The requests of which a call has failed.
+    /// The requests that had a failed call.
     failed: BTreeSet<u32>,
     deeds: Vec<Deed>,
 }
@@ -92,7 +92,7 @@ impl Desk {
         self.0.lock().unwrap()
     }
 
-    /// Note that from now on, this request runs.
+    /// Record that this request runs from now on.
     pub fn run(&self, request: u32) {
         self.state().running = request;
     }
@@ -105,7 +105,7 @@ impl Desk {
         self.state().inside > 0
     }
 
-    /// Return the request of each call that waits, in the order of the requests.
+    /// Return the request of each waiting call, in request order.
     pub fn waiting(&self) -> Vec<u32> {
         let mut state = self.state();
         state.waiting.retain(|waiting| !waiting.open.is_closed());
@@ -117,7 +117,7 @@ impl Desk {
         self.state().waiting.iter().any(|waiting| waiting.request == request && !waiting.open.is_closed())
     }
 
-    /// Take the call of this request that waits.
+    /// Take the waiting call of this request.
     pub fn take(&self, request: u32) -> Option<Waiting> {
         let mut state = self.state();
         let index = state.waiting.iter().position(|waiting| waiting.request == request)?;
@@ -158,7 +158,7 @@ impl Desk {
     }
 }
 
-/// Counts a call that is with the database, also where it is dropped.
+/// Counts a call inside the database, even if it is dropped.
 struct Inside<'d>(&'d Desk);
 
 impl<'d> Inside<'d> {
@@ -179,7 +179,7 @@ pub struct Gated<S> {
     pub inner: S,
     pub desk: Desk,
     pub process: usize,
-    /// Else it has died: nothing of it goes on.
+    /// Whether the process is alive. A dead process makes no progress.
     pub is_alive: Arc<AtomicBool>,
     pub clock: WorkerClock,
     pub wrong: Wrong,
@@ -271,7 +271,7 @@ impl<S: SessionStore> SessionStore for Gated<S> {
         self.around("end", call).await
     }
 
-    /// The layer cleans at random times. The world does it instead, when the seed says so.
+    /// The layer cleans up at random times. The simulation does it instead when the seed says so.
     async fn remove_expired(&self, _: u32, _: UnixTime) -> Result<u64, StoreError> {
         Ok(0)
     }

@@ -1,4 +1,4 @@
-//! A thief, who keeps every token that he copied or was given, and presents any of them at any time.
+//! A thief, who keeps every copied or received token and may present any of them at any time.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::{
 pub struct Thief {
     access: Vec<Arc<Token>>,
     refresh: Vec<Arc<Token>>,
-    /// Until then he makes no request at all.
+    /// The thief makes no request before this time.
     quiet_until: u64,
-    /// Until then he makes no ordinary request with a refresh token, which may end the session.
+    /// The thief makes no ordinary request with a refresh token before this time, because it may end the session.
     careful_until: u64,
 }
 
-/// How many tokens of a kind he keeps.
+/// The most tokens of a kind that the thief keeps.
 const MOST: usize = 12;
 
 fn add(tokens: &mut Vec<Arc<Token>>, token: &Arc<Token>) {
@@ -37,7 +37,7 @@ impl Thief {
         self.access.is_empty() && self.refresh.is_empty()
     }
 
-    /// Have him wait until the owner has been there, for all that he can guess.
+    /// Make the thief wait until the owner has probably sent a request.
     pub fn lie_low(&mut self, quiet_until: u64, careful_until: u64) {
         (self.quiet_until, self.careful_until) = (quiet_until, careful_until);
     }
@@ -50,7 +50,7 @@ impl Thief {
         now < self.careful_until
     }
 
-    /// Copy what a browser has. Returns the sessions.
+    /// Copy a browser's tokens. Returns the sessions.
     pub fn copy(&mut self, brought: &Brought) -> Vec<Uuid> {
         if let Some(token) = &brought.access {
             add(&mut self.access, token);
@@ -69,7 +69,7 @@ impl Thief {
         }
     }
 
-    /// Choose what to present: the newest or any, of one kind or both.
+    /// Choose the tokens to present: the newest or any, of one kind or both.
     pub fn presents(&self, random: &mut Random) -> Brought {
         let mut choose = |tokens: &[Arc<Token>]| match tokens {
             [] => None,

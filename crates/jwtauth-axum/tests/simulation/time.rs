@@ -10,7 +10,7 @@ use std::{
 
 use jwtauth_axum::jwtauth::{DatabaseClock, UnixTime};
 
-/// The true time, in milliseconds since 1970, which is the database's.
+/// The true time in milliseconds since 1970, which the database uses.
 #[derive(Clone)]
 pub struct Time(Arc<AtomicU64>);
 
@@ -27,14 +27,14 @@ impl Time {
         UnixTime::from_secs(self.now() / 1000)
     }
 
-    /// Let so much time pass, also for what waits by tokio's clock.
+    /// Let this much time pass, also for tasks that wait on tokio's clock.
     pub async fn pass(&self, by: u64) {
         self.0.fetch_add(by, Ordering::Relaxed);
         tokio::time::advance(Duration::from_millis(by)).await;
     }
 }
 
-/// A worker's clock, which may be off, and what the worker has heard of the database's.
+/// A worker's clock, which may be wrong, and the database time that the worker has read.
 #[derive(Clone)]
 pub struct WorkerClock {
     time: Time,
@@ -47,7 +47,7 @@ impl WorkerClock {
         Self { time, ahead: Arc::default(), database: Arc::default() }
     }
 
-    /// Set it so far ahead, or behind.
+    /// Set the clock this far ahead of the true time, or behind.
     pub fn jump(&self, ahead: i64) {
         self.ahead.store(ahead, Ordering::Relaxed);
     }
@@ -57,13 +57,13 @@ impl WorkerClock {
             + Duration::from_millis(self.time.now().saturating_add_signed(self.ahead.load(Ordering::Relaxed)))
     }
 
-    /// Hear the database's time, in an answer that takes no time.
+    /// Read the database's time without delay.
     pub fn hear(&self) {
         let local = self.local();
         self.database.hear(local..=local, SystemTime::UNIX_EPOCH + Duration::from_millis(self.time.now()));
     }
 
-    /// Return the time as the layer goes by it.
+    /// Return the time that the layer uses.
     pub fn now(&self) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(self.database.now(self.local()).as_secs())
     }

@@ -1,4 +1,4 @@
-//! One run: a service of several processes on one database, browsers, thieves, and what happens to them in which order.
+//! One run: a service with several processes on one database, browsers, thieves, and the order of events.
 
 use std::{
     collections::BTreeMap,
@@ -33,11 +33,11 @@ use crate::{
     wrong::Wrong,
 };
 
-/// A run ends after so many steps.
+/// The most steps of a run.
 const STEPS: u64 = 40_000;
 const REMOVED_AT_ONCE: u32 = 200;
 
-/// A worker of the service, with what it remembers.
+/// A worker of the service, with its cache.
 struct Process {
     number: usize,
     router: Router,
@@ -48,7 +48,7 @@ struct Process {
 struct Browser {
     user: String,
     jar: Jar,
-    /// It sends its access token by `Authorization` while that lasts.
+    /// Whether it sends its access token in `Authorization` while the token is valid.
     is_bearer: bool,
     is_signed_out: bool,
 }
@@ -63,23 +63,23 @@ pub struct World<S> {
     wrong: Wrong,
     desk: Desk,
     processes: Vec<Process>,
-    /// Of processes that have died: what they wait for never comes.
+    /// The senders of dead processes, whose calls wait forever.
     graves: Vec<oneshot::Sender<Verdict>>,
     browsers: Vec<Browser>,
     thieves: Vec<Thief>,
-    /// The browser that acts next, where that is decided.
+    /// The browser that acts next, if decided.
     next: Option<usize>,
     flights: BTreeMap<u32, Flight>,
     last: u32,
     oracle: Oracle,
     pub figures: Figures,
-    /// What has happened, where it is told.
+    /// What has happened, if it is recorded.
     told: Option<Vec<String>>,
-    /// In the order in which they began.
+    /// In the order in which they started.
     sessions: Vec<Uuid>,
 }
 
-/// Something that can go on.
+/// Something that can proceed.
 #[derive(Clone, Copy, Debug)]
 enum Turn {
     Call(u32),
@@ -158,7 +158,7 @@ impl<S: SessionStore + Clone> World<S> {
         }
     }
 
-    /// Return what has happened. Sessions have numbers in it: their names are random.
+    /// Return what has happened. Session ids are replaced by numbers, because they are random.
     pub fn told(&mut self) -> Vec<String> {
         let mut told = self.told.take().unwrap_or_default();
         for (number, session) in self.sessions.iter().enumerate() {
@@ -174,14 +174,14 @@ impl<S: SessionStore + Clone> World<S> {
         Moment { order: self.order, at: self.time.now() }
     }
 
-    /// Let everything run that can, on behalf of this request.
+    /// Let everything run that can run for this request.
     async fn settle(&mut self) -> Result<(), Broken> {
         loop {
             yield_now().await;
             if !self.desk.is_inside() {
                 break;
             }
-            // What a request asks of the database by itself, in no task of its own, goes on with it.
+            // Database calls that the request makes outside of a task proceed with it.
             if let Some(flight) = self.flights.get_mut(&self.desk.running()).filter(|flight| flight.is_woken()) {
                 flight.poll();
             }
@@ -298,7 +298,7 @@ impl<S: SessionStore + Clone> World<S> {
             let (Some(flight), told) = (self.flights.get(&number), &mut self.told) else { return Ok(()) };
             let Some(reply) = &flight.reply else { return Ok(()) };
             if let Some(told) = told {
-                told.push(line(now.at, &format!("{number} is answered {}", shown(reply))));
+                told.push(line(now.at, &format!("{number} is answered: {}", shown(reply))));
             }
             self.figures.requests += 1;
             self.oracle.answered(flight, reply, has_failed, now)?;
@@ -306,13 +306,13 @@ impl<S: SessionStore + Clone> World<S> {
         Ok(())
     }
 
-    /// The client has the answer, or it gets lost.
+    /// Deliver the response to the client, or lose it.
     fn deliver(&mut self, number: u32) {
         let Some(mut flight) = self.flights.remove(&number) else { return };
         let Some(reply) = flight.reply.take() else { return };
         let is_lost = self.random.per_mille(self.plan.losses);
         self.figures.losses += u64::from(is_lost);
-        self.tell(|| format!("{number} {}", if is_lost { "gets no answer" } else { "has its answer" }));
+        self.tell(|| format!("{number} {}", if is_lost { "gets no response" } else { "gets its response" }));
         if is_lost {
             return;
         }
@@ -339,7 +339,7 @@ impl<S: SessionStore + Clone> World<S> {
         }
     }
 
-    /// A client goes, a process dies, or a clock jumps.
+    /// Disconnect a client, kill a process, or change a clock.
     async fn depart(&mut self) -> Result<(), Broken> {
         match self.random.below(4) {
             0 => {
@@ -370,7 +370,7 @@ impl<S: SessionStore + Clone> World<S> {
                     return Ok(());
                 }
                 let number = self.random.pick(&answering);
-                self.tell(|| format!("the client of {number} goes"));
+                self.tell(|| format!("the client of {number} disconnects"));
                 self.figures.departures += 1;
                 let now = self.moment();
                 if let Some(flight) = self.flights.get_mut(&number) {
@@ -383,7 +383,7 @@ impl<S: SessionStore + Clone> World<S> {
         }
     }
 
-    /// A process dies, with all that it has not written, and another takes its place.
+    /// Kill a process with everything that it has not written, and replace it.
     fn kill(&mut self, index: usize) {
         let (new, now) = (self.process(), self.moment());
         let dead = std::mem::replace(&mut self.processes[index], new);
@@ -404,7 +404,7 @@ impl<S: SessionStore + Clone> World<S> {
         }
     }
 
-    /// Let time pass: as much as no request that is under way takes too long. Else that one goes on.
+    /// Let time pass, but no more than any request in flight may take; otherwise let that request proceed.
     async fn pass(&mut self, by: u64) -> Result<(), Broken> {
         let (now, mut left) = (self.time.now(), by);
         if let Some(number) = self.overdue(now) {
@@ -428,7 +428,7 @@ impl<S: SessionStore + Clone> World<S> {
         due.filter(|(due, _)| now + TICK > *due).map(|(_, number)| number)
     }
 
-    /// Return by when the next step of this request is to be done.
+    /// Return when the next step of this request must be done.
     fn due(&self, flight: &Flight) -> u64 {
         match flight.begun {
             _ if flight.reply.is_some() => flight.sent_at + self.plan.latest(),
@@ -455,7 +455,7 @@ impl<S: SessionStore + Clone> World<S> {
         }
     }
 
-    /// Everything is quiet: time passes, mostly until something expires.
+    /// Let time pass while no request is in flight, usually until something expires.
     async fn rest(&mut self) -> Result<(), Broken> {
         let now = self.time.now();
         let index = self.random.index(self.browsers.len());
@@ -488,7 +488,7 @@ impl<S: SessionStore + Clone> World<S> {
         self.pass(until.saturating_sub(now)).await
     }
 
-    /// Let an actor, drawn from the seed, send a request.
+    /// Let an actor chosen by the seed send a request.
     fn act(&mut self) {
         if !self.thieves.is_empty() && self.random.one_in(4) {
             let thief = self.random.index(self.thieves.len());
@@ -527,7 +527,7 @@ impl<S: SessionStore + Clone> World<S> {
         if self.browsers[index].is_bearer && brought.access.is_some() && matches!(kind, Kind::Page | Kind::Form) {
             (brought.refresh, brought.by_header) = (None, true);
         }
-        // Tabs that ask at the same time.
+        // Several tabs send requests at the same time.
         let burst = if is_single || self.random.one_in(2) { 1 } else { 1 + self.random.below(self.plan.tabs) };
         for _ in 0..burst {
             self.send(Who::Browser(index), kind.clone(), brought.clone());
@@ -581,7 +581,7 @@ impl<S: SessionStore + Clone> World<S> {
         self.flights.insert(number, flight);
     }
 
-    /// Have all requests answered without more trouble, and ask once more in each browser.
+    /// Answer all requests without more faults, and send one more request from each browser.
     async fn finish(&mut self) -> Result<(), Broken> {
         self.plan.losses = 0;
         for round in 0..2 {
@@ -605,7 +605,7 @@ impl<S: SessionStore + Clone> World<S> {
     }
 }
 
-/// Wait for what goes on in another thread, while no time passes: tokio's clock jumps where all tasks wait.
+/// Wait for work in another thread while no time passes: tokio's paused clock advances when all tasks wait.
 pub async fn at_once<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {

@@ -1,4 +1,4 @@
-//! Stores that are wrong on purpose, so that each oracle is seen to fail.
+//! Faulty stores that prove that each oracle can fail.
 
 use std::{
     collections::HashMap,
@@ -11,22 +11,22 @@ use jwtauth_axum::{
 };
 use uuid::Uuid;
 
-/// What a store does wrong.
+/// The fault of a store.
 #[derive(Clone, Debug, Default)]
 pub enum Wrong {
     #[default]
     Nothing,
-    /// A rotation writes the row in any case: of another generation, or gone.
+    /// A rotation always writes the row, even with another generation or after its end.
     SwapsAlways(Arc<Mutex<HashMap<Uuid, Record>>>),
-    /// A rotation is said to have been done, and was not.
+    /// A rotation reports success without writing.
     SwapsNever,
-    /// A rotation does not move the end of the session.
+    /// A rotation does not extend the session.
     KeepsEnds,
-    /// Acknowledgements get lost.
+    /// Acknowledgements are lost.
     AcknowledgesNothing,
-    /// The newest generation is taken to be seen when it is issued.
+    /// The newest generation is acknowledged when it is issued.
     AcknowledgesAtOnce,
-    /// Sessions go on after their end.
+    /// Sessions continue after their end.
     EndsNothing,
 }
 

@@ -1,7 +1,7 @@
-//! A service for the tests beside Django: of the table that Django made, by the settings that it printed.
+//! A service for the tests beside Django: it uses the table that Django created and the settings that Django printed.
 //!
-//! `jwtauth-interop ADDRESS SETTINGS DATABASE CLOCK USERS`: the clock is a file of eight bytes, the seconds in the
-//! machine's byte order; users are in the table of this name, by their `id`.
+//! `jwtauth-interop ADDRESS SETTINGS DATABASE CLOCK USERS`: the clock is a file of eight bytes that holds the seconds
+//! in native byte order. Users are in the table of this name, by their `id`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
 use std::{
@@ -24,7 +24,7 @@ use jwtauth_axum::{
     sqlx::{MySqlPool, PgPool, SqlitePool, sqlite::SqliteConnectOptions},
 };
 
-/// What a cleanup leaves of expired sessions, in seconds.
+/// How long expired sessions are kept, in seconds.
 const HOUR: u64 = 3600;
 
 #[tokio::main]
@@ -84,7 +84,7 @@ async fn end_others(auth: Auth) -> Result<String, AuthError> {
     Ok(auth.end_others().await?.to_string())
 }
 
-/// A line each: the id, and in Unix seconds when the session began, was last seen, and expires.
+/// Return a line per session: the id, and in Unix seconds when the session began, was last seen, and expires.
 async fn sessions(auth: Auth) -> Result<String, AuthError> {
     let mut lines = String::new();
     for record in auth.sessions().await? {
