@@ -1,7 +1,8 @@
-"""The floor in Python: the strict check reduced to the bone, which no site could use.
+"""The floor in Python: the minimum work of the strict check, without the rules that a real site needs.
 
-One pass over the raw header, one verification a cookie, the strict check's statement by Django's cursor, one instance,
-one ``Vary``. What jwtauth's own takes more is what its rules take: other headers, origins, refreshes, hooks, tenants.
+It reads the raw header once, verifies each cookie once, runs the strict check's statement on Django's cursor, creates
+one instance and sets one ``Vary``. The additional time of jwtauth is the cost of its rules: other headers, origins,
+refreshes, hooks, tenants.
 """
 
 import time
@@ -46,7 +47,7 @@ class Authentication(BaseAuthentication):
 
 
 def prepared(session_id):
-    """jwtauth's own statement, which its first look at a session has prepared."""
+    """Return jwtauth's own statement, which its first lookup of a session has prepared."""
     if not sessions._lookup._statements:
         sessions.find(session_id)
     ((_manager, statement),) = sessions._lookup._statements.values()

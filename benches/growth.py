@@ -1,6 +1,6 @@
-"""`python growth.py SIZE ...`: what a request, a login, a refresh and cleaning cost as the table grows, as JSON.
+"""`python growth.py SIZE ...`: the cost of a request, a login, a refresh and cleanup as the table grows, as JSON.
 
-Of as many people as sessions at most, and a thousand: sessions of two logins a second, as `jwtauth` names them.
+The table has at most 1 000 users, with sessions from two logins a second, named as `jwtauth` names them.
 """
 
 import json
@@ -31,7 +31,7 @@ ROUNDS = {"request": 400, "login": 100, "refresh": 100}
 
 
 def fill(users, count, age):
-    """So many sessions of this age in seconds and older; a negative one ends them in the future."""
+    """Insert ``count`` live sessions that started ``age`` or more seconds ago; with a negative age, expired ones."""
     for start in range(0, count, CHUNK):
         began = [_clock.now() - age - number // 2 for number in range(start, min(start + CHUNK, count))]
         rows = [
@@ -52,7 +52,7 @@ def fill(users, count, age):
 
 
 def size():
-    """Bytes of the table and its indexes."""
+    """Return the size of the table and its indexes in bytes."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -62,7 +62,7 @@ def size():
 
 
 def analyze():
-    # As autovacuum does beside a table that grows.
+    # Autovacuum does the same for a growing table.
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

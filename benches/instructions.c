@@ -1,4 +1,4 @@
-/* What Python cannot say to callgrind: from where to count, and where to. Does nothing outside valgrind. */
+/* Tells callgrind where to start and stop counting, which Python cannot do. Has no effect outside valgrind. */
 
 #include <valgrind/callgrind.h>
 

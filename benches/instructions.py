@@ -1,10 +1,10 @@
-"""Instructions of the hot paths, counted by valgrind's callgrind: whatever else the machine does, they stay the same.
+"""Instructions of the hot paths, counted by valgrind's callgrind, whose counts do not depend on the machine's load.
 
     python benches/instructions.py [--check | --write]
 
-Prints them, and with `--check` fails where one has grown by more than a tenth of what `instructions.json` says, which
-`--write` writes. What a request takes is beside what it takes without authentication. They belong to the versions of
-Python and Django that they were counted with; exits with 77 where there is no valgrind, or no counts of this Python.
+Prints the counts. With `--check`, fails if one exceeds the count in `instructions.json` by more than a tenth; `--write`
+updates that file. Each count of a request excludes the request without authentication. Counts depend on the versions of
+Python and Django. Exits with 77 if valgrind, or the counts for this Python, are missing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "instructions.json"
 GROWTH = 1.10
 NEEDS_MORE = 77
-# Of which the difference to the same without authentication counts.
+# The paths without authentication, which are subtracted from the others.
 FLOORS = "request", "async view"
 PATHS = {
     "none": [*FLOORS],
@@ -58,15 +58,15 @@ def main() -> int:
     if not arguments.check:
         return 0
     if known.keys() != counts.keys():
-        print(f"No counts are kept of CPython {python}: benches/instructions.py --write")
+        print(f"No counts for CPython {python}; run benches/instructions.py --write")
         return NEEDS_MORE
     grown = [name for name, number in counts.items() if number > known[name] * GROWTH]
-    print(f"Grown by more than a tenth: {', '.join(grown)}" if grown else "None has grown by more than a tenth.")
+    print(f"Grown by more than a tenth: {', '.join(grown)}" if grown else "No path has grown by more than a tenth.")
     return bool(grown)
 
 
 def counted() -> dict[str, int]:
-    """The instructions of each path."""
+    """Return the instructions of each path."""
     found = {
         (variant, path): number
         for variant, paths in PATHS.items()
@@ -81,7 +81,7 @@ def counted() -> dict[str, int]:
 
 
 def by_callgrind(variant: str, paths: list[str], more_environment: dict[str, str]) -> dict[str, int]:
-    """The instructions of these operations, by one way to authenticate of `variant.py`."""
+    """Return the instructions of these operations with one authentication variant of `variant.py`."""
     with tempfile.TemporaryDirectory(prefix="jwtauth-instructions-") as folder:
         out = Path(folder)
         library = ["gcc", "-O2", "-shared", "-fPIC", "-o", str(out / "callgrind.so"), str(HERE / "instructions.c")]
@@ -90,7 +90,7 @@ def by_callgrind(variant: str, paths: list[str], more_environment: dict[str, str
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(out / "sqlite3")}
         environment = more_environment | {
             "PATH": os.environ["PATH"],
-            # One order of every dict and set.
+            # Give every dict and set a fixed order.
             "PYTHONHASHSEED": "0",
             "JWTAUTH_BENCH_VARIANT": variant,
             "JWTAUTH_BENCH_DATABASE": json.dumps(database),
@@ -109,7 +109,7 @@ def by_callgrind(variant: str, paths: list[str], more_environment: dict[str, str
 
 
 def count(folder: str, *paths: str) -> None:
-    """Within valgrind: does each path many times, and has callgrind count."""
+    """Run each path many times inside valgrind, and let callgrind count."""
     import variant
     from django.core.management import call_command
 

@@ -1,4 +1,4 @@
-"""The page and the plots of docs/performance/, from the figures that `run.py` has measured."""
+"""Writes the page and the plots of docs/performance/ from the figures that `run.py` measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("svg")
-# The same figures give the same bytes.
+# Equal figures give equal bytes.
 matplotlib.rcParams |= {
     "svg.hashsalt": "jwtauth",
     "font.size": 10,
@@ -17,18 +17,19 @@ matplotlib.rcParams |= {
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-OURS = "#1f6feb"
-THEIRS = "#9aa4af"
+COLOR, OTHER_COLOR = "#1f6feb", "#9aa4af"
 OPERATIONS = ("request", "login", "refresh", "logout")
+# Older results have other names of these steps.
+STEPS = {"cookies verified, nobody asks who is there": "cookies verified, the user is not needed"}
 INTRODUCTION = """# Measurements
 
-`make bench` measures and writes this page; nobody writes it by hand. Whatever is in one table took turns in one run.
-`±` is half the range between the quartiles of the rounds. Times are the machine's; ratios carry over.
+`make bench` measures and writes this page; do not edit it by hand. All rows of a table took turns in one run. `±` is
+half the interquartile range over the rounds. The times depend on the machine; the ratios carry over.
 """
 
 
 def write(results: dict, folder: Path) -> None:
-    """Writes index.md and an SVG for each part that was measured."""
+    """Write index.md and an SVG for each measured part."""
     sections = [INTRODUCTION]
     for name, section in SECTIONS.items():
         part = results.get(name, {})
@@ -54,14 +55,14 @@ def figure(value: dict, digits: int = 0) -> str:
 
 
 def bars(title: str, unit: str, values: dict[str, dict], path: Path) -> str:
-    """A plot of bars, and the text that shows it."""
+    """Save a bar chart, and return the Markdown that shows it."""
     names = list(values)
     plot, axes = plt.subplots(figsize=(7, 0.4 * len(names) + 1))
     axes.barh(
         names,
         [values[name]["median"] for name in names],
         xerr=[values[name]["spread"] for name in names],
-        color=[OURS if "jwtauth" in name else THEIRS for name in names],
+        color=[COLOR if "jwtauth" in name else OTHER_COLOR for name in names],
     )
     axes.invert_yaxis()
     axes.set_xlabel(unit)
@@ -78,8 +79,8 @@ def save(plot, path: Path) -> None:
 
 def engine(results: dict, folder: Path) -> str:
     text = (
-        "## The engine\n\nMicroseconds in Rust. The raw primitive is the same library's, with a key that is parsed, "
-        "over the same bytes; × says how many times as long.\n\n"
+        "## The engine\n\nMicroseconds in Rust. The raw primitive is the same library with a parsed key, over the same "
+        "bytes; × is the ratio to its time.\n\n"
     )
     for operation in ("verify", "sign"):
         rows = []
@@ -101,7 +102,7 @@ def engine(results: dict, folder: Path) -> str:
 
 
 def scaled(value: dict) -> dict:
-    """Nanoseconds as microseconds."""
+    """Convert nanoseconds to microseconds."""
     return {name: number / 1000 for name, number in value.items()}
 
 
@@ -112,14 +113,14 @@ def algorithms(results: dict, operation: str) -> list[str]:
 
 
 def calls(results: dict, folder: Path) -> str:
-    text = "## A call from Python\n\nMicroseconds, with keys that are ready; × is how many times as long as ours.\n\n"
+    text = "## A call from Python\n\nMicroseconds, with parsed keys; × is the ratio to jwtauth's time.\n\n"
     for operation in ("verify", "sign"):
         rows = []
         for algorithm in algorithms(results, operation):
             contenders = results[f"{operation} {algorithm}"]
-            ours = contenders["jwtauth"]["median"]
+            own = contenders["jwtauth"]["median"]
             others = [
-                f"{figure(contenders[name], 1)} ×{contenders[name]['median'] / ours:.1f}"
+                f"{figure(contenders[name], 1)} ×{contenders[name]['median'] / own:.1f}"
                 for name in ("PyJWT", "joserfc")
             ]
             rows.append([algorithm, figure(contenders["jwtauth"], 1), *others])
@@ -129,17 +130,18 @@ def calls(results: dict, folder: Path) -> str:
 
 def requests(results: dict, folder: Path) -> str:
     text = (
-        "## A request\n\nMicroseconds that authentication adds to a DRF request through WSGI, and SQL statements.\n\n"
+        "## A request\n\nMicroseconds that authentication adds to a DRF request through WSGI, and in brackets the "
+        "number of SQL statements.\n\n"
     )
     for vendor, part in results.items():
-        text += f"{vendor}; without authentication the request takes {figure(part['floor'])} µs.\n\n"
+        text += f"{vendor}: without authentication, the request takes {figure(part['floor'])} µs.\n\n"
         rows = [
             [name, *(cell(operations.get(operation)) for operation in OPERATIONS)]
             for name, operations in part["added"].items()
         ]
         text += table(["", *OPERATIONS], rows) + "\n"
         simplejwt = part["added"]["simplejwt"]["request"]["median"]
-        text += "Of what simplejwt adds to a request: " + ", ".join(
+        text += "Time added to a request, relative to simplejwt: " + ", ".join(
             f"{name} {operations['request']['median'] / simplejwt:.2f}"
             for name, operations in part["added"].items()
             if "jwtauth" in name
@@ -147,15 +149,15 @@ def requests(results: dict, folder: Path) -> str:
         text += ".\n\n"
         floor = part["added"].get("the floor in Python")
         if floor is not None:
-            ours, least = part["added"]["jwtauth"]["request"]["median"], floor["request"]["median"]
+            own, least = part["added"]["jwtauth"]["request"]["median"], floor["request"]["median"]
             text += (
-                f"`the floor in Python` is a strict check reduced to the bone (benches/floor.py): jwtauth's takes "
-                f"{ours / least:.2f} times as long.\n\n"
+                f"`the floor in Python` is the minimum work of a strict check (benches/floor.py), without jwtauth's "
+                f"rules; jwtauth takes {own / least:.2f} times as long.\n\n"
             )
         if "jwtauth, prepared" in part["added"]:
-            text += "`prepared`: with Django's options `server_side_binding` and `prepare_threshold`.\n\n"
+            text += "`prepared` uses Django's options `server_side_binding` and `prepare_threshold`.\n\n"
         if "knox" in part["added"]:
-            text += "knox looks at each token of the user in every request, and the one person here has hundreds.\n\n"
+            text += "In each request, knox reads every token of the user, and the only user here has hundreds.\n\n"
         values = {name: operations["request"] for name, operations in part["added"].items()}
         path = folder / f"requests-{vendor.lower()}.svg"
         text += bars(f"Added to a request, {vendor}", "µs", values, path) + "\n"
@@ -164,11 +166,11 @@ def requests(results: dict, folder: Path) -> str:
 
 def steps(results: dict, folder: Path) -> str:
     text = (
-        "## Where the strict check spends its time\n\nMicroseconds that each adds to a request on SQLite, beside a "
-        "request whose authentication does nothing. The statement alone, by Django's own cursor, is the least that any "
-        "check which asks the database can take.\n\n"
+        "## Where the strict check spends its time\n\nMicroseconds that each step adds to a request on SQLite, "
+        "compared to a request without authentication. The statement alone, on Django's cursor, is the minimum for any "
+        "check that queries the database.\n\n"
     )
-    return text + table(["", "µs"], [[name, figure(value)] for name, value in results.items()])
+    return text + table(["", "µs"], [[STEPS.get(name, name), figure(value)] for name, value in results.items()])
 
 
 def cell(value: dict | None) -> str:
@@ -177,8 +179,8 @@ def cell(value: dict | None) -> str:
 
 def served(results: dict, folder: Path) -> str:
     text = (
-        "## Through a server\n\nRequests a second: gunicorn with one worker process, wrk with four connections, both "
-        "on this machine.\n\n"
+        "## Through a server\n\nRequests per second: gunicorn with one worker process and wrk with four connections, "
+        "both on this machine.\n\n"
     )
     names = list(next(iter(results.values())))
     rows = [[name, *(figure(part[name]) for part in results.values())] for name in names]
@@ -203,14 +205,14 @@ def asynchronous(results: dict, folder: Path) -> str:
 
 def service(results: dict, folder: Path) -> str:
     text = (
-        "## A Rust service\n\nRequests a second to an axum service on this machine, and their latency: the median, and "
-        "what 99 of 100 stay below. wrk asks over 8, 64 and 512 connections from the same machine: the more requests "
-        "wait at once, the longer each does. `one query` is a handler without authentication that asks for the user by "
-        "primary key; each way that asks the database has sqlx's pool of ten connections, and `no ping` one whose "
-        "`test_before_acquire` is off. × is the time of a request in that of the bare handler, and in that of the one "
-        "query.\n\n"
+        "## A Rust service\n\nRequests per second of an axum service, and their latency: the median and the 99th "
+        "percentile. wrk runs on the same machine with 8, 64 and 512 connections; the more requests wait at once, the "
+        "longer each takes. `one query` is a handler without authentication that queries the user by primary key. "
+        "Every variant with a database uses sqlx's pool of ten connections; in `no ping`, the pool's "
+        "`test_before_acquire` is off. × is the ratio of the request's time to that of the bare handler "
+        "(`no authentication`), and to that of `one query`.\n\n"
     )
-    # Older figures are of SQLite over 8 connections, without the percentile.
+    # Older results cover SQLite over 8 connections only, without the percentile.
     by_vendor = results.get("loads") or {"SQLite": {"8": results["ways"]}}
     for vendor, loads in by_vendor.items():
         rows = [
@@ -226,20 +228,21 @@ def service(results: dict, folder: Path) -> str:
             for connections, ways in loads.items()
             for name, way in ways.items()
         ]
-        text += table([vendor, "requests/s", "median, µs", "99 %, µs", "of bare", "of one query"], rows) + "\n"
+        text += table([vendor, "requests/s", "median, µs", "99 %, µs", "× bare", "× one query"], rows) + "\n"
     rows = [
         [thousands(int(size)), *(figure(part[name]["rate"]) for name in ("one query", "jwtauth"))]
         for size, part in results["growth"].items()
     ]
-    text += "Requests a second on SQLite as the table grows, over 8 connections:\n\n"
+    text += "Requests per second on SQLite as the table grows, over 8 connections:\n\n"
     text += table(["sessions", "one query", "jwtauth"], rows) + "\n"
     values = {name: way["rate"] for name, way in by_vendor["SQLite"]["8"].items()}
-    return text + bars("An axum service, requests a second", "requests/s", values, folder / "service.svg")
+    return text + bars("An axum service, requests per second", "requests/s", values, folder / "service.svg")
 
 
 def growth(results: dict, folder: Path) -> str:
     text = (
-        "## As the table grows\n\nMicroseconds for the whole request, and for each expired session that is removed.\n\n"
+        "## As the table grows\n\nMicroseconds for the whole request, and for the removal of one expired session "
+        "(`cleaned`).\n\n"
     )
     cleaned = results.get("cleaning", {})
     results = {vendor: sizes for vendor, sizes in results.items() if vendor != "cleaning"}
@@ -264,46 +267,47 @@ def growth(results: dict, folder: Path) -> str:
     axes[0][0].set_ylabel("µs")
     axes[0][-1].legend(frameon=False)
     save(plot, folder / "growth.svg")
-    return text + "![What it costs as the table grows](growth.svg)\n" + (cleaning(cleaned) if cleaned else "")
+    return text + "![Cost of a request as the table grows](growth.svg)\n" + (cleaning(cleaned) if cleaned else "")
 
 
 def cleaning(results: dict) -> str:
     text = (
-        "\nCleaning a table as in life: half of it live, its rows in no order of key, user or end. "
-        "`jwtauth_clearsessions` works in small statements, and on SQLite rests between them. Django's `clearsessions` "
-        "is one statement, on a table of its own with the same ends. While there are expired rows a login is slower, "
-        "until the client has its response and until the process takes another request.\n\n"
+        "\nRemoving expired sessions from a realistic table: half of it is live, and its rows are in no order of key, "
+        "user or expiry. `jwtauth_clearsessions` uses small statements, and pauses between them on SQLite. Django's "
+        "`clearsessions` is one statement, run on another table with the same expiry times. While there are expired "
+        "rows, a login takes longer: until the client has its response, and until the process accepts another "
+        "request.\n\n"
     )
     columns = {
         "rows removed": lambda found: thousands(found["removed"]),
-        "µs a row": lambda found: f"{found['row_us']:.1f}",
+        "µs per row": lambda found: f"{found['row_us']:.1f}",
         "slowest statement, ms": lambda found: f"{found['slowest_ms']:.0f}",
-        "more memory, MiB": lambda found: f"{found['grown_mib']:.1f}",
-        "`clearsessions`, µs a row": lambda found: f"{found['clearsessions_row_us']:.1f}",
-        "its statement, ms": lambda found: f"{found['clearsessions_ms']:.0f}",
+        "additional memory, MiB": lambda found: f"{found['grown_mib']:.1f}",
+        "`clearsessions`, µs per row": lambda found: f"{found['clearsessions_row_us']:.1f}",
+        "`clearsessions`, statement, ms": lambda found: f"{found['clearsessions_ms']:.0f}",
         "login, ms": lambda found: f"{found['login_ms']:.1f}",
-        "slower for the client, ms": lambda found: slower(found, "login"),
-        "slower for the process, ms": lambda found: slower(found, "process"),
+        "added for the client, ms": lambda found: slower(found, "login"),
+        "added for the process, ms": lambda found: slower(found, "process"),
     }
     rows = [[name, *(cell(found) for found in results.values())] for name, cell in columns.items()]
     return text + table(["", *results], rows)
 
 
 def slower(found: dict, whom: str) -> str:
-    """In the median, and in the 99th percentile."""
+    """Format the added time: the median and the 99th percentile."""
     return f"{found[f'{whom}_more_ms']:.1f}, 99 %: {found[f'{whom}_more_p99_ms']:.1f}"
 
 
 def instructions(results: dict, folder: Path) -> str:
     text = (
-        "## Instructions\n\nWhat authentication adds to a request on SQLite, counted by valgrind's callgrind, which no "
-        "load of the machine changes.\n\n"
+        "## Instructions\n\nInstructions that authentication adds to a request on SQLite, counted by valgrind's "
+        "callgrind. The machine's load does not affect them.\n\n"
     )
     rows = [[name, thousands(count)] for name, count in results["added"].items()]
     text += table(["", "instructions"], rows) + "\n"
     text += (
-        "`make test` counts these again and fails where one has grown by a tenth "
-        "(`benches/instructions.py`, which keeps them):\n\n"
+        "`make test` repeats these counts and fails if one has grown by more than a tenth (`benches/instructions.py` "
+        "keeps them):\n\n"
     )
     return text + table(["", "instructions"], [[name, thousands(count)] for name, count in results["paths"].items()])
 
@@ -314,11 +318,11 @@ def thousands(number: int) -> str:
 
 def size(results: dict, folder: Path) -> str:
     rows = [
-        ["a remembered session (`SESSION_CHECK_INTERVAL`)", f"{results['session_bytes']:.0f} bytes"],
+        ["a cached session (`SESSION_CHECK_INTERVAL`)", f"{results['session_bytes']:.0f} bytes"],
         ["wheel", f"{results['wheel_bytes'] / 1e6:.2f} MB"],
-        ["start of a site, beyond Django and DRF", f"{results['import_ms']:.0f} ms"],
+        ["site startup, in addition to Django and DRF", f"{results['import_ms']:.0f} ms"],
     ]
-    return "## Memory, size, start\n\n" + table(["", ""], rows)
+    return "## Memory, size, startup\n\n" + table(["", ""], rows)
 
 
 SECTIONS = {

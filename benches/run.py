@@ -1,10 +1,10 @@
-"""What it costs beside the alternatives: `make bench` measures all parts and writes docs/performance/.
+"""Compares jwtauth with its alternatives: `make bench` measures all parts and writes docs/performance/.
 
     python benches/run.py [--quick] [PART ...]
 
-A part's figures go to `docs/performance/results.json`, from which the page and its plots are made; parts that are not
-named keep theirs. Whatever is compared takes turns in one run, so that a machine's moods are everybody's. A figure is
-the median over rounds of the median within a round; `±` is half the range between the quartiles of the rounds.
+The figures of a part go to `docs/performance/results.json`, from which the page and its plots are made; the figures of
+other parts are kept. Alternatives take turns in one run, so changes in the machine's load affect all of them. A figure
+is the median over rounds of the median within a round; `±` is half the interquartile range over the rounds.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ VARIANTS = [
     "Django sessions",
 ]
 PREPARED = "jwtauth, prepared"
-# How many of each a round has, and which variants have no such operation.
+# The repetitions per round, and the variants that lack an operation.
 OPERATIONS = {"request": 40, "login": 10, "refresh": 10, "logout": 10}
 WITHOUT = {
     "none": {"login", "refresh", "logout"},
@@ -74,7 +74,7 @@ def summary(rounds: list[float]) -> dict[str, float]:
 
 
 def engine(quick: bool) -> dict:
-    """The engine against the raw primitive and other crates."""
+    """Measure the engine against the raw primitive and other crates."""
     command = ["cargo", "run", "--quiet", "--release", "--manifest-path", str(HERE / "engine/Cargo.toml")]
     target = ["--target-dir", str(ROOT / "target/engine-bench")]
     measured = subprocess.check_output([*command, *target, "--", "3" if quick else "25"], cwd=ROOT, text=True)
@@ -88,8 +88,8 @@ def engine(quick: bool) -> dict:
 
 
 def calls(quick: bool) -> dict:
-    """Verifying and signing an access token from Python, with each algorithm."""
-    # Ed25519 is EdDSA under another name.
+    """Measure verifying and signing an access token from Python, with each algorithm."""
+    # Ed25519 is another name of EdDSA.
     return {
         f"{operation} {algorithm}": _turns(ways, quick)
         for algorithm in _engine.algorithms()
@@ -109,7 +109,7 @@ def _calls(algorithm: str) -> dict:
     sid = _engine.Sid.generate(now)
     claims = _engine.Claims(subject="42", sid=sid, generation=1, issued_at=now, expires_at=now + 3600)
     token = tokens.issue(_engine.TokenKind.ACCESS, claims)
-    # Keys that are ready, as a site would keep them.
+    # Parsed keys, as a site would keep them.
     signs, verifies = jwt.PyJWK(json.loads(private)).key, jwt.PyJWK(json.loads(public or private)).key
     jose_signs, jose_verifies = jwk.import_key(json.loads(private)), jwk.import_key(json.loads(public or private))
     said = jwt.decode(token, verifies, algorithms=[algorithm])
@@ -132,7 +132,7 @@ def _calls(algorithm: str) -> dict:
 def _turns(ways: dict, quick: bool) -> dict:
     rounds: dict[str, list[float]] = {name: [] for name in ways}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # joserfc: EdDSA has another name since RFC 9864
+        warnings.simplefilter("ignore")  # joserfc warns about EdDSA, which RFC 9864 renamed
         for _ in range(3 if quick else 15):
             for name, way in ways.items():
                 calls, start = 0, time.perf_counter()
@@ -148,7 +148,7 @@ def _turns(ways: dict, quick: bool) -> dict:
 
 
 def requests(quick: bool) -> dict:
-    """A DRF request through the WSGI application, on SQLite and PostgreSQL."""
+    """Measure a DRF request through the WSGI application, on SQLite and PostgreSQL."""
     results = {}
     for vendor, database in databases():
         with database as new:
@@ -184,12 +184,12 @@ def _requests(new, quick: bool, variants: list[str]) -> dict:
 
 
 def options(name: str) -> dict:
-    """Of the database: Django's, by which PostgreSQL keeps the plans of statements."""
+    """Return Django's database options with which PostgreSQL keeps the plans of statements."""
     return {"OPTIONS": {"server_side_binding": True, "prepare_threshold": 5}} if name == PREPARED else {}
 
 
 def served(quick: bool) -> dict:
-    """The same request through gunicorn, one worker process, asked by wrk over four connections."""
+    """Measure the same request through gunicorn with one worker process, sent by wrk over four connections."""
     if not shutil.which("wrk"):
         print("Left out: requests through a server (apt install wrk).")
         return {}
@@ -207,7 +207,7 @@ def served(quick: bool) -> dict:
 
 @contextmanager
 def server(name: str, database: dict):
-    """A gunicorn, and what asks it for so many seconds and tells the requests a second."""
+    """Run gunicorn, and yield a function that measures its requests per second."""
     with worker(name, database) as ask:
         headers = ask("headers", 0)
     port = free_port()
@@ -239,7 +239,7 @@ def server(name: str, database: dict):
 
 
 def asynchronous(quick: bool) -> dict:
-    """A request under ASGI servers, one process each, asked by wrk over eight connections."""
+    """Measure requests under ASGI servers with one process each, sent by wrk over eight connections."""
     if not shutil.which("wrk"):
         print("Left out: requests under ASGI servers (apt install wrk).")
         return {}
@@ -275,7 +275,7 @@ def asynchronous(quick: bool) -> dict:
 
 
 def steps(quick: bool) -> dict:
-    """What the steps of the strict check add to a request, on SQLite."""
+    """Measure what the steps of the strict check add to a request on SQLite."""
     _vendor, database = next(databases())
     rounds: dict[str, list[float]] = {}
     with database as new:
@@ -289,7 +289,7 @@ def steps(quick: bool) -> dict:
 
 
 def service(quick: bool) -> dict:
-    """An axum service on each database, by wrk over few and many connections."""
+    """Measure an axum service on each database, with wrk over few and many connections."""
     if not shutil.which("wrk"):
         print("Left out: the axum service (apt install wrk).")
         return {}
@@ -299,7 +299,7 @@ def service(quick: bool) -> dict:
         with database as new:
             entry = new("service")
             with worker("jwtauth", entry):
-                pass  # which migrates it, and makes user 1
+                pass  # the worker migrates it and creates user 1
             found, grown = services.measure(entry, rounds, seconds, sizes if vendor == "SQLite" else [])
         results["loads"][vendor] = {str(connections): ways(part) for connections, part in found.items()}
         if grown:
@@ -319,7 +319,7 @@ def summaries(values: dict[str, list[float]]) -> dict:
 
 
 def growth(quick: bool) -> dict:
-    """What it costs as the table grows."""
+    """Measure the cost as the table grows."""
     sizes = [10**n for n in range(3, 5 if quick else 8)]
     results = {}
     for vendor, database in databases():
@@ -331,7 +331,7 @@ def growth(quick: bool) -> dict:
 
 
 def cleaning(quick: bool) -> dict:
-    """What it costs to clean a table as in life: half of it live, and in no order of key, user or end."""
+    """Measure cleaning a realistic table: half of it is live, and in no order of key, user or expiry."""
     results = {}
     for vendor, database in databases(MariaDB):
         with database as new:
@@ -345,7 +345,7 @@ def cleaning(quick: bool) -> dict:
 
 
 def instructions(quick: bool) -> dict:
-    """The instructions of a request, by callgrind, and of our hot paths."""
+    """Count the instructions of a request, with callgrind, and of the hot paths."""
     if not shutil.which("valgrind"):
         print("Left out: instructions (apt install valgrind).")
         return {}
@@ -361,7 +361,7 @@ def instructions(quick: bool) -> dict:
 
 
 def size(quick: bool) -> dict:
-    """Memory, the wheel, and what an import takes."""
+    """Measure memory, the size of the wheel, and the import time."""
     return json.loads(subprocess.check_output([sys.executable, str(HERE / "size.py")], text=True))
 
 
@@ -369,9 +369,7 @@ def size(quick: bool) -> dict:
 
 
 def databases(*more: type[Server]) -> Iterator[tuple[str, object]]:
-    """Each vendor, with `more` than SQLite and PostgreSQL, and a context that gives a function from a name to a new
-    database.
-    """
+    """Yield SQLite, PostgreSQL and ``more``, each with a context of a function that creates a database by name."""
 
     @contextmanager
     def sqlite():
@@ -408,7 +406,7 @@ def variant_environment(name: str, database: dict) -> dict[str, str]:
 
 @contextmanager
 def worker(name: str, database: dict):
-    """A process of `variant.py`, and what asks it."""
+    """Run a process of `variant.py`, and yield a function that sends it requests."""
     command = [sys.executable, str(HERE / "variant.py"), name]
     environment = variant_environment(name, database)
     process = subprocess.Popen(command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -425,7 +423,7 @@ def worker(name: str, database: dict):
 
 
 def install_prototype() -> None:
-    """The prototype has our import name, so it lives in a folder of its own."""
+    """Install the prototype into a separate folder, because its import name is the same."""
     if not PROTOTYPE.exists():
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
         subprocess.run([*pip, "--target", str(PROTOTYPE), "drf-cookie-jwtauth==0.0.8"], check=True)

@@ -1,4 +1,4 @@
-"""An axum service under several ways to know who is there, asked by wrk on loopback; all on one database."""
+"""Measures an axum service with several ways to authenticate, with wrk on loopback; all on one database."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from tests.databases.servers import free_port
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 WAYS = ["no authentication", "one query", "jwtauth", "jwtauth, no ping", "jwtauth, interval 10 s"]
-# What others do, on SQLite alone.
+# Alternatives, measured on SQLite only.
 OTHERS = ["axum-login", "jsonwebtoken"]
 CONNECTIONS = [8, 64, 512]
-# Rows of other sessions, and what is measured again beside them, over the fewest connections.
+# The numbers of other sessions in the table, and the ways measured with them, over the fewest connections.
 GROWTH, GROWING = [1_000, 100_000, 1_000_000], ["one query", "jwtauth"]
 MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 
 Asked = dict[str, float]
-# Asks a service over so many connections for so many seconds.
+# Send requests over this many connections for this many seconds.
 Ask = Callable[[int, int], Asked]
 
 
 def build() -> Path:
-    """The program of `service/`."""
+    """Build `service/`, and return the program."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target/service-bench"))
     command = ["cargo", "build", "--quiet", "--release", "--manifest-path", str(HERE / "service/Cargo.toml")]
     subprocess.run([*command, "--target-dir", str(target)], check=True)
@@ -38,8 +38,8 @@ def build() -> Path:
 
 
 def measure(entry: dict, rounds: int, seconds: int, sizes: list[int]) -> tuple[dict, dict]:
-    """Requests a second and microseconds of latency for each number of connections and way, round by round; on SQLite
-    then as the table grows. `entry` is one of Django's `DATABASES`, which it has migrated.
+    """Return requests per second and latency in microseconds for each number of connections and way, round by round,
+    and on SQLite also as the table grows. `entry` is an entry of Django's `DATABASES` whose tables exist.
     """
     program = build()
     vendor = entry["ENGINE"].rpartition(".")[2]
@@ -55,7 +55,7 @@ def measure(entry: dict, rounds: int, seconds: int, sizes: list[int]) -> tuple[d
 
 
 def url(entry: dict) -> str:
-    """The database as sqlx names it."""
+    """Return the database's URL for sqlx."""
     scheme = {"sqlite3": "sqlite", "postgresql": "postgres", "mysql": "mysql"}[entry["ENGINE"].rpartition(".")[2]]
     if scheme == "sqlite":
         return f"sqlite:{entry['NAME']}"
@@ -73,7 +73,7 @@ def in_turns(asks: dict[str, Ask], connections: int, rounds: int, seconds: int) 
 
 @contextmanager
 def server(program: Path, way: str, database: str) -> Iterator[Ask]:
-    """Run the service with a signed-in user, and what sends requests to it."""
+    """Run the service with a signed-in user, and yield a function that sends requests to it."""
     port = free_port()
     process = subprocess.Popen([program, way, f"127.0.0.1:{port}", database])
     try:
@@ -90,8 +90,8 @@ def server(program: Path, way: str, database: str) -> Iterator[Ask]:
 
 
 def by_wrk(url: str, headers: dict[str, str], connections: int, seconds: int) -> Asked:
-    """Send requests for so many seconds, and return requests a second and the latency in microseconds."""
-    # On a machine that does other things as well, a request may wait for longer than wrk's two seconds.
+    """Send requests for this many seconds, and return requests a second and the latency in microseconds."""
+    # On a loaded machine, a request may take longer than wrk's default of two seconds.
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s", "--latency"]
     command += [f"-H{name}: {value}" for name, value in headers.items()]
     said = subprocess.check_output([*command, url], text=True)
@@ -106,7 +106,7 @@ def by_wrk(url: str, headers: dict[str, str], connections: int, seconds: int) ->
 
 
 def sign_in(port: int) -> str:
-    """The cookies of user 1, or none where the way has no login."""
+    """Return the cookies of user 1, or an empty string if this way has no login."""
     for _ in range(100):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
@@ -122,7 +122,7 @@ def sign_in(port: int) -> str:
 
 
 def fill(database: Path, size: int) -> None:
-    """Sessions of user 1 up to so many."""
+    """Fill the table up to this many sessions of user 1."""
     with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         (there,) = connection.execute("SELECT count(*) FROM jwtauth_session").fetchone()
         connection.execute(

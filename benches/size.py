@@ -1,4 +1,4 @@
-"""Bytes of a remembered session, of the wheel, and what importing the package takes, as JSON."""
+"""The bytes of a cached session and of the wheel, and the time to import the package, as JSON."""
 
 import json
 import os
@@ -51,11 +51,11 @@ def run(source: str) -> float:
 
 
 def import_ms() -> float:
-    """What a site's start takes more with the app, its models, middleware and authentication."""
+    """Return how much longer a site takes to start with the app, its models, middleware and authentication."""
     without = f"APPS = MODULES = []\n{IMPORT}"
     within = f"APPS, MODULES = ['jwtauth'], ['jwtauth.middleware', 'jwtauth.authentication']\n{IMPORT}"
     pairs = [(run(without), run(within)) for _ in range(21)]
-    # The least of each: what else the machine does only ever adds.
+    # Take the minimum of each: other load can only add time.
     return min(longer for _, longer in pairs) - min(shorter for shorter, _ in pairs)
 
 

@@ -1,6 +1,6 @@
 """`python steps.py [ROUNDS]`: the microseconds that each step of the strict check adds to a request on SQLite, as JSON.
 
-A request of each takes its turn.
+The requests of the steps take turns.
 """
 
 import json
@@ -29,12 +29,12 @@ from jwtauth.models import Session  # noqa: E402
 
 
 def view(authenticate):
-    """A view whose authentication class does this, then says that it is the person."""
+    """Return a view whose authentication class calls ``authenticate``, then reports the user."""
 
     class Step(BaseAuthentication):
         def authenticate(self, request):
             authenticate()
-            return variant.person(), None
+            return variant.bench_user(), None
 
     @api_view(["GET"])
     @authentication_classes([Step])
@@ -61,7 +61,7 @@ def main():
             cursor.execute(statement._sql, parameters)
             return cursor.fetchone()
 
-    bare, ours = [], settings.MIDDLEWARE
+    bare, full = [], settings.MIDDLEWARE
     steps = {
         "nothing": (bare, view(lambda: None), {}),
         "the statement, by Python's sqlite3 alone": (
@@ -73,11 +73,11 @@ def main():
         "session and user found and checked": (bare, view(lambda: sessions.find(session_id)), {}),
         "the user alone, by an ORM query": (
             bare,
-            view(lambda: variant.get_user_model().objects.get(pk=variant.person().pk)),
+            view(lambda: variant.get_user_model().objects.get(pk=variant.bench_user().pk)),
             {},
         ),
-        "cookies verified, nobody asks who is there": (ours, view(lambda: None), headers),
-        "the strict check": (ours, variant.me, headers),
+        "cookies verified, the user is not needed": (full, view(lambda: None), headers),
+        "the strict check": (full, variant.me, headers),
     }
     handlers = {}
     for number, (name, (middleware, found, sent)) in enumerate(steps.items()):

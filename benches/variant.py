@@ -1,10 +1,10 @@
-"""One way to authenticate, in a process of its own: `run.py` starts it and asks it for one measurement at a time.
+"""One way to authenticate, in a separate process: `run.py` starts it and requests one measurement at a time.
 
     python variant.py NAME
 
-Reads lines `OPERATION COUNT` and answers each with a line of JSON: microseconds for each of so many, and statements.
-`headers 0` answers with those of somebody who is signed in. The environment's JWTAUTH_BENCH_DATABASE is an entry of
-Django's `DATABASES`, and what a server of WSGI needs beside it is JWTAUTH_BENCH_VARIANT, the name.
+Reads lines `OPERATION COUNT`, and answers each with a line of JSON: the microseconds of each repetition, and the number
+of statements. `headers 0` returns the headers of a signed-in user. The environment variable JWTAUTH_BENCH_DATABASE is
+an entry of Django's `DATABASES`; under a WSGI server, JWTAUTH_BENCH_VARIANT is the name.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ AUTHENTICATION = {
     "Django sessions": ["rest_framework.authentication.SessionAuthentication"],
 }[NAME]
 PROTOTYPE = NAME == "prototype 0.0.8"
-OURS = AUTHENTICATION == ["jwtauth.JwtAuthentication"]
+IS_JWTAUTH = AUTHENTICATION == ["jwtauth.JwtAuthentication"]
 FLOOR = NAME == "the floor in Python"
 SIMPLEJWT = NAME in ("simplejwt", "dj-rest-auth cookies")
 SESSIONS = NAME == "Django sessions"
@@ -47,14 +47,14 @@ settings.configure(
         "django.contrib.contenttypes",
         "django.contrib.sessions",
         "rest_framework",
-        *(["jwtauth"] if OURS or FLOOR else []),
+        *(["jwtauth"] if IS_JWTAUTH or FLOOR else []),
         *(["knox"] if NAME == "knox" else []),
         *(["dj_rest_auth"] if NAME == "dj-rest-auth cookies" else []),
     ],
     MIDDLEWARE=[
         *(["django.contrib.sessions.middleware.SessionMiddleware"] if SESSIONS else []),
         *(["django.contrib.auth.middleware.AuthenticationMiddleware"] if SESSIONS else []),
-        *(["jwtauth.middleware.AuthenticationMiddleware"] if OURS else []),
+        *(["jwtauth.middleware.AuthenticationMiddleware"] if IS_JWTAUTH else []),
         *(["floor.Middleware"] if FLOOR else []),
     ],
     REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": AUTHENTICATION},
@@ -65,7 +65,7 @@ settings.configure(
         "JWT_AUTH_COOKIE": "access",
         "JWT_AUTH_REFRESH_COOKIE": "refresh",
     },
-    # Without a grace, so that one refresh may follow the other.
+    # Without a grace, so that refreshes can follow each other immediately.
     JWTAUTH={}
     if PROTOTYPE
     else {"REFRESH_TOKEN_GRACE_PERIOD": 0, "SESSION_CHECK_INTERVAL": 10 if "interval" in NAME else 0},
@@ -101,10 +101,10 @@ def me(request):
 @api_view(["POST"])
 @permission_classes([AllowAny])
 def login_view(request):
-    """The person is known; what checks a password takes as long as it is told to, everywhere."""
+    """Sign the user in. Checking a password takes the same configured time in every variant, so it is skipped."""
     response = Response({})
-    user = person()
-    if OURS:
+    user = bench_user()
+    if IS_JWTAUTH:
         from jwtauth import login
 
         login(request, user)
@@ -132,10 +132,10 @@ def login_view(request):
     return response
 
 
-@api_view(["GET"])  # so that DRF's session authentication asks for no CSRF token
+@api_view(["GET"])  # so that DRF's session authentication requires no CSRF token
 @permission_classes([AllowAny])
 def logout_view(request):
-    if OURS:
+    if IS_JWTAUTH:
         from jwtauth import logout
 
         logout(request)
@@ -179,13 +179,13 @@ application, factory = WSGIHandler(), RequestFactory()
 asgi_application, async_factory, loop = ASGIHandler(), AsyncRequestFactory(), asyncio.new_event_loop()
 Headers = dict[str, str]
 ASYNC_VIEWS = {"async view": "/async-me", "async view, the key alone": "/async-key"}
-_person = []
+_bench_user = []
 
 
-def person():
-    if not _person:
-        _person.append(get_user_model().objects.get(username="ada"))
-    return _person[0]
+def bench_user():
+    if not _bench_user:
+        _bench_user.append(get_user_model().objects.get(username="ada"))
+    return _bench_user[0]
 
 
 def send(method: str, url: str, headers: Headers, data: object = None) -> tuple[float, object]:
@@ -234,7 +234,7 @@ def sign_in() -> Headers:
         from jwtauth.test import force_login
 
         client = Client()
-        force_login(client, person())
+        force_login(client, bench_user())
         return cookies(client)
     _, response = send("post", "/login", {})
     if NAME == "simplejwt":
@@ -245,7 +245,7 @@ def sign_in() -> Headers:
 
 
 def stale() -> tuple[object, ...]:
-    """What to `send` for a refresh: of a session whose access token is over."""
+    """Return the arguments of `send` for a refresh of a session whose access token has expired."""
     if NAME == "simplejwt":
         return "post", "/refresh", {}, {"refresh": send("post", "/login", {})[1].data["refresh"]}
     if SIMPLEJWT:
@@ -262,7 +262,7 @@ def stale() -> tuple[object, ...]:
 
 
 def prepare(operation: str, headers: Headers) -> Callable[[], float]:
-    """Makes ready for one, and returns what does it and tells the seconds."""
+    """Prepare an operation, and return the function that runs it and returns the seconds."""
     if operation in ASYNC_VIEWS:
         return lambda: send_async(ASYNC_VIEWS[operation], headers)
     if operation == "request":
@@ -291,14 +291,14 @@ def main() -> None:
         if operation == "headers":
             print(json.dumps(sign_in()), flush=True)
             continue
-        prepare(operation, headers)()  # what is done once is no cost of a request
+        prepare(operation, headers)()  # warm up: one-time work is not part of a request
         answer = {"statements": statements(prepare(operation, headers))}
         answer["us"] = sorted(prepare(operation, headers)() * 1e6 for _ in range(int(count)))
         print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
-    # Django looks for the views in the module of this name.
+    # Django looks up the views in the module of this name.
     sys.modules["variant"] = sys.modules["__main__"]
     settings.ROOT_URLCONF = "variant"
     main()

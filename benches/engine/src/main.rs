@@ -1,7 +1,7 @@
-//! `cargo run --release --manifest-path benches/engine/Cargo.toml [ROUNDS]`: nanoseconds, as JSON.
+//! `cargo run --release --manifest-path benches/engine/Cargo.toml [ROUNDS]`: prints nanoseconds as JSON.
 //!
-//! Of each group, every contender has its turn in every round, so that a machine's moods are everybody's. All verify or
-//! sign the same claims with the same key. A group more is a function more in [`groups`].
+//! The contenders of a group take turns in every round, so changes in the machine's load affect all of them. All sign
+//! or verify the same claims with the same key. To add a group, add a function to [`groups`].
 
 use std::{
     collections::BTreeMap,
@@ -58,7 +58,7 @@ fn nanoseconds(call: &dyn Fn()) -> f64 {
 
 fn groups() -> Vec<Group> {
     let mut groups = Vec::new();
-    // Ed25519 is EdDSA under another name.
+    // Ed25519 is another name of EdDSA.
     for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| *algorithm != Algorithm::Ed25519) {
         groups.push((format!("verify {algorithm}"), verify(algorithm)));
         groups.push((format!("sign {algorithm}"), sign(algorithm)));
@@ -84,14 +84,14 @@ struct Custom {
     generation: u64,
 }
 
-struct Ours {
+struct Issued {
     tokens: Tokens,
     claims: Claims,
     token: String,
     now: UnixTime,
 }
 
-/// The private key in PEM, or the secret.
+/// Return the private key in PEM, or the secret.
 fn key(algorithm: Algorithm) -> &'static [u8] {
     match algorithm.as_str().get(..2).expect("a name has a family") {
         "HS" => SECRET,
@@ -112,20 +112,21 @@ fn public_key(algorithm: Algorithm) -> &'static [u8] {
     }
 }
 
-fn ours(algorithm: Algorithm) -> Ours {
+fn issued(algorithm: Algorithm) -> Issued {
     let now = UnixTime::from(SystemTime::now());
     let ring = Keyring::new(SigningKey::read(algorithm, key(algorithm)).expect("a key of the test data"), []);
     let tokens = Tokens::new(ring.expect("one key is not too many"), Profile::default()).expect("the default holds");
     let claims = Claims::new("42", Sid::from_bytes([7; 20]), Generation::new(3), now, now + Duration::from_hours(24));
     let token = tokens.issue(TokenKind::Access, &claims).expect("it is short");
-    Ours { tokens, claims, token, now }
+    Issued { tokens, claims, token, now }
 }
 
 fn der(pem: &[u8]) -> Vec<u8> {
     pem::parse(pem).expect("a key of the test data").into_contents()
 }
 
-/// The raw primitive: the same library, with a key that is parsed, over the same bytes. Signs, or verifies what it signed.
+/// Return a call of the raw primitive: the same library, with a parsed key, over the same bytes. It signs, or verifies
+/// its own signature.
 fn primitive(algorithm: Algorithm, message: Vec<u8>, verifies: bool) -> Box<dyn Fn()> {
     use signature as s;
     let random = SystemRandom::new();
@@ -185,12 +186,12 @@ fn boxed(
     Box::new(move || drop(black_box(sign(black_box(&message)))))
 }
 
-fn theirs(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+fn in_jsonwebtoken(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     algorithm.as_str().parse().expect("jsonwebtoken has all of them")
 }
 
 fn verify(algorithm: Algorithm) -> Vec<Contender> {
-    let Ours { tokens, token, now, .. } = ours(algorithm);
+    let Issued { tokens, token, now, .. } = issued(algorithm);
     let message = token.rsplit_once('.').expect("a token has dots").0.as_bytes().to_vec();
     let (pem, other) = (public_key(algorithm), token.clone());
     let key = match algorithm.as_str().get(..2) {
@@ -199,7 +200,7 @@ fn verify(algorithm: Algorithm) -> Vec<Contender> {
         Some("ES") => DecodingKey::from_ec_pem(pem).expect("a key of the test data"),
         _ => DecodingKey::from_ed_pem(pem).expect("a key of the test data"),
     };
-    let validation = Validation::new(theirs(algorithm));
+    let validation = Validation::new(in_jsonwebtoken(algorithm));
     let simple = (algorithm == Algorithm::Hs256).then(|| (HS256Key::from_bytes(SECRET), token.clone()));
     let mut contenders: Vec<Contender> = vec![
         ("raw primitive", primitive(algorithm, message, true)),
@@ -222,7 +223,7 @@ fn verify(algorithm: Algorithm) -> Vec<Contender> {
 }
 
 fn sign(algorithm: Algorithm) -> Vec<Contender> {
-    let Ours { tokens, claims, token, now } = ours(algorithm);
+    let Issued { tokens, claims, token, now } = issued(algorithm);
     let message = token.rsplit_once('.').expect("a token has dots").0.as_bytes().to_vec();
     let pem = key(algorithm);
     let key = match algorithm.as_str().get(..2) {
@@ -231,7 +232,7 @@ fn sign(algorithm: Algorithm) -> Vec<Contender> {
         Some("ES") => EncodingKey::from_ec_pem(pem).expect("a key of the test data"),
         _ => EncodingKey::from_ed_pem(pem).expect("a key of the test data"),
     };
-    let header = Header { typ: Some("at+jwt".to_owned()), ..Header::new(theirs(algorithm)) };
+    let header = Header { typ: Some("at+jwt".to_owned()), ..Header::new(in_jsonwebtoken(algorithm)) };
     let sid = "BwcHBwcHBwcHBwcHBwcHBwcHBwc".to_owned();
     let said = Said {
         sub: "42".to_owned(),
@@ -261,7 +262,7 @@ fn sign(algorithm: Algorithm) -> Vec<Contender> {
 }
 
 fn rules() -> Vec<Contender> {
-    let Ours { tokens, token, now, .. } = ours(Algorithm::Hs256);
+    let Issued { tokens, token, now, .. } = issued(Algorithm::Hs256);
     let forged = format!("{}AAAAAA", token.get(..token.len() - 6).expect("a token is ASCII"));
     let (access, idle, absolute) = (Duration::from_mins(5), Duration::from_hours(24), Duration::from_hours(30 * 24));
     let lifetimes = Lifetimes::new(access, idle, Some(absolute)).expect("they are in order");

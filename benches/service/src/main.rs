@@ -1,8 +1,8 @@
-//! `service-bench WAY ADDRESS DATABASE`: an axum service whose one page says who is there.
+//! `service-bench WAY ADDRESS DATABASE`: an axum service with one page that returns the current user.
 //!
-//! `POST /login` signs user 1 in and sets the cookies that the way goes by. All ways ask the same database, if any, which
-//! is named by its URL. A number as ADDRESS has the program itself make so many requests, one after the other and without a
-//! socket: for a profiler, or to count instructions.
+//! `POST /login` signs user 1 in and sets the cookies of this way to authenticate. All ways use the same database, if
+//! any, named by its URL. With a number as ADDRESS, the program itself makes that many requests, one after the other
+//! and without a socket, for a profiler or to count instructions.
 
 use std::{convert::Infallible, env, sync::Arc, time::Duration};
 
@@ -36,14 +36,14 @@ fn me(user: impl ToString) -> Json<Me> {
     Json(Me { user: user.to_string() })
 }
 
-/// Make the service for one of the ways that ask a database, by its pool and its store.
+/// Create the service for one of the ways that use a database, with its pool and store.
 macro_rules! on_database {
     ($way:expr, $database:expr, $pool:ty, $store:ty, $parameter:literal) => {{
-        // sqlx has each connection answer before it hands it out. The stores need no such test.
+        // sqlx pings each connection before it hands it out. The stores do not need this.
         let options = PoolOptions::new().test_before_acquire($way != "jwtauth, no ping");
         let pool: $pool = options.connect(&$database).await.expect("a database that Django has migrated");
         if $way == "one query" {
-            // What anybody who asks a database pays: a handler with one query by primary key.
+            // The cost that every database lookup has: a handler with one query by primary key.
             let one_query = async |State(pool): State<$pool>| {
                 let found =
                     sqlx::query_as(concat!("SELECT id, password, is_active FROM auth_user WHERE id = ", $parameter))
@@ -74,7 +74,7 @@ async fn main() {
         (_, "sqlite") => on_database!(way, database, SqlitePool, SqliteStore, "$1"),
         (_, "postgres") => on_database!(way, database, PgPool, PostgresStore, "$1"),
         (_, "mysql") => on_database!(way, database, MySqlPool, MariaDbStore, "?"),
-        _ => panic!("no database is called {vendor}"),
+        _ => panic!("unknown database {vendor}"),
     };
     let app = app.route("/ready", get(async || "")).route_layer(axum::middleware::from_fn(pass));
     if let Ok(times) = address.parse() {
@@ -84,26 +84,26 @@ async fn main() {
     axum::serve(listener, app).await.expect("a server");
 }
 
-/// Sign in and ask for the page so many times.
+/// Sign in and request the page this many times.
 async fn repeat(app: Router, times: usize) {
     let login = Request::post("/login").body(Body::empty()).expect("a request");
     let Ok(response) = app.clone().oneshot(login).await;
     let cookies: Vec<_> = response.headers().get_all(header::SET_COOKIE).iter().filter_map(pair).collect();
     let cookies = HeaderValue::try_from(cookies.join("; ")).expect("cookies");
     for _ in 0..times {
-        // What wrk sends.
+        // The headers that wrk sends.
         let request = Request::get("/me").header(header::HOST, "127.0.0.1:8000").header(header::COOKIE, &cookies);
         let Ok(response) = app.clone().oneshot(request.body(Body::empty()).expect("a request")).await;
         assert_eq!(response.status(), StatusCode::OK);
     }
 }
 
-/// The name and value that a `Set-Cookie` sets.
+/// Return the name and value that a `Set-Cookie` sets.
 fn pair(set_cookie: &HeaderValue) -> Option<&str> {
     set_cookie.to_str().ok()?.split(';').next()
 }
 
-/// Every way has this much middleware.
+/// Every way has this middleware.
 async fn pass(request: Request, next: axum::middleware::Next) -> axum::response::Response {
     next.run(request).await
 }
@@ -160,7 +160,7 @@ async fn axum_login(database: &str) -> Router {
     let pool = SqlitePool::connect(database).await.expect("a database that Django has migrated");
     let sessions = sqlx_0_8::SqlitePool::connect(database).await.expect("the same database");
     let store = TowerSessions::new(sessions);
-    store.migrate().await.expect("a table of its own");
+    store.migrate().await.expect("a separate table");
     let layer = AuthManagerLayerBuilder::new(Users(pool), SessionManagerLayer::new(store).with_secure(false)).build();
     let who = async |session: AuthSession<Users>| session.user.map(|user| me(user.id)).ok_or(StatusCode::FORBIDDEN);
     let login = async |mut session: AuthSession<Users>| {
@@ -179,7 +179,7 @@ struct Claims {
 #[derive(Clone)]
 struct Keys(Arc<(EncodingKey, DecodingKey, Validation)>);
 
-/// What services write themselves: a token in a cookie, verified by an extractor.
+/// The hand-written variant: a token in a cookie, verified by an extractor.
 struct Verified(Claims);
 
 impl FromRequestParts<Keys> for Verified {
