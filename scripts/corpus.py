@@ -1,8 +1,8 @@
-"""Writes `testdata/requests.json`: requests, the rows they meet, and the answers that every face must give.
+"""Writes `testdata/requests.json`: requests, the rows they meet, and the answers that every implementation must give.
 
-`testdata/README.md` has the format. Each answer is written down here by hand, from the tables in the documentation;
-nothing in this file asks the engine. Tokens are signed with the standard library alone. Every signature is
-deterministic, so that the file comes out the same, which `python scripts/corpus.py --check` checks.
+`testdata/README.md` describes the format. Each answer is written here by hand, from the tables in the documentation;
+this file never calls the engine. Tokens are signed with the standard library alone. Every signature is deterministic,
+so the output is reproducible; `python scripts/corpus.py --check` compares it with the file.
 """
 
 import base64
@@ -64,20 +64,20 @@ CONFIGURATIONS = {
 }
 
 RULES = {
-    "refresh": "rotation: the newest generation, the grace over since it was issued and since it was seen",
-    "renew": "rotation: the newest generation within the grace, or not seen yet",
-    "reissue": "rotation: the generation before, while the newest is unseen or within the grace of its first sight",
+    "refresh": "rotation: the newest generation, after the grace since it was issued and since it was acknowledged",
+    "renew": "rotation: the newest generation, within the grace or not acknowledged",
+    "reissue": "rotation: the previous generation, while the newest is not acknowledged or within the grace after that",
     "ahead": "rotation: a generation ahead of the row",
-    "reuse": "rotation: any other generation; one theft is one event",
-    "over": "rotation and strict check: the session is over, gone, or of a user who may not sign in",
-    "lifetimes": "rotation: when the successor ends",
-    "remember": "cookies that outlive the browser, or not",
-    "upload": "uploads: which requests are",
+    "reuse": "rotation: any other generation; one event per theft",
+    "over": "rotation and strict check: the session has expired, was ended, or its user may not sign in",
+    "lifetimes": "rotation: when the new tokens expire",
+    "remember": "cookies that outlive the browser, and cookies that do not",
+    "upload": "uploads: which requests are uploads",
     "upload current": "uploads: the newest generation",
-    "upload previous": "uploads: the generation before, for 15 minutes by time alone",
-    "upload late": "uploads: any other",
-    "render": "render server: the rows of uploads, and an access token that acknowledges nothing",
-    "render secret": "render server: without the secret, a request is an ordinary one",
+    "upload previous": "uploads: the previous generation, for 15 minutes, decided by time alone",
+    "upload late": "uploads: any other generation",
+    "render": "render server: decided as uploads are; an access token acknowledges nothing",
+    "render secret": "render server: without the secret, a request is an ordinary request",
     "origin websocket": "cross-origin: WebSocket handshake",
     "origin safe": "cross-origin: GET, HEAD, OPTIONS",
     "origin same-origin": "cross-origin: Sec-Fetch-Site: same-origin",
@@ -85,28 +85,28 @@ RULES = {
     "origin other site": "cross-origin: any other Sec-Fetch-Site, or several",
     "origin alone": "cross-origin: an Origin without Sec-Fetch-Site",
     "origin neither": "cross-origin: neither header",
-    "origin not asked": "cross-origin: cookies that name no user",
-    "login": "a login ends the sessions that the request's cookies name, however stale",
-    "login origin": "a login asks for the origin, with and without cookies",
-    "logout": "a logout ends the sessions that the request's cookies name, however stale",
-    "logout origin": "a logout asks for the origin, with and without cookies",
-    "clear": "cookies are cleared only where the request brought one",
+    "origin not asked": "cross-origin: not checked if the cookies name no user",
+    "login": "a login ends the sessions that the request's cookies name, even if expired",
+    "login origin": "a login checks the origin, with and without cookies",
+    "logout": "a logout ends the sessions that the request's cookies name, even if expired",
+    "logout origin": "a logout checks the origin, with and without cookies",
+    "clear": "cookies are cleared only if the request had one",
     "names": "cookie names are matched exactly",
-    "octets": "octets beyond ASCII are opaque",
+    "octets": "non-ASCII octets are opaque",
     "fields": "several Cookie fields are one list",
-    "eight": "at most eight cookies of a name are looked at",
-    "newest": "of several tokens of one user the newest counts",
+    "eight": "at most eight cookies with one name are read",
+    "newest": "of several tokens of one user, the newest counts",
     "two users": "tokens of two users are ignored",
     "invalid": "invalid cookies are ignored",
     "sessions": "an access token and a refresh token of two sessions of one user",
     "bearer": "Authorization: Bearer",
     "check": "the strict check",
     "acknowledge": "the strict check acknowledges the newest generation",
-    "last seen": "requests that are not safe note the user as seen, at most once a minute",
-    "vary": "Vary is one list, and names what was looked at",
-    "cache": "Cache-Control where cookies are set, with the view's own directives",
-    "targeted": "cache headers for certain caches are removed where cookies are set",
-    "websocket": "a WebSocket handshake goes by the rotation table and sets its cookies",
+    "last seen": "unsafe requests update the time last seen, at most once a minute",
+    "vary": "Vary is one list, and names the headers that were read",
+    "cache": "Cache-Control if cookies are set, merged with the view's own directives",
+    "targeted": "cache headers for specific caches are removed if cookies are set",
+    "websocket": "a WebSocket handshake follows the rotation table and sets its cookies",
 }
 
 WSGI_HAS_NO_WEBSOCKETS = {"wsgi": "WSGI has no WebSockets"}
@@ -124,12 +124,12 @@ def compact(value):
 
 
 def sid_of(name, began=T - 5000):
-    """The minute that the session began in, and 16 bytes that only its name decides."""
+    """Return the minute that the session began in, and 16 bytes derived from its name."""
     return (began // 60).to_bytes(4, "big") + hashlib.sha256(name.encode()).digest()[:16]
 
 
 def session_id_of(sid):
-    """A version-7 UUID: 48 bits of milliseconds, and 74 of the SHA-256 of the name."""
+    """Return a version-7 UUID: 48 bits of milliseconds, and 74 bits of the SHA-256 of the name."""
     milliseconds = int.from_bytes(sid[:4], "big") * 60_000
     digest = int.from_bytes(hashlib.sha256(sid).digest()[:10], "big")
     low = digest & (1 << 62) - 1
@@ -138,7 +138,7 @@ def session_id_of(sid):
 
 
 class Sessions(dict):
-    """The sessions that are named, each with its `sid` and the id of its row."""
+    """The named sessions, each with its `sid` and the id of its row."""
 
     def __missing__(self, name):
         sid = sid_of(name)
@@ -164,7 +164,7 @@ def token(name, kind, session, generation, issued_at, expires_at, user, key=KEY)
         "exp": expires_at,
     }
     made = signed(kind, claims, key)
-    assert tokens.setdefault(name, made) == made, f"two tokens are called {name}"
+    assert tokens.setdefault(name, made) == made, f"two tokens have the name {name}"
     return f"{{{name}}}"
 
 
@@ -188,12 +188,12 @@ def refresh(session="laptop", generation=7, *, issued_at=T - 1000, expires_at=T 
 
 
 def a(*arguments, **options):
-    """A cookie with an access token."""
+    """Return a cookie with an access token."""
     return f"access_token={access(*arguments, **options)}"
 
 
 def r(*arguments, **options):
-    """A cookie with a refresh token."""
+    """Return a cookie with a refresh token."""
     return f"refresh_token={refresh(*arguments, **options)}"
 
 
@@ -359,7 +359,9 @@ def case(
     configuration="default",
     unable=None,
 ):
-    """`cookies`: one Cookie field, or a list of several. `headers`: the others. `answer`: what differs from silence."""
+    """Add a case. `cookies`: one Cookie field, or a list. `headers`: the other fields. `answer`: what differs from an
+    empty answer.
+    """
     assert rule in RULES, rule
     fields = [cookies] if isinstance(cookies, str) else list(cookies)
     rows = laptop() if rows is None else rows
@@ -367,7 +369,7 @@ def case(
     assert answer.keys() <= known, answer.keys() - known
     for one in (*rows, *answer.get("rows", ())):
         if one != "new":
-            sessions[one]  # names it
+            sessions[one]  # creates it
     cases.append(
         {
             "name": f"{rule}: {name}",
@@ -404,33 +406,39 @@ def rotation():
         case(rule, name, answer, cookies=r("laptop", generation), rows=laptop(**changes))
 
     at("refresh", "the newest token long after the grace", ROTATED)
-    at("refresh", "the grace is over to the second", ROTATED, rotated_at=T - GRACE, acknowledged_at=T - GRACE)
-    at("renew", "a second within the grace since it was issued", RENEWED, rotated_at=T - 29, acknowledged_at=T - 30)
-    at("renew", "a second within the grace since it was seen", RENEWED, rotated_at=T - 1000, acknowledged_at=T - 29)
-    at("renew", "issued and seen in this second", RENEWED, rotated_at=T, acknowledged_at=T)
-    at("renew", "not seen yet, long after", RENEWED_AND_SEEN, rotated_at=T - 1000, acknowledged_at=None)
-    at("renew", "not seen yet, issued in this second", RENEWED_AND_SEEN, rotated_at=T, acknowledged_at=None)
-    at("renew", "seen in the future, by a clock that is ahead", RENEWED, acknowledged_at=T + 5)
+    at("refresh", "the grace ends in this second", ROTATED, rotated_at=T - GRACE, acknowledged_at=T - GRACE)
+    at("renew", "a second before the grace since its issue ends", RENEWED, rotated_at=T - 29, acknowledged_at=T - 30)
+    at(
+        "renew",
+        "a second before the grace since its acknowledgement ends",
+        RENEWED,
+        rotated_at=T - 1000,
+        acknowledged_at=T - 29,
+    )
+    at("renew", "issued and acknowledged in this second", RENEWED, rotated_at=T, acknowledged_at=T)
+    at("renew", "not acknowledged, long after its issue", RENEWED_AND_SEEN, rotated_at=T - 1000, acknowledged_at=None)
+    at("renew", "not acknowledged, issued in this second", RENEWED_AND_SEEN, rotated_at=T, acknowledged_at=None)
+    at("renew", "acknowledged in the future, by a clock that is ahead", RENEWED, acknowledged_at=T + 5)
     at("renew", "issued in the future, by a clock that is ahead", RENEWED, rotated_at=T + 5, acknowledged_at=T - 900)
 
-    at("reissue", "the token before, the newest unseen", reissued(), 6, acknowledged_at=None)
+    at("reissue", "the previous token, the newest not acknowledged", reissued(), 6, acknowledged_at=None)
     long_ago = T - 79_000
     at(
         "reissue",
-        "the token before, the newest unseen for most of a day",
+        "the previous token, the newest not acknowledged for most of a day",
         reissued(long_ago),
         6,
         acknowledged_at=None,
         rotated_at=long_ago,
         created_at=T - 2 * DAY,
     )
-    at("reissue", "the token before, the newest seen in this second", reissued(), 6, acknowledged_at=T)
-    at("reissue", "the token before, a second within the grace", reissued(), 6, acknowledged_at=T - 29)
-    at("reissue", "the token before, the newest seen in the future", reissued(), 6, acknowledged_at=T + 5)
+    at("reissue", "the previous token, the newest acknowledged in this second", reissued(), 6, acknowledged_at=T)
+    at("reissue", "the previous token, a second before the grace ends", reissued(), 6, acknowledged_at=T - 29)
+    at("reissue", "the previous token, the newest acknowledged in the future", reissued(), 6, acknowledged_at=T + 5)
 
-    at("reuse", "the token before, the grace over to the second", STOLEN, 6, acknowledged_at=T - GRACE)
-    at("reuse", "the token before, long after", STOLEN, 6)
-    at("reuse", "two generations old, the newest unseen", STOLEN, 5, acknowledged_at=None)
+    at("reuse", "the previous token, the grace ends in this second", STOLEN, 6, acknowledged_at=T - GRACE)
+    at("reuse", "the previous token, long after", STOLEN, 6)
+    at("reuse", "two generations old, the newest not acknowledged", STOLEN, 5, acknowledged_at=None)
     at("reuse", "two generations old, within the grace", STOLEN, 5, rotated_at=T - 1, acknowledged_at=T)
     at("reuse", "the first token", STOLEN, 1)
 
@@ -438,14 +446,14 @@ def rotation():
     at("ahead", "sixteen generations ahead", adopted(23), 23, acknowledged_at=None)
     at("ahead", "seventeen generations ahead", {**ANONYMOUS, "events": ["generation_ahead"]}, 24)
 
-    at("over", "the session has ended in this second", ANONYMOUS, expires_at=T)
-    at("over", "a session that has ended is not stolen", ANONYMOUS, 5, expires_at=T - 1)
+    at("over", "the session expires in this second", ANONYMOUS, expires_at=T)
+    at("over", "an old token of an expired session is not reuse", ANONYMOUS, 5, expires_at=T - 1)
     at("over", "the absolute limit is reached", ANONYMOUS, created_at=T - ABSOLUTE)
     at("over", "a fixed end is reached", ANONYMOUS, expires_at=T, end_is_fixed=True)
     case("over", "a refresh token without a row", ANONYMOUS, cookies=r(), rows={})
     retired = {"retired": row("3")}
-    case("over", "a refresh token of a user who is not active", ANONYMOUS, cookies=r("retired"), rows=retired)
-    case("over", "a refresh token that has expired itself", ANONYMOUS, cookies=r(expires_at=T))
+    case("over", "a refresh token of an inactive user", ANONYMOUS, cookies=r("retired"), rows=retired)
+    case("over", "an expired refresh token", ANONYMOUS, cookies=r(expires_at=T))
 
     at("lifetimes", "refreshed in its last second", ROTATED, expires_at=T + 1)
     last = ABSOLUTE - 1000
@@ -468,28 +476,35 @@ def rotation():
     old = laptop(created_at=T - 400 * DAY)
     case("lifetimes", "without an absolute limit", ROTATED, cookies=r(), rows=old, configuration="no limit")
     over = laptop(created_at=T - 2 * DAY)
-    case("lifetimes", "a shorter limit holds at once", ANONYMOUS, cookies=r(), rows=over, configuration="two days")
+    case(
+        "lifetimes", "a shorter limit applies immediately", ANONYMOUS, cookies=r(), rows=over, configuration="two days"
+    )
     scoped = {
         **ROTATED,
         "set": {"access": cookie(8, T, T + 600), "refresh": cookie(8, T, T + 7 * DAY)},
         "rows": {"laptop": {**ROTATED["rows"]["laptop"], "expires_at": T + 7 * DAY}},
     }
-    case("lifetimes", "lifetimes and scope of the settings", scoped, cookies=r(), configuration="scoped")
+    case("lifetimes", "lifetimes and cookie scope from the settings", scoped, cookies=r(), configuration="scoped")
 
     def grace(rule, name, answer, configuration, generation, seen):
         rows = laptop(rotated_at=seen, acknowledged_at=seen)
         case(rule, name, answer, cookies=r("laptop", generation), rows=rows, configuration=configuration)
 
-    grace("refresh", "no grace: refreshed in the second of its issue", ROTATED, "no grace", 7, T)
-    grace("reuse", "no grace: the token before is stolen at once", STOLEN, "no grace", 6, T)
+    grace("refresh", "no grace: refreshed in the second of the token's issue", ROTATED, "no grace", 7, T)
+    grace("reuse", "no grace: the previous token is reuse immediately", STOLEN, "no grace", 6, T)
     grace("renew", "no grace: issued in the future, by a clock that is ahead", RENEWED, "no grace", 7, T + 5)
-    grace("reissue", "no grace: the newest seen in the future", reissued(T + 5), "no grace", 6, T + 5)
-    grace("renew", "a grace beyond the access lifetime, within it", RENEWED, "long grace", 7, T - 299)
-    grace("refresh", "a grace beyond the access lifetime counts as that", ROTATED, "long grace", 7, T - 300)
+    grace("reissue", "no grace: the newest acknowledged in the future", reissued(T + 5), "no grace", 6, T + 5)
+    grace("renew", "a grace longer than the access lifetime, within that lifetime", RENEWED, "long grace", 7, T - 299)
+    grace("refresh", "a grace longer than the access lifetime is cut to it", ROTATED, "long grace", 7, T - 300)
     grace(
-        "reissue", "a grace beyond the access lifetime, the token before", reissued(T - 299), "long grace", 6, T - 299
+        "reissue",
+        "a grace longer than the access lifetime, the previous token",
+        reissued(T - 299),
+        "long grace",
+        6,
+        T - 299,
     )
-    grace("reuse", "a grace beyond the access lifetime, over", STOLEN, "long grace", 6, T - 300)
+    grace("reuse", "a grace longer than the access lifetime, after that lifetime", STOLEN, "long grace", 6, T - 300)
 
     forgotten = laptop(remember=False)
     brief = {"access": cookie(8, T, T + ACCESS, remember=False), "refresh": cookie(8, T, T + IDLE, remember=False)}
@@ -507,32 +522,35 @@ def rotation():
     }
     case(
         "reuse",
-        "a theft ends all sessions of the user if the settings say so",
+        "a theft ends all sessions of the user if configured",
         everything,
         cookies=r("laptop", 5),
         rows=others,
         configuration="reuse ends all",
     )
     stolen_quietly = {**STOLEN, "status": 200, "code": None, "user": None}
-    case("reuse", "a theft at a public page", stolen_quietly, cookies=r("laptop", 5), view="public")
+    case("reuse", "a theft on a public page", stolen_quietly, cookies=r("laptop", 5), view="public")
     case(
-        "reuse", "a theft by a write", STOLEN, cookies=r("laptop", 5), method="POST", headers=[("Content-Length", "9")]
+        "reuse",
+        "a theft with an unsafe request",
+        STOLEN,
+        cookies=r("laptop", 5),
+        method="POST",
+        headers=[("Content-Length", "9")],
     )
-    case(
-        "reuse", "a theft where the view does not ask for the user", stolen_quietly, cookies=r("laptop", 5), view="idle"
-    )
+    case("reuse", "a theft if the view does not use the user", stolen_quietly, cookies=r("laptop", 5), view="idle")
     failed = {**ROTATED, "status": 500, "user": None}
-    case("refresh", "a refresh is kept where the view fails", failed, cookies=r(), view="failing")
+    case("refresh", "a refresh is kept if the view fails", failed, cookies=r(), view="failing")
     case(
         "refresh",
-        "an expired access token beside the newest refresh token",
+        "an expired access token with the newest refresh token",
         ROTATED,
         cookies=f"{expired_cookie()}; {r()}",
     )
-    case("refresh", "a public page refreshes as well", ROTATED, cookies=r(), view="public")
+    case("refresh", "a public page refreshes too", ROTATED, cookies=r(), view="public")
     case(
         "refresh",
-        "a page that does not ask for the user refreshes as well",
+        "a page that does not use the user refreshes too",
         {**ROTATED, "user": None},
         cookies=r(),
         view="idle",
@@ -558,18 +576,16 @@ def uploads():
         is_upload(f"{method} of 65537 bytes", method=method, headers=length)
         is_upload(f"{method} in chunks", method=method, headers=chunked)
         is_not(f"{method} of 65536 bytes", method=method, headers=at_65536)
-        is_not(f"{method} without a body by HTTP/1.1", method=method)
+        is_not(f"{method} without a body over HTTP/1.1", method=method)
     for version in ("2", "3"):
-        is_upload(f"POST without a length by HTTP/{version}", method="POST", version=version)
+        is_upload(f"POST without a length over HTTP/{version}", method="POST", version=version)
         is_not(
-            f"POST of 10 bytes by HTTP/{version}", method="POST", version=version, headers=[("Content-Length", "10")]
+            f"POST of 10 bytes over HTTP/{version}", method="POST", version=version, headers=[("Content-Length", "10")]
         )
-        is_not(f"GET without a length by HTTP/{version}", version=version)
-        is_not(f"DELETE without a length by HTTP/{version}", version=version, method="DELETE")
-    is_not("POST without a body by HTTP/1.0", method="POST", version="1.0")
-    is_upload(
-        "POST in chunks that also names a short length", method="POST", headers=[("Content-Length", "1"), *chunked]
-    )
+        is_not(f"GET without a length over HTTP/{version}", version=version)
+        is_not(f"DELETE without a length over HTTP/{version}", version=version, method="DELETE")
+    is_not("POST without a body over HTTP/1.0", method="POST", version="1.0")
+    is_upload("POST in chunks that also has a short length", method="POST", headers=[("Content-Length", "1"), *chunked])
     for method in ("GET", "HEAD", "OPTIONS", "DELETE"):
         is_not(f"{method} in chunks", method=method, headers=chunked)
         is_not(f"{method} of 65537 bytes", method=method, headers=length)
@@ -587,11 +603,11 @@ def uploads():
         )
 
     seen = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
-    send("upload current", "the newest token, unseen", seen, 7, acknowledged_at=None)
-    send("upload current", "the newest token, seen in this second", SIGNED_IN, 7, acknowledged_at=T)
+    send("upload current", "the newest token, not acknowledged", seen, 7, acknowledged_at=None)
+    send("upload current", "the newest token, acknowledged in this second", SIGNED_IN, 7, acknowledged_at=T)
     send(
         "upload previous",
-        "the token before, unseen, 15 minutes",
+        "the previous token, not acknowledged, 15 minutes",
         SIGNED_IN,
         6,
         acknowledged_at=None,
@@ -599,32 +615,53 @@ def uploads():
     )
     send(
         "upload previous",
-        "the token before, seen, 15 minutes",
+        "the previous token, acknowledged, 15 minutes",
         SIGNED_IN,
         6,
         acknowledged_at=T - 899,
         rotated_at=T - 900,
     )
-    send("upload previous", "the token before, seen in this second", SIGNED_IN, 6, acknowledged_at=T, rotated_at=T)
-    send("upload previous", "the token before, in chunks", SIGNED_IN, 6, chunked, rotated_at=T - 500)
-    send("upload previous", "the token before, issued in the future", SIGNED_IN, 6, rotated_at=T + 9, acknowledged_at=T)
-    send("upload late", "the token before, unseen, after 15 minutes", LATE, 6, acknowledged_at=None, rotated_at=T - 901)
     send(
-        "upload late", "the token before, seen, after 15 minutes", LATE, 6, acknowledged_at=T - 900, rotated_at=T - 901
+        "upload previous",
+        "the previous token, acknowledged in this second",
+        SIGNED_IN,
+        6,
+        acknowledged_at=T,
+        rotated_at=T,
+    )
+    send("upload previous", "the previous token, in chunks", SIGNED_IN, 6, chunked, rotated_at=T - 500)
+    send(
+        "upload previous", "the previous token, issued in the future", SIGNED_IN, 6, rotated_at=T + 9, acknowledged_at=T
     )
     send(
         "upload late",
-        "the token before, seen just now, after 15 minutes",
+        "the previous token, not acknowledged, after 15 minutes",
+        LATE,
+        6,
+        acknowledged_at=None,
+        rotated_at=T - 901,
+    )
+    send(
+        "upload late",
+        "the previous token, acknowledged, after 15 minutes",
+        LATE,
+        6,
+        acknowledged_at=T - 900,
+        rotated_at=T - 901,
+    )
+    send(
+        "upload late",
+        "the previous token, acknowledged just now, after 15 minutes",
         LATE,
         6,
         acknowledged_at=T,
         rotated_at=T - 901,
     )
     send("upload late", "a token two generations old", LATE, 5, rotated_at=T, acknowledged_at=None)
-    send("upload late", "a token of one generation ahead", LATE, 8)
+    send("upload late", "a token one generation ahead", LATE, 8)
     quiet = {**LATE, "status": 200, "code": None}
-    send("upload late", "a late token at a public page", quiet, 5, view="public")
-    send("over", "the newest token of a session that has ended", ANONYMOUS, 7, expires_at=T)
+    send("upload late", "a late token on a public page", quiet, 5, view="public")
+    send("over", "the newest token of an expired session", ANONYMOUS, 7, expires_at=T)
     case(
         "upload late",
         "an upload with an old token without a row",
@@ -636,7 +673,7 @@ def uploads():
     )
     case(
         "upload previous",
-        "an upload with an expired access token and the token before",
+        "an upload with an expired access token and the previous token",
         SIGNED_IN,
         cookies=f"{expired_cookie('laptop', 6)}; {r('laptop', 6)}",
         rows=laptop(rotated_at=T - 800, acknowledged_at=T - 790),
@@ -646,7 +683,7 @@ def uploads():
     noticed = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T}}}
     case(
         "upload late",
-        "an upload whose access token is valid needs no refresh token",
+        "an upload with a valid access token does not use the refresh token",
         noticed,
         cookies=f"{a()}; {r('laptop', 3)}",
         method="POST",
@@ -654,13 +691,13 @@ def uploads():
     )
     case(
         "upload late",
-        "an upload by HTTP/2 without a length, late",
+        "an upload over HTTP/2 without a length, late",
         LATE,
         cookies=r("laptop", 5),
         method="POST",
         version="2",
     )
-    case("reuse", "an old token by a GET in chunks is a theft", STOLEN, cookies=r("laptop", 5), headers=chunked)
+    case("reuse", "an old token in a GET in chunks is a theft", STOLEN, cookies=r("laptop", 5), headers=chunked)
 
 
 def renderings():
@@ -686,40 +723,53 @@ def renderings():
     quarter = {"rotated_at": T - 900}
     later = {"rotated_at": T - 901}
     render("the newest token, long after the grace", SIGNED_IN, r())
-    render("the newest token, unseen", seen, r(), rows=laptop(**unseen))
+    render("the newest token, not acknowledged", seen, r(), rows=laptop(**unseen))
     render("the newest token, within the grace", SIGNED_IN, r(), rows=laptop(rotated_at=T, acknowledged_at=T))
-    render("the token before, unseen, 15 minutes", SIGNED_IN, r("laptop", 6), rows=laptop(**unseen, **quarter))
     render(
-        "the token before, seen, 15 minutes", SIGNED_IN, r("laptop", 6), rows=laptop(acknowledged_at=T - 899, **quarter)
+        "the previous token, not acknowledged, 15 minutes", SIGNED_IN, r("laptop", 6), rows=laptop(**unseen, **quarter)
     )
     render(
-        "the token before, seen in this second", SIGNED_IN, r("laptop", 6), rows=laptop(acknowledged_at=T, rotated_at=T)
+        "the previous token, acknowledged, 15 minutes",
+        SIGNED_IN,
+        r("laptop", 6),
+        rows=laptop(acknowledged_at=T - 899, **quarter),
     )
-    render("the token before, unseen, after 15 minutes", LATE, r("laptop", 6), rows=laptop(**unseen, **later))
     render(
-        "the token before, seen, after 15 minutes", LATE, r("laptop", 6), rows=laptop(acknowledged_at=T - 900, **later)
+        "the previous token, acknowledged in this second",
+        SIGNED_IN,
+        r("laptop", 6),
+        rows=laptop(acknowledged_at=T, rotated_at=T),
+    )
+    render(
+        "the previous token, not acknowledged, after 15 minutes", LATE, r("laptop", 6), rows=laptop(**unseen, **later)
+    )
+    render(
+        "the previous token, acknowledged, after 15 minutes",
+        LATE,
+        r("laptop", 6),
+        rows=laptop(acknowledged_at=T - 900, **later),
     )
     render("a token two generations old", LATE, r("laptop", 5), rows=laptop(rotated_at=T, **unseen))
-    render("a token of one generation ahead", LATE, r("laptop", 8))
-    render("a late token at a public page", {**LATE, "status": 200, "code": None}, r("laptop", 5), view="public")
-    render("a late token by a write", LATE, r("laptop", 5), method="POST")
-    render("the newest token of a session that has ended", ANONYMOUS, r(), rows=laptop(expires_at=T))
+    render("a token one generation ahead", LATE, r("laptop", 8))
+    render("a late token on a public page", {**LATE, "status": 200, "code": None}, r("laptop", 5), view="public")
+    render("a late token with an unsafe request", LATE, r("laptop", 5), method="POST")
+    render("the newest token of an expired session", ANONYMOUS, r(), rows=laptop(expires_at=T))
     render("a token without a row", ANONYMOUS, r(), rows={})
     for method in ("HEAD", "OPTIONS", "POST", "DELETE"):
-        render(f"the newest token by {method}", SIGNED_IN, r(), method=method)
+        render(f"the newest token with {method}", SIGNED_IN, r(), method=method)
     render(
-        "an expired access token beside the token before",
+        "an expired access token with the previous token",
         SIGNED_IN,
         f"{expired_cookie('laptop', 6)}; {r('laptop', 6)}",
         rows=laptop(rotated_at=T - 800, acknowledged_at=T - 790),
     )
-    render("an access token of the newest generation, unseen", SIGNED_IN, a(), rows=laptop(**unseen))
-    render("both tokens of the newest generation, unseen", SIGNED_IN, f"{a()}; {r()}", rows=laptop(**unseen))
-    render("an access token of a session that is gone", ANONYMOUS, a(), rows={})
+    render("an access token of the newest generation, not acknowledged", SIGNED_IN, a(), rows=laptop(**unseen))
+    render("both tokens of the newest generation, not acknowledged", SIGNED_IN, f"{a()}; {r()}", rows=laptop(**unseen))
+    render("an access token of an ended session", ANONYMOUS, a(), rows={})
     noted = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T}}}
-    render("an access token by a write", noted, a(), method="POST")
+    render("an access token with an unsafe request", noted, a(), method="POST")
     render(
-        "a write from another site",
+        "an unsafe request from another site",
         FOREIGN,
         r(),
         method="POST",
@@ -727,7 +777,7 @@ def renderings():
     )
     bearer = {**seen, "vary": ["Authorization"]}
     render(
-        "a bearer is as in any other request",
+        "a bearer token works as in any other request",
         bearer,
         (),
         rows=laptop(**unseen),
@@ -752,18 +802,18 @@ def renderings():
     def ignored(answer):
         return {**answer, "events": ["wrong_render_secret", *answer.get("events", ())]}
 
-    brings("the older one of two", SIGNED_IN, proven(OLD_RENDER_SECRET))
+    brings("the older secret of two", SIGNED_IN, proven(OLD_RENDER_SECRET))
     brings("the header in lower case", SIGNED_IN, (proven()[0].lower(), RENDER_SECRET))
     brings("no header", ROTATED)
     for name, value in (
         ("another secret", "another-secret-of-a-render-server-that-is-no-more"),
-        ("an empty one", ""),
+        ("an empty secret", ""),
         ("without its last character", RENDER_SECRET[:-1]),
         ("with one more character", f"{RENDER_SECRET}s"),
         ("in upper case", RENDER_SECRET.upper()),
         ("both, in one field", f"{RENDER_SECRET},{OLD_RENDER_SECRET}"),
         ("the secret and a comma", f"{RENDER_SECRET},"),
-        ("octets beyond ASCII", "\xff\xe9"),
+        ("non-ASCII octets", "\xff\xe9"),
     ):
         brings(name, ignored(ROTATED), proven(value))
     brings("the secret twice", ignored(ROTATED), proven(), proven())
@@ -774,9 +824,9 @@ def renderings():
     brings("another secret without a token cookie", ANONYMOUS, wrong, cookies="theme=dark")
     brings("another secret without cookies", ANONYMOUS, wrong, cookies=())
     authorization = ("Authorization", f"Bearer {access()}")
-    brings("another secret with a bearer", {**SIGNED_IN, "vary": ["Authorization"]}, wrong, authorization)
-    brings("the secret where the site has none", ROTATED, proven(), configuration="default")
-    brings("another secret where the site has none", ROTATED, wrong, configuration="default")
+    brings("another secret with a bearer token", {**SIGNED_IN, "vary": ["Authorization"]}, wrong, authorization)
+    brings("a secret if the site has none", ROTATED, proven(), configuration="default")
+    brings("another secret if the site has none", ROTATED, wrong, configuration="default")
 
 
 def origins():
@@ -813,8 +863,8 @@ def origins():
     write("origin none", "none with Origin: null", False, none, origin("null"))
     write("origin none", "none without Origin", False, none)
     write("origin none", "none with a foreign Origin", False, none, origin(evil))
-    write("origin none", "none with its own host by another scheme", False, none, origin("http://own.example"))
-    case("origin safe", "none without Origin by GET", SIGNED_IN, cookies=a(), rows=good, headers=[none])
+    write("origin none", "none with its own host under another scheme", False, none, origin("http://own.example"))
+    case("origin safe", "none without Origin with GET", SIGNED_IN, cookies=a(), rows=good, headers=[none])
 
     for value in ("same-site", "cross-site"):
         write("origin other site", f"{value} without Origin", False, site(value))
@@ -824,7 +874,7 @@ def origins():
         write("origin other site", f"{value} with an Origin under a wildcard", True, site(value), origin(wild))
     for value in ("", "Same-Origin", "nonsense"):
         write("origin other site", f"Sec-Fetch-Site: {value!r}", False, site(value), origin(OWN))
-    write("origin other site", "same-origin with an octet beyond ASCII", False, site("same-origin\xff"), origin(OWN))
+    write("origin other site", "same-origin with a non-ASCII octet", False, site("same-origin\xff"), origin(OWN))
     write("origin other site", "same-origin twice", False, same, same, origin(OWN))
     write("origin other site", "same-origin, then cross-site", False, same, site("cross-site"), origin(OWN))
     write("origin other site", "several with a trusted Origin", True, same, site("cross-site"), origin(trusted))
@@ -849,7 +899,7 @@ def origins():
         "https://sub.trusted.example",
     ):
         write("origin alone", f"Origin {text!r}", False, origin(text))
-    write("origin alone", "an Origin beyond ASCII", False, origin("https://own.example\xe9"))
+    write("origin alone", "a non-ASCII Origin", False, origin("https://own.example\xe9"))
     write("origin alone", "its own Origin twice", False, origin(OWN), origin(OWN))
     at_port = "https://own.example:8443"
     write("origin alone", "another port, sent to that port", True, origin(at_port), sent_to=at_port)
@@ -878,7 +928,7 @@ def origins():
     unasked("with an expired token", expired_cookie())
     unasked("with tokens of two users", f"{a()}; {r('eve')}", {"laptop": row(), "eve": row("2")})
     two = f"{a()}; {r('eve')}"
-    write("origin other site", "beside a token of an ended session", False, site("cross-site"), cookies=two)
+    write("origin other site", "with a token of an ended session", False, site("cross-site"), cookies=two)
 
     upgrade = ("Upgrade", "websocket")
     case("origin websocket", "a foreign handshake at a view", FOREIGN, cookies=a(), headers=[upgrade, origin(evil)])
@@ -898,10 +948,10 @@ def origins():
     handshake("that is same-origin, with a foreign Origin", False, same, origin(evil))
     handshake("with Origin: null", False, origin("null"))
     handshake("with a foreign Origin", False, origin(evil))
-    handshake("with its own host by another scheme", False, origin("http://own.example"))
+    handshake("with its own host under another scheme", False, origin("http://own.example"))
     handshake("with its own Origin twice", False, origin(OWN), origin(OWN))
-    handshake("from elsewhere with a refresh token", False, origin(evil), cookies=r())
-    handshake("from elsewhere with an old refresh token", False, origin(evil), cookies=r("laptop", 5))
+    handshake("from another origin with a refresh token", False, origin(evil), cookies=r())
+    handshake("from another origin with an old refresh token", False, origin(evil), cookies=r("laptop", 5))
     open_to_all = [upgrade, origin(evil)]
     case("origin websocket", "a foreign handshake without cookies", OPEN_TO_ALL, headers=open_to_all, view="websocket")
 
@@ -918,8 +968,8 @@ def websockets():
     open_to_all = {**NO_USER, "status": 101}
     handshake("with the newest refresh token", ROTATED, r())
     handshake("within the grace", RENEWED, r(), laptop(acknowledged_at=T))
-    handshake("with the newest refresh token, unseen", RENEWED_AND_SEEN, r(), laptop(acknowledged_at=None))
-    handshake("with the token before, unseen", reissued(), r("laptop", 6), laptop(acknowledged_at=None))
+    handshake("with the newest refresh token, not acknowledged", RENEWED_AND_SEEN, r(), laptop(acknowledged_at=None))
+    handshake("with the previous token, not acknowledged", reissued(), r("laptop", 6), laptop(acknowledged_at=None))
     stolen = {**STOLEN, "status": 101, "code": None, "user": None}
     handshake("with a stolen token", stolen, r("laptop", 5))
     handshake(
@@ -931,16 +981,16 @@ def websockets():
     handshake("ahead of the row", adopted(8), r("laptop", 8))
     handshake("with an access token", SIGNED_IN, a())
     seen = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
-    handshake("with an access token, unseen", seen, a(), laptop(acknowledged_at=None))
-    handshake("of a session that is gone", open_to_all, a(), {})
+    handshake("with an access token, not acknowledged", seen, a(), laptop(acknowledged_at=None))
+    handshake("of an ended session", open_to_all, a(), {})
     handshake("without cookies", open_to_all, ())
     handshake("with tokens of two users", open_to_all, f"{a()}; {a('eve')}", {"laptop": row(), "eve": row("2")})
     foreign = [("Upgrade", "websocket"), ("Origin", "https://evil.example")]
     bearer = ("Authorization", f"Bearer {access()}")
-    handshake("by bearer from elsewhere", SIGNED_IN, (), headers=[*foreign, bearer])
+    handshake("with a bearer token from another origin", SIGNED_IN, (), headers=[*foreign, bearer])
     refused = {"status": 401, "code": "token_not_valid"}
-    handshake("by an invalid bearer", refused, a(), headers=[*own, ("Authorization", "Bearer x")])
-    handshake("by the bearer of a session that is gone", refused, (), {}, headers=[*own, bearer])
+    handshake("with an invalid bearer token", refused, a(), headers=[*own, ("Authorization", "Bearer x")])
+    handshake("with a bearer token of an ended session", refused, (), {}, headers=[*own, bearer])
 
 
 def logins():
@@ -960,31 +1010,33 @@ def logins():
         )
 
     login("login", "a login", logged_in())
-    login("login", "a login of a client that is not a browser", logged_in(), headers=[])
+    login("login", "a login from a non-browser client", logged_in(), headers=[])
     login("remember", "a login for a browser session", logged_in(remember=False), view="login-forget")
     fixed = logged_in(expires_at=T + 3600, end_is_fixed=True)
     login("login", "a login with a lifetime", fixed, view="login-hour")
     both = ["session_started", "session_ended"]
     replaced = logged_in(["laptop"], both)
-    login("login", "a login over the own session", replaced, cookies=f"{a()}; {r()}", rows=laptop())
+    login("login", "a login over the same user's session", replaced, cookies=f"{a()}; {r()}", rows=laptop())
     login("login", "a login over an expired access token", replaced, cookies=expired_cookie(), rows=laptop())
     stale = f"refresh_token={refresh(expires_at=T)}"
     login("login", "a login over an expired refresh token", replaced, cookies=stale, rows=laptop())
-    login("login", "a login over a session that is gone", logged_in(), cookies=a())
+    login("login", "a login over an ended session", logged_in(), cookies=a())
     eve = {"eve": row("2")}
     login("login", "a login over another user's session", logged_in(["eve"], both), cookies=a("eve"), rows=eve)
     two = {"laptop": row(), "eve": row("2")}
     named = f"{a()}; {a('eve')}"
     login("login", "a login over tokens of two users", logged_in(["laptop", "eve"], both), cookies=named, rows=two)
     refreshed = logged_in(["laptop"], ["session_refreshed", *both])
-    login("login", "a login with a refresh token alone", refreshed, cookies=r(), rows=laptop())
+    login("login", "a login with only a refresh token", refreshed, cookies=r(), rows=laptop())
     theft = logged_in(["laptop"], ["session_ended", "refresh_token_reused", "session_started"])
     login("login", "a login with a stolen token", theft, cookies=r("laptop", 5), rows=laptop())
     phone = {"laptop": row(), "phone": row()}
     login("login", "a login leaves other sessions alone", replaced, cookies=a(), rows=phone)
     by_bearer = {**logged_in(["phone"], both), "vary": ["Cookie", "Authorization"]}
     authorization = [*own, ("Authorization", f"Bearer {access('phone')}")]
-    login("login", "a login by bearer leaves the cookies' session alone", by_bearer, authorization, a(), phone)
+    login(
+        "login", "a login with a bearer token leaves the cookies' session alone", by_bearer, authorization, a(), phone
+    )
 
     unmarked = {**FOREIGN, "vary": []}
     login("login origin", "a login from another site", unmarked, cross)
@@ -1007,7 +1059,7 @@ def logins():
     login("login origin", "a login with valid cookies from another site", FOREIGN, cross, a(), laptop())
     login("login origin", "a login with expired cookies from another site", FOREIGN, cross, expired_cookie(), laptop())
     login("login origin", "a login with tokens of two users from another site", FOREIGN, cross, named, two)
-    login("login origin", "a login that may come from anywhere", logged_in(), cross, view="login-callback")
+    login("login origin", "a login that any origin may make", logged_in(), cross, view="login-callback")
 
     def logout(rule, name, answer, cookies=(), rows=None, headers=own, configuration="default"):
         case(
@@ -1023,11 +1075,11 @@ def logins():
         )
 
     logout("logout", "a logout", logged_out("laptop"), f"{a()}; {r()}")
-    logout("logout", "a logout with the access token alone", logged_out("laptop"), a())
+    logout("logout", "a logout with only the access token", logged_out("laptop"), a())
     logout("logout", "a logout with an expired access token", logged_out("laptop"), expired_cookie())
     logout("logout", "a logout with an expired refresh token", logged_out("laptop"), stale)
     refreshed = logged_out("laptop", events=["session_refreshed", "session_ended"])
-    logout("logout", "a logout with the refresh token alone", refreshed, r())
+    logout("logout", "a logout with only the refresh token", refreshed, r())
     logout("logout", "a logout with tokens of two users", logged_out("laptop", "eve"), named, two)
     logout(
         "logout",
@@ -1039,28 +1091,28 @@ def logins():
             "phone": row(acknowledged_at=T),
         },
     )
-    logout("logout", "a logout of a session that is gone", logged_out(), a(), {})
+    logout("logout", "a logout of an ended session", logged_out(), a(), {})
     logout("logout", "a logout leaves other sessions alone", logged_out("laptop"), a(), phone)
-    logout("logout", "a logout beside octets beyond ASCII", logged_out("laptop"), f"name=JosÃ©; {a()}")
+    logout("logout", "a logout with non-ASCII octets", logged_out("laptop"), f"name=JosÃ©; {a()}")
     spread = [f"many-{number}" for number in range(1, 10)]
     cookies = "; ".join(f"access_token={expired(name)}" for name in spread)
     logout(
         "eight",
-        "a logout looks at eight cookies of a name",
+        "a logout reads eight cookies with one name",
         logged_out(*spread[:8]),
         cookies,
         dict.fromkeys(spread, row()),
     )
     eight = logged_in(spread[:8], both)
-    login("eight", "a login looks at eight cookies of a name", eight, own, cookies, dict.fromkeys(spread, row()))
+    login("eight", "a login reads eight cookies with one name", eight, own, cookies, dict.fromkeys(spread, row()))
     late = logged_out("laptop", events=["late_upload", "session_ended"])
     large = [*own, ("Content-Length", "65537")]
-    logout("logout", "a logout by an upload with an old token", late, r("laptop", 5), headers=large)
+    logout("logout", "a logout with an upload and an old token", late, r("laptop", 5), headers=large)
     stolen = logged_out(events=["session_ended", "refresh_token_reused"])
     stolen["rows"] = {"laptop": "gone"}
     logout("logout", "a logout with a stolen token", stolen, r("laptop", 5))
     by_bearer = {**logged_out("phone", cleared=False), "vary": ["Authorization"]}
-    logout("logout", "a logout by bearer leaves the cookies alone", by_bearer, a(), phone, authorization)
+    logout("logout", "a logout with a bearer token leaves the cookies alone", by_bearer, a(), phone, authorization)
 
     silent = logged_out(cleared=False)
     logout("clear", "a logout without cookies", silent)
@@ -1072,7 +1124,7 @@ def logins():
     logout("clear", "a logout clears within the settings' scope", logged_out("laptop"), a(), configuration="scoped")
     logout(
         "clear",
-        "a logout under other names",
+        "a logout with other cookie names",
         logged_out("laptop"),
         f"__Host-access_token={access()}",
         configuration="host names",
@@ -1103,7 +1155,7 @@ def cookies():
         case("names", name, answer, cookies=field, rows=eve, configuration=host)
 
     named("a cookie with the prefix", SIGNED_IN, mine)
-    named("a cookie of a name without the prefix", ANONYMOUS, a())
+    named("a cookie without the prefix", ANONYMOUS, a())
     spaces = {
         "U+2000": "\xe2\x80\x80",
         "U+00A0": "\xc2\xa0",
@@ -1114,49 +1166,49 @@ def cookies():
     }
     for space, octets in spaces.items():
         named(f"a cookie planted with {space}", ANONYMOUS, f"{octets}{hers}")
-        named(f"a cookie planted with {space} beside the own one", SIGNED_IN, f"{octets}{hers}; {mine}")
-    named("a cookie planted behind the own one", SIGNED_IN, f"{mine}; \xe2\x80\x80{hers}")
-    named("a space behind the name", ANONYMOUS, f"__Host-access_token\xc2\xa0={access('eve')}")
+        named(f"a cookie planted with {space} before the real one", SIGNED_IN, f"{octets}{hers}; {mine}")
+    named("a cookie planted after the real one", SIGNED_IN, f"{mine}; \xe2\x80\x80{hers}")
+    named("a no-break space after the name", ANONYMOUS, f"__Host-access_token\xc2\xa0={access('eve')}")
     case(
         "names", "space and tab around name and value", SIGNED_IN, cookies=f"a=b;\t access_token \t= {access()} \t; c=d"
     )
-    case("names", "a name in other case", ANONYMOUS, cookies=f"Access_Token={access()}")
+    case("names", "a name in another case", ANONYMOUS, cookies=f"Access_Token={access()}")
     case("names", "a longer name", ANONYMOUS, cookies=f"access_token2={access()}; xaccess_token={access()}")
     case("names", "a value in quotes", SIGNED_IN, cookies=f'access_token="{access()}"')
     case("names", "a value in two pairs of quotes", ANONYMOUS, cookies=f'access_token=""{access()}""')
     case("names", "no space between cookies", SIGNED_IN, cookies=f"a=b;{a()};c=d")
 
     case("octets", "UTF-8 in another cookie", SIGNED_IN, cookies=f"name=JosÃ©; {a()}")
-    case("octets", "UTF-8 in another cookie behind", SIGNED_IN, cookies=f"{a()}; name=JosÃ©")
+    case("octets", "UTF-8 in a later cookie", SIGNED_IN, cookies=f"{a()}; name=JosÃ©")
     case("octets", "Latin-1 in another cookie", SIGNED_IN, cookies=f"name=Jos\xe9; {a()}")
     case("octets", "octets that are not text", SIGNED_IN, cookies=f"name=\xff\xfe; {a()}")
     case("octets", "octets in another cookie's name", SIGNED_IN, cookies=f"\xc3\xa9=1; {a()}")
-    case("octets", "a refresh token beside octets", ROTATED, cookies=f"name=JosÃ©; {r()}")
-    case("octets", "octets behind a token", ANONYMOUS, cookies=f"{a()}\xe9")
+    case("octets", "a refresh token with non-ASCII octets", ROTATED, cookies=f"name=JosÃ©; {r()}")
+    case("octets", "octets after a token", ANONYMOUS, cookies=f"{a()}\xe9")
 
-    case("fields", "one cookie a field", SIGNED_IN, cookies=["a=b", a(), "c=d"], version="2")
+    case("fields", "one cookie per field", SIGNED_IN, cookies=["a=b", a(), "c=d"], version="2")
     case("fields", "tokens in two fields", SIGNED_IN, cookies=[a(), r()], version="2")
-    case("fields", "a refresh token in a field of its own", ROTATED, cookies=["a=b", r()], version="2")
-    case("fields", "several fields by HTTP/1.1", SIGNED_IN, cookies=["a=b", a(), r()])
+    case("fields", "a refresh token in a separate field", ROTATED, cookies=["a=b", r()], version="2")
+    case("fields", "several fields over HTTP/1.1", SIGNED_IN, cookies=["a=b", a(), r()])
     case("fields", "octets in another field", SIGNED_IN, cookies=["name=JosÃ©", a()], version="2")
     case("fields", "two users in two fields", ANONYMOUS, cookies=[a(), a("eve")], rows=eve, version="2")
 
     def junk(count, name="access_token"):
         return "; ".join([f"{name}=x"] * count)
 
-    case("eight", "seven invalid cookies before a good one", SIGNED_IN, cookies=f"{junk(7)}; {a()}")
-    case("eight", "eight invalid cookies before a good one", ANONYMOUS, cookies=f"{junk(8)}; {a()}")
-    case("eight", "eight invalid cookies behind a good one", SIGNED_IN, cookies=f"{a()}; {junk(8)}")
+    case("eight", "seven invalid cookies before a valid one", SIGNED_IN, cookies=f"{junk(7)}; {a()}")
+    case("eight", "eight invalid cookies before a valid one", ANONYMOUS, cookies=f"{junk(8)}; {a()}")
+    case("eight", "eight invalid cookies after a valid one", SIGNED_IN, cookies=f"{a()}; {junk(8)}")
     case("eight", "eight invalid access cookies before a refresh token", ROTATED, cookies=f"{junk(8)}; {r()}")
     case(
         "eight",
-        "seven invalid refresh cookies before a good one",
+        "seven invalid refresh cookies before a valid one",
         ROTATED,
         cookies=f"{junk(7, 'refresh_token')}; {r()}",
     )
     case(
         "eight",
-        "eight invalid refresh cookies before a good one",
+        "eight invalid refresh cookies before a valid one",
         ANONYMOUS,
         cookies=f"{junk(8, 'refresh_token')}; {r()}",
     )
@@ -1173,7 +1225,7 @@ def cookies():
     unseen = laptop(acknowledged_at=None)
     newest = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
     orders("newest", "access tokens of two generations", newest, a("laptop", 6, issued_at=T - 50), a(), unseen)
-    orders("newest", "refresh tokens of two generations, as of two paths", ROTATED, r("laptop", 6), r())
+    orders("newest", "refresh tokens of two generations, as from two cookie paths", ROTATED, r("laptop", 6), r())
     orders("newest", "a valid and an expired access token", SIGNED_IN, expired_cookie(), a())
     late = {
         **ROTATED,
@@ -1199,8 +1251,8 @@ def cookies():
     over = {"laptop": row(), "eve": row("2", expires_at=T)}
     orders("two users", "an access token of an ended session, while it is valid", ANONYMOUS, a(), a("eve"), alone)
     orders("two users", "a refresh token of an ended session does not count", SIGNED_IN, a(), r("eve"), alone)
-    orders("two users", "a refresh token of a session that is over does not count", SIGNED_IN, a(), r("eve"), over)
-    orders("two users", "a refresh beside a token of an ended session", ROTATED, r(), r("eve"), alone)
+    orders("two users", "a refresh token of an expired session does not count", SIGNED_IN, a(), r("eve"), over)
+    orders("two users", "a refresh with a token of an ended session", ROTATED, r(), r("eve"), alone)
     orders("two users", "refresh tokens of two ended sessions", ANONYMOUS, r(), r("eve"), {})
 
     for name, value in (
@@ -1213,8 +1265,8 @@ def cookies():
         ("an oversized cookie", f"access_token={'x' * 5000}"),
         ("a refresh token as access token", f"access_token={refresh()}"),
         ("an access token as refresh token", f"refresh_token={access()}"),
-        ("a token that ends in this second", a(issued_at=T - 300, expires_at=T)),
-        ("a token of another key", f"access_token={forged()}"),
+        ("a token that expires in this second", a(issued_at=T - 300, expires_at=T)),
+        ("a token signed with another key", f"access_token={forged()}"),
         ("a token without its last character", "access_token={truncated}"),
     ):
         case("invalid", name, ANONYMOUS, cookies=value)
@@ -1223,7 +1275,7 @@ def cookies():
     case("invalid", "a token in its last second", SIGNED_IN, cookies=a(issued_at=T - 299, expires_at=T + 1))
     case(
         "invalid",
-        "a forged access token beside a good refresh token",
+        "a forged access token with a valid refresh token",
         ROTATED,
         cookies=f"access_token={forged()}; {r()}",
     )
@@ -1234,7 +1286,7 @@ def cookies():
     both = {"laptop": row(), "phone": row()}
     case(
         "sessions",
-        "with an access token, an old refresh token of its session is not asked",
+        "with an access token, an old refresh token of its session is not used",
         SIGNED_IN,
         cookies=f"{a()}; {r('laptop', 3)}",
     )
@@ -1260,33 +1312,33 @@ def bearers():
     def bearer(name, answer, token, *headers, scheme="Bearer ", **options):
         case("bearer", name, answer, headers=[("Authorization", f"{scheme}{token}"), *headers], **options)
 
-    bearer("a bearer", welcome, access())
-    bearer("a bearer in lower case", welcome, access(), scheme="bearer ")
-    bearer("a bearer behind several spaces", welcome, access(), scheme="Bearer   ")
+    bearer("a bearer token", welcome, access())
+    bearer("a bearer token with a lower-case scheme", welcome, access(), scheme="bearer ")
+    bearer("a bearer token after several spaces", welcome, access(), scheme="Bearer   ")
     seen = {**welcome, "rows": {"laptop": {"last_seen_at": T}}}
-    bearer("a bearer from another site", seen, access(), *cross, method="POST")
+    bearer("a bearer token from another site", seen, access(), *cross, method="POST")
     eve = {"laptop": row(), "eve": row("2")}
-    bearer("a bearer beside another user's cookies", welcome, access(), cookies=a("eve"), rows=eve)
-    bearer("a bearer beside a stolen refresh token", welcome, access(), cookies=r("laptop", 3))
-    bearer("a bearer of a generation before", welcome, access("laptop", 6))
+    bearer("a bearer token with another user's cookies", welcome, access(), cookies=a("eve"), rows=eve)
+    bearer("a bearer token with a stolen refresh token", welcome, access(), cookies=r("laptop", 3))
+    bearer("a bearer token of an older generation", welcome, access("laptop", 6))
     unseen = laptop(acknowledged_at=None)
     acknowledged = {**welcome, "rows": {"laptop": {"acknowledged_at": T}}}
-    bearer("a bearer acknowledges", acknowledged, access(), rows=unseen)
-    bearer("an invalid bearer", BAD_BEARER, "x")
-    bearer("an empty bearer", BAD_BEARER, "")
-    bearer("a bearer beyond ASCII", BAD_BEARER, "\xe9")
-    bearer("two bearers", BAD_BEARER, access(), ("Authorization", f"Bearer {access()}"))
-    bearer("an expired bearer", BAD_BEARER, expired())
-    bearer("a refresh token as bearer", BAD_BEARER, refresh())
-    bearer("an invalid bearer beside good cookies", BAD_BEARER, "x", cookies=f"{a()}; {r()}")
-    bearer("an invalid bearer at a public page", BAD_BEARER, "x", view="public")
-    bearer("an invalid bearer from another site", BAD_BEARER, "x", *cross, method="POST")
-    bearer("the bearer of a session that is gone", BAD_BEARER, access(), rows={})
-    bearer("the bearer of a session that is over", BAD_BEARER, access(), rows=laptop(expires_at=T))
-    bearer("the bearer of a user who is not active", BAD_BEARER, access("retired"), rows={"retired": row("3")})
-    bearer("a bearer that names another user", BAD_BEARER, access(user="2"))
-    bearer("a bearer where none is read", ANONYMOUS, access(), configuration="no bearer")
-    bearer("an invalid bearer where none is read", SIGNED_IN, "x", cookies=a(), configuration="no bearer")
+    bearer("a bearer token acknowledges", acknowledged, access(), rows=unseen)
+    bearer("an invalid bearer token", BAD_BEARER, "x")
+    bearer("an empty bearer token", BAD_BEARER, "")
+    bearer("a non-ASCII bearer token", BAD_BEARER, "\xe9")
+    bearer("two bearer tokens", BAD_BEARER, access(), ("Authorization", f"Bearer {access()}"))
+    bearer("an expired bearer token", BAD_BEARER, expired())
+    bearer("a refresh token as bearer token", BAD_BEARER, refresh())
+    bearer("an invalid bearer token with valid cookies", BAD_BEARER, "x", cookies=f"{a()}; {r()}")
+    bearer("an invalid bearer token on a public page", BAD_BEARER, "x", view="public")
+    bearer("an invalid bearer token from another site", BAD_BEARER, "x", *cross, method="POST")
+    bearer("a bearer token of an ended session", BAD_BEARER, access(), rows={})
+    bearer("a bearer token of an expired session", BAD_BEARER, access(), rows=laptop(expires_at=T))
+    bearer("a bearer token of an inactive user", BAD_BEARER, access("retired"), rows={"retired": row("3")})
+    bearer("a bearer token that names another user", BAD_BEARER, access(user="2"))
+    bearer("a bearer token if they are disabled", ANONYMOUS, access(), configuration="no bearer")
+    bearer("an invalid bearer token if they are disabled", SIGNED_IN, "x", cookies=a(), configuration="no bearer")
     bearer("another scheme", SIGNED_IN, "eDp5", cookies=a(), scheme="Basic ")
     bearer("another scheme without cookies", ANONYMOUS, access(), scheme="Token ")
 
@@ -1295,26 +1347,39 @@ def checks():
     def seen(rule, name, answer, cookies=None, method="GET", view="me", **changes):
         case(rule, name, answer, cookies=cookies or a(), rows=laptop(**changes), method=method, view=view)
 
-    case("check", "an access token of a session that is gone", ANONYMOUS, cookies=a(), rows={})
-    case("check", "the same at a public page", NO_USER, cookies=a(), rows={}, view="public")
-    case("check", "the same where the view does not ask for the user", NO_USER, cookies=a(), rows={}, view="idle")
-    case("check", "a refresh token of the same session does not help", ANONYMOUS, cookies=f"{a()}; {r()}", rows={})
-    seen("check", "an access token of a session that lives", SIGNED_IN)
-    seen("check", "the session has ended in this second", ANONYMOUS, expires_at=T)
-    seen("check", "the session ends in the next second", SIGNED_IN, expires_at=T + 1)
+    case("check", "an access token of an ended session", ANONYMOUS, cookies=a(), rows={})
+    case("check", "an access token of an ended session on a public page", NO_USER, cookies=a(), rows={}, view="public")
+    case(
+        "check",
+        "an access token of an ended session if the view does not use the user",
+        NO_USER,
+        cookies=a(),
+        rows={},
+        view="idle",
+    )
+    case("check", "both tokens of an ended session", ANONYMOUS, cookies=f"{a()}; {r()}", rows={})
+    seen("check", "an access token of a live session", SIGNED_IN)
+    seen("check", "the session expires in this second", ANONYMOUS, expires_at=T)
+    seen("check", "the session expires in the next second", SIGNED_IN, expires_at=T + 1)
     seen("check", "the session's absolute limit is reached", ANONYMOUS, created_at=T - ABSOLUTE)
     seen("check", "the session's fixed end outlasts the limit", SIGNED_IN, created_at=T - ABSOLUTE, end_is_fixed=True)
-    seen("check", "the session is another user's", ANONYMOUS, user="2")
+    seen("check", "the session belongs to another user", ANONYMOUS, user="2")
     retired = {"retired": row("3")}
-    case("over", "an access token of a user who is not active", ANONYMOUS, cookies=a("retired"), rows=retired)
+    case("over", "an access token of an inactive user", ANONYMOUS, cookies=a("retired"), rows=retired)
 
     noted = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
-    seen("acknowledge", "the newest generation, unseen", noted, acknowledged_at=None)
-    seen("acknowledge", "the newest generation, unseen, at a public page", noted, acknowledged_at=None, view="public")
-    seen("acknowledge", "the generation before", SIGNED_IN, a("laptop", 6), acknowledged_at=None)
+    seen("acknowledge", "the newest generation, not acknowledged", noted, acknowledged_at=None)
+    seen(
+        "acknowledge",
+        "the newest generation, not acknowledged, on a public page",
+        noted,
+        acknowledged_at=None,
+        view="public",
+    )
+    seen("acknowledge", "the previous generation", SIGNED_IN, a("laptop", 6), acknowledged_at=None)
     seen("acknowledge", "a generation ahead", SIGNED_IN, a("laptop", 8), acknowledged_at=None)
-    seen("acknowledge", "the newest generation, seen", SIGNED_IN)
-    seen("acknowledge", "the view does not ask for the user", NO_USER, acknowledged_at=None, view="idle")
+    seen("acknowledge", "the newest generation, acknowledged", SIGNED_IN)
+    seen("acknowledge", "the view does not use the user", NO_USER, acknowledged_at=None, view="idle")
 
     written = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T}}}
     for method in ("POST", "PUT", "PATCH", "DELETE", "TRACE"):
@@ -1322,10 +1387,12 @@ def checks():
         seen("last seen", f"{method} within the minute", SIGNED_IN, method=method, last_seen_at=T - 59)
     for method in ("GET", "HEAD", "OPTIONS"):
         seen("last seen", f"{method} after an hour", SIGNED_IN, method=method, last_seen_at=T - 3600)
-    seen("last seen", "seen in the future, by a clock that is ahead", SIGNED_IN, method="POST", last_seen_at=T + 600)
+    seen(
+        "last seen", "last seen in the future, by a clock that is ahead", SIGNED_IN, method="POST", last_seen_at=T + 600
+    )
     once = {**SIGNED_IN, "rows": {"laptop": {"last_seen_at": T, "acknowledged_at": T}}}
-    seen("last seen", "seen and acknowledged by one request", once, method="POST", acknowledged_at=None)
-    seen("last seen", "the view does not ask for the user", NO_USER, method="POST", view="idle")
+    seen("last seen", "updated and acknowledged by one request", once, method="POST", acknowledged_at=None)
+    seen("last seen", "the view does not use the user", NO_USER, method="POST", view="idle")
 
 
 def responses():
@@ -1335,22 +1402,22 @@ def responses():
     def vary(value):
         return "Vary", value
 
-    respond("vary", "without cookies, the user not asked for", {**NO_USER, "vary": []}, view="idle")
-    respond("vary", "without cookies, the user asked for", NO_USER)
-    respond("vary", "an invalid cookie, the user not asked for", NO_USER, cookies="access_token=x", view="idle")
-    respond("vary", "other cookies, the user not asked for", {**NO_USER, "vary": []}, cookies="theme=dark", view="idle")
-    respond("vary", "the view's own stays", {**NO_USER, "vary": ["Accept"]}, [vary("Accept")], view="idle")
-    respond("vary", "joined with the view's own", {**SIGNED_IN, "vary": ["Accept", "Cookie"]}, [vary("Accept")], a())
+    respond("vary", "without cookies, the user not used", {**NO_USER, "vary": []}, view="idle")
+    respond("vary", "without cookies, the user used", NO_USER)
+    respond("vary", "an invalid cookie, the user not used", NO_USER, cookies="access_token=x", view="idle")
+    respond("vary", "other cookies, the user not used", {**NO_USER, "vary": []}, cookies="theme=dark", view="idle")
+    respond("vary", "the view's value is kept", {**NO_USER, "vary": ["Accept"]}, [vary("Accept")], view="idle")
+    respond("vary", "joined with the view's value", {**SIGNED_IN, "vary": ["Accept", "Cookie"]}, [vary("Accept")], a())
     respond(
-        "vary", "named by the view already", {**SIGNED_IN, "vary": ["cookie", "Accept"]}, [vary("cookie, Accept")], a()
+        "vary", "already named by the view", {**SIGNED_IN, "vary": ["cookie", "Accept"]}, [vary("cookie, Accept")], a()
     )
-    respond("vary", "an asterisk stays", {**SIGNED_IN, "vary": ["*"]}, [vary("*")], a())
+    respond("vary", "an asterisk is kept", {**SIGNED_IN, "vary": ["*"]}, [vary("*")], a())
     both = {**SIGNED_IN, "vary": ["Origin", "Authorization"]}
-    respond("vary", "by bearer", both, [vary("Origin")], headers=[("Authorization", f"Bearer {access()}")])
-    respond("vary", "joined where cookies are set", {**ROTATED, "vary": ["Accept", "Cookie"]}, [vary("Accept")], r())
+    respond("vary", "with a bearer token", both, [vary("Origin")], headers=[("Authorization", f"Bearer {access()}")])
+    respond("vary", "joined if cookies are set", {**ROTATED, "vary": ["Accept", "Cookie"]}, [vary("Accept")], r())
     respond(
         "vary",
-        "another scheme, the user not asked for",
+        "another scheme, the user not used",
         {**NO_USER, "vary": []},
         view="idle",
         headers=[("Authorization", "Basic eDp5")],
@@ -1360,28 +1427,26 @@ def responses():
         return "Cache-Control", value
 
     for name, present, merged in (
-        ("other directives stay", "max-age=60, no-transform", "no-store, private, max-age=60, no-transform"),
-        ("public is taken out", "public, max-age=60", "no-store, private, max-age=60"),
-        ("each once", "No-Store, PRIVATE, must-revalidate", "no-store, private, must-revalidate"),
-        ("a quoted list stays whole", 'no-cache="a, private, b"', 'no-store, private, no-cache="a, private, b"'),
+        ("other directives are kept", "max-age=60, no-transform", "no-store, private, max-age=60, no-transform"),
+        ("public is removed", "public, max-age=60", "no-store, private, max-age=60"),
+        ("each directive once", "No-Store, PRIVATE, must-revalidate", "no-store, private, must-revalidate"),
+        ("a quoted list is kept intact", 'no-cache="a, private, b"', 'no-store, private, no-cache="a, private, b"'),
     ):
-        respond(
-            "cache", f"where cookies are set, {name}", {**ROTATED, "cache_control": merged}, [control(present)], r()
-        )
+        respond("cache", f"if cookies are set, {name}", {**ROTATED, "cache_control": merged}, [control(present)], r())
     kept = {**SIGNED_IN, "cache_control": "public, max-age=60"}
-    respond("cache", "where no cookie is set, it stays", kept, [control("public, max-age=60")], a())
+    respond("cache", "if no cookie is set, it is kept", kept, [control("public, max-age=60")], a())
     respond(
         "cache",
-        "where the user was not asked for, it stays",
+        "if the user was not used, it is kept",
         {**NO_USER, "vary": [], "cache_control": "public"},
         [control("public")],
         view="idle",
     )
-    respond("cache", "where no cookie is set, none is added", SIGNED_IN, (), a())
+    respond("cache", "if no cookie is set, none is added", SIGNED_IN, (), a())
     renewed = {**RENEWED, "cache_control": "no-store, private, max-age=60"}
     respond(
         "cache",
-        "one cookie alone is set",
+        "only one cookie is set",
         renewed,
         [control("public, max-age=60")],
         r(),
@@ -1390,7 +1455,7 @@ def responses():
     cleared = {**logged_out("laptop"), "cache_control": "no-store, private, max-age=60"}
     respond(
         "cache",
-        "where cookies are cleared",
+        "if cookies are cleared",
         cleared,
         [control("public, max-age=60")],
         a(),
@@ -1400,7 +1465,7 @@ def responses():
     entered = {**logged_in(), "cache_control": "no-store, private, max-age=60"}
     respond(
         "cache",
-        "where a login sets them",
+        "if a login sets cookies",
         entered,
         [control("public, max-age=60")],
         view="login",
@@ -1419,13 +1484,13 @@ def responses():
     )
     for name in names:
         removed = {**ROTATED, "headers": {name: None, "ETag": '"1"'}}
-        respond("targeted", f"{name} where cookies are set", removed, [(name, "max-age=60"), ("ETag", '"1"')], r())
+        respond("targeted", f"{name} if cookies are set", removed, [(name, "max-age=60"), ("ETag", '"1"')], r())
     left = {**SIGNED_IN, "headers": dict.fromkeys(names, "max-age=60")}
-    respond("targeted", "where no cookie is set, they stay", left, [(name, "max-age=60") for name in names], a())
+    respond("targeted", "if no cookie is set, they are kept", left, [(name, "max-age=60") for name in names], a())
     gone = {**logged_out("laptop"), "headers": {"CDN-Cache-Control": None}}
     respond(
         "targeted",
-        "where cookies are cleared",
+        "if cookies are cleared",
         gone,
         [("CDN-Cache-Control", "max-age=60")],
         a(),
@@ -1435,7 +1500,7 @@ def responses():
 
 
 def text(corpus):
-    """One case in a few lines, so that a change of one is a change of those."""
+    """Format each case in a few lines, so that a change of one case changes only those lines."""
 
     def line(value):
         return json.dumps(value, ensure_ascii=True)
@@ -1476,7 +1541,9 @@ def main():
     assert json.loads(written) == corpus
     if "--check" in sys.argv:
         sys.exit(
-            None if TARGET.read_text() == written else "testdata/requests.json is not what scripts/corpus.py writes"
+            None
+            if TARGET.read_text() == written
+            else "testdata/requests.json differs from the output of scripts/corpus.py"
         )
     TARGET.write_text(written)
     print(f"{len(cases)} cases, {len(tokens)} tokens")
