@@ -1,8 +1,8 @@
-"""What the published crates expose: the types of other crates, and what a release would break; part of `make lint`.
+"""Checks the published crates for exposed types of other crates, and for breaking changes; part of `make lint`.
 
-Types of other crates are allowed in each manifest, under `cargo_check_external_types`: with one of them, a major
-release of its crate is a breaking release here. A crate is compared with its last release on crates.io, and with
-nothing where it has none; `make semver SINCE=REVISION` compares it with a commit.
+Types of other crates must be listed in the manifest under `cargo_check_external_types`: for each of them, a major
+release of its crate is a breaking release here. A crate is compared with its last release on crates.io, if there is
+one; `make semver SINCE=REVISION` compares it with a commit.
 """
 
 import json
@@ -15,7 +15,8 @@ from pathlib import Path
 from tools import installed
 
 ROOT = Path(__file__).resolve().parent.parent
-# rustdoc's JSON is unstable: both tools read it. Compiled apart, as the variable would have much compiled again.
+# Both tools read rustdoc's JSON, which is unstable. It gets a separate target folder, because the variable would cause
+# rebuilds.
 UNSTABLE = {"RUSTC_BOOTSTRAP": "1", "CARGO_TARGET_DIR": str(ROOT / "target/api")}
 
 
@@ -36,25 +37,25 @@ def exposes_what_it_says(package: dict) -> bool:
     command = [tool, "check-external-types", "--all-features", "--manifest-path", package["manifest_path"]]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | UNSTABLE, capture_output=True, text=True)
     if "JSON format version" in done.stderr:
-        print(
-            f"{package['name']}: types of other crates: not looked for, the rustdoc of this Rust writes them otherwise."
-        )
+        print(f"{package['name']}: types of other crates: not checked, the JSON of this rustdoc has another format.")
         return True
     if done.returncode:
         print(done.stdout, done.stderr, sep="\n")
-    print(f"{package['name']}: types of other crates: {'as its manifest says' if not done.returncode else 'FAILED'}.")
+    print(
+        f"{package['name']}: types of other crates: {'as listed in its manifest' if not done.returncode else 'FAILED'}."
+    )
     return done.returncode == 0
 
 
 def compare_with_release(name: str) -> bool:
-    with tempfile.TemporaryDirectory() as outside:  # inside the workspace, cargo would find the crate there
+    with tempfile.TemporaryDirectory() as outside:  # inside the workspace, cargo would find the local crate
         done = subprocess.run(["cargo", "info", "--quiet", name], cwd=outside, capture_output=True, text=True)
     if done.returncode == 0:
         return compare(name)
     if "could not find" in done.stderr:
-        print(f"{name}: breaking changes: not looked for, no version is on crates.io.")
+        print(f"{name}: breaking changes: not checked, no version is on crates.io.")
     else:
-        print(f"{name}: breaking changes: not looked for, crates.io cannot be reached from here.")
+        print(f"{name}: breaking changes: not checked, crates.io is unreachable.")
     return True
 
 

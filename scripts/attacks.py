@@ -1,7 +1,7 @@
-"""Writes `testdata/attacks.json`: what an attacker would send, each with the code of its refusal.
+"""Writes `testdata/attacks.json`: the tokens of an attacker, each with the code of its rejection.
 
-Rows are those of the checklist in `testdata/README.md`. The engine's tests and the binding's read the same file. Every
-signature here is deterministic, so that the file comes out the same, which `python scripts/attacks.py --check` checks.
+The rows are those of the checklist in `testdata/README.md`. The tests of the engine and of the binding read the same
+file. Every signature is deterministic, so the output is reproducible; `--check` compares it with the file.
 """
 
 import base64
@@ -26,7 +26,7 @@ pem = {path.stem: path.read_bytes() for path in KEYS.glob("*.pem")}
 private = {name: serialization.load_pem_private_key(pem[f"{name}.pkcs8"], None) for name in ("rsa-2048", "ed25519")}
 public = {name: serialization.load_pem_public_key(pem[f"{name}.spki"]) for name in ("rsa-2048", "p-256", "ed25519")}
 
-# The rings that tokens are shown to: the key that signs, and what else verifies.
+# The key rings: the signing key, and the other verifying keys.
 RINGS = {
     "secret": {"algorithm": "HS256", "secret": SECRET.decode(), "verifying": []},
     "rsa": {"algorithm": "RS256", "file": "rsa-2048", "verifying": []},
@@ -105,13 +105,13 @@ def thumbprint(name):
 
 
 def encodings(name):
-    """Everything that a library could take for an HMAC secret."""
+    """Yield everything that a library could take for an HMAC secret."""
     spki = pem[f"{name}.spki"]
     yield "PEM", spki
-    yield "PEM without its last line break", spki.rstrip()
+    yield "PEM without the final line break", spki.rstrip()
     yield "PEM with CRLF", spki.replace(b"\n", b"\r\n")
     yield "PEM with a byte order mark", b"\xef\xbb\xbf" + spki
-    yield "PEM with spaces around", b"  " + spki + b"  "
+    yield "PEM with surrounding spaces", b"  " + spki + b"  "
     body = b"".join(spki.splitlines()[1:-1])
     yield "base64 of the DER", body
     yield "DER", base64.b64decode(body)
@@ -134,7 +134,13 @@ def tokens_of_row_1():
             for alg, hash in [("HS256", "sha256"), ("HS384", "sha384"), ("HS512", "sha512")]:
                 for kid in (None, thumbprint(name)):
                     forged = token(head(alg=alg, kid=kid), sign=mac(secret, hash))
-                    case(1, f"{alg} by the {what} of {name}, kid: {kid is not None}", ring, "token_algorithm", forged)
+                    case(
+                        1,
+                        f"{alg} signed with the {what} of {name}, kid: {kid is not None}",
+                        ring,
+                        "token_algorithm",
+                        forged,
+                    )
             if b"BEGIN" in secret or what == "JWK":
                 key(
                     1,
@@ -158,17 +164,23 @@ def tokens_of_rows_2_to_8():
 
     secret_id = b64(hashlib.sha256(f'{{"k":"{b64(SECRET)}","kty":"oct"}}'.encode()).digest())
     for alg, kid in [("ES256", secret_id), ("RS256", secret_id), ("HS256", thumbprint("p-256"))]:
-        case(3, f"{alg} of another key of the ring", "several", "token_algorithm", token(head(alg=alg, kid=kid)))
+        case(
+            3,
+            f"{alg} header with the kid of another key of the ring",
+            "several",
+            "token_algorithm",
+            token(head(alg=alg, kid=kid)),
+        )
     case(
         3,
-        "HS256 by the public PEM of another key of the ring",
+        "HS256 signed with the public PEM of another key of the ring",
         "several",
         "token_bad_signature",
         token(head(kid=secret_id), sign=mac(pem["p-256.spki"])),
     )
     case(
         3,
-        "HS256 by the public PEM of another key, unnamed",
+        "HS256 signed with the public PEM of another key, without kid",
         "several",
         "token_bad_signature",
         token(head(), sign=mac(pem["p-256.spki"])),
@@ -217,7 +229,7 @@ def tokens_of_rows_2_to_8():
         case(8, f"typ {typ!r} as a refresh token", "secret", "token_wrong_type", token(head(typ=typ)), "refresh")
     case(
         8,
-        "an ID token of our own key",
+        "an ID token signed with the same key",
         "secret",
         "token_wrong_type",
         token(head(typ="JWT"), {"iss": "us", "sub": "42", "aud": "app", "exp": NOW + 300, "iat": NOW, "nonce": "n"}),
@@ -266,7 +278,7 @@ def tokens_of_rows_9_to_11():
         ({"aud": "API"}, "token_wrong_audience"),
         ({"iss": ["us"]}, "token_malformed_claims"),
         ({"iss": ["them", "us"]}, "token_malformed_claims"),
-        # Row 19: a part of it, and more than it.
+        # Row 19: a part of the issuer, and more than the issuer.
         ({"iss": "u"}, "token_wrong_issuer"),
         ({"iss": "us."}, "token_wrong_issuer"),
         ({"iss": "us/"}, "token_wrong_issuer"),
@@ -279,7 +291,7 @@ def tokens_of_rows_9_to_11():
     case(9, "no aud", "named", "token_wrong_audience", token(head(), {**CLAIMS, "iss": "us"}))
     case(
         9,
-        "an audience where we have no name",
+        "an audience although none is configured",
         "secret",
         "token_wrong_audience",
         token(head(), {**CLAIMS, "aud": "api"}),
@@ -354,7 +366,7 @@ def tokens_of_rows_12_to_18():
         nested = opening * 200 + "1" + ("]" if opening == "[" else "}") * 200
         payload = text({**CLAIMS, "x": "?"}).replace('"?"', nested)
         case(12, f"200 nested {what}", "secret", "token_malformed_claims", token(head(), payload))
-        case(12, f"nested {what} for a header", "secret", "token_header", token(opening * 500))
+        case(12, f"nested {what} as the header", "secret", "token_header", token(opening * 500))
 
     good = token(head(), {**CLAIMS, "x": "??>>~~"})
     header, payload, signature = good.split(".")
@@ -369,12 +381,12 @@ def tokens_of_rows_12_to_18():
         "a tab within": f"{header}.\t{payload}.{signature}",
         "a NUL after": good + "\0",
         "quotes": f'"{good}"',
-        "a letter that is none": good + "\u00e9",
+        "a letter outside the alphabet": good + "\u00e9",
         "a full stop of another script": good.replace(".", "\u3002"),
         "percent-encoded dots": good.replace(".", "%2E"),
         "the standard alphabet": good.replace("-", "+").replace("_", "/") + "+",
-        "a part more": good + ".AAAA",
-        "an empty part more": good + ".",
+        "an additional part": good + ".AAAA",
+        "an additional empty part": good + ".",
         "Bearer before it": "Bearer " + good,
     }.items():
         case(13, what, "secret", "token_malformed", bad)
@@ -427,8 +439,8 @@ def tokens_of_rows_12_to_18():
         "255 zeros": bytes(255),
         "257 zeros": bytes(257),
         "the modulus": big(public["rsa-2048"].public_numbers().n, 256),
-        "a zero before it": b"\0" + rsa(signed.encode()),
-        "a zero after it": rsa(signed.encode()) + b"\0",
+        "with a leading zero": b"\0" + rsa(signed.encode()),
+        "with a trailing zero": rsa(signed.encode()) + b"\0",
     }.items():
         case(14, f"RS256 of {what}", "rsa", "token_bad_signature", f"{signed}.{b64(signature)}")
 
@@ -460,8 +472,8 @@ def tokens_of_rows_12_to_18():
     parts = {"protected": header, "payload": payload, "signature": signature.hex()}
     case(18, "flattened JSON", "secret", "token_malformed", text(parts))
     general = {"payload": payload, "signatures": [{"protected": header, "signature": "AAAA"}]}
-    case(18, "general JSON", "secret", "token_malformed", text(general))
-    case(18, "JSON within a part", "secret", "token_header", f"{b64(text(parts).encode())}.{payload}.AAAA")
+    case(18, "a JWS in general JSON serialization", "secret", "token_malformed", text(general))
+    case(18, "JSON as the header part", "secret", "token_header", f"{b64(text(parts).encode())}.{payload}.AAAA")
 
 
 def main():
@@ -482,7 +494,9 @@ def main():
     written = json.dumps(corpus, indent=0, ensure_ascii=True) + "\n"
     if "--check" in sys.argv:
         sys.exit(
-            None if TARGET.read_text() == written else "testdata/attacks.json is not what scripts/attacks.py writes"
+            None
+            if TARGET.read_text() == written
+            else "testdata/attacks.json differs from the output of scripts/attacks.py"
         )
     TARGET.write_text(written)
     print(f"{len(cases)} tokens and {len(keys)} keys")

@@ -1,6 +1,6 @@
-"""Licences, advisories, duplicates and sources of what we depend on; part of `make lint`.
+"""Checks licences, advisories, duplicates and sources of the dependencies; part of `make lint`.
 
-Advisories come from the RustSec database and from OSV. Where these cannot be reached, it says so.
+Advisories come from the RustSec database and from OSV. If these are unreachable, the output says so.
 """
 
 import subprocess
@@ -23,10 +23,10 @@ def main() -> int:
 
 
 def advisories(language: str, command: list[str], unreachable: str) -> bool:
-    """Whether none is known, as far as the database can be asked."""
+    """Return whether there is no known advisory, as far as the database is reachable."""
     done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode and unreachable in done.stdout:
-        print(f"{language} advisories: not looked at, the database cannot be reached from here.")
+        print(f"{language} advisories: not checked, the database is unreachable.")
         return True
     print(f"{language} advisories: {'none.' if done.returncode == 0 else done.stdout}")
     return done.returncode == 0

@@ -1,4 +1,4 @@
-"""A Debian of another release in a folder under .tools, for checks with what that release has."""
+"""Installs another Debian release into a folder under .tools, for checks with its packages."""
 
 import os
 import shutil
@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Where a command in the other Debian finds this checkout.
+# The path of this checkout inside the other Debian.
 CHECKOUT = Path("/checkout")
 
 
 def prefix(suite: str, packages: str, mounts: dict[Path, Path] | None = None) -> tuple[str, ...] | None:
-    """Return what comes before a command that is to run in this release; None where the release cannot be had.
+    """Return the prefix of a command that runs in this release, or None if the release is not available.
 
-    It takes root, and debootstrap the first time. ``mounts`` names folders of this machine, and where they are there.
+    Needs root, and debootstrap the first time. ``mounts`` maps folders of this machine to their paths inside.
     """
     folder = ROOT / f".tools/debian-{suite}"
     if os.geteuid() or not (folder.exists() or shutil.which("debootstrap")):
@@ -23,7 +23,7 @@ def prefix(suite: str, packages: str, mounts: dict[Path, Path] | None = None) ->
     for name in ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt"):
         if Path(name).exists() and (folder / name[1:]).parent.is_dir():
             shutil.copy(name, folder / name[1:])
-    # A namespace of its own for the mounts: nothing is left of them once the command has ended.
+    # The mounts are in a separate namespace, so they disappear with the command.
     commands = [f"mount -t proc proc {folder}/proc"]
     for here, there in {ROOT: CHECKOUT, **(mounts or {})}.items():
         (folder / there.relative_to("/")).mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def prefix(suite: str, packages: str, mounts: dict[Path, Path] | None = None) ->
 
 
 def install(suite: str, packages: str, folder: Path) -> bool:
-    """Whether debootstrap could put the release there, with these packages."""
+    """Install the release and these packages with debootstrap. Return whether this succeeded."""
     targets = subprocess.check_output(["apt-get", "indextargets", "--format", "$(REPO_URI)"], text=True).split()
     mirror = next((uri for uri in targets if uri.rstrip("/").endswith("/debian")), None)
     if mirror is None:

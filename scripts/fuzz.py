@@ -1,7 +1,7 @@
-"""Runs the fuzz targets of `fuzz/`: `python scripts/fuzz.py SECONDS`, so many for each.
+"""Runs each fuzz target of `fuzz/` for a time: `python scripts/fuzz.py SECONDS`.
 
-They start from the test data and from `fuzz/corpus/`, which is in the repository; a run of a minute or more adds what
-it finds, reduced. A panic, a slow input or a growing memory fails. Without a nightly toolchain exits with 77.
+The targets start from the test data and from `fuzz/corpus/`, which is in the repository. A run of a minute or more adds
+its reduced findings. A panic, a slow input or growing memory fails. Exits with 77 without a nightly toolchain.
 """
 
 import json
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "fuzz/corpus"
 TARGETS = ("token", "cookie", "jwk", "pem", "origin", "identify", "respond")
 MISSING = 77
-# One input may take a second, and all of them together half a gigabyte.
+# One input may take a second, and the process may use half a gigabyte.
 LIMITS = ("-timeout=1", "-rss_limit_mb=512", "-max_len=8192", "-print_final_stats=1")
 
 
@@ -43,7 +43,7 @@ def run(target: str, seconds: int) -> bool:
     found = tools.FOLDER / "fuzz-found" / target
     found.mkdir(parents=True, exist_ok=True)
     fuzz = ["cargo", "+nightly", "fuzz"]
-    # Without AddressSanitizer: the engine has no unsafe code, and panics are what is looked for.
+    # AddressSanitizer is off: the engine has no unsafe code, and the fuzzer looks for panics.
     flags = ["--fuzz-dir", str(ROOT / "fuzz"), "--sanitizer", "none", target]
     env = os.environ | {
         "PATH": f"{Path(tools.installed('cargo-fuzz')).parent}{os.pathsep}{os.environ['PATH']}",
@@ -59,14 +59,14 @@ def run(target: str, seconds: int) -> bool:
         re.search(rf"stat::{name}:\s*(\d+)", done.stdout)[1] for name in ("number_of_executed_units", "peak_rss_mb")
     )
     print(f"{target}: {int(count):,} inputs in {seconds} s, at most {memory} MiB", flush=True)
-    if seconds >= 60:  # keeps one input for each edge
+    if seconds >= 60:  # keep one input per edge
         merge = [str(CORPUS / target), str(found), str(seeds), "--", "-set_cover_merge=1", "-use_counters=0"]
         subprocess.run([*fuzz, "run", *flags, *merge], cwd=ROOT, env=env, check=True, capture_output=True)
     return True
 
 
 def seeds_of(target: str) -> list[bytes]:
-    """Of the test data, what fits the target."""
+    """Return the test data that fits the target."""
     corpus = json.loads((ROOT / "testdata/attacks.json").read_text())
     if target == "token":
         tokens = [case["token"] for case in corpus["refused"] if isinstance(case["token"], str)]
@@ -83,7 +83,7 @@ def seeds_of(target: str) -> list[bytes]:
     if target == "identify":
         return heads()
     if target == "respond":
-        # What the request brought, what it has come to, and whether it was asked about, by the bits of the first byte.
+        # What the request had, its outcome, and whether the user was used, by the bits of the first byte.
         views = (b"Accept\npublic, max-age=60\nCDN-Cache-Control", b'cookie, *\nno-cache="a, b"\nX-Accel-Expires')
         return [bytes([choice]) + views[choice % 2] for choice in range(0, 64, 3)]
     return [
@@ -94,7 +94,7 @@ def seeds_of(target: str) -> list[bytes]:
 
 
 def heads() -> list[bytes]:
-    """Heads of requests, line by line as the target reads them; the bytes from 0x0b on stand for tokens of the site."""
+    """Return request heads, line by line as the target reads them; bytes from 0x0b on stand for tokens of the site."""
     reads = b"GET\n1.1\n\n\n\n\n\n\n"
     writes = (
         b"POST\n2\n\n\nsame-origin\n\n70000\n\n",

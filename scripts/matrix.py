@@ -1,8 +1,8 @@
-"""The test suite on every Python, Django and Django REST framework that the package supports and this machine has.
+"""Runs the test suite on every supported Python, Django and Django REST framework that this machine has.
 
-``scripts/matrix.py`` tries all of them and writes docs/reference/compatibility-table.md; ``scripts/matrix.py ends``,
-which `make test` calls, the oldest and the newest pair. A Python is looked for on the path and among pyenv's; where
-there is none and root may run debootstrap, Debian's newest is put under .tools.
+``scripts/matrix.py`` runs all combinations and writes docs/reference/compatibility-table.md; ``scripts/matrix.py
+ends``, which `make test` calls, runs the oldest and the newest. A Python is looked up on the path and in pyenv. If it
+is missing, and root may run debootstrap, Debian's newest Python is installed under .tools.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ TABLE = ROOT / "docs/reference/compatibility-table.md"
 FOLDER = ROOT / ".tools/matrix"
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
-# With the first Python that each runs on.
+# Each with the oldest Python that it supports.
 DJANGOS = {"5.2.19": "3.10", "6.0.10": "3.12", "6.1.3": "3.12"}
-# With the last Django that each can be imported with.
+# Each with the newest Django that it can be imported with.
 DRFS = {"3.16.1": "6.0.10", "3.17.2": "6.0.10", "3.18.3": "6.1.3"}
-# Not on every machine where there is a Python.
+# Some Python installations lack these.
 WORKS = "import ensurepip, sqlite3, ssl"
-# What says nothing about a version: a browser, servers, the package's own build, and minutes of generated requests;
-# and other packages, whose versions support fewer Djangos.
+# Tests that do not depend on these versions: of browsers, servers, the package's build, and minutes of generated
+# requests. Tests of other packages, which support fewer Djangos, are left out too.
 APART = ("browser", "databases", "neighbours", "seams", "simulation", "test_startproject.py")
-# What reads pages and runs scripts of this checkout, with the Python of the checkout alone.
+# Tests that read pages and run scripts of this checkout, with the checkout's own Python.
 OF_THE_CHECKOUT = ("test_docs.py", "test_ports.py", "test_scripts.py", "test_waiting.py", "test_works_with.py")
 LEFT_OUT = [f"--ignore=tests/{path}" for path in (*APART, *OF_THE_CHECKOUT)]
 LEFT_OUT += ["--deselect=tests/test_openapi.py::test_the_demo_answers_as_its_schema_says", "--no-cov", "-q"]
@@ -41,12 +41,12 @@ LEFT_OUT += ["--deselect=tests/test_openapi.py::test_the_demo_answers_as_its_sch
 
 @dataclass
 class Python:
-    """An interpreter, and what comes before its command."""
+    """An interpreter, and the prefix of its commands."""
 
     version: str
     command: str
     prefix: tuple[str, ...] = ()
-    root: Path = ROOT  # as it sees this checkout
+    root: Path = ROOT  # the path of this checkout for the interpreter
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [*self.prefix, *arguments]
@@ -57,7 +57,7 @@ class Python:
         return str(self.root / FOLDER.relative_to(ROOT) / self.version)
 
     def prepare(self, wheel: Path) -> str:
-        """A virtual environment with everything but Django and DRF: what went wrong."""
+        """Create a virtual environment with everything but Django and DRF. Return the error, if any."""
         pip = [f"{self.environment}/bin/python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         wheel = self.root / wheel.relative_to(ROOT)
         for command in (
@@ -71,7 +71,7 @@ class Python:
         return ""
 
     def test(self, django: str, drf: str) -> tuple[bool, str]:
-        """Whether everything passed, and how much; or what was printed."""
+        """Return whether all tests passed, with their number or the output."""
         python = f"{self.environment}/bin/python"
         packages = [f"Django=={django}", f"djangorestframework=={drf}"]
         pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
@@ -86,14 +86,14 @@ class Python:
         return True, f"{found[1]} passed"
 
     def in_root(self, *command: str) -> list[str]:
-        """`chroot` starts in /."""
+        """Start the command in the checkout: `chroot` starts in /."""
         return ["env", "-C", str(self.root), *command] if self.prefix else list(command)
 
 
 def python(version: str) -> Python | None:
-    """One of this version, if there is any."""
+    """Return an interpreter of this version, if there is one."""
     pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
-    on_path = shutil.which(f"python{version}")  # which may be pyenv's way to say that it is not chosen
+    on_path = shutil.which(f"python{version}")  # this may be pyenv's shim for a version that is not selected
     for found in [*([on_path] if on_path else []), *map(str, reversed(pyenv))]:
         if subprocess.run([found, "-c", WORKS], capture_output=True).returncode == 0:
             return Python(version, found)
@@ -101,7 +101,7 @@ def python(version: str) -> Python | None:
 
 
 def sid(version: str) -> Python | None:
-    """Debian's newest, where that is of this version."""
+    """Return Debian's newest Python, if it has this version."""
     prefix = debian.prefix("sid", "python3,python3-venv,python3-pip,ca-certificates")
     if prefix is None or not (ROOT / f".tools/debian-sid/usr/bin/python{version}").exists():
         return None
@@ -110,7 +110,7 @@ def sid(version: str) -> Python | None:
 
 
 def wheel() -> Path:
-    """Built once: it is one for every Python."""
+    """Build the wheel once, for every Python."""
     target = FOLDER / "wheel"
     shutil.rmtree(target, ignore_errors=True)
     command = [sys.executable, "-m", "maturin", "build", "--release", "--quiet", "--out", str(target)]
@@ -119,12 +119,12 @@ def wheel() -> Path:
 
 
 def pairs(python: Python) -> list[tuple[str, str]]:
-    """Every Django and DRF for this Python."""
+    """Return every Django and DRF for this Python."""
     return [(django, drf) for django, drf in product(DJANGOS, DRFS) if is_pair(python.version, django, drf)]
 
 
 def is_pair(version: str, django: str, drf: str) -> bool:
-    """Whether these go together, by their own word."""
+    """Return whether these versions support each other."""
     order = list(DJANGOS)
     is_old_enough = order.index(django) <= order.index(DRFS[drf])
     return is_old_enough and PYTHONS.index(version) >= PYTHONS.index(DJANGOS[django])

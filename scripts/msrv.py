@@ -1,8 +1,8 @@
-"""Whether each crate compiles with the oldest Rust that it promises; part of `make test`.
+"""Checks that each crate compiles with the oldest Rust that it supports; part of `make test`.
 
-A crate promises the `rust-version` of its manifest; its features that need sqlx, the one of sqlx. The compilers are
-rustup's, which may get them; else Debian trixie's, where root may run debootstrap. Says what it could not try: newer
-compilers compile everything in the other checks, and clippy looks for newer parts of the standard library.
+A crate supports the `rust-version` of its manifest; with features that need sqlx, sqlx's version. The compilers come
+from rustup, if it can install them, or from Debian trixie, if root may run debootstrap. Unavailable ones are reported:
+the other checks compile everything with a newer Rust, and clippy reports newer parts of the standard library.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import debian
 ROOT = Path(__file__).resolve().parent.parent
 DRIVER = "sqlx"
 TRIXIE = "rustc,cargo,gcc,libc6-dev"
-# Nothing is linked or run: the C code need not be fast, and no Python is asked.
+# Nothing is linked or run, so the C code need not be optimised, and no Python is needed.
 FAST = ["--config", "profile.dev.debug=0", "--config", "profile.dev.package.aws-lc-sys.opt-level=0"]
 NO_PYTHON = {"PYO3_NO_PYTHON": "1", "PYO3_BUILD_EXTENSION_MODULE": "1"}
 
 
 @dataclass
 class Compiler:
-    """A Rust of some version: how to call its cargo, and what to set for it."""
+    """A Rust of some version: the prefix of its cargo, and its environment."""
 
     name: str
     cargo: list[str]
@@ -41,7 +41,7 @@ class Compiler:
 
 
 def rustup(version: str) -> Compiler | None:
-    """Rustup's, which gets it if it can."""
+    """Return rustup's toolchain, installed if possible."""
     if not shutil.which("rustup"):
         return None
     compiler = Compiler("by rustup", ["rustup", "run", version, "cargo"])
@@ -56,7 +56,7 @@ def rustup(version: str) -> Compiler | None:
 
 
 def trixie(version: str) -> Compiler | None:
-    """Debian's, which this machine's cargo gives the sources of the dependencies."""
+    """Return Debian's toolchain, which uses the dependency sources of this machine's cargo."""
     home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     prefix = debian.prefix("trixie", TRIXIE, {home: Path("/cargo")})
     if prefix is None:
@@ -70,7 +70,7 @@ def trixie(version: str) -> Compiler | None:
 
 
 def promises() -> dict[str, list[str]]:
-    """Return what each version of Rust has to compile, as arguments of cargo."""
+    """Return the packages that each version of Rust must compile, as arguments of cargo."""
     command = ["cargo", "metadata", "--format-version=1", "--locked"]
     metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     [driver] = [package["rust_version"] for package in metadata["packages"] if package["name"] == DRIVER]
@@ -96,7 +96,10 @@ def main() -> int:
     for version, packages in promises().items():
         compiler = rustup(version) or trixie(version)
         if compiler is None:
-            print(f"Left out: Rust {version}, which neither rustup nor Debian trixie has for this machine.", flush=True)
+            print(
+                f"Left out: Rust {version}, which neither rustup nor Debian trixie provides on this machine.",
+                flush=True,
+            )
             continue
         passed = compiler.check(packages)
         said = "passed" if passed else "FAILED"

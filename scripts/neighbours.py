@@ -1,9 +1,10 @@
-"""Run the test suites of other packages, alone and beside jwtauth, and write docs/reference/works-with-table.md.
+"""Run the test suites of other packages, alone and with jwtauth, and write docs/reference/works-with-table.md.
 
-`make neighbours` runs every suite; ``scripts/neighbours.py NAME...`` runs some, and keeps the others' figures. A suite
-is what the source distribution on the package index has; those that have none are named in the table. It runs twice in
-a virtual environment of its own under .tools/neighbours, the second time by ``scripts/neighbours/run_suite.py beside``.
-Tests whose outcome differs run once more, by themselves; where it still differs, `Suite.differences` has to say why.
+`make neighbours` runs every suite; ``scripts/neighbours.py NAME...`` runs some, and keeps the figures of the others.
+The suites come from the source distributions on the package index; packages without tests are named in the table. Each
+suite runs twice in its own virtual environment under .tools/neighbours, the second time with jwtauth (``run_suite.py
+beside``). Tests whose outcome differs run once more, by themselves. If it still differs, `Suite.differences` must say
+why.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ import matrix
 ROOT = Path(__file__).resolve().parent.parent
 SUITE_FILES = ROOT / "scripts/neighbours"
 FOLDER = ROOT / ".tools/neighbours"
-PACKAGE = FOLDER / "package"  # the wheel of this checkout, installed apart so that a suite can run without it
+PACKAGE = FOLDER / "package"  # the wheel of this checkout, installed separately so that a suite can run without it
 FIGURES = ROOT / "docs/reference/works-with.json"
 TABLE = ROOT / "docs/reference/works-with-table.md"
 
 PYTHONS = ("3.13", "3.12")
 DJANGO, DRF = "6.1.3", "3.18.3"
-# What the wheel needs; the same in both runs, so that only jwtauth itself makes the difference.
+# What the wheel needs; the same in both runs, so that jwtauth is the only difference.
 ALWAYS = (f"Django=={DJANGO}", f"djangorestframework=={DRF}", "ua-parser==1.0.2", "ua-parser-builtins==202610")
 PYTEST = ("pytest==9.2.0", "pytest-django==4.14.0")
 MODES = ("baseline", "beside")
@@ -45,35 +46,33 @@ DJANGO_LABELS = """
     signed_cookies_tests check_framework admin_views admin_default_site admin_custom_urls admin_autodiscover
     generic_views cache flatpages_tests redirects_tests conditional_processing i18n
 """
-# Why outcomes differ.
-FEWER_QUERIES = "the test counts queries: jwtauth reads a session and its user in one, Django in two"
-SIGNED_IN_TWICE = "the test counts sign-ins: its client signs in twice, by Django's session and by jwtauth"
-USERS_ELSEWHERE = "its router keeps users in one database and tables that it does not know in another"
-STATIC_FILES = "the test lists the apps that have static files, of which REST framework is one"
-CHECKED = "the test sets MIDDLEWARE without jwtauth's, and does not expect that `jwtauth.E002` says so"
-COOKIES_TOO = "its client of the app API has jwtauth's cookies besides, which sign the request in"
-ANOTHER_AUTH = (
-    "its view reads `request.auth.key`, which only its own `Token` has: `request.auth` differs by authentication class"
-)
+# Reasons for different outcomes.
+FEWER_QUERIES = "the test counts queries: jwtauth reads a session and its user in one query, Django in two"
+SIGNED_IN_TWICE = "the test counts logins: its client logs in twice, with Django's session and with jwtauth"
+USERS_ELSEWHERE = "its router keeps users in one database and unknown tables in another"
+STATIC_FILES = "the test lists the apps with static files, which include REST framework"
+CHECKED = "the test sets MIDDLEWARE without jwtauth's, and does not expect the resulting `jwtauth.E002`"
+COOKIES_TOO = "its client of the app API also has jwtauth's cookies, which authenticate the request"
+ANOTHER_AUTH = "its view reads `request.auth.key`, which exists only on its own `Token`"
 AUTH_TESTS_LEFT_OUT = {"test_hashers"}  # minutes of password hashing
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A package and how its tests are started."""
+    """A package, and how to run its tests."""
 
     name: str
     version: str
-    command: tuple[str, ...]  # of run_suite.py, up to what it should run
+    command: tuple[str, ...]  # arguments of run_suite.py, without the tests
     tests: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()  # to be installed besides
+    needs: tuple[str, ...] = ()  # additional packages to install
     extras: str = ""
     folder: str = "."  # of the source distribution, to start in
     path: tuple[str, ...] = (".",)  # of the source distribution, for imports
     environment: dict[str, str] = field(default_factory=dict)
-    files: tuple[tuple[str, str], ...] = ()  # what it lacks: our file, and the place for it
+    files: tuple[tuple[str, str], ...] = ()  # missing files: the file in this repository, and its target
     remark: str = ""  # for the table
-    # A pattern of names of tests whose outcome differs, and why.
+    # Patterns of test names whose outcome differs, and the reasons.
     differences: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -85,7 +84,7 @@ class Suite:
         return str(self.home / "venv/bin/python")
 
     def prepare(self, interpreter: str) -> None:
-        """Make the environment, unless it was made from the same list, and unpack the tests anew."""
+        """Create the environment, unless the requirements are unchanged, and unpack the tests again."""
         wanted = (f"{self.name}{self.extras}=={self.version}", *self.needs, *ALWAYS)
         stamp = self.home / "venv/.installed"
         if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
@@ -108,12 +107,12 @@ class Suite:
         for ours, place in self.files:
             (target / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(SUITE_FILES / ours, target / place)
-        # Without settings of its own, pytest would take those of this checkout, which is around it.
+        # Without its own settings, pytest would use those of the surrounding checkout.
         if self.command[0] == "pytest" and not any(configures_pytest(path) for path in target.iterdir()):
             (target / "pytest.ini").write_text("[pytest]\n")
 
     def run(self, mode: str, tests: tuple[str, ...], log_name: str = "") -> dict[str, str]:
-        """Return the outcome of each test by its name; none where the time was up."""
+        """Return the outcome of each test by its name; empty after a timeout."""
         root = self.home / mode
         results = self.home / f"{mode}.json"
         results.unlink(missing_ok=True)
@@ -138,7 +137,7 @@ class Suite:
         return (*auth, *DJANGO_LABELS.split())
 
     def compare(self) -> dict[str, object]:
-        """Run both and return the figures."""
+        """Run the suite in both modes and return the figures."""
         with ThreadPoolExecutor(len(MODES)) as pool:
             alone, beside = pool.map(lambda mode: self.run(mode, self.labels()), MODES)
         for mode, outcomes in zip(MODES, (alone, beside), strict=True):
@@ -147,7 +146,8 @@ class Suite:
         again = [name for name in map(as_label, different) if name]
         if again and len(again) <= RERUN_AT_MOST:
             second = self.run("beside", tuple(again), "again")
-            # What passes now was chance, or load. Alone it is not tried again: there it may need the tests before it.
+            # A test that passes now failed by chance or load. The run without jwtauth is not repeated: a test by itself
+            # may lack the tests that it depends on.
             beside |= {name: second[name] for name in different if second.get(name) == alone.get(name, "")}
         found = self.different(alone, beside)
         return {
@@ -172,7 +172,7 @@ def configures_pytest(path: Path) -> bool:
 
 
 def as_label(name: str) -> str:
-    """Return what runs this test alone: the names of unittest are not all labels."""
+    """Return the label that runs only this test: unittest's names are not all labels."""
     found = re.match(r"(?:setUpClass|tearDownClass) \((.*)\)", name)
     return found[1] if found else "" if "_FailedTest" in name or " (collected)" in name else name
 
@@ -199,7 +199,7 @@ def suites() -> list[Suite]:
                 *("aiosmtpd", "pymemcache"),
             ),
             folder="tests",
-            remark="what concerns sessions, sign-in, requests, middleware and the admin",
+            remark="the parts about sessions, login, requests, middleware and the admin",
             differences={
                 r"count_queries|test_no_total_count|test_reset_link|_performance$": FEWER_QUERIES,
                 r"SignalTestCase\.test_login$": SIGNED_IN_TWICE,
@@ -219,7 +219,7 @@ def suites() -> list[Suite]:
             environment={"PYTHONUTF8": "1"},
             differences={
                 r"test_csrf_exempt_by_default$": ANOTHER_AUTH,
-                r"test_explicitly_enforce_csrf_checks$": f"{ANOTHER_AUTH}; and jwtauth asks for no CSRF token",
+                r"test_explicitly_enforce_csrf_checks$": f"{ANOTHER_AUTH}; and jwtauth requires no CSRF token",
             },
         ),
         Suite(
@@ -320,7 +320,7 @@ def suites() -> list[Suite]:
             extras="[headless,socialaccount,mfa,idp-oidc,openid,steam]",
             needs=(*PYTEST, "pytest-asyncio", "Pillow", "PyYAML", "django-ninja"),
             environment={"NEIGHBOURS_JWTAUTH": '{"BEARER_TOKENS": false}'},
-            remark="with `BEARER_TOKENS` off, since its own tokens are `Bearer`",
+            remark="with `BEARER_TOKENS` off, because its own tokens use `Bearer`",
             differences={r"test_session.py::test_app_session_gone$": COOKIES_TOO},
         ),
         Suite(
@@ -336,7 +336,7 @@ def suites() -> list[Suite]:
                 "DJANGO_SETTINGS_MODULE": "dj_rest_auth.tests.settings",
                 "NEIGHBOURS_JWTAUTH": '{"BEARER_TOKENS": false}',
             },
-            remark="with `BEARER_TOKENS` off, since its own tokens are `Bearer`",
+            remark="with `BEARER_TOKENS` off, because its own tokens use `Bearer`",
         ),
         Suite(
             "drf-spectacular",
@@ -345,7 +345,7 @@ def suites() -> list[Suite]:
             ("tests", "--ignore=tests/contrib"),
             needs=(*PYTEST,),
             environment={"NEIGHBOURS_NO_AUTHENTICATION": "1"},
-            remark="jwtauth not among the authentication classes, which its stored schemas list",
+            remark="without jwtauth's authentication class, because its stored schemas list the classes",
         ),
         Suite(
             "djangorestframework-simplejwt",
@@ -373,19 +373,19 @@ def suites() -> list[Suite]:
     ]
 
 
-# Known by their names on the package index.
+# Names on the package index.
 NOT_RUN = {
     "adrf, channels, django-cors-headers, django-hijack, django-polymorphic, djoser, time-machine": "their source"
     " distributions have no tests",
     "django-oauth-toolkit, django-rest-knox": "their tests need settings that their source distributions lack",
     "opentelemetry-instrumentation-django": "its tests configure a site without apps and databases",
     "sentry-sdk": "the tests of its Django integration that ran fail without jwtauth as well",
-    "django-reversion, django-tenants": "their tests need other databases than SQLite",
+    "django-reversion, django-tenants": "their tests need databases other than SQLite",
 }
 
 
 def install_package(interpreter: str) -> None:
-    """Build the wheel and unpack it with its metadata, by which pytest finds the plugin."""
+    """Build the wheel and unpack it with its metadata, through which pytest finds the plugin."""
     wheel = Path(os.environ.get("NEIGHBOURS_WHEEL") or matrix.wheel())
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     stamp = PACKAGE / ".installed"
@@ -418,7 +418,7 @@ def main(names: list[str]) -> int:
         try:
             suite.prepare(interpreter.command)
         except RuntimeError as error:
-            print(f"{name}: not prepared: {error}", flush=True)
+            print(f"{name}: cannot be prepared: {error}", flush=True)
             continue
         result = suite.compare()
         figures = read_figures() | versions
@@ -431,7 +431,7 @@ def main(names: list[str]) -> int:
 
 
 def write_table(figures: dict, wanted: list[Suite]) -> int:
-    """Write the table, and say what keeps it from being one to rely on."""
+    """Write the table, and report everything that makes it unreliable."""
     problems, notes = [], []
     lines = [
         "<!-- Written by `make neighbours`. -->",
@@ -451,7 +451,7 @@ def write_table(figures: dict, wanted: list[Suite]) -> int:
         unexplained = [name for name in differences if not suite.explanation(name)]
         problems += [f"{suite.name}: {name}: unexplained" for name in unexplained]
         problems += [
-            f"{suite.name}: {pattern!r} explains nothing"
+            f"{suite.name}: {pattern!r} matches no difference"
             for pattern in suite.differences
             if not any(suite.explanation(name) and re.search(pattern, name) for name in differences)
         ]

@@ -1,6 +1,6 @@
-"""The packages for crates.io, as `cargo publish` would send them: each is built and tested as unpacked; `make package`.
+"""Packages the crates as `cargo publish` does, and builds and tests each unpacked package; `make package`.
 
-Nothing is sent. Afterwards the packages are in target/package.
+Nothing is uploaded. The packages are in target/package.
 """
 
 import json
@@ -11,14 +11,14 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# What crates.io and a reader of the package ask for.
+# The metadata that crates.io and readers expect.
 FIELDS = ("description", "license", "repository", "homepage", "documentation", "readme", "rust_version")
 FIELDS += ("keywords", "categories")
 FILES = ("LICENSE", "README.md")
 
 
 def main() -> int:
-    # With --allow-dirty, since nothing is sent.
+    # --allow-dirty is safe, because nothing is uploaded.
     done = subprocess.run(["cargo", "publish", "--workspace", "--dry-run", "--locked", "--allow-dirty"], cwd=ROOT)
     if done.returncode:
         return done.returncode
@@ -26,7 +26,7 @@ def main() -> int:
     metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     published = [package for package in metadata["packages"] if package["publish"] != []]
     failed = [f"{package['name']}: no {field}" for package in published for field in FIELDS if not package[field]]
-    # Outside the checkout, where nothing of it is found but its profiles: most dependencies are compiled already.
+    # Test outside the checkout, so that only its profiles are visible; most dependencies are already compiled.
     shared = ["--all-features", "--target-dir", metadata["target_directory"], "--config", str(ROOT / "Cargo.toml")]
     with tempfile.TemporaryDirectory() as folder:
         unpacked = {

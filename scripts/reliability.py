@@ -34,7 +34,7 @@ TABLE = ROOT / "docs/reliability-table.md"
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mariadb": "MariaDB"}
 
 PROCESSES, THREADS = 4, 16
-# For each of the four ways to hold connections.
+# For each of the four ways to use connections.
 ROUNDS = int(os.environ.get("JWTAUTH_RACE_ROUNDS", "50"))
 REFRESHES = 1_000_000
 KILLS = 10  # at each step
@@ -44,7 +44,7 @@ RENDERINGS = 10_000
 
 @contextmanager
 def databases() -> Iterator:
-    """A function that makes an empty database of a kind."""
+    """Yield a function that creates an empty database of a kind."""
     numbers = count(1)
     with tempfile.TemporaryDirectory() as folder, PostgreSQL() as postgresql, MariaDB() as mariadb:
         servers = {"postgresql": postgresql, "mariadb": mariadb}
@@ -61,7 +61,7 @@ def databases() -> Iterator:
 
 
 def races(make) -> dict:
-    """Every database and isolation level, in and out of transactions, with new and with persistent connections."""
+    """Race on every database and isolation level, with and without transactions and persistent connections."""
     found = {}
     for name, (kind, options) in DATABASES.items():
         total = Result()
@@ -106,7 +106,7 @@ def losses(make) -> dict:
 
 
 def kills(make) -> dict:
-    """At each step of a refresh; an hour later everybody goes on."""
+    """Kill a worker at each step of a refresh; an hour later every user must still be signed in."""
     found = {"kills": 0, "signed_out": 0, "stuck": 0}
     for kind in ("sqlite", "postgresql", "mariadb"):
         with Site(default=make(kind)) as site:
@@ -131,7 +131,7 @@ def kills(make) -> dict:
 
 
 def rendering(make) -> dict:
-    """A server in Node that renders pages, retries, and drops cookies."""
+    """Run a Node server that renders pages, retries, and drops cookies."""
     with Site(env=SETTINGS, default={**make("postgresql"), "CONN_MAX_AGE": 60}) as site:
         browsers = signed_in(site, 20)
         with RenderServer(site) as server:
@@ -184,12 +184,12 @@ PARTS = {
 
 
 def rows(figures: dict) -> Iterator[tuple[str, str, str, str]]:
-    """Figure, target, measured, how."""
+    """Yield the rows of the table: figure, target, measured value, method."""
     if found := figures.get("model"):
         states = max(run["states"] for run in found.values())
         total = sum(run["states"] for run in found.values())
         yield (
-            "states of the model in which an honest browser is signed out, a thief goes on, or an end is undone",
+            "states of the model in which an honest browser is signed out, a thief is not stopped, or an end is undone",
             "0",
             f"0 of {total:,} in {len(found)} runs, the largest of {states:,}",
             "`make model`: every state visited, over the engine's own rules",
@@ -199,63 +199,63 @@ def rows(figures: dict) -> Iterator[tuple[str, str, str, str]]:
             runs = [run for run in found.values() if run["kind"] == kind]
             measured, racers = sum(run["rounds"] for run in runs), PROCESSES * THREADS
             yield (
-                f"{name}: rounds of {racers} racing refreshes that made one generation by one `UPDATE`",
+                f"{name}: rounds of {racers} racing refreshes that created one generation with one `UPDATE`",
                 "all",
                 f"{measured - sum(run['failures'] for run in runs):,} of {measured:,}",
                 f"{PROCESSES} processes of {THREADS} threads; {len(runs)} isolation levels or modes, with and without "
                 "`ATOMIC_REQUESTS` and persistent connections",
             )
             yield (
-                f"{name}: racers that were signed out or got a 5xx",
+                f"{name}: racers that were signed out or received a 5xx",
                 "0",
                 f"{sum(run['failures'] for run in runs)} of {sum(run['requests'] for run in runs):,}",
-                f"the same; a racer waited {statistics.median(run['p50_ms'] for run in runs):.0f} ms in the median, "
+                f"as above; a racer waited {statistics.median(run['p50_ms'] for run in runs):.0f} ms in the median, "
                 f"{max(run['p99_ms'] for run in runs)} ms in the 99th percentile, on {os.cpu_count()} cores",
             )
     if found := figures.get("losses"):
         yield (
-            "honest sign-outs, 1 % of the answers lost",
+            "honest users signed out, with 1 % of the responses lost",
             "0",
-            f"{found['signed_out']} in {found['refreshes']:,} refreshes ({found['lost']:,} answers lost)",
-            "gunicorn and PostgreSQL behind a proxy; 200 browsers, each refresh by two requests at once",
+            f"{found['signed_out']} in {found['refreshes']:,} refreshes ({found['lost']:,} responses lost)",
+            "gunicorn and PostgreSQL behind a proxy; 200 browsers, each refresh in two concurrent requests",
         )
     if found := figures.get("rendering"):
         yield (
-            "honest sign-outs of users who see nothing but pages that a server renders",
+            "honest users signed out who only see server-rendered pages",
             "0",
             f"{found['signed_out']} in {found['pages']:,} pages with {found['fetches']:,} fetches; "
             f"{found['lost']:,} of the pages lost",
-            f"Node before gunicorn and PostgreSQL; {found['browsers']} browsers for {found['days']} days; pages as the "
-            "[guide](guides/server-rendering.md) says, and others that retry, drop cookies or do not refresh",
+            f"Node in front of gunicorn and PostgreSQL; {found['browsers']} browsers for {found['days']} days; pages "
+            "as in the [guide](guides/server-rendering.md), and others that retry, drop cookies or do not refresh",
         )
     if found := figures.get("kills"):
         yield (
-            "honest sign-outs, and sessions that are stuck, after a worker was killed within a refresh",
+            "honest users signed out, and stuck sessions, after a worker was killed during a refresh",
             "0, 0",
             f"{found['signed_out']}, {found['stuck']} of {found['kills']:,} kills",
-            f"`SIGKILL` at each of {len(STEPS)} steps, on all three databases; the next request an hour later",
+            f"`SIGKILL` at each of {len(STEPS)} steps, on all three databases; next request after an hour",
         )
     if found := figures.get("cleaning"):
         for kind, run in found.items():
             yield (
                 f"{NAMES[kind]}: `jwtauth_clearsessions` of {run['removed']:,} expired rows",
-                "10 µs a row; 50 ms a statement; memory flat",
+                "10 µs per row; 50 ms per statement; constant memory",
                 f"{run['seconds'] / run['removed'] * 1e6:.1f} µs; {run['slowest_ms']} ms, 99 % below {run['p99_ms']} "
-                f"ms; {run['grown_mib']} MiB more",
-                f"{run['kept']} live rows stay",
+                f"ms; {run['grown_mib']} MiB added",
+                f"{run['kept']} live rows kept",
             )
             yield (
-                f"{NAMES[kind]}: what another process waits for, that starts and refreshes sessions beside the command",
+                f"{NAMES[kind]}: waiting time of another process that starts and refreshes sessions at the same time",
                 "no locks",
                 f"{run['others_p50_ms']} ms in the median, {run['others_p99_ms']} ms in the 99th percentile, at most "
                 f"{run['others_slowest_ms']} ms; alone {run['others_alone_p99_ms']} ms in the 99th percentile",
                 f"{run['others']:,} times an `INSERT` and an `UPDATE`",
             )
             yield (
-                f"{NAMES[kind]}: what a login takes longer while there are expired rows",
+                f"{NAMES[kind]}: additional time of a login while there are expired rows",
                 "2 ms in the 99th percentile",
                 f"{run['login_more_ms']} ms in the median, {run['login_more_p99_ms']} ms in the 99th percentile",
-                f"{run['logins']:,} logins with and without, in turn",
+                f"{run['logins']:,} logins with and without expired rows, in turns",
             )
 
 

@@ -1,6 +1,6 @@
 """The long version of tests/seams: writes docs/seams.json, and from it docs/seams-table.md.
 
-`make seams` runs every department; ``scripts/seams.py DEPARTMENT...`` runs some, and keeps the others' rows.
+`make seams` runs every department; ``scripts/seams.py DEPARTMENT...`` runs some, and keeps the rows of the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Programs of crates.io that the checks call, compiled into .tools at their first use."""
+"""Installs programs from crates.io that the checks use; each is compiled into .tools on first use."""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +16,7 @@ VERSIONS = {
 def installed(name: str) -> str:
     """Return the path of this program.
 
-    Without optimisation it is compiled in half the time, and runs for seconds. What a debugger reads is left out.
+    Without optimisation it compiles in half the time, and its runs take seconds. Debug information is left out.
     """
     program = FOLDER / "bin" / name
     if not program.exists():

@@ -115,13 +115,13 @@ def test_a_program_that_is_missing_fails_in_ci_alone(script, capfd, monkeypatch,
 @pytest.mark.parametrize(
     ("error", "status", "passed", "line"),
     [
-        ("", 0, True, "as its manifest says."),
+        ("", 0, True, "as listed in its manifest."),
         ("error: type `other::Thing` not allowed", 1, False, "FAILED."),
         (
             "rustdoc produces JSON format version 99, but this tool requires format version 57.",
             1,
             True,
-            "not looked for",
+            "not checked",
         ),
     ],
 )

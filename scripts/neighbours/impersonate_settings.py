@@ -1,4 +1,4 @@
-"""The site of django-impersonate's tests, whose source distribution has none."""
+"""Settings for django-impersonate's tests, which its source distribution lacks."""
 
 SECRET_KEY = "a key for the suites of other projects, 64 bytes long for SHA-512"
 ALLOWED_HOSTS = ["*"]

@@ -1,9 +1,9 @@
-"""Run the test suite of another project, alone or beside jwtauth, and write the outcome of each test as JSON.
+"""Run the test suite of another project, alone or with jwtauth, and write the outcome of each test as JSON.
 
-``run_suite.py baseline|beside RESULTS pytest ARGUMENT...`` or ``... script FILE ARGUMENT...`` or
-``... module NAME ARGUMENT...``. Beside means: the app and the middleware are in the settings, in the order that the
-documentation recommends, ``jwtauth.JWTAuthentication`` is the first of REST framework's authentication classes, and
-Django's test clients sign in by jwtauth besides Django.
+``run_suite.py baseline|beside RESULTS pytest ARGUMENT...`` or ``... script FILE ARGUMENT...`` or ``... module NAME
+ARGUMENT...``. In ``beside`` mode, the app and the middleware are in the settings, in the order that the documentation
+recommends, ``jwtauth.JWTAuthentication`` is the first of REST framework's authentication classes, and Django's test
+clients log in with jwtauth in addition to Django.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ outcomes: dict[str, str] = {}
 
 
 def record(test: str, outcome: str) -> None:
-    """Keep the worst that happened to this test: its set-up, itself, its subtests, its clean-up."""
+    """Keep the worst outcome of this test: of its set-up, its body, its subtests and its clean-up."""
     order = ("passed", "skipped", "failed")
     outcomes[test] = max(outcomes.get(test, "passed"), outcome, key=order.index)
 
 
 class PytestRecorder:
-    """The plugin that records in pytest."""
+    """A pytest plugin that records outcomes."""
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         outcome = "failed" if report.outcome == "failed" else report.outcome
@@ -47,7 +47,7 @@ class PytestRecorder:
 
 
 def record_unittest() -> None:
-    """Record in unittest and in Django's runner, which sends what happens in its processes to this class as well."""
+    """Record outcomes in unittest and in Django's runner, which also reports its subprocesses through this class."""
     result = unittest.TextTestResult
     for name, outcome in {
         "addSuccess": "passed",
@@ -76,7 +76,7 @@ def recording(original: Any, outcome: str) -> Any:
 
 
 def change_set_up(mode: str) -> None:
-    """Change Django so that every site that is set up from now on hashes quickly and, beside, has jwtauth."""
+    """Change Django so that every site set up from now on hashes quickly and, in ``beside`` mode, has jwtauth."""
     import django
     from django.apps import apps
     from django.conf import global_settings, settings
@@ -108,7 +108,7 @@ def add_to(settings: Any) -> None:
         others = rest_framework.get("DEFAULT_AUTHENTICATION_CLASSES", REST_FRAMEWORK_DEFAULTS)
         settings.REST_FRAMEWORK = {**rest_framework, "DEFAULT_AUTHENTICATION_CLASSES": [AUTHENTICATION, *others]}
     settings.JWTAUTH = {"SIGNING_KEY": KEY, **json.loads(os.environ.get("NEIGHBOURS_JWTAUTH", "{}"))}
-    # Where the tables of auth are made without migrations, ours, which refers to them, is too.
+    # If the tables of auth are created without migrations, jwtauth's must be too, because they refer to them.
     without = settings.MIGRATION_MODULES
     if isinstance(without, dict) and without.get("auth", "") is None:
         settings.MIGRATION_MODULES = {**without, APP: None}
@@ -120,7 +120,7 @@ def with_apps(installed: Any) -> list[str]:
 
 
 def with_middleware(middleware: Any) -> list[str]:
-    """Put jwtauth's middleware right after Django's, and last where Django's is missing."""
+    """Insert jwtauth's middleware right after Django's, or last if Django's is missing."""
     names = list(middleware)
     if MIDDLEWARE not in names:
         after = names.index(DJANGO_MIDDLEWARE) + 1 if DJANGO_MIDDLEWARE in names else len(names)
@@ -129,7 +129,7 @@ def with_middleware(middleware: Any) -> list[str]:
 
 
 def add_to_handlers() -> None:
-    """Add the middleware also where a test sets MIDDLEWARE for itself."""
+    """Add the middleware also if a test overrides MIDDLEWARE."""
     from django.apps import apps
     from django.conf import settings
     from django.core.handlers.base import BaseHandler
@@ -157,7 +157,7 @@ def replaced(settings: Any, name: str, before: Any, value: Any) -> Any:
 
 
 def sign_in_by_both() -> None:
-    """Let `login` and `force_login` of Django's test clients sign in by jwtauth besides."""
+    """Make `login` and `force_login` of Django's test clients log in with jwtauth too."""
     from asgiref.sync import sync_to_async
     from django.apps import apps
     from django.contrib.auth import get_user_model
@@ -167,7 +167,7 @@ def sign_in_by_both() -> None:
     from jwtauth.test import force_login
 
     login, alogin = ClientMixin._login, ClientMixin._alogin  # type: ignore[attr-defined]
-    user_model = get_user_model()  # that our foreign key refers to: tests may replace AUTH_USER_MODEL
+    user_model = get_user_model()  # the target of jwtauth's foreign key; tests may replace AUTH_USER_MODEL
 
     def can_sign_in(user: Any) -> bool:
         return apps.is_installed(APP) and isinstance(user, user_model) and user.is_active

@@ -1,4 +1,4 @@
-//! What both services need: a server for any tower service.
+//! A server for any tower service, shared by both binaries.
 
 use std::{convert::Infallible, io};
 
@@ -13,11 +13,11 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::Service;
 
-/// Answer every connection, by HTTP/1 or HTTP/2, with this service.
+/// Serve every connection with this service, over HTTP/1 or HTTP/2.
 ///
 /// # Errors
 ///
-/// The listener fails.
+/// If the listener fails.
 pub async fn serve<S>(listener: TcpListener, service: S) -> io::Result<()>
 where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
@@ -27,7 +27,7 @@ where
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
-            // A connection that breaks is the client's affair.
+            // A broken connection concerns only its client.
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
     }

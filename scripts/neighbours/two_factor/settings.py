@@ -1,4 +1,4 @@
-"""The site of django-two-factor-auth's tests, of which its source distribution has the tests alone."""
+"""Settings for django-two-factor-auth's tests; its source distribution has only the tests."""
 
 SECRET_KEY = "a key for the suites of other projects, 64 bytes long for SHA-512"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}

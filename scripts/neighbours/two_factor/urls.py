@@ -1,4 +1,4 @@
-"""Pages that need a second factor, and variants of the package's views, besides those of the package."""
+"""Pages that need a second factor, variants of the package's views, and the package's own URLs."""
 
 from django.contrib import admin
 from django.contrib.auth.views import LogoutView

@@ -1,3 +1,3 @@
-"""With Django's admin."""
+"""URLs with Django's admin."""
 
 from .urls import urlpatterns as urlpatterns

@@ -1,4 +1,4 @@
-"""With the package's admin."""
+"""URLs with the package's admin."""
 
 from django.urls import path
 

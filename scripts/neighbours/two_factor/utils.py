@@ -1,4 +1,4 @@
-"""What the tests take from a module that the source distribution lacks."""
+"""Helpers of the tests, in a module that the source distribution lacks."""
 
 from contextlib import contextmanager
 from unittest import mock
@@ -14,7 +14,7 @@ __all__ = ["UserMixin", "default_device", "method_registry", "totp_str"]
 
 
 class UserMixin:
-    """Users, who sign in with a verified device if they have one."""
+    """Creates users, who log in with a verified device if they have one."""
 
     @property
     def User(self):

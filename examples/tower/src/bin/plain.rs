@@ -1,4 +1,4 @@
-//! `plain [ADDRESS]`: users signed in without a framework. The layer puts an `Auth` into each request's extensions.
+//! `plain [ADDRESS]`: logs users in without a framework. The layer puts an `Auth` into each request's extensions.
 
 use std::{convert::Infallible, env};
 
@@ -25,7 +25,7 @@ async fn answer<B>(request: Request<B>) -> Result<Response<Body>, Infallible> {
         return Ok(AuthError::MissingLayer.into_response());
     };
     Ok(match (request.method(), request.uri().path()) {
-        // Where a password is checked first.
+        // Check the password here first.
         (&Method::POST, "/login") => auth.login(42).await.into_response(),
         (&Method::POST, "/logout") => auth.logout().await.into_response(),
         (&Method::GET, "/me") => match auth.session().await {
@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    /// Return status, body and the cookies that a browser would have after this request.
+    /// Return status, body and the cookies that a browser has after this request.
     async fn send(layer: &AuthLayer, method: &str, path: &str, cookies: &str) -> (StatusCode, String, String) {
         let request = Request::builder().method(method).uri(path).header(header::COOKIE, cookies);
         let request = request.body(String::new()).unwrap();
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_signs_in_and_out() {
+    async fn user_signs_in_and_out() {
         let layer = layer().unwrap();
         assert_eq!(send(&layer, "GET", "/me", "").await.0, StatusCode::FORBIDDEN);
         let (status, _, cookies) = send(&layer, "POST", "/login", "").await;
