@@ -8,7 +8,7 @@ from tests.conftest import ACCESS_LIFETIME, Browser
 
 pytestmark = pytest.mark.django_db
 
-REFUSED = {"detail": "The access token is invalid, has expired, or its session is over.", "code": "token_not_valid"}
+REFUSED = {"detail": "The access token is invalid or expired, or its session has ended.", "code": "token_not_valid"}
 
 
 def bearer(token):

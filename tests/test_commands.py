@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from io import StringIO
 
 import pytest
@@ -32,13 +32,27 @@ def both(browser, other_browser, ada, bob):
 
 
 def test_the_sessions_of_a_user_end(both):
-    assert run("jwtauth_logout", "ada") == ("Ended 1 sessions.\n", "")
+    assert run("jwtauth_logout", "ada") == ("Ended 1 session.\n", "")
     assert [browser.who() for browser in both] == [None, "bob"]
 
 
 def test_the_sessions_of_everybody_end(both):
     assert run("jwtauth_logout", "--all") == ("Ended 2 sessions.\n", "")
     assert [browser.who() for browser in both] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        ("jwtauth_logout", ["ada", "--dry-run"], "1 session would be ended.\n"),
+        ("jwtauth_clearsessions", ["--dry-run"], "1 expired session would be removed.\n"),
+        ("jwtauth_clearsessions", [], "Removed 1 expired session.\n"),
+    ],
+)
+def test_one_session_is_reported_in_the_singular(both, ada, command, arguments, message):
+    expired = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    Session.objects.exclude(user=ada).update(expires_at=expired)
+    assert run(command, *arguments) == (message, "")
 
 
 def test_a_dry_run_only_counts(both):
@@ -74,7 +88,7 @@ def test_the_settings_in_force_are_shown_without_keys(settings):
     assert [line.split(" = ")[0] for line in out.splitlines()] == list(conf.SETTINGS)
     assert "ACCESS_TOKEN_LIFETIME = 120\n" in out
     assert "SIGNING_KEY = <a key>\n" in out
-    assert "VERIFYING_KEYS = <1 keys>\n" in out
+    assert "VERIFYING_KEYS = <1 key>\n" in out
     assert "kkk" not in out + err
     assert "vvv" not in out + err
     assert "jwtauth.W003" in err  # as for a deployment
@@ -214,5 +228,5 @@ def test_the_old_name_of_a_command_is_an_alias(alias, name):
 
 
 def test_the_alias_ends_sessions_as_well(signed_in):
-    assert run("jwtauth_end", "ada") == ("Ended 1 sessions.\n", "")
+    assert run("jwtauth_end", "ada") == ("Ended 1 session.\n", "")
     assert signed_in.who() is None

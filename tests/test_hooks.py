@@ -528,7 +528,7 @@ def test_a_get_user_that_cannot_be_asked_finds_no_user_and_is_logged(ours, caplo
         assert ours.name is None
         (record,) = [record for record in caplog.records if record.name == "jwtauth"]
         assert record.levelno == logging.ERROR
-        assert "Failing.get_user failed" in record.getMessage()
+        assert "Failing.get_user() failed" in record.getMessage()
         monkeypatch.setattr(Failing, "error", None)
         assert ours.kind == "Member"
 
@@ -638,7 +638,7 @@ def test_one_of_the_backends_with_user_can_authenticate_must_agree(unknown):
 def test_a_backend_that_cannot_be_made_is_left_out(unknown, caplog):
     with backends(NeedsArguments, MODEL_BACKEND):
         assert unknown.name == "ada"
-    assert "NeedsArguments cannot be made" in caplog.text
+    assert "NeedsArguments could not be instantiated" in caplog.text
 
 
 def test_a_session_without_a_backend_goes_on(ada):

@@ -7,6 +7,7 @@ import requests
 import schemathesis
 from django.test import override_settings
 from django.urls import include, path
+from django.utils import translation
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
@@ -104,6 +105,24 @@ def test_serializers_of_the_project_s_own_are_described():
     schemas = generated()["components"]["schemas"]
     assert list(schemas["Pin"]["properties"]) == ["pin"]
     assert schemas["JwtauthMe"]["properties"]["user"] == {"$ref": "#/components/schemas/Email"}
+
+
+def test_descriptions_are_in_the_language_of_the_request(monkeypatch):
+    catalogue = translation.trans_real.translation("de")
+    german = {
+        "List the current user's sessions, most recently seen first.": "Sitzungen",
+        "`not_found`: there is no such page.": "Keine solche Seite",
+        "Page number, from 1. A page holds 100 sessions.": "Seite",
+        "Number of sessions that were ended.": "Anzahl",
+    }
+    monkeypatch.setattr(catalogue, "_catalog", {**dict(catalogue._catalog.items()), **german})
+    with translation.override("de"):
+        schema = generated()
+    listed = operations(schema)["GET", "/auth/sessions/"]
+    assert listed["description"] == "Sitzungen"
+    assert listed["responses"]["404"]["description"] == "Keine solche Seite"
+    assert listed["parameters"][0]["description"] == "Seite"
+    assert schema["components"]["schemas"]["JwtauthEnded"]["properties"]["ended"]["description"] == "Anzahl"
 
 
 def test_a_subclass_of_a_view_is_described_as_the_view_is():

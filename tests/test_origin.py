@@ -66,6 +66,13 @@ def test_these_may_not(signed_in, headers, statements):
     assert signed_in.who() == "ada"
 
 
+@pytest.mark.parametrize("headers", REFUSE)
+def test_the_refusal_gives_the_reason_that_is_logged(signed_in, headers, caplog):
+    response = signed_in.post("/me/", **headers)
+    (record,) = [record for record in caplog.records if getattr(record, "event", "") == "cross_origin"]
+    assert response.json()["detail"] == f"CSRF Failed: {record.args[0]}."
+
+
 @pytest.mark.parametrize("method", ["get", "head", "options"])
 def test_safe_methods_pass_from_anywhere(signed_in, method):
     response = getattr(signed_in, method)("/me/plain/", HTTP_SEC_FETCH_SITE="cross-site", HTTP_ORIGIN=EVIL)

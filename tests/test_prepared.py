@@ -221,7 +221,7 @@ def test_on_an_unknown_django_the_orm_answers_and_the_log_says_so_once(
     assert [signed_in.who() for _ in range(3)] == ["ada"] * 3
     assert compiled(signed_in.who) == 1
     assert [record.levelname for record in caplog.records if record.name == "jwtauth"] == ["WARNING"]
-    assert "not prepared" in caplog.text
+    assert "could not be prepared" in caplog.text
 
 
 def test_a_database_that_is_away_is_asked_again(signed_in, compiled, fresh_lookup, monkeypatch):

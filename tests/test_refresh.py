@@ -283,7 +283,7 @@ def test_an_acknowledgement_that_fails_is_no_error(signed_in, clock, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(sessions, "acknowledge", fail)
         assert signed_in.who() == "ada"
-    assert "was not acknowledged" in caplog.text
+    assert "could not be acknowledged" in caplog.text
     assert only_session().acknowledged_at is None
     assert signed_in.who() == "ada"
     assert only_session().acknowledged_at is not None

@@ -282,4 +282,4 @@ def test_an_error_in_noting_it_is_no_error_of_the_request(signed_in, clock, monk
     monkeypatch.setattr(sessions, "update_last_seen", fail)
     clock.advance(ACCESS_LIFETIME - 1)
     assert signed_in.post("/me/").status_code == 200
-    assert "last seen was not noted" in caplog.text
+    assert "could not be updated" in caplog.text

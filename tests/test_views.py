@@ -15,6 +15,7 @@ from requests.utils import parse_header_links
 
 import jwtauth
 from jwtauth.models import Session
+from jwtauth.views import SessionListView
 from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, only_session
 
 pytestmark = pytest.mark.django_db
@@ -447,6 +448,14 @@ def test_the_browsable_api_shows_it(signed_in, url):
     assert b"<html" in response.content
 
 
+@pytest.mark.parametrize(("own_docstring", "shown"), [(None, "List the current user"), ("Ours.", "Ours.")])
+def test_the_browsable_api_describes_a_subclass_by_its_docstring(own_docstring, shown):
+    subclass = type("DeviceList", (SessionListView,), {"__doc__": own_docstring})
+    assert subclass().get_view_name() == "Device List"
+    assert str(subclass().get_view_description()).startswith(shown)
+    assert str(SessionListView().get_view_name()) == "Sessions"
+
+
 def test_a_bearer_sees_its_own_session_as_the_current_one(pair, browser):
     (session,) = browser.get("/auth/sessions/", **bearer(pair)).json()
     assert session["is_current"]
@@ -462,15 +471,18 @@ def test_what_people_read_can_be_translated(browser, ada, monkeypatch):
     catalogue = translation.trans_real.translation("de")
     german = {
         "No active account found with the given credentials.": "Kein aktives Konto mit diesen Angaben.",
-        "The access token is invalid, has expired, or its session is over.": "Das Token gilt nicht mehr.",
-        "Too many sessions, sign out on another device.": "Zu viele Sitzungen.",
+        "The access token is invalid or expired, or its session has ended.": "Das Token gilt nicht mehr.",
+        "Too many sessions. Sign out on another device first.": "Zu viele Sitzungen.",
         "Unknown device": "Unbekanntes Gerät",
+        "request from another site": "Anfrage einer anderen Website",
     }
     monkeypatch.setattr(catalogue, "_catalog", {**dict(catalogue._catalog.items()), **german})
     with translation.override("de"):
         assert post(browser, "login/", {**ADA, "password": "wrong"}).json()["detail"] in german.values()
         bad = browser.get("/auth/me/", HTTP_AUTHORIZATION="Bearer x").json()
         assert bad["detail"] in german.values()
+        foreign = post(browser, "login/", ADA, **CROSS_SITE).json()
+        assert foreign["detail"] == "CSRF Failed: Anfrage einer anderen Website."
         assert post(browser, "login/", ADA).json()["session"]["device"] == "Unbekanntes Gerät"
         with override_settings(JWTAUTH={"MAX_SESSIONS_PER_USER": 1, "MAX_SESSIONS_POLICY": "refuse"}):
             assert post(Browser(), "login/", ADA).json()["detail"] in german.values()

@@ -137,7 +137,7 @@ def test_on_an_unknown_django_the_orm_writes_and_the_log_says_so(
     for _ in range(2):
         assert compiled(whole_life, browser, ada, clock) == 5
     assert [record.message for record in caplog.records if record.name == "jwtauth"] == [
-        "a statement is not prepared, so it is compiled each time"
+        "a statement could not be prepared, so it is compiled each time"
     ] * 5
 
 

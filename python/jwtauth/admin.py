@@ -53,7 +53,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
     list_display = ("user", "device", "ip_address", "created_at", "last_seen_at", "expires_at")
     list_filter = (IsLive,)
     list_select_related = ("user",)
-    search_help_text = _("By the beginning of the user's name, or the whole address.")
+    search_help_text = _("Search by the start of the username, or by a complete IP address.")
     show_full_result_count = False
     sortable_by = ("expires_at",)
     ordering = ("-id",)
@@ -71,6 +71,11 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         "remember",
     )
     readonly_fields = fields
+
+    @admin.display(description=_("device"))
+    def device(self, session: Session) -> str:
+        """Return the browser and the operating system."""
+        return session.device
 
     def get_urls(self) -> list[Any]:
         """Return Django's. By now the site's models are registered, so that its users can get their link."""
@@ -149,8 +154,8 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         chosen: SessionQuerySet = Session.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
         self.log_deletions(request, chosen)
         count = chosen.end()
-        message = ngettext("%d session was ended.", "%d sessions were ended.", count) % count
-        self.message_user(request, message, messages.SUCCESS)
+        message = ngettext("%(count)d session was ended.", "%(count)d sessions were ended.", count)
+        self.message_user(request, message % {"count": count}, messages.SUCCESS)
 
 
 class SessionsLinkMixin:

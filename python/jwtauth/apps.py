@@ -13,7 +13,7 @@ class JwtAuthConfig(AppConfig):
     """``INSTALLED_APPS = [..., "jwtauth"]``."""
 
     name = "jwtauth"
-    verbose_name = _("Sign-in sessions")
+    verbose_name = _("User sessions")
     default_auto_field = "django.db.models.BigAutoField"
 
     def __init__(self, app_name: str, app_module: Any) -> None:

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.exceptions import CrossOriginRefused
-from jwtauth.internal import bearer
+from jwtauth.internal import bearer, cross_origin
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.request_user import replaced_user
 from jwtauth.request import RequestAuth
@@ -60,7 +60,7 @@ class JWTAuthentication(BaseAuthentication):
             try:
                 flow.identify()
             except CrossOriginRefused as error:
-                raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
+                raise PermissionDenied(cross_origin.detail(error), "cross_origin") from None
         auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if auth.is_authenticated:
             is_replaced, user = (False, None) if is_made_by_hand else replaced_user(inner)

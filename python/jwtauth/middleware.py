@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
-from jwtauth.internal import bearer, django_session
+from jwtauth.internal import bearer, cross_origin, django_session
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
 from jwtauth.internal.refresh import refresh
@@ -159,12 +159,12 @@ def _settle(flow: Flow) -> HttpResponseBase | None:
 
 
 def _foreign(error: CrossOriginRefused) -> JsonResponse:
-    return JsonResponse({"detail": f"CSRF Failed: {error}.", "code": "cross_origin"}, status=403)
+    return JsonResponse({"detail": cross_origin.detail(error), "code": "cross_origin"}, status=403)
 
 
 def _contended(error: SessionContention) -> JsonResponse:
     """An error, and no cookie is touched."""
-    detail = {"detail": _("Sessions are in contention, try again."), "code": error.code}
+    detail = {"detail": _("The database is busy. Try again."), "code": error.code}
     return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
 
 

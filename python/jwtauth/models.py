@@ -160,28 +160,30 @@ class Session(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="jwtauth_sessions", verbose_name=_("user")
     )
-    generation = models.BigIntegerField(_("generation"), help_text=_("How many tokens it has had, with the first."))
+    generation = models.BigIntegerField(_("generation"), help_text=_("Number of refresh tokens issued so far."))
     acknowledged_at = InstantField(
-        _("acknowledged at"), null=True, help_text=_("When a token of this generation was first seen back.")
+        _("acknowledged at"), null=True, help_text=_("When the client first sent a token of this generation.")
     )
-    rotated_at = InstantField(_("rotated at"), help_text=_("When this generation was issued."))
+    rotated_at = InstantField(_("rotated at"), help_text=_("When the tokens of this generation were issued."))
     created_at = InstantField(_("signed in"))
     expires_at = InstantField(_("expires"), db_index=True)
     end_is_fixed = models.BooleanField(
-        _("fixed end"),
+        _("fixed expiry"),
         default=False,
         db_default=False,  # for workers of the version before, while it is deployed
-        help_text=_("Whether refreshes leave the end where login has put it."),
+        help_text=_("Whether the session expires at the time set at login, even if it is refreshed."),
     )
-    auth_hash = models.TextField(_("auth hash"), help_text=_("Of the user, as in Django's sessions."))
+    auth_hash = models.TextField(_("auth hash"), help_text=_("The user's session auth hash, as in Django's sessions."))
     backend = models.TextField(
         _("authentication backend"),
         blank=True,
         default="",
         db_default="",  # for workers of the version before, and for services in Rust
-        help_text=_("Dotted path of the one that signed the user in, if it is known."),
+        help_text=_("Dotted path of the backend that authenticated the user, if known."),
     )
-    remember = models.BooleanField(_("remember"), help_text=_("Whether the cookies outlive the browser."))
+    remember = models.BooleanField(
+        _("remember"), help_text=_("Whether to keep the cookies after the browser is closed.")
+    )
     user_agent = models.TextField(_("user agent"), blank=True)
     ip_address = models.GenericIPAddressField(_("IP address"), null=True)
     last_seen_at = InstantField(_("last seen"))

@@ -11,6 +11,7 @@ from django.contrib.auth.forms import UsernameField as UsernameFormField
 from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
@@ -69,12 +70,12 @@ class LoginSerializer(_SecretInput):
         label=_("Password"), write_only=True, min_length=1, trim_whitespace=False, style={"input_type": "password"}
     )
     remember = serializers.BooleanField(
-        label=_("Stay signed in"), default=True, help_text=_("Whether the cookies outlive the browser.")
+        label=_("Stay signed in"), default=True, help_text=_("Whether to keep the cookies after the browser is closed.")
     )
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         name = get_user_model().USERNAME_FIELD
-        username = UsernameField(label=_username_model_field().verbose_name, write_only=True, min_length=1)
+        username = UsernameField(label=capfirst(_username_model_field().verbose_name), write_only=True, min_length=1)
         return {name: username, **super().get_fields()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -129,8 +130,8 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         **serializers.ModelSerializer.serializer_field_mapping,
         models.DateTimeField: InstantField,
     }
-    device = serializers.CharField(read_only=True)
-    is_current = serializers.SerializerMethodField()
+    device = serializers.CharField(label=_("Device"), read_only=True)
+    is_current = serializers.SerializerMethodField(label=_("Current session"))
 
     class Meta:
         model = Session
@@ -156,14 +157,14 @@ class TokenField(serializers.CharField):
 class RefreshSerializer(_SecretInput):
     """A refresh token."""
 
-    refresh = TokenField(write_only=True, allow_blank=True)
+    refresh = TokenField(label=_("Refresh token"), write_only=True, allow_blank=True)
 
 
 class RevokeSerializer(_SecretInput):
     """RFC 7009 section 2.1. An access token ends its session as well; the hint is not needed."""
 
-    token = TokenField(write_only=True, allow_blank=True)
-    token_type_hint = TokenField(write_only=True, allow_blank=True, required=False)
+    token = TokenField(label=_("Token"), write_only=True, allow_blank=True)
+    token_type_hint = TokenField(label=_("Token type hint"), write_only=True, allow_blank=True, required=False)
 
 
 class EmptySerializer(serializers.Serializer[Any]):

@@ -31,7 +31,7 @@ from jwtauth import _engine
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
-from jwtauth.internal import bearer, devices, tokens
+from jwtauth.internal import bearer, cross_origin, devices, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.reports import hide_secrets
@@ -73,7 +73,7 @@ class TokenRefused(APIException):
     """401: the refresh token is not valid."""
 
     status_code = 401
-    default_detail = _("The refresh token is invalid, has expired, or its session is over.")
+    default_detail = _("The refresh token is invalid or expired, or its session has ended.")
     default_code = bearer.CODE
     auth_header = bearer.CHALLENGE
 
@@ -85,6 +85,17 @@ class JwtAuthView(GenericAPIView[Any]):
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (JWTAuthentication,)
     filter_backends = ()  # those of the project filter by fields of its own models
+    # Shown by the browsable API and by OPTIONS.
+    name: Any = None
+    description: Any = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Name a subclass after its class, and describe it by its docstring if it has one, as DRF does."""
+        super().__init_subclass__(**kwargs)
+        if "name" not in vars(cls):
+            cls.name = None
+        if cls.__doc__ and "description" not in vars(cls):
+            cls.description = None
 
     def get_queryset(self) -> QuerySet[Any]:
         """Return no rows: DRF's browsable API asks each view for its rows, if the answer is a list."""
@@ -145,7 +156,7 @@ class _OwnOrigin(JwtAuthView):
             # Exception handlers may ask for the renderer. The first, as a page of the browsable API would set a cookie.
             self.format_kwarg, renderer = self.get_format_suffix(**kwargs), self.get_renderers()[0]
             request.accepted_renderer, request.accepted_media_type = renderer, renderer.media_type
-            raise PermissionDenied(f"CSRF Failed: {error}.", "cross_origin") from None
+            raise PermissionDenied(cross_origin.detail(error), "cross_origin") from None
         super().initial(request, *args, **kwargs)
 
 
@@ -172,7 +183,10 @@ class _Credentials(_OwnOrigin, _Secret):
 
 
 class LoginView(_Credentials):
-    """Sign in by name and password; the tokens are set as cookies."""
+    """Sign in with a username and password, and set the tokens as cookies."""
+
+    name = _("Sign in")
+    description = _("Sign in with a username and password. The tokens are set as cookies.")
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -189,8 +203,10 @@ class LoginView(_Credentials):
 
 
 class LogoutView(_OwnOrigin):
-    """Sign out: end the session, and clear the cookies that the request brought."""
+    """Sign out: end the session and clear the cookies that the request brought."""
 
+    name = _("Sign out")
+    description = _("End the session and clear the token cookies. Succeeds even if no user is signed in.")
     authentication_classes = ()
     permission_classes = (AllowAny,)
     serializer_class = EmptySerializer
@@ -202,7 +218,10 @@ class LogoutView(_OwnOrigin):
 
 
 class TokenView(_Credentials):
-    """Sign in by name and password, and answer with the tokens, for clients that are not browsers."""
+    """Sign in with a username and password and return the tokens, for clients that are not browsers."""
+
+    name = _("Get tokens")
+    description = _("Sign in with a username and password and return a pair of tokens, for clients that store them.")
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -216,6 +235,8 @@ class TokenView(_Credentials):
 class TokenRefreshView(_Secret):
     """Exchange a refresh token for new tokens, by the same rules as with cookies."""
 
+    name = _("Refresh tokens")
+    description = _("Exchange a refresh token for a new pair of tokens. Replace the old pair with the new one.")
     authentication_classes = ()
     permission_classes = (AllowAny,)
     serializer_class = RefreshSerializer
@@ -232,8 +253,10 @@ class TokenRefreshView(_Secret):
 
 
 class TokenRevokeView(_Secret):
-    """End the session of a token (RFC 7009), access or refresh, also one that has expired."""
+    """End the session of an access or refresh token, even if the token has expired (RFC 7009)."""
 
+    name = _("Revoke a token")
+    description = _("End the session of an access or refresh token (RFC 7009). Unknown tokens also get status 200.")
     authentication_classes = ()
     permission_classes = (AllowAny,)
     parser_classes = (FormParser, JSONParser)
@@ -259,6 +282,8 @@ class JwkSetView(APIView):
     Secrets and private keys are never in it. Caches may keep it for five minutes.
     """
 
+    name = _("Public keys")
+    description = _("Return the public keys that verify the tokens, for other services (RFC 7517).")
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = ()
@@ -276,8 +301,10 @@ class JwkSetView(APIView):
 
 
 class MeView(JwtAuthView):
-    """Show who is signed in, and when the access token and the session expire."""
+    """Return the current user, and when the access token and the session expire."""
 
+    name = _("Current user")
+    description = _("Return the current user, and when the access token and the session expire.")
     permission_classes = (IsAuthenticated,)
     serializer_class = EmptySerializer
 
@@ -321,11 +348,16 @@ class SessionPagination(PageNumberPagination):
 class SessionListView(_OwnSessions, ListAPIView[Session]):
     """List the current user's sessions, most recently seen first."""
 
+    name = _("Sessions")
+    description = _("List the current user's sessions, most recently seen first.")
     pagination_class = SessionPagination
 
 
 class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
-    """Show or end one of the current user's sessions."""
+    """Return or end one of the current user's sessions."""
+
+    name = _("Session")
+    description = _("Return or end one of the current user's sessions.")
 
     def perform_destroy(self, instance: Session) -> None:
         """End the session. If it is the request's own, log out."""
@@ -336,7 +368,10 @@ class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
 
 
 class OtherSessionsView(_OwnSessions):
-    """End the current user's other sessions."""
+    """End all sessions of the current user except the one of this request."""
+
+    name = _("Other sessions")
+    description = _("End all sessions of the current user except the one of this request.")
 
     def delete(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """End them, and answer how many there were, without those that a new password had ended before."""
@@ -355,7 +390,7 @@ def _limit_is_refusal() -> Iterator[None]:
     try:
         yield
     except SessionLimitReached as error:
-        raise PermissionDenied(_("Too many sessions, sign out on another device."), error.code) from None
+        raise PermissionDenied(str(error), error.code) from None
 
 
 def _me(view: JwtAuthView) -> dict[str, Any]:

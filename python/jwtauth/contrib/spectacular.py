@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.contrib.auth import get_user_model
 from django.db.models import IntegerField
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
     OpenApiSerializerExtension,
@@ -27,6 +28,7 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 from rest_framework.views import APIView
 
+from jwtauth import views
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.serializers import SessionSerializer
@@ -116,9 +118,12 @@ class JwtauthError(serializers.Serializer[Any]):
     code = serializers.CharField()
 
 
+_ACCESS_EXPIRES_IN = _("Seconds until the access token expires.")
+
+
 class JwtauthMe(serializers.Serializer[Any]):
     session = SessionSerializer(allow_null=True)
-    access_expires_in = serializers.IntegerField(allow_null=True, help_text="Seconds.")
+    access_expires_in = serializers.IntegerField(allow_null=True, help_text=_ACCESS_EXPIRES_IN)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {"user": import_string(get_config().user_serializer)(), **super().get_fields()}
@@ -127,40 +132,45 @@ class JwtauthMe(serializers.Serializer[Any]):
 class JwtauthTokenPair(serializers.Serializer[Any]):
     access = serializers.CharField()
     refresh = serializers.CharField()
-    access_expires_in = serializers.IntegerField(help_text="Seconds.")
-    refresh_expires_in = serializers.IntegerField(help_text="Seconds.")
+    access_expires_in = serializers.IntegerField(help_text=_ACCESS_EXPIRES_IN)
+    refresh_expires_in = serializers.IntegerField(help_text=_("Seconds until the refresh token expires."))
 
 
 class JwtauthEnded(serializers.Serializer[Any]):
-    ended = serializers.IntegerField(help_text="How many.")
+    ended = serializers.IntegerField(help_text=_("Number of sessions that were ended."))
 
 
-def _error(description: str) -> OpenApiResponse:
+def _error(description: Any) -> OpenApiResponse:
     return OpenApiResponse(JwtauthError, description)
 
 
 # Some answers are DRF's and the middleware's, and so every view's.
 _EVERYWHERE = {
-    401: _error("`token_not_valid`: the `Authorization: Bearer` is not valid."),
+    401: _error(_("`token_not_valid`: the token in `Authorization: Bearer` is not valid.")),
     403: _error(
-        "`cross_origin`: the request came with cookies, from another origin. `not_authenticated`: nobody is signed in."
+        _(
+            "`cross_origin`: the request has cookies and comes from another origin. "
+            "`not_authenticated`: no user is signed in."
+        )
     ),
-    503: _error("`session_contention`: the database is too busy. Nothing has changed; try again."),
+    503: _error(_("`session_contention`: the database is busy. Nothing was changed. Try again.")),
 }
 _INVALID = {
     400: OpenApiResponse(
         {"type": "object", "additionalProperties": {}},
-        "Lists of messages by field, or `detail` and `code` where the body cannot be read.",
+        _("Lists of error messages by field, or `detail` and `code` if the body cannot be parsed."),
     )
 }
 _ATTEMPTS = {
     **_EVERYWHERE,
     **_INVALID,
-    401: _error("`no_active_account`: the name or the password is wrong, or the account is not active."),
-    403: _error("`cross_origin`: the request came from another origin. `session_limit`: too many sessions."),
-    429: _error("`throttled`: too many attempts. `Retry-After` says when to try again."),
+    401: _error(_("`no_active_account`: the username or password is wrong, or the account is inactive.")),
+    403: _error(
+        _("`cross_origin`: the request comes from another origin. `session_limit`: the user has too many sessions.")
+    ),
+    429: _error(_("`throttled`: too many attempts. `Retry-After` is the number of seconds to wait.")),
 }
-_UNKNOWN = {404: _error("`not_found`: the current user has no such session.")}
+_UNKNOWN = {404: _error(_("`not_found`: the current user has no such session."))}
 
 
 _JWK_SET = {
@@ -170,8 +180,11 @@ _JWK_SET = {
 }
 
 
-def _sets_cookies(status: int) -> list[OpenApiParameter]:
-    description = "The access and the refresh token, each in a cookie."
+_COOKIES_SET = _("The access token and the refresh token, each in a cookie.")
+_COOKIES_CLEARED = _("Clears the cookies of both tokens.")
+
+
+def _sets_cookies(status: int, description: Any) -> list[OpenApiParameter]:
     return [
         OpenApiParameter(
             "Set-Cookie", OpenApiTypes.STR, OpenApiParameter.HEADER, response=[status], description=description
@@ -196,7 +209,7 @@ class _View(OpenApiViewExtension):
         return extend_schema_view(**described)(replacement)
 
 
-def _operation(description: str, responses: dict[int, Any], **others: Any) -> dict[str, Any]:
+def _operation(description: Any, responses: dict[int, Any], **others: Any) -> dict[str, Any]:
     responses = dict(sorted({**_EVERYWHERE, **responses}.items()))
     return {"description": description, "responses": responses, **others}
 
@@ -205,8 +218,8 @@ class LoginViewExtension(_View):
     target_class = "jwtauth.views.LoginView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "Sign in by cookies, which the browser keeps and sends by itself."
-        return {"post": _operation(what, {200: JwtauthMe, **_ATTEMPTS}, parameters=_sets_cookies(200))}
+        parameters = _sets_cookies(200, _COOKIES_SET)
+        return {"post": _operation(views.LoginView.description, {200: JwtauthMe, **_ATTEMPTS}, parameters=parameters)}
 
 
 class LogoutViewExtension(_View):
@@ -214,24 +227,23 @@ class LogoutViewExtension(_View):
     attributes: ClassVar[dict[str, Any]] = {"authentication_classes": (JWTAuthentication,)}
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "End the session now, and clear the cookies; also where nobody was signed in."
-        return {"post": _operation(what, {204: None}, request=None, parameters=_sets_cookies(204))}
+        parameters = _sets_cookies(204, _COOKIES_CLEARED)
+        return {"post": _operation(views.LogoutView.description, {204: None}, request=None, parameters=parameters)}
 
 
 class TokenViewExtension(_View):
     target_class = "jwtauth.views.TokenView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "Sign in and get a pair of tokens, for clients that are not browsers and store them."
-        return {"post": _operation(what, {200: JwtauthTokenPair, **_ATTEMPTS})}
+        return {"post": _operation(views.TokenView.description, {200: JwtauthTokenPair, **_ATTEMPTS})}
 
 
 class TokenRefreshViewExtension(_View):
     target_class = "jwtauth.views.TokenRefreshView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "Get the next pair of tokens, which replaces the pair of this refresh token."
-        refused = _error("`token_not_valid`: the token is invalid, has expired, or its session is over.")
+        what = views.TokenRefreshView.description
+        refused = _error(_("`token_not_valid`: the refresh token is invalid or expired, or its session has ended."))
         return {"post": _operation(what, {200: JwtauthTokenPair, **_INVALID, 401: refused})}
 
 
@@ -239,31 +251,24 @@ class TokenRevokeViewExtension(_View):
     target_class = "jwtauth.views.TokenRevokeView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "End the session of a token, access or refresh (RFC 7009); also 200 for an unknown token."
-        return {"post": _operation(what, {200: {"type": "object"}, **_INVALID})}
+        return {"post": _operation(views.TokenRevokeView.description, {200: {"type": "object"}, **_INVALID})}
 
 
 class JwkSetViewExtension(_View):
     target_class = "jwtauth.views.JwkSetView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        answer = OpenApiResponse(_JWK_SET, "A JWK Set (RFC 7517). Caches may keep it for five minutes.")
+        answer = OpenApiResponse(_JWK_SET, _("A JWK Set (RFC 7517). It may be cached for five minutes."))
         refusals = {(status, "application/json"): refusal for status, refusal in _EVERYWHERE.items()}
-        what = "Get the public keys that verify the tokens, for other services."
-        return {
-            "get": {"description": what, "responses": {(200, "application/jwk-set+json"): answer, **refusals}},
-        }
+        responses = {(200, "application/jwk-set+json"): answer, **refusals}
+        return {"get": {"description": views.JwkSetView.description, "responses": responses}}
 
 
 class MeViewExtension(_View):
     target_class = "jwtauth.views.MeView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        return {
-            "get": _operation(
-                "Show who is signed in, and when the access token and the session expire.", {200: JwtauthMe}
-            )
-        }
+        return {"get": _operation(views.MeView.description, {200: JwtauthMe})}
 
 
 class SessionListViewExtension(_View):
@@ -280,18 +285,22 @@ class SessionListViewExtension(_View):
         return issubclass(self.target.pagination_class or object, SessionPagination)
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what, listed = "List the current user's sessions, most recently seen first.", SessionSerializer(many=True)
+        what, listed = views.SessionListView.description, SessionSerializer(many=True)
         if not self._has_pages:
             return {"get": _operation(what, {200: listed})}
-        page = OpenApiParameter("page", OpenApiTypes.INT, description="The number of a page of 100 sessions, from 1.")
+        page = OpenApiParameter(
+            "page", OpenApiTypes.INT, description=_("Page number, from 1. A page holds 100 sessions.")
+        )
         link = OpenApiParameter(
             "Link",
             OpenApiTypes.STR,
             OpenApiParameter.HEADER,
             response=[200],
-            description='The URLs of the page before (`rel="prev"`) and after (`rel="next"`), if any (RFC 8288).',
+            description=_(
+                'URLs of the previous page (`rel="prev"`) and the next page (`rel="next"`), if any (RFC 8288).'
+            ),
         )
-        missing = {404: _error("`not_found`: no such page.")}
+        missing = {404: _error(_("`not_found`: there is no such page."))}
         return {"get": _operation(what, {200: listed, **missing}, parameters=[page, link])}
 
 
@@ -299,9 +308,9 @@ class SessionViewExtension(_View):
     target_class = "jwtauth.views.SessionView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        ended = "End it. Where it is the request's own, that is a logout, which clears the cookies."
+        ended = _("End one of the current user's sessions. Ending the session of this request clears the cookies.")
         return {
-            "get": _operation("Show one of the current user's sessions.", {200: SessionSerializer, **_UNKNOWN}),
+            "get": _operation(_("Return one of the current user's sessions."), {200: SessionSerializer, **_UNKNOWN}),
             "delete": _operation(ended, {204: None, **_UNKNOWN}),
         }
 
@@ -310,8 +319,8 @@ class OtherSessionsViewExtension(_View):
     target_class = "jwtauth.views.OtherSessionsView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        what = "End all sessions of the current user but that of this request."
+        same = _("The same as `DELETE`, for HTML forms.")
         return {
-            "delete": _operation(what, {200: JwtauthEnded}),
-            "post": _operation(f"{what} As `DELETE`, for forms.", {200: JwtauthEnded}, request=None),
+            "delete": _operation(views.OtherSessionsView.description, {200: JwtauthEnded}),
+            "post": _operation(same, {200: JwtauthEnded}, request=None),
         }

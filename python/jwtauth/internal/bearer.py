@@ -11,8 +11,8 @@ CODE = "token_not_valid"  # simplejwt's
 
 
 def detail() -> str:
-    """What the client is told, whatever was wrong."""
-    return _("The access token is invalid, has expired, or its session is over.")
+    """Return the text of the refusal, which is the same for every reason."""
+    return _("The access token is invalid or expired, or its session has ended.")
 
 
 def refusal() -> JsonResponse:

@@ -375,11 +375,11 @@ def acknowledge(session: Session) -> None:
         sessions.acknowledge(session)
     except (DatabaseError, SessionContention):
         # Upkeep: the next request of this generation acknowledges it as well.
-        security_log.warning("session %s was not acknowledged", session.pk, exc_info=True)
+        security_log.warning("session %s could not be acknowledged", session.pk, exc_info=True)
 
 
 def _update_last_seen(session: Session) -> None:
     try:
         sessions.update_last_seen(session)
     except DatabaseError:
-        security_log.warning("session %s: when it was last seen was not noted", session.pk, exc_info=True)
+        security_log.warning("last_seen_at of session %s could not be updated", session.pk, exc_info=True)

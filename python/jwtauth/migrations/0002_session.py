@@ -19,30 +19,36 @@ class Migration(migrations.Migration):
                 (
                     "generation",
                     models.BigIntegerField(
-                        help_text="How many tokens it has had, with the first.", verbose_name="generation"
+                        help_text="Number of refresh tokens issued so far.", verbose_name="generation"
                     ),
                 ),
                 (
                     "acknowledged_at",
                     models.DateTimeField(
-                        help_text="When a token of this generation was first seen back.",
+                        help_text="When the client first sent a token of this generation.",
                         null=True,
                         verbose_name="acknowledged at",
                     ),
                 ),
                 (
                     "rotated_at",
-                    models.DateTimeField(help_text="When this generation was issued.", verbose_name="rotated at"),
+                    models.DateTimeField(
+                        help_text="When the tokens of this generation were issued.", verbose_name="rotated at"
+                    ),
                 ),
                 ("created_at", models.DateTimeField(verbose_name="signed in")),
                 ("expires_at", models.DateTimeField(db_index=True, verbose_name="expires")),
                 (
                     "auth_hash",
-                    models.TextField(help_text="Of the user, as in Django's sessions.", verbose_name="auth hash"),
+                    models.TextField(
+                        help_text="The user's session auth hash, as in Django's sessions.", verbose_name="auth hash"
+                    ),
                 ),
                 (
                     "remember",
-                    models.BooleanField(help_text="Whether the cookies outlive the browser.", verbose_name="remember"),
+                    models.BooleanField(
+                        help_text="Whether to keep the cookies after the browser is closed.", verbose_name="remember"
+                    ),
                 ),
                 ("user_agent", models.TextField(blank=True, verbose_name="user agent")),
                 ("ip_address", models.GenericIPAddressField(null=True, verbose_name="IP address")),

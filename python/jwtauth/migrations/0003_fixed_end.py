@@ -15,8 +15,8 @@ class Migration(migrations.Migration):
             field=models.BooleanField(
                 db_default=False,
                 default=False,
-                help_text="Whether refreshes leave the end where login has put it.",
-                verbose_name="fixed end",
+                help_text="Whether the session expires at the time set at login, even if it is refreshed.",
+                verbose_name="fixed expiry",
             ),
         ),
     ]

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 db_default="",
                 default="",
-                help_text="Dotted path of the one that signed the user in, if it is known.",
+                help_text="Dotted path of the backend that authenticated the user, if known.",
                 verbose_name="authentication backend",
             ),
         ),

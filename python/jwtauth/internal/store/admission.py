@@ -155,7 +155,7 @@ def _ask(backend: Any, user: AbstractBaseUser) -> Any:
     except ObjectDoesNotExist:
         return None
     except (AttributeError, TypeError):  # one of social sign-in without its strategy
-        _log.exception("%s.get_user failed, so it finds no user", type(backend).__qualname__)
+        _log.exception("%s.get_user() failed and is treated as returning None", type(backend).__qualname__)
         return None
     return found if getattr(found, "pk", None) == user.pk else None
 
@@ -166,7 +166,7 @@ def _make(path: str) -> Any:
     try:
         return make()
     except Exception:
-        _log.exception("the authentication backend %s cannot be made", path)
+        _log.exception("the authentication backend %s could not be instantiated", path)
         return None
 
 

@@ -85,7 +85,7 @@ def remove_batch() -> None:
         if _remove(min(_size, _BATCH))[1]:
             _next_at = 0.0  # there is more: the next login or refresh goes on
     except Exception:  # also of a receiver's: Django would drop it
-        _log.warning("expired sessions were not removed", exc_info=True)
+        _log.warning("expired sessions could not be removed", exc_info=True)
     took = time.monotonic() - started
     is_slow = took > _BATCH_SECONDS
     if is_slow and _was_slow:

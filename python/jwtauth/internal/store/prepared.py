@@ -93,7 +93,9 @@ class Lookup:
             raise  # the database's: the next request tries again
         except Exception:
             # A Django whose compiler differs from those that this was tested with: slower, but never wrong.
-            _log.warning("the strict check is not prepared, so each request compiles its statement", exc_info=True)
+            _log.warning(
+                "the query of the session check could not be prepared, so each request compiles it again", exc_info=True
+            )
             return None
 
     def _prepared(self, manager: Any, alias: str) -> _Statement | None:

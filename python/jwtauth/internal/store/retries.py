@@ -54,7 +54,7 @@ def retry_on_conflict(work: Callable[[], _T], alias: str) -> _T:
             cause = error
         if isinstance(cause, DatabaseError) and time.monotonic() - started > _PATIENCE:
             break
-    raise SessionContention("sessions are in contention, try again", "session_contention") from cause
+    raise SessionContention("the database is busy: try again", "session_contention") from cause
 
 
 def is_transient(error: DatabaseError) -> bool:

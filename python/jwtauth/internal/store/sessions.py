@@ -17,6 +17,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 
 from jwtauth import _engine
 from jwtauth.conf import get_config
@@ -231,7 +232,7 @@ def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None
         others = list(valid.select_for_update().order_by("-created_at", "-pk").values_list("pk", flat=True))
         surplus = others[config.max_sessions - 1 :]
         if surplus and config.refuses_more_sessions:
-            raise SessionLimitReached("too many sessions, sign out on another device", "session_limit")
+            raise SessionLimitReached(_("Too many sessions. Sign out on another device first."), "session_limit")
         _save(session, alias)
         if surplus:
             rows(*surplus).end("limit")

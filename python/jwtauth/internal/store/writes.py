@@ -73,7 +73,7 @@ class Writes:
             raise  # the database's: the next one tries again
         except Exception:
             # A Django whose compiler differs from those that this was tested with: slower, but never wrong.
-            _log.warning("a statement is not prepared, so it is compiled each time", exc_info=True)
+            _log.warning("a statement could not be prepared, so it is compiled each time", exc_info=True)
             return None
 
     def _prepared(self, kind: type, alias: str, values: _Values, conditions: _Values) -> _Write | None:

@@ -1,4 +1,4 @@
-"""Show the settings in force, and what is wrong with them."""
+"""Show the effective settings and run the system checks."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from typing import Any
 
 from django.core.checks import run_checks
 from django.core.management.base import BaseCommand, CommandError
+from django.template.defaultfilters import pluralize
 
 from jwtauth import conf
 from jwtauth.models import database
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_check``. Fails where a check is an error."""
+    """``manage.py jwtauth_check``. Fails if a check reports an error."""
 
-    help = "Shows the JWTAUTH settings in force, defaults included and keys not, and runs jwtauth's system checks."
+    help = "Shows the effective JWTAUTH settings, including defaults but not keys, and runs jwtauth's system checks."
     requires_system_checks = ()
 
     def handle(self, *args: Any, verbosity: int, **options: Any) -> None:
@@ -31,4 +32,4 @@ class Command(BaseCommand):
     def _shown(self, name: str, value: Any) -> str:
         if not conf.SETTINGS[name].secret:
             return repr(value)
-        return f"<{len(value)} keys>" if isinstance(value, list) else "<a key>"
+        return f"<{len(value)} key{pluralize(len(value))}>" if isinstance(value, list) else "<a key>"

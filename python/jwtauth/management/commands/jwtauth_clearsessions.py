@@ -1,4 +1,4 @@
-"""Removes expired sessions, all of them, now."""
+"""Remove all expired sessions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import ngettext
 
 from jwtauth.internal.store import cleanup
 
@@ -14,17 +15,20 @@ class Command(BaseCommand):
     """``manage.py jwtauth_clearsessions [--dry-run]``."""
 
     help = (
-        "Removes sessions that expired more than an hour ago. Logins and refreshes do so too, a few at a time; this is "
-        "for cron, where many people sign in and few come back."
+        "Removes sessions that expired more than an hour ago. Logins and refreshes also remove a few at a time. Run "
+        "this command from cron if many users sign in and few return."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Only count them.")
+        parser.add_argument("--dry-run", action="store_true", help="Only show how many sessions would be removed.")
 
     def handle(self, *args: Any, dry_run: bool, verbosity: int, **options: Any) -> None:
         total = cleanup.expired().count() if dry_run or self._shows_progress(verbosity) else 0
         if dry_run:
-            self.stdout.write(f"{total} expired sessions would be removed.")
+            message = ngettext(
+                "%(count)d expired session would be removed.", "%(count)d expired sessions would be removed.", total
+            )
+            self.stdout.write(message % {"count": total})
             return
         removed = 0
         for removed in cleanup.remove_all():
@@ -33,7 +37,8 @@ class Command(BaseCommand):
         if self._shows_progress(verbosity) and removed:
             self.stderr.write("")
         if verbosity:
-            self.stdout.write(f"Removed {removed} expired sessions.")
+            message = ngettext("Removed %(count)d expired session.", "Removed %(count)d expired sessions.", removed)
+            self.stdout.write(message % {"count": removed})
 
     def _shows_progress(self, verbosity: int) -> bool:
         return bool(verbosity and self.stderr.isatty())

@@ -1,4 +1,4 @@
-"""Shows the ring of keys."""
+"""List the configured keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jwtauth.conf import get_config
 class Command(BaseCommand):
     """``manage.py jwtauth_keys [--jwks]``."""
 
-    help = "Shows the id, the algorithm and the state of each key in force, never a secret."
+    help = "Lists the id, algorithm and use of each configured key. Secrets are never shown."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--jwks", action="store_true", help="Print the public keys as a JWK Set.")

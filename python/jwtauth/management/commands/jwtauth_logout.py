@@ -1,4 +1,4 @@
-"""Ends the sessions of some users, or of everybody."""
+"""End the sessions of the given users, or of all users."""
 
 from __future__ import annotations
 
@@ -7,45 +7,49 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import ngettext
 
 from jwtauth.models import Session, SessionQuerySet, database
 
-# So many sessions in a statement.
+# Sessions ended by one statement.
 _BATCH = 1000
 
 
 class Command(BaseCommand):
     """``manage.py jwtauth_logout USERNAME... | --all [--dry-run]``."""
 
-    help = "Signs users out on all their devices, now: ends the sessions of these, or of everybody."
+    help = "Signs the given users, or all users, out on all their devices by ending their sessions immediately."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("username", nargs="*", help="By the field USERNAME_FIELD of the user model.")
-        parser.add_argument("--all", action="store_true", help="Everybody.")
-        parser.add_argument("--dry-run", action="store_true", help="Only count them.")
+        parser.add_argument("username", nargs="*", help="The value of the user model's USERNAME_FIELD.")
+        parser.add_argument("--all", action="store_true", help="End the sessions of all users.")
+        parser.add_argument("--dry-run", action="store_true", help="Only show how many sessions would be ended.")
 
     def handle(self, *args: Any, username: list[str], all: bool, dry_run: bool, verbosity: int, **options: Any) -> None:
         if bool(username) == all:
-            raise CommandError("Name users, or say --all.")
+            raise CommandError("Give either usernames or --all.")
         chosen: SessionQuerySet = Session.objects.using(database())
         if username:
             chosen = chosen.filter(user__in=[self._user(name) for name in username])
         if dry_run:
-            self.stdout.write(f"{chosen.count()} sessions would be ended.")
+            count = chosen.count()
+            message = ngettext("%(count)d session would be ended.", "%(count)d sessions would be ended.", count)
+            self.stdout.write(message % {"count": count})
             return
         ended = self._end(chosen, verbosity)
         if verbosity:
-            self.stdout.write(f"Ended {ended} sessions.")
+            message = ngettext("Ended %(count)d session.", "Ended %(count)d sessions.", ended)
+            self.stdout.write(message % {"count": ended})
 
     def _user(self, name: str) -> Any:
         model = get_user_model()
         try:
             return model._base_manager.using(database()).get(**{model.USERNAME_FIELD: name}).pk
         except model.DoesNotExist:
-            raise CommandError(f"There is no user {name!r}.") from None
+            raise CommandError(f"User {name!r} does not exist.") from None
 
     def _end(self, chosen: SessionQuerySet, verbosity: int) -> int:
-        """In batches, so that nobody waits for one large statement."""
+        """End the sessions in batches, so that other writers do not wait for one large statement."""
         shows_progress = verbosity and self.stderr.isatty()
         total = chosen.count() if shows_progress else 0
         ended, waiting = 0, chosen.order_by("pk").values_list("pk", flat=True)

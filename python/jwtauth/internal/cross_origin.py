@@ -1,0 +1,20 @@
+"""The text of a refusal of a request from another origin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from jwtauth.exceptions import CrossOriginRefused
+
+# The engine's messages by code, marked for translation.
+REASONS: dict[str, Any] = {
+    "cross_site": _("request from another site"),
+    "foreign_origin": _("origin does not match"),
+}
+
+
+def detail(error: CrossOriginRefused) -> str:
+    """Return the text for the client. As in Django REST Framework, it begins with ``CSRF Failed:``."""
+    return f"CSRF Failed: {REASONS.get(error.code, error)}."
