@@ -131,7 +131,9 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         models.DateTimeField: InstantField,
     }
     device = serializers.CharField(label=_("Device"), read_only=True)
-    is_current = serializers.SerializerMethodField(label=_("Current session"))
+    is_current = serializers.SerializerMethodField(
+        label=_("Current session"), help_text=_("Whether this is the session of the current request.")
+    )
 
     class Meta:
         model = Session

@@ -59,7 +59,9 @@ class JwtAuthenticationScheme(OpenApiAuthenticationExtension):
 
 
 class _Named(OpenApiSerializerExtension):
-    """Names of components that no project has given to its own."""
+    """Give a component a name that does not clash with the project's own, and its description."""
+
+    description: Any = None
 
     def get_name(self, auto_schema: AutoSchema, direction: Direction) -> str:
         """``JwtauthLogin`` for ``LoginSerializer``."""
@@ -72,11 +74,14 @@ class _Named(OpenApiSerializerExtension):
         for field in schema["properties"].values():
             if field.get("type") == "string" and field.get("writeOnly"):
                 field["pattern"] = r"^[^\x00]*$"
+        if self.description is not None:
+            schema["description"] = self.description
         return schema
 
 
 class LoginSerializerExtension(_Named):
     target_class = "jwtauth.serializers.LoginSerializer"
+    description = _("A username and a password, for the site's authentication backends.")
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
         """And names of nothing but spaces."""
@@ -87,14 +92,17 @@ class LoginSerializerExtension(_Named):
 
 class SessionSerializerExtension(_Named):
     target_class = "jwtauth.serializers.SessionSerializer"
+    description = _("A session of the current user.")
 
 
 class RefreshSerializerExtension(_Named):
     target_class = "jwtauth.serializers.RefreshSerializer"
+    description = _("A refresh token.")
 
 
 class RevokeSerializerExtension(_Named):
     target_class = "jwtauth.serializers.RevokeSerializer"
+    description = _("An access or refresh token (RFC 7009 section 2.1). The hint is not needed.")
 
 
 class UserSerializerExtension(_Named):
