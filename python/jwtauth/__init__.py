@@ -1,7 +1,7 @@
-"""Signs people in to Django REST Framework sites and keeps them signed in, with rotating tokens in HttpOnly cookies.
+"""Cookie and JWT authentication for Django REST Framework, with rotating refresh tokens in HttpOnly cookies.
 
-``login(request, user)`` starts a session and ``logout(request)`` ends it at once; ``JWTAuthentication`` tells DRF who
-is there, and ``jwtauth.middleware.JWTAuthMiddleware`` does the rest.
+``login(request, user)`` starts a session and ``logout(request)`` ends it immediately. ``JWTAuthentication`` gives DRF
+the user of the request. ``jwtauth.middleware.JWTAuthMiddleware`` verifies and refreshes the tokens.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ __all__ = [
     "update_session_auth_hash",
 ]
 
-# Django imports this module before its apps are loaded, and pytest in projects that do not use it, so what needs models
-# is imported at its first use (PEP 562).
+# Django imports this module before its apps are loaded, and pytest imports it in projects that do not use it. Names
+# that need models are therefore imported at first use (PEP 562).
 _HOMES = {
     "__version__": "jwtauth._engine",
     "JWTAuthentication": "jwtauth.authentication",
@@ -53,7 +53,7 @@ _HOMES = {
 
 
 def _can_load() -> bool:
-    """Return whether Django has loaded the app. Imports nothing: where Django is not loaded, it has not."""
+    """Return whether Django has loaded this app. Imports nothing, since Django itself may not be loaded."""
     registry = sys.modules.get("django.apps")
     return registry is not None and registry.apps.apps_ready and registry.apps.is_installed(__name__)
 
@@ -61,8 +61,8 @@ def _can_load() -> bool:
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # An import statement fails with the reason that Django gives. Whatever else asks, say a tool that looks at the
-    # attributes of every module, hears that there is none.
+    # An import statement fails with Django's own error. Other lookups raise AttributeError, such as those of a tool
+    # that inspects the attributes of every module.
     is_imported = sys._getframe(1).f_code.co_name == "_handle_fromlist"
     if name in __all__ and not is_imported and not _can_load():
         raise AttributeError(f"{__name__}.{name} needs Django's apps, with {__name__!r} in INSTALLED_APPS")

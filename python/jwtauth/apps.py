@@ -1,4 +1,4 @@
-"""The Django app."""
+"""The Django app configuration."""
 
 from importlib import import_module
 from typing import Any
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class JwtAuthConfig(AppConfig):
-    """``INSTALLED_APPS = [..., "jwtauth"]``."""
+    """The app, installed by ``INSTALLED_APPS = [..., "jwtauth"]``."""
 
     name = "jwtauth"
     verbose_name = _("User sessions")
@@ -18,7 +18,7 @@ class JwtAuthConfig(AppConfig):
 
     def __init__(self, app_name: str, app_module: Any) -> None:
         super().__init__(app_name, app_module)
-        # Before the receivers of other apps, of which one may call jwtauth's login.
+        # Connect before the receivers of other apps, since one of them may call jwtauth.login().
         user_logged_in.connect(_follow_login, dispatch_uid="jwtauth.follow_login")
         user_logged_out.connect(_follow_logout, dispatch_uid="jwtauth.follow_logout")
 
@@ -41,7 +41,7 @@ class JwtAuthConfig(AppConfig):
 
 
 def _follow_login(request: Any = None, user: Any = None, **kwargs: Any) -> None:
-    from jwtauth.signin import follow_django_login  # here: it needs models
+    from jwtauth.signin import follow_django_login  # needs models, which are not loaded at import
 
     follow_django_login(request, user)
 

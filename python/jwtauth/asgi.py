@@ -1,4 +1,4 @@
-"""WebSockets: who opened one, by the cookies of the handshake."""
+"""WebSocket authentication by the cookies or the bearer token of the handshake."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _T = TypeVar("_T")
 
-# ws and wss are http and https before the upgrade (RFC 6455 section 3).
+# ws and wss start as http and https (RFC 6455 section 3).
 _SCHEMES = {"ws": "http", "wss": "https"}
 # The messages that carry the response's headers.
 _ANSWERS = {"websocket.accept", "websocket.http.response.start"}
 
 
 class WebSocketAuthMiddleware:
-    """ASGI middleware that puts ``user`` and ``jwtauth`` into the scope of a WebSocket.
+    """Set ``user`` and ``jwtauth`` in the scope of a WebSocket, as ASGI middleware.
 
-    For Channels and any other ASGI application. A handshake with cookies must come from the site's own or a trusted
-    origin, or it is refused with 403; one with an invalid ``Authorization: Bearer`` with 401. A handshake refreshes the
-    session as any request does, and its cookies are set by the message that accepts it. Other scopes pass.
+    Works with Channels and any other ASGI application. A handshake with cookies is refused with 403 unless it comes
+    from the site's own origin or a trusted one. A handshake with an invalid ``Authorization: Bearer`` is refused with
+    401. Like any request, a handshake may refresh the session. The message that accepts it sets the cookies. Other
+    scopes are passed on unchanged.
     """
 
     def __init__(self, app: App) -> None:
@@ -66,16 +67,17 @@ class WebSocketAuthMiddleware:
 
 
 async def is_signed_in(scope: Scope) -> bool:
-    """Whether the session that opened this WebSocket is still live: asks the database.
+    """Return whether the session that opened this WebSocket is still live. Makes one query.
 
-    A WebSocket may stay open for days. Ask before what matters, or now and then, and close it where the answer is no.
+    A WebSocket may stay open for days. Call this before sensitive operations or at intervals, and close the WebSocket
+    if it returns ``False``.
     """
     flow = scope["jwtauth"]._flow
     return flow.claims is not None and await _with_connections(_is_live, flow, flow.claims.session_id)
 
 
 async def _with_connections(function: Callable[..., _T], *args: Any) -> _T:
-    """In a thread, with connections to the database as a request has them: nobody else closes those that are old."""
+    """Call the function in a thread, and close old database connections before and after, as for a request."""
 
     def call() -> _T:
         close_old_connections()
@@ -96,12 +98,12 @@ def _who(flow: Flow, auth: RequestAuth) -> Any:
     refresh(flow)
     found = flow.found
     flow.run_deferred()
-    flow.request.close()  # as Django does after a response: removes expired sessions, if a refresh is to
+    flow.request.close()  # as Django does after a response: a refresh may then remove expired sessions
     return auth.user if found is None else found.user
 
 
 def _handshake(scope: Scope) -> Any:
-    # daphne names no scheme: cookies that are ``Secure`` have come by TLS.
+    # daphne does not set the scheme. ``Secure`` cookies arrive by TLS only.
     scheme = scope.get("scheme") or ("wss" if get_config().cookie_secure else "ws")
     request = ASGIRequest({**scope, "type": "http", "method": "GET", "scheme": _SCHEMES.get(scheme, scheme)}, BytesIO())
     request.META["HTTP_UPGRADE"] = "websocket"
@@ -109,7 +111,7 @@ def _handshake(scope: Scope) -> Any:
 
 
 def _with_cookies(flow: Flow, send: Send) -> Send:
-    """Put the cookies of a refresh on the message that answers the handshake."""
+    """Return a ``send`` that adds the cookies of a refresh to the answer of the handshake."""
     response = HttpResponse()
     write(flow, response)
     headers = [(b"set-cookie", cookie.OutputString().encode()) for cookie in response.cookies.values()]
@@ -125,7 +127,7 @@ def _with_cookies(flow: Flow, send: Send) -> Send:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
-    """Before it is accepted: the client sees this status, or 403 where the server cannot say another."""
+    """Refuse the handshake with this status, or with 403 if the server supports no other."""
     await receive()
     if "websocket.http.response" in scope.get("extensions", {}):
         await send({"type": "websocket.http.response.start", "status": status, "headers": []})

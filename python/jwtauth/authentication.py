@@ -1,4 +1,4 @@
-"""DRF's side: ``DEFAULT_AUTHENTICATION_CLASSES = ["jwtauth.JWTAuthentication"]``."""
+"""The authentication class: ``DEFAULT_AUTHENTICATION_CLASSES = ["jwtauth.JWTAuthentication"]``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from jwtauth.request import RequestAuth
 
 
 class InvalidBearerToken(APIException):
-    """401 with ``WWW-Authenticate: Bearer error="invalid_token"`` (RFC 6750 section 3.1).
+    """Raised for an invalid bearer token. The response is 401 with a challenge (RFC 6750 section 3.1).
 
-    No ``AuthenticationFailed``, whose status and header DRF takes from the view's first authenticator.
+    It is not an ``AuthenticationFailed``, because DRF takes the status and header of that from the view's first
+    authenticator.
     """
 
     status_code = 401
@@ -33,29 +34,30 @@ class InvalidBearerToken(APIException):
 
 
 class JWTAuthentication(BaseAuthentication):
-    """Authenticates by what the middleware has found; ``request.auth`` is the access token's claims.
+    """Authenticate requests by the tokens that the middleware has verified.
 
-    There is no ``authenticate_header``, so that DRF answers 403 where a permission asks for somebody and nobody is.
+    ``request.auth`` is set to the claims of the access token. There is no ``authenticate_header``, so DRF answers an
+    anonymous request with 403 if the view requires a user.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, _engine.Claims | None] | None:
-        """Return the user and the claims, or ``None``. Invalid cookies are ignored.
+        """Return the user and the claims, or ``None`` if the request is anonymous. Invalid cookies are ignored.
 
-        The user is ``request.user`` of Django's request, as DRF's ``SessionAuthentication`` returns it: if a later
-        middleware has decorated or replaced the tokens' user, or taken it away, that stands.
+        The user is the ``user`` of Django's request, as with DRF's ``SessionAuthentication``. If a later middleware has
+        replaced or removed it, that takes precedence.
 
-        Raises `InvalidBearerToken` where ``Authorization: Bearer`` is not a token of a live session, DRF's
-        ``PermissionDenied`` where a request made by hand may not use its cookies, and ``ImproperlyConfigured`` where
-        the middleware is missing.
+        Raises `InvalidBearerToken` if ``Authorization: Bearer`` is not the token of a live session,
+        ``ImproperlyConfigured`` if the middleware is missing, and DRF's ``PermissionDenied`` if a request that did not
+        pass the middleware may not use its cookies.
         """
         inner = request._request
         flow = Flow.of(inner)
-        is_made_by_hand = flow is None
+        skipped_middleware = flow is None
         if flow is None:
             if not middleware_is_installed():
                 raise ImproperlyConfigured(str(MISSING_MIDDLEWARE))
-            # A request made by hand, as in tests with a request factory: no response of ours will follow, so nothing
-            # may be rotated.
+            # The request did not pass the middleware, as in tests with a request factory. No response will set cookies,
+            # so nothing may be rotated.
             flow = Flow.attach(inner)
             try:
                 flow.identify()
@@ -63,7 +65,7 @@ class JWTAuthentication(BaseAuthentication):
                 raise PermissionDenied(cross_origin.detail(error), "cross_origin") from None
         auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if auth.is_authenticated:
-            is_replaced, user = (False, None) if is_made_by_hand else replaced_user(inner)
+            is_replaced, user = (False, None) if skipped_middleware else replaced_user(inner)
             if not is_replaced:
                 return auth.user, auth.claims
             return (user, auth.claims) if user and user.is_authenticated else None

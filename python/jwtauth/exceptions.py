@@ -1,24 +1,24 @@
-"""What can go wrong, one class per decision of the caller.
+"""The exceptions of this package, one class for each way to handle an error.
 
 ::
 
     JwtAuthError
-    ├── TokenError                   the token is not one of ours, or not good now: the request is anonymous
-    │   └── TokenExpired             it was good once
-    ├── CrossOriginRefused           the request comes from elsewhere and may not use cookies: 403
-    ├── SessionContention            the session's row kept changing while it was refreshed: an error response
-    ├── SessionLimitReached          the user has as many sessions as MAX_SESSIONS_PER_USER lets them: 403
-    ├── ClaimsRefused                ACCESS_TOKEN_CLAIMS gives what no token can hold: a mistake of the site
-    └── EngineConfigurationError     keys, lifetimes or names that contradict each other
+    ├── TokenError                   the token is invalid: the request is anonymous
+    │   └── TokenExpired             the token was valid but has expired
+    ├── CrossOriginRefused           the request comes from another origin and may not use cookies: 403
+    ├── SessionContention            the database was too busy to update the session: 503
+    ├── SessionLimitReached          the user already has MAX_SESSIONS_PER_USER sessions: 403
+    ├── ClaimsRefused                a token cannot hold what ACCESS_TOKEN_CLAIMS returns: a bug of the site
+    └── EngineConfigurationError     invalid or contradictory keys, lifetimes or names
 """
 
 from django.core.exceptions import PermissionDenied
 
 
 class JwtAuthError(Exception):
-    """Any error of this package.
+    """Base class of the exceptions of this package.
 
-    ``code`` is stable, and the same in Rust, in logs and in HTTP bodies. No message holds a token or a key.
+    ``code`` is a stable string, the same in Rust, in logs and in HTTP bodies. Messages never contain a token or a key.
     """
 
     def __init__(self, message: str, code: str) -> None:
@@ -27,28 +27,31 @@ class JwtAuthError(Exception):
 
 
 class TokenError(JwtAuthError):
-    """A token was rejected."""
+    """Raised if a token's form, signature, type or claims are invalid (RFC 7519 section 7.2)."""
 
 
 class TokenExpired(TokenError):
-    """A token of ours was rejected for its age alone (RFC 7519 section 4.1.4)."""
+    """Raised if a token is valid but has expired (RFC 7519 section 4.1.4)."""
 
 
 class CrossOriginRefused(JwtAuthError):
-    """A request from another origin may not use cookies."""
+    """Raised if a request from another origin may not use cookies. The middleware answers 403."""
 
 
 class SessionContention(JwtAuthError):
-    """A session's row changed under every attempt to refresh it. Nothing was written and no cookie is touched."""
+    """Raised if every attempt to write a session met a database conflict or a concurrent change.
+
+    Nothing was written and no cookie is changed. The middleware answers 503 with ``Retry-After``.
+    """
 
 
 class SessionLimitReached(JwtAuthError, PermissionDenied):
-    """The user has as many sessions as ``MAX_SESSIONS_PER_USER`` lets them, and the policy is to refuse."""
+    """Raised by a login beyond ``MAX_SESSIONS_PER_USER`` if ``MAX_SESSIONS_POLICY`` is ``"refuse"``."""
 
 
 class ClaimsRefused(JwtAuthError):
-    """``ACCESS_TOKEN_CLAIMS`` gives a name that has a meaning, or more than a cookie holds. Nothing is written."""
+    """Raised if ``ACCESS_TOKEN_CLAIMS`` returns a reserved name, or more than a cookie holds. Nothing is written."""
 
 
 class EngineConfigurationError(JwtAuthError):
-    """Keys, lifetimes or names that contradict each other."""
+    """Raised if keys, lifetimes or names are invalid or contradict each other."""

@@ -1,4 +1,4 @@
-"""``request.jwtauth``: what views may read of a request's authentication."""
+"""``request.jwtauth``: how the request was authenticated, for views."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Flow(Protocol):
-    """What is read of `jwtauth.internal.flow.Flow`, which imports this module."""
+    """Declare the used part of `jwtauth.internal.flow.Flow`, which imports this module."""
 
     identity: _engine.Identity
     claims: _engine.Claims | None
@@ -31,7 +31,7 @@ class _Flow(Protocol):
 
 
 class RequestAuth:
-    """Who made this request, by its tokens."""
+    """Give views the user, session and claims of the request's tokens, as ``request.jwtauth``."""
 
     __slots__ = ("_flow",)
 
@@ -44,13 +44,13 @@ class RequestAuth:
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether a user is signed in by the request's tokens."""
+        """Return whether the request's tokens identify a user."""
         self._flow.was_asked = True
         return self._flow.lazy_user is not None or self._flow.found is not None
 
     @property
     def user(self) -> AbstractBaseUser | AnonymousUser | SessionUser:
-        """The user, or ``AnonymousUser``."""
+        """Return the user of the tokens, or ``AnonymousUser``."""
         self._flow.was_asked = True
         user = self._flow.lazy_user
         if user is not None:
@@ -60,26 +60,29 @@ class RequestAuth:
 
     @property
     def session(self) -> Session | None:
-        """The session, or ``None``."""
+        """Return the session of the tokens, or ``None``."""
         found = self._flow.found
         return None if found is None else found.session
 
     @property
     def claims(self) -> _engine.Claims | None:
-        """The claims of the access token in force, which for a refreshed request is the new one. Asks no database."""
+        """Return the claims of the access token, or ``None``. Makes no query.
+
+        After a refresh, these are the claims of the new token.
+        """
         return self._flow.claims
 
     @property
     def refreshed(self) -> bool:
-        """Whether this request has rotated the refresh token."""
+        """Return whether this request rotated the refresh token."""
         return self._flow.refreshed
 
     @property
     def renewed(self) -> bool:
-        """Whether this request got a new access token, by a rotation or without one."""
+        """Return whether this request was given a new access token, with or without a rotation."""
         return self._flow.renewed
 
     @property
     def is_bearer(self) -> bool:
-        """Whether the request names an access token by ``Authorization: Bearer``; its cookies are not looked at."""
+        """Return whether the request has ``Authorization: Bearer``. Its cookies are then ignored."""
         return self._flow.identity.is_bearer

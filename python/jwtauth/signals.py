@@ -1,26 +1,25 @@
-"""Signals of this package. Sign-in and sign-out send Django's own: ``user_logged_in`` and ``user_logged_out``."""
+"""The signals of this package. `login` and `logout` also send Django's ``user_logged_in`` and ``user_logged_out``."""
 
 from django.dispatch import Signal
 
-# Sent when a refresh token comes back that was replaced while its successor is in use: somebody has copied it. The
-# session has been ended. Arguments: sender=jwtauth.models.Session, request, user, session (the row as it was).
+# Sent when a refresh token is used again after its successor has been used, which means that it was copied. The session
+# has been ended. Arguments: sender=jwtauth.models.Session, request, user, session (the row before the end).
 refresh_token_reused = Signal()
 
-# Sent when an upload, or a request of the render server, comes with a refresh token that the rotation table does not
-# admit: it was replaced more than 15 minutes before, or more than once. A slow proxy, or a copied token. The request is
-# anonymous; the session goes on. Arguments: as above, with the row as it is.
+# Sent when an upload, or a request of the render server, brings a refresh token that was replaced more than 15 minutes
+# ago, or more than once. The cause is a slow proxy or a copied token. The request is anonymous, and the session
+# continues. Arguments: as above, with the current row.
 late_upload = Signal()
 
 # Sent when a user has signed in and the session is committed. Arguments: sender=jwtauth.models.Session, request, user,
 # session.
 session_started = Signal()
 
-# Sent when a refresh token was rotated, which a browser does at most once in an access token's lifetime. Arguments:
-# as above.
+# Sent when a refresh token was rotated, at most once per access token lifetime for each browser. Arguments: as above.
 session_refreshed = Signal()
 
-# Sent for each session that is ended, once, when its end is committed. Arguments: sender=jwtauth.models.Session,
-# session (the row as it was), reason: "logout", "replaced" (by a login from the same browser, or a new password),
-# "revoked", "reused" (after `refresh_token_reused`), or "limit" (of MAX_SESSIONS_PER_USER). While a receiver listens,
-# sessions are deleted one by one.
+# Sent once for each session that ends, when the deletion is committed. Arguments: sender=jwtauth.models.Session,
+# session (the row before the end), reason: "logout", "replaced" (by a login from the same browser or by a new
+# password), "revoked", "reused" (with `refresh_token_reused`) or "limit" (MAX_SESSIONS_PER_USER). While a receiver is
+# connected, sessions are deleted one at a time.
 session_ended = Signal()

@@ -1,4 +1,4 @@
-"""Test helpers for projects that use jwtauth: signed-in clients, and time that passes at will."""
+"""Test helpers for projects that use jwtauth: signed-in clients and a controllable clock."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ def force_login(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
 ) -> None:
-    """Sign this user in, without a password and without a view. The client gets the cookies that `login` gives.
+    """Sign in the test client as this user, without a password or a view. The client gets the cookies of `login`.
 
-    For Django's ``Client`` and ``AsyncClient``, and DRF's ``APIClient``. The backend is by default the first that has a
-    ``get_user``, as for ``Client.force_login``.
+    Works with Django's ``Client`` and ``AsyncClient`` and DRF's ``APIClient``. ``backend`` defaults to the first
+    authentication backend with a ``get_user`` method, as in Django's ``Client.force_login``. ``remember`` and
+    ``lifetime`` are those of `login`.
     """
     backends = (path for path in settings.AUTHENTICATION_BACKENDS if hasattr(load_backend(path), "get_user"))
     path = backend or next(backends, None)
@@ -44,7 +45,7 @@ def force_login(
     request = RequestFactory().post("/")
     request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
     response: Any = JWTAuthMiddleware(view)(request)
-    signed_in: Any = client  # stubs know no cookies of the mixin
+    signed_in: Any = client  # the stubs of ClientMixin lack cookies
     signed_in.cookies.update(response.cookies)
 
 
@@ -56,32 +57,32 @@ async def aforce_login(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
 ) -> None:
-    """`force_login` for async tests."""
+    """Sign in the test client in async tests, as `force_login` does."""
     await sync_to_async(force_login)(client, user, backend, remember=remember, lifetime=lifetime)
 
 
 class Clock:
-    """The time that this package goes by, in a test that has stopped it."""
+    """Control the time that jwtauth uses, inside `stopped_clock`."""
 
     def __init__(self, now: float) -> None:
         self.now = now
 
     def seconds(self) -> int:
-        """Return Unix seconds."""
+        """Return the time in Unix seconds."""
         return int(self.now)
 
     def milliseconds(self) -> int:
-        """Return Unix milliseconds."""
+        """Return the time in Unix milliseconds."""
         return round(self.now * 1000)
 
     def advance(self, seconds: float) -> None:
-        """Let this much time pass, at once."""
+        """Move the clock forward by this many seconds."""
         self.now = round(self.now + seconds, 3)  # ten times 0.1 is 1
 
 
 @contextmanager
 def stopped_clock() -> Iterator[Clock]:
-    """Stop the time that this package goes by, in this process. Tokens expire when the test says so.
+    """Stop the clock that jwtauth uses in this process, and yield it. Tokens expire when the test advances the clock.
 
     ::
 

@@ -1,4 +1,4 @@
-"""``path("auth/", include("jwtauth.urls"))``."""
+"""The URL patterns, included with ``path("auth/", include("jwtauth.urls"))``."""
 
 from django.urls import path
 

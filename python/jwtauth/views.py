@@ -1,4 +1,4 @@
-"""The views of `jwtauth.urls`. Each may be subclassed, and used under another URL."""
+"""The views of `jwtauth.urls`. Each can be subclassed and used with another URL."""
 
 from __future__ import annotations
 
@@ -49,28 +49,28 @@ from jwtauth.signin import django_request, login, logout, start_session
 
 
 class LoginThrottle(ScopedRateThrottle):
-    """30 attempts a minute, unless ``DEFAULT_THROTTLE_RATES`` says otherwise for the view's ``throttle_scope``.
+    """Limit login attempts to 30 a minute, or to the rate of ``DEFAULT_THROTTLE_RATES`` for ``throttle_scope``.
 
-    They are counted by the client's address, as sessions have it, and by the /64 of an IPv6 address.
+    Attempts are counted for each IPv4 address, and for each /64 network of IPv6 addresses.
     """
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """Count no ``GET``, ``HEAD`` or ``OPTIONS``: they are not attempts."""
+        """Allow ``GET``, ``HEAD`` and ``OPTIONS`` without counting them."""
         return request.method in SAFE_METHODS or super().allow_request(request, view)
 
     def get_ident(self, request: Request) -> str:
-        """Return the client, by ``NUM_PROXIES``. DRF's would believe any ``X-Forwarded-For``."""
+        """Return the client's address by ``NUM_PROXIES``. Without it, DRF's method trusts any ``X-Forwarded-For``."""
         return devices.client(django_request(request), get_config().num_proxies)
 
     def get_rate(self) -> str | None:
-        """Return the project's rate, also ``None`` for no limit."""
+        """Return the project's rate, or the default. The project can set ``None`` for no limit."""
         rates: dict[Any, Any] = dict(api_settings.DEFAULT_THROTTLE_RATES or {})
         rate: str | None = rates.get(self.scope, "30/min")
         return rate
 
 
 class TokenRefused(APIException):
-    """401: the refresh token is not valid."""
+    """Raised for an invalid refresh token: 401."""
 
     status_code = 401
     default_detail = _("The refresh token is invalid or expired, or its session has ended.")
@@ -79,12 +79,14 @@ class TokenRefused(APIException):
 
 
 class JwtAuthView(GenericAPIView[Any]):
-    """The base of all but `JwkSetView`: errors have a ``code``, and no response is cached. No transaction surrounds a
-    view, so that what it has decided is not rolled back.
+    """Base class of all views except `JwkSetView`.
+
+    Errors have a ``code``, and responses are never cached. ``ATOMIC_REQUESTS`` does not apply, so that an ended session
+    is not brought back by a rollback.
     """
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (JWTAuthentication,)
-    filter_backends = ()  # those of the project filter by fields of its own models
+    filter_backends = ()  # the project's default backends may need fields of its own models
     # Shown by the browsable API and by OPTIONS.
     name: Any = None
     description: Any = None
@@ -98,20 +100,20 @@ class JwtAuthView(GenericAPIView[Any]):
             cls.description = None
 
     def get_queryset(self) -> QuerySet[Any]:
-        """Return no rows: DRF's browsable API asks each view for its rows, if the answer is a list."""
+        """Return an empty queryset. DRF's browsable API asks every view for one if the response is a list."""
         none: QuerySet[Any] = Session.objects.none()
         return none
 
     @classmethod
     def as_view(cls, **initkwargs: Any) -> Any:
-        """Make the view as Django does, outside the transactions of ``ATOMIC_REQUESTS``."""
+        """Return the view function, exempt from ``ATOMIC_REQUESTS``."""
         view = super().as_view(**initkwargs)
         for alias in connections:
             view = transaction.non_atomic_requests(alias)(view)
         return view
 
     def handle_exception(self, exc: Exception) -> Response:
-        """Add the ``code`` to DRF's ``detail``. Other answers of a project's ``EXCEPTION_HANDLER`` stay as they are."""
+        """Add a ``code`` to DRF's ``detail``. Other responses of the project's ``EXCEPTION_HANDLER`` are unchanged."""
         response = super().handle_exception(exc)
         data: Any = getattr(response, "data", None)
         detail = data.get("detail") if type(data) is dict else None
@@ -120,40 +122,41 @@ class JwtAuthView(GenericAPIView[Any]):
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
-        """Forbid caches to store the response."""
+        """Mark the response as private and not to be stored by caches."""
         final: Response = super().finalize_response(request, response, *args, **kwargs)
         patch_cache_control(final, no_store=True, private=True)
         return final
 
     def auth(self) -> RequestAuth:
-        """Return what the middleware knows about the request."""
+        """Return ``request.jwtauth`` of Django's request."""
         auth: RequestAuth = django_request(self.request).jwtauth  # type: ignore[attr-defined]
         return auth
 
 
 class _Secret(JwtAuthView):
-    """Views that read or answer with a password or a token, which no error report shows."""
+    """Base class of views that receive or return a password or a token. Error reports never show them."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Mark the request for Django's error reports, then do as DRF does."""
+        """Hide the request's secrets from Django's error reports, then dispatch as DRF does."""
         hide_secrets(request)
         answer: HttpResponseBase = super().dispatch(request, *args, **kwargs)
         return answer
 
 
 class _OwnOrigin(JwtAuthView):
-    """Views that refuse requests from other origins, with cookies or without: a form on another site could sign the
-    visitor in as another user, or out.
+    """Base class of views that refuse requests from other origins, with or without cookies.
+
+    Otherwise a form on another site could sign a visitor out, or in as another user.
     """
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check the origin before anything counts as an attempt. Raises ``PermissionDenied``."""
+        """Check the origin before throttles count the request. Raises ``PermissionDenied``."""
         flow = Flow.of(django_request(request))
         try:
             if flow is not None:
                 flow.check_origin()
         except CrossOriginRefused as error:
-            # Exception handlers may ask for the renderer. The first, as a page of the browsable API would set a cookie.
+            # Exception handlers may need a renderer. Use the first, since the browsable API would set a CSRF cookie.
             self.format_kwarg, renderer = self.get_format_suffix(**kwargs), self.get_renderers()[0]
             request.accepted_renderer, request.accepted_media_type = renderer, renderer.media_type
             raise PermissionDenied(cross_origin.detail(error), "cross_origin") from None
@@ -161,20 +164,20 @@ class _OwnOrigin(JwtAuthView):
 
 
 class _Credentials(_OwnOrigin, _Secret):
-    """Views that read a name and a password."""
+    """Base class of views that receive a username and a password."""
 
-    authentication_classes = ()  # a request may bring tokens that have expired
+    authentication_classes = ()  # the request may have expired tokens
     permission_classes = (AllowAny,)
     throttle_classes = (LoginThrottle,)
     throttle_scope = "jwtauth_login"
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
-        """Return ``LOGIN_SERIALIZER``, unless a subclass sets ``serializer_class``."""
+        """Return ``serializer_class`` if a subclass sets it, otherwise ``LOGIN_SERIALIZER``."""
         found: type[BaseSerializer[Any]] = self.serializer_class or import_string(get_config().login_serializer)
         return found
 
     def validated(self, request: Request) -> dict[str, Any]:
-        """Return what the serializer makes of the body."""
+        """Return the validated data of the request body."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         validated: dict[str, Any] = serializer.validated_data
@@ -190,7 +193,7 @@ class LoginView(_Credentials):
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer as `MeView` does."""
+        """Start a session and return the same body as `MeView`."""
         validated = self.validated(request)
         with _limit_is_refusal():
             login(
@@ -212,7 +215,7 @@ class LogoutView(_OwnOrigin):
     serializer_class = EmptySerializer
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer 204, also if nobody was signed in."""
+        """Return 204, even if no user was signed in."""
         logout(request)
         return Response(status=204)
 
@@ -225,7 +228,7 @@ class TokenView(_Credentials):
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer with ``access`` and ``refresh``, and the seconds that each is valid for."""
+        """Return the tokens ``access`` and ``refresh``, and the seconds until each expires."""
         validated = self.validated(request)
         with _limit_is_refusal():
             grant = start_session(request, validated["user"], lifetime=validated.get("lifetime"))
@@ -243,7 +246,7 @@ class TokenRefreshView(_Secret):
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer with ``access`` and ``refresh``, which replaces the refresh token that was sent."""
+        """Return the new tokens ``access`` and ``refresh``, which replace the old ones."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         grant = exchange_refresh_token(django_request(request), serializer.validated_data["refresh"])
@@ -264,7 +267,7 @@ class TokenRevokeView(_Secret):
 
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer 200, also for an unknown token (section 2.2)."""
+        """Return 200, even for an unknown token (RFC 7009 section 2.2)."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         for kind in (_engine.TokenKind.REFRESH, _engine.TokenKind.ACCESS):
@@ -277,9 +280,10 @@ class TokenRevokeView(_Secret):
 
 
 class JwkSetView(APIView):
-    """Show the public keys that verify the tokens (RFC 7517 section 5), for other services; none if a secret does.
+    """Return the public keys that verify the tokens, as a JWK Set for other services (RFC 7517 section 5).
 
-    Secrets and private keys are never in it. Caches may keep it for five minutes.
+    The set never contains secrets or private keys. It is empty if the signing key is a secret. It may be cached for
+    five minutes.
     """
 
     name = _("Public keys")
@@ -289,14 +293,14 @@ class JwkSetView(APIView):
     throttle_classes = ()
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """Ignore ``Accept``: there is one representation."""
+        """Ignore ``Accept``, since there is only one representation."""
         return super().perform_content_negotiation(request, force=True)
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Answer with the same keys to every client."""
+        """Return the keys, to every client and from every origin."""
         response = HttpResponse(get_config().keyring.jwk_set, content_type="application/jwk-set+json")
         patch_cache_control(response, public=True, max_age=300)
-        response["Access-Control-Allow-Origin"] = "*"  # public keys, for pages as well
+        response["Access-Control-Allow-Origin"] = "*"  # the keys are public
         return response
 
 
@@ -309,14 +313,16 @@ class MeView(JwtAuthView):
     serializer_class = EmptySerializer
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Answer with user and session, or 403 if nobody is signed in."""
+        """Return the user and the session, or 403 if no user is signed in."""
         return Response(_me(self))
 
 
 class _OwnSessions(JwtAuthView):
+    """Base class of the views of the current user's sessions."""
+
     permission_classes = (IsAuthenticated,)
     serializer_class = SessionSerializer
-    queryset = Session.objects.none()  # for tools that look; the rows are the user's own
+    queryset = Session.objects.none()  # for tools that read the attribute
 
     def get_queryset(self) -> SessionQuerySet:
         own: SessionQuerySet = Session.objects.using(database()).valid_for(self.request.user)
@@ -324,24 +330,24 @@ class _OwnSessions(JwtAuthView):
         return ordered
 
     def get_serializer_context(self) -> dict[str, Any]:
-        flow = Flow.of(django_request(self.request))  # there is no request while a schema is made
+        flow = Flow.of(django_request(self.request))  # None while a schema is generated
         current = None if flow is None or flow.claims is None else flow.claims.session_id
         return {**super().get_serializer_context(), "current": current}
 
 
 class SessionPagination(PageNumberPagination):
-    """Pages of 100 sessions: the body is a list, and the header ``Link`` names the other pages (RFC 8288)."""
+    """Return pages of 100 sessions as plain lists, with links to the other pages in the header ``Link`` (RFC 8288)."""
 
     page_size = 100
 
     def get_paginated_response(self, data: Any) -> Response:
-        """Answer with the list, and with links as far as there are pages before and after."""
+        """Return the list, and links to the previous and next page if they exist."""
         urls = {"prev": self.get_previous_link(), "next": self.get_next_link()}
         links = ", ".join(f'<{url}>; rel="{name}"' for name, url in urls.items() if url)
         return Response(data, headers={"Link": links} if links else None)
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Return the list's own."""
+        """Return the schema of the list unchanged."""
         return schema
 
 
@@ -360,7 +366,7 @@ class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
     description = _("Return or end one of the current user's sessions.")
 
     def perform_destroy(self, instance: Session) -> None:
-        """End the session. If it is the request's own, log out."""
+        """End the session. If it is the current one, log out."""
         if instance.pk == self.get_serializer_context()["current"]:
             logout(self.request)
         else:
@@ -374,14 +380,14 @@ class OtherSessionsView(_OwnSessions):
     description = _("End all sessions of the current user except the one of this request.")
 
     def delete(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """End them, and answer how many there were, without those that a new password had ended before."""
+        """End the sessions and return their number, without those that a password change had already invalidated."""
         others = Session.objects.of(request.user.pk).exclude(pk=self.get_serializer_context()["current"])
         ended = others.valid_for(request.user).end()
         others.end()
         return Response({"ended": ended})
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Do as `delete`, for forms."""
+        """Do the same as `delete`, for HTML forms."""
         return self.delete(request, *args, **kwargs)
 
 
