@@ -1,4 +1,4 @@
-"""Sessions in Django's admin: looked at and ended, never edited."""
+"""The admin of sessions, where staff can view and end sessions but not edit them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from jwtauth.internal.devices import as_ip_address
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet
 
-# Columns that nothing may be filtered by: who asks "does it begin with ...?" often enough has read them.
+# Columns that may not be filtered by. Repeated filters such as "starts with" would reveal their values.
 _SECRET = {"auth_hash"}
 
 
 class IsLive(admin.SimpleListFilter):
-    """Sessions that have not reached their end, or that wait to be removed."""
+    """Filter live sessions, or expired ones that are not yet removed."""
 
     title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        """Django's."""
+        """Return the two states."""
         return [("live", _("Live")), ("expired", _("Expired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """By the index on ``expires_at``."""
+        """Filter by the indexed column ``expires_at``."""
         chosen: QuerySet[Any] = queryset
         now = clock.to_datetime(clock.now())
         if self.value() == "live":
@@ -48,7 +48,11 @@ class IsLive(admin.SimpleListFilter):
 
 @admin.register(Session)
 class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Quick on a million rows too: by an index, in the order of ids, which is that of logins. Addresses have none."""
+    """List, search and end sessions.
+
+    The list is ordered by id, which is the order of logins, so that it stays fast with a million rows. Only the search
+    for an IP address uses no index.
+    """
 
     list_display = ("user", "device", "ip_address", "created_at", "last_seen_at", "expires_at")
     list_filter = (IsLive,)
@@ -78,40 +82,40 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         return session.device
 
     def get_urls(self) -> list[Any]:
-        """Return Django's. By now the site's models are registered, so that its users can get their link."""
+        """Return Django's URLs, and add the link to the page of a user, now that all models are registered."""
         _link_from_users(self.admin_site)
         return super().get_urls()
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Whatever the user model calls its users by."""
+        """Return the lookup of the user model's ``USERNAME_FIELD``."""
         return (f"user__{get_user_model().USERNAME_FIELD}__startswith",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """An address is compared as one; Django's search would compare its text, to which PostgreSQL adds ``/32``."""
+        """Search for an IP address by equality, since PostgreSQL's text of an address ends with ``/32``."""
         address = as_ip_address(search_term)
         if address is None:
             return super().get_search_results(request, queryset, search_term)
         return queryset.filter(ip_address=address), False
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        """Return Django's answer, but no filter of the query string may guess at a secret column."""
+        """Disallow filters by secret columns in the query string."""
         where = () if request is None else (request,)
         return _SECRET.isdisjoint(lookup.split(LOOKUP_SEP)) and super().lookup_allowed(lookup, value, *where)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Sessions begin by signing in."""
+        """Return ``False``: only a login adds a session."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nothing about a session can be edited."""
+        """Return ``False``: sessions cannot be edited."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return whether these staff may end sessions, or may delete the user that this one is deleted with.
+        """Return whether the request's user may end sessions, or may delete the user of this session.
 
-        Django asks this of everything that goes with a deleted object. On the pages of sessions themselves, only the
+        Django also asks this for every object that is deleted together with a user. On the pages of sessions, only the
         permission to delete sessions counts.
         """
         return super().has_delete_permission(request, obj) or (
@@ -119,7 +123,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         )
 
     def _is_at(self, request: HttpRequest) -> bool:
-        """Return whether the request is for a page of sessions."""
+        """Return whether the request is for one of the pages of sessions."""
         match = request.resolver_match
         name = (match and match.url_name) or ""
         return name.startswith(f"{self.opts.app_label}_{self.opts.model_name}_")
@@ -129,28 +133,28 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         if self.admin_site.is_registered(user_model):
             user_admin = self.admin_site.get_model_admin(user_model)
             return bool(user_admin.has_delete_permission(request, session.user))
-        # Django asks nothing about models that are not registered: the permission for its page is enough.
+        # Django checks no permission of unregistered models. Access to the page is enough.
         match = request.resolver_match
         return match is not None and "admin" in match.app_names
 
     def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
-        """Without Django's own deletion, which tells nobody that the session has ended."""
+        """Return Django's actions without "delete selected", which would not send `session_ended`."""
         where = {} if action_location is None else {"action_location": action_location}  # new in Django 6.1
         actions: dict[str, Any] = super().get_actions(request, **where)
         actions.pop("delete_selected", None)
         return actions
 
     def delete_model(self, request: HttpRequest, obj: Session) -> None:
-        """Deleting a session ends it."""
+        """End the session."""
         obj.end()
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        """Deleting sessions ends them."""
+        """End the sessions."""
         queryset.end()
 
     @admin.action(permissions=["delete"], description=_("End selected sessions"))
     def end_sessions(self, request: HttpRequest, queryset: Any) -> None:
-        """End them now, and note it in the admin's log, as Django's own deletion does."""
+        """End the sessions and log it in the admin's history, as Django's deletion does."""
         chosen: SessionQuerySet = Session.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
         self.log_deletions(request, chosen)
         count = chosen.end()
@@ -159,10 +163,10 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
 
 
 class SessionsLinkMixin:
-    """For a ``ModelAdmin`` of users: adds a link to the user's sessions to the page of a user.
+    """Add a link to the user's sessions to the change page of a ``ModelAdmin`` of users.
 
-    The page keeps its template, whichever it is. Where an admin site has both users and sessions, the page of
-    ``AUTH_USER_MODEL`` has the link without this class; other models, as proxies of it, need it.
+    The page keeps its own template. The ``ModelAdmin`` of ``AUTH_USER_MODEL`` gets the link without this mixin if users
+    and sessions are registered with the same admin site. Other models, such as proxies of the user model, need it.
     """
 
     def render_change_form(
@@ -174,7 +178,7 @@ class SessionsLinkMixin:
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        """Return Django's response, with the link."""
+        """Return the change page with the link."""
         parent: Any = super()
         model_admin: Any = self
         response: HttpResponse = parent.render_change_form(request, context, add, change, form_url, obj)
@@ -182,7 +186,7 @@ class SessionsLinkMixin:
 
 
 def _link_from_users(site: admin.AdminSite) -> None:
-    """Have the page of a user link to their sessions on this site, if users are registered with it."""
+    """Add the link to the change page of users, if the user model is registered with this site."""
     user_model = get_user_model()
     user_admin: Any = site.get_model_admin(user_model) if site.is_registered(user_model) else None
     if user_admin is None or isinstance(user_admin, SessionsLinkMixin) or "render_change_form" in vars(user_admin):
@@ -203,7 +207,7 @@ def _link_from_users(site: admin.AdminSite) -> None:
 
 
 def _with_link(response: HttpResponse, request: HttpRequest, site: admin.AdminSite, user: Any) -> HttpResponse:
-    """Put the link on the page by a template that extends the one chosen for it, so that both stay."""
+    """Render the page with a template that extends its own template and adds the link."""
     url = None if user is None else _sessions_url(request, site, user)
     if url is None or not isinstance(response, TemplateResponse):
         return response
@@ -219,7 +223,7 @@ def _with_link(response: HttpResponse, request: HttpRequest, site: admin.AdminSi
 
 
 def _sessions_url(request: HttpRequest, site: admin.AdminSite, user: Any) -> str | None:
-    """Return the address of the user's sessions on this site, if the request may see them."""
+    """Return the URL of the user's sessions on this site, or ``None`` if the request may not view them."""
     if not site.is_registered(Session) or not site.get_model_admin(Session).has_view_permission(request):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The middleware: identifies, refreshes before the view and outside its transaction, and finishes the response."""
+"""The middleware, which verifies and refreshes the tokens before the view and sets the cookies after it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from jwtauth.internal.response import write
 
 
 class JWTAuthMiddleware:
-    """Puts ``jwtauth``, ``user`` and ``auser`` on the request and cookies on the response.
+    """Set ``jwtauth``, ``user`` and ``auser`` on the request, and the cookies on the response.
 
-    Put it right after Django's ``AuthenticationMiddleware``. Without a jwtauth token, the user that was set before
-    stays; what a later middleware sets as ``request.user`` stands. Above Django's, which 0.0.8 allowed, it works for
-    sites without such middleware. Sync and async.
+    List it right after Django's ``AuthenticationMiddleware``. If the request has no valid jwtauth token, the user that
+    was set before is kept. A user that a later middleware sets takes precedence. Listed before Django's middleware, as
+    0.0.8 allowed, it works for sites without such later middleware. Supports sync and async.
     """
 
     sync_capable = True
@@ -33,8 +33,7 @@ class JWTAuthMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        # That middleware takes any user whom Django's session does not name for one of an earlier header, and signs
-        # that user out.
+        # RemoteUserMiddleware signs out any user who is not in Django's session, so set the user after it.
         self.waits = remote_user_is_below()
         self.comes_after_saving = sessions_are_below()
         if iscoroutinefunction(get_response):
@@ -65,7 +64,7 @@ class JWTAuthMiddleware:
                 response = _finish(flow, response, self.comes_after_saving)
             write(flow, response)
         except Exception:
-            response.close()  # Django answers with an error page in its place
+            response.close()  # Django returns an error page instead
             raise
         return response
 
@@ -108,10 +107,10 @@ class JWTAuthMiddleware:
         return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
 
     def _process_template_response(self, request: HttpRequest, response: Any) -> Any:
-        """Name the refusal of a late request in DRF's answer, which does not know why the request is anonymous."""
+        """Put the code of a late upload into DRF's response, since DRF does not know why the request is anonymous."""
         flow = Flow.of(request)
         if flow is not None and flow.refusal is not None and response.status_code in (401, 403):
-            data = getattr(response, "data", None)  # anything, if an exception handler of the project has answered
+            data = getattr(response, "data", None)  # any type, if the project has its own exception handler
             if type(data) is dict and getattr(data.get("detail"), "code", None) == "not_authenticated":
                 data["detail"], data["code"] = _late_upload(), flow.refusal
         return response
@@ -120,9 +119,7 @@ class JWTAuthMiddleware:
         return self._process_template_response(request, response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Answer a view's `login` or `logout` that may not be, or that the database would not do, though it was asked
-        again: neither is an error of the view.
-        """
+        """Answer 403 or 503 if `login` or `logout` in a view was refused or met too many conflicts."""
         if isinstance(exception, SessionContention):
             return _contended(exception)
         return _foreign(exception) if isinstance(exception, CrossOriginRefused) else None
@@ -141,7 +138,7 @@ def _is_to_be_settled(flow: Flow) -> bool:
 
 
 def _settle(flow: Flow) -> HttpResponseBase | None:
-    """Refresh, and follow a login by a middleware above this one."""
+    """Refresh the session, and follow a login by an earlier middleware."""
     try:
         refresh(flow)
         signed_in = vars(flow.request).pop(SIGNED_IN, None)
@@ -152,7 +149,7 @@ def _settle(flow: Flow) -> HttpResponseBase | None:
     except SessionContention as error:
         return _contended(error)
     except Exception:
-        # The view that would hide a password in its form from the error report is not reached.
+        # The view is not reached, so hide a password in the form from the error report here.
         flow.request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]
         raise
     return None
@@ -163,7 +160,7 @@ def _foreign(error: CrossOriginRefused) -> JsonResponse:
 
 
 def _contended(error: SessionContention) -> JsonResponse:
-    """An error, and no cookie is touched."""
+    """Return a 503 response that changes no cookie."""
     detail = {"detail": _("The database is busy. Try again."), "code": error.code}
     return JsonResponse(detail, status=503, headers={"Retry-After": "1"})
 
@@ -173,15 +170,15 @@ def _is_to_be_finished(flow: Flow) -> bool:
 
 
 def _has_written_session(flow: Flow) -> bool:
-    """Return whether the view has written Django's session for the user whom the cookies sign in. Asks no database."""
+    """Return whether the view has modified Django's session while the cookies sign a user in. Makes no query."""
     return flow.claims is not None and not flow.identity.is_bearer and django_session.is_modified(flow.request)
 
 
 def _finish(flow: Flow, response: HttpResponseBase, session_is_saved: bool) -> HttpResponseBase:
-    """Write what waited for the end of the view's transaction. Return the response, or the error in its place."""
+    """Do the work that was deferred until the view's transaction ended. Return the response, or an error response."""
     if flow.claims is not None and _has_written_session(flow):
         is_noted = django_session.note_owner(flow.request, flow.claims.subject)
-        if is_noted and session_is_saved and response.status_code != 500:  # which Django saves no session for
+        if is_noted and session_is_saved and response.status_code != 500:  # Django does not save the session then
             django_session.save_again(flow.request)
     try:
         flow.run_deferred()
@@ -198,8 +195,8 @@ def _late_upload() -> str:
 
 
 def _asks_drf(view: Any) -> bool:
-    """Whether this is a view of DRF's, whose authentication classes say which tokens it takes."""
+    """Return whether this is a DRF view, which authenticates by its own authentication classes."""
     return hasattr(getattr(view, "cls", None), "authentication_classes")
 
 
-AuthenticationMiddleware = JWTAuthMiddleware  # its name in 0.0.8, which settings may go on using
+AuthenticationMiddleware = JWTAuthMiddleware  # the name in 0.0.8

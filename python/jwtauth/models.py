@@ -1,4 +1,4 @@
-"""The one table: a row a session."""
+"""The `Session` model: one row for each session."""
 
 from __future__ import annotations
 
@@ -28,24 +28,23 @@ _log = logging.getLogger("jwtauth.security")
 
 
 def database() -> str:
-    """The alias of the database that sessions are written to, and read from."""
+    """Return the alias of the database that sessions are read from and written to."""
     return router.db_for_write(Session)
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
-    """Sessions, and what one asks of them.
+    """Select and end sessions.
 
-    Each way to end some is a filter and `end`, for views, the admin and commands alike:
-    ``Session.objects.of(user).end()``.
+    Views, the admin and commands end sessions by a filter and `end`: ``Session.objects.of(user).end()``.
     """
 
     def of(self, user: Any) -> SessionQuerySet:
-        """The sessions of this user, on all devices."""
+        """Return the sessions of this user, on all devices."""
         of_user: SessionQuerySet = self.filter(user=user)
         return of_user
 
     def others(self, request: HttpRequest) -> SessionQuerySet:
-        """The sessions of the user who is signed in to this request, without the one that it came with."""
+        """Return the other sessions of the request's user, or none if no jwtauth session is signed in."""
         auth: Any = getattr(getattr(request, "_request", request), "jwtauth", None)
         session = None if auth is None else auth.session
         others: SessionQuerySet = self.none()
@@ -54,36 +53,38 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return others
 
     def live(self) -> SessionQuerySet:
-        """Sessions that have not reached their end."""
+        """Return the sessions that have not expired."""
         live: SessionQuerySet = self.filter(expires_at__gt=clock.to_datetime(clock.now()))
         return live
 
     def valid_for(self, user: Any) -> SessionQuerySet:
-        """The sessions of this user object whose tokens are accepted: `live`, and not ended by a new password."""
+        """Return this user's sessions whose tokens are accepted: `live`, and not invalidated by a new password."""
         valid: SessionQuerySet = self.filter(user=user.pk, auth_hash__in=list(auth_hashes(user))).live()
         return valid
 
     def annotate(self, *args: Any, **kwargs: Any) -> Any:
-        """Django's, whose functions of dates are given local times."""
+        """Do as Django does, but give local times to database functions of dates."""
         return super().annotate(*map(of_local, args), **{name: of_local(one) for name, one in kwargs.items()})
 
     def alias(self, *args: Any, **kwargs: Any) -> Any:
-        """Django's, whose functions of dates are given local times."""
+        """Do as Django does, but give local times to database functions of dates."""
         return super().alias(*map(of_local, args), **{name: of_local(one) for name, one in kwargs.items()})
 
     def aggregate(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Django's, whose functions of dates are given local times."""
+        """Do as Django does, but give local times to database functions of dates."""
         return super().aggregate(*map(of_local, args), **{name: of_local(one) for name, one in kwargs.items()})
 
     def end(self, reason: str = "revoked") -> int:
-        """End these sessions: none of their tokens is good from now on. Returns how many there were.
+        """End these sessions and return their number. Their tokens are no longer accepted.
 
-        The reason goes to `session_ended` and the log. In a process with ``SESSION_CHECK_INTERVAL`` the end takes
-        effect here at once, elsewhere within the interval. Inside a transaction it takes effect with the commit, which
-        sends the signal and writes the record.
+        ``reason`` is passed to the signal `session_ended` and to the log. With ``SESSION_CHECK_INTERVAL`` the end takes
+        effect immediately in this process, and within the interval in others. Inside a transaction it takes effect at
+        the commit, when the signal is sent and the log record written.
+
+        Raises ``SessionContention`` if the database kept asking to retry.
         """
         config, alias = get_config(), database()
-        found: SessionQuerySet = self.using(alias)  # also where a router reads from a replica
+        found: SessionQuerySet = self.using(alias)  # a router may read from a replica
         if session_ended.has_listeners(Session):
             count = sum(_end_one(session, reason, alias) for session in found)
         else:
@@ -103,31 +104,32 @@ def _end_one(session: Session, reason: str, alias: str) -> int:
     row: SessionQuerySet = Session.objects.using(alias).filter(pk=session.pk)
     count = retry_on_conflict(lambda: _delete(row, alias), alias)
     _forget([session.pk], alias)
-    if count:  # not by somebody else meanwhile, who tells of it
+    if count:  # otherwise another request ended it and sends the signal
         after_commit(partial(session_ended.send_robust, Session, session=session, reason=reason), alias)
     return count
 
 
 def has_dependents() -> bool:
-    """Whether to delete a session is more than to delete its row: another table refers to it, or a receiver listens."""
+    """Return whether other tables refer to sessions, or receivers of deletion signals are connected."""
     refers = any(field.auto_created and not field.concrete for field in Session._meta.get_fields(include_hidden=True))
     return refers or pre_delete.has_listeners(Session) or post_delete.has_listeners(Session)
 
 
 def _delete(found: SessionQuerySet, alias: str) -> int:
-    """Delete in one statement where sessions have no dependents: without the transaction that ``delete()`` would begin
-    and commit around it. What that saves: see `jwtauth.internal`.
+    """Delete in one statement if sessions have no dependents, without the transaction that ``delete()`` opens.
+
+    `jwtauth.internal` says what this saves.
     """
     query = found.query
     if query.is_sliced or query.distinct or query.combinator or has_dependents():
         return found.delete()[1].get(Session._meta.label, 0)
     with transaction.mark_for_rollback_on_error(using=alias):
-        count: int = found.order_by()._raw_delete(alias) or 0  # None: there can be no row
+        count: int = found.order_by()._raw_delete(alias) or 0  # None for an empty queryset
     return count
 
 
 def _forget(ids: Collection[Any], alias: str) -> None:
-    """Has this process ask the database about these sessions, now that they are gone."""
+    """Drop these sessions from this process's cache of verified sessions."""
     verified = get_config().verified
 
     def forget() -> None:
@@ -136,7 +138,7 @@ def _forget(ids: Collection[Any], alias: str) -> None:
 
     forget()
     if ids and transaction.get_connection(alias).in_atomic_block:
-        transaction.on_commit(forget, using=alias)  # until then other threads find them
+        transaction.on_commit(forget, using=alias)  # other threads may cache them until then
 
 
 if TYPE_CHECKING:
@@ -146,14 +148,17 @@ else:
 
 
 class SessionManager(_Manager):
-    """``Session.objects``: the methods of `SessionQuerySet`, which type checkers do not find by themselves."""
+    """Manage sessions, as ``Session.objects``, with the methods of `SessionQuerySet`.
+
+    The class is written out for type checkers.
+    """
 
 
 class Session(models.Model):
-    """A person's session on one device, from login to its end.
+    """A user's session on one device, from login until it ends.
 
-    No token and no ``sid`` is in it: the primary key is a digest of the ``sid`` and may be shown. Ending a session
-    deletes its row; what is not in the table is over. Times are whole seconds.
+    The row contains neither a token nor the ``sid`` claim. The primary key is a digest of the ``sid`` and is not
+    secret. A session exists while its row does: ending it deletes the row. Times are whole seconds.
     """
 
     id = models.UUIDField(_("id"), primary_key=True, editable=False)
@@ -170,7 +175,7 @@ class Session(models.Model):
     end_is_fixed = models.BooleanField(
         _("fixed expiry"),
         default=False,
-        db_default=False,  # for workers of the version before, while it is deployed
+        db_default=False,  # workers of the previous version do not set it during a deployment
         help_text=_("Whether the session expires at the time set at login, even if it is refreshed."),
     )
     auth_hash = models.TextField(_("auth hash"), help_text=_("The user's session auth hash, as in Django's sessions."))
@@ -178,7 +183,7 @@ class Session(models.Model):
         _("authentication backend"),
         blank=True,
         default="",
-        db_default="",  # for workers of the version before, and for services in Rust
+        db_default="",  # workers of the previous version and Rust services do not set it
         help_text=_("Dotted path of the backend that authenticated the user, if known."),
     )
     remember = models.BooleanField(
@@ -199,15 +204,15 @@ class Session(models.Model):
 
     @property
     def device(self) -> str:
-        """What a person would call it: ``"Firefox on Windows"``."""
+        """Return a name for the device, such as ``"Firefox on Windows"``, in the active language."""
         return devices.name(self.user_agent)
 
     def row(self) -> _engine.Session:
-        """What the engine's rules need of this row."""
+        """Return the engine's view of this row."""
         return row_of(partial(getattr, self))
 
     def end(self, reason: str = "revoked") -> int:
-        """End this session. Returns 1, or 0 where it had ended already."""
+        """End this session, as `SessionQuerySet.end` does. Return 1, or 0 if it had already ended."""
         return end_by_id(self.pk, reason)
 
 
@@ -215,7 +220,7 @@ writes = Writes(Session)
 
 
 def end_by_id(session_id: Any, reason: str) -> int:
-    """End this session as `SessionQuerySet.end` does, by a prepared statement. Returns 1, or 0 where it had ended."""
+    """End this session by a prepared statement. Return 1, or 0 if it had already ended."""
     config, alias = get_config(), database()
     if session_ended.has_listeners(Session) or has_dependents():
         found: SessionQuerySet = Session.objects.filter(pk=session_id)
@@ -233,7 +238,7 @@ def end_by_id(session_id: Any, reason: str) -> int:
 
 
 def row_of(column: Callable[[str], Any]) -> _engine.Session:
-    """The columns of this name as the engine's row."""
+    """Return the engine's row of the values that ``column`` returns by name."""
     acknowledged_at = column("acknowledged_at")
     return _engine.Session(
         generation=column("generation"),
@@ -246,7 +251,7 @@ def row_of(column: Callable[[str], Any]) -> _engine.Session:
 
 
 def columns_of(row: _engine.Session) -> dict[str, Any]:
-    """The engine's row as columns; what never changes after login is not among them."""
+    """Return the columns that may change after login, with the values of the engine's row."""
     return {
         "generation": row.generation,
         "acknowledged_at": None if row.acknowledged_at is None else clock.to_datetime(row.acknowledged_at),

@@ -1,4 +1,4 @@
-"""What the views of `jwtauth.urls` read and write."""
+"""The serializers of the views of `jwtauth.urls`."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from jwtauth.models import Session
 
 
 class CredentialsRefused(APIException):
-    """401: nobody active has this name and this password. Which of them is wrong is not said."""
+    """Raised for a wrong username or password, or an inactive account: 401. The response does not say which."""
 
     status_code = 401
     default_detail = _("No active account found with the given credentials.")
     default_code = "no_active_account"  # simplejwt's
-    # RFC 9110 section 11.6.1: a 401 names a scheme.
+    # A 401 response must have a challenge (RFC 9110 section 11.6.1).
     auth_header = 'Bearer realm="api"'
 
 
 class _SecretInput(serializers.Serializer[Any]):
-    """A serializer of a password or a token, which neither its ``repr`` nor Django's error reports show."""
+    """Base class of serializers of a password or token. Neither ``repr`` nor error reports show the data."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
     @sensitive_variables()
     def is_valid(self, *, raise_exception: bool = False) -> bool:
-        """Validate as DRF does."""
+        """Validate the data, hidden from error reports."""
         return super().is_valid(raise_exception=raise_exception)
 
 
 class UsernameField(serializers.CharField):
-    """A user's name, normalised as the login form of Django does it."""
+    """A username, normalized as in Django's login form."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the name in the form NFKC, unless it is longer than the user model allows."""
+        """Return the username in Unicode form NFKC, unless it is longer than the user model allows."""
         form_field = UsernameFormField()
         form_field.max_length = _username_model_field().max_length or 254  # as in AuthenticationForm
         return str(form_field.to_python(super().to_internal_value(data)))
@@ -61,9 +61,11 @@ def _username_model_field() -> Any:
 
 
 class LoginSerializer(_SecretInput):
-    """Name and password, for the project's authentication backends as Django's login form hands them on.
+    """Authenticate a username and a password with the project's authentication backends.
 
-    Subclasses, and serializers in its place, set ``validated_data["user"]``.
+    The field of the username has the name of ``USERNAME_FIELD``. A subclass, or another serializer named by
+    ``LOGIN_SERIALIZER``, must set ``validated_data["user"]``. It may set ``remember`` and ``lifetime``, which are
+    passed to `login`.
     """
 
     password = serializers.CharField(
@@ -79,21 +81,21 @@ class LoginSerializer(_SecretInput):
         return {name: username, **super().get_fields()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Set the user. Raises `CredentialsRefused`, also for an inactive user whom a backend lets in."""
+        """Set the user. Raises `CredentialsRefused`, even if a backend accepts an inactive user."""
         name = attrs[get_user_model().USERNAME_FIELD]
         request: Request = self.context["request"]
         user = authenticate(request._request, username=name, password=attrs["password"])
         if user is None or not is_active(user):
             raise CredentialsRefused
-        # Without the password: error trackers show what the view holds, and most look no deeper than its variables.
+        # Remove the password: error trackers show the view's local variables.
         return {field: value for field, value in attrs.items() if field != "password"} | {"user": user}
 
 
 def check_validated(validated: Any) -> None:
-    """Check what a login serializer, also one of the project, has validated.
+    """Check the validated data of the login serializer, which may be the project's own.
 
-    Raises `CredentialsRefused` where its user is ``None``, anonymous, inactive or refused by the authentication
-    backends, and ``ImproperlyConfigured`` where it sets no user.
+    Raises `CredentialsRefused` if the user is ``None``, anonymous, inactive or refused by the authentication backends,
+    and ``ImproperlyConfigured`` if the serializer did not set ``"user"``.
     """
     if not isinstance(validated, Mapping) or "user" not in validated:
         raise ImproperlyConfigured('the login serializer must set validated_data["user"]; see LOGIN_SERIALIZER')
@@ -103,28 +105,28 @@ def check_validated(validated: Any) -> None:
 
 
 class UserSerializer(serializers.BaseSerializer[Any]):
-    """The key and the name of a user, of any user model."""
+    """Show the primary key and the username of a user, for any user model."""
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        """``{"id": ..., "username": ...}``, with the name of ``USERNAME_FIELD``."""
+        """Return ``{"id": ..., "username": ...}``, where the second key is the ``USERNAME_FIELD``."""
         key = instance.pk if isinstance(instance.pk, int) else str(instance.pk)
         return {"id": key, instance.USERNAME_FIELD: instance.get_username()}
 
 
 class InstantField(serializers.DateTimeField):
-    """A time with its offset, also where ``USE_TZ`` is off, and DRF would leave it out."""
+    """A time with its UTC offset, even if ``USE_TZ`` is off."""
 
     def default_timezone(self) -> tzinfo:
-        """Return the time zone in force."""
+        """Return the current time zone."""
         return timezone.get_current_timezone()
 
     def to_representation(self, value: Any) -> Any:
-        """Return what DRF makes of the instant."""
+        """Return the time as DRF formats aware times."""
         return super().to_representation(clock.as_aware(value))
 
 
 class SessionSerializer(serializers.ModelSerializer[Session]):
-    """A session, as its owner may see it."""
+    """Show a session to its user."""
 
     serializer_field_mapping: ClassVar[Any] = {
         **serializers.ModelSerializer.serializer_field_mapping,
@@ -141,15 +143,15 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         read_only_fields = fields
 
     def get_is_current(self, session: Session) -> bool:
-        """Whether this is the session that the request came with."""
+        """Return whether this is the session of the current request."""
         return bool(session.pk == self.context["current"])
 
 
 class TokenField(serializers.CharField):
-    """Any text: what is no token of ours is for the engine to say."""
+    """Accept any string. The engine decides whether it is a valid token."""
 
     def to_internal_value(self, data: Any) -> str:
-        """Refuses numbers, which DRF would take for text."""
+        """Reject numbers, which DRF would convert to a string."""
         if not isinstance(data, str):
             self.fail("invalid")
         text: str = super().to_internal_value(data)
@@ -157,17 +159,17 @@ class TokenField(serializers.CharField):
 
 
 class RefreshSerializer(_SecretInput):
-    """A refresh token."""
+    """Read a refresh token."""
 
     refresh = TokenField(label=_("Refresh token"), write_only=True, allow_blank=True)
 
 
 class RevokeSerializer(_SecretInput):
-    """RFC 7009 section 2.1. An access token ends its session as well; the hint is not needed."""
+    """Read a token to revoke (RFC 7009 section 2.1). The hint is accepted and ignored."""
 
     token = TokenField(label=_("Token"), write_only=True, allow_blank=True)
     token_type_hint = TokenField(label=_("Token type hint"), write_only=True, allow_blank=True, required=False)
 
 
 class EmptySerializer(serializers.Serializer[Any]):
-    """No fields, for the views that read no body. DRF's own schema refuses the plain ``Serializer``."""
+    """Read no fields, for views without a body. DRF's schema generator rejects the plain ``Serializer``."""

@@ -1,4 +1,4 @@
-"""``login``, ``logout`` and ``update_session_auth_hash``, for Django's requests and DRF's."""
+"""``login``, ``logout`` and ``update_session_auth_hash``, for requests of Django and DRF."""
 
 from __future__ import annotations
 
@@ -39,31 +39,37 @@ def login(
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
 ) -> None:
-    """Sign this user in: start a session, and end the one that the request came with.
+    """Sign in this user: start a session and end the previous session of the request.
 
-    ``request.user`` is the user at once, and the response sets the cookies. ``remember=False`` lets them go when the
-    browser is closed. With a ``lifetime``, a ``timedelta`` or seconds, this session ends so long after now, in use or
-    not, in place of ``REFRESH_TOKEN_LIFETIME`` and ``SESSION_LIFETIME``. ``backend`` is the dotted path of the
-    authentication backend that has found the user, by default ``user.backend``, where ``authenticate`` leaves it.
-    Inside a transaction that is rolled back, the login never happened.
+    ``request.user`` is set immediately, and the response sets the cookies. If the surrounding transaction is rolled
+    back, the login is undone.
 
-    Django's session, if the request has one, gets another key, or is flushed if it is of another user. Sends Django's
-    ``user_logged_in``, but not again for a user whom Django's own login has just announced. A receiver of that signal
-    may call this function: for the same user it does nothing while `login` itself is sending the signal.
+    - ``backend``: dotted path of the authentication backend that authenticated the user. Defaults to ``user.backend``,
+      which ``authenticate`` sets.
+    - ``remember``: if ``False``, the browser deletes the cookies when it is closed.
+    - ``lifetime``: a ``timedelta`` or seconds. The session expires this long after the login, whether it is used or
+      not. It replaces ``REFRESH_TOKEN_LIFETIME`` and ``SESSION_LIFETIME`` for this session.
+    - ``cross_origin``: if ``True``, accept a request from another origin, for callbacks that validate the request
+      themselves (SAML, OpenID Connect's ``form_post``). By default such a request is refused, since a form on another
+      site could sign the visitor in as another user.
 
-    A request from another origin is refused, as with Django's CSRF check: a form elsewhere could sign the visitor in
-    as another user. ``cross_origin=True`` lets it pass, for callbacks that check the request in their own way (SAML,
-    OpenID Connect's ``form_post``).
+    If the request has a Django session, its key is cycled, or the session is flushed if it belongs to another user.
+    Sends Django's ``user_logged_in``, unless Django's own login has just sent it for this user. A receiver of that
+    signal may call this function: it does nothing while `login` is sending the signal for the same user.
 
-    Raises ``ValueError`` for an anonymous or unsaved user, a lifetime under a second, or a backend that is not in
-    ``AUTHENTICATION_BACKENDS``; ``PermissionDenied`` for a user whom the backend does not let in, as Django's does not
-    an inactive one; ``SessionLimitReached`` beyond their limit; ``CrossOriginRefused`` for a foreign origin, which the
-    middleware answers with 403; and ``ImproperlyConfigured`` where the middleware has not seen the request.
+    Raises:
+
+    - ``ValueError``: the user is anonymous or unsaved, ``lifetime`` is less than a second, or ``backend`` is not in
+      ``AUTHENTICATION_BACKENDS``.
+    - ``PermissionDenied``: the backend does not allow the user to sign in, for example because they are inactive.
+    - ``SessionLimitReached``: the user already has ``MAX_SESSIONS_PER_USER`` sessions.
+    - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
+    - ``ImproperlyConfigured``: the request did not pass the middleware.
     """
     inner = django_request(request)
     flow = Flow.of(inner)
     if flow is None and user is not None and middleware_is_installed() and django_session.signs_in(inner, user):
-        return  # in a receiver, for a login without a response: that of Django's test client
+        return  # called by a receiver for a login without a response, as by Django's test client
     flow = _flow(inner)
     path = _check(user, backend)
     if flow.announcing == user.pk:
@@ -82,9 +88,9 @@ def login(
 def start_session(
     request: HttpRequest, user: AbstractBaseUser, *, lifetime: timedelta | float | None = None
 ) -> _engine.Grant:
-    """`login` for a client that stores its tokens itself: no cookie is set, and the request's own session stays.
+    """Start a session for a client that stores its tokens itself, and return the tokens.
 
-    Raises what `login` raises, but ``CrossOriginRefused``: an answer that sets no cookie signs no visitor in.
+    No cookie is set, and the request's own session is kept. Raises what `login` raises, except ``CrossOriginRefused``.
     """
     inner = django_request(request)
     flow = _flow(inner)
@@ -94,7 +100,7 @@ def start_session(
 
 
 def _announce(flow: Flow, user: AbstractBaseUser) -> None:
-    """Send ``user_logged_in``. Meanwhile `login` does nothing for this user."""
+    """Send ``user_logged_in``, during which `login` does nothing for this user."""
     before, flow.announcing = flow.announcing, user.pk
     try:
         user_logged_in.send(sender=user.__class__, request=flow.request, user=user)
@@ -103,7 +109,7 @@ def _announce(flow: Flow, user: AbstractBaseUser) -> None:
 
 
 def _backend(user: AbstractBaseUser, backend: str | None = None) -> str:
-    """Return the path of the backend that has found the user, ``""`` if it is not known."""
+    """Return the path of the backend that authenticated the user, or ``""`` if it is unknown."""
     if not backend:
         return backend_of(user)
     if not isinstance(backend, str):
@@ -114,9 +120,9 @@ def _backend(user: AbstractBaseUser, backend: str | None = None) -> str:
 
 
 def _check(user: AbstractBaseUser | None, backend: str | None = None) -> str:
-    """Return the path of the user's backend, if they may sign in."""
+    """Return the path of the user's backend. Raises an exception if the user may not sign in."""
     if user is None or user.is_anonymous or user.pk is None:
-        raise ValueError("login() needs a user that is saved")
+        raise ValueError("login() requires a saved user that is not anonymous")
     path = _backend(user, backend)
     if not user_can_authenticate(user, path):
         raise PermissionDenied("this account is not active")
@@ -124,14 +130,17 @@ def _check(user: AbstractBaseUser | None, backend: str | None = None) -> str:
 
 
 def logout(request: HttpRequest) -> None:
-    """Sign out: end the session now, also one that only expired cookies name, and have the response clear the cookies.
+    """Sign out: end the session immediately and clear the cookies that the request brought.
 
-    Cookies are cleared only if the request brought one. ``request.user`` is ``AnonymousUser`` at once, and Django's
-    session is flushed, if the request has one. Sends Django's ``user_logged_out``, whose receivers may call this
-    function. A transaction that is rolled back does not bring the session back.
+    The session also ends if the cookies have expired. ``request.user`` is set to ``AnonymousUser``, and Django's
+    session is flushed if the request has one. Sends Django's ``user_logged_out``, whose receivers may call this
+    function. If the surrounding transaction is rolled back, the session still ends.
 
-    Raises ``CrossOriginRefused`` for a foreign origin, which the middleware answers with 403, and
-    ``ImproperlyConfigured`` where the middleware has not seen the request.
+    Raises:
+
+    - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
+    - ``SessionContention``: the database kept asking to retry. The middleware answers 503.
+    - ``ImproperlyConfigured``: the request did not pass the middleware.
     """
     inner = django_request(request)
     flow = _flow(inner)
@@ -151,13 +160,13 @@ def logout(request: HttpRequest) -> None:
 
 
 def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> None:
-    """Keep the person signed in who has just changed their own password, as Django's function of this name does.
+    """Keep the current session of a user who has just changed their password, as Django's function of this name does.
 
-    Call it after the new password is saved. This session gets a new name and new tokens, so that copies of the old ones
-    end; it keeps its absolute limit. Every other session of the user has ended with the old password. Does nothing
-    where the request is not this user's by our cookies.
+    Call it after the new password is saved. The session is replaced by a new one with new tokens and the same absolute
+    limit, so that copied tokens stop working. All other sessions of the user have ended with the old password. Does
+    nothing unless the request's jwtauth tokens are this user's.
 
-    Raises ``ImproperlyConfigured`` where the middleware has not seen the request.
+    Raises ``ImproperlyConfigured`` if the request did not pass the middleware.
     """
     inner = django_request(request)
     flow = _flow(inner)
@@ -167,7 +176,7 @@ def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> No
 
 
 async def aupdate_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> None:
-    """`update_session_auth_hash` for async views."""
+    """Keep the current session after a password change in async views, as `update_session_auth_hash` does."""
     await sync_to_async(update_session_auth_hash)(request, user)
 
 
@@ -180,42 +189,42 @@ async def alogin(
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
 ) -> None:
-    """`login` for async views."""
+    """Sign in this user in async views, as `login` does."""
     await sync_to_async(login)(request, user, backend, remember=remember, lifetime=lifetime, cross_origin=cross_origin)
 
 
 async def alogout(request: HttpRequest) -> None:
-    """`logout` for async views."""
+    """Sign out in async views, as `logout` does."""
     await sync_to_async(logout)(request)
 
 
 def follow_django_login(request: HttpRequest | None, user: AbstractBaseUser) -> None:
-    """Follow a login by Django's own function: as another user, it ends this browser's session.
+    """End this browser's session if Django's own login signs in another user.
 
-    What the session's user has left in Django's session is removed, too.
+    The previous user's data in Django's session is removed as well.
     """
     if request is None:
         return
     inner = django_request(request)
     if not django_session.signs_in(inner, user):
-        return  # not by Django's login, which signs in with its session
+        return  # not a login by Django, which stores the user in its session
     flow = Flow.of(inner)
     if flow is None:
-        vars(inner)[SIGNED_IN] = user  # the middleware comes later
+        vars(inner)[SIGNED_IN] = user  # for the middleware, which runs later
     elif flow.announcing != user.pk:
         flow.announced = user.pk
         supersede(flow, user)
 
 
 def follow_django_logout(request: HttpRequest | None) -> None:
-    """Follow a logout by Django's own function, say in the admin: it ends this session as well."""
+    """End this browser's session if Django's own logout signs the user out, for example in the admin."""
     flow = Flow.of(request)
     if flow is not None and flow.claims is not None:
         end(flow)
 
 
 def django_request(request: HttpRequest) -> HttpRequest:
-    """A DRF request wraps Django's."""
+    """Return Django's request, which a DRF request wraps."""
     inner: HttpRequest = getattr(request, "_request", request)
     return inner
 

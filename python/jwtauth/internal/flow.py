@@ -1,9 +1,9 @@
-"""The way of one request, as the engine's steps drive it.
+"""The processing of one request by the steps of the engine.
 
-`Flow.identify` verifies the tokens and asks no database; `jwtauth.internal.refresh` decides on a refresh token where
-there is no access token; `Flow.found` looks session and user up, once, when they are first asked for.
-`jwtauth.internal.login` starts and ends sessions, and `jwtauth.internal.response` writes the cookies. Every rule is the
-engine's ``Site``; here are the reading and writing of rows, retries, transactions, signals and logs.
+`Flow.identify` verifies the tokens without a query. `jwtauth.internal.refresh` decides on a refresh token if there is
+no valid access token. `Flow.found` looks up the session and the user once, when they are first needed.
+`jwtauth.internal.login` starts and ends sessions, and `jwtauth.internal.response` writes the cookies. The engine's
+``Site`` holds all rules. Python does the queries, retries, transactions, signals and logging.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ security_log = logging.getLogger("jwtauth.security")
 
 _ANONYMOUS, UNCHANGED = _engine.Identity(), _engine.Outcome.UNCHANGED
 
-# What a login changes, and its rollback puts back.
+# The attributes that a login changes and a rollback restores.
 _STATE = (
     "claims",
     "outcome",
@@ -47,62 +47,62 @@ _STATE = (
 
 
 class Flow:
-    """What is known of one request, and what its response will say."""
+    """Hold the state of one request and of its response."""
 
-    # What most requests leave as it is: set once here, not for each of them.
+    # Defaults that most requests keep are class attributes, so that they are not set for each request.
 
     identity = _ANONYMOUS
     claims: _engine.Claims | None = None
-    """Of the access token in force."""
+    """The claims of the current access token."""
     refresh_claims: _engine.Claims | None = None
-    """Of a refresh token that is yet to be decided on."""
+    """The claims of a refresh token that is not yet decided on."""
     outcome = UNCHANGED
     refusal: str | None = None
-    """The code of a refresh token's refusal, where the client can act on it."""
+    """The code for which a refresh token was refused, if the client can act on it."""
     was_asked = False
     refreshed = False
     renewed = False
     is_resolved = True
     announcing: Any = None
-    """The key of the user whose ``user_logged_in`` is being sent by jwtauth's login."""
+    """The primary key of the user for whom jwtauth's login is sending ``user_logged_in``."""
     announced: Any = None
-    """The key of the user whose ``user_logged_in`` Django's login has sent."""
+    """The primary key of the user for whom Django's login has sent ``user_logged_in``."""
     is_signing_out = False
     resolved: SessionAndUser | None = None
-    """Session and user, if they are known."""
+    """The session and its user, if they have been looked up."""
     grant: _engine.Grant | None = None
-    """The session's newest tokens, if this request has got any."""
+    """The newest tokens of the session, if this request was given any."""
     _lazy_user: SessionUser | None = None
     _refreshed_in: int | None = None
-    """The scope of the refresh that has found the user, until the view asks for them."""
+    """The scope in which a refresh found the user, until the view uses the user."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.config = get_config()
         self.deferred: list[Callable[[], None]] = []
-        """What waits for the response, by which time the view's transaction is over."""
+        """The work to do at the response, after the view's transaction has ended."""
 
     @classmethod
     def attach(cls, request: HttpRequest) -> Flow:
-        """Make the flow of this request, and its ``request.jwtauth``."""
+        """Return a new flow of this request, and set ``request.jwtauth``."""
         flow = cls(request)
         request.jwtauth = RequestAuth(flow)  # type: ignore[attr-defined]
         return flow
 
     @staticmethod
     def of(request: HttpRequest | None) -> Flow | None:
-        """Return the flow of this request, if the middleware has seen it."""
+        """Return the flow of this request, or ``None`` if it did not pass the middleware."""
         auth = getattr(request, "jwtauth", None)
         flow = auth._flow if isinstance(auth, RequestAuth) else None
         return flow if isinstance(flow, Flow) else None
 
-    # What every request does.
+    # Steps of every request.
 
     def identify(self) -> None:
-        """Verify the tokens. Raises ``CrossOriginRefused`` where the request may not use its cookies."""
+        """Verify the tokens. Raises ``CrossOriginRefused`` if the request may not use its cookies."""
         request, meta = self.request, self.request.META
         if "HTTP_COOKIE" not in meta and "HTTP_AUTHORIZATION" not in meta:
-            return  # anonymous, as the engine would say
+            return  # anonymous
         version, cookies = _of_server(request)
         self.identity = identity = self.config.site.identify(
             meta,
@@ -117,16 +117,19 @@ class Flow:
             with self._logging_cross_origin():
                 identity.check()
         if identity.has_wrong_render_secret:
-            extra = {"event": "wrong_render_secret", "path": request.path}  # not the request: it holds the secret
+            extra = {
+                "event": "wrong_render_secret",
+                "path": request.path,
+            }  # without the request, which holds the secret
             security_log.warning(
                 "wrong_render_secret: the secret of a request for %r is ignored", request.path, extra=extra
             )
         self._adopt(identity)
 
     def settle_dispute(self) -> None:
-        """Ignore the refresh tokens of ended sessions, if valid tokens are of more than one user.
+        """Ignore the refresh tokens of ended sessions if the valid tokens belong to more than one user.
 
-        A cookie that was set with another scope outlives its session, and must not keep the browser's next user out.
+        A cookie with another domain or path may outlive its session. It must not keep the browser's next user out.
         Raises ``CrossOriginRefused`` as `identify` does.
         """
         policy, now = self.config.policy, clock.now()
@@ -145,12 +148,12 @@ class Flow:
         if claims is None:
             return
         if identity.is_bearer:
-            # No page of another origin can add this header unless CORS lets it, so Django's check asks for nothing.
+            # A page of another origin can add this header only if CORS allows it, so no CSRF check is needed.
             request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
         self.is_resolved = False
 
     def check_origin(self) -> None:
-        """Raises ``CrossOriginRefused`` where this request may not use cookies, whatever it brings."""
+        """Raise ``CrossOriginRefused`` if this request may not use cookies, even if it has none."""
         if self._is_trusted:
             return
         request, (version, _cookies) = self.request, _of_server(self.request)
@@ -161,24 +164,22 @@ class Flow:
 
     @property
     def needs_refresh(self) -> bool:
-        """Whether there is a refresh token to decide on, or tokens of several users."""
+        """Return whether there is a refresh token to decide on, or tokens of several users."""
         return self.refresh_claims is not None or self.identity.is_disputed
 
     @property
     def found(self) -> SessionAndUser | None:
-        """Session and user: asks the database once, by the strict check, the first time that it is needed."""
+        """Return the session and its user, or ``None``. The first call makes one query, the strict check."""
         self.was_asked = True
         if not self.is_resolved:
             self._resolve()
-        elif (
-            self._refreshed_in is not None and not scope.is_on_event_loop()
-        ):  # async code could not: the middleware has
-            self.look_again()
+        elif self._refreshed_in is not None and not scope.is_on_event_loop():
+            self.look_again()  # in async code the middleware has done it
         return self.resolved
 
     @property
     def lazy_user(self) -> SessionUser | None:
-        """The user, as far as the access token names them, where this process has verified the session a moment ago."""
+        """Return the lazy user of the access token, if this process verified the session within the check interval."""
         interval, claims, user = self.config.check_interval_ms, self.claims, self._lazy_user
         if self.is_resolved or claims is None or interval == 0:
             return None
@@ -193,19 +194,19 @@ class Flow:
 
     @property
     def is_known(self) -> bool:
-        """Whether the user is known without asking the database."""
+        """Return whether the user is known without a query."""
         return self.is_resolved or self.lazy_user is not None
 
     def run_deferred(self) -> None:
-        """Write what waited for the end of the view's transaction."""
+        """Do the work that was deferred until the view's transaction ended."""
         while self.deferred:
             self.deferred.pop(0)()
 
-    # What sign-in, sign-out and the token endpoints do besides.
+    # Steps of login, logout and the token endpoints.
 
     @property
     def named_sessions(self) -> set[object]:
-        """The ids of the sessions that this request is of: those its tokens name, however old, and its own."""
+        """Return the ids of the sessions of the request's tokens, even expired ones, and of its current session."""
         named: set[object] = set(self.identity.session_ids)
         return named if self.claims is None else {*named, self.claims.session_id}
 
@@ -215,11 +216,11 @@ class Flow:
         self.is_resolved, self._lazy_user, self._refreshed_in = True, None, None
 
     def state(self) -> dict[str, Any]:
-        """Return what a login changes, to be put back by `restore` if it is rolled back."""
+        """Return the state that a login changes, for `restore` after a rollback."""
         return {name: getattr(self, name) for name in _STATE}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Put back a `state`."""
+        """Restore the state that `state` returned."""
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -230,7 +231,7 @@ class Flow:
         custom: str | None,
         decision: _engine.Decision | None = None,
     ) -> _engine.Grant:
-        """Make this the request's session; its tokens are set as far as the decision says, by default both."""
+        """Make this the request's session. The response sets the tokens that the decision names, by default both."""
         session = found.session
         self.grant = grant = self.config.site.grant(
             sid,
@@ -247,12 +248,12 @@ class Flow:
         return grant
 
     def end(self, ids: set[object], reason: str) -> None:
-        """End these sessions, also for this process's memory of verified ones."""
+        """End these sessions and drop them from this process's cache of verified sessions."""
         if len(ids) == 1:
             end_by_id(next(iter(ids)), reason)
         elif ids:
             sessions.rows(*ids).end(reason)
-        for session_id in ids:  # also those that were in no table any more
+        for session_id in ids:  # including those whose rows were already gone
             self.config.verified.forget(session_id)  # type: ignore[arg-type]
 
     # The strict check.
@@ -263,7 +264,7 @@ class Flow:
             self.settle(None, None)
             return
         asked = self.asking(claims)
-        found = sessions.find(claims.session_id)  # an error of the database is one each time that it is asked
+        found = sessions.find(claims.session_id)  # a database error is raised again by each call
         check = None
         if found is not None:
             check = self.config.site.check(
@@ -280,7 +281,7 @@ class Flow:
             return
         self.settle(found, claims)
         is_first_sight, is_to_be_noted = check
-        is_first_sight &= self.grant is None  # else the token is this request's own, which no client has yet
+        is_first_sight &= self.grant is None  # otherwise this request issued the token, and no client has it yet
         self.remember(asked, is_acknowledged=is_first_sight or found.row.acknowledged_at is not None)
         if is_first_sight:
             self.deferred.append(lambda: acknowledge(found.session))
@@ -288,7 +289,7 @@ class Flow:
             self.deferred.append(lambda: _update_last_seen(found.session))
 
     def asking(self, claims: _engine.Claims) -> _engine.Asked | None:
-        """Note, where that is remembered, that the database is about to be asked about this session."""
+        """Announce a query about this session to the cache of verified sessions, if it is in use."""
         if self.config.check_interval_ms == 0:
             return None
         place = scope.of(self.request)
@@ -297,9 +298,9 @@ class Flow:
         return self.config.verified.asking(claims.session_id, scope=place, now=clock.monotonic_ms())
 
     def remember(self, asked: _engine.Asked | None, *, is_acknowledged: bool) -> None:
-        """Remember that the database accepted the session, in the scope that it was asked in.
+        """Remember that the database accepted the session, in the scope of the query.
 
-        Not a generation that is yet to be acknowledged: the request that brings it must ask.
+        A generation that is not yet acknowledged is not remembered, since its first request must acknowledge it.
         """
         found, claims = self.resolved, self.claims
         if asked is None or found is None or claims is None or not is_acknowledged:
@@ -307,37 +308,37 @@ class Flow:
         if claims.subject == tokens.subject_of(found.user, self.config):
             self.config.verified.remember(claims, asked)
 
-    # A middleware after this one may go to another tenant. A view that does so does it for the user that it has.
+    # A later middleware may switch to another tenant. A view that switches keeps its user.
 
     def has_moved_from(self, place: int) -> bool:
-        """Return whether a middleware has gone to another scope than this one."""
+        """Return whether a middleware has switched to another scope."""
         return self.request.resolver_match is None and scope.of(self.request) != place
 
     def note_refresh(self) -> None:
-        """Note that a refresh has found the user in the scope of now, before the middleware that follow."""
+        """Record the scope in which a refresh found the user, before later middleware runs."""
         self._refreshed_in = scope.of(self.request)
 
     @property
     def is_found_by_refresh(self) -> bool:
-        """Whether a refresh has found the user, and no view has asked for them."""
+        """Return whether a refresh found the user and no view has used the user yet."""
         return self._refreshed_in is not None
 
     def look_again(self) -> None:
-        """Ask the database again where a middleware may have gone to another tenant since the refresh."""
+        """Query again if a middleware may have switched to another tenant since the refresh."""
         place, found = self._refreshed_in, self.resolved
         if place is None or found is None:
             return
         if self.request.resolver_match is not None:
-            self._refreshed_in = None  # the view keeps the user that it has
+            self._refreshed_in = None  # the view keeps its user
         is_here = place != scope.NOWHERE and scope.of(self.request) == place
         if not is_here or admit(found.user, found.session.backend) is None:
             self._resolve()
 
-    # What the request says of itself.
+    # Properties of the request.
 
     @property
     def _is_trusted(self) -> bool:
-        """Whether Django's own check of origins is off, as in its test client."""
+        """Return whether Django's CSRF checks are off, as in its test client."""
         return getattr(self.request, "_dont_enforce_csrf_checks", False)
 
     def _own_origin(self) -> str | None:
@@ -353,15 +354,15 @@ class Flow:
         except CrossOriginRefused as error:
             path, origin = self.request.path, self.request.META.get("HTTP_ORIGIN", "")
             extra = {"event": "cross_origin", "code": error.code, "path": path, "origin": origin}
-            extra |= {"status_code": 403}  # not the request: a handler that mails it mails its cookies and its body
+            extra |= {"status_code": 403}  # without the request: a mail handler would send its cookies and body
             security_log.warning("cross_origin: %s: %r from %r", error, path, origin, extra=extra)
             raise
 
 
 def _of_server(request: HttpRequest) -> tuple[str, list[bytes] | None]:
-    """Return the version of HTTP, and the ``Cookie`` fields if the server has handed on several.
+    """Return the HTTP version, and the ``Cookie`` fields if the server passed on several.
 
-    Django 5.2 joins them with commas under ASGI, which makes one broken cookie of them.
+    Under ASGI, Django 5.2 joins them with commas, which makes them one broken cookie.
     """
     scope = request.__dict__.get("scope")
     if scope is None:
@@ -371,10 +372,11 @@ def _of_server(request: HttpRequest) -> tuple[str, list[bytes] | None]:
 
 
 def acknowledge(session: Session) -> None:
+    """Acknowledge the session's generation. A database error is only logged."""
     try:
         sessions.acknowledge(session)
     except (DatabaseError, SessionContention):
-        # Upkeep: the next request of this generation acknowledges it as well.
+        # The next request of this generation tries again.
         security_log.warning("session %s could not be acknowledged", session.pk, exc_info=True)
 
 
