@@ -28,7 +28,7 @@ class CredentialsRefused(APIException):
 
     status_code = 401
     default_detail = _("No active account found with the given credentials.")
-    default_code = "no_active_account"  # simplejwt's
+    default_code = "no_active_account"  # the same as simplejwt
     # A 401 response must have a challenge (RFC 9110 section 11.6.1).
     auth_header = 'Bearer realm="api"'
 

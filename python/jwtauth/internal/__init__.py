@@ -1,16 +1,16 @@
-"""How jwtauth works inside. Nothing here is public: names and modules change without notice.
+"""The implementation of jwtauth. Nothing here is public: names and modules may change without notice.
 
-Some of it goes past Django's documented API. Each such shortcut shows 1 % or more of a path's instructions, counted by
-``benches/instructions.py`` on CPython 3.11, Django 5.2 and SQLite with the shortcut and without; what shows less is to
-be removed. What each path takes more without it:
+Some modules use undocumented parts of Django to save time. Each such shortcut must save at least 1 % of the
+instructions of a path, or be removed. ``benches/instructions.py`` counts them on CPython 3.11, Django 5.2 and SQLite.
+Without the shortcut, a path takes this many more instructions:
 
 =============================================  ================================================================
 ``store/prepared.py``: names for parameters    request 208 000 (39 %), refresh 194 000 (9 %), logout 206 000 (13 %)
 ``store/prepared.py``: converter of times      request 82 000 (15 %), refresh 118 000 (6 %), logout 85 000 (5 %)
-``store/sessions.py``: columns made on demand  request 54 000 (10 %)
+``store/sessions.py``: columns read on demand  request 54 000 (10 %)
 ``store/instants.py``: `Stored` times          request 63 000 (12 %), refresh 46 000 (3 %), logout 68 000 (6 %)
-``store/admission.py``: memory of auth hashes  request 37 000 (7 %), refresh 63 000 (3 %), logout 41 000 (3 %)
-``store/admission.py``: hooks of no backend    request 8 000 (2 %), refresh 8 000 (1 %), logout 8 000 (1 %)
+``store/admission.py``: cache of auth hashes   request 37 000 (7 %), refresh 63 000 (3 %), logout 41 000 (3 %)
+``store/admission.py``: no backend is asked    request 8 000 (2 %), refresh 8 000 (1 %), logout 8 000 (1 %)
 ``lazy_user.py``: `set_up`                     request 7 000 (2 %), within SESSION_CHECK_INTERVAL 14 000 (7 %)
 ``conf.py``: ``settings.__dict__``             request 14 000 (3 %), within SESSION_CHECK_INTERVAL 11 000 (6 %)
 ``store/writes.py``: statements compiled once  login 466 000 (20 %), refresh 745 000 (51 %), logout 507 000 (44 %)

@@ -1,4 +1,4 @@
-"""The refusal of ``Authorization: Bearer`` that does not name a valid access token (RFC 6750 section 3.1)."""
+"""The refusal of an ``Authorization: Bearer`` without a valid access token (RFC 6750 section 3.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 # RFC 6750 section 3.1.
 CHALLENGE = 'Bearer error="invalid_token"'
-CODE = "token_not_valid"  # simplejwt's
+CODE = "token_not_valid"  # the same as simplejwt
 
 
 def detail() -> str:
@@ -16,5 +16,5 @@ def detail() -> str:
 
 
 def refusal() -> JsonResponse:
-    """The answer to a bad token where no DRF view gives it."""
+    """Return the response to an invalid token, for views that are not DRF's."""
     return JsonResponse({"detail": detail(), "code": CODE}, status=401, headers={"WWW-Authenticate": CHALLENGE})

@@ -1,4 +1,4 @@
-"""Devices: what a person would call one, and its address."""
+"""The name and the IP address of a client."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MAX_USER_AGENT = 512
 
 
 def user_agent(request: HttpRequest) -> str:
-    """The header, as far as it can be shown."""
+    """Return the printable characters of the ``User-Agent`` header, at most 512."""
     text = request.META.get("HTTP_USER_AGENT", "")[:_MAX_USER_AGENT]
     return "".join(character for character in text if character.isprintable())
 
 
 @lru_cache(maxsize=1024)
 def _names(text: str) -> tuple[str, str]:
-    """Browser or app, and operating system or device, as far as they are known."""
-    from ua_parser import parse  # here: its tables take a while to load, and few requests need them
+    """Return the browser or app and the operating system, each ``""`` if unknown."""
+    from ua_parser import parse  # imported here because it loads slowly and few requests need it
 
     found = parse(text)
     browser = found.user_agent.family if found.user_agent else ""
@@ -29,7 +29,7 @@ def _names(text: str) -> tuple[str, str]:
 
 
 def name(user_agent: str) -> str:
-    """``"Firefox on Windows"``, as much of it as the header tells."""
+    """Return a name such as ``"Firefox on Windows"``, translated, as far as the header tells."""
     browser, system = _names(user_agent)
     if browser and system and browser != system:
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
@@ -37,10 +37,11 @@ def name(user_agent: str) -> str:
 
 
 def ip_address(request: HttpRequest, proxies: int) -> str | None:
-    """Return the client's address: ``REMOTE_ADDR``, or with this many trusted proxies, what the outermost of them saw.
+    """Return the client's address: ``REMOTE_ADDR``, or the address that the outermost trusted proxy saw.
 
-    ``None`` if that is not an address: behind a Unix socket, ``REMOTE_ADDR`` is empty. Empty entries of
-    ``X-Forwarded-For`` count: without them, an entry that the client has made up would take a proxy's place.
+    ``proxies`` is the number of trusted proxies that append to ``X-Forwarded-For``. Empty entries of the header count,
+    so that an entry forged by the client cannot take the place of a proxy's. Returns ``None`` if the result is not an
+    IP address, for example because ``REMOTE_ADDR`` is empty behind a Unix socket.
     """
     address = request.META.get("REMOTE_ADDR") or ""
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR")
@@ -51,10 +52,10 @@ def ip_address(request: HttpRequest, proxies: int) -> str | None:
 
 
 def as_ip_address(text: str) -> str | None:
-    """Return this address as the table has it, or ``None`` if it is not one.
+    """Return the address in the form that is stored, or ``None`` if the text is not an IP address.
 
-    Spaces, quotes, brackets, a port and a zone are removed. An IPv4 address that is written as an IPv6 address
-    (``::ffff:203.0.113.9``) is the IPv4 address.
+    Spaces, quotes, brackets, the port and the zone are removed. An IPv4-mapped IPv6 address (``::ffff:203.0.113.9``)
+    becomes the IPv4 address.
     """
     text = text.strip().strip('"')
     if text.startswith("["):
@@ -69,14 +70,14 @@ def as_ip_address(text: str) -> str | None:
 
 
 _UNKNOWN = "unknown"
-# What translators make of IPv4 addresses (RFC 6052 section 2.1).
+# The IPv6 prefix of translated IPv4 addresses (RFC 6052 section 2.1).
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 
 def client(request: HttpRequest, proxies: int) -> str:
-    """Return what stands for the client where attempts are counted: its IPv4 address, or the /64 of its IPv6 address.
+    """Return the key by which a client's login attempts are counted: its IPv4 address or its IPv6 /64 network.
 
-    One customer has all addresses of a /64, and could take another for each attempt. Clients without an address are
+    A subscriber usually has a whole /64 and could use another address for each attempt. Clients without an address are
     counted together.
     """
     text = ip_address(request, proxies)

@@ -1,7 +1,7 @@
-"""Django's session beside jwtauth's: renewed at login and emptied at logout, as Django's own functions do it.
+"""Django's own session, whose key is cycled at login and which is flushed at logout, as Django's functions do.
 
-Only a session that the request has is touched: none is created. Its data belong to the user who was signed in when they
-were written, which a key of the session notes, so that the next user of a browser never reads them.
+A session is never created here. A key in the session records the user who was signed in when its data was written, so
+that the next user of the browser cannot read it.
 """
 
 from __future__ import annotations
@@ -17,47 +17,47 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
 
-# The user whose data the session holds, as tokens name them.
+# The subject (``sub``) of the user whose data the session holds.
 _OWNER = "_jwtauth_subject"
 _OF_DJANGO = {SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY}
 
 
 class Before(NamedTuple):
-    """The session before a login, to be put back by `restore` if the login is rolled back."""
+    """The session before a login, for `restore` if the login is rolled back."""
 
     session: SessionBase | None
     key: str | None
 
 
 def of(request: HttpRequest | None) -> SessionBase | None:
-    """Return the request's session, if its site has Django's sessions."""
+    """Return the request's session, or ``None`` without Django's sessions."""
     session = getattr(request, "session", None)
     return session if isinstance(session, SessionBase) else None
 
 
 def before(request: HttpRequest) -> Before:
-    """Return what `restore` needs."""
+    """Return the state of the session for `restore`."""
     session = of(request)
     return Before(session, None if session is None else session.session_key)
 
 
 def signs_in(request: HttpRequest, user: AbstractBaseUser) -> bool:
-    """Return whether Django's own login has signed in this user."""
+    """Return whether Django's own login has signed this user in."""
     session = of(request)
     return session is not None and user.pk is not None and session.get(SESSION_KEY) == _key_of(user)
 
 
 def user_of(request: HttpRequest) -> Any:
-    """Return the user whom Django's own login has signed in, or ``None``."""
+    """Return the user signed in by Django's own login, or ``None``."""
     session = of(request)
     user = None if session is None or SESSION_KEY not in session else get_user(request)
     return user if user is not None and user.is_authenticated else None
 
 
 def sign_in(request: HttpRequest, user: AbstractBaseUser, subject: str, predecessor: str | None) -> None:
-    """Give the session another key, or flush it if it is of another user than this one.
+    """Cycle the key of the session, or flush the session if it belongs to another user.
 
-    ``subject`` is the user's, as tokens name them; ``predecessor`` that of the user whom the request was of.
+    ``subject`` is the ``sub`` claim of the user, and ``predecessor`` that of the request's previous user.
     """
     session = of(request)
     if session is None:
@@ -74,7 +74,7 @@ def sign_in(request: HttpRequest, user: AbstractBaseUser, subject: str, predeces
 
 
 def sign_in_elsewhere(request: HttpRequest, subject: str) -> None:
-    """Remove what another user has left in the session, after Django's own login of this one, which keeps its own."""
+    """Remove another user's data from the session after Django's own login, keeping Django's own keys."""
     session = of(request)
     if session is not None and session.pop(_OWNER, subject) != subject:
         for name in set(session.keys()) - _OF_DJANGO:
@@ -82,24 +82,24 @@ def sign_in_elsewhere(request: HttpRequest, subject: str) -> None:
 
 
 def change_password(request: HttpRequest, user: AbstractBaseUser) -> None:
-    """Keep the session through a new password of its user, under another key."""
+    """Keep the session after a password change, under a new key."""
     session = of(request)
     if session is None:
         return
     if signs_in(request, user):
-        update_django_session(request, cast(Any, user))  # of any user model
+        update_django_session(request, cast(Any, user))  # any user model
     elif not session.is_empty():
         session.cycle_key()
 
 
 def changed_password(request: HttpRequest) -> str | None:
-    """Return the auth hash that Django's ``update_session_auth_hash`` may have put into the session in this request."""
+    """Return the session's auth hash if this request has modified the session, else ``None``."""
     session = of(request)
     return session.get(HASH_SESSION_KEY) if session is not None and session.modified else None
 
 
 def sign_out(request: HttpRequest) -> Callable[[], None] | None:
-    """Flush the session. Return what removes its row again, if a rollback has brought it back."""
+    """Flush the session. Return a function that deletes its row again after a rollback."""
     session = of(request)
     if session is None:
         return None
@@ -109,15 +109,15 @@ def sign_out(request: HttpRequest) -> Callable[[], None] | None:
 
 
 def is_modified(request: HttpRequest) -> bool:
-    """Return whether this request has written the session. Loads nothing: it may only have been marked."""
+    """Return whether this request has modified the session, without loading it."""
     session = of(request)
     return session is not None and session.modified
 
 
 def note_owner(request: HttpRequest, subject: str) -> bool:
-    """Note whose data the session holds, which this request has written, if Django's login has not said so.
+    """Record the user whose data this request wrote to the session, unless Django's login is in the session.
 
-    Returns whether that has changed the session.
+    Returns whether the session was changed.
     """
     session = of(request)
     if session is None or session.is_empty() or SESSION_KEY in session or session.get(_OWNER) == subject:
@@ -127,15 +127,15 @@ def note_owner(request: HttpRequest, subject: str) -> bool:
 
 
 def save_again(request: HttpRequest) -> None:
-    """Save the session, which Django's middleware has saved before jwtauth's has written to it."""
+    """Save the session again, since Django's middleware saved it before jwtauth's changed it."""
     session = of(request)
     if session is not None and session.session_key is not None:
-        with suppress(UpdateError):  # another request has removed it
+        with suppress(UpdateError):  # another request deleted it
             session.save()
 
 
 def restore(request: HttpRequest, known: Before) -> None:
-    """Put back the session that the request had, if a rollback has brought its row back."""
+    """Restore the previous session of the request if a rollback has restored its row."""
     session = of(request)
     if session is None or session.session_key == known.key:
         return
@@ -145,7 +145,7 @@ def restore(request: HttpRequest, known: Before) -> None:
     elif session.exists(known.key):
         again = type(session)(known.key)
     else:
-        return  # no database holds it, so nothing was rolled back
+        return  # the session is not in a database, so nothing was rolled back
     request.session = again
 
 

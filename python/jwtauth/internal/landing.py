@@ -1,4 +1,4 @@
-"""The page that makes the next request same-site, so that it carries ``SameSite=Strict`` cookies."""
+"""A page that makes the next request same-site, so that browsers send ``SameSite=Strict`` cookies with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language, get_language_bidi
 from django.utils.translation import gettext as _
 
-# No script, style or image, so that every Content-Security-Policy lets it work.
+# No script, style or image, so that it works with every Content-Security-Policy.
 _PAGE = """<!doctype html>
 <html lang="{language}" dir="{direction}">
 <head>
@@ -32,20 +32,23 @@ _PAGE = """<!doctype html>
 
 
 def landing(request: HttpRequest, url: Any) -> HttpResponse:
-    """Return a page that goes on to this URL by itself, for a request that comes from another site.
+    """Return a page that immediately goes on to ``url``, for a request that comes from another site.
 
-    After a provider's callback, a payment or a link in a mail, a redirect is still part of the other site's navigation,
-    and browsers send no ``SameSite=Strict`` cookie with it. The page is this site's own, so the request that it makes
-    carries them. It needs no script, and shows a link where the browser does not go on.
+    After a provider's callback, a payment or a link in an e-mail, a redirect still counts as navigation by the other
+    site, so browsers do not send ``SameSite=Strict`` cookies with it. They do send them with the request that this
+    page makes. The page needs no script, and shows a link in case the browser does not go on.
 
-    ``url`` is a URL of this host, or what else ``django.shortcuts.redirect`` takes: the name of a view, or an object
-    with ``get_absolute_url``. Works in sync and async views, Django's and DRF's.
+    ``url`` is a URL of this host, or another argument of ``django.shortcuts.redirect``: the name of a view, or an
+    object with ``get_absolute_url``. Works in sync and async views of Django and DRF.
 
-    Raises ``DisallowedRedirect``, which Django answers with 400, for a URL of another host, a scheme other than HTTP,
-    plain HTTP where the request is secure, and what is neither URL nor view; and for the URL of the request itself,
-    unless the request is cross-site: the page would never end.
+    Raises ``DisallowedRedirect``, which Django answers with 400, if ``url``:
+
+    - is a URL of another host, or has a scheme other than HTTP or HTTPS;
+    - is plain HTTP while the request is secure;
+    - is neither a URL nor the name of a view;
+    - is the URL of the request itself and the request is not cross-site, since the page would reload forever.
     """
-    request = getattr(request, "_request", request)  # of DRF's
+    request = getattr(request, "_request", request)  # DRF's request wraps Django's
     target = _target(request, url)
     page = format_html(
         _PAGE,
@@ -55,7 +58,7 @@ def landing(request: HttpRequest, url: Any) -> HttpResponse:
         title=_("One moment"),
         link=_("Continue"),
     )
-    # The URL of a callback holds what no other page should read in the Referer.
+    # The URL of a callback may contain secrets, which the next page must not receive in the Referer.
     headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return HttpResponse(page, content_type="text/html; charset=utf-8", headers=headers)
 
@@ -63,15 +66,15 @@ def landing(request: HttpRequest, url: Any) -> HttpResponse:
 def _target(request: HttpRequest, url: Any) -> str:
     try:
         resolved = str(resolve_url("" if url is None else url))
-        # With its whole path: in a refresh, a leading quote or space would change what the URL is.
+        # Use the absolute path: a leading quote or space would change the meaning of the URL in a refresh.
         target = str(iri_to_uri(urljoin(request.path, resolved)))
     except (NoReverseMatch, ValueError) as error:
-        raise DisallowedRedirect("landing() needs a URL of this host or the name of a view") from error
+        raise DisallowedRedirect("landing() requires a URL of this host or the name of a view") from error
     hosts, is_secure = {request.get_host()}, request.is_secure()
     if not all(url_has_allowed_host_and_scheme(each, hosts, require_https=is_secure) for each in (resolved, target)):
-        raise DisallowedRedirect("landing() goes on to URLs of this host alone")
+        raise DisallowedRedirect("landing() only accepts URLs of this host")
     if _is_itself(request, target) and request.headers.get("Sec-Fetch-Site") != "cross-site":
-        raise DisallowedRedirect("landing() would go on to itself without end")
+        raise DisallowedRedirect("landing() would redirect to itself forever")
     return target
 
 

@@ -1,4 +1,4 @@
-"""The user of a request whose session was verified a moment ago: loaded when an attribute is asked for."""
+"""The lazy user of a recently verified session, who is loaded when an attribute is read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class _Flow(Protocol):
-    """What is read of `jwtauth.internal.flow.Flow`, which imports this module."""
+    """Declare the used part of `jwtauth.internal.flow.Flow`, which imports this module."""
 
     config: Config
 
@@ -24,12 +24,12 @@ class _Flow(Protocol):
     def has_moved_from(self, place: int) -> bool: ...
 
 
-# An object's own ``__setattr__``, for those of Django's lazy objects go through several methods in Python.
+# Faster than the ``__setattr__`` of Django's lazy objects, which calls several methods in Python.
 _set = object.__setattr__
 
 
 def set_up(lazy: SimpleLazyObject, find: Callable[[], Any]) -> None:  # type: ignore[type-arg]
-    """Do what Django's ``__init__`` does. What that saves: see `jwtauth.internal`."""
+    """Initialize a lazy object as Django's ``__init__`` does. `jwtauth.internal` says what this saves."""
     _set(lazy, "_setupfunc", find)
     _set(lazy, "_wrapped", empty)
 
@@ -37,8 +37,8 @@ def set_up(lazy: SimpleLazyObject, find: Callable[[], Any]) -> None:  # type: ig
 class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
     """The user of a session that was verified within ``SESSION_CHECK_INTERVAL``, in the scope ``place``.
 
-    Who it is and that it is signed in are known from the token; any other attribute loads the user, by the strict
-    check. So does a middleware that goes to another scope, such as another tenant's database.
+    ``pk``, ``is_authenticated`` and ``is_anonymous`` are known from the token. Any other attribute loads the user by
+    the strict check. So does a switch to another scope, such as another tenant's database.
     """
 
     def __init__(self, flow: _Flow, subject: str, place: int) -> None:
@@ -49,17 +49,17 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
 
     @property
     def is_authenticated(self) -> bool:
-        """Known from the token until the user is loaded."""
+        """Return ``True`` from the token alone, or the loaded user's value."""
         return True if _is_known_from_token(self) else bool(self._wrapped.is_authenticated)
 
     @property
     def is_anonymous(self) -> bool:
-        """The opposite of `is_authenticated`."""
+        """Return the opposite of `is_authenticated`."""
         return not self.is_authenticated
 
     @property
     def pk(self) -> Any:
-        """Known from the token while ``USER_ID_FIELD`` is the primary key."""
+        """Return the primary key, from the token alone if ``USER_ID_FIELD`` is the primary key."""
         if _is_known_from_token(self):
             own = self.__dict__
             if own["_jwtauth_flow"].config.user_id_field in (None, "pk"):
@@ -72,7 +72,7 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
 
 
 def _is_known_from_token(user: SessionUser) -> bool:
-    """Return ``False`` where the user is loaded; loads them where the request has gone to another scope."""
+    """Return whether the user is not loaded yet. Load the user if the request has switched to another scope."""
     own = user.__dict__
     if own["_wrapped"] is empty and own["_jwtauth_flow"].has_moved_from(own["_jwtauth_place"]):
         user._setup()

@@ -1,4 +1,4 @@
-"""Sessions started, replaced and ended by a request."""
+"""Starting, replacing and ending the session of a request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jwtauth.internal.store.admission import auth_hash, auth_hash_holds
 from jwtauth.internal.store.sessions import SessionAndUser
 from jwtauth.models import Session, database
 
-# The attribute of a request whose user Django's login has signed in before jwtauth's middleware has seen the request.
+# The request attribute for a user whom Django's login signs in before jwtauth's middleware runs.
 SIGNED_IN = "_jwtauth_signed_in"
 
 
@@ -33,7 +33,7 @@ def start(
     lifetime: timedelta | float | None = None,
     backend: str = "",
 ) -> None:
-    """Start a session of this user, as the request's, and end those that its tokens name. See `jwtauth.login`."""
+    """Start a session of this user for the request, and end its previous sessions. See `jwtauth.login`."""
     request, subject = flow.request, tokens.subject_of(user, flow.config)
     before = django_session.before(request)
     predecessor = None if flow.claims is None or flow.identity.is_bearer else flow.claims.subject
@@ -42,14 +42,14 @@ def start(
 
 
 def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
-    """Start a session in the place of the request's own, and leave Django's to the caller.
+    """Replace the request's session by a new one. The caller handles Django's session.
 
-    Returns ``False`` where this request is not of a session of this user.
+    Returns ``False`` if the request does not have a session of this user.
     """
     claims = flow.claims
     if claims is None:
         return False
-    # Not by the strict check, which would miss the password that this session was started with.
+    # Without the strict check, which fails because the password has changed.
     session = sessions.rows(claims.session_id, user=user.pk).first()
     if session is None or flow.config.policy.is_over(session.row(), clock.now()):
         return False
@@ -59,10 +59,10 @@ def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
 
 
 def follow_password_change(flow: Flow) -> None:
-    """Replace the session if Django's ``update_session_auth_hash`` has kept its user signed in through a new password.
+    """Replace the session if the view called Django's ``update_session_auth_hash`` after a password change.
 
-    That function is what Django's own views and other packages call. It is known by the auth hash that it leaves in
-    Django's session: the hash of the request's user, with another password than that of the session's start.
+    Django's own views and other packages call that function. It is recognized by the auth hash that it stores in
+    Django's session: the current hash of the request's user, which differs from the hash of the jwtauth session.
     """
     found, known = flow.resolved, _changed_password(flow)
     if found is None or known is None:
@@ -73,7 +73,7 @@ def follow_password_change(flow: Flow) -> None:
 
 
 def _changed_password(flow: Flow) -> str | None:
-    """Return the auth hash in Django's session, if this request has put there another than the session's own."""
+    """Return the auth hash that this request stored in Django's session, if it differs from the session's own."""
     if flow.resolved is None or flow.claims is None or flow.identity.is_bearer:
         return None
     known = django_session.changed_password(flow.request)
@@ -81,12 +81,12 @@ def _changed_password(flow: Flow) -> str | None:
 
 
 def end(flow: Flow, reason: str = "logout") -> None:
-    """End the sessions that the request's tokens name, and clear its cookies. See `jwtauth.logout`."""
+    """End the sessions of the request's tokens and clear its cookies. See `jwtauth.logout`."""
     named = flow.named_sessions
     flow.end(named, reason)
     flow.deferred.clear()
     if named and transaction.get_connection(database()).in_atomic_block:
-        # Again, where the view's rollback has brought them back.
+        # End them again in case a rollback of the view restores them.
         flow.deferred.append(lambda: flow.end(named, reason))
     flow.refresh_claims = None
     flow.settle(None, None)
@@ -95,9 +95,9 @@ def end(flow: Flow, reason: str = "logout") -> None:
 
 
 def supersede(flow: Flow, user: AbstractBaseUser) -> None:
-    """Follow a login by Django's own function: as another user, it ends this browser's session.
+    """End this browser's session if Django's own login signs in another user.
 
-    What the session's user has left in Django's session is removed, too.
+    The previous user's data in Django's session is removed as well.
     """
     django_session.sign_in_elsewhere(flow.request, tokens.subject_of(user, flow.config))
     if flow.identity.is_bearer:
@@ -106,24 +106,24 @@ def supersede(flow: Flow, user: AbstractBaseUser) -> None:
     if found is not None and found.user.pk != user.pk:
         state, waiting = flow.state(), list(flow.deferred)
         end(flow, "replaced")
-        if flow.deferred:  # in a transaction: if that is rolled back, the login never was
+        if flow.deferred:  # in a transaction, whose rollback undoes the login
             flow.deferred[:] = [lambda: _settle_supersede(flow, found, state, waiting)]
     elif found is None and flow.request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
-        # From a provider's page the browser withholds cookies, perhaps those of another user.
+        # After navigation by a provider's page, the browser may withhold the cookies of another user.
         flow.outcome = _engine.Outcome.SUPERSEDED
 
 
 def _settle_supersede(
     flow: Flow, found: SessionAndUser, state: dict[str, Any], waiting: list[Callable[[], None]]
 ) -> None:
-    """Put back the session that a login by Django has ended, if a rollback has brought it back."""
+    """Restore the session that Django's login ended, if a rollback has restored its row."""
     if sessions.rows(found.session_id).exists():
         flow.restore(state)
         flow.deferred[:0] = waiting
 
 
 def flush_django_session(flow: Flow) -> None:
-    """Flush Django's session, also if the transaction of the view is rolled back."""
+    """Flush Django's session, even if the view's transaction is rolled back."""
     flush_again = django_session.sign_out(flow.request)
     if flush_again is not None and transaction.get_connection(database()).in_atomic_block:
         flow.deferred.append(flush_again)
@@ -146,12 +146,12 @@ def _start(
         flow.request, user, flow.config.policy, remember, lifetime, predecessor, older, backend=backend
     )
     is_certain = not transaction.get_connection(database()).in_atomic_block
-    if is_certain:  # before the tokens are set: where it fails, so does the login, and the response sets none
+    if is_certain:  # before the tokens are set, so that an error here fails the login
         flow.end(older, "replaced")
     flow.deferred.clear()
     flow.set_tokens(SessionAndUser(session, user), sid, custom)
     if not is_certain:
-        # The view may yet roll back, and then this login never was: what it replaces ends when it is certain.
+        # The view may still roll back and undo this login, so end the replaced sessions after the commit.
         flow.deferred.append(lambda: _settle_start(flow, session, older, state, waiting, before))
     cleanup.remove_after(flow.request)
 
@@ -164,8 +164,9 @@ def _settle_start(
     waiting: list[Callable[[], None]],
     before: django_session.Before,
 ) -> None:
-    """End what the login replaced, or put back what was before it, with what waited then: also a login or a logout of
-    the same transaction.
+    """End the replaced sessions, or restore the state before the login if it was rolled back.
+
+    The restored state includes the deferred work of an earlier login or logout in the same transaction.
     """
     if sessions.rows(session.pk).exists():
         flow.end(older, "replaced")
@@ -178,7 +179,7 @@ def _settle_start(
 def start_token_session(
     request: HttpRequest, user: AbstractBaseUser, lifetime: timedelta | float | None = None, backend: str = ""
 ) -> _engine.Grant:
-    """Start a session of this user for a client that stores its tokens itself. The request's own session stays."""
+    """Start a session for a client that stores its tokens itself. The request's own session is kept."""
     flow = Flow(request)
     custom = tokens.custom_claims(request, user, flow.config)
     session, sid = sessions.start(request, user, flow.config.policy, remember=True, lifetime=lifetime, backend=backend)
@@ -188,9 +189,9 @@ def start_token_session(
 
 
 def exchange_refresh_token(request: HttpRequest, refresh_token: str) -> _engine.Grant | None:
-    """Decide on a refresh token in the request's body by the rotation table; ``None``: it is not valid.
+    """Exchange a refresh token from the request's body by the rotation table. Return ``None`` if it is invalid.
 
-    No proxy holds back a token that is the body, so this request is never an upload.
+    Such a request is never treated as an upload, since the token is itself the body.
     """
     flow = Flow(request)
     try:

@@ -1,10 +1,10 @@
-"""Logins of a browser that did not send the cookies of the session that it has.
+"""Logins of a browser that has a session but did not send its cookies.
 
-A link or redirect from another site brings no ``SameSite=Strict`` cookie, so a login in a provider's callback cannot
-see the session of the browser, and each one would leave a session behind. Such a login therefore also sets a ``Lax``
-cookie with the id of its session, which is not a secret and authenticates nothing. The next such login of the same user
-brings the cookie and ends that session, as any login ends the session whose cookies it sees. It never ends the session
-of another browser. Other logins neither set the cookie nor read it.
+A link or redirect from another site brings no ``SameSite=Strict`` cookie. A login in a provider's callback therefore
+cannot see the browser's session, and each such login would leave a session behind. So it also sets a ``Lax`` cookie
+with the id of its session, which is not secret and authenticates nothing. The next such login of the same user brings
+this cookie and ends that session, as any login ends the session of its cookies. It never ends the session of another
+browser. Other logins neither set nor read the cookie.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from jwtauth.internal.store import sessions
 
 
 def cookie_name(config: Config) -> str:
-    """Return the name of the cookie, which shares prefix and scope with the refresh token's."""
+    """Return the name of the cookie. It has the prefix and scope of the refresh token's cookie."""
     return f"{config.refresh_cookie_name}_session"
 
 
 def may_hide_cookies(flow: Flow) -> bool:
-    """Return whether a login of this request may be of a browser that has a session but did not send its cookies.
+    """Return whether the browser may have a session whose cookies it did not send with this request.
 
-    A form that another site posts brings no ``Lax`` cookie either, so it would be in vain to set one.
+    Only ``GET`` counts: a form posted by another site brings no ``Lax`` cookie either, so setting one would not help.
     """
     request = flow.request
     if flow.config.cookie_samesite != "Strict" or request.method != "GET" or flow.identity.session_ids:
         return False
-    # Over plain HTTP browsers leave the header out, except on localhost.
+    # Over plain HTTP, browsers send this header only to localhost.
     return bool(request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site")
 
 
 def sessions_left_behind(flow: Flow, user: AbstractBaseUser) -> set[object]:
-    """Return the id of the session that this browser's last login from another site started, if it is this user's."""
+    """Return the session id of this browser's last login from another site, if the session is this user's."""
     value = flow.request.COOKIES.get(cookie_name(flow.config))
     if value is None or not may_hide_cookies(flow):
         return set()

@@ -1,4 +1,4 @@
-"""The refresh: a decision on a refresh token, written, logged and told."""
+"""The refresh of a session: deciding on a refresh token, writing, logging and sending signals."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _REUSED, _LATE_UPLOAD = "refresh_token_reused", "late_upload"
 
 
 class Decided(NamedTuple):
-    """A decision on a refresh token that has been written, and what it was made by."""
+    """A decision on a refresh token that has been written, and its inputs."""
 
     decision: _engine.Decision
     found: SessionAndUser
     custom: str | None
     """The custom claims of the access token."""
     asked: _engine.Asked | None
-    """When the database was asked, where that is remembered."""
+    """The query's entry in the cache of verified sessions, if the cache is in use."""
 
 
 def refresh(flow: Flow) -> None:
-    """Decide on the request's refresh token, if it is needed, and write what the decision says.
+    """Decide on the request's refresh token, if there is one to decide on, and write the result.
 
-    Raises ``SessionContention`` where other requests were first again and again, and ``CrossOriginRefused`` where
-    the tokens of one user alone turn out to count, and their origin may not use them.
+    Raises ``SessionContention`` if every attempt met a conflict. Raises ``CrossOriginRefused`` if, after ended sessions
+    are ignored, the tokens of one user remain and the request's origin may not use them.
     """
     if flow.identity.is_disputed:
         flow.settle_dispute()
@@ -41,23 +41,23 @@ def refresh(flow: Flow) -> None:
 
 
 def refresh_by(flow: Flow, claims: _engine.Claims) -> None:
-    """`refresh`, by the claims of a refresh token that came in some other way than a cookie."""
+    """Decide on a refresh token with these claims, and write the result as `refresh` does."""
     decided = retry_on_conflict(lambda: _decide(flow, claims), database())
     if decided is not None:
         _apply(flow, claims, decided)
 
 
 def _decide(flow: Flow, claims: _engine.Claims) -> Decided | None:
-    """Read, decide and write the row.
+    """Read the row, decide, and write the row.
 
-    Raises `LostSwap` where another request was first. Then the row is in a state that mostly needs no swap.
+    Raises `LostSwap` if another request changed the row in between. The next decision then usually needs no write.
     """
     asked = flow.asking(claims)
     found = sessions.find(claims.session_id)
     if found is None:
         return None
     decision = flow.config.site.refresh(flow.identity, claims, found.row, now=clock.now())
-    # Before anything is written: claims that no cookie holds are an error of the site, which signs nobody out.
+    # Before any write, so that an error of ACCESS_TOKEN_CLAIMS does not sign the user out.
     custom = tokens.custom_claims(flow.request, found.user, flow.config) if decision.admits else None
     if decision.next is not None and not sessions.advance(found, decision.next):
         raise LostSwap
@@ -92,7 +92,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
 def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> None:
     """End the session of a copied token, or every session of the user if ``REUSE_ENDS_ALL_SESSIONS`` is set.
 
-    Only the request that ended the session tells, so that one theft is one event.
+    Only the request that ended the session logs it and sends the signal, so that one theft is one event.
     """
     session = found.session
     flow.settle(None, None)
@@ -102,12 +102,12 @@ def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> No
     try:
         if flow.config.reuse_ends_all_sessions:
             Session.objects.of(found.user).end("reused")
-    finally:  # also where that fails: the next request finds no session to tell of
+    finally:  # even if that fails, since the next request does not find the session
         refresh_token_reused.send_robust(Session, request=flow.request, user=found.user, session=session)
 
 
 def _log(event: str, found: SessionAndUser, claims: _engine.Claims) -> None:
-    session, current = found.session, found.row.generation  # as it was found: an adoption has changed the session's
+    session, current = found.session, found.row.generation  # as found, before an adoption changed it
     security_log.warning(
         "%s: session %s of user %s, presented generation %d, current %d",
         event,

@@ -11,10 +11,10 @@ from django.views.debug import get_exception_reporter_filter
 
 
 class _WithoutVariables:
-    """The project's filter of error reports, but that it hides every local variable.
+    """Wrap the project's filter of error reports and hide all local variables.
 
-    ``sensitive_variables`` does not do: the nearest one counts, and below the one of Django's ``authenticate``,
-    backends have the password in variables of their own.
+    ``sensitive_variables`` is not enough: Django's ``authenticate`` has its own, and below it, backends hold the
+    password in variables with other names.
     """
 
     def __init__(self, inner: Any) -> None:
@@ -24,7 +24,7 @@ class _WithoutVariables:
         return getattr(self._inner, name)
 
     def get_traceback_frame_variables(self, request: HttpRequest, tb_frame: FrameType) -> Iterable[tuple[str, Any]]:
-        """Hide them where the project's filter hides anything: not with ``DEBUG``."""
+        """Return the variables of the frame, hidden if the project's filter is active: not with ``DEBUG``."""
         shown: Iterable[tuple[str, Any]] = self._inner.get_traceback_frame_variables(request, tb_frame)
         if not self._inner.is_active(request):
             return shown
@@ -32,7 +32,7 @@ class _WithoutVariables:
 
 
 def hide_secrets(request: HttpRequest) -> None:
-    """Have reports of an error in this request show neither its form nor variables."""
+    """Hide the form data and all local variables from error reports of this request."""
     request.sensitive_post_parameters = "__ALL__"  # type: ignore[attr-defined]
     hiding: Any = _WithoutVariables(get_exception_reporter_filter(request))
     request.exception_reporter_filter = hiding

@@ -1,4 +1,4 @@
-"""``request.user`` and ``request.auser``: the tokens' user, and whatever a later middleware puts there."""
+"""``request.user`` and ``request.auser``, which later middleware may replace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jwtauth.request import RequestAuth
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
-    """``request.user`` until it is looked at: the tokens' user, or else the one that was there before."""
+    """The lazy ``request.user``: the user of the tokens, or the previous user of the request."""
 
     def __init__(self, find: Callable[[], Any]) -> None:
         set_up(self, find)
@@ -36,9 +36,9 @@ def install(request: HttpRequest, flow: Flow) -> None:
 
     async def auser() -> Any:
         current = vars(request).get("user")
-        if type(current) is not _LazyUser:  # set later: it stands in async views, too
+        if type(current) is not _LazyUser:  # a later middleware has replaced the user
             return await sync_to_async(_loaded)(current)
-        # Loaded: the fields of a lazy user could not be had in async code.
+        # Return a loaded user, since async code cannot load the fields of a lazy one.
         found = flow.found if flow.is_resolved else await sync_to_async(lambda: flow.found)()
         if found is not None:
             return found.user
@@ -49,7 +49,7 @@ def install(request: HttpRequest, flow: Flow) -> None:
 
 
 def install_again(request: HttpRequest) -> Flow | None:
-    """Put the tokens' user back over the one that Django's own middleware has set meanwhile, and over no other."""
+    """Restore the tokens' user if Django's own middleware has replaced it. Keep the user of any other middleware."""
     flow = Flow.of(request)
     if flow is not None and _is_set_by_django(vars(request).get("user")):
         install(request, flow)
@@ -57,13 +57,13 @@ def install_again(request: HttpRequest) -> Flow | None:
 
 
 def replaced_user(request: HttpRequest) -> tuple[bool, Any]:
-    """Return whether a later middleware or view has put another user on the request, and that user."""
+    """Return whether later middleware or the view has replaced ``request.user``, and its current value."""
     user = vars(request).get("user")
     return "user" in vars(request) and type(user) is not _LazyUser, user
 
 
 def _is_set_by_django(user: object) -> bool:
-    # type(), as isinstance() would make a lazy user look into the database.
+    # type() rather than isinstance(), which would load a lazy user.
     setup = vars(user).get("_setupfunc") if type(user) is SimpleLazyObject else None
     return getattr(setup, "__module__", None) == AuthenticationMiddleware.__module__
 

@@ -1,4 +1,4 @@
-"""Cookies and caching headers of a response, as the engine answers."""
+"""Writing the cookies and caching headers that the engine returns to the response."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jwtauth.internal.store import clock
 
 
 def write(flow: Flow, response: HttpResponseBase) -> None:
-    """Put cookies and caching headers on the response. Asks no database.
+    """Set cookies and caching headers on the response. Makes no query.
 
-    Raises ``ClaimsRefused`` where a token cannot be issued.
+    Raises ``ClaimsRefused`` if a token cannot be issued.
     """
     headers, is_unchanged = response.headers, flow.outcome is UNCHANGED
     answer = flow.config.site.respond(
@@ -25,7 +25,7 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
         was_asked=flow.was_asked,
         vary=headers.get("Vary", ""),
         cache_control="" if is_unchanged else headers.get("Cache-Control", ""),
-        now=0 if is_unchanged else clock.now(),  # which only new tokens go by
+        now=0 if is_unchanged else clock.now(),  # used for new tokens only
     )
     if answer.vary is not None:
         headers["Vary"] = answer.vary
@@ -41,7 +41,7 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
 
 
 def _name_session(flow: Flow, response: HttpResponseBase, token: str, max_age: int | None) -> None:
-    """Set or clear the cookie of `jwtauth.internal.loops` beside the refresh token's."""
+    """Set or clear the cookie of `jwtauth.internal.loops` together with the refresh token's cookie."""
     name = loops.cookie_name(flow.config)
     if not token:
         if name in flow.request.COOKIES:
@@ -74,7 +74,7 @@ def _set_cookie(
 
 
 class _PartitionedMorsel(Morsel[str]):
-    """A cookie with the ``Partitioned`` attribute (CHIPS), which `http.cookies` knows from Python 3.14 only."""
+    """A cookie with the ``Partitioned`` attribute (CHIPS), which `http.cookies` supports since Python 3.14."""
 
     def OutputString(self, attrs: Any = None) -> str:
         output = super().OutputString(attrs)

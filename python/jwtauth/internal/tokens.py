@@ -1,4 +1,4 @@
-"""What tokens say of a user, and the pair of tokens of clients that store them themselves."""
+"""The claims about a user, and token pairs for clients that store them themselves."""
 
 from __future__ import annotations
 
@@ -16,20 +16,24 @@ from jwtauth.internal.store import clock
 
 
 def subject_of(user: AbstractBaseUser, config: Config) -> str:
-    """Return how tokens name this user: by ``USER_ID_FIELD``, or the primary key."""
+    """Return the user's subject claim: the value of ``USER_ID_FIELD``, by default the primary key."""
     return str(getattr(user, config.user_id_field or "pk"))
 
 
 def comparable_subject_of(user: AbstractBaseUser, config: Config) -> str | None:
-    """Return the subject that a token of this user must have had.
+    """Return the subject that every token of this user has.
 
-    ``None`` where tokens name another field than the primary key, which may have changed since the token was issued.
+    Returns ``None`` if ``USER_ID_FIELD`` is not the primary key, since the field may have changed after the token was
+    issued.
     """
     return str(user.pk) if config.user_id_field in (None, "pk") else None
 
 
 def custom_claims(request: HttpRequest, user: AbstractBaseUser, config: Config) -> str | None:
-    """Return what ``ACCESS_TOKEN_CLAIMS`` adds, as a JSON object. Raises ``ClaimsRefused``, also for too much."""
+    """Return the claims of ``ACCESS_TOKEN_CLAIMS`` as a JSON object, or ``None`` without the setting.
+
+    Raises ``ClaimsRefused`` if a token cannot hold them.
+    """
     function = config.access_token_claims
     if function is None:
         return None
@@ -41,7 +45,7 @@ def custom_claims(request: HttpRequest, user: AbstractBaseUser, config: Config) 
 
 
 def pair(grant: _engine.Grant, config: Config) -> dict[str, Any]:
-    """Return both tokens, and the seconds that each is valid for."""
+    """Return both tokens and the seconds until each expires."""
     now, site = clock.now(), config.site
     return {
         "access": site.issue(grant, _engine.TokenKind.ACCESS),

@@ -1,1 +1,1 @@
-"""Sessions in the database: found, started, refreshed, ended and removed."""
+"""Finding, starting, refreshing, ending and removing sessions in the database."""

@@ -1,4 +1,4 @@
-"""Who may be signed in: the user's state, the authentication backends, and the hash that changes with the password."""
+"""Whether a user may be signed in, by their state, the authentication backends and their session auth hash."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _log = logging.getLogger("jwtauth")
 
 
 def backend_of(user: AbstractBaseUser) -> str:
-    """Return the path of the authentication backend that has signed this user in, or ``""`` where it is not known.
+    """Return the path of the backend that authenticated this user, or ``""`` if it is unknown.
 
-    Django's ``authenticate`` leaves it on the user. A path that is not in ``AUTHENTICATION_BACKENDS`` says nothing.
+    Django's ``authenticate`` sets it on the user. A path that is not in ``AUTHENTICATION_BACKENDS`` is ignored.
     """
     path = getattr(user, "backend", "")
     return path if isinstance(path, str) and path in settings.AUTHENTICATION_BACKENDS else ""
@@ -33,8 +33,8 @@ def backend_of(user: AbstractBaseUser) -> str:
 def user_can_authenticate(user: AbstractBaseUser, backend: str = "") -> bool:
     """Return whether this user may be signed in by the backend of this path.
 
-    A backend's own ``user_can_authenticate`` decides; for one that has none, the user must be active. Where the
-    backend is not known, the user must be active, and of the backends that have a say, one must agree.
+    The backend's ``user_can_authenticate`` decides. If it has none, the user must be active. If the backend is unknown,
+    the user must be active, and one of the backends with ``user_can_authenticate`` must agree, if there are any.
     """
     paths = settings.AUTHENTICATION_BACKENDS
     if backend:
@@ -44,11 +44,11 @@ def user_can_authenticate(user: AbstractBaseUser, backend: str = "") -> bool:
 
 
 def admit(user: AbstractBaseUser, backend: str) -> Any:
-    """Return the user of a session that the backend of this path has started, or ``None``, as Django's session does.
+    """Return the user of a session started by the backend of this path, or ``None``, as Django's session does.
 
-    The ``user`` is the one that the user model's default manager finds. A backend with a ``get_user`` of its own is
-    asked for the user in its place. Where the backend is not known, and each backend has a ``get_user`` of its own, the
-    first of them that finds the user counts.
+    ``user`` is the user found by the user model's default manager. If the backend overrides ``get_user``, its result
+    replaces that user. If the backend is unknown and every backend overrides ``get_user``, the first one that finds the
+    user counts.
     """
     paths = django_setting("AUTHENTICATION_BACKENDS")
     path = backend or next(iter(paths), "")
@@ -68,12 +68,12 @@ def admit(user: AbstractBaseUser, backend: str) -> Any:
     return found if found is not None and _agrees(made, found) else None
 
 
-# Of a class of backends: what decides whom a backend admits, and how one is made.
+# The attributes of a backend class that decide whom it admits and how it is instantiated.
 _admission_of = attrgetter("user_can_authenticate", "get_user", "__init__", "__new__", "__getattribute__")
 
 
 def _is_django_s(path: str) -> bool:
-    """Return whether the backend admits whom Django's `ModelBackend` does, so that none need be made and asked."""
+    """Return whether the backend admits the same users as Django's `ModelBackend`, so that it need not be asked."""
     try:
         return bool(_admission_of(_imported(path)) == _of_model_backend())
     except AttributeError:
@@ -84,12 +84,12 @@ def _is_django_s(path: str) -> bool:
 def _of_model_backend() -> Any:
     from django.contrib.auth.backends import ModelBackend
 
-    _djangos_get_user()  # so that what is replaced later is told from it as well
+    _djangos_get_user()  # remember the original, in case it is replaced later
     return _admission_of(ModelBackend)
 
 
 def is_active(user: AbstractBaseUser) -> bool:
-    """Return whether the user is active; as for Django, user models need not have the field."""
+    """Return whether the user is active. As in Django, user models may lack the field."""
     return bool(getattr(user, "is_active", True))
 
 
@@ -99,7 +99,7 @@ def _agrees(backend: Any, user: AbstractBaseUser) -> bool:
 
 
 def _one_agrees(paths: Sequence[str], user: AbstractBaseUser) -> bool:
-    """Return whether one of the backends that have a say agrees, or none of them has a say."""
+    """Return whether a backend with ``user_can_authenticate`` agrees, or no backend has it."""
     verdict = True
     for path in paths:
         can_authenticate = getattr(_make(path), "user_can_authenticate", None)
@@ -111,13 +111,13 @@ def _one_agrees(paths: Sequence[str], user: AbstractBaseUser) -> bool:
 
 
 def _is_model_backend_among(paths: Sequence[str]) -> bool:
-    """Return whether a class among the backends leaves it to Django's `ModelBackend` who the user is."""
+    """Return whether one of the backends inherits ``get_user`` from Django's `ModelBackend`."""
     of_model_backend = _djangos_get_user()[0]
     return of_model_backend in [getattr(_imported(path), "get_user", None) for path in paths]
 
 
 def _first_found(paths: Sequence[str], user: AbstractBaseUser) -> Any:
-    """Return the object of the first backend that finds the user, or this user if no backend finds any."""
+    """Return the user of the first backend that finds one, or this user if no backend has a ``get_user``."""
     of_model_backend, of_base = _djangos_get_user()
     finders = []
     for made in map(_make, paths):
@@ -135,9 +135,9 @@ def _first_found(paths: Sequence[str], user: AbstractBaseUser) -> Any:
 
 @lru_cache(maxsize=1)
 def _djangos_get_user() -> tuple[Any, Any]:
-    """Return the ``get_user`` of Django's `ModelBackend`, and that of its base class, which finds no user.
+    """Return the ``get_user`` of Django's `ModelBackend` and of its base class, which finds no user.
 
-    Their module needs the user model, so it is imported when a session is looked up, not with ``jwtauth.models``.
+    Their module needs the user model, so it cannot be imported together with ``jwtauth.models``.
     """
     from django.contrib.auth.backends import BaseBackend, ModelBackend
 
@@ -145,23 +145,22 @@ def _djangos_get_user() -> tuple[Any, Any]:
 
 
 def _ask(backend: Any, user: AbstractBaseUser) -> Any:
-    """Return the backend's own object of this user, or ``None``, also where the backend cannot be asked in this way.
+    """Return the backend's user object, or ``None`` if it finds none or cannot be called with a primary key.
 
-    Every other error is raised on, as by Django's session: a directory that does not answer is no reason to tell
-    clients that their tokens have ended.
+    Other errors are raised, as by Django's session: an unreachable directory must not make tokens invalid.
     """
     try:
         found = backend.get_user(user.pk)
     except ObjectDoesNotExist:
         return None
-    except (AttributeError, TypeError):  # one of social sign-in without its strategy
+    except (AttributeError, TypeError):  # for example a social-auth backend without its strategy
         _log.exception("%s.get_user() failed and is treated as returning None", type(backend).__qualname__)
         return None
     return found if getattr(found, "pk", None) == user.pk else None
 
 
 def _make(path: str) -> Any:
-    """Return a backend, or ``None`` where it cannot be made, which is logged."""
+    """Return an instance of the backend, or log the error and return ``None``."""
     make = _imported(path)
     try:
         return make()
@@ -172,45 +171,45 @@ def _make(path: str) -> Any:
 
 @lru_cache(maxsize=16)
 def _imported(path: str) -> Callable[[], Any]:
-    """Return what makes a backend; Django imports it anew each time."""
+    """Return the backend class. Cached, since Django's ``load_backend`` resolves it each time."""
     make: Callable[[], Any] = import_string(path)
     return make
 
 
 def auth_hash(user: AbstractBaseUser) -> str:
-    """Changes with the password; empty for user models without one."""
+    """Return the user's session auth hash, which changes with the password, or ``""`` if the user model has none."""
     if not hasattr(user, "get_session_auth_hash"):
         return ""
     kind = type(user)
     if getattr(kind, _OUTER, None) is _DJANGO_S_OUTER and getattr(kind, _INNER, None) is _DJANGO_S_INNER:
         return _auth_hashes.of(user)
-    return user.get_session_auth_hash()  # a project's own may be of more than the password
+    return user.get_session_auth_hash()  # overridden: it may depend on more than the password
 
 
 def auth_hash_holds(user: AbstractBaseUser, known: str) -> bool:
-    """Return whether this is one of the user's `auth_hashes`."""
+    """Return whether the hash is one of the user's `auth_hashes`."""
     return constant_time_compare(known, auth_hash(user)) or any(
         constant_time_compare(known, accepted) for accepted in auth_hashes(user)
     )
 
 
 def auth_hashes(user: Any) -> Iterator[str]:
-    """Yield the user's hash, and those by the keys of ``SECRET_KEY_FALLBACKS``, each made when it is needed."""
+    """Yield the user's auth hash, then those for each of ``SECRET_KEY_FALLBACKS``, computed lazily."""
     yield auth_hash(user)
     if hasattr(user, "get_session_auth_fallback_hash"):
         yield from user.get_session_auth_fallback_hash()
 
 
-# The method, and what Django's own of that name calls.
+# The method, and the method that Django's implementation calls.
 _OUTER, _INNER = "get_session_auth_hash", "_get_session_auth_hash"
 _DJANGO_S_OUTER, _DJANGO_S_INNER = getattr(AbstractBaseUser, _OUTER), getattr(AbstractBaseUser, _INNER)
 
 
 class _AuthHashes:
-    """Django's own auth hashes of the last passwords, under one ``SECRET_KEY``.
+    """A cache of Django's session auth hashes of recently seen passwords, for one ``SECRET_KEY``.
 
-    Found by a digest, under a key that this object alone knows: no password's hash is kept. What that saves: see
-    `jwtauth.internal`.
+    Its keys are digests under a random key of this object, so that no password hash is kept. `jwtauth.internal` says
+    what this saves.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -219,7 +218,7 @@ class _AuthHashes:
         self._digest = blake2b(digest_size=16, key=token_bytes(32))
 
     def of(self, user: AbstractBaseUser) -> str:
-        """``user.get_session_auth_hash()``."""
+        """Return ``user.get_session_auth_hash()``, from the cache if possible."""
         secret_key, known = self._known
         current = django_setting("SECRET_KEY")
         if secret_key != current:

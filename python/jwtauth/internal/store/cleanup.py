@@ -1,4 +1,4 @@
-"""Remove expired sessions from the table: a few at a time after logins and refreshes, or all by the command."""
+"""Removal of expired sessions: a few after a login or refresh, or all by the management command."""
 
 from __future__ import annotations
 
@@ -21,61 +21,62 @@ _log = logging.getLogger("jwtauth")
 
 _END: Any = Session._meta.get_field("expires_at")
 
-# After a login or a refresh: at most so many, and fewer where two batches have taken longer than this many seconds (one
-# may have waited for the machine). Where keys, users and ends are in different orders, each row that is removed changes
-# a page of the table and of each index: a tenth of a millisecond on SQLite.
+# The largest and smallest batch after a login or refresh, and the seconds that a batch may take. Two slow batches in a
+# row halve the size, since a single one may have waited for the machine. Each removed row changes a page of the table
+# and of each index if keys, users and expiry times are in different orders: a tenth of a millisecond on SQLite.
 _BATCH, _LEAST_BATCH, _BATCH_SECONDS = 200, 5, 0.001
 
-# Seconds between two batches of a process, once a batch has found fewer than it may take.
+# Seconds between two batches of a process, after a batch that was not full.
 _PAUSE = 60
 
-# Expired for this many seconds, so that a worker with a clock that is minutes fast removes nothing that others honour.
+# Remove sessions this many seconds after they expire. A worker whose clock is minutes fast must not remove live
+# sessions.
 _MARGIN = 3600
 
-# The command's statements take about this many seconds each, and so make no other writer wait for longer.
+# The target duration in seconds of each statement of the command, and so the longest wait of other writers.
 _TARGET = 0.01
 _LEAST, _MOST = 100, 2_000
 
-# On SQLite whoever writes waits for whoever writes, and looks again every few milliseconds: so many seconds of work,
-# then so many of rest, in which they find the database free.
+# SQLite has one writer at a time, and others poll every few milliseconds. The command works for so many seconds, then
+# rests for so many to let others write.
 _WORK, _REST = 0.03, 0.01
 
-# By the monotonic clock. Processes that start together do not all begin at once.
+# On the monotonic clock. The random start spreads processes that start together.
 _next_at = time.monotonic() + random.uniform(0, _PAUSE)  # noqa: S311 - not a secret
 
-# End and key of the last session that was looked at, where the next batch begins: those before it are gone, or cannot
-# be removed. ``None`` where the last batch reached the end.
+# Expiry time and key of the last examined session, where the next batch continues. Earlier sessions are removed or
+# cannot be removed. ``None`` after a batch that reached the end.
 _place: tuple[datetime, Any] | None = None
 
 
-# How many the next batch may take, and whether the last one took long.
+# The size of the next batch, and whether the last one was slow.
 _size, _was_slow = _BATCH, False
 
 
 def is_due() -> bool:
-    """Return whether a login or a refresh of this process should remove a batch."""
+    """Return whether it is time for this process to remove a batch."""
     return time.monotonic() >= _next_at and not clock.is_travelling()
 
 
 def remove_after(request: HttpRequest) -> None:
-    """Remove a batch, if one is due, once the response to this request is sent: the client waits for none of it."""
+    """Remove a batch, if due, after the response to this request is sent, so that the client does not wait."""
     if not is_due():
         return
     close, thread = request.close, get_ident()
 
     def close_and_remove() -> None:
         close()
-        # Another thread, as of Django's asynchronous test client, has a connection of its own that is never closed.
+        # In another thread, such as of Django's async test client, the connection would never be closed.
         if get_ident() == thread and is_due():
             remove_batch()
 
-    # Not a closer of the response's, which caches pickle. Django closes the request with the response, and its database
-    # connections after both.
+    # Not a closer of the response, which caches pickle. Django closes the request together with the response, and the
+    # database connections after both.
     request.close = close_and_remove  # type: ignore[method-assign]
 
 
 def remove_batch() -> None:
-    """Remove one small batch. An error is only logged. Does nothing in a transaction, where it would hold locks."""
+    """Remove one small batch. Errors are only logged. Does nothing in a transaction, where it would hold locks."""
     global _next_at, _size, _was_slow
     if transaction.get_connection(database()).in_atomic_block:
         return
@@ -83,8 +84,8 @@ def remove_batch() -> None:
     _next_at = started + random.uniform(_PAUSE / 2, _PAUSE)  # noqa: S311 - not a secret
     try:
         if _remove(min(_size, _BATCH))[1]:
-            _next_at = 0.0  # there is more: the next login or refresh goes on
-    except Exception:  # also of a receiver's: Django would drop it
+            _next_at = 0.0  # the next login or refresh continues
+    except Exception:  # including errors of receivers, which Django would not report here
         _log.warning("expired sessions could not be removed", exc_info=True)
     took = time.monotonic() - started
     is_slow = took > _BATCH_SECONDS
@@ -96,7 +97,7 @@ def remove_batch() -> None:
 
 
 def expired() -> SessionQuerySet:
-    """Return the sessions whose end is an hour past, in the database that takes writes."""
+    """Return the sessions that expired more than an hour ago, in the database that takes writes."""
     over: SessionQuerySet = Session.objects.using(database()).filter(expires_at__lte=_cutoff())
     return over
 
@@ -106,7 +107,7 @@ def _cutoff() -> datetime:
 
 
 def remove_all() -> Iterator[int]:
-    """Remove every expired session, and yield how many were removed so far after each statement."""
+    """Remove all expired sessions, and yield the running total after each statement."""
     global _place
     _place, removed, size, is_more = None, 0, _LEAST, True
     shares = connections[database()].vendor == "sqlite"
@@ -125,28 +126,28 @@ def remove_all() -> Iterator[int]:
 
 
 def _remove(limit: int) -> tuple[int, bool]:
-    """Remove at most this many, in one statement if the database can, and return how many, and whether there is more.
+    """Remove at most ``limit`` sessions. Return the number removed, and whether there may be more.
 
-    Rows that others hold are left to them.
+    Uses one statement if the database supports it. Locked rows are skipped.
     """
     connection = connections[database()]
     vendor = "mariadb" if getattr(connection, "mysql_is_mariadb", False) else connection.vendor
     at_once = {"postgresql": _remove_by_ctid, "sqlite": _remove_by_rowid, "mariadb": _remove_returning}.get(vendor)
-    # Not where a project's own table refers to sessions, or a receiver listens for each: Django sees to those.
+    # If another table refers to sessions or a receiver is connected, Django's delete() must handle them.
     if at_once is not None and not has_dependents():
         try:
             removed = at_once(connection, limit)
         except IntegrityError:
-            pass  # a table that Django does not know refers to one of them
+            pass  # a table without a Django model refers to one of the sessions
         else:
             return removed, removed == limit
     return _remove_by_key(limit)
 
 
 def _remove_by_key(limit: int) -> tuple[int, bool]:
-    """Remove what can be removed of the next rows. Those that another table protects are passed over."""
+    """Remove the next rows by key, except those that another table protects."""
     global _place
-    rows, place = expired(), _place  # which another thread may change meanwhile
+    rows, place = expired(), _place  # a copy, since another thread may change it
     if place is not None:
         end, key = place
         rows = rows.filter(expires_at__gte=end).exclude(expires_at=end, pk__lte=key)
@@ -160,7 +161,7 @@ def _remove_by_key(limit: int) -> tuple[int, bool]:
 
 
 def _protected(keys: list[Any]) -> set[Any]:
-    """Return which of these a foreign key refers to that does not let them go."""
+    """Return which of these sessions a foreign key protects from deletion."""
     found = set()
     for relation in Session._meta.get_fields(include_hidden=True):
         holds = getattr(relation, "on_delete", None) in (models.PROTECT, models.RESTRICT, models.DO_NOTHING)
@@ -174,15 +175,15 @@ def _protected(keys: list[Any]) -> set[Any]:
 
 
 def _delete(keys: list[Any]) -> int:
-    """Delete these sessions, and return how many. Where some cannot be, the others are found by halves."""
+    """Delete these sessions and return their number. If some cannot be deleted, halve the batch to find the others."""
     if not keys:
         return 0
     try:
-        # Nobody revives an expired row, so its key is enough; with the date as well, MariaDB would go through all rows.
+        # Expired rows are never refreshed, so the key is enough. With the date, MariaDB would scan all rows.
         with transaction.atomic(using=database()):
             counts: dict[str, int] = Session.objects.using(database()).filter(pk__in=keys).delete()[1]
         return counts.get(Session._meta.label, 0)
-    except IntegrityError:  # also ProtectedError and RestrictedError, of what would be deleted with a session
+    except IntegrityError:  # including ProtectedError and RestrictedError
         if len(keys) == 1:
             return 0
     half = len(keys) // 2
@@ -190,7 +191,7 @@ def _delete(keys: list[Any]) -> int:
 
 
 def _remove_by_rowid(connection: Any, limit: int) -> int:
-    """Remove by address: in two thirds of the time that it takes by key."""
+    """Remove by row id, which takes two thirds of the time of removing by key."""
     quoted = connection.ops.quote_name
     table, column = quoted(Session._meta.db_table), quoted("expires_at")
     addresses = f"SELECT rowid FROM {table} WHERE {column} <= %s ORDER BY {column} LIMIT %s"  # noqa: S608
@@ -203,19 +204,19 @@ def _remove_by_rowid(connection: Any, limit: int) -> int:
         return removed
 
 
-# PostgreSQL and MariaDB keep the places of removed rows for a while. Each call begins where the last one ended, so that
-# it does not pass them.
+# PostgreSQL and MariaDB keep removed rows for a while. Each call starts where the last one ended, so that it does not
+# scan them again.
 
 
 def _between(connection: Any) -> list[Any]:
-    """Return where to begin, and the cutoff, as the database takes them."""
-    place = _place  # which another thread may change meanwhile
+    """Return the lower and upper bound of ``expires_at``, as database values."""
+    place = _place  # a copy, since another thread may change it
     ends = clock.to_datetime(0) if place is None else place[0], _cutoff()
     return [_END.get_db_prep_value(end, connection) for end in ends]
 
 
 def _remove_by_ctid(connection: Any, limit: int) -> int:
-    """Remove by address: four times as fast as by key."""
+    """Remove by ``ctid``, which is four times as fast as by key."""
     global _place
     quoted = connection.ops.quote_name
     table, column = quoted(Session._meta.db_table), quoted("expires_at")
@@ -235,7 +236,7 @@ def _remove_by_ctid(connection: Any, limit: int) -> int:
 
 
 def _remove_returning(connection: Any, limit: int) -> int:
-    """Remove without asking for the keys first: three times as fast."""
+    """Remove without selecting the keys first, which is three times as fast."""
     global _place
     quoted = connection.ops.quote_name
     table, column = quoted(Session._meta.db_table), quoted("expires_at")

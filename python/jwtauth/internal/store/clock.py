@@ -1,4 +1,4 @@
-"""The clock: one place that asks what time it is, and goes by the database's time as far as it has been heard."""
+"""The clock of jwtauth, which follows the database's clock so that all workers agree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _database_clock = _engine.DatabaseClock()
 
 
 class DatabaseTime(Func):
-    """The database's clock in a query, as Unix seconds with a fraction; NULL where we do not know how to ask."""
+    """The time of the database in a query, as fractional Unix seconds. ``NULL`` on unknown databases."""
 
     template = "NULL"
     output_field = FloatField()
@@ -28,7 +28,7 @@ class DatabaseTime(Func):
         return self.as_sql(compiler, connection, template=template, **context)
 
     def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        # Whatever the time zone of the connection is.
+        # Independent of the time zone of the connection.
         return self.as_sql(compiler, connection, template="UNIX_TIMESTAMP(NOW(6))", **context)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
@@ -37,15 +37,15 @@ class DatabaseTime(Func):
 
 
 def now() -> int:
-    """Return Unix seconds (``NumericDate``, RFC 7519 section 2): the database's, as last heard, so that workers agree.
+    """Return the database's time in Unix seconds (``NumericDate``, RFC 7519 section 2), estimated without a query.
 
-    In a test that travels in time, this machine's.
+    In a test that travels in time, returns the time of this machine.
     """
     return local_ms() // 1000 if is_travelling() else _database_clock.now(local_ms())
 
 
 def hear(asked: int, theirs: float | None) -> None:
-    """Go by a `DatabaseTime` from now on, which a query brought that was begun at ``asked``, of `local_ms`."""
+    """Adjust the clock to the `DatabaseTime` that a query returned. ``asked`` is `local_ms` before the query."""
     if theirs is not None and not is_travelling():
         _database_clock.hear(asked=asked, answered=local_ms(), theirs=int(theirs * 1000))
 
@@ -53,7 +53,7 @@ def hear(asked: int, theirs: float | None) -> None:
 def is_travelling() -> bool:
     """Return whether a test has moved this process's clock: freezegun, time-machine, or a patch of ``time.time``.
 
-    The database's clock has not moved with it, and would undo the travel.
+    The database's clock does not move with it and must then be ignored.
     """
     if type(time.time) is not BuiltinFunctionType:
         return True
@@ -62,29 +62,29 @@ def is_travelling() -> bool:
 
 
 def local_ms() -> int:
-    """Return Unix milliseconds of this machine's clock."""
+    """Return the time of this machine in Unix milliseconds."""
     return int(time.time() * 1000)
 
 
 def monotonic_ms() -> int:
-    """Return milliseconds that only ever rise, but where a test travels back."""
+    """Return monotonic milliseconds. In a test that travels in time, return `local_ms`."""
     return local_ms() if is_travelling() else int(time.monotonic() * 1000)
 
 
 def to_datetime(timestamp: int) -> datetime:
-    """Return what a ``DateTimeField`` holds: aware where ``USE_TZ`` asks for it, else naive in ``TIME_ZONE``.
+    """Return the value for a ``DateTimeField``: aware if ``USE_TZ`` is on, else naive in ``TIME_ZONE``.
 
-    In an hour that occurs twice, the naive value's ``fold`` says which is meant.
+    In an hour that occurs twice, ``fold`` distinguishes naive values.
     """
     moment = datetime.fromtimestamp(timestamp, timezone.utc)
     return moment if settings.USE_TZ else make_naive(moment, get_default_timezone())
 
 
 def from_datetime(moment: datetime) -> int:
-    """Return the reverse of `to_datetime`, whatever ``USE_TZ`` is now."""
+    """Return the Unix seconds of an aware or naive value. The inverse of `to_datetime`."""
     return int(as_aware(moment).timestamp())
 
 
 def as_aware(moment: datetime) -> datetime:
-    """Return the instant that a ``DateTimeField`` holds, with an offset also where ``USE_TZ`` is off."""
+    """Return the value of a ``DateTimeField`` as an aware datetime, even if ``USE_TZ`` is off."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=get_default_timezone())

@@ -1,4 +1,4 @@
-"""Telling of what a transaction has written, once it is certain."""
+"""Callbacks after a commit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from django.db import transaction
 
 
 def after_commit(tell: Callable[[], object], alias: str) -> None:
-    """Call ``tell`` when the current transaction commits; at once outside one, and never if it is rolled back.
+    """Call ``tell`` when the current transaction commits, or immediately without one. Never call it after a rollback.
 
-    What it raises is logged by Django, and harms no other callback. The transaction that Django's ``TestCase`` keeps
-    around a test, and never commits, does not count, as for Django's ``durable``.
+    Django logs its exceptions and still runs other callbacks. The transaction that Django's ``TestCase`` opens around
+    each test does not count, as with Django's ``durable``.
     """
     blocks = transaction.get_connection(alias).atomic_blocks
     if transaction.get_connection(alias).in_atomic_block and not (blocks and blocks[-1]._from_testcase):

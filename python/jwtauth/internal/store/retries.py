@@ -1,4 +1,4 @@
-"""Trying again where a database asks for it, or where another request was first."""
+"""Retries after database conflicts and after writes of concurrent requests."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from jwtauth.exceptions import SessionContention
 
 _T = TypeVar("_T")
 
-# Tried this often, and where the database asked for it, not again once this many seconds have gone: one that makes us
-# wait for each answer, as SQLite does for a lock, is not asked six times over. After a lost swap the row is in a state
-# that mostly needs none, however long the worker was suspended.
+# The number of attempts. After a database conflict there is no further attempt once this many seconds have passed,
+# since each attempt may itself wait for a lock, as on SQLite. A lost swap has no time limit: the next decision usually
+# needs no write.
 _ATTEMPTS = 6
 _PATIENCE = 3.0
 
-# Before attempt n, at most this many seconds times 2**n, so that those who collided do not meet again.
+# Before attempt n, pause for a random time up to this many seconds times 2**n, so that colliding requests spread out.
 _PAUSE = 0.004
 
 # Serialization failure, deadlock, lock not available.
 _SQLSTATES = {"40001", "40P01", "55P03"}
-# Of MySQL and MariaDB: record changed since last read, lock wait timeout, deadlock.
+# MySQL and MariaDB: record changed since last read, lock wait timeout, deadlock.
 _ERROR_NUMBERS = {1020, 1205, 1213}
 _SQLITE_BUSY, _SQLITE_LOCKED = 5, 6
 
 
 class LostSwap(Exception):
-    """Another request changed the row between our reading and our writing it."""
+    """Raised if another request changed the row after it was read and before it was written."""
 
 
 def retry_on_conflict(work: Callable[[], _T], alias: str) -> _T:
-    """What ``work`` returns. Done again where the database asks for it, or after `LostSwap`; within bounds.
+    """Call ``work`` and return its result. Retry after a transient database error or `LostSwap`.
 
-    Inside a transaction only its owner can do it again, so the database's error is raised as it is.
+    Inside a transaction, database errors are raised unchanged, since only the owner of the transaction can retry.
 
-    Raises ``SessionContention`` when the bounds are reached.
+    Raises ``SessionContention`` after six attempts, or after a database error once three seconds have passed.
     """
     started = time.monotonic()
     for attempt in range(_ATTEMPTS):
@@ -58,7 +58,7 @@ def retry_on_conflict(work: Callable[[], _T], alias: str) -> _T:
 
 
 def is_transient(error: DatabaseError) -> bool:
-    """Whether the same statement may well succeed when it is repeated."""
+    """Return whether the same statement may succeed when it is repeated."""
     cause = error.__cause__
     sqlstate = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg, psycopg2
     if sqlstate is not None:

@@ -1,8 +1,7 @@
-"""Where the database's answer about a session holds: which database, which schema, which users, for which host.
+"""The scope of a verified session: the database, schema, user manager and host that it was verified for.
 
-Sites of several tenants give each of them a database, a schema, a manager that filters, or a host. What this process
-remembers of a session is for one such scope. A manager that is not plain may filter by anything, so nothing is
-remembered where the user model has one by default.
+Multi-tenant sites give each tenant a database, a schema, a filtering manager or a host. The cache of verified sessions
+keeps them apart. If the user model's default manager is not plain, nothing is cached, since it may filter by anything.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from jwtauth.internal.store.prepared import is_plain
 from jwtauth.models import Session, database
 
 NOWHERE = 0
-"""The scope in which nothing is remembered."""
+"""The scope in which nothing is cached."""
 
 _CAPACITY = 10_000
-# The longest host that is remembered: a domain name has 253 characters.
+# The longest host that is cached. A domain name has at most 253 characters.
 _LONGEST_HOST = 300
 _USER: Any = Session._meta.get_field("user")
 
@@ -30,15 +29,15 @@ _scopes: dict[tuple[Any, ...], int] = {}
 
 
 def of(request: HttpRequest) -> int:
-    """Return the number of the scope that this request is in now, or `NOWHERE`. Asks no database.
+    """Return the number of the current scope of this request, or `NOWHERE`. Makes no query.
 
-    A number stands for one scope as long as the process lives. Call it in the thread that would ask the database.
+    A number identifies one scope while the process lives. Call this in the thread that makes the queries.
     """
     alias, meta = database(), request.META
-    # As django-tenants and the packages of its kind set it on each thread's connection.
+    # django-tenants and similar packages set it on each thread's connection.
     schema = getattr(connections[alias], "schema_name", None)
     if (schema is not None or router.routers) and is_on_event_loop():
-        return NOWHERE  # the tenant may be that of the thread in which the request's queries run
+        return NOWHERE  # the tenant may be set in the thread that makes the queries
     manager = _USER.related_model._meta.default_manager
     key = alias, schema, manager, meta.get("HTTP_HOST") or _server(meta), meta.get("HTTP_X_FORWARDED_HOST")
     number = _scopes.get(key)
@@ -46,7 +45,7 @@ def of(request: HttpRequest) -> int:
 
 
 def is_on_event_loop() -> bool:
-    """Return whether this is async code, which may not ask the database."""
+    """Return whether this runs on an event loop, where queries are not allowed."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -55,7 +54,7 @@ def is_on_event_loop() -> bool:
 
 
 def _server(meta: Mapping[str, Any]) -> str:
-    """Return what ``request.get_host()`` goes by where a request of HTTP/1.0 names no host."""
+    """Return the host that ``request.get_host()`` uses for an HTTP/1.0 request without ``Host``."""
     name, port = meta.get("SERVER_NAME"), meta.get("SERVER_PORT")
     return str(name) if port in ("80", "443") else f"{name}:{port}"
 
@@ -64,7 +63,7 @@ def _add(key: tuple[Any, ...]) -> int:
     _alias, _schema, manager, *hosts = key
     if not is_plain(manager) or any(len(str(host)) > _LONGEST_HOST for host in hosts):
         return NOWHERE
-    if len(_scopes) >= _CAPACITY:  # then the database is asked about every session again
+    if len(_scopes) >= _CAPACITY:  # every session is then verified again
         _scopes.clear()
-    # At random, so that no number is given twice, and without a lock, which a fork could leave held.
+    # Random numbers are unique without a lock, which a fork could leave held.
     return _scopes.setdefault(key, 1 + randbelow(2**63))
