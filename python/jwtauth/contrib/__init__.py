@@ -1,1 +1,1 @@
-"""For other packages: loaded where they are installed."""
+"""Support for other packages, loaded if they are installed."""

@@ -1,4 +1,4 @@
-"""Fixtures for pytest, installed with the package."""
+"""Fixtures for pytest, which the package registers as a plugin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def jwtauth_login() -> Callable[..., None]:
-    """`jwtauth.test.force_login`: ``jwtauth_login(client, user)``."""
+    """Return `jwtauth.test.force_login`, to call as ``jwtauth_login(client, user)``."""
     from jwtauth.test import force_login
 
     def sign_in(client: Any, user: Any, **options: Any) -> None:
@@ -24,7 +24,7 @@ def jwtauth_login() -> Callable[..., None]:
 
 @pytest.fixture
 def jwtauth_clock() -> Iterator[Clock]:
-    """`jwtauth.test.stopped_clock`: ``jwtauth_clock.advance(seconds)``."""
+    """Stop the clock for the test, as `jwtauth.test.stopped_clock`: ``jwtauth_clock.advance(seconds)``."""
     from jwtauth.test import stopped_clock
 
     with stopped_clock() as clock:

@@ -1,6 +1,6 @@
-"""What drf-spectacular needs to describe cookies, bearer tokens and the views of `jwtauth.urls` in OpenAPI.
+"""Extensions of drf-spectacular that describe the cookies, bearer tokens and views of `jwtauth.urls` in OpenAPI.
 
-The app imports it where ``drf_spectacular`` is installed.
+The app imports this module if ``drf_spectacular`` is installed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _COOKIE, _BEARER = "jwtauthCookie", "jwtauthBearer"
 
 
 class JwtAuthenticationScheme(OpenApiAuthenticationExtension):
-    """Either the access token's cookie, or ``Authorization: Bearer`` where the settings take it."""
+    """Describe the access token's cookie, and ``Authorization: Bearer`` if ``BEARER_TOKENS`` is on."""
 
     target_class = "jwtauth.authentication.JWTAuthentication"
     match_subclasses = True
@@ -48,11 +48,11 @@ class JwtAuthenticationScheme(OpenApiAuthenticationExtension):
         return [_COOKIE, _BEARER] if get_config().bearer_tokens else [_COOKIE]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
-        """One of them is enough."""
+        """Return the schemes as alternatives."""
         return [{name: []} for name in self.name]
 
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
-        """In the order of the names."""
+        """Return the definitions in the order of `name`."""
         cookie = {"type": "apiKey", "in": "cookie", "name": get_config().access_cookie_name}
         bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         return [cookie, bearer][: len(self.name)]
@@ -64,12 +64,12 @@ class _Named(OpenApiSerializerExtension):
     description: Any = None
 
     def get_name(self, auto_schema: AutoSchema, direction: Direction) -> str:
-        """``JwtauthLogin`` for ``LoginSerializer``."""
+        """Return ``JwtauthLogin`` for ``LoginSerializer``."""
         serializer: type = self.target if isinstance(self.target, type) else type(self.target)
         return f"Jwtauth{serializer.__name__.removesuffix('Serializer')}"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        """With what DRF refuses and does not describe: null characters in what is sent."""
+        """Add a pattern for what DRF rejects but does not describe: null characters in input."""
         schema: dict[str, Any] = super().map_serializer(auto_schema, direction)
         for field in schema["properties"].values():
             if field.get("type") == "string" and field.get("writeOnly"):
@@ -84,7 +84,7 @@ class LoginSerializerExtension(_Named):
     description = _("A username and a password, for the site's authentication backends.")
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        """And names of nothing but spaces."""
+        """Also reject blank usernames."""
         schema = super().map_serializer(auto_schema, direction)
         schema["properties"][get_user_model().USERNAME_FIELD]["pattern"] = r"^[^\x00]*[^\s\x00][^\x00]*$"
         return schema
@@ -106,19 +106,19 @@ class RevokeSerializerExtension(_Named):
 
 
 class UserSerializerExtension(_Named):
-    """Which fields it has is up to the user model."""
+    """Describe the fields, which depend on the user model."""
 
     target_class = "jwtauth.serializers.UserSerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Direction) -> dict[str, Any]:
-        """An object of the key and the name."""
+        """Return an object with the primary key and the username."""
         model = get_user_model()
         key = {"type": "integer" if isinstance(model._meta.pk, IntegerField) else "string"}
         properties = {"id": key, model.USERNAME_FIELD: {"type": "string"}}
         return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-# --- what the views answer without a serializer
+# --- responses of views without a serializer
 
 
 class JwtauthError(serializers.Serializer[Any]):
@@ -152,7 +152,7 @@ def _error(description: Any) -> OpenApiResponse:
     return OpenApiResponse(JwtauthError, description)
 
 
-# Some answers are DRF's and the middleware's, and so every view's.
+# Responses of DRF and the middleware, which every view can return.
 _EVERYWHERE = {
     401: _error(_("`token_not_valid`: the token in `Authorization: Bearer` is not valid.")),
     403: _error(
@@ -201,17 +201,17 @@ def _sets_cookies(status: int, description: Any) -> list[OpenApiParameter]:
 
 
 class _View(OpenApiViewExtension):
-    """A view whose `operations` are described here: by method, the arguments of ``extend_schema``."""
+    """Describe a view by `operations`: the arguments of ``extend_schema`` for each method."""
 
     match_subclasses = True
-    # What the schema says in place of the view.
+    # Attributes of the view that are replaced in the schema.
     attributes: ClassVar[dict[str, Any]] = {}
 
     def operations(self) -> dict[str, dict[str, Any]]:
         raise NotImplementedError
 
     def view_replacement(self) -> type[APIView]:
-        """The view, described."""
+        """Return a subclass of the view with the descriptions."""
         described = {method: extend_schema(**arguments) for method, arguments in self.operations().items()}
         replacement: type[APIView] = type(self.target.__name__, (self.target,), self.attributes)
         return extend_schema_view(**described)(replacement)
@@ -283,7 +283,7 @@ class SessionListViewExtension(_View):
     target_class = "jwtauth.views.SessionListView"
 
     def view_replacement(self) -> type[APIView]:
-        """The view, without its pagination, which is described here. Another one describes itself."""
+        """Return the view without `SessionPagination`, which is described here instead."""
         if self._has_pages:
             self.attributes = {"pagination_class": None}  # type: ignore[misc]  # of this extension alone
         return super().view_replacement()

@@ -1,4 +1,4 @@
-"""The model field of times whose column holds the same instant whatever time zone Django and its connection keep."""
+"""A model field whose column stores the same instant whatever the time zone of Django and its connection."""
 
 from __future__ import annotations
 
@@ -15,51 +15,51 @@ from django.utils.timezone import get_default_timezone, make_naive
 
 from jwtauth.internal.store import clock
 
-# The fields of this class.
+# The names of all fields of this class.
 _NAMES: set[str] = set()
 
 
 class _OfDateTimes(type):
     def __instancecheck__(cls, instance: Any) -> bool:
-        """Return true for Django's own field too.
+        """Return ``True`` for Django's own field as well.
 
-        Django refuses ``Coalesce("last_login", "jwtauth_sessions__created_at")`` where the first field is not an
-        instance of the second's class.
+        Otherwise Django rejects ``Coalesce("last_login", "jwtauth_sessions__created_at")``, because the first field is
+        not an instance of the second field's class.
         """
         return isinstance(instance, models.DateTimeField)
 
 
 class InstantField(models.DateTimeField, metaclass=_OfDateTimes):  # type: ignore[type-arg]  # not subscriptable at run time
-    """Django's ``DateTimeField``, but for what the column holds.
+    """A ``DateTimeField`` that stores UTC in databases without time zones.
 
-    Values are Django's: aware where ``USE_TZ`` is on, else naive in ``TIME_ZONE``. In databases without time zones
-    (SQLite, MariaDB, MySQL, Oracle) Django would store them in the time zone of the connection, where an hour occurs
-    twice a year, and which services that read the table do not know. This field stores UTC there.
+    Values are the same as Django's: aware if ``USE_TZ`` is on, else naive in ``TIME_ZONE``. In databases without time
+    zones (SQLite, MariaDB, MySQL, Oracle), Django stores the time zone of the connection, where one hour a year occurs
+    twice, and which other services that read the table do not know.
     """
 
     def deconstruct(self) -> Any:
-        """Return what Django's field does: migrations do not differ, for the type of the column does not."""
+        """Return Django's field for migrations, since the type of the column is the same."""
         name, _path, args, kwargs = super().deconstruct()
         return name, "django.db.models.DateTimeField", args, kwargs
 
     def contribute_to_class(self, cls: Any, name: str, *args: Any, **kwargs: Any) -> None:
-        """Note the name, by which queries call it."""
+        """Add the field's name to the names of fields of this class."""
         super().contribute_to_class(cls, name, *args, **kwargs)
         _NAMES.add(name)
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
-        """Return Django's value of the instant in UTC: naive where the database has no time zones."""
+        """Return the database value in UTC, naive if the database has no time zones."""
         if not prepared:
             value = self.get_prep_value(value)
         if isinstance(value, datetime):
             if not connection.features.supports_timezones:
                 value = make_naive(clock.as_aware(value), timezone.utc)
             elif connection.vendor == "postgresql":
-                value = clock.as_aware(value)  # of an hour that occurs twice, PostgreSQL would take the later
+                value = clock.as_aware(value)  # in an hour that occurs twice, PostgreSQL would use the later one
         return super().get_db_prep_value(value, connection, prepared=True)
 
     def get_db_converters(self, connection: Any) -> list[Any]:
-        """Return what corrects the values that the database's own converter makes: nothing where they are right."""
+        """Return Django's converters, preceded by a correction where they would be wrong."""
         converters: list[Any] = super().get_db_converters(connection)
         if is_local(connection):
             return [_from_utc, *converters]
@@ -68,7 +68,7 @@ class InstantField(models.DateTimeField, metaclass=_OfDateTimes):  # type: ignor
         return converters
 
     def get_transform(self, lookup_name: str) -> Any:
-        """Return Django's transform, as ``__date`` or ``__hour``, of the time in Django's time zone."""
+        """Return Django's transform, such as ``__date`` or ``__hour``, applied to the time in Django's time zone."""
         found: Any = super().get_transform(lookup_name)
         if found is None or found is Local:
             return found
@@ -76,12 +76,12 @@ class InstantField(models.DateTimeField, metaclass=_OfDateTimes):  # type: ignor
 
 
 def is_local(connection: Any) -> bool:
-    """Return whether Django takes the times of this connection for local ones, and so not for what our columns hold."""
+    """Return whether Django interprets times of this connection as local, while these columns hold UTC."""
     return not connection.features.supports_timezones and connection.timezone_name != "UTC"
 
 
 def _from_utc(value: Any, expression: Any, connection: Any) -> Any:
-    """Return a value of Django's converter, which took UTC for the connection's time zone, as it was meant."""
+    """Correct a value that Django's converter interpreted in the connection's time zone instead of UTC."""
     if value is None:
         return None
     value = value.replace(tzinfo=timezone.utc)
@@ -89,13 +89,13 @@ def _from_utc(value: Any, expression: Any, connection: Any) -> Any:
 
 
 def _later(value: Any, expression: Any, connection: Any) -> Any:
-    """Return the later of two hours: psycopg 2 does not tell which it is, and a session must not end early."""
+    """Return the later of two equal local times. psycopg 2 does not say which, and a session must not end early."""
     return None if value is None else value.replace(fold=1)
 
 
 @InstantField.register_lookup
 class Local(Transform):
-    """The time as Django expects it of this connection, for its functions: ``TruncDay("created_at__local")``."""
+    """Convert to the time that Django's functions expect of the connection: ``TruncDay("created_at__local")``."""
 
     lookup_name = "local"
     output_field = models.DateTimeField()
@@ -105,14 +105,14 @@ class Local(Transform):
         return compiler.compile(self.lhs)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return it by the function that Django adds to each connection."""
+        """Convert with the function that Django adds to each connection."""
         sql, parameters = compiler.compile(self.lhs)
         if not is_local(connection):
             return sql, parameters
         return f"django_datetime_trunc('second', {sql}, %s, 'UTC')", [*parameters, connection.timezone_name]
 
     def as_mysql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return it by the server's time zones, and in UTC where it knows none."""
+        """Convert with the server's time zone tables, or keep UTC if it has none."""
         sql, parameters = compiler.compile(self.lhs)
         if not is_local(connection):
             return sql, parameters
@@ -121,20 +121,20 @@ class Local(Transform):
 
 
 class Stored(Transform):
-    """The column itself, but that Python's sqlite3 hands its text on, which it would parse for each row."""
+    """Return the column without parsing: Python's sqlite3 then returns its text."""
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
         """Return the column as it is."""
         return compiler.compile(self.lhs)
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return an expression of the same value, which has no declared type (https://sqlite.org/c3ref/column_decltype.html)."""
+        """Return an equal expression without a declared type (https://sqlite.org/c3ref/column_decltype.html)."""
         sql, parameters = compiler.compile(self.lhs)
         return f"+{sql}", parameters
 
 
 def of_local(expression: Any) -> Any:
-    """Return this expression about sessions, with `Local` times for Django's functions of dates that name a field."""
+    """Return the expression with `Local` times as arguments of Django's date functions."""
     if not isinstance(expression, (Func, CombinedExpression)):
         return expression
     sources: list[Any] = [of_local(source) for source in expression.get_source_expressions()]

@@ -1,10 +1,10 @@
-"""The strict check's statement, which Django compiles once and its cursor executes again and again.
+"""The statement of the strict check, which Django compiles once and its cursor executes for each request.
 
-To put a queryset together and compile it takes Django many times what the database takes to answer. The statement is
-Django's own all the same: compiled by it for the user model, its default manager and the database at hand, executed by
-its cursor, with its converters for the columns. Only where nothing about it can change: a manager with a queryset of
-its own may filter by the tenant of this thread or by the time, so its queryset is made and compiled each time. So is
-every queryset on a Django whose compiler is not the one that this file knows.
+Building and compiling a queryset takes Django many times as long as the database takes to answer. The statement is
+still Django's own: Django compiles it for the user model, its default manager and the database, and runs it with its
+cursor and its converters. It is only reused if nothing about it can change. A manager with its own queryset may filter
+by tenant or by time, so its queryset is compiled for each request. So is every queryset on a Django whose compiler this
+module does not know.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from django.utils.dateparse import parse_datetime
 _log = logging.getLogger("jwtauth")
 
 _QuerySetOf = Callable[[QuerySet[Any], UUID], QuerySet[Any]]
-# An attribute of a connection.
+# The name of an attribute of connections.
 _CONVERTERS = "_jwtauth_converters"
 _Converter = tuple[Sequence[Callable[[Any, Any, Any], Any]], Any]
 
 
 class Row:
-    """What a row has beside the instance: each value is converted as often as it is asked for, which may be never."""
+    """The annotations of a row. Values are converted each time that they are read."""
 
     __slots__ = ("_connection", "_converters", "_places", "_values")
 
@@ -40,7 +40,7 @@ class Row:
         self._values, self._places, self._converters, self._connection = values, places, converters, connection
 
     def stored(self, names: Sequence[str]) -> list[Any]:
-        """Return values as the driver has returned them."""
+        """Return values as the database driver returned them."""
         values, places = self._values, self._places
         return [values[places[name]] for name in names]
 
@@ -55,26 +55,26 @@ class Row:
         return value
 
 
-# Of the instance's fields, and of every place.
+# The converters of the instance's fields, and those of every column.
 _Converters = tuple[list[tuple[int, Sequence[Callable[[Any, Any, Any], Any]], Any]], Mapping[int, _Converter]]
 _Found = tuple[Any, Row | Mapping[str, Any]]
 
 
 class Lookup:
-    """One row of a queryset that depends on an id: the instance, and beside it what ``queryset_of`` annotates.
+    """Look up an instance and the annotations of ``queryset_of`` by an id.
 
-    ``queryset_of`` filters what the model's default manager has, and annotates it with these names; ``key`` is the
-    field of the id. Annotations of the manager's own stay on the instance.
+    ``queryset_of`` filters a queryset of the model's default manager by the id and annotates it with ``names``. ``key``
+    is the field of the id. The manager's own annotations stay on the instance.
     """
 
     def __init__(self, queryset_of: _QuerySetOf, key: Field[Any, Any], names: Sequence[str]) -> None:
         self._queryset_of, self._key, self._names = queryset_of, key, names
-        # Of each database, for the manager that it was compiled with.
+        # By database alias: the manager that the statement was compiled with, and the statement.
         self._statements: dict[str, tuple[Any, _Statement | None]] = {}
         setting_changed.connect(self._forget)
 
     def find(self, manager: Any, alias: str, id: UUID) -> _Found | None:
-        """The row of this id in the database ``alias``."""
+        """Return the row with this id in the database ``alias``, or ``None``."""
         known, statement = self._statements.get(alias, (None, None))
         if known is not manager:
             statement = self._try_to_prepare(manager, alias)
@@ -86,20 +86,20 @@ class Lookup:
         return None
 
     def _try_to_prepare(self, manager: Any, alias: str) -> _Statement | None:
-        """Return the compiled statement, or ``None`` where the queryset has to be made each time."""
+        """Return the compiled statement, or ``None`` if the queryset must be compiled each time."""
         try:
             return self._prepared(manager, alias) if is_plain(manager) else None
         except Error:
-            raise  # the database's: the next request tries again
+            raise  # a database error: the next request tries again
         except Exception:
-            # A Django whose compiler differs from those that this was tested with: slower, but never wrong.
+            # The compiler differs from that of tested Django versions. The ORM is slower but always correct.
             _log.warning(
                 "the query of the session check could not be prepared, so each request compiles it again", exc_info=True
             )
             return None
 
     def _prepared(self, manager: Any, alias: str) -> _Statement | None:
-        """``None`` where this is no statement that differs in the id alone."""
+        """Compile the statement. Return ``None`` unless it depends on the id in one parameter only."""
         connection = connections[alias]
         probes = UUID(int=1), UUID(int=2)
         compilers = [self._queryset_of(manager.using(alias), id).query.get_compiler(using=alias) for id in probes]
@@ -115,15 +115,15 @@ class Lookup:
         return statement
 
     def _forget(self, **kwargs: object) -> None:
-        """Receiver of ``setting_changed``: other settings may mean other tables, databases or converters."""
+        """Forget the statements when a setting changes, since tables, databases or converters may change."""
         self._statements.clear()
 
 
 def with_names(sql: str, count: int, vendor: str) -> tuple[str, list[str] | None]:
-    """Return the statement as it is best executed, and the names of its parameters where they have names.
+    """Return the statement with named parameters and their names on SQLite, else unchanged and ``None``.
 
-    On SQLite they have, for Django goes through a statement without them by a regular expression each time: more than
-    a third of a request's instructions (see `jwtauth.internal`).
+    Without names, Django's SQLite backend rewrites the statement with a regular expression for each execution, which is
+    more than a third of a request's instructions (see `jwtauth.internal`).
     """
     if vendor != "sqlite":
         return sql, None
@@ -131,7 +131,7 @@ def with_names(sql: str, count: int, vendor: str) -> tuple[str, list[str] | None
     return sql.replace("%%", "%%%%") % tuple(f"%({name})s" for name in names), names
 
 
-# Names of a manager that say what its querysets are, and every name of a queryset but what each class has for itself.
+# The attributes of a manager that define its querysets, and all attributes of a queryset except those of every class.
 _OF_MANAGER = {"get_queryset", "using", "__getattribute__"}
 _OF_QUERYSET = set(dir(QuerySet)) - {
     "__dict__",
@@ -144,7 +144,7 @@ _OF_QUERYSET = set(dir(QuerySet)) - {
 
 
 def is_plain(manager: Any) -> bool:
-    """Whether Django alone says what the manager's querysets are: its classes add names, and replace none."""
+    """Return whether the manager's classes only add attributes to Django's, so that its querysets are unfiltered."""
     return (
         not vars(manager).keys() & _OF_MANAGER
         and _only_adds(type(manager), Manager, _OF_MANAGER)
@@ -158,7 +158,7 @@ def _only_adds(kind: type, base: type, names: set[str]) -> bool:
 
 
 class _Statement:
-    """A compiled ``SELECT``. Shared by all threads."""
+    """A compiled ``SELECT``, shared by all threads."""
 
     def __init__(
         self, compiler: Any, alias: str, sql: str, parameters: list[Any], place: int, key: Field[Any, Any]
@@ -175,7 +175,7 @@ class _Statement:
         self._annotations = dict(compiler.annotation_col_map)
 
     def find(self, id: UUID) -> _Found | None:
-        """The row of this id."""
+        """Return the row with this id, or ``None``."""
         connection = connections[self._alias]
         parameters: Any = self._parameters.copy()
         parameters[self._place] = self._key.get_db_prep_value(id, connection, prepared=True)
@@ -197,7 +197,7 @@ class _Statement:
 
     def converters_of(self, connection: Any) -> _Converters:
         """Return Django's converters of the fields and of every column, on this connection."""
-        # Some are methods of the connection, of which each thread has its own: with it they are kept, and go.
+        # Some converters are methods of the connection, so they are stored on it. Each thread has its own.
         of: _Statement | None
         known: _Converters
         of, known = connection.__dict__.get(_CONVERTERS, (None, None))
@@ -214,9 +214,9 @@ class _Statement:
 
 
 def _as_quick(convert: Callable[[Any, Any, Any], Any], connection: Any) -> Callable[[Any, Any, Any], Any]:
-    """Django's own converter of times on SQLite in fewer steps, where times are in UTC; any other as it is.
+    """Return a faster equivalent of Django's converter of UTC times on SQLite, or the converter itself.
 
-    What that saves: see `jwtauth.internal`.
+    `jwtauth.internal` says what this saves.
     """
     function = getattr(convert, "__func__", None)
     if (getattr(function, "__module__", None), getattr(function, "__qualname__", None)) != _DJANGO_S_ON_SQLITE:
@@ -224,7 +224,7 @@ def _as_quick(convert: Callable[[Any, Any, Any], Any], connection: Any) -> Calla
     return _utc_datetime if settings.USE_TZ and connection.timezone is timezone.utc else convert
 
 
-# By name, for a site without SQLite need not have it.
+# By name, so that the module of SQLite is not imported on other databases.
 _DJANGO_S_ON_SQLITE = "django.db.backends.sqlite3.operations", "DatabaseOperations.convert_datetimefield_value"
 
 

@@ -1,7 +1,6 @@
-"""Sessions in the database: found with their user in one query, started, refreshed, acknowledged.
+"""Finding a session with its user in one query, and starting, refreshing and acknowledging sessions.
 
-Everything here speaks to the database that takes writes, so that a replica that lags neither revives a session nor
-loses one.
+All queries go to the database that takes writes, since a lagging replica could revive or lose a session.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ from jwtauth.signals import session_started
 _log = logging.getLogger("jwtauth.security")
 _T = TypeVar("_T")
 
-# The columns of a session, of which the key is the first, and the names of the others in the one query: none that a
-# field of a user has.
+# The columns of a session, with the key first. In the query of the strict check the other columns have a prefix, so
+# that they do not clash with fields of the user model.
 _NAMES = [field.attname for field in Session._meta.concrete_fields]
 _TIMES = [field.attname for field in Session._meta.concrete_fields if type(field) is InstantField]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
-# Those of the engine's row, in its order.
+# The columns of the engine's row, in the engine's order.
 _OF_ROW = [
     _PREFIX + name
     for name in ("generation", "end_is_fixed", "acknowledged_at", "rotated_at", "created_at", "expires_at")
@@ -55,9 +54,10 @@ _BESIDE = [*_ANNOTATED, _DATABASE_TIME]
 
 
 class SessionAndUser:
-    """A session with its user, both as the database had them in one moment.
+    """A session and its user, both read by the same query.
 
-    Of a session that `find` found, only what is asked for is made of its columns (what that saves: `jwtauth.internal`).
+    The columns of a session returned by `find` are converted when they are read. `jwtauth.internal` says what this
+    saves.
     """
 
     __slots__ = ("_columns", "_row", "_session", "auth_hash", "session_id", "user")
@@ -71,7 +71,7 @@ class SessionAndUser:
 
     @classmethod
     def of_columns(cls, session_id: UUID, user: AbstractBaseUser, columns: Row | Mapping[str, Any]) -> SessionAndUser:
-        """Of what the one query brings."""
+        """Return an instance from the columns of the query."""
         found = cls.__new__(cls)
         found.session_id, found.user, found.auth_hash = session_id, user, columns[_PREFIX + "auth_hash"]
         found._columns, found._session, found._row = columns, None, None
@@ -79,7 +79,7 @@ class SessionAndUser:
 
     @property
     def session(self) -> Session:
-        """The session, the same one each time."""
+        """Return the session. Every call returns the same instance."""
         session = self._session
         if session is None:
             values = [self.session_id, *(self._columns[name] for name in _ANNOTATED)]
@@ -89,7 +89,7 @@ class SessionAndUser:
 
     @property
     def row(self) -> _engine.Session:
-        """What the engine's rules need of the session, as it was found."""
+        """Return the engine's view of the session as it was read."""
         row = self._row
         if row is None:
             if self._session is not None:
@@ -101,16 +101,16 @@ class SessionAndUser:
 
     @property
     def last_seen_at(self) -> int:
-        """When the user was last seen, in Unix seconds."""
+        """Return when the user was last seen, in Unix seconds."""
         if self._session is not None:
             return clock.from_datetime(self._session.last_seen_at)
         seconds = self._read(_engine.stored_seconds, _OF_LAST_SEEN)
         return clock.from_datetime(self._column("last_seen_at")) if seconds is None else seconds
 
     def _read(self, read: Callable[..., _T], names: Sequence[str]) -> _T | None:
-        """Return what the engine reads of these columns, the last of them a time; ``None`` where it cannot.
+        """Return what ``read`` makes of these columns, the last of which is a time, or ``None``.
 
-        It reads the text of SQLite, in fewer steps than Django makes datetimes of it.
+        The engine parses SQLite's text of times faster than Django. For other values, this returns ``None``.
         """
         columns = self._columns
         if type(columns) is Row:
@@ -119,7 +119,7 @@ class SessionAndUser:
                 try:
                     return read(*stored)
                 except ValueError:
-                    pass  # the text of another program, which Django may know
+                    pass  # written in another format, which Django may understand
         return None
 
     def _column(self, name: str) -> Any:
@@ -127,19 +127,19 @@ class SessionAndUser:
 
 
 def rows(*ids: Any, **conditions: Any) -> SessionQuerySet:
-    """These sessions, in the database that takes writes, as far as they meet the conditions."""
-    # No IN for one id, as in the statements of `writes`.
+    """Return these sessions, filtered by the conditions, in the database that takes writes."""
+    # Use "=" instead of "IN" for a single id, as the statements of `writes` do.
     conditions |= {"pk": ids[0]} if len(ids) == 1 else {"pk__in": ids}
     found: SessionQuerySet = Session.objects.using(database()).filter(**conditions)
     return found
 
 
 def find(session_id: UUID) -> SessionAndUser | None:
-    """The session of this id and its user, in one query, which also tells the database's time.
+    """Return the session of this id and its user, in one query that also reads the database's time.
 
-    ``None`` where the session has ended, or its user is deleted, hidden by the user model's default manager, of another
-    password than at login, or not admitted by the authentication backends (`admit`), which may also answer with an
-    object of their own. The rules of time are the engine's; this asks for none of them.
+    Returns ``None`` if the session has ended, or if its user is deleted, hidden by the user model's default manager,
+    not admitted by the authentication backends (see `admit`), or has changed their password since the login. Expiry is
+    not checked here: that is done by the engine.
     """
     alias = database()
     asked = clock.local_ms()
@@ -156,7 +156,7 @@ def find(session_id: UUID) -> SessionAndUser | None:
 
 
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
-    """The user of this session, annotated with its columns and the database's time."""
+    """Return the user of this session, annotated with its columns and the database's time."""
     columns: dict[str, Any] = {f"{_PREFIX}{name}": F(f"jwtauth_sessions__{name}") for name in _NAMES[1:]}
     columns |= {f"{_PREFIX}{name}": Stored(columns[f"{_PREFIX}{name}"]) for name in _TIMES}
     time = {_DATABASE_TIME: clock.DatabaseTime()}
@@ -177,15 +177,13 @@ def start(
     replaced: Collection[Any] = (),
     backend: str = "",
 ) -> tuple[Session, _engine.Sid]:
-    """A new session of this user, written, and its secret name, which is in no table.
+    """Create a session of this user. Return it and its secret ``sid``, which is not stored.
 
-    ``backend`` is the path of the authentication backend that has signed the user in; by default that of the
-    predecessor, or the one that Django's ``authenticate`` has left on the user.
+    ``backend`` is the path of the authentication backend that authenticated the user. It defaults to the backend of the
+    predecessor, or to the one that Django's ``authenticate`` set on the user. With a ``predecessor``, the session keeps
+    its absolute limit. The sessions in ``replaced`` are about to end and do not count for ``MAX_SESSIONS_PER_USER``.
 
-    With a predecessor, whose place it takes, it keeps to the absolute limit of that one. The replaced ones, which are
-    about to end, do not count for ``MAX_SESSIONS_PER_USER``.
-
-    Raises ``SessionLimitReached``, and ``ValueError`` for a lifetime that is none.
+    Raises ``SessionLimitReached``, ``SessionContention``, and ``ValueError`` if ``lifetime`` is less than a second.
     """
     now = clock.now()
     sid = _engine.Sid.generate(now)
@@ -207,7 +205,7 @@ def start(
         ip_address=devices.ip_address(request, get_config().num_proxies),
         **columns_of(row),
     )
-    session.user = cast(Any, user)  # of any user model
+    session.user = cast(Any, user)  # any user model
     retry_on_conflict(lambda: _insert(session, predecessor is not None, replaced), database())
 
     def tell() -> None:
@@ -224,8 +222,8 @@ def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None
         _save(session, alias)
         return
     with transaction.atomic(using=alias):
-        # A write that changes nothing lets logins of one user wait for each other, and where transactions see the past,
-        # fails for the later one, which is tried again.
+        # This write changes nothing, but makes concurrent logins of one user wait for each other. With snapshot
+        # isolation, the later one fails and is retried.
         name = get_user_model()._meta.pk.name
         get_user_model()._base_manager.using(alias).filter(pk=session.user_id).update(**{name: F(name)})
         valid = Session.objects.using(alias).valid_for(session.user).exclude(pk__in=replaced)
@@ -239,7 +237,7 @@ def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None
 
 
 def _save(session: Session, alias: str) -> None:
-    """Do what ``save(force_insert=True)`` does, by a prepared statement if it can be."""
+    """Save as ``save(force_insert=True)`` does, by a prepared statement if possible."""
     if writes.insert(alias, {name: session.__dict__[name] for name in _NAMES}):
         session._state.adding, session._state.db = False, alias
     else:
@@ -247,17 +245,20 @@ def _save(session: Session, alias: str) -> None:
 
 
 def log_event(event: str, session: Session) -> None:
-    """One of the ordinary events in a session's life."""
+    """Log an ordinary event of a session at level INFO."""
     ids = {"session_id": str(session.pk), "user_id": str(session.user_id)}
     _log.info("%s: session %s of user %s", event, session.pk, session.user_id, extra={"event": event, **ids})
 
 
 def advance(found: SessionAndUser, next_row: _engine.Session) -> bool:
-    """The compare-and-swap of a rotation. ``False``: another request was first, so read again and decide again."""
+    """Write a rotation by compare-and-swap. Return ``False`` if another request was first.
+
+    The caller must then read the row and decide again.
+    """
     session = found.session
     changes = {**columns_of(next_row), "last_seen_at": clock.to_datetime(clock.now())}
     current = auth_hash(found.user)
-    if session.auth_hash != current:  # made with one of SECRET_KEY_FALLBACKS
+    if session.auth_hash != current:  # computed with one of SECRET_KEY_FALLBACKS
         changes["auth_hash"] = current
     if not _update(session, changes, generation=session.generation):
         return False
@@ -267,14 +268,14 @@ def advance(found: SessionAndUser, next_row: _engine.Session) -> bool:
 
 
 def update_last_seen(session: Session) -> None:
-    """Notes that the person was here, at most once a minute."""
+    """Update ``last_seen_at``, at most once a minute."""
     now = clock.now()
     stale = clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL)
     _update(session, {"last_seen_at": clock.to_datetime(now)}, last_seen_at__lte=stale)
 
 
 def acknowledge(session: Session) -> None:
-    """Notes when this generation was first seen back from the client, unless another request has."""
+    """Record that the client has used a token of this generation, unless another request has already done so."""
     seen = {"acknowledged_at": clock.to_datetime(clock.now())}
     unseen = {"generation": session.generation, "acknowledged_at": None}
     retry_on_conflict(lambda: _update(session, seen, **unseen), database())
@@ -282,6 +283,6 @@ def acknowledge(session: Session) -> None:
 
 
 def _update(session: Session, changes: Mapping[str, Any], **conditions: Any) -> int:
-    """Write these columns of the row, as far as it meets the conditions. Returns how many rows there were."""
+    """Update these columns of the row if it meets the conditions. Return the number of updated rows."""
     count = writes.update(database(), changes, {"pk": session.pk, **conditions})
     return rows(session.pk, **conditions).update(**changes) if count is None else count

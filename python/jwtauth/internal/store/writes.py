@@ -1,9 +1,8 @@
-"""Statements that write one row, which Django compiles once and its cursor executes again and again.
+"""Statements that write one row, which Django compiles once and its cursor executes for each write.
 
-What `jwtauth.internal.store.prepared` says of the strict check's statement holds for these: they are Django's own,
-compiled for the model and the database at hand. A statement is compiled once for each set of columns; where that
-cannot be, the methods say so, and the ORM does it. The names of columns are those of attributes (``user_id``); of
-conditions, those of ``filter``.
+As in `jwtauth.internal.store.prepared`, Django itself compiles the statements for the model and the database. Each set
+of columns is compiled once. If that is not possible, the methods return ``None`` or ``False``, and the caller uses the
+ORM. Columns are named by attribute (``user_id``), and conditions as in ``filter``.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from jwtauth.internal.store.prepared import with_names
 _log = logging.getLogger("jwtauth")
 
 _Values = Mapping[str, Any]
-# A parameter: whether it is of the conditions, its name, and its field.
+# A parameter: whether it belongs to the conditions, its name, and its field.
 _Parameter = tuple[bool, str, Any]
 
 
 class Writes:
-    """The statements that write one row of a model."""
+    """Insert, update and delete single rows of a model by prepared statements."""
 
     def __init__(self, model: type[Model]) -> None:
         self._model = model
@@ -40,44 +39,44 @@ class Writes:
         setting_changed.connect(self._forget)
 
     def insert(self, alias: str, values: _Values) -> bool:
-        """Insert this row. Return ``False`` where the statement is not prepared, or ``save()`` does more than that."""
+        """Insert this row. Return ``False`` if the statement cannot be prepared or ``save()`` does more than insert."""
         model = self._model
         if model.save is not Model.save or pre_save.has_listeners(model) or post_save.has_listeners(model):
             return False
         return self._execute(InsertQuery, alias, values, {}) is not None
 
     def update(self, alias: str, values: _Values, conditions: _Values) -> int | None:
-        """Return how many rows were updated; ``None``: the statement is not prepared, or ``update()`` does more."""
+        """Update rows and return their number, or ``None`` if there is no statement or ``update()`` is overridden."""
         manager: Any = self._model._default_manager
         if manager._queryset_class.update is not QuerySet.update:
             return None
         return self._execute(UpdateQuery, alias, values, conditions)
 
     def delete(self, alias: str, conditions: _Values) -> int | None:
-        """Return how many rows were deleted; ``None``: the statement is not prepared."""
+        """Delete rows and return their number, or ``None`` if the statement cannot be prepared."""
         return self._execute(DeleteQuery, alias, {}, conditions)
 
     def _execute(self, kind: type, alias: str, values: _Values, conditions: _Values) -> int | None:
-        # What is NULL is not a parameter everywhere.
+        # NULL is not always passed as a parameter, so it is part of the shape.
         is_null = [value is None for value in (*values.values(), *conditions.values())]
         shape = kind, alias, *values, *conditions, *is_null
         if shape not in self._statements:
             self._statements[shape] = self._try_to_prepare(kind, alias, values, conditions)
-        statement = self._statements.get(shape)  # which other settings may have removed
+        statement = self._statements.get(shape)  # None if a changed setting has just removed it
         return None if statement is None else statement.execute(values, conditions)
 
     def _try_to_prepare(self, kind: type, alias: str, values: _Values, conditions: _Values) -> _Write | None:
         try:
             return self._prepared(kind, alias, values, conditions)
         except Error:
-            raise  # the database's: the next one tries again
+            raise  # a database error: the next write tries again
         except Exception:
-            # A Django whose compiler differs from those that this was tested with: slower, but never wrong.
+            # The compiler differs from that of tested Django versions. The ORM is slower but always correct.
             _log.warning("a statement could not be prepared, so it is compiled each time", exc_info=True)
             return None
 
     def _prepared(self, kind: type, alias: str, values: _Values, conditions: _Values) -> _Write | None:
-        """Compile it with values that all differ, by which each parameter is known; ``None`` where one is not."""
+        """Compile with distinct values that identify the parameters. Return ``None`` if one is ambiguous."""
         connection = connections[alias]
         probe = _Probe(self._model)
         probes = [{name: probe.of(name, value) for name, value in given.items()} for given in (values, conditions)]
@@ -89,8 +88,8 @@ class Writes:
                 field = probe.field(name)
                 prepared = repr(field.get_db_prep_save(value, connection))
                 known.setdefault(prepared, []).append((bool(is_condition), name, field))
-        # Which of several that are NULL is which does not matter, nor whether they are parameters: it depends on the
-        # Django and the kind of statement, and in this shape they all are NULL.
+        # NULL values need not be told apart, since all of them are NULL in every statement of this shape. Whether they
+        # are parameters depends on the version of Django and the kind of statement.
         is_certain = all(len(names) == 1 for prepared, names in known.items() if prepared != repr(None))
         order = [found.pop(0) for parameter in parameters if (found := known.get(repr(parameter)))]
         known.pop(repr(None), None)
@@ -111,12 +110,12 @@ class Writes:
         return found
 
     def _forget(self, **kwargs: object) -> None:
-        """Receiver of ``setting_changed``: other settings may mean other tables, databases or values."""
+        """Forget the statements when a setting changes, since tables, databases or values may change."""
         self._statements.clear()
 
 
 class _Write:
-    """A compiled statement. Shared by all threads."""
+    """A compiled statement, shared by all threads."""
 
     def __init__(self, alias: str, vendor: str, sql: str, order: list[_Parameter]) -> None:
         self._alias = alias
@@ -124,7 +123,7 @@ class _Write:
         self._sql, self._names = with_names(sql, len(order), vendor)
 
     def execute(self, values: _Values, conditions: _Values) -> int:
-        """Return how many rows there were."""
+        """Execute the statement and return the number of affected rows."""
         connection = connections[self._alias]
         parameters: Any = [
             prepare((conditions if is_condition else values)[name], connection)
@@ -139,14 +138,14 @@ class _Write:
 
 
 class _Probe:
-    """Values that all differ. Those whose form is not known, as that of a user's key, stay as they are, and NULL."""
+    """Generate distinct values. ``None`` and values of fields of unknown type, such as a user's key, are kept."""
 
     def __init__(self, model: type[Model]) -> None:
         self._meta = model._meta
         self._number, self._flags = 1_000_000_007, iter((False, True))
 
     def field(self, name: str) -> Any:
-        """Return the field that this column or condition is of."""
+        """Return the field of this column or condition."""
         return self._meta.pk if name == "pk" else self._meta.get_field(name.partition("__")[0])
 
     def of(self, name: str, value: Any) -> Any:
