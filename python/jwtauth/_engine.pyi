@@ -1,6 +1,6 @@
-"""The engine: tokens, rotation, lifetimes, origins, cookies. Every rule is in the Rust crate of this name.
+"""The engine: tokens, rotation, lifetimes, origins and cookies, implemented by the Rust crate ``jwtauth``.
 
-Times are Unix seconds. Objects are immutable, shared freely between threads, and cannot be pickled or copied; no
+Times are Unix seconds. Objects are immutable, can be shared between threads, and cannot be pickled or copied. No
 ``repr`` shows a token or a key.
 """
 
@@ -39,89 +39,92 @@ __all__ = [
 ]
 
 __version__: Final[str]
-"""The version of the package, which is that of the engine."""
+"""The version of the package and of the engine."""
 
 MAX_TOKEN_LENGTH: Final[int]
-"""The longest token that is looked at, in bytes."""
+"""The maximum length of a token, in bytes. Longer ones are rejected unread."""
 
 LAST_SEEN_INTERVAL: Final[int]
-"""Seconds between two notes of when a person was last seen."""
+"""The minimum number of seconds between two updates of ``last_seen_at``."""
 
 @final
 class SigningKey:
-    """A key that makes signatures, for one algorithm."""
+    """A key that signs, for one algorithm."""
 
     @staticmethod
     def read(key: bytes, *, algorithm: str) -> SigningKey:
-        """A secret for HMAC; else a private key in PEM (RFC 7468: PKCS#8, PKCS#1, SEC1); or either as a JWK (RFC 7517).
+        """Read an HMAC secret, a private key in PEM (RFC 7468: PKCS#8, PKCS#1, SEC1), or either as a JWK (RFC 7517).
 
-        Raises ``EngineConfigurationError``: why it cannot be a key of this algorithm.
+        Raises ``EngineConfigurationError`` if it cannot be a key of this algorithm.
         """
 
     @property
     def algorithm(self) -> str:
-        """The ``alg`` (RFC 7518 section 3.1)."""
+        """Return the ``alg`` (RFC 7518 section 3.1)."""
 
     @property
     def id(self) -> str:
-        """The ``kid``: that of the JWK, or the RFC 7638 thumbprint."""
+        """Return the ``kid``: that of the JWK, or the thumbprint of the key (RFC 7638)."""
 
 @final
 class VerifyingKey:
-    """A key that verifies signatures, for one algorithm: the secret of HMAC, or a public key."""
+    """A key that verifies signatures, for one algorithm: an HMAC secret or a public key."""
 
     @staticmethod
     def read(key: bytes, *, algorithm: str) -> VerifyingKey:
-        """A secret for HMAC; else a public key in PEM (RFC 7468: SPKI, PKCS#1, X.509 certificate); or either as a JWK.
+        """Read an HMAC secret, a public key in PEM (RFC 7468: SPKI, PKCS#1, X.509 certificate), or either as a JWK.
 
-        Raises ``EngineConfigurationError``: why it cannot be a key of this algorithm.
+        Raises ``EngineConfigurationError`` if it cannot be a key of this algorithm.
         """
 
     @property
     def algorithm(self) -> str:
-        """The ``alg`` (RFC 7518 section 3.1)."""
+        """Return the ``alg`` (RFC 7518 section 3.1)."""
 
     @property
     def id(self) -> str:
-        """The ``kid``: that of the JWK, or the RFC 7638 thumbprint."""
+        """Return the ``kid``: that of the JWK, or the thumbprint of the key (RFC 7638)."""
 
     @property
     def public_jwk(self) -> str | None:
-        """The JWK for others to verify with; ``None`` for a secret."""
+        """Return the public JWK, for other services to verify with, or ``None`` for a secret."""
 
 @final
 class Keyring:
-    """One signing key and the keys whose signatures are accepted besides."""
+    """A signing key, and all keys whose signatures are accepted."""
 
     def __new__(cls, signing: SigningKey, verifying: Sequence[VerifyingKey] = ...) -> Keyring:
-        """Raises ``EngineConfigurationError``: too many keys, or one id for two of them."""
+        """Create a ring of keys.
+
+        Raises ``EngineConfigurationError`` for more than 16 keys, or if two different keys have the same id.
+        """
 
     @property
     def keys(self) -> list[VerifyingKey]:
-        """Every key that verifies, that of the signing key first."""
+        """Return all keys that verify, beginning with that of the signing key."""
 
     @property
     def jwk_set(self) -> str:
-        """The public keys (RFC 7517 section 5), without secrets."""
+        """Return the public keys as a JWK Set (RFC 7517 section 5). Secrets are left out."""
 
 @final
 class Sid:
-    """The secret name of a session: the minute it began in, and 128 random bits."""
+    """The secret ``sid`` of a session: the minute of its login and 128 random bits."""
 
     @staticmethod
     def generate(now: int) -> Sid:
-        """A new name of a session that begins now, in Unix seconds.
+        """Return a new ``sid`` for a session that starts at ``now``.
 
-        Raises ``OSError``: the operating system gave no random bytes.
+        Raises ``OSError`` if the operating system provides no random bytes.
         """
 
     @property
     def session_id(self) -> UUID:
-        """The id of the session's row: a digest of the name, which people may see."""
+        """Return the id of the session's row: a digest of the ``sid``, which is not secret."""
 
 @final
 class Session:
-    """What the rules need of a session's row."""
+    """The columns of a session's row that the rules use."""
 
     def __new__(
         cls,
@@ -142,38 +145,38 @@ class Session:
         created_at: str,
         expires_at: str,
     ) -> Session:
-        """Return the row of which Python's sqlite3 has returned these columns.
+        """Return the row with these columns as returned by Python's sqlite3.
 
         Raises ``ValueError`` as `stored_seconds` does.
         """
 
     @property
     def generation(self) -> int:
-        """The newest generation that has been issued."""
+        """Return the number of refresh tokens issued so far, beginning with 1 at login."""
 
     @property
     def acknowledged_at(self) -> int | None:
-        """When something of that generation was first seen back from the client."""
+        """Return when the client first sent a token of this generation, or ``None``."""
 
     @property
     def rotated_at(self) -> int:
-        """When that generation was issued."""
+        """Return when the tokens of this generation were issued."""
 
     @property
     def created_at(self) -> int:
-        """When the person signed in."""
+        """Return when the user signed in."""
 
     @property
     def expires_at(self) -> int:
-        """When the session is over unless it is refreshed before."""
+        """Return when the session expires unless it is refreshed before."""
 
     @property
     def end_is_fixed(self) -> bool:
-        """Whether that was fixed at login: no refresh moves it, and no other limit holds."""
+        """Return whether the expiry was fixed at login, so that refreshes and other limits do not change it."""
 
 @final
 class TokenKind:
-    """The two kinds of token (``typ``, RFC 8725 section 3.11)."""
+    """The kinds of token, by their header ``typ`` (RFC 8725 section 3.11)."""
 
     ACCESS: Final[TokenKind]
     """``at+jwt``."""
@@ -186,7 +189,7 @@ class TokenKind:
 
 @final
 class Claims:
-    """What a token says."""
+    """The claims of a token (RFC 7519 section 4)."""
 
     def __new__(
         cls,
@@ -198,39 +201,42 @@ class Claims:
         expires_at: int,
         custom: str | None = None,
     ) -> Claims:
-        """``custom`` is a JSON object. Raises ``ClaimsRefused``: a name that has a meaning, too large a number."""
+        """Create claims. ``custom`` is a JSON object with more claims.
+
+        Raises ``ClaimsRefused`` for a reserved claim name or a number that is too large.
+        """
 
     @property
     def subject(self) -> str:
-        """Who: ``sub``, or the claim that ``USER_ID_CLAIM`` names."""
+        """Return the subject: ``sub``, or the claim named by ``USER_ID_CLAIM``."""
 
     @property
     def sid(self) -> Sid:
-        """The session's secret name."""
+        """Return the secret ``sid`` of the session."""
 
     @property
     def session_id(self) -> UUID:
-        """The id of the session's row."""
+        """Return the id of the session's row."""
 
     @property
     def generation(self) -> int:
-        """The session's generation, counting the login as 1."""
+        """Return the generation of the token, beginning with 1 at login."""
 
     @property
     def issued_at(self) -> int:
-        """``iat``."""
+        """Return ``iat``, when the token was issued."""
 
     @property
     def expires_at(self) -> int:
-        """``exp``."""
+        """Return ``exp``, when the token expires."""
 
     @property
     def custom(self) -> dict[str, Any]:
-        """Every other claim: those that ``ACCESS_TOKEN_CLAIMS`` has added. A new dictionary each time."""
+        """Return the claims added by ``ACCESS_TOKEN_CLAIMS``, as a new dictionary for each call."""
 
 @final
 class Tokens:
-    """Issues and verifies tokens with one ring of keys."""
+    """Issue and verify tokens with a ring of keys."""
 
     def __new__(
         cls,
@@ -244,175 +250,178 @@ class Tokens:
         """Raises ``EngineConfigurationError``: a claim that cannot name the user, an empty issuer or audience."""
 
     def issue(self, kind: TokenKind, claims: Claims) -> str:
-        """A signed token. Raises ``ClaimsRefused``: with these custom claims, no cookie holds it."""
+        """Return a signed token. Raises ``ClaimsRefused`` if the custom claims make it too long for a cookie."""
 
     def verify(self, kind: TokenKind, token: str, now: int) -> Claims:
-        """The claims of a token of this kind. Raises ``TokenExpired``, ``TokenError``."""
+        """Verify a token of this kind and return its claims. Raises ``TokenExpired`` or ``TokenError``."""
 
     def verify_ignoring_time(self, kind: TokenKind, token: str) -> Claims:
-        """The claims of a token however stale. Raises ``TokenError``."""
+        """Verify a token except for its age, and return its claims. Raises ``TokenError``."""
 
 @final
 class RotationPolicy:
-    """Lifetimes and grace of rotation, in seconds."""
+    """The lifetimes and the grace period of rotation, in seconds."""
 
     def __new__(cls, *, access: int, idle: int, absolute: int | None, grace: int) -> RotationPolicy:
-        """Raises ``EngineConfigurationError``: lifetimes are zero or out of order."""
+        """Create a policy. Raises ``EngineConfigurationError`` if lifetimes are zero or out of order."""
 
     def start(self, now: int) -> Session:
-        """The row of a session that starts now."""
+        """Return the row of a session that starts at ``now``."""
 
     def start_for(self, lifetime: int, now: int) -> Session:
-        """The row of a session that starts now and lives for so many seconds, in use or not."""
+        """Return the row of a session that starts at ``now`` and expires after ``lifetime`` seconds, used or not."""
 
     def succeed(self, session: Session, now: int) -> Session:
-        """The row of a session that takes the place of this one, and ends no later than this one's absolute limit."""
+        """Return the row of a session that replaces this one and keeps its absolute limit."""
 
     def is_over(self, session: Session, now: int) -> bool:
-        """Whether the session has reached its idle or its absolute end."""
+        """Return whether the session has passed its idle or absolute limit."""
 
 @final
 class Decision:
-    """The answer to a refresh token."""
+    """The decision on a refresh token."""
 
     @property
     def code(self) -> str:
-        """``rotate``, ``renew_access``, ``reissue``, ``admit``, ``adopt``; ``session_expired``, ``generation_ahead``,
-        ``late_upload``: refused; ``refresh_token_reused``: end the session."""
+        """Return the code of the decision.
+
+        The token is accepted: ``rotate``, ``renew_access``, ``reissue``, ``admit``, ``adopt``. It is refused:
+        ``session_expired``, ``generation_ahead``, ``late_upload``. The session must end: ``refresh_token_reused``.
+        """
 
     @property
     def admits(self) -> bool:
-        """Whether the request is the session's, and so its user's."""
+        """Return whether the token is accepted, so that the request is authenticated."""
 
     @property
     def acknowledge(self) -> bool:
-        """Write ``acknowledged_at = now`` where it is empty."""
+        """Return whether to write ``acknowledged_at = now`` if it is empty."""
 
     @property
     def warning(self) -> str | None:
-        """The name under which a decision that is worth a look is logged."""
+        """Return the name of the event to log as a warning, or ``None``."""
 
     @property
     def next(self) -> Session | None:
-        """The row as it is to be written, where the generation that was read still stands."""
+        """Return the row to write if the generation has not changed since it was read, or ``None``."""
 
 @final
 class OriginPolicy:
-    """The origins besides the site's own that may make requests with cookies."""
+    """The origins that may make requests with cookies, besides the site's own."""
 
     def __new__(cls, trusted: Sequence[str]) -> OriginPolicy:
-        """Raises ``EngineConfigurationError``: an entry that can never match, which the message names."""
+        """Create a policy. Raises ``EngineConfigurationError`` for an entry that can never match."""
 
 @final
 class RenderSecrets:
     """The secrets that the site shares with its render server."""
 
     def __new__(cls, secrets: Sequence[str]) -> RenderSecrets:
-        """Raises ``EngineConfigurationError``: one of them is too short, or no header field can bring it."""
+        """Raises ``EngineConfigurationError`` for a secret that is too short or cannot be sent in a header."""
 
 @final
 class Identity:
-    """Who the request claims to be, before its session is looked up."""
+    """The verified tokens of a request, before its session is looked up."""
 
     def __new__(cls) -> Identity:
-        """An anonymous request without cookies."""
+        """Create the identity of an anonymous request without cookies."""
 
     @property
     def access(self) -> Claims | None:
-        """The claims of the access token, to be checked against the session's row."""
+        """Return the claims of the access token, which must still be checked against the session's row."""
 
     @property
     def refresh(self) -> Claims | None:
-        """The claims of the refresh token that is to be decided on: there is no access token of its session."""
+        """Return the claims of the refresh token to decide on, if there is no valid access token of its session."""
 
     @property
     def session_ids(self) -> list[UUID]:
-        """The sessions whose authentic tokens the request brought, also expired ones."""
+        """Return the sessions of all authentic tokens of the request, even expired ones."""
 
     @property
     def is_disputed(self) -> bool:
-        """Whether valid tokens are of more than one user: then all are ignored."""
+        """Return whether valid tokens belong to more than one user. They are then all ignored."""
 
     @property
     def disputed_session_ids(self) -> list[UUID]:
-        """The sessions of their refresh tokens."""
+        """Return the sessions of the refresh tokens of more than one user."""
 
     def settle(self, live: list[UUID]) -> Identity:
-        """Return who it is without the refresh tokens of sessions that are not among these."""
+        """Return the identity without the refresh tokens of sessions that are not in ``live``."""
 
     @property
     def is_bearer(self) -> bool:
-        """Whether the request names an access token by ``Authorization: Bearer``."""
+        """Return whether the request has ``Authorization: Bearer``."""
 
     @property
     def has_cookies(self) -> bool:
-        """Whether the request brought a cookie of either name."""
+        """Return whether the request has a cookie of either name."""
 
     @property
     def has_wrong_render_secret(self) -> bool:
-        """Whether the request brings another render secret than the site has. It is ignored."""
+        """Return whether the request has a wrong render server secret, which is ignored."""
 
     @property
     def is_cross_origin(self) -> bool:
-        """Whether the request may not use its cookies."""
+        """Return whether the request may not use its cookies because of its origin."""
 
     def check(self) -> None:
-        """Raises ``CrossOriginRefused`` where the request may not use its cookies."""
+        """Raise ``CrossOriginRefused`` if the request may not use its cookies."""
 
 @final
 class Grant:
-    """The newest tokens of a session, and which of them the response sets."""
+    """The newest tokens of a session, and which of them the response sets as cookies."""
 
     @property
     def access(self) -> Claims:
-        """The claims of the access token."""
+        """Return the claims of the access token."""
 
     @property
     def refresh(self) -> Claims:
-        """The claims of the refresh token."""
+        """Return the claims of the refresh token."""
 
     @property
     def sets_cookies(self) -> bool:
-        """Whether the response sets any."""
+        """Return whether the response sets any cookie."""
 
 @final
 class Outcome:
-    """What the request has come to, so far."""
+    """What the response does with the cookies."""
 
     UNCHANGED: Final[Outcome]
-    """No cookie changes."""
+    """No cookie is changed."""
     CLEARED: Final[Outcome]
-    """The user has signed out: cookies are cleared, if the request brought one."""
+    """The user has signed out: cookies are cleared if the request brought one."""
 
     SUPERSEDED: Final[Outcome]
-    """Another way of signing in has signed in the browser's user: cookies are cleared, also those it withheld."""
+    """Another login has signed in the browser's user: cookies are cleared, even if the browser withheld them."""
 
     @staticmethod
     def granted(grant: Grant) -> Outcome:
-        """The session's tokens are set."""
+        """Return the outcome that sets the tokens of the grant."""
 
 @final
 class Answer:
-    """What the response is to say."""
+    """The cookies and caching headers of the response."""
 
     @property
     def vary(self) -> str | None:
-        """The value of ``Vary``; ``None``: it stays as it is."""
+        """Return the value of ``Vary``, or ``None`` to leave it unchanged."""
 
     @property
     def cache_control(self) -> str | None:
-        """The value of ``Cache-Control``; ``None``: it stays as it is, and no cookie is set."""
+        """Return the value of ``Cache-Control``, or ``None`` to leave it unchanged. ``None`` also means no cookies."""
 
     @property
     def cookies(self) -> list[tuple[str, str, int | None]]:
-        """Name, token and ``max_age`` of each cookie to set; to clear one, ``""`` and 0."""
+        """Return name, token and ``max_age`` of each cookie to set. A cookie to clear has ``""`` and 0."""
 
     def removed(self, names: list[str]) -> list[str]:
-        """Those of these response headers that are to be removed."""
+        """Return which of these response headers must be removed."""
 
 @final
 class Site:
-    """What a site has configured, and the steps of a request."""
+    """The configuration of a site, and the steps of a request."""
 
     def __new__(
         cls,
@@ -438,16 +447,16 @@ class Site:
     ) -> Identity:
         """Verify the tokens of a request and decide whether it may use its cookies.
 
-        ``meta`` is a CGI environment; ``cookies`` the ``Cookie`` fields, where the server has handed on several.
-        ``own`` returns the origin that the request was sent to, and is called only where the answer may depend on it. A
-        trusted request is not asked for its origin.
+        ``meta`` is a CGI environment. ``cookies`` are the ``Cookie`` fields if the server passed on several. ``own``
+        returns the origin that the request was sent to, and is only called if the result may depend on it. The origin
+        of a trusted request is not checked.
         """
 
     def check_origin(self, meta: dict[str, Any], *, method: str, version: str, own: Callable[[], str | None]) -> None:
-        """Raises ``CrossOriginRefused`` where the request may not use cookies, whatever it brings."""
+        """Raise ``CrossOriginRefused`` if the request may not use cookies, even if it has none."""
 
     def refresh(self, identity: Identity, claims: Claims, session: Session, *, now: int) -> Decision:
-        """Decide on a refresh token and the row of its session."""
+        """Decide on a refresh token by the row of its session."""
 
     def check(
         self,
@@ -461,12 +470,12 @@ class Site:
     ) -> tuple[bool, bool] | None:
         """Check an access token against the row of its session.
 
-        Returns whether to acknowledge the generation and whether to note the user as seen; ``None``: the session does
-        not hold. ``subject`` is the row's user, as tokens name them; ``None`` is not compared.
+        Returns whether to acknowledge the generation and whether to update ``last_seen_at``, or ``None`` if the session
+        is not valid. ``subject`` is the subject of the row's user. ``None`` is not compared.
         """
 
     def fits(self, subject: str, custom: str) -> None:
-        """Raises ``ClaimsRefused``: no cookie holds an access token with these custom claims, a JSON object."""
+        """Raise ``ClaimsRefused`` if no cookie can hold an access token with these custom claims, a JSON object."""
 
     def grant(
         self,
@@ -479,10 +488,10 @@ class Site:
         remember: bool,
         now: int,
     ) -> Grant:
-        """The tokens of a session's row. ``decision`` says which the response sets; ``None``: both."""
+        """Return the tokens of a session's row. ``decision`` says which the response sets. ``None`` means both."""
 
     def issue(self, grant: Grant, kind: TokenKind) -> str:
-        """The signed token. Raises ``ClaimsRefused``."""
+        """Return the signed token. Raises ``ClaimsRefused``."""
 
     def respond(
         self,
@@ -494,63 +503,63 @@ class Site:
         cache_control: str,
         now: int,
     ) -> Answer:
-        """The cookies and caching headers of the response, given its ``Vary`` and ``Cache-Control`` without this.
+        """Return the cookies and caching headers of the response, given its own ``Vary`` and ``Cache-Control``.
 
-        Raises ``ClaimsRefused``: a token cannot be signed.
+        Raises ``ClaimsRefused`` if a token cannot be signed.
         """
 
 @final
 class DatabaseClock:
-    """How far the database's clock is from this process's. Times are milliseconds since 1970."""
+    """The offset between the clocks of the database and this process. Times are Unix milliseconds."""
 
     def __new__(cls) -> DatabaseClock: ...
     def hear(self, *, asked: int, answered: int, theirs: int) -> None:
-        """The database read its clock between these two local times."""
+        """Record that the database read its clock as ``theirs`` between the local times ``asked`` and ``answered``."""
 
     def now(self, local: int) -> int:
-        """The database's time at this local time, in whole seconds (``NumericDate``, RFC 7519 section 2)."""
+        """Return the database's time at this local time, in whole seconds (``NumericDate``, RFC 7519 section 2)."""
 
 def stored_seconds(text: str) -> int:
-    """Return the Unix seconds of the UTC that Django writes into a column of SQLite: ``2026-01-31 23:59:59.25``.
+    """Return the Unix seconds of a UTC time as Django stores it in SQLite: ``2026-01-31 23:59:59.25``.
 
-    Raises ``ValueError``: the text has another form, or is of a year before 1970.
+    Raises ``ValueError`` if the text has another form or the year is before 1970.
     """
 
 @final
 class Asked:
-    """When the database was asked about a session, and in which scope; made by `VerifiedSessions.asking`."""
+    """The time and scope of a query about a session, created by `VerifiedSessions.asking`."""
 
 @final
 class VerifiedSessions:
-    """A bounded memory of sessions that the database has accepted. Times are monotonic milliseconds.
+    """A bounded cache of sessions that the database has accepted. Times are monotonic milliseconds.
 
-    A scope is a number of the caller's for all that the database's answer depends on, besides the claims. What is
-    remembered in one scope does not answer in another.
+    A scope is a number that the caller chooses for everything that the result of the query depends on besides the
+    claims. An entry is only valid in its own scope.
     """
 
     def __new__(cls, capacity: int) -> VerifiedSessions: ...
     def asking(self, session: UUID, *, scope: int, now: int) -> Asked:
-        """Note that the database is about to be asked about this session."""
+        """Announce a query about this session."""
 
     def remember(self, claims: Claims, asked: Asked) -> None:
-        """Remember that the database accepted the session of these claims, and their subject as its user.
+        """Remember that the database accepted the session of these claims, with their subject as its user.
 
-        Does nothing where the session was forgotten since the database was asked.
+        Does nothing if the session was forgotten after ``asked``.
         """
 
     def is_fresh(self, claims: Claims, *, scope: int, now: int, interval: int | None) -> bool:
-        """Return whether it accepted such claims in this scope less than ``interval`` ago; ``None``: ever."""
+        """Return whether such claims were accepted in this scope less than ``interval`` ago, or ever if ``None``."""
 
     def forget(self, session: UUID) -> None:
-        """Forget the session in every scope, since it has ended."""
+        """Forget a session that has ended, in every scope."""
 
 def algorithms() -> list[str]:
-    """The names of all algorithms."""
+    """Return the names of all algorithms (RFC 7518 section 3.1)."""
 
 def generate_key(algorithm: str, *, key_id: str | None = None) -> tuple[str | None, str, str | None]:
-    """A new key, to be written down: its PEM, its JWK, and its public JWK. A secret has but the second.
+    """Generate a key, and return its PEM, its JWK and its public JWK. A secret has only the JWK.
 
-    Raises ``EngineConfigurationError``: no such algorithm, or no such ``kid``.
+    Raises ``EngineConfigurationError`` for an unknown algorithm or an invalid ``kid``.
     """
 
 def cookie_problems(
@@ -563,4 +572,7 @@ def cookie_problems(
     path: str,
     partitioned: bool,
 ) -> list[tuple[str, str]] | None:
-    """What would make a browser drop these cookies, as messages and codes; ``None``: no such ``SameSite``."""
+    """Return the reasons why browsers would drop these cookies, as messages and codes.
+
+    Returns ``None`` for an invalid ``same_site``.
+    """
