@@ -37,7 +37,9 @@ DEFAULTS = {
     "SIGNING_KEY": SECRET.encode(),
     "VERIFYING_KEYS": [OTHER.encode()],
     "ISSUER": None,
+    "ISSUER_FALLBACKS": [],
     "AUDIENCE": [],
+    "AUDIENCE_FALLBACKS": [],
     "LEEWAY": 0,
     "ACCESS_TOKEN_CLAIMS": None,
     "USER_ID_FIELD": None,
@@ -260,6 +262,8 @@ BAD = {
     "issuer": {"ISSUER": 1},
     "empty issuer": {"ISSUER": ""},
     "empty audience": {"AUDIENCE": ["shop", ""]},
+    "empty issuer among the fallbacks": {"ISSUER_FALLBACKS": [None, ""]},
+    "empty audience among the fallbacks": {"AUDIENCE_FALLBACKS": [""]},
     "issuer that is no Unicode": {"ISSUER": "\ud800"},
     "key that is no Unicode": {"SIGNING_KEY": SECRET + "\ud800"},
     "key of a number": {"SIGNING_KEY": 10**40},
@@ -390,6 +394,37 @@ def test_the_audience_is_put_into_tokens_and_one_of_it_is_demanded():
         assert code_of_refusal(bare) == "token_wrong_audience"
     with using(AUDIENCE="news"):
         assert code_of_refusal(token) == "token_wrong_audience"
+
+
+OLD, NEW = "https://old.example", "https://new.example"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({}, {"ISSUER": NEW, "ISSUER_FALLBACKS": [None]}, id="new issuer"),
+        pytest.param({"ISSUER": OLD}, {"ISSUER": NEW, "ISSUER_FALLBACKS": [OLD]}, id="changed issuer"),
+        pytest.param({}, {"AUDIENCE": NEW, "AUDIENCE_FALLBACKS": [None]}, id="new audience"),
+        pytest.param({"AUDIENCE": OLD}, {"AUDIENCE": NEW, "AUDIENCE_FALLBACKS": [OLD]}, id="changed audience"),
+        pytest.param({"AUDIENCE": [OLD, "x"]}, {"AUDIENCE_FALLBACKS": [OLD]}, id="removed audience"),
+    ],
+)
+def test_tokens_of_former_names_are_accepted(before, after):
+    with using(**before):
+        old = issue()
+    with using(**after):
+        assert verify(old).subject == "7"
+        new = issue()
+    with using(**{name: value for name, value in after.items() if not name.endswith("_FALLBACKS")}):
+        assert verify(new).subject == "7"  # tokens carry the new names alone
+        assert code_of_refusal(old) in {"token_wrong_issuer", "token_wrong_audience"}
+
+
+def test_tokens_of_an_issuer_that_was_removed_are_accepted():
+    with using(ISSUER=OLD):
+        old = issue()
+    with using():
+        assert verify(old).subject == "7"
 
 
 def test_leeway_is_allowed_for_at_the_end():

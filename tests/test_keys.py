@@ -4,6 +4,7 @@ import base64
 import json
 import secrets
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import jwt
@@ -131,6 +132,82 @@ def test_a_key_that_has_been_retired_signs_nobody_in(browser, ada):
         browser.sign_in(ada)
     with override_settings(JWTAUTH={"SIGNING_KEY": "n" * 32, "VERIFYING_KEYS": ["x" * 32]}):
         assert browser.who() is None
+
+
+# --- a change of issuer or audience
+
+OLD, NEW = "https://old.example", "https://new.example"
+STEPS = {
+    "new issuer": [{}, {"ISSUER": NEW, "ISSUER_FALLBACKS": [None]}, {"ISSUER": NEW}],
+    "changed issuer": [
+        {"ISSUER": OLD},
+        {"ISSUER": OLD, "ISSUER_FALLBACKS": [NEW]},
+        {"ISSUER": NEW, "ISSUER_FALLBACKS": [OLD]},
+        {"ISSUER": NEW},
+    ],
+    "removed issuer": [{"ISSUER": OLD}, {"ISSUER": OLD, "ISSUER_FALLBACKS": [None]}, {}],
+    "new audience": [
+        {},
+        {"AUDIENCE_FALLBACKS": [NEW]},
+        {"AUDIENCE": NEW, "AUDIENCE_FALLBACKS": [None]},
+        {"AUDIENCE": NEW},
+    ],
+    "changed audience": [
+        {"AUDIENCE": OLD},
+        {"AUDIENCE": OLD, "AUDIENCE_FALLBACKS": [NEW]},
+        {"AUDIENCE": [NEW, "shop"], "AUDIENCE_FALLBACKS": [OLD]},
+        {"AUDIENCE": [NEW, "shop"]},
+    ],
+    "removed audience": [
+        {"AUDIENCE": OLD},
+        {"AUDIENCE": OLD, "AUDIENCE_FALLBACKS": [None]},
+        {"AUDIENCE_FALLBACKS": [OLD]},
+        {},
+    ],
+}
+
+
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+def test_changing_issuer_or_audience_in_steps_signs_no_user_out(steps, browser, ada, clock):
+    with using(**steps[0]):
+        browser.sign_in(ada)
+    for before, after in pairwise(steps):
+        with using(**after):
+            assert browser.who() == "ada"  # by the access token of the step before
+            clock.advance(ACCESS_LIFETIME + 1)
+            assert browser.get("/me/session/").json()["refreshed"] is True
+        with using(**before):  # a worker that is not replaced yet
+            assert browser.who() == "ada"
+            clock.advance(ACCESS_LIFETIME + 1)
+            assert browser.get("/me/session/").json()["refreshed"] is True
+        with using(**after):
+            assert browser.who() == "ada"
+            clock.advance(ACCESS_LIFETIME + 1)
+            assert browser.get("/me/session/").json()["refreshed"] is True
+
+
+@pytest.mark.parametrize("changed", [{"ISSUER": NEW}, {"AUDIENCE": NEW}], ids=lambda changed: next(iter(changed)))
+def test_an_issuer_or_audience_set_without_fallbacks_can_be_repaired(changed, browser, ada, clock):
+    (name,) = changed
+    with using():
+        browser.sign_in(ada)
+        clock.advance(ACCESS_LIFETIME + 1)
+    with using(**changed):
+        assert browser.who() is None
+    with using(**changed, **{f"{name}_FALLBACKS": [None]}):
+        assert browser.who() == "ada"  # the refused cookies were kept
+
+
+def test_bearer_tokens_and_refresh_tokens_of_a_former_issuer_are_accepted(browser, ada):
+    credentials = {"username": "ada", "password": "old password"}
+    with using():
+        pair = browser.post("/auth/token/", credentials, content_type="application/json").json()
+    with using(ISSUER=NEW, ISSUER_FALLBACKS=[None]):
+        bearer = {"HTTP_AUTHORIZATION": f"Bearer {pair['access']}"}
+        assert browser.get("/auth/me/", **bearer).json()["user"]["username"] == "ada"
+        refreshed = browser.post("/auth/token/refresh/", {"refresh": pair["refresh"]}, content_type="application/json")
+        assert refreshed.status_code == 200
+        assert jwt.decode(refreshed.json()["access"], options={"verify_signature": False})["iss"] == NEW
 
 
 # --- the text of a key, as it arrives

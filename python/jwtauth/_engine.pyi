@@ -243,7 +243,9 @@ class Tokens:
         keyring: Keyring,
         *,
         issuer: str | None = None,
+        issuer_fallbacks: Sequence[str | None] = ...,
         audience: Sequence[str] = ...,
+        audience_fallbacks: Sequence[str | None] = ...,
         leeway: int = 0,
         subject_claim: str = "sub",
     ) -> Tokens:

@@ -99,7 +99,9 @@ class Config(EngineObjects):
         "VERIFYING_KEYS", parse.keys, derived=_verifying_keys, secret=True
     )
     issuer: str | None = setting("ISSUER", parse.text_or_none)
+    issuer_fallbacks: list[str | None] = setting("ISSUER_FALLBACKS", parse.fallbacks, [])
     audience: list[str] = setting("AUDIENCE", parse.texts, [])
+    audience_fallbacks: list[str | None] = setting("AUDIENCE_FALLBACKS", parse.fallbacks, [])
     leeway: int = setting("LEEWAY", parse.not_negative, 0)
     access_token_claims: str | Callable[..., Any] | None = setting("ACCESS_TOKEN_CLAIMS", parse.function, rust=False)
     user_id_field: str | None = setting("USER_ID_FIELD", parse.text_or_none, rust=False)

@@ -33,6 +33,19 @@ async fn shared_secret_verifies_tokens() {
 }
 
 #[tokio::test]
+async fn token_of_a_former_issuer_or_audience_is_accepted() {
+    let settings = common::settings();
+    let mut browser = signed_in(&settings).await;
+    for changed in [settings.clone().with_issuer("new"), settings.clone().with_audience(["new"])] {
+        browser.app = service(&settings, FixedKeys::of(&changed).unwrap());
+        assert_eq!(browser.get("/me").await.status, StatusCode::FORBIDDEN);
+        let changed = changed.with_issuer_fallbacks([None]).with_audience_fallbacks([None]);
+        browser.app = service(&settings, FixedKeys::of(&changed).unwrap());
+        assert_eq!(browser.get("/me").await.body, "42");
+    }
+}
+
+#[tokio::test]
 async fn cross_origin_page_may_not_use_the_cookies_of_a_resource_server() {
     let settings = common::settings();
     let mut browser = signed_in(&settings).await;

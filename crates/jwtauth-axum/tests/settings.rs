@@ -59,6 +59,21 @@ fn render_server_secret_is_a_string_or_a_list() {
 }
 
 #[test]
+fn none_in_a_list_of_fallbacks_is_a_token_without_the_claim() {
+    let lists = "ISSUER_FALLBACKS = [\"none\", \"https://old.example\"]\nAUDIENCE_FALLBACKS = [\"none\"]\n";
+    let settings = read(&format!("SECRET_KEY = \"{SECRET}\"\n{lists}")).unwrap();
+    let expected = Settings::new(SECRET)
+        .with_issuer_fallbacks([None, Some("https://old.example".to_owned())])
+        .with_audience_fallbacks([None]);
+    assert_eq!(settings, expected);
+    assert!(settings.build().is_ok());
+    let json = format!(
+        r#"{{"SECRET_KEY": "{SECRET}", "ISSUER_FALLBACKS": [null, "https://old.example"], "AUDIENCE_FALLBACKS": ["none"]}}"#
+    );
+    assert_eq!(serde_json::from_str::<Settings>(&json).unwrap(), expected);
+}
+
+#[test]
 fn unknown_or_invalid_setting_is_reported_with_its_file() {
     for (line, name) in [
         ("ACCESS_TOKEN_LIFETIM = 600", "ACCESS_TOKEN_LIFETIM"),
@@ -267,6 +282,8 @@ fn contradictory_settings_are_reported_by_name() {
         (good().with_access_token_cookie_name("Path"), "ACCESS_TOKEN_COOKIE_NAME"),
         (good().with_refresh_token_cookie_name("max-age"), "REFRESH_TOKEN_COOKIE_NAME"),
         (good().with_audience(["one", ""]), "AUDIENCE"),
+        (good().with_issuer_fallbacks([None, Some(String::new())]), "ISSUER_FALLBACKS"),
+        (good().with_audience_fallbacks([Some(String::new())]), "AUDIENCE_FALLBACKS"),
     ];
     for (settings, name) in cases {
         let wrong = settings.build().unwrap_err();
@@ -283,11 +300,11 @@ fn value_is_accepted_or_rejected_as_in_django() {
     let corpus: serde_json::Value = serde_json::from_str(include_str!("../../../testdata/settings.json")).unwrap();
     let secret = "a secret of the tests, long enough for each of the hashes that JWS has in RFC 7518";
     let settings = corpus["settings"].as_object().unwrap();
-    assert_eq!(settings.len(), 24);
+    assert_eq!(settings.len(), 26);
     for (name, values) in settings {
         for kind in ["good", "bad"] {
             for value in values[kind].as_array().unwrap() {
-                let text = if value.is_null() { "\"none\"".to_owned() } else { value.to_string() };
+                let text = value.to_string().replace("null", "\"none\"");
                 let built = read(&format!("SECRET_KEY = \"{secret}\"\n{name} = {text}\n")).and_then(|it| it.build());
                 assert_eq!(built.is_ok(), kind == "good", "{name} = {text}: {built:?}");
                 if let Err(error) = built {

@@ -111,16 +111,21 @@ pub(crate) struct Tokens(pub(crate) jwtauth::Tokens);
 #[pymethods]
 impl Tokens {
     #[new]
-    #[pyo3(signature = (keyring, *, issuer = None, audience = Vec::new(), leeway = 0, subject_claim = "sub"))]
+    #[pyo3(signature = (keyring, *, issuer = None, issuer_fallbacks = Vec::new(), audience = Vec::new(),
+                        audience_fallbacks = Vec::new(), leeway = 0, subject_claim = "sub"))]
     fn new(
         keyring: &Bound<'_, Keyring>,
         issuer: Option<String>,
+        issuer_fallbacks: Vec<Option<String>>,
         audience: Vec<String>,
+        audience_fallbacks: Vec<Option<String>>,
         leeway: u64,
         subject_claim: &str,
     ) -> Result<Self, Error> {
         let mut profile = jwtauth::Profile::default()
+            .with_issuer_fallbacks(issuer_fallbacks)
             .with_audience(audience)
+            .with_audience_fallbacks(audience_fallbacks)
             .with_leeway(Duration::from_secs(leeway))
             .with_subject_claim(subject_claim);
         profile.issuer = issuer;

@@ -125,14 +125,17 @@ def _build_tokens(values: Mapping[str, Any], keyring: _engine.Keyring, found: li
         return _engine.Tokens(
             keyring,
             issuer=values["ISSUER"],
+            issuer_fallbacks=values["ISSUER_FALLBACKS"],
             audience=values["AUDIENCE"],
+            audience_fallbacks=values["AUDIENCE_FALLBACKS"],
             leeway=values["LEEWAY"],
             subject_claim=values["USER_ID_CLAIM"],
         )
     except EngineConfigurationError as error:
         hint = {
             "reserved_claim": "Choose another USER_ID_CLAIM; the default is 'sub'.",
-            "empty_name": "Leave ISSUER and AUDIENCE out where there is none.",
+            "empty_name": "Leave ISSUER and AUDIENCE out where there is none. "
+            "In ISSUER_FALLBACKS and AUDIENCE_FALLBACKS, None stands for tokens without the claim.",
         }[error.code]
         found.append(Problem("jwtauth.E003", f"JWTAUTH: {error}.", hint))
         return None

@@ -116,6 +116,12 @@ def texts(value: object) -> list[str]:
     raise ValueError("a string or a list of strings")
 
 
+def fallbacks(value: object) -> list[str | None]:
+    if isinstance(value, (list, tuple)) and all(item is None or isinstance(item, str) for item in value):
+        return [text_or_none(item) for item in value]
+    raise ValueError("a list of strings, and of None for tokens without the claim")
+
+
 def flag(value: object) -> bool:
     if isinstance(value, bool):
         return value

@@ -65,7 +65,9 @@ impl Settings {
     /// Build the profile: the claims of tokens, and the leeway for their times.
     pub(crate) fn profile(&self) -> Profile {
         let mut profile = Profile::default()
+            .with_issuer_fallbacks(self.issuer_fallbacks.iter().cloned())
             .with_audience(&self.audience)
+            .with_audience_fallbacks(self.audience_fallbacks.iter().cloned())
             .with_leeway(Duration::from_secs(self.leeway.as_secs()))
             .with_subject_claim(&self.user_id_claim);
         profile.issuer.clone_from(&self.issuer);
@@ -81,10 +83,13 @@ impl Settings {
     /// Reject empty strings.
     fn check_texts(&self) -> Result<(), SettingsError> {
         let empty = |text: &String| text.is_empty();
+        let fallbacks = "names that are not empty, and \"none\"";
         for (setting, is_empty, expected) in [
             ("USER_ID_CLAIM", empty(&self.user_id_claim), "the name of a claim"),
             ("ISSUER", self.issuer.as_ref().is_some_and(empty), "a name, or \"none\""),
+            ("ISSUER_FALLBACKS", self.issuer_fallbacks.iter().flatten().any(empty), fallbacks),
             ("AUDIENCE", self.audience.iter().any(empty), "names that are not empty, or \"none\""),
+            ("AUDIENCE_FALLBACKS", self.audience_fallbacks.iter().flatten().any(empty), fallbacks),
         ] {
             if is_empty {
                 return Err(SettingsError::Value { setting, expected });

@@ -36,7 +36,7 @@ pub enum SettingsError {
     /// `RENDER_SERVER_SECRET`.
     #[error("RENDER_SERVER_SECRET: {0}")]
     RenderSecret(RenderSecretError),
-    /// `USER_ID_CLAIM`, `ISSUER` or `AUDIENCE`.
+    /// `USER_ID_CLAIM`, `ISSUER`, `AUDIENCE`, or a fallback of these two.
     #[error("USER_ID_CLAIM, ISSUER, AUDIENCE: {0}")]
     Profile(ProfileError),
     /// A file or the environment contains something other than settings: an unknown name, or a value of the wrong type.

@@ -127,9 +127,15 @@ pub struct Settings {
     /// `iss`. Default: none.
     #[serde(deserialize_with = "read::text_or_none")]
     pub issuer: Option<String>,
+    /// Former issuers whose tokens are still accepted; `"none"` for tokens without `iss`. Default: none.
+    #[serde(deserialize_with = "read::fallbacks")]
+    pub issuer_fallbacks: Vec<Option<String>>,
     /// `aud`, one or several. Default: none.
     #[serde(deserialize_with = "read::texts_or_none")]
     pub audience: Vec<String>,
+    /// Former audiences whose tokens are still accepted; `"none"` for tokens without `aud`. Default: none.
+    #[serde(deserialize_with = "read::fallbacks")]
+    pub audience_fallbacks: Vec<Option<String>>,
     /// Clock skew allowed at `exp`. Default: 0.
     #[serde(deserialize_with = "read::seconds")]
     pub leeway: Duration,
@@ -182,7 +188,9 @@ impl Default for Settings {
             signing_key: None,
             verifying_keys: None,
             issuer: None,
+            issuer_fallbacks: Vec::new(),
             audience: Vec::new(),
+            audience_fallbacks: Vec::new(),
             leeway: Duration::ZERO,
             user_id_claim: "sub".to_owned(),
             session_check_interval: Some(Duration::ZERO),

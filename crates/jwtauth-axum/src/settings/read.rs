@@ -75,6 +75,12 @@ pub(super) fn texts_or_none<'de, D: Deserializer<'de>, T: From<String>>(deserial
     })
 }
 
+/// Read a list of strings, of which `"none"` is `None`.
+pub(super) fn fallbacks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Option<String>>, D::Error> {
+    let texts = Vec::<Option<String>>::deserialize(deserializer)?;
+    Ok(texts.into_iter().map(|text| text.filter(|text| text != "none")).collect())
+}
+
 /// Read a list of secrets.
 pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
     unquoted(deserializer, "a list of strings")

@@ -39,7 +39,11 @@ setters! {
     with_verifying_keys(verifying_keys: impl IntoIterator<Item = VerifyingKeySetting>) =>
         Some(verifying_keys.into_iter().collect());
     with_issuer(issuer: impl Into<String>) => Some(issuer.into());
+    with_issuer_fallbacks(issuer_fallbacks: impl IntoIterator<Item = Option<String>>) =>
+        issuer_fallbacks.into_iter().collect();
     with_audience(audience: impl IntoIterator<Item: Into<String>>) => audience.into_iter().map(Into::into).collect();
+    with_audience_fallbacks(audience_fallbacks: impl IntoIterator<Item = Option<String>>) =>
+        audience_fallbacks.into_iter().collect();
     with_leeway(leeway: Duration) => leeway;
     with_user_id_claim(user_id_claim: impl Into<String>) => user_id_claim.into();
     with_session_check_interval(session_check_interval: impl Into<Option<Duration>>) => session_check_interval.into();

@@ -23,7 +23,7 @@ enum Kind {
 }
 
 /// Each setting: its name, its kind, and what it accepts.
-const KNOWN: [(&str, Kind, &str); 27] = [
+const KNOWN: [(&str, Kind, &str); 29] = [
     ("SECRET_KEY", Kind::Text, "a string"),
     ("SECRET_KEY_FALLBACKS", Kind::List, "a list of strings"),
     ("CSRF_TRUSTED_ORIGINS", Kind::List, "a list of origins, for example [\"https://app.example.com\"]"),
@@ -41,7 +41,9 @@ const KNOWN: [(&str, Kind, &str); 27] = [
     ("SIGNING_KEY", Kind::Text, "a string"),
     ("VERIFYING_KEYS", Kind::List, "a list of strings, and of pairs of an algorithm and a key"),
     ("ISSUER", Kind::Text, "a string, or \"none\""),
+    ("ISSUER_FALLBACKS", Kind::List, FALLBACKS),
     ("AUDIENCE", Kind::List, "a string, a list of strings, or \"none\""),
+    ("AUDIENCE_FALLBACKS", Kind::List, FALLBACKS),
     ("LEEWAY", Kind::Number, SECONDS),
     ("USER_ID_CLAIM", Kind::Text, "a string"),
     ("SESSION_CHECK_INTERVAL", Kind::Number, SECONDS_OR_NONE),
@@ -53,6 +55,7 @@ const KNOWN: [(&str, Kind, &str); 27] = [
     ("MAX_SESSIONS_POLICY", Kind::Text, "\"end_oldest\" or \"refuse\""),
 ];
 const SECONDS: &str = "0 or more seconds, at most 100000000000";
+const FALLBACKS: &str = "a list of strings, with \"none\" for tokens without the claim";
 const SECONDS_OR_NONE: &str = "0 or more seconds, at most 100000000000, or \"none\"";
 
 impl Settings {
@@ -71,9 +74,9 @@ impl Settings {
     /// Read the environment variables (`JWTAUTH_SECRET_KEY=…`).
     ///
     /// Strings, keys and secrets are taken literally, as Django reads `os.environ`: with quotes, spaces and line ends.
-    /// A list (`SECRET_KEY_FALLBACKS`, `CSRF_TRUSTED_ORIGINS`, `VERIFYING_KEYS`, `AUDIENCE`, `RENDER_SERVER_SECRET`) is
-    /// a JSON or TOML array such as `["one", "other"]`, or a single string that does not start with `[`. Numbers are
-    /// seconds or `none`; flags are `true` or `false`.
+    /// A list (`SECRET_KEY_FALLBACKS`, `CSRF_TRUSTED_ORIGINS`, `VERIFYING_KEYS`, `ISSUER_FALLBACKS`, `AUDIENCE`,
+    /// `AUDIENCE_FALLBACKS`, `RENDER_SERVER_SECRET`) is a JSON or TOML array such as `["one", "other"]`, or a single
+    /// string that does not start with `[`. Numbers are seconds or `none`; flags are `true` or `false`.
     ///
     /// # Errors
     ///
@@ -243,6 +246,19 @@ mod tests {
                 assert_eq!(found, expected, "{name}={text}");
             }
         }
+        for name in ["ISSUER_FALLBACKS", "AUDIENCE_FALLBACKS"] {
+            for (text, expected) in [
+                (r#"["one", "none"]"#, vec![Some("one".to_owned()), None]),
+                ("['none']", vec![None]),
+                ("one", vec![Some("one".to_owned())]),
+                ("[]", vec![]),
+            ] {
+                let settings = from([(name, text)]).unwrap();
+                let found =
+                    if name == "ISSUER_FALLBACKS" { settings.issuer_fallbacks } else { settings.audience_fallbacks };
+                assert_eq!(found, expected, "{name}={text}");
+            }
+        }
         let settings = from([("VERIFYING_KEYS", r#"["a key", ["HS512", "another"]]"#)]).unwrap();
         assert_eq!(settings.verifying_keys.unwrap().len(), 2);
         for name in ["AUDIENCE", "RENDER_SERVER_SECRET"] {
@@ -260,7 +276,10 @@ mod tests {
             ("SECRET_KEY_FALLBACKS", "none"),
             ("VERIFYING_KEYS", "[a 86421357]"),
             ("RENDER_SERVER_SECRET", "[\"86421357\"] SECRET_KEY"),
+            ("ISSUER_FALLBACKS", "none"),
+            ("ISSUER_FALLBACKS", "[86421357]"),
             ("AUDIENCE", ""),
+            ("AUDIENCE_FALLBACKS", ""),
             ("CSRF_TRUSTED_ORIGINS", "[86421357]"),
             ("ACCESS_TOKEN_LIFETIME", "86421357 s"),
             ("ACCESS_TOKEN_LIFETIME", "-1"),

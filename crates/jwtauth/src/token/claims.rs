@@ -141,15 +141,29 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
         expires_at: UnixTime::from_secs(raw.expires_at.ok_or(VerifyError::MissingClaim("exp"))?.0),
         custom: CustomClaims(raw.custom),
     };
-    if profile.issuer.as_deref().is_some_and(|ours| raw.issuer.as_ref().is_none_or(|Name(theirs)| theirs != ours)) {
+    if !accepts_issuer(profile, raw.issuer.as_ref()) {
         return Err(VerifyError::WrongIssuer);
     }
-    match raw.audience {
-        None if profile.audience.is_empty() => {}
-        Some(Audience(named)) if named.iter().any(|Name(name)| profile.audience.iter().any(|ours| ours == name)) => {}
-        _ => return Err(VerifyError::WrongAudience),
+    if !accepts_audience(profile, raw.audience.as_ref()) {
+        return Err(VerifyError::WrongAudience);
     }
     Ok((claims, raw.not_before.map(|nbf| UnixTime::from_secs(nbf.0))))
+}
+
+/// Return whether `iss` is the issuer or one of its fallbacks. Without an issuer, any is.
+fn accepts_issuer(profile: &Profile, issuer: Option<&Name<'_>>) -> bool {
+    let issuer = issuer.map(|Name(name)| &**name);
+    let mut fallbacks = profile.issuer_fallbacks.iter();
+    profile.issuer.is_none() || profile.issuer.as_deref() == issuer || fallbacks.any(|it| it.as_deref() == issuer)
+}
+
+/// Return whether `aud` names one of the audience or of its fallbacks, or is absent where that is accepted.
+fn accepts_audience(profile: &Profile, audience: Option<&Audience<'_>>) -> bool {
+    let Some(Audience(names)) = audience else {
+        return profile.audience.is_empty() || profile.audience_fallbacks.contains(&None);
+    };
+    let mut accepted = profile.audience.iter().chain(profile.audience_fallbacks.iter().flatten());
+    accepted.any(|accepted| names.iter().any(|Name(name)| name == accepted))
 }
 
 /// Claims of the right JSON types, absent or present.

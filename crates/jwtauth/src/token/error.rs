@@ -34,10 +34,10 @@ pub enum VerifyError {
     /// A claim that every token has is absent; `sub` also stands for the claim that names the user instead.
     #[error("claim {0} is missing")]
     MissingClaim(&'static str),
-    /// `iss` is not the issuer that was configured (RFC 7519 §4.1.1).
+    /// `iss` is neither the issuer that was configured nor one of its fallbacks (RFC 7519 §4.1.1).
     #[error("token comes from another issuer")]
     WrongIssuer,
-    /// `aud` names none of the configured audiences (RFC 7519 §4.1.3).
+    /// `aud` names none of the configured audiences and fallbacks (RFC 7519 §4.1.3).
     #[error("token is meant for another audience")]
     WrongAudience,
     /// `now >= exp + leeway` (RFC 7519 §4.1.4); holds `exp`.

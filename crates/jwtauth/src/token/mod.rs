@@ -80,8 +80,12 @@ pub struct Claims {
 pub struct Profile {
     /// `iss` (RFC 7519 §4.1.1): put into tokens, and demanded of them.
     pub issuer: Option<String>,
+    /// Former issuers whose tokens are still accepted; `None` for tokens without `iss`.
+    pub issuer_fallbacks: Vec<Option<String>>,
     /// `aud` (RFC 7519 §4.1.3): put into tokens; one of these is demanded of them. Empty for none.
     pub audience: Vec<String>,
+    /// Former audiences whose tokens are still accepted; `None` for tokens without `aud`.
+    pub audience_fallbacks: Vec<Option<String>>,
     /// Clock skew that is allowed for at `exp` and `nbf`, in whole seconds: a fraction is dropped.
     pub leeway: Duration,
     /// The claim that names the user.
@@ -90,7 +94,14 @@ pub struct Profile {
 
 impl Default for Profile {
     fn default() -> Self {
-        Self { issuer: None, audience: Vec::new(), leeway: Duration::ZERO, subject_claim: "sub".to_owned() }
+        Self {
+            issuer: None,
+            issuer_fallbacks: Vec::new(),
+            audience: Vec::new(),
+            audience_fallbacks: Vec::new(),
+            leeway: Duration::ZERO,
+            subject_claim: "sub".to_owned(),
+        }
     }
 }
 
@@ -101,10 +112,30 @@ impl Profile {
         Self { issuer: Some(issuer.into()), ..self }
     }
 
+    /// Accept tokens of these former issuers as well; `None` for tokens without `iss`.
+    ///
+    /// ```
+    /// use jwtauth::Profile;
+    ///
+    /// // The issuer is new: tokens that were issued without one are still accepted.
+    /// let profile = Profile::default().with_issuer("https://example.com").with_issuer_fallbacks([None]);
+    /// # assert_eq!(profile.issuer_fallbacks, [None]);
+    /// ```
+    #[must_use]
+    pub fn with_issuer_fallbacks(self, issuers: impl IntoIterator<Item = Option<String>>) -> Self {
+        Self { issuer_fallbacks: issuers.into_iter().collect(), ..self }
+    }
+
     /// Put these names into tokens, and demand one of them.
     #[must_use]
     pub fn with_audience(self, audience: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { audience: audience.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Accept tokens that name one of these former audiences as well; `None` for tokens without `aud`.
+    #[must_use]
+    pub fn with_audience_fallbacks(self, audiences: impl IntoIterator<Item = Option<String>>) -> Self {
+        Self { audience_fallbacks: audiences.into_iter().collect(), ..self }
     }
 
     /// Allow for this clock skew, in whole seconds.
@@ -123,7 +154,8 @@ impl Profile {
         if self.subject_claim.is_empty() || claims::is_reserved(&self.subject_claim) {
             return Err(ProfileError::ReservedClaim(self.subject_claim));
         }
-        if self.issuer.iter().chain(&self.audience).any(String::is_empty) {
+        let fallbacks = self.issuer_fallbacks.iter().chain(&self.audience_fallbacks).flatten();
+        if self.issuer.iter().chain(&self.audience).chain(fallbacks).any(String::is_empty) {
             return Err(ProfileError::EmptyName);
         }
         Ok(self)

@@ -927,6 +927,60 @@ mod profile {
     }
 
     #[test]
+    fn tokens_of_former_issuers_are_accepted() {
+        let old = || Some("old".to_owned());
+        let new = |fallbacks: &[Option<String>]| {
+            Profile::default().with_issuer("new").with_issuer_fallbacks(fallbacks.iter().cloned())
+        };
+        for (fallbacks, bare, of_old) in [
+            (&[][..], "token_wrong_issuer", "token_wrong_issuer"),
+            (&[None], "ok", "token_wrong_issuer"),
+            (&[old()], "token_wrong_issuer", "ok"),
+            (&[old(), None], "ok", "ok"),
+        ] {
+            let profile = new(fallbacks);
+            assert_eq!(code_for(&profile, payload().to_string()), bare, "{fallbacks:?}");
+            assert_eq!(code_for(&profile, with("iss", json!("old"))), of_old, "{fallbacks:?}");
+            assert_eq!(code_for(&profile, with("iss", json!("new"))), "ok", "{fallbacks:?}");
+            for other in ["them", "Old", "old ", ""] {
+                assert_eq!(code_for(&profile, with("iss", json!(other))), "token_wrong_issuer", "{other}");
+            }
+            assert_eq!(code_for(&profile, with("iss", json!(null))), "token_malformed_claims");
+            let issued = tokens_with(profile).issue(TokenKind::Access, &claims()).unwrap();
+            assert_eq!(code_of(&tokens_with(Profile::default().with_issuer("new")), &issued), "ok");
+        }
+        let none = Profile::default().with_issuer_fallbacks([old()]);
+        assert_eq!(code_for(&none, with("iss", json!("them"))), "ok", "without an issuer, any is accepted");
+    }
+
+    #[test]
+    fn tokens_of_former_audiences_are_accepted() {
+        let old = || Some("old".to_owned());
+        for (audience, fallbacks, bare, of_old) in [
+            (&["new"][..], &[][..], "token_wrong_audience", "token_wrong_audience"),
+            (&["new"], &[None], "ok", "token_wrong_audience"),
+            (&["new"], &[old()], "token_wrong_audience", "ok"),
+            (&["new"], &[None, old()], "ok", "ok"),
+            (&[], &[old()], "ok", "ok"),
+            (&[], &[None], "ok", "token_wrong_audience"),
+        ] {
+            let fallbacks = fallbacks.iter().cloned();
+            let profile = Profile::default().with_audience(audience.iter().copied()).with_audience_fallbacks(fallbacks);
+            assert_eq!(code_for(&profile, payload().to_string()), bare, "{profile:?}");
+            assert_eq!(code_for(&profile, with("aud", json!("old"))), of_old, "{profile:?}");
+            assert_eq!(code_for(&profile, with("aud", json!(["x", "old"]))), of_old, "{profile:?}");
+            for other in [json!("x"), json!("OLD"), json!([]), json!(["x", "olds"])] {
+                assert_eq!(code_for(&profile, with("aud", other.clone())), "token_wrong_audience", "{other}");
+            }
+            let issued = tokens_with(profile).issue(TokenKind::Access, &claims()).unwrap();
+            assert_eq!(
+                code_of(&tokens_with(Profile::default().with_audience(audience.iter().copied())), &issued),
+                "ok"
+            );
+        }
+    }
+
+    #[test]
     fn one_configured_audience_must_be_named() {
         let profile = Profile { audience: vec!["a".to_owned(), "b".to_owned()], ..Profile::default() };
         let tokens = tokens_with(profile.clone());
@@ -1001,6 +1055,8 @@ mod profile {
             Profile { issuer: Some(empty()), ..Profile::default() },
             Profile { audience: vec![empty()], ..Profile::default() },
             Profile { audience: vec!["a".to_owned(), empty()], ..Profile::default() },
+            Profile::default().with_issuer_fallbacks([None, Some(empty())]),
+            Profile::default().with_audience_fallbacks([Some(empty())]),
         ];
         for profile in profiles {
             let error = Tokens::new(Keyring::new(key(SECRET), []).unwrap(), profile).unwrap_err();
@@ -1163,10 +1219,15 @@ prop_compose! {
     }
 }
 
+fn any_fallbacks() -> impl Strategy<Value = Vec<Option<String>>> {
+    prop::collection::vec(prop::option::of(".{1,20}"), 0..3)
+}
+
 prop_compose! {
     fn any_profile()(issuer in prop::option::of(".{1,40}"), audience in prop::collection::vec(".{1,20}", 0..4),
+                     issuer_fallbacks in any_fallbacks(), audience_fallbacks in any_fallbacks(),
                      leeway: Duration, subject_claim in "[a-z_]{4,20}|sub|.{10}") -> Profile {
-        Profile { issuer, audience, leeway, subject_claim }
+        Profile { issuer, issuer_fallbacks, audience, audience_fallbacks, leeway, subject_claim }
     }
 }
 
