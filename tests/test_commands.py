@@ -1,7 +1,9 @@
 """Management commands but `jwtauth_clearsessions`, which is in test_cleanup."""
 
 import json
+import os
 import re
+import stat
 from datetime import datetime, timedelta, timezone
 from io import StringIO
 
@@ -218,6 +220,68 @@ def test_a_file_that_differs_names_its_lines(tmp_path):
     assert "SECRET_KEY is another here" in str(differs.value)
     with pytest.raises(CommandError, match="nowhere"):
         run("jwtauth_settings", check=tmp_path / "nowhere")
+
+
+# --- files that hold keys
+
+
+@pytest.fixture
+def permissive_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+WRITING = [["jwtauth_generate_key"], ["jwtauth_generate_key", "HS256"], ["jwtauth_settings"]]
+
+
+@pytest.mark.parametrize("command", WRITING, ids=" ".join)
+def test_a_file_of_keys_is_created_for_its_owner_alone(command, tmp_path, permissive_umask):
+    path = tmp_path / "file"
+    printed, _notes = run(*command, "--output", str(path))
+    assert printed == ""
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    text = path.read_text()
+    assert text.endswith("\n")
+    assert text[:10] in {"-----BEGIN", '{"kty":"oc', "# Made by "}
+
+
+@pytest.mark.parametrize("command", WRITING, ids=" ".join)
+def test_an_existing_file_is_not_overwritten(command, tmp_path):
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.write_text("an older key")
+    link.symlink_to(tmp_path / "elsewhere")
+    for existing in (path, link):
+        with pytest.raises(CommandError, match="exists, and is not overwritten"):
+            run(*command, "--output", str(existing))
+    assert path.read_text() == "an older key"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("command", WRITING, ids=" ".join)
+def test_a_file_that_cannot_be_created_is_named(command, tmp_path):
+    with pytest.raises(CommandError, match="file: No such file or directory"):
+        run(*command, "--output", str(tmp_path / "nowhere" / "file"))
+
+
+def test_a_key_written_to_a_file_can_be_read_back(tmp_path):
+    path = tmp_path / "key.pem"
+    note = run("jwtauth_generate_key", "--output", str(path))[1]
+    assert "VERIFYING_KEYS" in note
+    with override_settings(JWTAUTH={"ALGORITHM": "EdDSA", "SIGNING_KEY": path.read_text()}):
+        assert conf.problems() == []
+
+
+def test_settings_written_to_a_file_pass_their_check(tmp_path):
+    path = tmp_path / "jwtauth.toml"
+    assert run("jwtauth_settings", output=path) == ("", "")
+    assert path.read_text() == run("jwtauth_settings")[0]
+    assert run("jwtauth_settings", check=path)[0] == f"{path} has the settings in force.\n"
+
+
+def test_settings_are_either_checked_or_written(tmp_path):
+    with pytest.raises(CommandError, match="not allowed with"):
+        run("jwtauth_settings", "--check", "a", "--output", "b")
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from jwtauth import _engine
 from jwtauth.exceptions import EngineConfigurationError
+from jwtauth.internal import private_files
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_generate_key [ALGORITHM] [--format pem|jwk] [--key-id ID] > key.pem``."""
+    """``manage.py jwtauth_generate_key [ALGORITHM] [--format pem|jwk] [--key-id ID] [--output FILE]``."""
 
     help = (
-        "Makes a new key for JWTAUTH['SIGNING_KEY']: prints the private key on standard output, and its public half, "
-        "for VERIFYING_KEYS before it signs, on standard error. Keeps neither."
+        "Makes a new key for JWTAUTH['SIGNING_KEY']: prints the private key on standard output or writes it to a new "
+        "file, and prints its public half, for VERIFYING_KEYS before it signs, on standard error."
     )
     requires_system_checks = ()  # it is what one needs while there is no key
 
@@ -24,9 +26,19 @@ class Command(BaseCommand):
         parser.add_argument("algorithm", nargs="?", default="EdDSA", help="Default: EdDSA.", metavar="ALGORITHM")
         parser.add_argument("--format", choices=("pem", "jwk"), help="Default: pem, but jwk for the secrets of HMAC.")
         parser.add_argument("--key-id", help="The kid, in a JWK. Default: the key's thumbprint (RFC 7638).")
+        parser.add_argument(
+            "--output", metavar="FILE", type=Path, help="Create this file, which its owner alone can read."
+        )
 
     def handle(
-        self, *args: Any, algorithm: str, format: str | None, key_id: str | None, verbosity: int, **options: Any
+        self,
+        *args: Any,
+        algorithm: str,
+        format: str | None,
+        key_id: str | None,
+        output: Path | None,
+        verbosity: int,
+        **options: Any,
     ) -> None:
         if algorithm not in _engine.algorithms():
             raise CommandError(f"ALGORITHM is one of {', '.join(_engine.algorithms())}.")
@@ -39,8 +51,12 @@ class Command(BaseCommand):
         if format != "jwk" and pem is not None:
             if key_id is not None:
                 raise CommandError("A PEM has no key id: use --format jwk.")
-            self.stdout.write(pem, ending="")
+            text = pem
         else:
-            self.stdout.write(jwk)
+            text = f"{jwk}\n"
+        if output is None:
+            self.stdout.write(text, ending="")
+        else:
+            private_files.create(output, text)
         if public is not None and verbosity:
             self.stderr.write(f"Its public half, a JWK for VERIFYING_KEYS:\n{public}")

@@ -11,13 +11,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.encoding import force_str
 
 from jwtauth import conf
+from jwtauth.internal import private_files
 
 _KEYS = {"SECRET_KEY", "SECRET_KEY_FALLBACKS", *(name for name, one in conf.SETTINGS.items() if one.secret)}
 _MAY_BE_NONE = {name for name, one in conf.SETTINGS.items() if one.none_differs}
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_settings``. What it prints holds the keys: for a file that nobody else can read.
+    """``manage.py jwtauth_settings``. What it prints holds the keys. ``--output FILE`` creates a file that its owner
+    alone can read.
 
     With ``--public`` it leaves them out, for a service that verifies by the keys of ``jwks.json``. With ``--check
     FILE`` it says instead which lines of that file are not so, and fails where any is.
@@ -26,11 +28,15 @@ class Command(BaseCommand):
     help = "Prints the settings in force as the TOML that jwtauth-axum reads. It holds keys: keep it as secret."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """``--public``, ``--check FILE``."""
+        """``--public``, ``--check FILE``, ``--output FILE``."""
         parser.add_argument("--public", action="store_true", help="Leaves the keys out.")
-        parser.add_argument("--check", metavar="FILE", type=Path, help="Says which lines of this file to change.")
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument("--check", metavar="FILE", type=Path, help="Says which lines of this file to change.")
+        where.add_argument(
+            "--output", metavar="FILE", type=Path, help="Creates this file, which its owner alone can read."
+        )
 
-    def handle(self, *args: Any, public: bool, check: Path | None, **options: Any) -> None:
+    def handle(self, *args: Any, public: bool, check: Path | None, output: Path | None, **options: Any) -> None:
         """Raises ``CommandError`` where the Rust side cannot have these settings, or the file differs."""
         conf.get_config()  # with the words of the first check that fails
         values = conf.values()
@@ -45,7 +51,11 @@ class Command(BaseCommand):
             self._check(check, lines)
             return
         about = "It holds no keys." if public else "It holds keys."
-        self.stdout.write("\n".join([f"# Made by manage.py jwtauth_settings. {about}", *lines.values()]))
+        text = "\n".join([f"# Made by manage.py jwtauth_settings. {about}", *lines.values(), ""])
+        if output is None:
+            self.stdout.write(text, ending="")
+        else:
+            private_files.create(output, text)
         if values["ACCESS_TOKEN_CLAIMS"] is not None:
             self.stderr.write("JWTAUTH['ACCESS_TOKEN_CLAIMS'] is a function of this site: give AuthLayer its equal.")
 
