@@ -5,11 +5,15 @@ import re
 import pytest
 import requests
 import schemathesis
+from django.conf import settings as project
 from django.test import override_settings
 from django.urls import include, path
 from django.utils import translation
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.settings import patched_settings
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.validation import validate_schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
@@ -58,6 +62,37 @@ def operations(schema):
 def test_every_view_is_there_with_what_it_answers():
     found = operations(generated())
     assert {key: [int(status) for status in operation["responses"]] for key, operation in found.items()} == ANSWERS
+
+
+@pytest.mark.parametrize("url", ["auth/", ".well-known/", "api/v1.0/"])
+@pytest.mark.parametrize("position", ["PRE", "POST"])
+def test_operation_ids_are_identifiers(url, position):
+    others = path("others/", views.MeView.as_view())  # so that paths keep their prefix
+    with patched_settings({"OPERATION_ID_METHOD_POSITION": position}):
+        found = operations(generated([path(url, include("jwtauth.urls")), others]))
+    names = [operation["operationId"] for operation in found.values()]
+    assert [name for name in names if not name.isidentifier()] == []
+    assert len(set(names)) == len(names)
+
+
+def test_a_project_s_schema_class_keeps_its_operation_ids():
+    class Dotted(AutoSchema):
+        def get_operation_id(self):
+            return f"site.{self.method.lower()}.{self.path}"
+
+    with override_settings(REST_FRAMEWORK=project.REST_FRAMEWORK | {"DEFAULT_SCHEMA_CLASS": Dotted}):
+        found = operations(generated())
+    assert found["GET", "/auth/jwks.json"]["operationId"] == "site.get./auth/jwks.json"
+
+
+def test_a_subclass_keeps_the_operation_id_that_it_sets():
+    class Keys(views.JwkSetView):
+        @extend_schema(operation_id="our.keys.json")
+        def get(self, request):
+            return super().get(request)
+
+    (operation,) = operations(generated([path("keys.json", Keys.as_view())])).values()
+    assert operation["operationId"] == "our.keys.json"
 
 
 @override_settings(JWTAUTH={"ACCESS_TOKEN_COOKIE_NAME": "mine"})

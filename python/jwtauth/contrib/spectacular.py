@@ -5,6 +5,8 @@ The app imports this module if ``drf_spectacular`` is installed.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib.auth import get_user_model
@@ -26,6 +28,7 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 from rest_framework import serializers
+from rest_framework.settings import api_settings
 from rest_framework.views import APIView
 
 from jwtauth import views
@@ -200,6 +203,25 @@ def _sets_cookies(status: int, description: Any) -> list[OpenApiParameter]:
     ]
 
 
+def _described(**arguments: Any) -> Callable[[Any], Any]:
+    """Return ``extend_schema`` for a method, whose default ``operationId`` becomes an identifier, without dots."""
+    extended = extend_schema(**arguments)
+
+    def decorate(method: Any) -> Any:
+        default = api_settings.DEFAULT_SCHEMA_CLASS
+        if default.get_operation_id is AutoSchema.get_operation_id:  # not one that the project has written
+            vars(method).setdefault("kwargs", {}).setdefault("schema", type("Schema", (_Identifiers, default), {}))
+        return extended(method)
+
+    return decorate
+
+
+class _Identifiers(AutoSchema):
+    def get_operation_id(self) -> str:
+        """Return an identifier, which generators make function names of."""
+        return re.sub(r"\W", "_", super().get_operation_id())
+
+
 class _View(OpenApiViewExtension):
     """Describe a view by `operations`: the arguments of ``extend_schema`` for each method."""
 
@@ -212,7 +234,7 @@ class _View(OpenApiViewExtension):
 
     def view_replacement(self) -> type[APIView]:
         """Return a subclass of the view with the descriptions."""
-        described = {method: extend_schema(**arguments) for method, arguments in self.operations().items()}
+        described = {method: _described(**arguments) for method, arguments in self.operations().items()}
         replacement: type[APIView] = type(self.target.__name__, (self.target,), self.attributes)
         return extend_schema_view(**described)(replacement)
 
