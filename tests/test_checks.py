@@ -435,6 +435,84 @@ def test_only_a_deployment_is_told_of_cookies_that_are_not_secure():
     assert "Leave COOKIE_SECURE out" in message.hint
 
 
+def test_cookies_that_are_not_secure_because_of_debug_name_debug():
+    with override_settings(DEBUG=True):
+        message = found_with(deploy=True)["jwtauth.W002"]
+        assert "Set DEBUG to False" in message.hint
+        assert "Leave" not in message.hint
+        message = found_with(deploy=True, COOKIE_SECURE=False)["jwtauth.W002"]
+        assert "Leave COOKIE_SECURE out" in message.hint
+        assert "jwtauth.W002" not in found_with(deploy=True, COOKIE_SECURE=True)
+
+
+@pytest.mark.parametrize("scope", [{"COOKIE_DOMAIN": "example.com"}, {"COOKIE_PATH": "/api"}])
+def test_the_hint_of_a_prefix_passes_the_checks_when_followed(scope):
+    names = {"ACCESS_TOKEN_COOKIE_NAME": "__Host-access_token", "REFRESH_TOKEN_COOKIE_NAME": "__Host-refresh_token"}
+    hint = found_with(deploy=True, **scope)["jwtauth.W003"].hint
+    assert "Leave COOKIE_DOMAIN and COOKIE_PATH out" in hint
+    assert "jwtauth.E006" in found_with(**scope, **names)
+    assert found_with(deploy=True, **names) == {}
+    assert "COOKIE_DOMAIN" not in found_with(deploy=True)["jwtauth.W003"].hint
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "length", "other"),
+    [
+        ("HS256", 31, None),
+        ("HS384", 31, None),
+        ("HS384", 47, "HS256"),
+        ("HS512", 31, None),
+        ("HS512", 47, "HS256"),
+        ("HS512", 63, "HS384"),
+    ],
+)
+def test_the_hint_of_a_key_that_is_too_short_names_an_algorithm_that_takes_it(algorithm, length, other):
+    key = "x" * length
+    hint = found_with(ALGORITHM=algorithm, SIGNING_KEY=key)["jwtauth.E004"].hint
+    assert re.findall(r"HS\d+", hint) == ([] if other is None else [other])
+    assert "longer random value" in hint
+    if other is not None:
+        assert found_with(ALGORITHM=other, SIGNING_KEY=key) == {}
+
+
+# --- a new issuer or audience
+
+OLDER_KEY = {"VERIFYING_KEYS": ["k" * 64]}
+
+
+@pytest.mark.parametrize("name", ["ISSUER", "AUDIENCE"])
+def test_an_issuer_beside_older_keys_says_whether_it_is_new(name):
+    message = found_with(**{name: "new"}, **OLDER_KEY)["jwtauth.W008"]
+    assert f"JWTAUTH['{name}'] is set and older keys are accepted" in message.msg
+    assert f"list its former value in {name}_FALLBACKS" in message.hint
+    for fallbacks in ([], [None], ["old"]):
+        assert found_with(**{name: "new", f"{name}_FALLBACKS": fallbacks}, **OLDER_KEY) == {}
+    with override_settings(SECRET_KEY_FALLBACKS=["k" * 64]):
+        assert "jwtauth.W008" in found_with(**{name: "new"})
+    assert found_with(**OLDER_KEY) == found_with(**{name: "new"}) == {}
+
+
+def found_at_a_database(**settings):
+    with override_settings(JWTAUTH=settings):
+        messages = run_checks(tags=["jwtauth"], include_deployment_checks=True, databases=["default"])
+    return {message.id: message.msg for message in messages}
+
+
+@pytest.mark.parametrize("name", ["ISSUER", "AUDIENCE"])
+def test_an_issuer_where_sessions_are_live_says_whether_it_is_new(name, signed_in, clock):
+    assert f"JWTAUTH['{name}'] is set and sessions are live" in found_at_a_database(**{name: "new"})["jwtauth.W008"]
+    assert "jwtauth.W008" not in found_at_a_database(**{name: "new", f"{name}_FALLBACKS": [None]})
+    assert "jwtauth.W008" not in found_at_a_database()
+    assert "jwtauth.W008" not in found_with(deploy=True, **{name: "new"})  # the database may not be asked
+    clock.advance(86_400)
+    assert "jwtauth.W008" not in found_at_a_database(**{name: "new"})
+
+
+def test_a_database_without_the_table_has_no_live_sessions(monkeypatch, db):
+    monkeypatch.setattr(connection.introspection, "table_names", lambda *args, **kwargs: [])
+    assert "jwtauth.W008" not in found_at_a_database(ISSUER="new")
+
+
 def test_only_a_deployment_is_told_of_names_without_a_prefix():
     assert found() == {}
     assert list(found(deploy=True)) == ["jwtauth.W003"]
@@ -462,7 +540,7 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 19)} | {f"W{n:03}" for n in range(1, 8)}
+    expected = {f"E{n:03}" for n in range(1, 19)} | {f"W{n:03}" for n in range(1, 9)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())
 

@@ -32,6 +32,7 @@ class JwtAuthConfig(AppConfig):
             checks.check_databases,
             checks.check_serializers,
             checks.check_access_token_claims,
+            checks.check_issuer_and_audience,
         ):
             register(check, Tags.security, "jwtauth")
         register(checks.check_columns, Tags.database, "jwtauth")

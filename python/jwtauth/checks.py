@@ -253,11 +253,51 @@ def check_access_token_claims(**kwargs: Any) -> list[CheckMessage]:
     return [Error(f"JWTAUTH['ACCESS_TOKEN_CLAIMS']: {reason}.", hint=hint, id="jwtauth.E015")]
 
 
-def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+def check_issuer_and_audience(**kwargs: Any) -> list[CheckMessage]:
+    """W008: a name that may be new, in settings that accept older keys."""
+    values = conf.values()
+    return _new_names(values, "older keys are accepted") if values["VERIFYING_KEYS"] else []
+
+
+def _new_names(values: dict[str, Any], evidence: str) -> list[CheckMessage]:
+    """W008. No setting says what the tokens in use carry: so only where the project has not said it by fallbacks."""
+    return [
+        Warning(
+            f"JWTAUTH[{name!r}] is set and {evidence}: if it is new, every user is signed out.",
+            hint=f"If it is new, list its former value in {name}_FALLBACKS, or None if it was not set. Otherwise set "
+            f"{name}_FALLBACKS to [].",
+            id="jwtauth.W008",
+        )
+        for name in ("ISSUER", "AUDIENCE")
+        if values[name] and not _is_set(f"{name}_FALLBACKS")
+    ]
+
+
+def _has_live_sessions(databases: Any) -> bool:
+    """Return whether there are live sessions, in a database that may be asked."""
+    from jwtauth.models import Session, database
+
+    alias = database()
+    if alias not in (databases or ()):
+        return False
+    connection = connections[alias]
+    try:
+        return Session._meta.db_table in connection.introspection.table_names() and (
+            Session.objects.using(alias).live().exists()
+        )
+    except DatabaseError:
+        return False
+
+
+def check_deployment(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """W002: cookies without ``Secure``. W003: names without ``__Host-``. W006: the order of 0.0.8, also where
-    nothing is lost. W007: proxies that are not counted.
+    nothing is lost. W007: proxies that are not counted. W008: a name that may be new, where sessions are live.
     """
-    messages = list(_deployment_warnings(conf.values()))
+    values = conf.values()
+    messages = list(_deployment_warnings(values))
+    new = [] if values["VERIFYING_KEYS"] else _new_names(values, "sessions are live")
+    if new and _has_live_sessions(databases):
+        messages += new
     _above, below = _around(list(settings.MIDDLEWARE))
     if _DJANGO_S in below and not _others_follow(below):
         messages.append(_above_djangos())
@@ -268,14 +308,18 @@ def _deployment_warnings(values: dict[str, Any]) -> Iterator[CheckMessage]:
     if not values["COOKIE_SECURE"]:
         yield Warning(
             "JWTAUTH['COOKIE_SECURE'] is off: tokens travel over plain HTTP.",
-            hint="Leave COOKIE_SECURE out; it is on where DEBUG is off.",
+            hint="Leave COOKIE_SECURE out; it is on where DEBUG is off."
+            if _is_set("COOKIE_SECURE")
+            else "Set DEBUG to False: COOKIE_SECURE is not set, and follows it.",
             id="jwtauth.W002",
         )
     names = [values["ACCESS_TOKEN_COOKIE_NAME"], values["REFRESH_TOKEN_COOKIE_NAME"]]
     if not all(name.startswith("__Host-") for name in names):
+        has_scope = values["COOKIE_DOMAIN"] is not None or values["COOKIE_PATH"] != "/"
+        scope = "Leave COOKIE_DOMAIN and COOKIE_PATH out, which no such cookie can have. " if has_scope else ""
         yield Warning(
             "The token cookies are not named '__Host-...', so that another host of the same domain can plant its own.",
-            hint="Set ACCESS_TOKEN_COOKIE_NAME to '__Host-access_token' and REFRESH_TOKEN_COOKIE_NAME to "
+            hint=f"{scope}Set ACCESS_TOKEN_COOKIE_NAME to '__Host-access_token' and REFRESH_TOKEN_COOKIE_NAME to "
             "'__Host-refresh_token'. Everybody signs in once more.",
             id="jwtauth.W003",
         )
@@ -294,8 +338,13 @@ def _is_behind_a_proxy() -> bool:
 
 
 def _proxies_are_counted() -> bool:
+    return _is_set("NUM_PROXIES") or api_settings.NUM_PROXIES is not None
+
+
+def _is_set(name: str) -> bool:
+    """Return whether the project itself has set this key of ``JWTAUTH``."""
     own = getattr(settings, "JWTAUTH", None)
-    return (isinstance(own, Mapping) and "NUM_PROXIES" in own) or api_settings.NUM_PROXIES is not None
+    return isinstance(own, Mapping) and name in own
 
 
 def middleware_is_installed() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ def build(
 # What to do about a key, by the engine's code.
 _GENERATE = "manage.py jwtauth_generate_key makes a new one."
 _KEY_HINTS = {
-    "key_too_short": "Set SECRET_KEY or JWTAUTH['SIGNING_KEY'] to a longer random value, or use a shorter hash.",
+    "key_too_short": "Set SECRET_KEY or JWTAUTH['SIGNING_KEY'] to a longer random value.",
     "key_rsa_size": _GENERATE,
     "key_malformed": f"Give the text of the key, not the path of its file, and all of it. {_GENERATE}",
     "key_form": f"Convert it (openssl pkey -inform DER), decode its base64, or give one key of the set. {_GENERATE}",
@@ -97,7 +98,10 @@ def _build_keyring(values: Mapping[str, Any], explicit_keys: bool, found: list[P
     try:
         signing = _engine.SigningKey.read(values["SIGNING_KEY"], algorithm=algorithm)
     except EngineConfigurationError as error:
-        found.append(Problem("jwtauth.E004", f"JWTAUTH['SIGNING_KEY']: {error}.", _KEY_HINTS[error.code]))
+        hint = _KEY_HINTS[error.code]
+        if error.code == "key_too_short":
+            hint = _too_short(hint, values["SIGNING_KEY"])
+        found.append(Problem("jwtauth.E004", f"JWTAUTH['SIGNING_KEY']: {error}.", hint))
         return None
     verifying = []
     for entry in values["VERIFYING_KEYS"]:
@@ -118,6 +122,15 @@ def _build_keyring(values: Mapping[str, Any], explicit_keys: bool, found: list[P
     except EngineConfigurationError as error:
         found.append(Problem("jwtauth.E003", f"JWTAUTH: {error}.", _KEY_HINTS[error.code]))
         return None
+
+
+def _too_short(hint: str, key: bytes) -> str:
+    """Return the hint, with the longest hash that takes this key, if there is one."""
+    for algorithm in ("HS384", "HS256"):
+        with suppress(EngineConfigurationError):
+            _engine.SigningKey.read(key, algorithm=algorithm)
+            return f"{hint.removesuffix('.')}, or ALGORITHM to {algorithm!r}."
+    return hint
 
 
 def _build_tokens(values: Mapping[str, Any], keyring: _engine.Keyring, found: list[Problem]) -> _engine.Tokens | None:
