@@ -1,5 +1,6 @@
 """The views of `jwtauth.urls`: in and out by cookies, pairs for apps, one's own sessions."""
 
+import re
 import uuid
 from datetime import timedelta
 from http.cookies import SimpleCookie
@@ -448,12 +449,22 @@ def test_the_browsable_api_shows_it(signed_in, url):
     assert b"<html" in response.content
 
 
-@pytest.mark.parametrize(("own_docstring", "shown"), [(None, "List the current user"), ("Ours.", "Ours.")])
+@pytest.mark.parametrize(
+    ("own_docstring", "shown"), [(None, "List the current user"), ("Their devices.", "Their devices.")]
+)
 def test_the_browsable_api_describes_a_subclass_by_its_docstring(own_docstring, shown):
     subclass = type("DeviceList", (SessionListView,), {"__doc__": own_docstring})
     assert subclass().get_view_name() == "Device List"
     assert str(subclass().get_view_description()).startswith(shown)
     assert str(SessionListView().get_view_name()) == "Sessions"
+
+
+def test_the_browsable_form_labels_its_fields_alike(browser):
+    page = browser.get("/auth/login/", HTTP_ACCEPT="text/html").content.decode()
+    labels = [label.strip() for label in re.findall(r"<label[^>]*>\s*([^<]+)", page)]
+    assert "Username" in labels
+    assert "Password" in labels
+    assert [label for label in labels if label[0].islower()] == []
 
 
 def test_a_bearer_sees_its_own_session_as_the_current_one(pair, browser):
