@@ -62,6 +62,15 @@ def test_a_dry_run_only_counts(both):
     assert [browser.who() for browser in both] == ["ada", "bob"]
 
 
+def test_one_session_is_counted_in_the_singular(both):
+    assert run("jwtauth_logout", "ada", "--dry-run") == ("1 session would be ended.\n", "")
+    Session.objects.update(expires_at=datetime(2000, 1, 1, tzinfo=timezone.utc))
+    assert run("jwtauth_clearsessions", "--dry-run") == ("2 expired sessions would be removed.\n", "")
+    Session.objects.all()[0].delete()
+    assert run("jwtauth_clearsessions", "--dry-run") == ("1 expired session would be removed.\n", "")
+    assert run("jwtauth_clearsessions") == ("Removed 1 expired session.\n", "")
+
+
 def test_it_can_be_silent(both):
     assert run("jwtauth_logout", "--all", verbosity=0) == ("", "")
     assert not Session.objects.exists()
