@@ -208,7 +208,7 @@ def _described(**arguments: Any) -> Callable[[Any], Any]:
     extended = extend_schema(**arguments)
 
     def decorate(method: Any) -> Any:
-        default = api_settings.DEFAULT_SCHEMA_CLASS
+        default: Any = api_settings.DEFAULT_SCHEMA_CLASS
         if default.get_operation_id is AutoSchema.get_operation_id:  # not one that the project has written
             vars(method).setdefault("kwargs", {}).setdefault("schema", type("Schema", (_Identifiers, default), {}))
         return extended(method)
