@@ -155,6 +155,7 @@ def settings_printed():
     JWTAUTH={
         "SESSION_LIFETIME": None,
         "AUDIENCE": ["one", 'an "other" \u00e9'],
+        "ISSUER_FALLBACKS": [None, "former"],
         "VERIFYING_KEYS": ["k" * 32, ("HS512", "l" * 64)],
         "SESSION_CHECK_INTERVAL": 2.5,
         "ACCESS_TOKEN_LIFETIME": timedelta(minutes=10),
@@ -171,6 +172,7 @@ def test_the_settings_are_printed_as_the_rust_side_reads_them():
     assert printed["AUDIENCE"] == ["one", 'an "other" \u00e9']
     assert printed["VERIFYING_KEYS"] == ["k" * 32, ["HS512", "l" * 64]]
     assert printed["RENDER_SERVER_SECRET"] == ["r" * 32]
+    assert (printed["ISSUER_FALLBACKS"], printed["AUDIENCE_FALLBACKS"]) == (["none", "former"], [])
     assert "ISSUER" not in printed
 
 

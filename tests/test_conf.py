@@ -263,6 +263,7 @@ BAD = {
     "empty issuer": {"ISSUER": ""},
     "empty audience": {"AUDIENCE": ["shop", ""]},
     "empty issuer among the fallbacks": {"ISSUER_FALLBACKS": [None, ""]},
+    "the text none among the fallbacks": {"ISSUER_FALLBACKS": ["none"]},
     "empty audience among the fallbacks": {"AUDIENCE_FALLBACKS": [""]},
     "issuer that is no Unicode": {"ISSUER": "\ud800"},
     "key that is no Unicode": {"SIGNING_KEY": SECRET + "\ud800"},

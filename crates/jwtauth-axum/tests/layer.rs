@@ -161,6 +161,23 @@ async fn expired_access_token_is_refreshed_in_the_same_request() {
 }
 
 #[tokio::test]
+async fn a_new_issuer_or_audience_with_fallbacks_signs_no_user_out() {
+    for new in [settings().with_issuer("new"), settings().with_audience(["new"])] {
+        let (before, store, clock) = service(&settings());
+        let mut browser = Browser::signed_in(&before, "ada").await;
+        browser.app = app(layer(&new, store.clone(), &clock));
+        assert_eq!(browser.who().await, "nobody");
+        let fallbacks = new.clone().with_issuer_fallbacks([None]).with_audience_fallbacks([None]);
+        browser.app = app(layer(&fallbacks, store.clone(), &clock));
+        assert_eq!(browser.who().await, "ada");
+        clock.advance(301);
+        assert_eq!(browser.who().await, "ada");
+        browser.app = app(layer(&new, store, &clock));
+        assert_eq!(browser.who().await, "ada", "the refresh has issued tokens of the new name");
+    }
+}
+
+#[tokio::test]
 async fn parallel_requests_get_the_same_tokens() {
     let (app, _, clock) = service(&settings());
     let browser = Browser::signed_in(&app, "42").await;

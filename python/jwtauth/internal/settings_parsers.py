@@ -117,7 +117,10 @@ def texts(value: object) -> list[str]:
 
 
 def fallbacks(value: object) -> list[str | None]:
-    if isinstance(value, (list, tuple)) and all(item is None or isinstance(item, str) for item in value):
+    # Not the text "none", which is None in the settings of Rust.
+    if isinstance(value, (list, tuple)) and all(
+        item is None or (isinstance(item, str) and item != "none") for item in value
+    ):
         return [text_or_none(item) for item in value]
     raise ValueError("a list of strings, and of None for tokens without the claim")
 
