@@ -161,12 +161,12 @@ async fn expired_access_token_is_refreshed_in_the_same_request() {
 }
 
 #[tokio::test]
-async fn a_new_issuer_or_audience_with_fallbacks_signs_no_user_out() {
+async fn new_issuer_or_audience_with_fallbacks_signs_no_user_out() {
     for new in [settings().with_issuer("new"), settings().with_audience(["new"])] {
         let (before, store, clock) = service(&settings());
         let mut browser = Browser::signed_in(&before, "ada").await;
         browser.app = app(layer(&new, store.clone(), &clock));
-        assert_eq!(browser.who().await, "nobody");
+        assert_eq!(browser.who().await, "anonymous");
         let fallbacks = new.clone().with_issuer_fallbacks([None]).with_audience_fallbacks([None]);
         browser.app = app(layer(&fallbacks, store.clone(), &clock));
         assert_eq!(browser.who().await, "ada");
