@@ -1,0 +1,96 @@
+"""The guides do what they say, typed literally into a new project."""
+
+import json
+import re
+
+import pytest
+
+from tests.test_startproject import PASSWORD, ROOT, clean_environment, example, run
+
+GUIDES = ROOT / "docs/guides"
+QUICKSTART = GUIDES / "quickstart.md"
+FILES = re.compile(r"^<!-- example: (mysite/\S+)(?: with pages)? -->\n+```\w+\n(.*?)^```$", re.M | re.S)
+
+
+class Project:
+    """A new project named ``mysite``, with ada as its user."""
+
+    def __init__(self, folder):
+        run(folder, "-m", "django", "startproject", "mysite")
+        self.folder = folder / "mysite"
+
+    def append(self, settings):
+        with (self.folder / "mysite/settings.py").open("a") as file:
+            file.write(settings)
+
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+    def prepare(self):
+        self.append('ALLOWED_HOSTS = ["testserver"]\n')
+        run(self.folder, "manage.py", "migrate", "--verbosity", "0")
+        user = ("--noinput", "--username", "ada", "--email", "ada@example.com")
+        run(self.folder, "manage.py", "createsuperuser", *user, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
+
+    def manage(self, *arguments):
+        return run(self.folder, "manage.py", *arguments)
+
+    def shell(self, code, **names):
+        """Run this code in the project and return the values of ``said``."""
+        program = "\n".join([*(f"{name} = {value!r}" for name, value in names.items()), "said = []", code])
+        program += "\nimport json; print('SAID' + json.dumps(said))"
+        return json.loads(self.manage("shell", "-c", program).rpartition("SAID")[2])
+
+
+@pytest.fixture
+def project(tmp_path):
+    made = Project(tmp_path)
+    made.append(example(QUICKSTART, "settings"))
+    made.write("mysite/urls.py", example(QUICKSTART, "urls"))
+    return made
+
+
+def test_the_views_of_the_quickstart_sign_in_and_out(project):
+    for name in ("mysite/views.py", "mysite/urls.py"):
+        project.write(name, example(QUICKSTART, name))
+    project.prepare()
+    code = """
+from django.test import Client
+client = Client()
+def post(path, **data): return client.post(path, data, content_type="application/json").status_code
+said.append(client.get("/me/").status_code)
+said.append(post("/login/", username="ada", password="wrong"))
+said.append(post("/login/", username="ada", password=password))
+said.append(client.get("/me/").json())
+said.append(post("/logout/"))
+said.append(client.get("/me/").status_code)
+"""
+    assert project.shell(code, password=PASSWORD) == [403, 403, 204, {"username": "ada"}, 204, 403]
+
+
+def test_the_pages_of_the_quickstart_show_and_end_a_device(project):
+    for name, text in FILES.findall(QUICKSTART.read_text()):
+        project.write(name, text)
+    project.append(example(QUICKSTART, "settings of pages"))
+    project.prepare()
+    code = """
+import re
+from django.test import Client
+client = Client(enforce_csrf_checks=True, headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"})
+def submit(page, path, **data):
+    token = re.search('name="csrfmiddlewaretoken" value="(.+?)"', page)[1]
+    answer = client.post(path, {**data, "csrfmiddlewaretoken": token})
+    said.append([answer.status_code, answer.get("location")])
+to_form = client.get("/devices/")["location"]
+submit(client.get(to_form).content.decode(), to_form, username="ada", password=password)
+page = client.get("/devices/").content.decode()
+said.append(re.findall(r"Firefox on Linux, 127.0.0.1, last seen|\\(this device\\)", page))
+submit(page, re.search('action="(.+?)"', page)[1])
+said.append(client.get("/devices/")["location"])
+"""
+    signed_in, shown, ended, after = project.shell(code, password=PASSWORD)
+    assert signed_in == ended == [302, "/devices/"]
+    assert shown == ["Firefox on Linux, 127.0.0.1, last seen", "(this device)"]
+    assert after == "/sign-in/?next=/devices/"
