@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.test_startproject import PASSWORD, ROOT, clean_environment, example, run
+from tests.test_startproject import PASSWORD, ROOT, example, run
 
 GUIDES = ROOT / "docs/guides"
 QUICKSTART = GUIDES / "quickstart.md"
@@ -94,3 +94,61 @@ said.append(client.get("/devices/")["location"])
     assert signed_in == ended == [302, "/devices/"]
     assert shown == ["Firefox on Linux, 127.0.0.1, last seen", "(this device)"]
     assert after == "/sign-in/?next=/devices/"
+
+
+@pytest.fixture
+def with_views(project):
+    for name in ("mysite/views.py", "mysite/urls.py"):
+        project.write(name, example(QUICKSTART, name))
+    return project
+
+
+def test_the_tests_of_the_guide_pass_with_django_and_with_pytest(with_views):
+    page = GUIDES / "testing.md"
+    with_views.write("mysite/tests.py", example(page, "mysite/tests.py") + example(page, "mysite/tests.py, continued"))
+    for name in ("mysite/test_me.py", "mysite/test_origin.py", "pytest.ini"):
+        with_views.write(name, example(page, name))
+    with_views.manage("test", "--verbosity", "0")
+    said = run(with_views.folder, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider")
+    assert "4 passed" in said
+
+
+def test_the_key_pair_of_the_guide_signs_no_user_out(with_views):
+    page = GUIDES / "keys.md"
+    with_views.prepare()
+    sign_in = """
+from django.test import Client
+client = Client()
+client.post("/login/", {"username": "ada", "password": password}, content_type="application/json")
+said.append({name: morsel.value for name, morsel in client.cookies.items()})
+"""
+    (cookies,) = with_views.shell(sign_in, password=PASSWORD)
+
+    command = example(page, "generate").partition("#")[0].split()
+    with_views.write("signing-key.pem", with_views.manage(*command[2:4]))
+    with_views.append(example(page, "settings"))
+    ask = """
+from django.test import Client
+client = Client()
+for name, value in cookies.items():
+    client.cookies[name] = value
+said.append(client.get("/me/").status_code)
+"""
+    assert with_views.shell(ask, cookies=cookies) == [200]
+
+
+def test_the_claims_of_the_guide_are_in_the_token(with_views):
+    page = GUIDES / "keys.md"
+    with_views.append(example(page, "claims setting"))
+    with_views.write("mysite/tokens.py", example(page, "mysite/tokens.py"))
+    with_views.prepare()
+    code = """
+import base64
+from django.test import Client
+client = Client()
+client.post("/login/", {"username": "ada", "password": password}, content_type="application/json")
+payload = client.cookies["access_token"].value.split(".")[1]
+claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+said.append([claims["is_staff"], claims["groups"]])
+"""
+    assert with_views.shell("import json\n" + code, password=PASSWORD) == [[True, []]]
