@@ -27,7 +27,7 @@ ORACLES = {
         "It is admitted with the newest token, and within 15 minutes of the last refresh with the one before.",
     ),
     "upload_sets_cookies": (SESSIONS, "It never rotates, sets no cookie, and ends no session."),
-    "ended_is_served": (ENDING, "What ends, ends now: the next request that asks who is there finds nobody"),
+    "ended_is_served": (ENDING, "Ending a session takes effect immediately: the next request that reads the user is anonymous"),
     "ended_comes_back": (RELIABILITY, "no swap or answer that was under way brings the session back"),
     "expired_is_served": (SESSIONS, "A session ends at `REFRESH_TOKEN_LIFETIME` after its last refresh (idle)"),
     "inactive_is_served": (SETTINGS, "take effect here only after the interval"),
