@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "python/jwtauth"
 SOURCE = "".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+REPOSITORY = "https://github.com/lorenzocelli/jwtauth/blob/main/"
+IMAGES = "https://raw.githubusercontent.com/lorenzocelli/jwtauth/main/"
 PAGES = [ROOT / "README.md", *(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
 
 
@@ -115,6 +117,54 @@ def test_every_cell_of_ours_in_the_comparison_has_a_link():
     ours = {row[0]: row[1] for row in rows if row[1] != "this package"}
     assert len(ours) > 30
     assert [name for name, cell in ours.items() if not re.search(r"\]\(|\]\[", cell)] == []
+
+
+def anchors(page):
+    """Return the anchors that a code host gives to the headings of this page."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_of_the_readme_is_absolute_and_leads_to_a_file_and_a_heading():
+    readme = (ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\(([^)]+)\)", readme) + re.findall(r"^\[[^\]]+\]: (\S+)$", readme, re.M)
+    assert len(targets) > 20
+    assert [target for target in targets if not target.startswith((REPOSITORY, IMAGES))] == []
+    for target in targets:
+        path, _, anchor = target.removeprefix(REPOSITORY).removeprefix(IMAGES).partition("#")
+        assert (ROOT / path).is_file(), target
+        assert not anchor or anchor in anchors(ROOT / path), target
+
+
+def test_every_reference_of_the_readme_is_defined_and_used():
+    text, _, definitions = (ROOT / "README.md").read_text().partition("[changelog]: ")
+    text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    used = {(given or shown).lower() for shown, given in re.findall(r"\[([^\]]+)\](?:\[([^\]]+)\])?", text)}
+    assert used == {"changelog", *(name.lower() for name in re.findall(r"^\[([^\]]+)\]: ", definitions, re.M))}
+
+
+def test_the_readme_names_the_rust_of_the_manifests():
+    readme = (ROOT / "README.md").read_text()
+    for manifest, sentence in {
+        "Cargo.toml": r"Install from a checkout, with Rust\s+{}",
+        "examples/service/Cargo.toml": r"Both need Rust\s+{}",
+    }.items():
+        version = re.search(r'^rust-version = "(.+)"$', (ROOT / manifest).read_text(), re.M)[1]
+        assert re.search(sentence.format(re.escape(version)), readme)
+
+
+def test_the_index_lists_every_page_and_links_to_it():
+    index = text("index.md")
+    trees = re.findall(r"^```\{toctree\}\n(?::[^\n]+\n)*\n(.*?)^```$", index, re.M | re.S)
+    listed = [f"{name}.md" for tree in trees for name in tree.split()]
+    pages = {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}
+    included = {"index.md"} | {name for name in pages if name.endswith("-table.md")}
+    assert sorted(listed) == sorted(pages - included)
+    assert sorted(re.findall(r"\]\(([\w./-]+\.md)\)", index.partition("## Guides")[2])) == sorted(listed)
+
+
+def test_the_glossary_has_every_house_term():
+    assert {"generation", "acknowledged", "grace", "adopt", "upload"} < anchors(DOCS / "glossary.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -265,16 +265,18 @@ def example(page, name):
     return found[0]
 
 
-def test_the_readme_s_example_works_pasted_into_a_new_project(serve):
-    browser = serve("mysite", **{name: example(README, name) for name in ("settings", "views", "urls")})
-    assert browser.status("GET", "/me/") == 403
-    assert browser.status("POST", "/login/", {"username": "ada", "password": "wrong"}) == 403
-    assert browser.status("POST", "/login/", {"username": "ada", "password": PASSWORD}) == 204
-    status, body = browser.ask("GET", "/me/")
+def test_the_example_of_the_readme_works_pasted_into_a_new_project(serve):
+    browser = serve("mysite", **{name: example(README, name) for name in ("settings", "urls")}, views="")
+    right = {"username": "ada", "password": PASSWORD}
+    assert f'password: "{PASSWORD}"' in README.read_text()
+    assert browser.status("GET", "/auth/me/") == 403
+    assert browser.status("POST", "/auth/login/", {**right, "password": "wrong"}) == 401
+    assert browser.status("POST", "/auth/login/", right) == 200
+    status, body = browser.ask("GET", "/auth/me/")
     assert status == 200
-    assert json.loads(body) == {"username": "ada"}
-    assert browser.status("POST", "/logout/") == 204
-    assert browser.status("GET", "/me/") == 403
+    assert json.loads(body)["user"]["username"] == "ada"
+    assert browser.status("POST", "/auth/logout/") == 204
+    assert browser.status("GET", "/auth/me/") == 403
 
 
 def in_a_shell(page, name, browser, folder, **environment):
