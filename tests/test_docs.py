@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import requests
@@ -165,6 +166,20 @@ def test_the_index_lists_every_page_and_links_to_it():
 
 def test_the_glossary_has_every_house_term():
     assert {"generation", "acknowledged", "grace", "adopt", "upload"} < anchors(DOCS / "glossary.md")
+
+
+def test_contributing_has_every_command_of_make_help():
+    commands = re.findall(r"@echo 'make (\w+)", (ROOT / "Makefile").read_text())
+    assert {"run", "test", "lint"} < set(commands)
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    assert [command for command in commands if not re.search(rf"^\| `make {command}\b", contributing, re.M)] == []
+
+
+def test_the_test_that_contributing_shows_passes(signed_in, clock):
+    (example,) = re.findall(r"^  ```python\n(.*?)^  ```", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S)
+    shown = {}
+    exec(dedent(example), shown)
+    shown["test_expired_access_token_is_refreshed_in_the_same_request"](signed_in, clock)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
