@@ -11,7 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.dispatch import Signal
 
 from jwtauth import conf, exceptions, signals, urls
-from jwtauth.models import SessionQuerySet
+from jwtauth.models import Session, SessionQuerySet
+from tests.conftest import only_session
 from tests.demo import served
 
 ROOT = Path(__file__).parents[1]
@@ -166,6 +167,54 @@ def test_the_index_lists_every_page_and_links_to_it():
 
 def test_the_glossary_has_every_house_term():
     assert {"generation", "acknowledged", "grace", "adopt", "upload"} < anchors(DOCS / "glossary.md")
+
+
+def test_the_example_of_the_glossary_happens_as_written(browser, ada, clock, thefts, security_log):
+    given, backup, start = {}, {}, clock.now
+
+    def login():
+        browser.sign_in(ada)
+        given[1] = browser.tokens()
+
+    def ask(generation, method="get", url="/me/", **sent):
+        """Return the status of a request with these tokens, and the cookies that its answer sets."""
+        browser.carry(given[generation])
+        response = getattr(browser, method)(url, **sent)
+        if "refresh_token" in response.cookies:
+            first = given.setdefault(only_session().generation, browser.tokens())
+            assert browser.token("refresh_token") == first["refresh_token"]
+        return response.status_code, sorted(response.cookies)
+
+    def upload():
+        backup.update(Session.objects.values("generation", "acknowledged_at", "rotated_at").get())
+        return ask(1, "post", "/upload/", data=b"x" * 70_000, content_type="application/octet-stream")
+
+    both = (200, ["access_token", "refresh_token"])
+    steps = {
+        "12:00:00": (login, None),
+        "12:05:00": (lambda: None, None),
+        "12:07:00": (lambda: [ask(1) for _ in range(3)], [both] * 3),
+        "12:07:10": (lambda: ask(2), (200, [])),
+        "12:07:20": (lambda: ask(1), both),
+        "12:15:00": (upload, (200, [])),
+        "12:16:00": (lambda: ask(2), both),
+        "12:16:05": (lambda: ask(3), (200, [])),
+        "12:20:00": (lambda: Session.objects.update(**backup), 1),
+        "12:22:00": (lambda: ask(3), (200, ["access_token"])),
+        "12:25:00": (lambda: ask(1), (403, [])),
+    }
+    rows = [line.strip("| ").split(" | ") for line in text("glossary.md").splitlines() if line.startswith("| 12:")]
+    assert [row[0] for row in rows] == list(steps)
+    for at, *_, generation in rows:
+        hours, minutes, seconds = map(int, at.split(":"))
+        clock.now = start + (hours - 12) * 3600 + minutes * 60 + seconds
+        act, expected = steps[at]
+        assert act() == expected, at
+        session = Session.objects.first()
+        acknowledged = ", acknowledged" if session and session.acknowledged_at else ""
+        assert generation == (f"{session.generation}{acknowledged}" if session else "none"), at
+    assert [record.event for record in security_log()] == ["generation_adopted", "refresh_token_reused"]
+    assert len(thefts) == 1
 
 
 def test_contributing_has_every_command_of_make_help():
