@@ -138,6 +138,21 @@ def test_every_link_of_the_readme_is_absolute_and_leads_to_a_file_and_a_heading(
         assert not anchor or anchor in anchors(ROOT / path), target
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/glossary.md", "docs/index.md", "examples/site/README.md"],
+)
+def test_every_link_of_the_entrance_leads_to_a_file_and_a_heading(name):
+    page = ROOT / name
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()) if not link.startswith("https://")]
+    assert links
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
 def test_every_reference_of_the_readme_is_defined_and_used():
     text, _, definitions = (ROOT / "README.md").read_text().partition("[changelog]: ")
     text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
