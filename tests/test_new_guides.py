@@ -1,0 +1,170 @@
+"""The guides are typed as they are written, into a project that ``startproject`` has made."""
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.test_startproject import PASSWORD, clean_environment
+
+GUIDES = Path(__file__).parents[1] / "docs/guides"
+# A line such as "At the end of `mysite/settings.py`:", and the block below it.
+BLOCK = re.compile(r"^([^\n`]*)`([\w./-]+\.(?:py|html))`[^\n]*:\n\n```\w+\n(.*?)^```$", re.M | re.S)
+# What each step begins with: Django is set up, and nothing is reported.
+PRELUDE = """
+import json, os
+from io import StringIO
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "mysite.settings"
+import django
+
+django.setup()
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.test import Client
+from django.urls import path
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+
+import mysite.urls
+
+settings.ALLOWED_HOSTS = ["testserver"]
+said = StringIO()
+call_command("check", stdout=said, stderr=said)
+assert "System check identified no issues (0 silenced)." in said.getvalue(), said.getvalue()
+call_command("migrate", verbosity=0)
+User = get_user_model()
+if not User.objects.exists():
+    User.objects.create_user("ada", "ada@example.org", PASSWORD)
+
+
+@api_view(["GET"])
+@permission_classes([IsAuthenticated])
+def who(request):
+    return Response(request.user.username)
+
+
+mysite.urls.urlpatterns.append(path("who/", who))
+
+
+def post(client, path, data=None, **headers):
+    return client.post(path, data or {}, content_type="application/json", headers=headers)
+
+
+def me(client, **headers):
+    return client.get("/auth/me/", headers=headers).status_code
+
+
+def save(name, value):
+    open(name + ".json", "w").write(json.dumps(value))
+
+
+def load(name):
+    return json.load(open(name + ".json"))
+
+
+CREDENTIALS = {"username": "ada", "password": PASSWORD}
+""".replace("PASSWORD", repr(PASSWORD))
+
+
+class Project:
+    """A project called mysite, into which the blocks of a guide are typed."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.python("-m", "django", "startproject", "mysite", ".")
+        self.settings = (folder / "mysite/settings.py").read_text()
+
+    def python(self, *arguments):
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=self.folder, env=clean_environment(), capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def type(self, blocks):
+        """Write each block into its file: at the end, where its line says so."""
+        (self.folder / "mysite/settings.py").write_text(self.settings)
+        for line, name, text in blocks:
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if "the end of" in line:
+                text = path.read_text() + "\n\n" + text
+            path.write_text(text)
+
+    def run(self, steps):
+        """Run these statements inside the project, after its checks."""
+        return self.python("-c", PRELUDE + steps)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path)
+
+
+def blocks(guide, phase=""):
+    """The blocks of a guide with their lines and file names, of those whose line begins so."""
+    found = [block for block in BLOCK.findall((GUIDES / guide).read_text()) if block[0].startswith(phase)]
+    assert found
+    return found
+
+
+def needs(*modules):
+    missing = [name for name in modules if find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"{missing} not installed: requirements/neighbours.txt")
+
+
+@needs("rest_framework_simplejwt")
+def test_simplejwt_s_logins_are_exchanged_or_ignored(project):
+    guide = "coming-from-simplejwt.md"
+    project.type(blocks(guide, "Before"))
+    project.run("""
+client = Client()
+for name in ("a", "b", "c"):
+    pair = post(client, "/api/token/", CREDENTIALS).json()
+    save(name, pair)
+wrong = post(client, "/api/token/", {**CREDENTIALS, "password": "wrong"})
+assert wrong.status_code == 401 and set(wrong.json()) == {"detail"}
+assert post(client, "/api/token/refresh/", {"refresh": pair["refresh"]}).status_code == 200
+""")
+
+    project.type(blocks(guide, "For a while"))
+    project.run("""
+a, b, c = load("a"), load("b"), load("c")
+old = {"authorization": "Bearer " + a["access"]}
+assert Client().get("/who/", headers=old).json() == "ada"
+assert Client().get("/who/").status_code == 401
+assert Client().get("/who/", headers={"authorization": "Bearer x"}).json()["code"] == "token_not_valid"
+
+browser = Client()
+assert post(browser, "/auth/handover/", {"refresh": "x"}).json()["code"] == "no_active_account"
+assert post(browser, "/auth/handover/", {"refresh": a["refresh"]}).json()["user"]["username"] == "ada"
+assert me(browser) == 200 and browser.get("/who/").json() == "ada"
+assert post(Client(), "/auth/handover/", {"refresh": a["refresh"]}).status_code == 401
+assert post(Client(), "/auth/handover/", {"refresh": c["refresh"]}).status_code == 401
+
+pair = post(Client(), "/auth/token/handover/", {"refresh": b["refresh"]}).json()
+save("new", pair)
+assert Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]}).json() == "ada"
+last = post(Client(), "/api/token/", CREDENTIALS).json()
+User.objects.update(is_active=False)
+assert post(Client(), "/auth/handover/", {"refresh": last["refresh"]}).status_code == 401
+User.objects.update(is_active=True)
+""")
+
+    project.type(blocks(guide, "Now"))
+    project.run("""
+a, new = load("a"), load("new")
+assert me(Client(), authorization="Bearer " + a["access"]) == 401
+assert me(Client(), authorization="Bearer " + new["access"]) == 200
+assert me(Client()) == 403
+client = Client()
+assert post(client, "/auth/login/", {**CREDENTIALS, "password": "wrong"}).json()["code"] == "no_active_account"
+assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
+assert me(client) == 200
+""")
