@@ -25,7 +25,7 @@ django.setup()
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client as DjangoClient
 from django.urls import path
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import IsAuthenticated
@@ -52,12 +52,20 @@ def who(request):
 mysite.urls.urlpatterns.append(path("who/", who))
 
 
+class Client(DjangoClient):
+    def request(self, **request):
+        response = super().request(**request)
+        for name in [name for name, cookie in self.cookies.items() if cookie["max-age"] == 0]:
+            del self.cookies[name]  # as browsers do
+        return response
+
+
 def post(client, path, data=None, **headers):
     return client.post(path, data or {}, content_type="application/json", headers=headers)
 
 
 def me(client, **headers):
-    return client.get("/auth/me/", headers=headers).status_code
+    return client.get(ME, headers=headers).status_code
 
 
 def save(name, value):
@@ -68,6 +76,7 @@ def load(name):
     return json.load(open(name + ".json"))
 
 
+ME = "/auth/me/"
 CREDENTIALS = {"username": "ada", "password": PASSWORD}
 """.replace("PASSWORD", repr(PASSWORD))
 
@@ -167,4 +176,58 @@ client = Client()
 assert post(client, "/auth/login/", {**CREDENTIALS, "password": "wrong"}).json()["code"] == "no_active_account"
 assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
 assert me(client) == 200
+""")
+
+
+@needs("dj_rest_auth", "rest_framework_simplejwt")
+def test_dj_rest_auth_s_cookies_are_exchanged_or_ignored(project):
+    guide = "coming-from-dj-rest-auth.md"
+    project.type(blocks(guide, "Before"))
+    project.run("""
+client = Client()
+answer = post(client, "/auth/login/", CREDENTIALS)
+assert answer.status_code == 200 and set(answer.json()) == {"access", "refresh", "user"}, answer.json()
+assert answer.json()["refresh"] == ""
+save("old", {name: cookie.value for name, cookie in client.cookies.items()})
+assert set(load("old")) == {"jwt-auth", "jwt-refresh"}
+assert client.get("/who/").json() == "ada"
+wrong = post(Client(), "/auth/login/", {**CREDENTIALS, "password": "wrong"})
+assert wrong.status_code == 400 and set(wrong.json()) == {"non_field_errors"}
+assert Client().get("/who/").status_code == 401
+client.cookies["jwt-auth"] = "x"
+assert client.get("/who/").json()["code"] == "token_not_valid"
+""")
+
+    project.type(blocks(guide, "For a while"))
+    project.run("""
+ME = "/session/me/"
+browser = Client()
+browser.cookies.load(load("old"))
+assert browser.get("/who/").json() == "ada" and me(browser) == 403
+assert post(browser, "/session/handover/").json()["user"]["username"] == "ada"
+assert me(browser) == 200 and browser.get("/who/").json() == "ada"
+assert set(browser.cookies) == {"access_token", "refresh_token"}
+again = Client()
+again.cookies.load(load("old"))
+assert post(again, "/session/handover/").json()["code"] == "no_active_account"
+assert post(Client(), "/session/handover/").status_code == 401
+assert Client().get("/who/").status_code == 401
+assert post(Client(), "/auth/login/", CREDENTIALS).status_code == 200
+""")
+
+    project.type(blocks(guide, "Now"))
+    project.run("""
+ME = "/session/me/"
+old = Client()
+old.cookies.load(load("old"))
+assert me(old) == 403
+client, other = Client(), Client()
+for each in (client, other):
+    assert post(each, "/session/login/", CREDENTIALS).status_code == 200
+assert client.get("/auth/user/").json()["username"] == "ada"
+new = {"new_password1": "staple battery horse", "new_password2": "staple battery horse"}
+assert post(client, "/auth/password/change/", new).status_code == 200
+assert me(client) == 200 and me(other) == 403
+assert post(Client(), "/auth/password/reset/", {"email": "unknown@example.org"}).status_code == 200
+assert post(client, "/session/logout/").status_code == 204 and me(client) == 403
 """)
