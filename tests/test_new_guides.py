@@ -14,7 +14,11 @@ GUIDES = Path(__file__).parents[1] / "docs/guides"
 # A line such as "At the end of `mysite/settings.py`:", and the block below it.
 BLOCK = re.compile(r"^([^\n`]*)`([\w./-]+\.(?:py|html))`[^\n]*:\n\n```\w+\n(.*?)^```$", re.M | re.S)
 # What each step begins with: Django is set up, and nothing is reported.
-PRELUDE = """
+PRELUDE = (
+    f"""
+PASSWORD = {PASSWORD!r}
+"""
+    """
 import json, os
 from io import StringIO
 
@@ -78,7 +82,8 @@ def load(name):
 
 ME = "/auth/me/"
 CREDENTIALS = {"username": "ada", "password": PASSWORD}
-""".replace("PASSWORD", repr(PASSWORD))
+"""
+)
 
 
 class Project:
@@ -231,3 +236,153 @@ assert me(client) == 200 and me(other) == 403
 assert post(Client(), "/auth/password/reset/", {"email": "unknown@example.org"}).status_code == 200
 assert post(client, "/session/logout/").status_code == 204 and me(client) == 403
 """)
+
+
+@needs("knox")
+def test_knox_s_tokens_are_exchanged_or_ignored(project):
+    guide = "coming-from-knox.md"
+    project.type(blocks(guide, "Before"))
+    project.run("""
+from base64 import b64encode
+basic = {"authorization": "Basic " + b64encode(f"ada:{PASSWORD}".encode()).decode()}
+for name in ("a", "b", "c"):
+    save(name, post(Client(), "/api/auth/login/", **basic).json()["token"])
+assert Client().get("/who/", headers={"authorization": "Token " + load("a")}).json() == "ada"
+assert Client().get("/who/").status_code == 401
+assert post(Client(), "/api/auth/login/").status_code == 401
+""")
+
+    project.type(blocks(guide, "For a while"))
+    project.run("""
+browser = Client()
+old = {"authorization": "Token " + load("a")}
+assert browser.get("/who/", headers=old).json() == "ada"
+assert post(browser, "/auth/handover/", {"token": load("a")}).json()["user"]["username"] == "ada"
+assert me(browser) == 200 and browser.get("/who/").json() == "ada"
+assert Client().get("/who/", headers=old).status_code == 401
+assert post(Client(), "/auth/handover/", {"token": load("a")}).json()["code"] == "no_active_account"
+pair = post(Client(), "/auth/token/handover/", {"token": load("b")}).json()
+save("new", pair)
+assert Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]}).json() == "ada"
+assert Client().get("/who/").status_code == 401
+""")
+
+    project.type(blocks(guide, "Now"))
+    project.run("""
+assert me(Client(), authorization="Token " + load("c")) == 403
+assert me(Client(), authorization="Bearer " + load("new")["access"]) == 200
+client = Client()
+assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(client) == 200
+""")
+
+
+def test_django_s_sessions_are_handed_over(project):
+    guide = "coming-from-django-sessions.md"
+    project.type(blocks(guide, "Before"))
+    project.run("""
+for name in ("a", "b"):
+    client = Client()
+    assert client.login(**CREDENTIALS)
+    assert client.get("/who/").json() == "ada"
+    save(name, client.cookies["sessionid"].value)
+assert Client().get("/who/").status_code == 403
+""")
+
+    project.type(blocks(guide, "For a while"))
+    project.run("""
+browser = Client()
+browser.cookies["sessionid"] = load("a")
+assert browser.get("/who/").json() == "ada"
+assert set(browser.cookies) == {"sessionid"}
+assert browser.get("/admin/", headers={"sec-fetch-dest": "document"}).status_code == 302  # not staff
+assert set(browser.cookies) == {"sessionid", "access_token", "refresh_token"}
+session = User.objects.get().jwtauth_sessions.get()
+assert session.backend == "django.contrib.auth.backends.ModelBackend"
+assert browser.get("/admin/", headers={"sec-fetch-dest": "document"}).status_code == 302
+assert User.objects.get().jwtauth_sessions.count() == 1
+del browser.cookies["sessionid"]
+assert me(browser) == 200 and browser.get("/who/").json() == "ada"
+save("new", {name: cookie.value for name, cookie in browser.cookies.items()})
+""")
+
+    project.type(blocks(guide, "Now"))
+    project.run("""
+old, new = Client(), Client()
+old.cookies["sessionid"] = load("b")
+new.cookies.load(load("new"))
+assert me(old) == 403 and me(new) == 200
+client = Client(enforce_csrf_checks=True)
+assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(client) == 200
+assert post(client, "/auth/logout/", origin="https://elsewhere.example").json()["code"] == "cross_origin"
+assert post(client, "/auth/logout/", origin="http://testserver").status_code == 204 and me(client) == 403
+""")
+
+
+ALLAUTH = """
+from django.conf import settings
+
+HEADLESS = "/_allauth/browser/v1"
+
+def headless(client, method, path, data=None):
+    client.get(HEADLESS + "/config")
+    token = client.cookies["csrftoken"].value
+    ask = getattr(client, method)
+    return ask(HEADLESS + path, data or {}, content_type="application/json", headers={"x-csrftoken": token})
+"""
+
+
+@needs("allauth", "allauth.headless")
+def test_allauth_signs_in_with_jwtauth(project):
+    guide = "coming-from-allauth.md"
+    project.type(blocks(guide, "Before"))
+    project.run(
+        ALLAUTH
+        + """
+client = Client(enforce_csrf_checks=True)
+assert headless(client, "post", "/auth/login", CREDENTIALS).status_code == 200
+assert client.get("/who/").json() == "ada"
+save("old", client.cookies["sessionid"].value)
+"""
+    )
+
+    middleware = [block for block in blocks("coming-from-django-sessions.md") if block[1] == "mysite/handover.py"]
+    others = [block for block in blocks(guide, "Now") if block[1] != "mysite/settings.py"]
+    project.type([*middleware, *others, *blocks(guide, "For a while")])
+    project.run(
+        """
+browser = Client()
+browser.cookies["sessionid"] = load("old")
+assert browser.get("/who/").json() == "ada" and me(browser) == 403
+browser.get("/accounts/", headers={"sec-fetch-dest": "document"})
+assert me(browser) == 200
+"""
+    )
+
+    project.type(blocks(guide, "Now"))
+    project.run(
+        ALLAUTH
+        + """
+client = Client(enforce_csrf_checks=True)
+answer = headless(client, "post", "/auth/login", {**CREDENTIALS, "password": "wrong"})
+assert answer.status_code == 400, answer.content
+assert headless(client, "post", "/auth/login", CREDENTIALS).status_code == 200
+assert me(client) == 200 and client.get("/who/").json() == "ada"
+assert headless(client, "get", "/auth/session").status_code == 200
+assert headless(client, "delete", "/auth/session").status_code == 401
+assert me(client) == 403
+
+assert headless(client, "post", "/auth/login", CREDENTIALS).status_code == 200
+assert post(client, "/auth/logout/").status_code == 204
+assert me(client) == 403 and headless(client, "get", "/auth/session").status_code == 401
+
+new = {"username": "bob", "email": "bob@example.org", "password": "staple battery horse"}
+other = Client()
+assert headless(other, "post", "/auth/signup", new).status_code == 200
+assert other.get("/who/").json() == "bob"
+change = {"current_password": new["password"], "new_password": "horse battery staple"}
+third = Client()
+assert headless(third, "post", "/auth/login", {"username": "bob", "password": new["password"]}).status_code == 200
+assert headless(other, "post", "/account/password/change", change).status_code == 200
+assert me(other) == 200 and me(third) == 403
+"""
+    )
