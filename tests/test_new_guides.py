@@ -10,7 +10,8 @@ import pytest
 
 from tests.test_startproject import PASSWORD, clean_environment
 
-GUIDES = Path(__file__).parents[1] / "docs/guides"
+ROOT = Path(__file__).parents[1]
+GUIDES = ROOT / "docs/guides"
 # A line such as "At the end of `mysite/settings.py`:", and the block below it.
 BLOCK = re.compile(r"^([^\n`]*)`([\w./-]+\.(?:py|html))`[^\n]*:\n\n```\w+\n(.*?)^```$", re.M | re.S)
 # What each step begins with: Django is set up, and nothing is reported.
@@ -47,7 +48,7 @@ if not User.objects.exists():
     User.objects.create_user("ada", "ada@example.org", PASSWORD)
 
 
-@api_view(["GET"])
+@api_view(["GET", "POST"])
 @permission_classes([IsAuthenticated])
 def who(request):
     return Response(request.user.username)
@@ -386,3 +387,119 @@ assert headless(other, "post", "/account/password/change", change).status_code =
 assert me(other) == 200 and me(third) == 403
 """
     )
+
+
+# What the quickstart's settings are.
+QUICKSTART = """
+INSTALLED_APPS += ["rest_framework", "jwtauth"]
+MIDDLEWARE += ["jwtauth.middleware.JWTAuthMiddleware"]
+REST_FRAMEWORK = {"DEFAULT_AUTHENTICATION_CLASSES": ["jwtauth.JWTAuthentication"]}
+"""
+URLS = """
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [path("admin/", admin.site.urls), path("auth/", include("jwtauth.urls"))]
+"""
+
+
+def test_the_symptoms_of_the_troubleshooting_page_are_those_of_a_site(project):
+    base = [("At the end of", "mysite/settings.py", QUICKSTART), ("", "mysite/urls.py", URLS)]
+    project.type([*base, *blocks("troubleshooting.md")])
+    project.run("""
+import logging
+from django.contrib.auth.models import User
+from django.test import override_settings
+from rest_framework.authentication import SessionAuthentication, TokenAuthentication
+from jwtauth import JWTAuthentication
+from jwtauth.test import stopped_clock
+
+logged = []
+handler = logging.getLogger("jwtauth").handlers[0]
+handler.emit = lambda record: logged.append(record.event)
+
+client = Client(enforce_csrf_checks=True)
+assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
+assert logged == ["session_started"]
+
+refused = Client().get("/who/")
+assert refused.status_code == 403
+assert refused.json() == {"detail": "Authentication credentials were not provided."}
+refused = Client().get("/auth/me/")
+assert refused.status_code == 403 and refused.json()["code"] == "not_authenticated"
+
+refused = post(client, "/auth/logout/", **{"sec-fetch-site": "cross-site"})
+assert refused.json() == {"detail": "CSRF Failed: request from another site.", "code": "cross_origin"}
+refused = post(client, "/auth/logout/", origin="https://testserver")
+assert refused.json() == {"detail": "CSRF Failed: origin does not match.", "code": "cross_origin"}
+assert logged[1:] == ["cross_origin"] * 2
+
+who.cls.authentication_classes = [TokenAuthentication, JWTAuthentication]
+assert Client().get("/who/").status_code == 401
+who.cls.authentication_classes = [SessionAuthentication, JWTAuthentication]
+refused = post(client, "/who/")
+assert refused.status_code == 403
+assert refused.json() == {"detail": "CSRF Failed: CSRF cookie not set."}
+who.cls.authentication_classes = [JWTAuthentication, SessionAuthentication]
+assert post(client, "/who/").json() == "ada"
+who.cls.authentication_classes = [JWTAuthentication]
+
+bad = client.get("/who/", headers={"authorization": "Bearer x"})
+assert bad.status_code == 401 and bad.json()["code"] == "token_not_valid"
+
+by_django = Client()
+by_django.force_login(User.objects.get())
+assert "access_token" not in by_django.cookies and by_django.get("/who/").status_code == 403
+
+old = settings.SECRET_KEY
+with override_settings(SECRET_KEY="another key, at least 32 bytes long"):
+    assert me(client) == 403
+with override_settings(SECRET_KEY="another key, at least 32 bytes long", SECRET_KEY_FALLBACKS=[old]):
+    assert me(client) == 200
+
+with stopped_clock() as clock:
+    client = Client()
+    assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
+    copied = dict(client.cookies)
+    clock.advance(23 * 60 * 60)
+    assert me(client) == 200
+    clock.advance(60)
+    assert me(client) == 200
+    clock.advance(60)
+    late = Client()
+    late.cookies.load({name: cookie.value for name, cookie in copied.items()})
+    del late.cookies["access_token"]
+    del logged[:]
+    assert me(late) == 403 and set(logged) == {"refresh_token_reused", "session_ended"}
+    assert me(client) == 403
+
+    client = Client()
+    assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
+    clock.advance(13 * 24 * 60 * 60)
+    assert me(client) == 200
+    clock.advance(14 * 24 * 60 * 60)
+    assert me(client) == 403
+
+settings.DEBUG = False
+answer = post(Client(), "/auth/login/", CREDENTIALS)
+assert all(cookie["secure"] and cookie["samesite"] == "Strict" for cookie in answer.cookies.values())
+statuses = {post(Client(), "/auth/login/", CREDENTIALS).status_code for _ in range(31)}
+assert statuses == {200, 429}
+""")
+
+
+def test_the_troubleshooting_page_names_what_there_is():
+    page = (GUIDES / "troubleshooting.md").read_text()
+    package = "".join(path.read_text() for path in (ROOT / "python/jwtauth").rglob("*.py"))
+    checks = set(re.findall(r"jwtauth\.([EW]\d{3})", page))
+    assert len(checks) > 5
+    assert [check for check in sorted(checks) if f'"jwtauth.{check}"' not in package] == []
+    commands = set(re.findall(r"jwtauth_(?:check|keys|logout|clearsessions|settings|generate_key)", page))
+    assert {"jwtauth_check", "jwtauth_keys"} <= commands
+    headings = re.findall(r"^## (.+)$", page, re.M)[1:]
+    linked = re.findall(r"^\| .* \| \[.+\]\(#([\w-]+)\) \|$", page, re.M)
+    assert [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings] == linked
+    for entry in page.split("\n## ")[2:-1]:
+        assert "**Cause" in entry, entry
+        assert "ee it.**" in entry or "how to see it.**" in entry, entry
+        assert "**Remedy.**" in entry, entry
