@@ -503,3 +503,48 @@ def test_the_troubleshooting_page_names_what_there_is():
         assert "**Cause" in entry, entry
         assert "ee it.**" in entry or "how to see it.**" in entry, entry
         assert "**Remedy.**" in entry, entry
+
+
+def test_the_tutorial_s_site_works_as_typed(project):
+    project.python("manage.py", "startapp", "notes")
+    typed = blocks("tutorial.md")
+    assert len(re.findall("^```(?:python|html)$", (GUIDES / "tutorial.md").read_text(), re.M)) == len(typed)
+    project.type(typed)
+    project.python("manage.py", "makemigrations", "notes")
+    said = project.python("manage.py", "test", "--no-color")
+    assert said.startswith("Found 5 test(s).\nSystem check identified no issues"), said
+    project.run("""
+def form(client, path, data=None):
+    client.get("/sign-in/")
+    token = client.cookies["csrftoken"].value
+    return client.post(path, {**(data or {}), "csrfmiddlewaretoken": token})
+
+laptop, phone = (Client(enforce_csrf_checks=True) for _ in range(2))
+assert laptop.get("/").url == "/sign-in/?next=/"
+assert form(laptop, "/sign-in/", {**CREDENTIALS, "password": "wrong"}).status_code == 200
+assert form(laptop, "/sign-in/", {**CREDENTIALS, "remember": "on"}).url == "/"
+assert form(phone, "/sign-in/", CREDENTIALS).url == "/"
+assert laptop.cookies["refresh_token"]["max-age"] == 86400 and phone.cookies["refresh_token"]["max-age"] == ""
+assert b'<form id="new">' in laptop.get("/").content
+
+note = post(laptop, "/api/notes/", {"text": "milk"}, origin="http://testserver").json()
+assert phone.get("/api/notes/").json() == [note]
+assert Client().get("/api/notes/").status_code == 403
+assert laptop.delete(f"/api/notes/{note['id']}/").status_code == 204
+
+page = laptop.get("/devices/").content.decode()
+assert page.count("this device") == 1 and page.count("/end/") == 3
+other = User.objects.get().jwtauth_sessions.others(laptop.get("/").wsgi_request).get()
+assert form(laptop, f"/devices/{other.pk}/end/").url == "/devices/"
+assert phone.get("/api/notes/").status_code == 403 and me(laptop) == 200
+
+assert form(phone, "/sign-in/", CREDENTIALS).url == "/"
+assert form(laptop, "/devices/others/end/").url == "/devices/"
+assert me(phone) == 403 and me(laptop) == 200
+
+assert form(phone, "/sign-in/", CREDENTIALS).url == "/"
+assert form(laptop, "/devices/all/end/").url == "/sign-in/"
+assert me(phone) == 403 and me(laptop) == 403 and "access_token" not in laptop.cookies
+assert form(laptop, "/sign-in/", CREDENTIALS).url == "/"
+assert form(laptop, "/sign-out/").url == "/sign-in/" and me(laptop) == 403
+""")
