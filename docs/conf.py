@@ -8,7 +8,7 @@ from pathlib import Path
 import django
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "python")]  # Read the Docs starts Sphinx in this directory
+sys.path.insert(0, str(ROOT))  # for tests.settings: Read the Docs starts Sphinx in this directory
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
 

@@ -332,7 +332,7 @@ def headless(client, method, path, data=None):
 """
 
 
-@needs("allauth", "allauth.headless")
+@needs("allauth")
 def test_allauth_signs_in_with_jwtauth(project):
     guide = "coming-from-allauth.md"
     project.type(blocks(guide, "Before"))
