@@ -1,4 +1,4 @@
-"""The demo site, served as `make run` serves it, on a database of its own."""
+"""The demo site, served as `make run` serves it, on its own database."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ class Demo:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Demo]:
-    """Runs it with its database and its log in this folder."""
+    """Run the site with its database and its log in this folder."""
     env = os.environ | {"DEMO_DATABASE": str(folder / "db.sqlite3")}
     env.pop("DJANGO_SETTINGS_MODULE", None)
     manage = [sys.executable, str(SITE / "manage.py")]

@@ -1,22 +1,29 @@
-"""Takes the pictures of the documentation anew: `.venv/bin/python -m pytest tests/browser/screenshot.py`."""
+"""Take the pictures of the documentation again: `.venv/bin/python -m pytest tests/browser/screenshot.py`."""
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import expect
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 VIEW = {"color_scheme": "light", "timezone_id": "UTC"}
+DESKTOP = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
-def test_the_picture_shows_ten_answers(jar, sign_in):
-    page = sign_in(jar(viewport={"width": 1120, "height": 1420}, **VIEW))
+def test_picture_shows_ten_answers_and_a_theft(jar, sign_in):
+    phone = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
+    sign_in(jar(user_agent=phone))
+    page = sign_in(jar(viewport={"width": 1120, "height": 1180}, user_agent=DESKTOP, **VIEW))
+    page.get_by_role("button", name="Sign out everywhere else").click()
+    sign_in(jar(user_agent=phone))
     page.get_by_role("button", name="Fire ten at expiry").click()
     expect(page.locator("#results li")).to_have_count(10)
-    expect(page.locator("#left")).to_have_text("15")
+    page.get_by_role("button", name="Steal my token").click()
+    expect(page.locator("#theft-used")).to_have_text(re.compile("in 3 s"))
     page.screenshot(path=DOCS / "demo.png")
 
 
-def test_the_picture_of_the_admin_shows_sessions(demo, jar, sign_in):
+def test_picture_of_the_admin_shows_sessions(demo, jar, sign_in):
     for agent in ("(X11; Linux x86_64; rv:140.0) Gecko/20100101", "(Android 15; Mobile; rv:140.0) Gecko/140.0"):
         sign_in(jar(user_agent=f"Mozilla/5.0 {agent} Firefox/140.0"))
     page = sign_in(jar(viewport={"width": 1280, "height": 460}, **VIEW), "admin")
@@ -25,7 +32,7 @@ def test_the_picture_of_the_admin_shows_sessions(demo, jar, sign_in):
     page.screenshot(path=DOCS / "admin.png")
 
 
-def test_the_picture_of_the_browsable_api_shows_who_is_there(demo, jar, sign_in):
+def test_picture_of_the_browsable_api_shows_the_user(demo, jar, sign_in):
     page = sign_in(jar(viewport={"width": 1120, "height": 760}, **VIEW))
     page.goto(f"{demo.url}/auth/me/")
     expect(page.get_by_text('"username": "ada"')).to_be_visible()

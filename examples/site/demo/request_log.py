@@ -1,4 +1,4 @@
-"""For the demo only: remembers the last requests of each session, in this process, so that the page can show them."""
+"""For the demo only: remembers, in this process, the last requests of each session, so that the page can show them."""
 
 import time
 from collections import OrderedDict, deque
@@ -8,19 +8,24 @@ from django.db import connection
 
 _MAX_SESSIONS = 200
 _MAX_REQUESTS = 40
+# The browser loads nothing from another host and runs no inline script.
+_POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+# DRF's pages have inline scripts.
+_WITH_SCRIPTS = ("/api/", "/auth/")
+_NOT_SHOWN = ("/api/log/", "/static/", "/admin/jsi18n/", "/rust/")
 
 _lock = Lock()
 _sessions = OrderedDict()
 
 
 def entries(session_id):
-    """The last requests of a session, newest first."""
+    """Return the last requests of a session, newest first."""
     with _lock:
         return list(_sessions.get(session_id, ()))
 
 
 class RequestLogMiddleware:
-    """Stands outermost, so that time and statements are those of the whole request."""
+    """Time each request and count its SQL statements. Outermost, so that they are those of the whole request."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -37,12 +42,11 @@ class RequestLogMiddleware:
         with connection.execute_wrapper(count):
             response = self.get_response(request)
         duration = time.perf_counter() - started
-        # Nothing of this page comes from another host, and the browser sees to it. DRF's pages have scripts in them.
-        if not request.path.startswith(("/api/", "/auth/")):
-            response.headers.setdefault("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
-        auth = getattr(request, "jwtauth", None)  # a request for a foreign host does not come that far
+        if not request.path.startswith(_WITH_SCRIPTS):
+            response.headers.setdefault("Content-Security-Policy", _POLICY)
+        auth = getattr(request, "jwtauth", None)  # Django refuses a request for another host before that is set
         claims = auth and auth.claims
-        if claims is not None and not request.path.startswith(("/api/log/", "/static/", "/admin/jsi18n/")):
+        if claims is not None and not request.path.startswith(_NOT_SHOWN):
             self.remember(request, response, claims, duration, statements)
         return response
 
@@ -66,10 +70,10 @@ class RequestLogMiddleware:
 
 
 def outcome(request):
-    """What became of this request's tokens, in the words of the page."""
+    """Return what happened to this request's tokens, in the words of the page."""
     auth = request.jwtauth
     if request.path == "/sign-in/":
         return "signed in"
     if auth.refreshed:
         return "refreshed"
-    return "got the new tokens" if auth.renewed else "token still good"
+    return "got the new tokens" if auth.renewed else "token still valid"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# For the demo only: a key that everybody knows, and the debug pages.
-SECRET_KEY = "known to everybody who reads this file, and so for the demo site only"
+# For the demo only: a key that every reader knows, and the debug pages.
+SECRET_KEY = "every reader of this file knows this key, so it is for the demo site only"
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 
@@ -44,16 +44,34 @@ REST_FRAMEWORK = {
 
 SPECTACULAR_SETTINGS = {"TITLE": "The demo site", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False}
 
-# For the demo only: so short that a visitor sees a refresh within half a minute. A site leaves these out. Their check
-# says, rightly, that slow requests may outlast such a token.
+# For the demo only: so short that a visitor sees a refresh, or a stolen token found, within half a minute. Leave these
+# out of a real site. Their check warns that slow requests may outlast such a token.
 JWTAUTH = {
     "ACCESS_TOKEN_LIFETIME": timedelta(seconds=20),
     "REFRESH_TOKEN_GRACE_PERIOD": timedelta(seconds=5),
 }
 SILENCED_SYSTEM_CHECKS = ["jwtauth.W001"]
 
-# For the demo only: the path of the Rust service beside it, where there is one.
+# For the demo only: the path of the Rust service beside it, if there is one, and the file that says what became of it
+# until it answers.
 DEMO_SERVICE = os.environ.get("DEMO_SERVICE", "")
+DEMO_SERVICE_STATE = os.environ.get("DEMO_SERVICE_STATE", "")
+
+# For the demo only: the page shows what jwtauth logs about its session, and the terminal shows nothing else.
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{levelname} {name}: {message}", "style": "{"}},
+    "handlers": {
+        "page": {"class": "demo.security_log.PageHandler", "formatter": "line"},
+        "terminal": {"class": "logging.StreamHandler", "formatter": "line"},
+    },
+    "loggers": {
+        "jwtauth.security": {"handlers": ["page", "terminal"], "level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+        "django.server": {"level": "ERROR"},
+    },
+}
 
 ROOT_URLCONF = "project.urls"
 LOGIN_URL = "sign-in"
@@ -76,7 +94,7 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": os.environ.get("DEMO_DATABASE", BASE_DIR / "db.sqlite3"),
-        # Writers wait for each other instead of failing, and readers do not wait at all.
+        # Writers wait for each other instead of failing. Readers never wait.
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,

@@ -1,5 +1,5 @@
-// Shows what happens; makes nothing happen. Signing in, refreshing and signing out need no JavaScript: the requests below
-// are ordinary ones, and whatever they bring about any other request would have.
+// This script shows what happens. Signing in, refreshing and signing out need no JavaScript: the requests below are ordinary
+// ones, and any other request would have the same effect.
 "use strict";
 
 const page = document.getElementById("page");
@@ -9,7 +9,9 @@ const lifetime = expiresAt - Number(page.dataset.issuedAt);
 let skew = Date.now() / 1000 - Number(page.dataset.now); // of this browser's clock against the server's
 let burstWaits = false;
 let isAsking = false;
-let quietUntil = 0; // after a request that brought no new token: nobody is served by asking four times a second
+let quietUntil = 0; // after a request that brought no new token, wait: asking four times a second helps no user
+let theft = null; // the generation of the stolen token, and since when the browser has had a newer one
+let hasEnded = false;
 
 const serverNow = () => Date.now() / 1000 - skew;
 
@@ -17,8 +19,8 @@ const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle
 const DATE = { day: "numeric", month: "short", ...CLOCK };
 const format = (date, options) => new Intl.DateTimeFormat("en-GB", options).format(date);
 
-// Past the browser's cache: it would send requests for the same address one after the other, and here they shall race.
-const ask = (url) => fetch(url, { cache: "no-store" });
+// Without the browser's cache, which would send requests for the same address one after the other: here they must race.
+const ask = (url, method = "GET") => fetch(url, { method, cache: "no-store" });
 
 async function ping() {
   try {
@@ -44,6 +46,11 @@ function element(name, text, className = "") {
   return made;
 }
 
+function labelled(cell, label) {
+  cell.dataset.label = label;
+  return cell;
+}
+
 async function showLog() {
   const response = await ask(page.dataset.log);
   if (!response.ok) return;
@@ -55,9 +62,9 @@ async function showLog() {
       element("td", `${entry.method} ${entry.path}`),
       element("td", entry.outcome, entry.outcome.split(" ")[0]),
       element("td", entry.status),
-      element("td", entry.generation, "number"),
-      element("td", entry.statements, "number"),
-      element("td", entry.milliseconds.toFixed(1), "number"),
+      labelled(element("td", entry.generation, "number"), "No."),
+      labelled(element("td", entry.statements, "number"), "SQL"),
+      labelled(element("td", entry.milliseconds.toFixed(1), "number"), "ms"),
     );
     return row;
   }));
@@ -97,7 +104,7 @@ async function atExpiry() {
     }
     await showLog();
   } catch {
-    // The log could not be had; it is shown after the next request.
+    // There is no log now. It is shown after the next request.
   } finally {
     isAsking = false;
     if (expiresAt <= serverNow()) quietUntil = Date.now() + 5000;
@@ -108,15 +115,107 @@ function say(text) {
   if (at("state").textContent !== text) at("state").textContent = text; // screen readers read out each change
 }
 
+// A stolen token. The server keeps the copy, for no script can read the cookie.
+async function steal() {
+  at("steal").disabled = true;
+  at("steal").textContent = "The theft is under way";
+  try {
+    const answer = await ask(page.dataset.copy, "POST");
+    if (!answer.ok) throw new Error(answer.status);
+    theft = { ...await answer.json(), newerSince: 0 };
+    at("theft").hidden = false;
+    step("copied", "done", `No. ${theft.generation}`);
+  } catch {
+    theft = null;
+    at("steal").disabled = false;
+    at("steal").textContent = "Steal my token";
+  }
+}
+
+function step(name, state, text) {
+  const item = at(`theft-${name}`);
+  item.className = state;
+  if (item.lastElementChild.textContent !== text) item.lastElementChild.textContent = text;
+}
+
+function followTheft(left) {
+  if (Number(at("generation").textContent) <= theft.generation) {
+    step("refreshed", "now", `in ${Math.max(0, Math.ceil(left))} s, when the access token has expired`);
+    return;
+  }
+  theft.newerSince ||= Date.now();
+  step("refreshed", "done", `No. ${at("generation").textContent}`);
+  const wait = page.dataset.grace - (Date.now() - theft.newerSince) / 1000;
+  step("used", "now", `in ${Math.max(0, Math.ceil(wait))} s: until then it counts as a late request`);
+  if (wait <= 0 && !isAsking) useCopy();
+}
+
+async function useCopy() {
+  isAsking = true;
+  try {
+    const answer = await ask(page.dataset.use, "POST");
+    const found = await answer.json();
+    if (answer.ok) showTheft(found);
+    else theft.newerSince = Date.now() - (page.dataset.grace - (found.wait ?? 1)) * 1000;
+  } catch {
+    theft.newerSince = Date.now(); // the server does not answer; try again later
+  } finally {
+    isAsking = false;
+  }
+}
+
+function showTheft({ request, status, body, log }) {
+  hasEnded = true;
+  page.classList.add("ended");
+  step("used", "done", `answered with ${status}`);
+  at("theft-summary").textContent =
+    "Found. The old token came back while the new one was in use, so the session ended: the thief got nothing, and you sign in again.";
+  at("theft-request").textContent = `${request}\n${status} ${body}`;
+  at("theft-log").textContent = log.join("\n");
+  at("theft-result").hidden = false;
+  at("steal").textContent = "Found";
+  at("burst").disabled = true;
+  at("left").textContent = 0;
+  at("meter").style.transform = "scaleX(0)";
+  say("The session has ended.");
+}
+
+// Until the Rust service is built, Django answers for it. Asked only while the token is valid, so that the refresh, which
+// any request may bring about, is left to the requests that the page shows.
+async function askService() {
+  let text = "It does not answer.";
+  let again = true;
+  if (serverNow() < expiresAt - 1 && !hasEnded) {
+    try {
+      const began = performance.now();
+      const answer = await ask(at("service").dataset.url);
+      const said = await answer.json();
+      const took = `${(performance.now() - began).toFixed(0)} ms`;
+      again = said.state === "building";
+      text = again ? "The Rust service is being compiled, which takes some minutes the first time. It appears here by itself."
+        : said.state ? "The Rust service does not run. The terminal with make run says why."
+        : answer.ok ? `A service in Rust (axum) reads the same cookies and the same table. It knows you as ${said.name} (answered in ${took}).`
+        : "The Rust service does not know you.";
+      at("service-link").hidden = Boolean(said.state);
+    } catch {
+      // The address is being handed to it.
+    }
+    at("service").textContent = text;
+  }
+  if (again && !hasEnded) setTimeout(askService, 2000);
+}
+
 function tick() {
+  if (hasEnded) return;
   const left = expiresAt - serverNow();
   const expired = left <= 0;
   page.classList.toggle("expired", expired);
   at("left").textContent = Math.max(0, Math.ceil(left));
   at("meter").style.transform = `scaleX(${Math.min(1, Math.max(0, left / lifetime))})`;
-  say(!expired ? "Good. Requests are answered after one query."
+  say(!expired ? "Valid. Requests are let in."
     : Date.now() < quietUntil ? "The server does not answer. The page asks again in a moment."
-    : "Expired. The next request refreshes it, without being told to.");
+    : "Expired. The next request gets a new one by itself.");
+  if (theft) followTheft(left);
   // A moment later, so that the eye can follow.
   if (left < -1.5 && !isAsking && Date.now() >= quietUntil) atExpiry();
 }
@@ -126,14 +225,9 @@ at("burst").addEventListener("click", () => {
   at("burst").disabled = true;
   at("burst").textContent = "Waiting for the token to expire";
 });
+at("steal").addEventListener("click", steal);
 for (const time of document.querySelectorAll("time")) time.textContent = format(new Date(time.dateTime), DATE);
-if (at("service")) {
-  const service = at("service");
-  const isUser = (me) => `It knows you as user ${me.user}, by the cookies of this site and without a word to Django.`;
-  fetch(service.dataset.url)
-    .then(async (answer) => { service.textContent = answer.ok ? isUser(await answer.json()) : "It knows nobody."; })
-    .catch(() => { service.textContent = "It does not answer."; });
-}
+if (at("service")) askService();
 setInterval(tick, 250);
 tick();
 showLog().catch(() => {});

@@ -1,0 +1,90 @@
+"""For the demo only: a thief, who copies the visitor's refresh token and uses it when the browser has a newer one."""
+
+import base64
+import http.client
+import json
+import time
+from collections import OrderedDict
+from threading import Lock
+
+from django.conf import settings
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import api_view
+from rest_framework.response import Response
+
+from demo import security_log
+
+COOKIE = "refresh_token"
+GRACE = settings.JWTAUTH["REFRESH_TOKEN_GRACE_PERIOD"].total_seconds()
+# The table has whole seconds, so wait a little longer than the grace period.
+MARGIN = 2
+_MAX_COPIES = 200
+
+_lock = Lock()
+_copies = OrderedDict()
+
+
+@extend_schema(exclude=True)
+@api_view(["POST"])
+def copy(request):
+    """Keep a copy of the refresh token, as a thief would: no script in the page can read it."""
+    token = request.COOKIES[COOKIE]
+    with _lock:
+        _copies[request.auth.session_id] = token
+        while len(_copies) > _MAX_COPIES:
+            _copies.popitem(last=False)
+    return Response({"generation": generation_of(token)})
+
+
+@extend_schema(exclude=True)
+@api_view(["POST"])
+def use(request):
+    """Send the copy from another client as soon as it can be told from a late request, and show what came of it."""
+    session = request.jwtauth.session
+    with _lock:
+        token = _copies.get(session.pk)
+    if token is None:
+        return Response({"detail": "There is no copy of this session's token."}, status=409)
+    if (wait := seconds_to_wait(session, generation_of(token))) != 0:
+        return Response({"wait": wait}, status=409)
+    path = reverse("jwtauth:me")
+    status, body = ask_as_thief(request.META["SERVER_PORT"], path, request.get_host(), token)
+    with _lock:
+        _copies.pop(session.pk, None)
+    return Response(
+        {
+            "request": f"GET {path}",
+            "status": status,
+            "body": body,
+            "log": security_log.lines(session.pk),
+        }
+    )
+
+
+def seconds_to_wait(session, copied):
+    """Return for how long the copy counts as a late request, or ``None`` until the browser has used a newer token."""
+    if session.generation > copied + 1:
+        return 0
+    if session.generation == copied or session.acknowledged_at is None:
+        return None
+    since = time.time() - session.acknowledged_at.timestamp()
+    return max(0, round(GRACE + MARGIN - since, 1))
+
+
+def ask_as_thief(port, path, host, token):
+    """Send a request that has nothing but the copy, and return the status and the body of its answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+    headers = {"Host": host, "Cookie": f"{COOKIE}={token}", "User-Agent": "A thief", "Accept": "application/json"}
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def generation_of(token):
+    """Read the generation in a token, as any holder of the token can."""
+    payload = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["gen"]
