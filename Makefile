@@ -24,7 +24,7 @@ export PIP_NO_COMPILE := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run test lint model simulate fuzz miri reliability seams docs bench matrix neighbours package semver clean
+.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench matrix neighbours package semver clean
 
 help:
 	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -44,9 +44,9 @@ help:
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
 
-run: $(REQUIRED)-run $(ENGINE)
-	@$(BIN)/python scripts/run.py $(PORT) || \
-		{ echo 'The demo did not start. If the port is taken: make run PORT=8001' >&2; exit 1; }
+# A bare command, without a shell between it and make: make hands a signal on to it. It checks the port, then builds.
+run: interpreter
+	@$(PYTHON) scripts/run.py '$(PORT)'
 
 test: $(REQUIRED)-seams $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
 	$(BIN)/python scripts/test.py
@@ -82,11 +82,11 @@ miri:
 	cargo +nightly miri test -p jwtauth --lib -- rotation:: session::clock:: origin:: cookie:: request::head:: --skip proptest
 
 reliability: $(REQUIRED)-test $(ENGINE)
-	$(BIN)/pip install --quiet --requirement requirements/mariadb.txt
+	$(BIN)/pip install --requirement requirements/mariadb.txt
 	$(BIN)/python scripts/reliability.py
 
 seams: $(REQUIRED)-seams $(ENGINE)
-	$(BIN)/pip install --quiet --requirement requirements/mariadb.txt
+	$(BIN)/pip install --requirement requirements/mariadb.txt
 	$(BIN)/python scripts/seams.py $(DEPARTMENTS)
 
 matrix: $(REQUIRED)-test $(REQUIRED)-build
@@ -112,17 +112,19 @@ clean:
 	rm -f python/jwtauth/_engine.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(ENV):
+interpreter:
 	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) not found: install Python 3.10 or newer, or make PYTHON=...' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try make PYTHON=python3.12" >&2; exit 1; }
+
+$(ENV): | interpreter
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo '$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
 $(REQUIRED)-%: requirements/%.txt $(ENV)
-	$(BIN)/pip install --quiet --requirement $<
+	$(BIN)/pip install --requirement $<
 	@touch $@
 
 # Those that include the file of what the package runs on.

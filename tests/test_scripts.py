@@ -1,11 +1,21 @@
-"""`make test` itself: a step that fails is named in the last lines, with its failed tests. And `scripts/api.py`."""
+"""The scripts behind `make test` and `make run`, and `scripts/api.py`."""
 
+import http.client
 import importlib.util
+import os
 import re
+import shutil
+import signal
+import socket
+import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
+
+from tests.databases.servers import free_port
+from tests.waiting import PATIENCE, stop, wait_until
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -136,3 +146,155 @@ def test_types_of_other_crates_are_looked_for_with_the_rustdoc_that_the_tool_rea
     said = capsys.readouterr().out
     assert line in said.splitlines()[-1]
     assert passed or error in said
+
+
+# --- scripts/run.py, which `make run` calls
+
+
+class Checkout:
+    """A checkout in which the programs that `make run` starts are stand-ins."""
+
+    def __init__(self, folder):
+        self.folder, self.log, self.process = folder, folder / "log", None
+        for name in ("Makefile", "scripts/run.py", "tests/waiting.py", "tests/databases/servers.py"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+        for name in ("Cargo.toml", "Cargo.lock", "pyproject.toml", "requirements/run.txt", "requirements/build.txt"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).touch()
+        for name in ("crates/jwtauth", "crates/jwtauth-python", "bin", ".venv/bin"):
+            (folder / name).mkdir(parents=True)
+        (folder / ".venv/.created").touch()
+        for name in (".venv/bin/python", ".venv/bin/pip", ".venv/bin/maturin", "bin/cargo"):
+            program = folder / name
+            stand_in = f"{sys.executable} {ROOT}/tests/stand_ins.py {folder} {program.name}"
+            program.write_text(f'#!/bin/sh\nexec {stand_in} "$@"\n')
+            program.chmod(0o755)
+
+    def allow(self, *names):
+        for name in names:
+            (self.folder / name).touch()
+
+    def make_run(self, port):
+        """Start `make run`, as at a terminal: a shell lets what it starts in the background ignore SIGINT."""
+        names = ("CARGO_TARGET_DIR", "DEMO_DATABASE", "MAKEFLAGS", "MAKELEVEL")
+        environment = {name: value for name, value in os.environ.items() if name not in names}
+        environment["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{environment['PATH']}"
+        command = ["make", "run", f"PORT={port}", f"PYTHON={sys.executable}"]
+        with self.log.open("wb") as log:
+            inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+            try:
+                self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
+            finally:
+                signal.signal(signal.SIGINT, inherited)
+        return self.process
+
+    def started(self):
+        """Return what runs or has run, as process id and command line."""
+        path = self.folder / "started"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return {int(line.partition(" ")[0]): line.partition(" ")[2] for line in lines}
+
+    def running(self):
+        return {pid: command for pid, command in self.started().items() if is_running(pid)}
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    if not shutil.which("make"):
+        pytest.skip("make is not installed, so nothing calls this script")
+    made = Checkout(tmp_path)
+    yield made
+    if made.process is not None:
+        stop(made.process)
+    for pid in made.running():
+        os.kill(pid, signal.SIGKILL)
+
+
+def body(url):
+    """Return what this address answers with, if anything."""
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+            return answer.read().decode()
+    except OSError:
+        return None
+
+
+def test_make_run_serves_the_site_and_hands_its_address_to_the_service_when_that_is_built(checkout):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    process = checkout.make_run(port)
+    wait_until(lambda: "maturin develop --release" in checkout.started().values(), process, checkout.log)
+    assert body(url) is None, "503 until the site is there"
+    checkout.allow("engine-may-be-built")
+    wait_until(lambda: body(url) == "the site", process, checkout.log)
+    wait_until(lambda: url in checkout.log.read_text(), process, checkout.log)
+    kept = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    kept.request("GET", "/")
+    assert kept.getresponse().read() == b"the site"
+
+    checkout.allow("service-may-be-built")
+    wait_until(lambda: body(url) == "the service", process, checkout.log)
+    assert kept.sock.recv(1) == b"", "a kept connection would stay with Django"
+    kept.close()
+    wait_until(lambda: "service answers" in checkout.log.read_text(), process, checkout.log)
+    printed = checkout.log.read_text()
+    assert re.findall(r"^\d of 3", printed, re.M) == ["1 of 3", "2 of 3", "3 of 3", "3 of 3"]
+    assert re.findall(r"http://\S+", printed) == [url]
+    assert "Sign in as ada." in printed
+
+
+BUILD_SERVICE = "cargo build --package jwtauth-service"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("stage", ["while the engine is built", "while the service is built", "when all is served"])
+def test_everything_ends_when_make_is_killed(checkout, name, stage):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/"
+    if stage != "while the engine is built":
+        checkout.allow("engine-may-be-built")
+    if stage == "when all is served":
+        checkout.allow("service-may-be-built")
+    process = checkout.make_run(port)
+    if stage == "while the engine is built":
+        wait_until(lambda: "maturin develop --release" in checkout.running().values(), process, checkout.log)
+    elif stage == "while the service is built":
+        wait_until(lambda: BUILD_SERVICE in checkout.running().values(), process, checkout.log)
+    else:
+        wait_until(lambda: body(url) == "the service", process, checkout.log)
+    assert checkout.running()
+    process.send_signal(getattr(signal, name))
+    process.wait(PATIENCE)
+    wait_until(lambda: not checkout.running())
+    assert body(url) is None
+
+
+def test_site_goes_on_if_the_service_cannot_be_built(checkout):
+    port = free_port()
+    checkout.allow("engine-may-be-built", "service-may-be-built", "service-fails")
+    process = checkout.make_run(port)
+    wait_until(lambda: "goes on without it" in checkout.log.read_text(), process, checkout.log)
+    assert "error: could not compile" in checkout.log.read_text()
+    assert body(f"http://127.0.0.1:{port}/") == "the site"
+
+
+@pytest.mark.parametrize("port", ["abc", "", "0", "65536", "-1", "80 81", "8000;true", "\uff18000", "taken"])
+def test_port_is_checked_before_anything_is_built(checkout, port):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = str(other.getsockname()[1])
+        process = checkout.make_run(taken if port == "taken" else port)
+        assert process.wait(PATIENCE) == 2, "make's own status for a recipe that failed"
+    first, *others = checkout.log.read_text().splitlines()
+    assert first.startswith(f"Port {taken} is in use: " if port == "taken" else f"PORT={port} is not a port: ")
+    assert all(line.startswith("make: *** ") for line in others)
+    assert checkout.started() == {}
