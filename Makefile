@@ -18,7 +18,7 @@ ENGINE_SOURCES := Cargo.toml Cargo.lock pyproject.toml \
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PYO3_PYTHON := $(VIRTUAL_ENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Python compiles a module when it is first imported. Most of what is installed never is.
+# Python compiles a module when it is first imported. Most of the installed modules never are.
 export PIP_NO_COMPILE := 1
 
 .DEFAULT_GOAL := help
@@ -27,20 +27,21 @@ export PIP_NO_COMPILE := 1
 .PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench matrix neighbours package semver clean
 
 help:
-	@echo 'make run     build, and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
-	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage'
+	@echo 'make run     build and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
+	@echo 'make check   the checks that find most mistakes, in under three minutes once all is built'
+	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage; the better part of an hour'
 	@echo 'make lint    format, clippy, ruff, mypy, pyright, stubtest, migrations'
 	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make simulate  seeded worlds over axum (nine tenths) and Django (one tenth): REFRESHES=$(REFRESHES), a night'
-	@echo 'make fuzz    everything that reads bytes from the network, on random ones: FUZZ_SECONDS=600 for each target'
+	@echo 'make fuzz    random bytes for everything that reads bytes from the network: FUZZ_SECONDS=600 for each target'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: hours'
 	@echo 'make seams   browsers, servers, proxies, clients and clusters, into docs/seams-table.md: an hour or more (DEPARTMENTS="proxies" for some)'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
-	@echo 'make neighbours  suites of other packages beside ours, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
-	@echo 'make package  what crates.io would get: each crate built and tested as unpacked; nothing is sent'
-	@echo 'make semver SINCE=REVISION  what in the API of the crates a release since this commit would break'
-	@echo 'make bench   measures beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
+	@echo 'make neighbours  suites of other packages with jwtauth beside them, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
+	@echo 'make package  each crate as crates.io would get it, built and tested as unpacked; nothing is sent'
+	@echo 'make semver SINCE=REVISION  breaking changes in the API of the crates since this commit'
+	@echo 'make bench   measurements beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
 
@@ -50,6 +51,9 @@ run: interpreter
 
 test: $(REQUIRED)-seams $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
 	$(BIN)/python scripts/test.py
+
+check: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
+	@$(BIN)/python scripts/test.py quick
 
 lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	cargo fmt --check
@@ -68,7 +72,7 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 model:
 	cargo test -p jwtauth --release --test model -- --include-ignored --nocapture --test-threads=1
 
-# Django's requests are some ten times as slow.
+# Requests to Django take some ten times as long.
 simulate: $(REQUIRED)-test $(ENGINE)
 	JWTAUTH_SIMULATE_REFRESHES=$$(( $(REFRESHES) * 9 / 10 )) \
 		cargo test -p jwtauth-axum --release --all-features --test simulation -- --ignored --nocapture
@@ -77,7 +81,7 @@ simulate: $(REQUIRED)-test $(ENGINE)
 fuzz: $(ENV)
 	$(BIN)/python scripts/fuzz.py $(FUZZ_SECONDS)
 
-# What calls aws-lc-rs is C, and Miri runs none.
+# aws-lc-rs is C, which Miri does not run.
 miri:
 	cargo +nightly miri test -p jwtauth --lib -- rotation:: session::clock:: origin:: cookie:: request::head:: --skip proptest
 
@@ -127,7 +131,7 @@ $(REQUIRED)-%: requirements/%.txt $(ENV)
 	$(BIN)/pip install --requirement $<
 	@touch $@
 
-# Those that include the file of what the package runs on.
+# These files include requirements/run.txt.
 $(REQUIRED)-test $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-docs $(REQUIRED)-bench: requirements/run.txt
 $(REQUIRED)-seams: requirements/run.txt requirements/test.txt
 

@@ -33,8 +33,8 @@ DATABASE = os.environ.get("DEMO_DATABASE", SITE / "db.sqlite3")
 MANAGE = [str(VENV / "bin/python"), str(SITE / "manage.py")]
 BUILD_SERVICE = ["cargo", "build", "--package", "jwtauth-service"]
 SERVICE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/jwtauth-service"
-# Seconds between two lines of a step that prints nothing itself, and before a process that does not end is killed.
-STILL, BEFORE_KILL = 30, 10
+# Seconds between two lines that say that a step is not done, and before a process that does not end is killed.
+STILL, BEFORE_KILL = 45, 10
 # What the address answers until the site is there.
 NOT_YET = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html; charset=utf-8\r\nRetry-After: 2\r\n"
@@ -67,7 +67,7 @@ class Demo:
     async def run(self) -> None:
         """Build, serve, and return when the site has ended."""
         await asyncio.start_server(self.front.connected, sock=self.listener)
-        await self.make("1 of 3: the Python packages", "a minute", "run", "build", quiet=True, env={"PIP_QUIET": "1"})
+        await self.make("1 of 3: the Python packages", "a minute", "run", "build", env={"PIP_QUIET": "1"})
         await self.make("2 of 3: the engine, compiled from Rust", "four minutes on two cores", "engine")
         print("3 of 3: the Rust service, compiled in the background", end="")
         print("." if SERVICE.exists() else ", three minutes the first time. The site does not wait for it.")
@@ -82,9 +82,7 @@ class Demo:
         finally:
             service.cancel()
 
-    async def make(
-        self, title: str, first: str, *stamps: str, quiet: bool = False, env: dict[str, str] | None = None
-    ) -> None:
+    async def make(self, title: str, first: str, *stamps: str, env: dict[str, str] | None = None) -> None:
         """Build what these stamps of the Makefile stand for, and say how long it took."""
         files = [".venv/.engine" if stamp == "engine" else f".venv/.installed-{stamp}" for stamp in stamps]
         is_first = not all((ROOT / file).exists() for file in files)
@@ -97,8 +95,7 @@ class Demo:
                 status = await asyncio.wait_for(building.wait(), STILL)
                 break
             except asyncio.TimeoutError:
-                if quiet:
-                    print(f"        still at it after {time.monotonic() - began:.0f} s", flush=True)
+                print(f"        still at it after {duration(time.monotonic() - began)}", flush=True)
         if status:
             raise Problem(f"The demo did not start: step {title} failed, see above.")
         print(f"        done in {duration(time.monotonic() - began)}", flush=True)

@@ -1,6 +1,8 @@
-"""Every check of the project, as `make test` runs it; that has built the extension module and set up `.venv`.
+"""The checks of the project: all, as `make test` runs them, or with the argument ``quick`` those of `make check`.
 
-Checks that need a program this machine lacks are left out and named at the end; with CI=true that is a failure.
+Make has built the extension module and set up `.venv`. Checks that need a program this machine lacks are left out and
+named at the end; with CI=true that is a failure. A line says when each step starts and ends, and what runs is named at
+least once a minute.
 """
 
 import json
@@ -14,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
+from threading import Event, Lock, Thread
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -29,12 +31,12 @@ from tests.seams.proxies import proxies  # noqa: E402
 from tests.seams.servers.table import UWSGI  # noqa: E402
 
 VENV = ROOT / ".venv"
-# What a script exits with where the machine lacks a program.
+# The exit status of a script if the machine lacks a program.
 NEEDS_MORE = 77
 SERVERS = (PostgreSQL, MariaDB)
-# Each a step of its own, without coverage: their lines are covered by the other tests.
+# Each is a separate step, without coverage: the other tests cover the same lines.
 APART = ("neighbours", "seams", "simulation")
-# Those that start databases of their own, and those that need none.
+# Tests that start their own databases, and tests that need none.
 ONLY_ON_SQLITE = (
     *APART,
     "browser",
@@ -52,34 +54,81 @@ RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 # Minutes after which a step has hung: the longest has taken 43, on a machine that did as much besides.
 LONGEST = 75
 
+# Seconds after which a line says what runs, if nothing else was printed.
+SILENCE = 45
+
+# What `make check` leaves out: minutes of tests, and what needs more than Django and this package.
+SLOW_TESTS = (*ONLY_ON_SQLITE,)
+LEFT_OUT_OF_QUICK = (
+    "browsers, databases, servers and proxies, other packages, the simulation, slow tests",
+    "coverage, the Rust tests of the axum layer, documentation, fuzzing, instructions",
+    "stubs, pyright, advisories, older Rusts, Pythons and Djangos",
+)
+
 # The steps that failed, each with the names of its failed tests.
 failed: dict[str, list[str]] = {}
 left_out: list[str] = []
 # What each step took, in seconds: by the clock, and of processors.
 took: dict[str, tuple[float, float]] = {}
+# The steps that run: when each began, and the last line that it printed.
+running_steps: dict[str, tuple[float, str]] = {}
+began_all = last_said = time.monotonic()
+_saying = Lock()
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print this at once."""
+    global last_said
+    with _saying:
+        print(text, end=end, flush=True)
+        last_said = time.monotonic()
+
+
+def minutes(since: float) -> str:
+    return f"{(time.monotonic() - since) / 60:.1f} min"
+
+
+def still_running() -> str:
+    """Return a line about each step that runs, with the last line that it printed."""
+    lines = [f"-- after {minutes(began_all)}:"]
+    for name, (began, line) in list(running_steps.items()):
+        lines.append(f"     {name} has run for {minutes(began)}{f': {line[:90]}' if line else ''}")
+    return "\n".join(lines)
+
+
+def break_silence(done: Event) -> None:
+    """Say what runs when nothing has been said for a while, until this is done."""
+    while not done.wait(1):
+        if time.monotonic() - last_said > SILENCE:
+            say(still_running())
 
 
 def check(name: str, *command: str, env: dict[str, str] | None = None, aside: bool = False) -> int:
     """Run a step. ``aside``: beside others, so print its output when it is done."""
     heading = f"\n== {name}: {' '.join(command)}"
-    if not aside:
-        print(heading, flush=True)
+    say(f"-- started: {name}" if aside else heading)
     lines = []
     began = time.monotonic()
+    running_steps[name] = began, ""
     options = {"text": True, "errors": "replace", "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     limited = ("timeout", "--foreground", "--verbose", "--kill-after=60", f"{LONGEST}m", *command)
     with subprocess.Popen(limited, cwd=ROOT, env=os.environ | (env or {}), **options) as running:
         for line in running.stdout:
             lines.append(line)
+            if line.strip():
+                running_steps[name] = began, line.strip()
             if not aside:
-                print(line, end="", flush=True)
+                say(line, end="")
         # Unlike Popen.wait, this says what the process and those that it waited for have used.
         _, status, used = os.wait4(running.pid, 0)
         running.returncode = os.waitstatus_to_exitcode(status)
     took[name] = time.monotonic() - began, used.ru_utime + used.ru_stime
+    del running_steps[name]
     if aside:
-        print(f"{heading}\n{''.join(lines)}", flush=True)
-    if running.returncode and running.returncode != NEEDS_MORE:
+        say(f"{heading}\n{''.join(lines)}")
+    outcome = {0: "passed", NEEDS_MORE: "left out"}.get(running.returncode, "FAILED")
+    say(f"-- {outcome}: {name}, after {minutes(began)}")
+    if outcome == "FAILED":
         failed[name] = list(failures(lines))
     return running.returncode
 
@@ -102,7 +151,7 @@ def failures(lines: Iterable[str]) -> Iterator[str]:
 
 
 def beside_python() -> None:
-    """What Python's tests, which mostly wait, leave a processor for."""
+    """Run the checks that use the processor which Python's tests, mostly waiting, leave free."""
     check("lint", "make", "--no-print-directory", "lint", aside=True)
     rust()
     oldest_rust()
@@ -113,7 +162,7 @@ def beside_python() -> None:
 
 
 def apart() -> None:
-    """Browsers, servers, other packages and databases: they wait for each other as often as for a processor."""
+    """Run the tests with browsers, servers, other packages and databases: they wait more than they compute."""
     for name in APART:
         check(f"Python tests: {name}", sys.executable, "-m", "pytest", "-q", f"tests/{name}", aside=True)
     for server in SERVERS:
@@ -157,29 +206,29 @@ def rust() -> None:
 
 
 def oldest_rust() -> None:
-    """What each crate promises: it says by which compilers, and what it could not try."""
+    """Compile each crate with the oldest Rust that its manifest promises."""
     check("oldest Rust of each crate", sys.executable, "scripts/msrv.py", aside=True)
 
 
 def packages() -> None:
-    """What crates.io would get, built and tested as unpacked."""
+    """Build and test what crates.io would get, as unpacked."""
     check("packages of the crates", sys.executable, "scripts/package.py", aside=True)
 
 
 def fuzz() -> None:
-    """Everything that reads bytes from the network, on random ones for a moment; `make fuzz` does it for long."""
+    """Give random bytes to everything that reads bytes from the network, for a moment. `make fuzz` does it for long."""
     if check("fuzzing", sys.executable, "scripts/fuzz.py", "4", aside=True) == NEEDS_MORE:
         left_out.append("fuzzing (no nightly Rust: rustup toolchain install nightly)")
 
 
 def instructions() -> None:
-    """What the hot paths cost, as a count that is the same on a busy machine."""
+    """Count the instructions of the hot paths: the same number on a busy machine."""
     if check("instructions", sys.executable, "benches/instructions.py", "--check", aside=True) == NEEDS_MORE:
         left_out.append("instructions of the hot paths (apt install valgrind gcc; or none kept for this Python)")
 
 
 def llvm_tools() -> dict[str, str] | None:
-    """Where llvm-cov and llvm-profdata are that can read what this rustc writes: its own, or as new as its LLVM."""
+    """Find an llvm-cov and llvm-profdata that can read what this rustc writes: its own, or as new as its LLVM."""
     verbose = subprocess.check_output(["rustc", "-vV"], text=True)
     host, major = (re.search(pattern, verbose)[1] for pattern in (r"host: (\S+)", r"LLVM version: (\d+)"))
     sysroot = subprocess.check_output(["rustc", "--print", "sysroot"], text=True).strip()
@@ -222,23 +271,24 @@ def python() -> None:
 
 
 def matrix() -> None:
-    """The oldest and the newest pair of Python and Django that this machine has."""
+    """Test the oldest and the newest pair of Python and Django that this machine has."""
     check("Python tests on the oldest and the newest pair", sys.executable, "scripts/matrix.py", "ends", aside=True)
 
 
 def mariadb_driver() -> None:
-    """Installs it where it can be built: not in requirements/test.txt, which everybody needs."""
+    """Install it if it can be built. It is not in requirements/test.txt, which every contributor needs."""
     installed = VENV / ".installed-mariadb"
     requirements = ROOT / "requirements/mariadb.txt"
     is_new = not installed.exists() or installed.stat().st_mtime < requirements.stat().st_mtime
     if MariaDB.program and is_new and shutil.which("pkg-config") and Path("/usr/include/mariadb/mysql.h").exists():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--requirement", str(requirements)]
+        say("-- installing the driver of MariaDB, which is built here")
+        pip = [sys.executable, "-m", "pip", "install", "--requirement", str(requirements)]
         subprocess.run(pip, check=True)
         installed.touch()
 
 
 def on_server(server: type[Server]) -> None:
-    """The flows once more, on another database than SQLite."""
+    """Test the flows again, on another database than SQLite."""
     with server() as running:
         running.create_database("jwtauth")
         databases = {"default": running.settings("jwtauth")}
@@ -250,19 +300,65 @@ def on_server(server: type[Server]) -> None:
         )
 
 
-def main() -> int:
+def main(which: str) -> int:
+    done = Event()
+    Thread(target=break_silence, args=(done,), daemon=True).start()
+    try:
+        return quick() if which == "quick" else everything()
+    finally:
+        done.set()
+
+
+def everything() -> int:
     mariadb_driver()
-    threads = [Thread(target=to_the_end, args=(lane,)) for lane in (beside_python, apart)]
-    for thread in threads:
-        thread.start()
-    python()
-    for thread in threads:
-        thread.join()
+    in_lanes(python, beside_python, apart)
     return report()
 
 
+def in_lanes(first: Callable[[], None], *beside: Callable[[], None]) -> None:
+    """Run the first of these here and the others in threads beside it, and return when all are done."""
+    threads = [Thread(target=to_the_end, args=(lane,)) for lane in beside]
+    for thread in threads:
+        thread.start()
+    first()
+    for thread in threads:
+        thread.join()
+
+
+def quick() -> int:
+    """Run what finds most mistakes in under three minutes."""
+    in_lanes(quick_python, quick_rust)
+    status = report()
+    print("make check leaves out what only make test runs:", *LEFT_OUT_OF_QUICK, sep="\n    ")
+    return status
+
+
+def quick_rust() -> None:
+    check("Rust format", "cargo", "fmt", "--check", aside=True)
+    check(
+        "clippy",
+        "cargo",
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--all-features",
+        "--",
+        "-D",
+        "warnings",
+        aside=True,
+    )
+    check("Rust tests of the engine", "cargo", "test", "--package", "jwtauth", "--lib", aside=True)
+
+
+def quick_python() -> None:
+    check("Python format", str(VENV / "bin/ruff"), "format", "--check")
+    check("ruff", str(VENV / "bin/ruff"), "check")
+    check("mypy", sys.executable, "-m", "mypy")
+    check("fast Python tests", sys.executable, "-m", "pytest", "-q", *(f"--ignore=tests/{path}" for path in SLOW_TESTS))
+
+
 def to_the_end(lane: Callable[[], None]) -> None:
-    """Run these steps. A lane that stops at an error of its own has failed; a thread alone would not say so."""
+    """Run these steps. A lane that raises has failed; a thread alone would not report that."""
     try:
         lane()
     except Exception:
@@ -292,4 +388,4 @@ def report() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:] or ["all"]))

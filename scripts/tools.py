@@ -20,7 +20,8 @@ def installed(name: str) -> str:
     """
     program = FOLDER / "bin" / name
     if not program.exists():
+        print(f"Compiling {name} {VERSIONS[name]}, once: this takes some minutes.", flush=True)
         quick = ["--debug", "--config", "profile.dev.debug=false"]
-        install = ["cargo", "install", "--quiet", "--locked", *quick, "--root", str(FOLDER)]
+        install = ["cargo", "install", "--locked", *quick, "--root", str(FOLDER)]
         subprocess.run([*install, f"{name}@{VERSIONS[name]}"], check=True)
     return str(program)

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -108,6 +109,52 @@ def test_a_lane_that_stops_at_an_error_has_failed(script, capfd):
     said = capfd.readouterr()
     assert "FAILED: lane, which names no test" in said.out
     assert "OSError: no such program" in said.err
+
+
+@pytest.mark.parametrize("aside", [False, True])
+@pytest.mark.parametrize(("status", "outcome"), [(0, "passed"), (3, "FAILED"), (77, "left out")])
+def test_each_step_has_a_line_when_it_starts_and_when_it_ends(script, capfd, aside, status, outcome):
+    script.check("tiny", sys.executable, "-c", f"print('hello'); exit({status})", aside=aside)
+    lines = [line for line in capfd.readouterr().out.splitlines() if line]
+    assert lines[0] == "-- started: tiny" if aside else lines[0].startswith("== tiny: ")
+    assert "hello" in lines
+    assert re.fullmatch(rf"-- {outcome}: tiny, after \d+\.\d min", lines[-1])
+
+
+def test_steps_that_run_are_named_when_nothing_is_printed(script, capfd, monkeypatch):
+    monkeypatch.setattr(script, "SILENCE", 0)
+    done = threading.Event()
+    monkeypatch.setattr(script, "say", lambda text: (said.append(text), done.set()))
+    said = []
+    script.running_steps["lint"] = script.began_all, "Compiling cargo-deny v1"
+    script.break_silence(done)
+    first, second = said[0].splitlines()
+    assert re.fullmatch(r"-- after \d+\.\d min:", first)
+    assert re.fullmatch(r" +lint has run for \d+\.\d min: Compiling cargo-deny v1", second)
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_last_line_of_a_running_step_is_known_before_the_step_ends(script, tmp_path, aside):
+    fifo = tmp_path / "go"
+    os.mkfifo(fifo)
+    code = f"print('compiling', flush=True); open({str(fifo)!r}).read()"
+    step = threading.Thread(target=script.check, args=("slow", sys.executable, "-c", code), kwargs={"aside": aside})
+    step.start()
+    wait_until(lambda: "compiling" in script.still_running())
+    fifo.write_text("")
+    step.join()
+    assert "slow" not in script.still_running()
+
+
+def test_program_from_crates_io_is_announced_before_it_is_compiled(monkeypatch, tmp_path, capsys):
+    tools = load("tools")
+    monkeypatch.setattr(tools, "FOLDER", tmp_path)
+    ran = []
+    monkeypatch.setattr(tools.subprocess, "run", lambda command, **options: ran.append(command))
+    assert tools.installed("cargo-deny") == str(tmp_path / "bin/cargo-deny")
+    assert capsys.readouterr().out.startswith("Compiling cargo-deny ")
+    [command] = ran
+    assert "--quiet" not in command
 
 
 @pytest.mark.parametrize(
