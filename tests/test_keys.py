@@ -115,10 +115,12 @@ def test_a_key_is_changed_in_three_steps_and_nobody_is_signed_out(algorithm, bro
     assert only_session().generation == 4
 
 
-def test_the_site_moves_from_its_secret_key_to_a_key_pair(browser, ada, clock, settings):
+@pytest.mark.parametrize("names", [{}, {"ISSUER": "https://example.com"}], ids=["keys alone", "with an issuer"])
+def test_the_site_moves_from_its_secret_key_to_a_key_pair(browser, ada, clock, settings, names):
     browser.sign_in(ada)
-    pair = {"ALGORITHM": "EdDSA", "SIGNING_KEY": file("Ed", "pkcs8")}
-    with override_settings(JWTAUTH={**pair, "VERIFYING_KEYS": [("HS256", settings.SECRET_KEY)]}):
+    pair = {"ALGORITHM": "EdDSA", "SIGNING_KEY": file("Ed", "pkcs8"), **names}
+    older = {"VERIFYING_KEYS": [("HS256", settings.SECRET_KEY)], "ISSUER_FALLBACKS": [None]}
+    with override_settings(JWTAUTH={**pair, **older}):
         assert browser.who() == "ada"
         clock.advance(ACCESS_LIFETIME + 1)
         assert browser.who() == "ada"

@@ -260,7 +260,7 @@ def check_issuer_and_audience(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _new_names(values: dict[str, Any], evidence: str) -> list[CheckMessage]:
-    """W008. No setting says what the tokens in use carry: so only where the project has not said it by fallbacks."""
+    """Return W008 for the names without a list of fallbacks. No setting says what the tokens in use carry."""
     return [
         Warning(
             f"JWTAUTH[{name!r}] is set and {evidence}: if it is new, every user is signed out.",
