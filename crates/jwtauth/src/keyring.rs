@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_given_twice_counts_once() {
+    fn key_given_twice_counts_once() {
         let ring = Keyring::new(key(1), [verifying(1), verifying(1)]).unwrap();
         assert_eq!(ring.verifying.header_key_id(&verifying(1)), None);
         assert_eq!(ring.verifying.candidates(None).count(), 1);
