@@ -1,4 +1,4 @@
-//! Tokens: issue, verify.
+//! Tokens.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ impl From<jwtauth::TokenKind> for TokenKind {
     }
 }
 
-/// What a token says.
+/// The claims of a token.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Claims(pub(crate) jwtauth::Claims);
 
@@ -90,7 +90,8 @@ impl Claims {
         self.0.expires_at.as_secs()
     }
 
-    /// A new dictionary each time.
+    /// Return the claims that the site added, as a new dictionary each time.
+
     #[getter]
     fn custom<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if self.0.custom.is_empty() {
@@ -152,12 +153,12 @@ impl Tokens {
     }
 }
 
-/// Return whether a signature takes longer than letting go of the interpreter and coming back.
+/// Return whether a signature takes longer than releasing the interpreter and attaching again.
 pub(crate) fn is_slow(tokens: &jwtauth::Tokens) -> bool {
     !tokens.signing_key().algorithm().is_symmetric()
 }
 
-/// Let other threads run while a slow signature is worked on.
+/// Run `work` with the interpreter released if signatures are slow, so that other threads can run.
 pub(crate) fn without_interpreter<T: Send>(
     tokens: &jwtauth::Tokens,
     py: Python<'_>,
@@ -166,12 +167,12 @@ pub(crate) fn without_interpreter<T: Send>(
     if is_slow(tokens) { py.detach(work) } else { work() }
 }
 
-/// Read the site's own claims, a JSON object.
+/// Read the site's custom claims, a JSON object.
 pub(crate) fn custom_claims(json: Option<&str>) -> Result<jwtauth::CustomClaims, Error> {
     Ok(json.map(jwtauth::CustomClaims::from_json).transpose()?.unwrap_or_default())
 }
 
-/// A lone surrogate is no text that a token could be.
+/// Return the token as UTF-8. A text with a lone surrogate cannot be a token.
 fn utf8<'a>(token: &'a Bound<'_, PyString>) -> Result<std::borrow::Cow<'a, str>, Error> {
     token.to_cow().map_err(|_| Error::Verify(jwtauth::VerifyError::Malformed))
 }

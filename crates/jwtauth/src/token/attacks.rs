@@ -1,4 +1,4 @@
-//! The attack corpus of `testdata/attacks.json`, which the binding's tests read as well.
+//! Tests with the attack corpus of `testdata/attacks.json`, which the binding's tests read as well.
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn kind(case: &Value) -> TokenKind {
 }
 
 #[test]
-fn every_token_is_refused_with_its_code() {
+fn every_attacking_token_is_refused_with_its_code() {
     let corpus = corpus();
     let now = UnixTime::from_secs(corpus["now"].as_u64().unwrap());
     assert!(list(&corpus, "refused").len() > 600);
@@ -59,7 +59,7 @@ fn every_token_is_refused_with_its_code() {
 }
 
 #[test]
-fn every_ring_accepts_what_it_should() {
+fn every_ring_accepts_its_valid_tokens() {
     let corpus = corpus();
     for case in list(&corpus, "accepted") {
         let tokens = tokens(&corpus["rings"][text(case, "ring")]);
@@ -71,7 +71,7 @@ fn every_ring_accepts_what_it_should() {
 }
 
 #[test]
-fn every_key_is_refused_with_its_code() {
+fn every_attacking_key_is_refused_with_its_code() {
     let corpus = corpus();
     assert!(list(&corpus, "keys").len() > 40);
     for case in list(&corpus, "keys") {

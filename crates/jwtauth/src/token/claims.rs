@@ -1,4 +1,4 @@
-//! The claims set (RFC 7519 §4), written and read.
+//! Writes and reads the claims set (RFC 7519 §4).
 
 use std::{borrow::Cow, fmt};
 
@@ -16,18 +16,18 @@ use crate::{
     strict_json::{self, Name, insert_once, set_once},
 };
 
-/// The largest integer that every JSON implementation agrees on (RFC 8259 §6).
+/// The largest integer on which all JSON implementations agree (RFC 8259 §6).
 pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
-/// Claims with a meaning of their own, which neither name the user nor are custom.
+/// Reserved claims, which can neither name the user nor be custom claims.
 const RESERVED: [&str; 8] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"];
 
-/// Whether a claim has a meaning that does not depend on the profile.
+/// Return whether a claim is reserved, whatever the profile.
 pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
-/// The claims of an access token that are the site's own: a plan, a tenant, roles.
+/// The custom claims that a site adds to access tokens, such as a plan, a tenant or roles.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct CustomClaims(Map<String, Value>);
 
@@ -36,8 +36,8 @@ impl CustomClaims {
     ///
     /// # Errors
     ///
-    /// A [`ClaimsError`]: not an object, a name that has a meaning already (`sub` among them), or an integer that not
-    /// every reader gets right.
+    /// A [`ClaimsError`]: the text is not an object, a name is reserved (including `sub`), or an integer is so large
+    /// that some JSON implementations round it.
     pub fn from_json(text: &str) -> Result<Self, ClaimsError> {
         let Ok(strict_json::Strict(Value::Object(members))) = serde_json::from_str(text) else {
             return Err(ClaimsError::NotAnObject);
@@ -53,28 +53,28 @@ impl CustomClaims {
         Ok(Self(members))
     }
 
-    /// Write them as a JSON object.
+    /// Write the claims as a JSON object.
     pub fn to_json(&self) -> String {
         strict_json::text(&self.0)
     }
 
-    /// Return the value of one of them.
+    /// Return the value of a claim.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// Iterate over names and values.
+    /// Iterate over the names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.0.iter()
     }
 
-    /// Return whether there are none.
+    /// Return whether the site added no claims.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Whether every JSON implementation reads the same numbers.
+/// Return whether all JSON implementations read the same numbers.
 fn is_exact(value: &Value) -> bool {
     match value {
         Value::Number(number) => is_exact_number(number),
@@ -84,7 +84,7 @@ fn is_exact(value: &Value) -> bool {
     }
 }
 
-/// An integer up to 2⁵³ - 1, or a number that has a fraction, which is all that a larger one could not have.
+/// Return whether a number is an integer up to 2⁵³ - 1 or has a fraction. Larger numbers cannot have a fraction.
 fn is_exact_number(number: &Number) -> bool {
     match (number.as_i64(), number.as_f64()) {
         (Some(integer), _) => integer.unsigned_abs() <= MAX_INTEGER,
@@ -126,7 +126,7 @@ impl Serialize for Encoded<'_> {
     }
 }
 
-/// The claims and `nbf` of a payload whose signature has been checked.
+/// Read the claims and `nbf` of a payload whose signature is verified.
 pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option<UnixTime>), VerifyError> {
     let mut json = serde_json::Deserializer::from_slice(payload);
     let raw = RawClaimsSeed { subject_claim: &profile.subject_claim }
@@ -150,14 +150,14 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
     Ok((claims, raw.not_before.map(|nbf| UnixTime::from_secs(nbf.0))))
 }
 
-/// Return whether `iss` is the issuer or one of its fallbacks. Without an issuer, any is.
+/// Return whether `iss` is the issuer or one of its fallbacks. Without a configured issuer, any `iss` is accepted.
 fn accepts_issuer(profile: &Profile, issuer: Option<&Name<'_>>) -> bool {
     let issuer = issuer.map(|Name(name)| &**name);
     let mut fallbacks = profile.issuer_fallbacks.iter();
     profile.issuer.is_none() || profile.issuer.as_deref() == issuer || fallbacks.any(|it| it.as_deref() == issuer)
 }
 
-/// Return whether `aud` names one of the audience or of its fallbacks, or is absent where that is accepted.
+/// Return whether `aud` names a configured audience or fallback, or is absent and may be.
 fn accepts_audience(profile: &Profile, audience: Option<&Audience<'_>>) -> bool {
     let Some(Audience(names)) = audience else {
         return profile.audience.is_empty() || profile.audience_fallbacks.contains(&None);
@@ -166,7 +166,7 @@ fn accepts_audience(profile: &Profile, audience: Option<&Audience<'_>>) -> bool 
     accepted.any(|accepted| names.iter().any(|Name(name)| name == accepted))
 }
 
-/// Claims of the right JSON types, absent or present.
+/// The claims with the right JSON types, present or absent.
 #[derive(Default)]
 struct RawClaims<'a> {
     subject: Option<Name<'a>>,
@@ -201,7 +201,7 @@ impl<'de> de::Visitor<'de> for RawClaimsSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawClaims<'de>, A::Error> {
         let mut claims = RawClaims::default();
-        // Registered claims that we do not use must still be of their type.
+        // Registered claims that are not used must still have the right type.
         let (mut unused_subject, mut token_id) = (None::<Name<'de>>, None::<Name<'de>>);
         while let Some(Name(name)) = map.next_key()? {
             match &*name {
@@ -222,7 +222,7 @@ impl<'de> de::Visitor<'de> for RawClaimsSeed<'_> {
     }
 }
 
-/// An integer from 0 to 2⁵³ - 1, written as one.
+/// An integer from 0 to 2⁵³ - 1, written without a fraction or exponent.
 struct Integer(u64);
 
 impl<'de> Deserialize<'de> for Integer {
@@ -243,7 +243,7 @@ impl<'de> Deserialize<'de> for SidClaim {
     }
 }
 
-/// One string, or an array of strings (RFC 7519 §4.1.3).
+/// A string or an array of strings (RFC 7519 §4.1.3).
 struct Audience<'a>(Vec<Name<'a>>);
 
 impl<'de> Deserialize<'de> for Audience<'de> {

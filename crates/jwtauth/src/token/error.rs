@@ -1,49 +1,49 @@
-//! Why a token is not issued, and why one is rejected.
+//! The errors of issuing and verifying tokens.
 
 use crate::{SigningError, UnixTime};
 
-/// Why a token was rejected. The order of the variants is the order of the checks.
+/// Why a token was rejected. The variants are in the order of the checks.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// Longer than [`MAX_TOKEN_LENGTH`](crate::MAX_TOKEN_LENGTH); not looked at.
+    /// The token is longer than [`MAX_TOKEN_LENGTH`](crate::MAX_TOKEN_LENGTH), and was not read.
     #[error("token is too long")]
     TooLong,
-    /// Not three parts of canonical base64url (RFC 7515 §7.1).
+    /// The token does not have three parts of canonical base64url (RFC 7515 §7.1).
     #[error("not a compact JWS")]
     Malformed,
-    /// A header that is not a JSON object of `alg`, `typ` and `kid` alone: `crit`, `jwk`, `jku`, `x5u`, `b64` and all
-    /// others are refused, and so are duplicate names and values that are not strings.
-    #[error("header is not a JSON object of alg, typ and kid alone")]
+    /// The header is not a JSON object with only `alg`, `typ` and `kid`. `crit`, `jwk`, `jku`, `x5u`, `b64` and all
+    /// other parameters are refused, as are duplicate names and values that are not strings.
+    #[error("header is not a JSON object with only alg, typ and kid")]
     Header,
     /// No key of the ring has this `kid` (RFC 7515 §4.1.4).
-    #[error("key id is not known")]
+    #[error("key id is unknown")]
     UnknownKey,
-    /// `alg` is not that of the key (RFC 8725 §3.1).
+    /// `alg` is not the algorithm of the key (RFC 8725 §3.1).
     #[error("algorithm does not match the key")]
     Algorithm,
-    /// `typ` names another kind of token (RFC 8725 §3.11).
-    #[error("token is of another type")]
+    /// `typ` names a different kind of token (RFC 8725 §3.11).
+    #[error("token has a different type")]
     WrongType,
-    /// No key made this signature (RFC 7515 §5.2).
+    /// The signature matches no key (RFC 7515 §5.2).
     #[error("signature does not match")]
     BadSignature,
     /// The claims are not a JSON object, a name occurs twice, or a claim has the wrong JSON type (RFC 7519 §4).
     #[error("claims are malformed")]
     MalformedClaims,
-    /// A claim that every token has is absent; `sub` also stands for the claim that names the user instead.
+    /// A required claim is missing. `sub` also stands for the claim that names the user instead.
     #[error("claim {0} is missing")]
     MissingClaim(&'static str),
-    /// `iss` is neither the issuer that was configured nor one of its fallbacks (RFC 7519 §4.1.1).
+    /// `iss` is neither the configured issuer nor one of its fallbacks (RFC 7519 §4.1.1).
     #[error("token comes from another issuer")]
     WrongIssuer,
-    /// `aud` names none of the configured audiences and fallbacks (RFC 7519 §4.1.3).
+    /// `aud` names neither a configured audience nor a fallback (RFC 7519 §4.1.3).
     #[error("token is meant for another audience")]
     WrongAudience,
-    /// `now >= exp + leeway` (RFC 7519 §4.1.4); holds `exp`.
+    /// The token has expired: `now >= exp + leeway` (RFC 7519 §4.1.4). Holds `exp`.
     #[error("token expired at {0}")]
     Expired(UnixTime),
-    /// `now + leeway < nbf` (RFC 7519 §4.1.5); holds `nbf`.
+    /// The token is not valid yet: `now + leeway < nbf` (RFC 7519 §4.1.5). Holds `nbf`.
     #[error("token is not valid before {0}")]
     NotYetValid(UnixTime),
 }
@@ -73,10 +73,10 @@ impl VerifyError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// The claim that names the user would collide with one that has a meaning already.
-    #[error("the claim {0:?} has a meaning of its own and cannot name the user")]
+    /// The claim that should name the user is empty or reserved.
+    #[error("the claim {0:?} is reserved and cannot name the user")]
     ReservedClaim(String),
-    /// An issuer or audience that is the empty string.
+    /// An issuer or audience is the empty string.
     #[error("issuer and audience must not be empty strings")]
     EmptyName,
 }
@@ -95,14 +95,14 @@ impl ProfileError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
-    /// Not a JSON object, or a name occurs twice.
-    #[error("custom claims are not a JSON object in which each name occurs once")]
+    /// The text is not a JSON object, or a name occurs twice.
+    #[error("custom claims must be a JSON object in which each name occurs once")]
     NotAnObject,
-    /// A name that has a meaning already.
-    #[error("the claim {0:?} has a meaning of its own")]
+    /// The name is reserved.
+    #[error("the claim {0:?} is reserved")]
     Reserved(String),
-    /// A number that not every JSON implementation reads alike (RFC 8259 §6): an integer beyond 2⁵³ - 1.
-    #[error("the claim {0:?} holds an integer beyond 2^53 - 1, which not every reader gets right: make it a string")]
+    /// An integer is beyond 2⁵³ - 1, so JSON implementations read it differently (RFC 8259 §6).
+    #[error("the claim {0:?} contains an integer beyond 2^53 - 1, which some readers round: make it a string")]
     Number(String),
 }
 
@@ -117,19 +117,19 @@ impl ClaimsError {
     }
 }
 
-/// Why no token was issued.
+/// Why a token was not issued.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IssueError {
-    /// It would be longer than what a cookie holds beside its name (RFC 6265bis §5.5), because of its custom claims.
-    #[error("token of {length} bytes is too long: a cookie holds {maximum}")]
+    /// The token does not fit into a cookie beside its name (RFC 6265bis §5.5), because of its custom claims.
+    #[error("token of {length} bytes is too long: a cookie holds at most {maximum}")]
     TooLong {
-        /// Bytes of the token.
+        /// The length of the token in bytes.
         length: usize,
-        /// Bytes that a cookie holds.
+        /// The maximum length in bytes.
         maximum: usize,
     },
-    /// The key made no signature.
+    /// The signature could not be created.
     #[error(transparent)]
     Signing(#[from] SigningError),
 }

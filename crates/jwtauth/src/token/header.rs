@@ -1,4 +1,4 @@
-//! The JOSE header (RFC 7515 §4): `alg`, `typ`, and `kid` where there are several keys. Nothing else.
+//! The JOSE header (RFC 7515 §4): `alg`, `typ`, and `kid` if the ring has several keys. Nothing else.
 
 use std::{borrow::Cow, fmt};
 
@@ -15,14 +15,14 @@ use crate::{
     strict_json::{self, Name, set_once},
 };
 
-/// A header of the right form; its values are still the sender's word.
+/// A header of the right form. Its values are still unverified.
 pub(super) struct Header<'a> {
     pub(super) algorithm: Cow<'a, str>,
     pub(super) kind: Option<Cow<'a, str>>,
     pub(super) key_id: Option<Cow<'a, str>>,
 }
 
-/// The header, encoded for a token.
+/// Encode the header of a token.
 pub(super) fn encode(algorithm: Algorithm, kind: TokenKind, key_id: Option<&str>) -> String {
     #[derive(Serialize)]
     struct Fields<'a> {
@@ -35,9 +35,11 @@ pub(super) fn encode(algorithm: Algorithm, kind: TokenKind, key_id: Option<&str>
     BASE64URL.encode(strict_json::encode(&fields))
 }
 
+/// Parse a header.
+///
 /// # Errors
 ///
-/// [`VerifyError::Header`]: another parameter than the three, one of them twice, one that is no string, or no `alg`.
+/// [`VerifyError::Header`]: a parameter is unknown, occurs twice or is not a string, or `alg` is missing.
 pub(super) fn parse(header: &[u8]) -> Result<Header<'_>, VerifyError> {
     serde_json::from_slice(header).map_err(|_| VerifyError::Header)
 }

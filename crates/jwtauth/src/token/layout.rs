@@ -1,14 +1,15 @@
-//! The claims as we write them ourselves, read without a JSON parser, which takes longer than the signature does.
+//! Reads claims in the exact layout that this crate writes, without a JSON parser. Parsing would take longer than
+//! verifying the signature.
 //!
-//! Whatever is not byte for byte of this layout goes through [`claims::parse`](super::claims::parse); what is, reads the
-//! same there.
+//! A payload that does not match the layout byte for byte is read by [`claims::parse`](super::claims::parse). A payload
+//! that does match is read the same way by both.
 
 use std::str;
 
 use super::{Claims, CustomClaims, Profile, claims};
 use crate::{Generation, Sid, UnixTime, session::SID_CLAIM_LENGTH};
 
-/// What stands around the values: `{"sub":"…","sid":"…","gen":…,"iat":…,"exp":…}`, with `iss` and `aud` at the end.
+/// The text around the values: `{"sub":"…","sid":"…","gen":…,"iat":…,"exp":…}`, with `iss` and `aud` at the end.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     before: String,
@@ -16,7 +17,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// The layout of tokens with this profile, and without custom claims.
+    /// Return the layout of tokens with this profile and without custom claims.
     pub(super) fn new(profile: &Profile) -> Self {
         let none = Sid::from_bytes([0; 20]);
         let custom = CustomClaims::default();
@@ -28,7 +29,7 @@ impl Layout {
         Self { before: before.to_owned(), after: after.to_owned() }
     }
 
-    /// The claims of a payload that is written so, and whose subject needs no escapes.
+    /// Read the claims of a payload in this layout. The subject must not contain escapes.
     pub(super) fn read(&self, payload: &[u8]) -> Option<Claims> {
         let (subject, sid, rest) = self.split(payload)?;
         let (generation, rest) = integer(rest.strip_prefix(br#"","gen":"#)?)?;
@@ -48,8 +49,8 @@ impl Layout {
         })
     }
 
-    /// Return whether a payload begins so, and names the session and user of `claims`: whatever follows, it names no other
-    /// ones.
+    /// Return whether a payload begins like this layout and names the session and user of `claims`. The rest of the
+    /// payload cannot change these.
     pub(super) fn names(&self, payload: &[u8], claims: &Claims) -> bool {
         self.split(payload).is_some_and(|(subject, sid, _)| {
             subject == claims.subject.as_bytes()
@@ -57,7 +58,7 @@ impl Layout {
         })
     }
 
-    /// Split a payload into the subject, which has no escapes, the `sid`, and what follows it.
+    /// Split a payload into the subject, which has no escapes, the `sid`, and the rest.
     fn split<'p>(&self, payload: &'p [u8]) -> Option<(&'p [u8], &'p [u8], &'p [u8])> {
         let payload = payload.strip_prefix(self.before.as_bytes())?;
         let end = payload.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
@@ -67,7 +68,7 @@ impl Layout {
     }
 }
 
-/// An integer as JSON writes it, from 0 to 2⁵³ - 1, and what comes after it.
+/// Read a JSON integer from 0 to 2⁵³ - 1, and return it with the remaining bytes.
 fn integer(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let end = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
     let (digits, rest) = bytes.split_at_checked(end)?;

@@ -1,7 +1,7 @@
-//! Tokens: JWS compact (RFC 7515 §7.1) with explicit types (RFC 8725 §3.11), issued and verified.
+//! Tokens: issues and verifies compact JWS (RFC 7515 §7.1) with explicit types (RFC 8725 §3.11).
 //!
-//! The envelope is written here because it accepts less than a JWT library does: three header parameters, two types, one
-//! encoding, every registered claim of its JSON type. The primitives are those of aws-lc-rs.
+//! The envelope is implemented here because it accepts less than a JWT library does: three header parameters, two
+//! types, one encoding, and every registered claim only with its JSON type. The primitives come from aws-lc-rs.
 
 mod claims;
 mod error;
@@ -21,24 +21,25 @@ use crate::{
     base64url::BASE64URL,
 };
 
-/// The longest token that is looked at, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
+/// The maximum length of a token to verify, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
 pub const MAX_TOKEN_LENGTH: usize = 4096;
 
-/// The longest token that is issued: with a name of up to [`MAX_COOKIE_NAME_LENGTH`] bytes, a browser keeps its cookie.
+/// The maximum length of an issued token. Browsers accept its cookie if the name has up to [`MAX_COOKIE_NAME_LENGTH`]
+/// bytes.
 const MAX_ISSUED_LENGTH: usize = MAX_TOKEN_LENGTH - MAX_COOKIE_NAME_LENGTH;
 
-/// The two kinds of token. They differ in `typ`, so neither can stand in for the other.
+/// The two kinds of token. They differ in `typ`, so neither is accepted in place of the other.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "access and refresh are all there are, and callers match both")]
+#[expect(clippy::exhaustive_enums, reason = "no third kind is planned, and callers match both")]
 pub enum TokenKind {
-    /// `at+jwt` (RFC 9068 §2.1): short-lived, names the user.
+    /// `at+jwt` (RFC 9068 §2.1): short-lived, authenticates requests as the user.
     Access,
-    /// `rt+jwt`: gets the next access token, and is rotated by it.
+    /// `rt+jwt`: obtains new access tokens, and is rotated when it does.
     Refresh,
 }
 
 impl TokenKind {
-    /// Return the value of `typ`.
+    /// Return the `typ` value.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Access => "at+jwt",
@@ -47,9 +48,9 @@ impl TokenKind {
     }
 }
 
-/// What a token says.
+/// The claims of a token.
 ///
-/// A refresh token *means* `sid` and `generation`; its times are those of the session's row.
+/// A refresh token is defined by `sid` and `generation`; its times come from the session's row.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Claims {
@@ -59,15 +60,15 @@ pub struct Claims {
     pub sid: Sid,
     /// `gen`: the session's generation.
     pub generation: Generation,
-    /// `iat`: never a reason to reject.
+    /// `iat`: never a reason to reject a token.
     pub issued_at: UnixTime,
-    /// `exp`.
+    /// `exp`: when the token expires.
     pub expires_at: UnixTime,
-    /// Every other claim: those that the site has added.
+    /// Every other claim, added by the site.
     pub custom: CustomClaims,
 }
 
-/// What tokens say beyond [`Claims`], and how strictly their times are read.
+/// The claims that all tokens of a site share, and the tolerance for their times.
 ///
 /// ```
 /// use jwtauth::Profile;
@@ -78,15 +79,15 @@ pub struct Claims {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Profile {
-    /// `iss` (RFC 7519 §4.1.1): put into tokens, and demanded of them.
+    /// `iss` (RFC 7519 §4.1.1): added to tokens, and required in them.
     pub issuer: Option<String>,
     /// Former issuers whose tokens are still accepted; `None` for tokens without `iss`.
     pub issuer_fallbacks: Vec<Option<String>>,
-    /// `aud` (RFC 7519 §4.1.3): put into tokens; one of these is demanded of them. Empty for none.
+    /// `aud` (RFC 7519 §4.1.3): added to tokens; one of the names is required in them. Empty for no audience.
     pub audience: Vec<String>,
     /// Former audiences whose tokens are still accepted; `None` for tokens without `aud`.
     pub audience_fallbacks: Vec<Option<String>>,
-    /// Clock skew that is allowed for at `exp` and `nbf`, in whole seconds: a fraction is dropped.
+    /// The clock skew to tolerate at `exp` and `nbf`. Fractions of a second are ignored.
     pub leeway: Duration,
     /// The claim that names the user.
     pub subject_claim: String,
@@ -106,7 +107,7 @@ impl Default for Profile {
 }
 
 impl Profile {
-    /// Put this issuer into tokens, and demand it of them.
+    /// Set the issuer to add to tokens and to require in them.
     #[must_use]
     pub fn with_issuer(self, issuer: impl Into<String>) -> Self {
         Self { issuer: Some(issuer.into()), ..self }
@@ -126,7 +127,7 @@ impl Profile {
         Self { issuer_fallbacks: issuers.into_iter().collect(), ..self }
     }
 
-    /// Put these names into tokens, and demand one of them.
+    /// Set the audience to add to tokens. Verified tokens must name one of these.
     #[must_use]
     pub fn with_audience(self, audience: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { audience: audience.into_iter().map(Into::into).collect(), ..self }
@@ -138,13 +139,13 @@ impl Profile {
         Self { audience_fallbacks: audiences.into_iter().collect(), ..self }
     }
 
-    /// Allow for this clock skew, in whole seconds.
+    /// Set the clock skew to tolerate, in whole seconds.
     #[must_use]
     pub fn with_leeway(self, leeway: Duration) -> Self {
         Self { leeway, ..self }
     }
 
-    /// Name the user by this claim.
+    /// Set the claim that names the user.
     #[must_use]
     pub fn with_subject_claim(self, claim: impl Into<String>) -> Self {
         Self { subject_claim: claim.into(), ..self }
@@ -162,7 +163,7 @@ impl Profile {
     }
 }
 
-/// Issues and verifies tokens with one ring of keys and one profile.
+/// Issues and verifies tokens with one key ring and one profile.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     signing: SigningKey,
@@ -170,24 +171,24 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Issue and verify tokens with this ring and this profile.
+    /// Issue and verify tokens with this key ring and profile.
     ///
     /// # Errors
     ///
-    /// A [`ProfileError`] where the profile contradicts itself.
+    /// A [`ProfileError`] if the profile is not valid.
     pub fn new(keyring: Keyring, profile: Profile) -> Result<Self, ProfileError> {
         let signing = keyring.signing_key().clone();
         Ok(Self { signing, verifier: Verifier::new(keyring.into_verifying_keys(), profile)? })
     }
 
-    /// Sign a token. It verifies if its numbers are below 2⁵³.
+    /// Sign a token. The token can be verified if its numbers are below 2⁵³.
     ///
     /// # Errors
     ///
-    /// [`IssueError::TooLong`]: with these custom claims, no cookie would hold it.
-    /// [`IssueError::Signing`]: the key made no signature.
+    /// - [`IssueError::TooLong`]: with these custom claims, the token does not fit into a cookie.
+    /// - [`IssueError::Signing`]: the signature could not be created.
     pub fn issue(&self, kind: TokenKind, claims: &Claims) -> Result<String, IssueError> {
-        // The ring's first key is the one that signs.
+        // The first key of the ring is the signing key.
         let header = self.verifier.headers.first().map_or("", |headers| headers.of(kind));
         let payload = claims::encode(claims, &self.verifier.profile);
         let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 100);
@@ -203,46 +204,46 @@ impl Tokens {
         Ok(token)
     }
 
-    /// Verify a token of this kind at `now` and return its claims: [`Verifier::verify`].
+    /// Verify a token of this kind at `now` and return its claims. Calls [`Verifier::verify`].
     ///
     /// # Errors
     ///
-    /// Those of [`Verifier::verify`].
+    /// See [`Verifier::verify`].
     pub fn verify(&self, kind: TokenKind, token: &str, now: UnixTime) -> Result<Claims, VerifyError> {
         self.verifier.verify(kind, token, now)
     }
 
-    /// Verify a token at any time: [`Verifier::verify_ignoring_time`].
+    /// Verify a token regardless of the time. Calls [`Verifier::verify_ignoring_time`].
     ///
     /// # Errors
     ///
-    /// Those of [`Verifier::verify_ignoring_time`].
+    /// See [`Verifier::verify_ignoring_time`].
     pub fn verify_ignoring_time(&self, kind: TokenKind, token: &str) -> Result<Claims, VerifyError> {
         self.verifier.verify_ignoring_time(kind, token)
     }
 
-    /// Return the half that verifies.
+    /// Return the verifier.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
-    /// Return the key that signs.
+    /// Return the signing key.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing
     }
 }
 
-/// Verifies tokens: all that a service needs which recognises users and signs none in.
+/// Verifies tokens. A service that recognises users but does not sign them in needs nothing else.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     keys: VerifyingKeys,
     profile: Profile,
-    /// For each key the headers of the tokens that its ring issues.
+    /// For each key, the headers of the tokens that it signs in this ring.
     headers: Vec<Headers>,
     layout: Layout,
 }
 
-/// The encoded headers of both kinds.
+/// The encoded headers of both kinds of token.
 #[derive(Clone, Debug)]
 struct Headers {
     access: String,
@@ -259,11 +260,11 @@ impl Headers {
 }
 
 impl Verifier {
-    /// Verify with these keys what this profile demands.
+    /// Verify with these keys, as this profile requires.
     ///
     /// # Errors
     ///
-    /// A [`ProfileError`] where the profile contradicts itself.
+    /// A [`ProfileError`] if the profile is not valid.
     pub fn new(keys: VerifyingKeys, profile: Profile) -> Result<Self, ProfileError> {
         let profile = profile.check()?;
         let encoded = |key: &VerifyingKey, kind| header::encode(key.algorithm(), kind, keys.header_key_id(key));
@@ -274,14 +275,14 @@ impl Verifier {
         Ok(Self { keys, layout: Layout::new(&profile), profile, headers })
     }
 
-    /// Return the keys that it verifies with.
+    /// Return the keys that verify.
     pub fn keys(&self) -> &VerifyingKeys {
         &self.keys
     }
 
     /// Verify a token of this kind at `now` and return its claims.
     ///
-    /// The signature is checked before any claim is read (RFC 7519 §7.2), and the key decides the algorithm (RFC 8725
+    /// The signature is checked before any claim is read (RFC 7519 §7.2). The key decides the algorithm (RFC 8725
     /// §3.1).
     ///
     /// ```
@@ -302,14 +303,14 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// A [`VerifyError`]; the order of its variants is the order of the checks.
+    /// A [`VerifyError`]. Its variants are in the order of the checks.
     pub fn verify(&self, kind: TokenKind, token: &str, now: UnixTime) -> Result<Claims, VerifyError> {
         let (claims, valid_from) = self.authenticate(kind, token)?;
         self.check_times(&claims, valid_from, now)?;
         Ok(claims)
     }
 
-    /// Return the claims of an authentic token, and whether it is valid at `now`.
+    /// Return the claims of an authentic token, and whether the token is valid at `now`.
     pub(crate) fn verify_at_any_time(
         &self,
         kind: TokenKind,
@@ -330,8 +331,8 @@ impl Verifier {
         }
     }
 
-    /// Verify a token as [`verify`](Self::verify) does, but at any time: for login and logout, which end the session
-    /// that a token names, however old it is.
+    /// Verify a token like [`verify`](Self::verify), but regardless of the time. Login and logout use this to end the
+    /// session that a token names, however old the token is.
     ///
     /// # Errors
     ///
@@ -340,12 +341,12 @@ impl Verifier {
         self.authenticate(kind, token).map(|(claims, _)| claims)
     }
 
-    /// Return whether a token could be valid at `now` if the right public key were at hand: all is checked that can be
-    /// without a key.
+    /// Return whether a token could be valid at `now` with the right public key. Everything is checked that does not
+    /// need a key.
     ///
-    /// Ask before keys are looked for: a token with a made-up `kid` is not worth it if it has expired, is of another
-    /// issuer, audience or type, or is malformed. A set of public keys holds no secret, so that an HMAC is never worth
-    /// it. This says nothing of whether the token is authentic.
+    /// Check this before fetching keys. A token with an invented `kid` does not justify a fetch if it is malformed, has
+    /// expired, or has a different issuer, audience or type. A set of public keys contains no secrets, so an HMAC token
+    /// never justifies a fetch. The result does not tell whether the token is authentic.
     ///
     /// ```
     /// # use jwtauth::*;
@@ -383,7 +384,7 @@ impl Verifier {
         claims::parse(&payload, &self.profile)
     }
 
-    /// Everything but the time: the claims and `nbf`.
+    /// Verify everything except the time. Return the claims and `nbf`.
     fn authenticate(&self, kind: TokenKind, token: &str) -> Result<(Claims, Option<UnixTime>), VerifyError> {
         let payload = self.signed_payload(Some(kind), token)?;
         match self.layout.read(&payload) {
@@ -392,27 +393,28 @@ impl Verifier {
         }
     }
 
-    /// Return whether a token, authentic or not, is written as by this ring and names the session and user of `claims`.
+    /// Return whether a token, authentic or not, has this ring's layout and names the session and user of `claims`.
     pub(crate) fn names_as(&self, token: &str, claims: &Claims) -> bool {
         let payload = token.split('.').nth(1).filter(|_| token.len() <= MAX_TOKEN_LENGTH);
         let payload = payload.and_then(|payload| decode(payload).ok());
         payload.is_some_and(|payload| self.layout.names(&payload, claims))
     }
 
-    /// The payload of a JWS that one of the keys has signed. Only tests ask for no `typ`.
+    /// Return the payload of a JWS that one of the keys has signed. Only tests pass no `kind`, to skip the check of
+    /// `typ`.
     fn signed_payload(&self, kind: Option<TokenKind>, token: &str) -> Result<Vec<u8>, VerifyError> {
         let Parts { message, header, payload, signature } = split(token)?;
         let signed_by = |key: &VerifyingKey| key.verifies(message.as_bytes(), &signature);
-        // A header of this ring's own, byte for byte: nothing to parse, and it says which key to try.
-        let is_ours = |headers: &Headers| kind.is_some_and(|kind| headers.of(kind) == header);
-        let authentic = match self.headers.iter().zip(self.keys.iter()).find(|(headers, _)| is_ours(headers)) {
+        // A header that equals one of this ring's needs no parsing, and tells which key to try.
+        let is_own = |headers: &Headers| kind.is_some_and(|kind| headers.of(kind) == header);
+        let authentic = match self.headers.iter().zip(self.keys.iter()).find(|(headers, _)| is_own(headers)) {
             Some((_, key)) => signed_by(key),
             None => self.candidates(kind, &decode(header)?)?.any(signed_by),
         };
         if authentic { Ok(payload) } else { Err(VerifyError::BadSignature) }
     }
 
-    /// The keys that a token with this header may be signed with: at least one.
+    /// Return the keys that may have signed a token with this header: at least one.
     fn candidates(
         &self,
         kind: Option<TokenKind>,
@@ -436,7 +438,7 @@ impl Verifier {
 }
 
 impl Claims {
-    /// Make the claims of this user, session and generation, without custom claims.
+    /// Create the claims of this user, session and generation, without custom claims.
     pub fn new(
         subject: impl Into<String>,
         sid: Sid,
@@ -448,20 +450,19 @@ impl Claims {
         Self { subject, sid, generation, issued_at, expires_at, custom }
     }
 
-    /// Add the site's own claims, in place of those that are there.
+    /// Set the custom claims, replacing any present ones.
     #[must_use]
     pub fn with_custom(self, custom: CustomClaims) -> Self {
         Self { custom, ..self }
     }
 
-    /// Return whether these claims are of a later generation of one session, or were issued later than another
-    /// session's.
+    /// Return whether these claims are newer: by generation within one session, otherwise by the time of issue.
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         if self.sid == other.sid { self.generation > other.generation } else { self.issued_at > other.issued_at }
     }
 }
 
-/// A compact JWS (RFC 7515 §7.1). The header is not decoded: mostly it is one that is known byte for byte.
+/// The parts of a compact JWS (RFC 7515 §7.1). The header stays encoded, since most headers equal a known one.
 struct Parts<'a> {
     message: &'a str,
     header: &'a str,
@@ -475,12 +476,12 @@ fn split(token: &str) -> Result<Parts<'_>, VerifyError> {
     }
     let (message, signature) = token.rsplit_once('.').ok_or(VerifyError::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(VerifyError::Malformed)?;
-    // A third dot would be in the payload, whose base64 does not know it.
+    // A third dot would be in the payload, where base64 does not allow it.
     let signature = decode(signature)?;
     Ok(Parts { message, header, payload: decode(payload)?, signature })
 }
 
-/// Both ways to read claims agree.
+/// Check that both ways of reading claims agree.
 #[cfg(fuzzing)]
 pub fn fuzz_claims(payload: &[u8]) {
     let profile = Profile::default();
@@ -490,13 +491,13 @@ pub fn fuzz_claims(payload: &[u8]) {
     }
 }
 
-/// No header makes it panic.
+/// Check that no header causes a panic.
 #[cfg(fuzzing)]
 pub fn fuzz_header(header: &[u8]) {
     let _ = header::parse(header);
 }
 
-/// One canonical encoding: no padding, no stray bits, no other characters (RFC 7515 §2).
+/// Decode base64url in its canonical form only: no padding, no stray bits, no other characters (RFC 7515 §2).
 fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
     BASE64URL.decode(part).map_err(|_| VerifyError::Malformed)
 }

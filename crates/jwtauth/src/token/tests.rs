@@ -1,4 +1,4 @@
-//! What a token must be: by example for each check, then by property for everything else.
+//! Tests of verification: each check by example, everything else by property.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ const OLD_SECRET: [u8; 64] = [2; 64];
 const FOREIGN_SECRET: [u8; 64] = [3; 64];
 const MAX_INTEGER: u64 = 9_007_199_254_740_991;
 
-/// An HS256 key of this secret.
+/// Return an HS256 key with this secret.
 fn key(secret: [u8; 64]) -> SigningKey {
     SigningKey::read(Algorithm::Hs256, &secret).unwrap()
 }
@@ -37,7 +37,7 @@ fn tokens() -> Tokens {
     tokens_with(Profile::default())
 }
 
-/// A ring of two, so that headers carry a `kid`.
+/// Return a ring of two keys, so that headers have a `kid`.
 fn two_keys() -> Tokens {
     Tokens::new(Keyring::new(key(SECRET), [verifying(OLD_SECRET)]).unwrap(), Profile::default()).unwrap()
 }
@@ -61,14 +61,14 @@ fn payload() -> Value {
     json!({"sub": "42", "sid": sid_claim(), "gen": 3, "iat": NOW.as_secs(), "exp": EXP.as_secs()})
 }
 
-/// The payload with one claim set.
+/// Return the payload with one claim set.
 fn with(claim: &str, value: Value) -> String {
     let mut payload = payload();
     payload[claim] = value;
     payload.to_string()
 }
 
-/// The payload with one claim written as given, which may be no value that [`Value`] can hold.
+/// Return the payload with one claim written as given, even if [`Value`] cannot represent it.
 fn with_raw(claim: &str, value: &str) -> String {
     with(claim, json!("REPLACED")).replace("\"REPLACED\"", value)
 }
@@ -81,7 +81,7 @@ fn without(claim: &str) -> String {
 
 const HMAC: [Algorithm; 3] = [Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512];
 
-/// A key for any algorithm.
+/// Return a key for any algorithm.
 fn key_for(algorithm: Algorithm) -> SigningKey {
     match algorithm.family() {
         Family::Hmac(_) => SigningKey::read(algorithm, &SECRET),
@@ -99,7 +99,7 @@ fn key_for(algorithm: Algorithm) -> SigningKey {
 
 const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt"}"#;
 
-/// A token of any header and payload, signed as it should be.
+/// Return a correctly signed token with any header and payload.
 fn forge_with(key: &SigningKey, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
     let encode = |part: &[u8]| BASE64URL.encode(part);
     let message = format!("{}.{}", encode(header.as_ref()), encode(payload.as_ref()));
@@ -115,7 +115,7 @@ fn verify(token: &str) -> Result<Claims, VerifyError> {
     tokens().verify(TokenKind::Access, token, NOW)
 }
 
-/// The code of the refusal, or `ok`.
+/// Return the code of the error, or `ok`.
 fn code(token: &str) -> &'static str {
     code_of(&tokens(), token)
 }
@@ -133,7 +133,7 @@ fn code_of_payload(payload: impl AsRef<[u8]>) -> &'static str {
 }
 
 #[test]
-fn what_is_issued_verifies() {
+fn issued_tokens_verify() {
     for kind in [TokenKind::Access, TokenKind::Refresh] {
         let token = tokens().issue(kind, &claims()).unwrap();
         assert_eq!(tokens().verify(kind, &token, NOW), Ok(claims()));
@@ -141,15 +141,15 @@ fn what_is_issued_verifies() {
 }
 
 #[test]
-fn a_token_made_by_hand_is_the_one_that_is_issued() {
+fn issued_token_equals_a_token_made_by_hand() {
     let sid = sid_claim();
     let payload = format!(r#"{{"sub":"42","sid":"{sid}","gen":3,"iat":{NOW},"exp":{EXP}}}"#);
     assert_eq!(tokens().issue(TokenKind::Access, &claims()).unwrap(), forge(HEADER, payload));
 }
 
-/// Each token has the defect that its error names, and the one of the next.
+/// Each token has the defect of its own error and that of the next error.
 #[test]
-fn the_checks_come_in_the_order_of_their_errors() {
+fn checks_run_in_the_order_of_their_errors() {
     let tokens =
         tokens_with(Profile { issuer: Some("us".to_owned()), audience: vec!["us".to_owned()], ..Profile::default() });
     let header = |alg, typ| format!(r#"{{"alg":"{alg}","typ":"{typ}"}}"#);
@@ -179,7 +179,7 @@ mod form {
     use super::*;
 
     #[test]
-    fn a_token_has_three_parts() {
+    fn tokens_without_three_parts_are_refused() {
         for text in ["", ".", "a", "a.b", "....", "a.b.c.d"] {
             assert_eq!(code(text), "token_malformed", "{text}");
         }
@@ -202,8 +202,8 @@ mod form {
     }
 
     #[test]
-    fn a_token_is_looked_at_up_to_its_longest_length() {
-        // Spaces reach the lengths that base64 without padding skips.
+    fn token_longer_than_the_maximum_is_refused() {
+        // The spaces reach lengths that unpadded base64 skips.
         let of_length = |length| {
             let long = |(spaces, letters)| {
                 let header = format!("{HEADER}{}", " ".repeat(spaces));
@@ -219,14 +219,14 @@ mod form {
     }
 
     #[test]
-    fn dots_are_no_work() {
+    fn many_dots_are_refused() {
         assert_eq!(code(&".".repeat(MAX_TOKEN_LENGTH)), "token_malformed");
         assert_eq!(code(&".".repeat(1_000_000)), "token_too_long");
     }
 
     #[test]
-    fn each_part_has_one_encoding() {
-        // One that would hold "+" or "/" in the standard alphabet.
+    fn only_the_canonical_encoding_of_a_part_is_accepted() {
+        // A token whose standard base64 would contain "+" or "/".
         let token =
             (0..100).map(|n| forge(HEADER, with("n", json!(n)))).find(|token| token.contains(['-', '_'])).unwrap();
         assert_eq!(code(&token), "ok");
@@ -241,18 +241,19 @@ mod form {
     }
 
     #[test]
-    fn no_bits_are_left_over() {
+    fn stray_bits_are_refused() {
         let alphabet = || ('A'..='Z').chain('a'..='z').chain('0'..='9').chain(['-', '_']);
         let token = forge(HEADER, payload().to_string());
         let (rest, last) = token.split_at(token.len() - 1);
         let codes: Vec<_> = alphabet().filter(|c| last != c.to_string()).map(|c| code(&format!("{rest}{c}"))).collect();
-        // 32 bytes leave two bits of the last character: 16 values are bytes, and 15 of those others than ours.
+        // 32 bytes leave two bits of the last character unused. So 16 characters are canonical: the right one and 15
+        // others.
         assert_eq!(codes.iter().filter(|code| **code == "token_bad_signature").count(), 15);
         assert_eq!(codes.iter().filter(|code| **code == "token_malformed").count(), 48);
     }
 
     #[test]
-    fn whitespace_around_a_token_is_not_part_of_one() {
+    fn white_space_around_a_token_is_refused() {
         let token = forge(HEADER, payload().to_string());
         for other in [format!(" {token}"), format!("{token} "), format!("{token}\n"), format!("\"{token}\"")] {
             assert_eq!(code(&other), "token_malformed");
@@ -264,7 +265,7 @@ mod header_parameters {
     use super::*;
 
     #[test]
-    fn the_key_decides_the_algorithm() {
+    fn alg_that_differs_from_the_key_is_refused() {
         for alg in
             ["none", "None", "NONE", "nOnE", "", "HS384", "HS512", "hs256", "RS256", "ES256", "HS256 ", "HS256\\u0000"]
         {
@@ -276,7 +277,7 @@ mod header_parameters {
     }
 
     #[test]
-    fn every_algorithm_signs_and_refuses_the_others() {
+    fn every_algorithm_verifies_its_tokens_and_refuses_others() {
         for algorithm in Algorithm::ALL {
             let key = key_for(algorithm);
             let tokens = Tokens::new(Keyring::new(key.clone(), []).unwrap(), Profile::default()).unwrap();
@@ -292,7 +293,7 @@ mod header_parameters {
     }
 
     #[test]
-    fn no_other_parameter_is_understood() {
+    fn other_header_parameters_are_refused() {
         let others = [
             r#""crit":["exp"]"#,
             r#""crit":[]"#,
@@ -319,7 +320,7 @@ mod header_parameters {
     }
 
     #[test]
-    fn each_parameter_is_there_once() {
+    fn duplicate_and_missing_header_parameters_are_refused() {
         let headers = [
             r#"{"alg":"HS256","alg":"HS256","typ":"at+jwt"}"#,
             r#"{"alg":"none","typ":"at+jwt","alg":"HS256"}"#,
@@ -336,7 +337,7 @@ mod header_parameters {
     }
 
     #[test]
-    fn each_parameter_is_a_string() {
+    fn header_parameters_that_are_not_strings_are_refused() {
         for value in ["null", "true", "1", "1.5", "[]", r#"["HS256"]"#, "{}", r#"{"alg":"HS256"}"#] {
             let headers = [
                 format!(r#"{{"alg":{value},"typ":"at+jwt"}}"#),
@@ -350,7 +351,7 @@ mod header_parameters {
     }
 
     #[test]
-    fn a_header_is_one_json_object() {
+    fn header_that_is_not_one_json_object_is_refused() {
         let deep = format!(r#"{{"alg":{}"#, "[".repeat(2500));
         let headers: [&[u8]; 15] = [
             b"null",
@@ -375,7 +376,7 @@ mod header_parameters {
     }
 
     #[test]
-    fn json_may_be_spelt_in_any_way() {
+    fn header_is_accepted_in_any_json_spelling() {
         let headers = [
             r#"{"typ":"at+jwt","alg":"HS256"}"#,
             "\r\n { \"alg\" : \"HS256\",\t\"typ\":\"at+jwt\" }\n",
@@ -387,7 +388,7 @@ mod header_parameters {
     }
 
     #[test]
-    fn typ_is_exact() {
+    fn typ_must_match_exactly() {
         for typ in ["AT+JWT", "at+JWT", "application/at+jwt", "JWT", "rt+jwt", "at", "", " at+jwt", "at+jwt "] {
             let header = format!(r#"{{"alg":"HS256","typ":"{typ}"}}"#);
             assert_eq!(code_of_header(header), "token_wrong_type", "{typ}");
@@ -395,7 +396,7 @@ mod header_parameters {
     }
 
     #[test]
-    fn neither_kind_stands_in_for_the_other() {
+    fn one_kind_of_token_is_refused_in_place_of_the_other() {
         for (kind, other) in [(TokenKind::Access, TokenKind::Refresh), (TokenKind::Refresh, TokenKind::Access)] {
             for tokens in [tokens(), two_keys()] {
                 let refused = tokens.verify(other, &tokens.issue(kind, &claims()).unwrap(), NOW);
@@ -417,7 +418,7 @@ mod keys {
     }
 
     #[test]
-    fn a_token_names_its_key_where_there_are_several() {
+    fn token_names_its_key_if_the_ring_has_several() {
         let header = |tokens: &Tokens| {
             let token = tokens.issue(TokenKind::Access, &claims()).unwrap();
             String::from_utf8(decode(token.split('.').next().unwrap()).unwrap()).unwrap()
@@ -436,7 +437,7 @@ mod keys {
     }
 
     #[test]
-    fn a_key_that_is_not_in_the_ring_is_unknown() {
+    fn key_outside_the_ring_is_unknown() {
         let foreign = key(FOREIGN_SECRET);
         assert_eq!(code_with_kid(FOREIGN_SECRET, foreign.id()), "token_unknown_key");
         for kid in ["", "../../etc/passwd", "' OR 1=1 --"] {
@@ -446,7 +447,7 @@ mod keys {
     }
 
     #[test]
-    fn without_a_name_every_key_is_tried() {
+    fn every_key_is_tried_without_a_kid() {
         let signed_by = |secret| code_of(&two_keys(), &forge_with(&key(secret), HEADER, payload().to_string()));
         assert_eq!(signed_by(SECRET), "ok");
         assert_eq!(signed_by(OLD_SECRET), "ok");
@@ -454,7 +455,7 @@ mod keys {
     }
 
     #[test]
-    fn tokens_outlive_a_change_of_key() {
+    fn tokens_stay_valid_after_a_change_of_key() {
         let before = Tokens::new(Keyring::new(key(OLD_SECRET), []).unwrap(), Profile::default()).unwrap();
         let token = before.issue(TokenKind::Refresh, &claims()).unwrap();
         assert_eq!(two_keys().verify(TokenKind::Refresh, &token, NOW), Ok(claims()));
@@ -463,7 +464,7 @@ mod keys {
     }
 
     #[test]
-    fn a_header_of_other_bytes_is_read_as_ours_is() {
+    fn header_with_added_space_is_treated_the_same() {
         for tokens in [tokens(), two_keys()] {
             let header = decode(tokens.verifier.headers[0].of(TokenKind::Access)).unwrap();
             let spaced = [b" ", header.as_slice()].concat();
@@ -477,7 +478,7 @@ mod keys {
     }
 
     #[test]
-    fn one_secret_may_be_two_keys() {
+    fn one_secret_can_serve_two_algorithms() {
         let old = SigningKey::read(Algorithm::Hs512, &SECRET).unwrap();
         let tokens =
             Tokens::new(Keyring::new(key(SECRET), [old.verifying_key().clone()]).unwrap(), Profile::default()).unwrap();
@@ -494,7 +495,7 @@ mod without_a_key {
         Verifier::new(VerifyingKeys::from_jwk_set(br#"{"keys":[]}"#, None).unwrap(), profile).unwrap()
     }
 
-    fn is_worth_a_key(profile: &Profile, token: &str) -> bool {
+    fn may_be_valid(profile: &Profile, token: &str) -> bool {
         empty(profile.clone()).is_valid_but_for_key(TokenKind::Access, token, NOW)
     }
 
@@ -505,21 +506,21 @@ mod without_a_key {
     const MADE_UP: &str = r#"{"alg":"ES256","typ":"at+jwt","kid":"made up"}"#;
 
     #[test]
-    fn a_ring_without_keys_knows_no_token() {
+    fn empty_ring_refuses_every_token() {
         for algorithm in Algorithm::ALL {
             let tokens = Tokens::new(Keyring::new(key_for(algorithm), []).unwrap(), Profile::default()).unwrap();
             let token = tokens.issue(TokenKind::Access, &claims()).unwrap();
             let verifier = empty(Profile::default());
             assert_eq!(verifier.verify(TokenKind::Access, &token, NOW), Err(VerifyError::UnknownKey), "{algorithm}");
-            assert_eq!(is_worth_a_key(&Profile::default(), &token), !algorithm.is_symmetric(), "{algorithm}");
+            assert_eq!(may_be_valid(&Profile::default(), &token), !algorithm.is_symmetric(), "{algorithm}");
         }
     }
 
     #[test]
-    fn a_token_that_no_key_makes_valid_is_not_worth_one() {
+    fn token_that_no_key_can_make_valid_is_recognised() {
         let profile = Profile::default().with_issuer("https://a.example").with_audience(["api"]);
         let good = with("iss", json!("https://a.example")).replacen('{', r#"{"aud":"api","#, 1);
-        assert!(is_worth_a_key(&profile, &signed(MADE_UP, &good)), "signed by another key, as far as it can be told");
+        assert!(may_be_valid(&profile, &signed(MADE_UP, &good)), "the token may be signed by an unknown key");
         let changed = |from: &str, to: &str| {
             assert!(good.contains(from), "{from}");
             good.replacen(from, to, 1)
@@ -537,7 +538,7 @@ mod without_a_key {
             "{}".to_owned(),
             "no JSON".to_owned(),
         ] {
-            assert!(!is_worth_a_key(&profile, &signed(MADE_UP, &payload)), "{payload}");
+            assert!(!may_be_valid(&profile, &signed(MADE_UP, &payload)), "{payload}");
         }
         for header in [
             MADE_UP.replace("at+jwt", "rt+jwt"),
@@ -550,25 +551,25 @@ mod without_a_key {
             MADE_UP.replace("\"made up\"", "1"),
             "{}".to_owned(),
         ] {
-            assert!(!is_worth_a_key(&profile, &signed(&header, &good)), "{header}");
+            assert!(!may_be_valid(&profile, &signed(&header, &good)), "{header}");
         }
         for token in ["", "..", "a.b.c", "x", &"a.".repeat(3000)] {
-            assert!(!is_worth_a_key(&profile, token), "{token:.9}");
+            assert!(!may_be_valid(&profile, token), "{token:.9}");
         }
     }
 
     #[test]
-    fn leeway_counts_as_it_does_with_a_key() {
+    fn leeway_applies_without_a_key() {
         let late = signed(MADE_UP, with("exp", json!(NOW.as_secs() - 5)));
-        assert!(!is_worth_a_key(&Profile::default().with_leeway(5 * SECOND), &late));
-        assert!(is_worth_a_key(&Profile::default().with_leeway(6 * SECOND), &late));
+        assert!(!may_be_valid(&Profile::default().with_leeway(5 * SECOND), &late));
+        assert!(may_be_valid(&Profile::default().with_leeway(6 * SECOND), &late));
     }
 }
 
 mod signature {
     use super::*;
 
-    /// The token with these bytes for a signature.
+    /// Return the token with these bytes as its signature.
     fn signed(signature: &[u8]) -> String {
         let token = forge(HEADER, payload().to_string());
         let (message, _) = token.rsplit_once('.').unwrap();
@@ -580,7 +581,7 @@ mod signature {
     }
 
     #[test]
-    fn every_bit_counts() {
+    fn signature_with_any_changed_bit_is_refused() {
         assert_eq!(code(&signed(&genuine())), "ok");
         for bit in 0..genuine().len() * 8 {
             let mut other = genuine();
@@ -590,7 +591,7 @@ mod signature {
     }
 
     #[test]
-    fn it_is_whole_and_no_longer() {
+    fn signature_of_another_length_is_refused() {
         for length in 0..32 {
             assert_eq!(code(&signed(&genuine()[..length])), "token_bad_signature", "{length} bytes");
         }
@@ -600,7 +601,7 @@ mod signature {
     }
 
     #[test]
-    fn it_is_checked_before_any_claim() {
+    fn signature_is_checked_before_any_claim() {
         let unsigned = |payload: String| {
             let token = forge_with(&key(FOREIGN_SECRET), HEADER, payload);
             assert_eq!(code(&token), "token_bad_signature");
@@ -611,7 +612,7 @@ mod signature {
     }
 
     #[test]
-    fn it_covers_the_header() {
+    fn signature_covers_the_header() {
         let token = forge(HEADER, payload().to_string());
         let spaced = BASE64URL.encode(format!("{HEADER} "));
         let (_, rest) = token.split_once('.').unwrap();
@@ -623,7 +624,7 @@ mod claim_types {
     use super::*;
 
     #[test]
-    fn every_claim_of_ours_is_demanded() {
+    fn missing_required_claim_is_refused() {
         for claim in ["sub", "sid", "gen", "iat", "exp"] {
             let error = verify(&forge(HEADER, without(claim))).unwrap_err();
             assert_eq!(error, VerifyError::MissingClaim(claim));
@@ -633,14 +634,14 @@ mod claim_types {
     }
 
     #[test]
-    fn a_value_of_the_wrong_type_is_not_an_absent_one() {
+    fn claim_of_the_wrong_type_is_refused() {
         let values =
             [json!(null), json!(true), json!(1), json!(1.5), json!(-1), json!("1"), json!([]), json!(["1"]), json!({})];
         let takes = |claim, value: &Value| match claim {
             "iss" | "sub" | "jti" => value.is_string(),
             "aud" => value.is_string() || value.is_array(),
             "exp" | "nbf" | "iat" | "gen" => value.is_u64(),
-            // "1" is no sid: 22 characters are.
+            // "1" is not a valid sid.
             _ => false,
         };
         for claim in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"] {
@@ -651,7 +652,7 @@ mod claim_types {
     }
 
     #[test]
-    fn values_of_the_right_type_are_taken() {
+    fn claim_of_the_right_type_is_accepted() {
         for (claim, value) in [
             ("iss", json!("1")),
             ("sub", json!("")),
@@ -665,7 +666,7 @@ mod claim_types {
     }
 
     #[test]
-    fn an_integer_is_written_as_one_and_every_parser_agrees_on_it() {
+    fn integers_that_parsers_read_differently_are_refused() {
         for claim in ["exp", "iat", "gen"] {
             assert_eq!(code_of_payload(with(claim, json!(MAX_INTEGER))), "ok", "{claim}");
         }
@@ -694,7 +695,7 @@ mod claim_types {
     }
 
     #[test]
-    fn a_sid_has_one_spelling() {
+    fn only_the_canonical_encoding_of_a_sid_is_accepted() {
         let sid = sid_claim();
         for other in [
             String::new(),
@@ -710,7 +711,7 @@ mod claim_types {
     }
 
     #[test]
-    fn a_name_occurs_once_at_any_depth() {
+    fn duplicate_name_is_refused_at_any_depth() {
         for claim in ["sub", "sid", "gen", "iat", "exp", "nbf", "iss", "aud", "jti"] {
             let value =
                 payload().get(claim).map_or_else(|| if claim == "nbf" { json!(1) } else { json!("a") }, Value::clone);
@@ -734,7 +735,7 @@ mod claim_types {
     }
 
     #[test]
-    fn other_claims_are_anything() {
+    fn custom_claims_may_have_any_value() {
         let value = json!([null, true, -1, 1, 1.5, "a", {"a": {"a": []}, "b": {"a": 1}}, []]);
         let custom = |token: &str| verify(token).unwrap().custom;
         assert_eq!(custom(&forge(HEADER, with("custom", value.clone()))).get("custom"), Some(&value));
@@ -743,7 +744,7 @@ mod claim_types {
     }
 
     #[test]
-    fn nesting_is_bounded() {
+    fn deeply_nested_claims_are_refused() {
         let nested = |depth| with_raw("custom", &format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
         assert_eq!(code_of_payload(nested(100)), "ok");
         assert_eq!(code_of_payload(nested(200)), "token_malformed_claims");
@@ -753,7 +754,7 @@ mod claim_types {
     }
 
     #[test]
-    fn claims_are_one_json_object() {
+    fn claims_that_are_not_one_json_object_are_refused() {
         let payload = payload().to_string();
         let others: [Vec<u8>; 9] = [
             b"null".into(),
@@ -774,7 +775,7 @@ mod claim_types {
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_no_string() {
+    fn half_a_surrogate_pair_is_refused() {
         for claim in ["sub", "custom", "iss"] {
             assert_eq!(code_of_payload(with_raw(claim, r#""\ud800""#)), "token_malformed_claims", "{claim}");
         }
@@ -784,12 +785,12 @@ mod claim_types {
 mod layout {
     use super::*;
 
-    fn ours() -> Layout {
+    fn default_layout() -> Layout {
         Layout::new(&Profile::default())
     }
 
     #[test]
-    fn what_is_issued_is_of_the_layout() {
+    fn issued_payloads_match_the_layout() {
         let profiles = [
             Profile::default(),
             Profile { issuer: Some("a\"b".to_owned()), ..Profile::default() },
@@ -803,7 +804,7 @@ mod layout {
     }
 
     #[test]
-    fn what_is_not_quite_of_it_is_left_to_the_parser() {
+    fn payloads_that_differ_from_the_layout_are_left_to_the_parser() {
         let payload = String::from_utf8(claims::encode(&claims(), &Profile::default())).unwrap();
         let others = [
             payload.replace("42", "4\\u0032"),
@@ -823,11 +824,11 @@ mod layout {
         ];
         for other in others {
             assert_ne!(other, payload);
-            assert_eq!(ours().read(other.as_bytes()), None, "{other}");
+            assert_eq!(default_layout().read(other.as_bytes()), None, "{other}");
         }
-        assert_eq!(ours().read(&payload.replace("42", "\u{fffd}").into_bytes()).unwrap().subject, "\u{fffd}");
+        assert_eq!(default_layout().read(&payload.replace("42", "\u{fffd}").into_bytes()).unwrap().subject, "\u{fffd}");
         let invalid = payload.into_bytes().into_iter().map(|byte| if byte == b'2' { 0xff } else { byte });
-        assert_eq!(ours().read(&invalid.collect::<Vec<_>>()), None);
+        assert_eq!(default_layout().read(&invalid.collect::<Vec<_>>()), None);
     }
 }
 
@@ -839,7 +840,7 @@ mod custom_claims {
     }
 
     #[test]
-    fn what_is_put_in_is_read_back() {
+    fn custom_claims_are_read_back() {
         let json = r#"{"plan":"pro","roles":["a","b"],"tenant":{"id":7,"share":0.5},"trial":null}"#;
         let token = tokens().issue(TokenKind::Access, &custom(json)).unwrap();
         let read = verify(&token).unwrap();
@@ -850,7 +851,7 @@ mod custom_claims {
 
     /// Found by the fuzz target `token`.
     #[test]
-    fn a_fraction_is_read_as_it_was_written() {
+    fn fractions_are_read_back_exactly() {
         for number in ["9.33333323333333333333333333333333333334", "0.1", "1e-300", "123456.789012345678"] {
             let read = CustomClaims::from_json(&format!(r#"{{"a":{number}}}"#)).unwrap();
             assert_eq!(read.get("a").unwrap().as_f64(), number.parse().ok(), "{number}");
@@ -859,7 +860,7 @@ mod custom_claims {
     }
 
     #[test]
-    fn names_with_a_meaning_are_refused() {
+    fn reserved_names_are_refused_as_custom_claims() {
         for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"] {
             let error = CustomClaims::from_json(&format!(r#"{{"{name}":"x"}}"#)).unwrap_err();
             assert_eq!(error, ClaimsError::Reserved(name.to_owned()));
@@ -868,7 +869,7 @@ mod custom_claims {
     }
 
     #[test]
-    fn they_never_name_the_user() {
+    fn custom_claims_cannot_name_the_user() {
         let tokens = tokens_with(Profile { subject_claim: "user_id".to_owned(), ..Profile::default() });
         let token = tokens.issue(TokenKind::Access, &custom(r#"{"user_id":"1","plan":"pro"}"#)).unwrap();
         let read = tokens.verify(TokenKind::Access, &token, NOW).unwrap();
@@ -876,7 +877,7 @@ mod custom_claims {
     }
 
     #[test]
-    fn they_are_one_object_whose_numbers_every_reader_gets_right() {
+    fn custom_claims_must_be_one_object_without_inexact_numbers() {
         for text in ["", "[]", "null", "1", r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":1e999}"#, "{} {}"] {
             assert_eq!(CustomClaims::from_json(text).unwrap_err().code(), "claims_not_an_object", "{text}");
         }
@@ -889,7 +890,7 @@ mod custom_claims {
     }
 
     #[test]
-    fn a_token_that_no_cookie_holds_is_not_issued() {
+    fn token_too_long_for_a_cookie_is_not_issued() {
         let with = |letters| custom(&format!(r#"{{"a":"{}"}}"#, "x".repeat(letters)));
         let longest =
             (0..4000).rev().find(|letters| tokens().issue(TokenKind::Access, &with(*letters)).is_ok()).unwrap();
@@ -910,7 +911,7 @@ mod profile {
     }
 
     #[test]
-    fn a_configured_issuer_is_put_in_and_demanded() {
+    fn configured_issuer_is_added_and_required() {
         let profile = Profile { issuer: Some("us".to_owned()), ..Profile::default() };
         let tokens = tokens_with(profile.clone());
         assert_eq!(code_of(&tokens, &tokens.issue(TokenKind::Access, &claims()).unwrap()), "ok");
@@ -922,7 +923,7 @@ mod profile {
     }
 
     #[test]
-    fn an_issuer_is_demanded_of_none_where_none_is_configured() {
+    fn any_issuer_is_accepted_if_none_is_configured() {
         assert_eq!(code_of_payload(with("iss", json!("them"))), "ok");
     }
 
@@ -981,7 +982,7 @@ mod profile {
     }
 
     #[test]
-    fn one_configured_audience_must_be_named() {
+    fn token_must_name_one_configured_audience() {
         let profile = Profile { audience: vec!["a".to_owned(), "b".to_owned()], ..Profile::default() };
         let tokens = tokens_with(profile.clone());
         assert_eq!(code_of(&tokens, &tokens.issue(TokenKind::Access, &claims()).unwrap()), "ok");
@@ -995,7 +996,7 @@ mod profile {
     }
 
     #[test]
-    fn an_audience_is_strings_alone() {
+    fn audience_that_is_not_strings_is_refused() {
         for other in [json!([1]), json!(["a", null]), json!([["a"]]), json!(["a", {}]), json!({"a": 1})] {
             let profile = Profile { audience: vec!["a".to_owned()], ..Profile::default() };
             assert_eq!(code_for(&profile, with("aud", other.clone())), "token_malformed_claims", "{other}");
@@ -1003,14 +1004,14 @@ mod profile {
     }
 
     #[test]
-    fn a_token_for_somebody_is_not_for_us_where_we_have_no_name() {
+    fn token_with_an_audience_is_refused_if_none_is_configured() {
         for other in [json!("x"), json!(["x"]), json!([])] {
             assert_eq!(code_of_payload(with("aud", other.clone())), "token_wrong_audience", "{other}");
         }
     }
 
     #[test]
-    fn one_audience_is_a_string_and_several_are_an_array() {
+    fn one_audience_is_written_as_a_string_and_several_as_an_array() {
         let payload = |names: &[&str]| {
             let audience = names.iter().map(ToString::to_string).collect();
             let token =
@@ -1023,7 +1024,7 @@ mod profile {
     }
 
     #[test]
-    fn the_claim_that_names_the_user_may_have_another_name() {
+    fn another_claim_can_name_the_user() {
         let profile = Profile { subject_claim: "user_id".to_owned(), ..Profile::default() };
         let tokens = tokens_with(profile.clone());
         assert_eq!(
@@ -1038,7 +1039,7 @@ mod profile {
     }
 
     #[test]
-    fn a_claim_with_a_meaning_of_its_own_cannot_name_the_user() {
+    fn reserved_claim_cannot_name_the_user() {
         for claim in ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", ""] {
             let profile = Profile { subject_claim: claim.to_owned(), ..Profile::default() };
             let error = Tokens::new(Keyring::new(key(SECRET), []).unwrap(), profile).unwrap_err();
@@ -1049,7 +1050,7 @@ mod profile {
     }
 
     #[test]
-    fn names_of_issuer_and_audience_are_not_empty() {
+    fn empty_issuer_and_audience_are_refused() {
         let empty = String::new;
         let profiles = [
             Profile { issuer: Some(empty()), ..Profile::default() },
@@ -1074,7 +1075,7 @@ mod time {
     }
 
     #[test]
-    fn a_token_is_expired_at_exp() {
+    fn token_expires_at_exp() {
         let payload = payload().to_string();
         assert_eq!(at(0, &payload, EXP - 1 * SECOND), Ok(()));
         assert_eq!(at(0, &payload, EXP), Err(VerifyError::Expired(EXP)));
@@ -1084,13 +1085,13 @@ mod time {
         let token = forge(HEADER, &payload);
         assert!(tokens.verify(TokenKind::Access, &token, EXP).is_ok());
         let refused = tokens.verify(TokenKind::Access, &token, EXP + SECOND);
-        assert_eq!(refused, Err(VerifyError::Expired(EXP)), "a fraction of the leeway is dropped");
+        assert_eq!(refused, Err(VerifyError::Expired(EXP)), "fractions of a second are ignored");
         assert_eq!(at(0, &payload, UnixTime::MAX), Err(VerifyError::Expired(EXP)));
         assert_eq!(VerifyError::Expired(EXP).code(), "token_expired");
     }
 
     #[test]
-    fn a_token_is_valid_from_nbf() {
+    fn token_is_valid_from_nbf() {
         let payload = with("nbf", json!(NOW.as_secs()));
         assert_eq!(at(0, &payload, NOW), Ok(()));
         assert_eq!(at(0, &payload, NOW - 1 * SECOND), Err(VerifyError::NotYetValid(NOW)));
@@ -1100,24 +1101,24 @@ mod time {
     }
 
     #[test]
-    fn the_largest_leeway_is_for_ever() {
+    fn largest_leeway_does_not_overflow() {
         assert_eq!(at(u64::MAX, &payload().to_string(), UnixTime::MAX - SECOND), Ok(()));
         assert_eq!(at(u64::MAX, &with("nbf", json!(MAX_INTEGER)), UnixTime::EPOCH), Ok(()));
     }
 
     #[test]
-    fn iat_is_no_reason_to_reject() {
+    fn iat_is_never_a_reason_to_reject() {
         assert_eq!(at(0, &with("iat", json!(MAX_INTEGER)), NOW), Ok(()));
         assert_eq!(at(0, &payload().to_string(), UnixTime::EPOCH), Ok(()));
     }
 
     #[test]
-    fn an_expired_token_is_expired_even_if_it_was_never_valid() {
+    fn expired_token_is_expired_even_if_it_was_never_valid() {
         assert_eq!(at(0, &with("nbf", json!(EXP.as_secs() + 10)), EXP + 5 * SECOND), Err(VerifyError::Expired(EXP)));
     }
 
     #[test]
-    fn time_may_be_left_out_and_nothing_else() {
+    fn verifying_without_time_still_checks_everything_else() {
         let ignoring_time = |token: &str| tokens().verify_ignoring_time(TokenKind::Access, token);
         assert_eq!(ignoring_time(&forge(HEADER, with("nbf", json!(MAX_INTEGER)))), Ok(claims()));
         assert_eq!(
@@ -1150,11 +1151,11 @@ mod secrecy {
         for secret in secrets {
             assert!(!shown.contains(&secret), "{secret} in {shown}");
         }
-        assert!(shown.contains("42"), "the subject is no secret: {shown}");
+        assert!(shown.contains("42"), "the subject is not secret: {shown}");
     }
 
     #[test]
-    fn errors_show_nothing_of_the_token() {
+    fn errors_show_no_part_of_the_token() {
         let mark = "MARK";
         let refused = [
             forge_with(&key(FOREIGN_SECRET), HEADER, with("sub", json!(mark))),
@@ -1178,7 +1179,7 @@ mod secrecy {
     }
 
     #[test]
-    fn each_error_has_a_code_of_its_own() {
+    fn each_error_has_its_own_code() {
         let errors = [
             VerifyError::TooLong,
             VerifyError::Malformed,
@@ -1200,7 +1201,7 @@ mod secrecy {
     }
 }
 
-/// The same cases in every run, and more of them with `PROPTEST_CASES`.
+/// Run the same cases every time; `PROPTEST_CASES` sets their number.
 fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: RngSeed::Fixed(7515), failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -1231,7 +1232,7 @@ prop_compose! {
     }
 }
 
-/// Any JSON, with our names and ordinary values of them as likely as others.
+/// Generate any JSON. The names that tokens use, and their usual values, are as likely as others.
 fn any_json() -> impl Strategy<Value = Value> {
     let name = prop_oneof!["iss|sub|aud|exp|nbf|iat|jti|sid|gen|alg|typ|kid", ".{0,8}"];
     let leaf = prop_oneof![
@@ -1255,7 +1256,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn what_any_profile_issues_it_verifies(
+    fn tokens_of_any_profile_verify(
         claims in any_claims(), profile in any_profile(), several: bool, kind in prop_oneof![Just(TokenKind::Access), Just(TokenKind::Refresh)],
         algorithm in prop::sample::select(&HMAC),
     ) {
@@ -1268,7 +1269,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_key_pair_signs_is_worth_its_key_while_it_is_valid(
+    fn valid_tokens_are_recognised_without_their_key(
         claims in any_claims(), profile in any_profile(), now in (0..=MAX_INTEGER).prop_map(UnixTime::from_secs),
     ) {
         let ring = Keyring::new(key_for(Algorithm::EdDsa), []).unwrap();
@@ -1282,7 +1283,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_without_a_parser_reads_the_same_with_one(
+    fn layout_and_parser_read_the_same_claims(
         claims in any_claims(), profile in any_profile(), position in 0..200usize, byte: u8,
     ) {
         let mut payload = claims::encode(&claims, &profile);
@@ -1308,26 +1309,26 @@ proptest! {
     }
 
     #[test]
-    fn an_arbitrary_signature_is_refused(signature in prop::collection::vec(any::<u8>(), 0..70)) {
+    fn arbitrary_signature_is_refused(signature in prop::collection::vec(any::<u8>(), 0..70)) {
         let token = forge(HEADER, payload().to_string());
         let message = &token[..token.rfind('.').unwrap()];
         prop_assert_eq!(code(&format!("{message}.{}", BASE64URL.encode(signature))), "token_bad_signature");
     }
 
     #[test]
-    fn arbitrary_bytes_are_no_header_and_no_claims(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_are_refused_as_header_and_claims(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         prop_assert_eq!(code_of_header(&bytes), "token_header");
         prop_assert_eq!(code_of_payload(&bytes), "token_malformed_claims");
     }
 
     #[test]
-    fn a_header_is_believed_only_if_it_is_all_ours(header in any_json()) {
-        let ours = header == json!({"alg": "HS256", "typ": "at+jwt"});
-        prop_assert_eq!(code_of_header(header.to_string()) == "ok", ours, "{}", header);
+    fn only_the_exact_header_is_accepted(header in any_json()) {
+        let is_exact = header == json!({"alg": "HS256", "typ": "at+jwt"});
+        prop_assert_eq!(code_of_header(header.to_string()) == "ok", is_exact, "{}", header);
     }
 
     #[test]
-    fn claims_are_believed_only_if_each_is_of_its_type(members in prop::collection::btree_map("iss|sub|exp|nbf|iat|jti|sid|gen|[a-z]{2}", any_json(), 0..3)) {
+    fn claims_are_accepted_only_if_each_has_its_type(members in prop::collection::btree_map("iss|sub|exp|nbf|iat|jti|sid|gen|[a-z]{2}", any_json(), 0..3)) {
         let mut claims = payload();
         for (name, value) in members {
             claims[name] = value;
@@ -1347,7 +1348,7 @@ proptest! {
 }
 
 #[test]
-fn no_change_of_one_byte_leaves_a_token_valid() {
+fn token_with_any_changed_byte_is_refused() {
     let token = tokens().issue(TokenKind::Access, &claims()).unwrap();
     for position in 0..token.len() {
         for byte in (0..128u8).filter(|byte| *byte != token.as_bytes()[position]) {
@@ -1360,7 +1361,7 @@ fn no_change_of_one_byte_leaves_a_token_valid() {
 }
 
 #[test]
-fn no_byte_can_be_left_out_or_put_in() {
+fn token_with_a_missing_or_added_byte_is_refused() {
     let token = tokens().issue(TokenKind::Access, &claims()).unwrap();
     for position in 0..token.len() {
         let (before, after) = token.split_at(position);

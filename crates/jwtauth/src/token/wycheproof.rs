@@ -1,6 +1,6 @@
-//! Project Wycheproof's vectors, and the table of what was passed.
+//! Tests with the vectors of Project Wycheproof, and the table of their results.
 //!
-//! A vector of JWS has other claims and another `typ` than our tokens, so it goes through everything but these two checks.
+//! The JWS vectors have other claims and another `typ` than jwtauth's tokens, so those two checks are skipped.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -13,27 +13,27 @@ use wycheproof_ng_rsa_signature::{rsa_pkcs1_verify::TestName as Pkcs1, rsa_pss_v
 use super::*;
 use crate::{Algorithm, GeneratedKey, KeyError};
 
-/// Vectors of JWS and JWK whose label is not what a strict verifier should say, and why.
+/// Vectors of JWS and JWK whose label differs from the result of a strict verifier, and why.
 const EXCEPTIONS: [(&str, u64, &str); 12] = [
     ("JWS", 346, "valid, but the header says PS384 and the key PS256: a key is for one algorithm (RFC 8725 §3.1)"),
     ("JWS", 350, "the same"),
-    ("JWS", 347, "valid, with a key of alg ES521, which is no algorithm"),
+    ("JWS", 347, "valid, with a key of alg ES521, which is not an algorithm"),
     ("JWS", 351, "the same"),
-    ("JWS", 367, "labelled invalid, but the token is well-formed and its signature right"),
+    ("JWS", 367, "labelled invalid, but the token is well-formed and its signature is right"),
     ("JWS", 370, "the same"),
-    ("JWS", 372, "labelled valid, but a part holds a question mark, which base64url has not"),
+    ("JWS", 372, "labelled valid, but a part contains a question mark, which base64url does not allow"),
     ("JWS", 373, "the same"),
     (
         "JWK",
         1,
-        "a secret and a public key in one ring: each is for one algorithm, so neither can stand in for the other",
+        "a secret and a public key in one ring: each is for one algorithm, so neither is accepted in place of the other",
     ),
-    ("JWK", 7, "an RSA key of a chip with the ROCA weakness, which is not looked for"),
+    ("JWK", 7, "an RSA key with the ROCA weakness, for which the engine does not check"),
     ("crypto", 46, "the key of JWK 7"),
     ("crypto", 47, "the keys of JWK 1"),
 ];
 
-/// What became of the vectors of one algorithm.
+/// The results for the vectors of one algorithm.
 #[derive(Default)]
 struct Passed {
     accepted: usize,
@@ -45,7 +45,7 @@ fn groups(json: &str) -> Vec<Value> {
     serde_json::from_str::<Value>(json).unwrap()["testGroups"].as_array().unwrap().clone()
 }
 
-/// The verifier of a group: of its public keys, or of its secrets. The algorithm is the one that each JWK is for.
+/// Return the verifier of a group, with its public keys or secrets. Each JWK names its algorithm.
 fn verifier(group: &Value) -> Result<Verifier, KeyError> {
     let keys = group.get("public").or(group.get("private")).unwrap();
     let keys = keys["keys"].as_array().cloned().unwrap_or_else(|| vec![keys.clone()]);
@@ -54,13 +54,14 @@ fn verifier(group: &Value) -> Result<Verifier, KeyError> {
     Ok(Verifier::new(VerifyingKeys::new(keys)?, Profile::default()).unwrap())
 }
 
-/// Where none is said, the usual one, so that `use` and `key_ops` are what refuses it.
+/// Return the JWK's algorithm. If it names none, assume the usual one, so that `use` and `key_ops` are what refuses the
+/// key.
 fn algorithm_of(jwk: &Value) -> Result<Algorithm, KeyError> {
     let usual = if jwk["kty"] == "EC" { "ES256" } else { "RS256" };
     jwk["alg"].as_str().unwrap_or(usual).parse()
 }
 
-/// Each vector of these groups of JWS, with its verdict by us and by its label.
+/// Verify each vector of these groups of JWS, and compare the result with its label.
 fn jws(set: &'static str, groups: &[Value], passed: &mut BTreeMap<&'static str, Passed>) {
     for group in groups {
         let verifier = verifier(group);
@@ -86,7 +87,7 @@ fn count(passed: &mut BTreeMap<&'static str, Passed>, verifier: Option<&Verifier
     }
 }
 
-/// The vectors of a primitive: signatures over bytes.
+/// Verify the vectors of a primitive: signatures over bytes.
 fn signatures(algorithm: Algorithm, json: &str, passed: &mut BTreeMap<&'static str, Passed>) {
     let bytes = |value: &Value| {
         let hex = value.as_str().unwrap();
@@ -96,7 +97,7 @@ fn signatures(algorithm: Algorithm, json: &str, passed: &mut BTreeMap<&'static s
         let key = VerifyingKey::read(algorithm, group["publicKeyPem"].as_str().unwrap().as_bytes()).unwrap();
         for test in group["tests"].as_array().unwrap() {
             let accepted = key.verifies(&bytes(&test["msg"]), &bytes(&test["sig"]));
-            // "acceptable": PKCS#1 without its NULL, which a verifier may take.
+            // "acceptable" marks PKCS#1 without its NULL, which a verifier may accept.
             if test["result"] != "acceptable" {
                 assert_eq!(accepted, test["result"] == "valid", "{algorithm} {}: {}", test["tcId"], test["comment"]);
             }
@@ -107,7 +108,7 @@ fn signatures(algorithm: Algorithm, json: &str, passed: &mut BTreeMap<&'static s
 }
 
 #[test]
-fn every_vector_has_the_verdict_of_its_label_and_the_table_says_so() {
+fn vectors_match_their_labels_and_the_documented_table() {
     let (mut tokens, mut primitives) = (BTreeMap::new(), BTreeMap::new());
     jws("JWS", &groups(JsonWeb::JsonWebSignature.json_data()), &mut tokens);
     jws("JWK", &groups(JsonWeb::JsonWebKey.json_data()), &mut tokens);
@@ -149,13 +150,19 @@ fn every_vector_has_the_verdict_of_its_label_and_the_table_says_so() {
         std::fs::write(path, &table).unwrap();
     }
     assert!(tokens.is_empty() && primitives.is_empty());
-    // The package has the vectors, not the documentation: `testdata` is a link in the checkout alone.
+    // A published package contains the vectors but not the documentation. `testdata` is a symbolic link only in a
+    // checkout.
     if std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/testdata")).is_symlink() {
-        assert_eq!(std::fs::read_to_string(path).unwrap(), table, "JWTAUTH_WRITE_TABLES=1 writes it anew");
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            table,
+            "run the test with JWTAUTH_WRITE_TABLES=1 to update the table"
+        );
     }
 }
 
-/// Tokens of new keys of this algorithm, of both kinds, which verify and do not once a bit is another.
+/// Issue tokens of both kinds with a new key of this algorithm. They must verify, and must be refused after one bit
+/// changes.
 fn own_tokens(algorithm: Algorithm) -> usize {
     let made = GeneratedKey::new(algorithm, None).unwrap();
     let key = SigningKey::read(algorithm, made.expose_jwk().as_bytes()).unwrap();
