@@ -21,7 +21,7 @@ pub enum AuthError {
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
     /// Every attempt lost to a concurrent request.
-    #[error("sessions are in contention, try again")]
+    #[error("the database is busy, try again")]
     Contention,
     /// The store failed.
     #[error(transparent)]
@@ -86,7 +86,7 @@ pub enum Rejection {
     #[error("authentication credentials were not provided")]
     NotAuthenticated,
     /// The `Authorization: Bearer` value is not an access token of a live session: 401 (RFC 6750 §3.1).
-    #[error("the access token is invalid, has expired, or its session is over")]
+    #[error("the access token is invalid or expired, or its session has ended")]
     InvalidToken,
     /// The tokens of an upload, or of a request from the render server, were replaced while it was in flight: 403. An
     /// ordinary request fetches the newest tokens; then retry.
@@ -154,15 +154,15 @@ impl Rejection {
             Self::LateUpload => {
                 "The tokens of this request have been replaced. Send an ordinary request, then try again.".to_owned()
             }
-            Self::InvalidToken => "The access token is invalid, has expired, or its session is over.".to_owned(),
+            Self::InvalidToken => "The access token is invalid or expired, or its session has ended.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
             Self::Auth(AuthError::Contention | AuthError::Store(StoreError::Busy(_))) => {
-                "Sessions are in contention, try again.".to_owned()
+                "The database is busy. Try again.".to_owned()
             }
             Self::Auth(AuthError::Store(StoreError::NoConnection(_))) => {
-                "Sessions cannot be looked up, try again.".to_owned()
+                "The database is unavailable. Try again.".to_owned()
             }
-            Self::Keys(_) => "The access token cannot be verified, try again.".to_owned(),
+            Self::Keys(_) => "The access token cannot be verified now. Try again.".to_owned(),
             Self::Auth(_) => "Server error.".to_owned(),
         };
         serde_json::json!({"detail": detail, "code": self.code()}).to_string()

@@ -67,7 +67,7 @@ pub enum LoginError {
     #[error("this account is not active")]
     UnknownUser,
     /// The user has `MAX_SESSIONS_PER_USER` sessions, and `MAX_SESSIONS_POLICY` is to refuse another.
-    #[error("too many sessions, sign out on another device")]
+    #[error("too many sessions; sign out on another device first")]
     SessionLimit,
     /// The request is cross-origin.
     #[error(transparent)]
@@ -128,7 +128,7 @@ impl IntoResponse for LoginError {
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),
-            Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions, sign out on another device."),
+            Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions. Sign out on another device first."),
             Self::CrossOrigin(error) => return Rejection::from(error).into_response(),
             Self::Auth(error) => return error.into_response(),
             Self::ResponseSent | Self::Lifetime => {

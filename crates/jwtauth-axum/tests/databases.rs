@@ -484,7 +484,7 @@ async fn times_do_not_depend_on_the_connection_s_time_zone_on_postgresql() {
     for zone in ["Asia/Tokyo", "America/New_York"] {
         let there = PostgresStore::new(zoned(zone).await.unwrap(), None).await.unwrap();
         conformance::check(&there, "1", "2").await;
-        a_row_is_the_same_at_both(&here, &there).await;
+        row_is_read_the_same_by_both(&here, &there).await;
         let id = insert(&there, record("1")).await;
         let (time,): (bool,) = sqlx::query_as("SELECT expires_at = '2027-01-16 08:00:00+00' FROM jwtauth_session")
             .fetch_one(&utc)
@@ -505,7 +505,7 @@ async fn times_do_not_depend_on_the_connection_s_time_zone_on_mariadb() {
         let there = MySqlPool::connect_with(options.clone().timezone(Some(zone.to_owned()))).await.unwrap();
         let there = MariaDbStore::new(there, None).await.unwrap();
         conformance::check(&there, "1", "2").await;
-        a_row_is_the_same_at_both(&here, &there).await;
+        row_is_read_the_same_by_both(&here, &there).await;
         let id = insert(&there, record("1")).await;
         let (is_utc,): (bool,) = sqlx::query_as("SELECT expires_at = '2027-01-16 08:00:00' FROM jwtauth_session")
             .fetch_one(&utc)
@@ -516,7 +516,7 @@ async fn times_do_not_depend_on_the_connection_s_time_zone_on_mariadb() {
     }
 }
 
-async fn a_row_is_the_same_at_both(here: &impl SessionStore, there: &impl SessionStore) {
+async fn row_is_read_the_same_by_both(here: &impl SessionStore, there: &impl SessionStore) {
     let (one, other) = (record("1"), record("2"));
     insert(here, one.clone()).await;
     insert(there, other.clone()).await;

@@ -132,8 +132,8 @@ async fn sqlite_store_reports_its_time_and_its_tables() {
     let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
     sqlx::raw_sql(SQLITE_SCHEMA).execute(&pool).await.unwrap();
     let store = SqliteStore::new(pool.clone(), None).await.unwrap();
-    let theirs = store.database_time().await.unwrap().unwrap();
-    let apart = SystemTime::now().duration_since(theirs).unwrap_or_else(|error| error.duration());
+    let reported = store.database_time().await.unwrap().unwrap();
+    let apart = SystemTime::now().duration_since(reported).unwrap_or_else(|error| error.duration());
     assert!(apart < Duration::from_secs(5), "{apart:?}");
     assert_eq!(health(&deployed(), store.clone()).await.1.len(), 0);
     sqlx::raw_sql("DROP TABLE jwtauth_session").execute(&pool).await.unwrap();

@@ -43,7 +43,7 @@ async fn user_is_signed_in_from_login_to_logout() {
 }
 
 #[tokio::test]
-async fn cookies_have_the_attributes_of_django_s() {
+async fn cookies_have_the_same_attributes_as_in_django() {
     let (app, ..) = service(&settings());
     let mut browser = Browser::new(&app);
     let answer = browser.post("/login/42").await;
@@ -385,7 +385,7 @@ async fn login_over_the_limit_ends_the_oldest_session_or_is_refused() {
         if policy == "refuse" {
             assert_eq!(
                 answer.body,
-                r#"{"code":"session_limit","detail":"Too many sessions, sign out on another device."}"#
+                r#"{"code":"session_limit","detail":"Too many sessions. Sign out on another device first."}"#
             );
         }
     }

@@ -106,7 +106,7 @@ async fn sessions_of_one_store_are_not_accepted_by_another() {
     assert_eq!(browser.who().await, "anonymous", "one cookie holds one session");
 }
 
-// --- beside the resource layer
+// --- with the resource layer
 
 fn resource(settings: &Settings) -> ResourceLayer<FixedKeys> {
     ResourceLayer::new(settings.transport().unwrap(), FixedKeys::of(settings).unwrap())

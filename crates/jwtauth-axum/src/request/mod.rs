@@ -248,7 +248,7 @@ impl RequestAuth {
         Ok(self.found(Some(SignedIn { record, claims: claims.clone() })))
     }
 
-    /// Record the access token's user and return the current user. If a login or an end has happened meanwhile, that
+    /// Record the access token's user and return the current user. If a login or an end has happened in the meantime, that
     /// result takes precedence.
     fn found(&self, user: Option<SignedIn>) -> Option<Arc<SignedIn>> {
         let mut state = self.state();

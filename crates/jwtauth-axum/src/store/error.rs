@@ -29,7 +29,7 @@ pub enum InsertError {
     UnknownUser,
     /// The user has reached the maximum number of sessions, and [`LimitPolicy::Refuse`](super::LimitPolicy::Refuse)
     /// applies.
-    #[error("too many sessions, sign out on another device")]
+    #[error("too many sessions; sign out on another device first")]
     LimitReached,
     /// The store failed.
     #[error(transparent)]
