@@ -1,4 +1,4 @@
-"""A Django site under ASGI servers with one process, asked by wrk on loopback."""
+"""Measures a Django site under ASGI servers with one process, with wrk on loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SERVERS = {
     ],
 }
 VIEWS = {"a sync DRF view": "me", "an async view": "async-me", "an async view that needs the key": "async-key"}
-# What has no such view: simplejwt authenticates in DRF alone, and the others know the key by a query.
+# Missing views: simplejwt authenticates in DRF only, and the others need a query to know the key.
 WITHOUT = {
     "none": {"an async view that needs the key"},
     "jwtauth": {"an async view that needs the key"},
@@ -38,9 +38,9 @@ WITHOUT = {
 
 
 def measure(server: str, sites: dict[str, tuple[dict[str, str], dict[str, str]]], rounds: int, seconds: int) -> dict:
-    """Return for each view and way requests a second and latency, round by round.
+    """Return requests per second and latency for each view and way, round by round.
 
-    `sites` has for each way the environment of its server and the headers of a signed-in user.
+    `sites` maps each way to the environment of its server and the headers of a signed-in user.
     """
     found: dict[str, dict[str, dict[str, list[float]]]] = {view: {} for view in VIEWS}
     with ExitStack() as stack:
@@ -56,7 +56,7 @@ def measure(server: str, sites: dict[str, tuple[dict[str, str], dict[str, str]]]
 
 @contextmanager
 def served(server: str, environment: dict[str, str], headers: dict[str, str]) -> Iterator[Any]:
-    """Run a site under this server, and yield what sends requests to it."""
+    """Run a site under this server, and yield a function that sends requests to it."""
     port = free_port()
     arguments = [argument.format(port=port) for argument in SERVERS[server]]
     process = subprocess.Popen([sys.executable, "-m", *arguments], env=environment, cwd=HERE)

@@ -189,8 +189,8 @@ def served(results: dict, folder: Path) -> str:
 
 def asynchronous(results: dict, folder: Path) -> str:
     text = (
-        "## Under ASGI\n\nRequests a second, and the milliseconds that 99 of 100 requests stay below: one process of "
-        "the server, wrk with eight connections, both on this machine. The async view awaits `request.auser()`, which "
+        "## Under ASGI\n\nRequests per second, and the 99th percentile of the latency in milliseconds: one server "
+        "process and wrk with eight connections, both on this machine. The async view awaits `request.auser()`, which "
         "loads the user; within `SESSION_CHECK_INTERVAL`, `request.user.pk` alone needs no query and no thread.\n\n"
     )
     for title, views in results.items():

@@ -90,7 +90,7 @@ def server(program: Path, way: str, database: str) -> Iterator[Ask]:
 
 
 def by_wrk(url: str, headers: dict[str, str], connections: int, seconds: int) -> Asked:
-    """Send requests for this many seconds, and return requests a second and the latency in microseconds."""
+    """Send requests for this many seconds, and return requests per second and the latency in microseconds."""
     # On a loaded machine, a request may take longer than wrk's default of two seconds.
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout=60s", "--latency"]
     command += [f"-H{name}: {value}" for name, value in headers.items()]

@@ -155,7 +155,7 @@ async def async_me(request):
 
 
 async def async_key(request):
-    """Needs no more than the user's key, which jwtauth knows within SESSION_CHECK_INTERVAL without a query."""
+    """Return the user's key, which jwtauth knows without a query within SESSION_CHECK_INTERVAL."""
     return JsonResponse({"id": request.user.pk})
 
 
