@@ -96,7 +96,12 @@ def jwk_of(byte):
         ("E007", {"ACCESS_TOKEN_LIFETIME": 86401}, "(86401 s) is longer than", "ACCESS_TOKEN_LIFETIME <= REFRESH"),
         ("E007", {"SESSION_LIFETIME": 86399}, "longer than the session's (86399 s)", "<= SESSION_LIFETIME"),
         ("E004", {"ALGORITHM": "RS256"}, "no key could be read: RS256 takes a PEM or a JWK", "jwtauth_generate_key"),
-        ("E004", {"ALGORITHM": "RS256", "SIGNING_KEY": pem("rsa-1024.pkcs8")}, "RSA key has 1024 bits", "makes a new"),
+        (
+            "E004",
+            {"ALGORITHM": "RS256", "SIGNING_KEY": pem("rsa-1024.pkcs8")},
+            "RSA key has 1024 bits",
+            "generates a new",
+        ),
         ("E004", {"ALGORITHM": "ES256", "SIGNING_KEY": pem("p-384.pkcs8")}, "ES256 cannot use a key on", "Change ALG"),
         ("E004", {"ALGORITHM": "EdDSA", "SIGNING_KEY": pem("ed25519.spki")}, "a public key cannot sign", "the private"),
         ("E004", {"ALGORITHM": "RS256", "SIGNING_KEY": pem("rsa-2048.encrypted")}, "PEM is encrypted", "openssl pkey"),
@@ -111,21 +116,26 @@ def jwk_of(byte):
         ),
         ("E004", {**ES256, "SIGNING_KEY": pem("p-256.sec1")[:200]}, "the PEM needs a BEGIN line and", "first dash"),
         ("E004", {**ES256, "SIGNING_KEY": pem("p-256.pkcs8").replace("M", "%4D")}, "complete base64", "Copy it again"),
-        ("E004", {**ES256, "SIGNING_KEY": pem("p-256.pkcs8") * 2}, "contains several private keys", "begins with that"),
+        ("E004", {**ES256, "SIGNING_KEY": pem("p-256.pkcs8") * 2}, "contains several private keys", "must begin with"),
         ("E004", {**ES256, "VERIFYING_KEYS": [pem("p-256.sec1")]}, "where a public key is required", "-pubout"),
         ("E004", {**ES256, "VERIFYING_KEYS": [jwk(y=None)]}, "the JWK is not a valid key", "RFC 7518"),
         ("E004", {**ES256, "VERIFYING_KEYS": [jwk(use="enc")]}, "use or key_ops does not allow", "Remove use"),
         ("E004", {**ES256, "VERIFYING_KEYS": [jwk(alg="ES384")]}, "the JWK is not for ES256", "(algorithm, key)"),
         ("E004", {**ES256, "VERIFYING_KEYS": [jwk(kid="")]}, "a key id must have 1 to 256 bytes", "leave it out"),
         ("E004", {**ES256, "VERIFYING_KEYS": [("HS1", "x" * 32)]}, "algorithm is not supported", "comes first"),
-        ("E003", {"VERIFYING_KEYS": [jwk_of(b"x"), jwk_of(b"y")]}, "two different keys have the same id", "of its own"),
+        (
+            "E003",
+            {"VERIFYING_KEYS": [jwk_of(b"x"), jwk_of(b"y")]},
+            "two different keys have the same id",
+            "its own kid",
+        ),
         (
             "E003",
             {"SIGNING_KEY": {"kty": object()}},
             "JWTAUTH['SIGNING_KEY'] has a value of the wrong",
             "a JWK as a dict",
         ),
-        ("E008", {"ALGORITHM": "none"}, "JWTAUTH['ALGORITHM'] is none of HS256, HS384, HS512, RS256", "'HS256'"),
+        ("E008", {"ALGORITHM": "none"}, "JWTAUTH['ALGORITHM'] must be one of HS256, HS384, HS512, RS256", "'HS256'"),
         ("E009", {"ACCESS_TOKEN_COOKIE_NAME": "refresh_token"}, "different names", "REFRESH_TOKEN_COOKIE_NAME"),
         ("E009", {"ACCESS_TOKEN_COOKIE_NAME": "a b"}, '"a b" is not a cookie name', "Use letters"),
         ("E009", {"COOKIE_PATH": "/;"}, "Domain or Path contains a character", "Check COOKIE_DOMAIN and COOKIE_PATH"),
@@ -133,7 +143,7 @@ def jwk_of(byte):
         ("E012", {"USER_ID_FIELD": "nickname"}, "no field 'nickname'", "Name a field of AUTH_USER_MODEL"),
         ("E012", {"USER_ID_FIELD": "groups"}, "no field 'groups'", "Name a field of AUTH_USER_MODEL"),
         ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.nowhere.claims"}, "No module named 'tests.nowhere'", "dotted path"),
-        ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.settings.SECRET_KEY"}, "it is no function", "dotted path"),
+        ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.settings.SECRET_KEY"}, "it is not a function", "dotted path"),
         ("E017", {"RENDER_SERVER_SECRET": "r" * 31}, "secret of 31 characters is too short", "token_urlsafe(32)"),
         ("E017", {"RENDER_SERVER_SECRET": "r " * 32}, "visible ASCII characters without commas", "token_urlsafe(32)"),
         ("W001", {"ACCESS_TOKEN_LIFETIME": 59}, "below 60 seconds", "Use 60 s or more"),
@@ -195,7 +205,7 @@ def test_above_django_s_the_recommended_order_and_what_is_lost_are_named(index, 
     with override_settings(MIDDLEWARE=[*NEEDED[:index], path, *NEEDED[index:], f"{__name__}.Elsewhere"]):
         messages = found()
     assert list(messages) == ["jwtauth.W006"]
-    assert "does not see the users" in messages["jwtauth.W006"].msg
+    assert "does not see users" in messages["jwtauth.W006"].msg
     assert f"right after '{NEEDED[1]}'" in messages["jwtauth.W006"].hint
 
 
@@ -322,7 +332,7 @@ def test_a_column_of_local_times_is_named_where_the_database_may_be_asked(monkey
         "last_seen_at",
         "rotated_at",
     ]
-    assert all("Make it 'another'" in message.hint for message in messages)
+    assert all("Change the type to 'another'" in message.hint for message in messages)
 
 
 @pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""System checks. Each has an id, used once, and a hint; docs/reference/checks.md lists them."""
+"""The system checks. Each message has a unique id and a hint. docs/reference/checks.md lists them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _READ_USER = {
     "impersonate.middleware.ImpersonateMiddleware",
 }
 
-# Packages that sign users in at another site, or by links in mails, as settings name them; and what others are called.
+# Packages that sign users in at another site or by links in e-mails, and parts of the names of other such packages.
 _PROVIDERS = frozenset(
     (
         "allauth",
@@ -48,22 +48,22 @@ _PROVIDERS = frozenset(
 )
 _PROTOCOLS = ("oauth", "oidc", "saml")
 
-# E002, and the words of the ``ImproperlyConfigured`` that is raised without the middleware.
+# E002, and the ``ImproperlyConfigured`` that is raised without the middleware.
 MISSING_MIDDLEWARE = Problem(
     "jwtauth.E002",
-    "jwtauth's middleware is not in MIDDLEWARE, so nobody is ever signed in.",
+    "jwtauth's middleware is not in MIDDLEWARE, so users are never signed in.",
     f"Add '{_MIDDLEWARE}' to MIDDLEWARE, right after Django's own AuthenticationMiddleware.",
 )
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """E001, E003 to E010, E012, E016, E017: the settings. W001: an access lifetime shorter than slow requests."""
+    """Check the settings: E001, E003 to E010, E012, E016, E017, and W001 for a short access token lifetime."""
     messages: list[CheckMessage] = [_error(problem) for problem in conf.problems()]
     if not messages and conf.values()["ACCESS_TOKEN_LIFETIME"] < 60:
         messages.append(
             Warning(
-                "JWTAUTH['ACCESS_TOKEN_LIFETIME'] is below 60 seconds, which slow requests may outlast.",
-                hint="An answer later than this and the grace period may sign its owner out. Use 60 s or more.",
+                "JWTAUTH['ACCESS_TOKEN_LIFETIME'] is below 60 seconds, and slow requests may take longer.",
+                hint="A response slower than this and the grace period may sign the user out. Use 60 s or more.",
                 id="jwtauth.W001",
             )
         )
@@ -71,9 +71,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_middleware(**kwargs: Any) -> list[CheckMessage]:
-    """E002: the middleware is missing. W004: it is above the middleware that fills the cache. W006: its place among
-    those that read or set ``request.user``.
-    """
+    """Check that the middleware is installed (E002), and its position (W004, W006)."""
     if not middleware_is_installed():
         return [_error(MISSING_MIDDLEWARE)]
     above, below = _around(list(settings.MIDDLEWARE))
@@ -93,8 +91,8 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
         if path in _READ_USER:
             messages.append(
                 _order_warning(
-                    f"'{path}' is listed before jwtauth's middleware, so it does not see the users whom jwtauth signs "
-                    "in, and what it sets as request.user is lost."
+                    f"'{path}' is listed before jwtauth's middleware, so it does not see users signed in by "
+                    "jwtauth, and the request.user that it sets is lost."
                 )
             )
     remote_user = next((path for path in below if _is_a(path, _remote_user())), None)
@@ -103,7 +101,7 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
             messages.append(
                 Warning(
                     f"'{path}' and '{remote_user}' are both listed after jwtauth's middleware, so '{path}' does not "
-                    "see the users whom jwtauth signs in, and what it sets as request.user takes their place.",
+                    "see users signed in by jwtauth, and the request.user that it sets replaces them.",
                     hint=f"Move '{remote_user}' before '{_MIDDLEWARE}' in MIDDLEWARE.",
                     id="jwtauth.W006",
                 )
@@ -112,30 +110,30 @@ def check_middleware(**kwargs: Any) -> list[CheckMessage]:
 
 
 def _others_follow(below: list[str]) -> bool:
-    """Return whether middleware of others than Django is listed after Django's, and may lose something."""
+    """Return whether third-party middleware is listed after Django's, which may then be affected."""
     return any(not path.startswith("django.") for path in below[below.index(_DJANGO_S) :])
 
 
 def _above_djangos() -> Warning:
     return _order_warning(
-        f"jwtauth's middleware is listed before '{_DJANGO_S}', so a middleware between them and the view that reads, "
-        "decorates or replaces request.user does not see the users whom jwtauth signs in."
+        f"jwtauth's middleware is listed before '{_DJANGO_S}', so later middleware that reads, decorates or replaces "
+        "request.user does not see users signed in by jwtauth."
     )
 
 
 def _order_warning(message: str) -> Warning:
-    hint = f"List '{_MIDDLEWARE}' right after '{_DJANGO_S}', and others that use request.user after it."
+    hint = f"List '{_MIDDLEWARE}' right after '{_DJANGO_S}', and other middleware that uses request.user after it."
     return Warning(message, hint=hint, id="jwtauth.W006")
 
 
 def _around(paths: list[str]) -> tuple[list[str], list[str]]:
-    """Return the middleware above jwtauth's, and below it."""
+    """Return the middleware listed before jwtauth's, and after it."""
     own = next((index for index, path in enumerate(paths) if _is_ours(path)), len(paths))
     return paths[:own], paths[own + 1 :]
 
 
 def check_same_site(**kwargs: Any) -> list[CheckMessage]:
-    """W005: ``SameSite=Strict`` where users arrive from another site, or where every page needs a user."""
+    """Warn of ``SameSite=Strict`` if users arrive from another site, or if every page requires a user (W005)."""
     if conf.values()["COOKIE_SAMESITE"] != "Strict":
         return []
     names = [*settings.INSTALLED_APPS, *settings.MIDDLEWARE, *settings.AUTHENTICATION_BACKENDS]
@@ -144,8 +142,8 @@ def check_same_site(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"JWTAUTH['COOKIE_SAMESITE'] is 'Strict', and the settings name '{found[0]}': a page that is reached from "
-            "another site, as after a provider's login or by a link in a mail, is anonymous.",
+            f"JWTAUTH['COOKIE_SAMESITE'] is 'Strict', and the settings name '{found[0]}': a page reached from another "
+            "site, such as after a provider's login or by a link in an e-mail, is anonymous.",
             hint="Set COOKIE_SAMESITE to 'Lax', or answer such requests with jwtauth.landing(request, url) and add "
             "'jwtauth.W005' to SILENCED_SYSTEM_CHECKS.",
             id="jwtauth.W005",
@@ -159,7 +157,7 @@ def _signs_in_elsewhere(name: str) -> bool:
 
 
 def check_databases(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E011: sessions and users in different databases, which no one query can join. E013: no autocommit."""
+    """Check that sessions and users are in one database (E011), and that it uses autocommit (E013)."""
     from jwtauth.models import database
 
     alias, messages = database(), list[CheckMessage]()
@@ -174,15 +172,15 @@ def check_databases(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     if not connections.settings.get(alias, {}).get("AUTOCOMMIT", True):
         messages.append(
             Error(
-                f"DATABASES[{alias!r}]['AUTOCOMMIT'] is off, so a refresh is undone with the view's transaction.",
-                hint="Leave AUTOCOMMIT out. ATOMIC_REQUESTS does no harm: a refresh comes before the view.",
+                f"DATABASES[{alias!r}]['AUTOCOMMIT'] is off, so a rollback of the view also undoes a refresh.",
+                hint="Leave AUTOCOMMIT out. ATOMIC_REQUESTS is fine: a refresh is committed before the view runs.",
                 id="jwtauth.E013",
             )
         )
     return messages
 
 
-# Types of columns, by their number at the database, that turn an instant into a local time or back.
+# Column types, by their number in the database, that convert times by the time zone of the connection.
 _LOCAL_TIMES = {
     "postgresql": {1114: ("timestamp without time zone", "timestamp with time zone")},
     "mysql": {7: ("timestamp", "datetime(6)")},
@@ -190,7 +188,7 @@ _LOCAL_TIMES = {
 
 
 def check_columns(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """E018: columns of times whose values depend on the connection's time zone. Where the database may be asked."""
+    """Check for columns whose times depend on the connection's time zone (E018), if queries are allowed."""
     from jwtauth.internal.store.instants import InstantField
     from jwtauth.models import Session, database
 
@@ -200,21 +198,21 @@ def check_columns(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
     connection = connections[alias]
     of_vendor = _LOCAL_TIMES.get(connection.vendor)
     if of_vendor is None:
-        return []  # and SQLite makes no file for it
+        return []  # in particular, do not create a file on SQLite
     try:
         with connection.cursor() as cursor:
             if table not in connection.introspection.table_names(cursor):
                 return []
             found = connection.introspection.get_table_description(cursor, table)
     except DatabaseError:
-        return []  # it cannot be asked now, which says nothing about its columns
+        return []  # the database is not available
     times = {field.column for field in Session._meta.fields if isinstance(field, InstantField)}
     wrong = [(one.name, *of_vendor[one.type_code]) for one in found if one.name in times and one.type_code in of_vendor]
     return [
         Error(
-            f"The column {name} of the table {table} is of the type '{kind}': "
-            "its values depend on the time zone of each connection.",
-            hint=f"Make it '{right}', as the migrations do, with its times in UTC.",
+            f"The column {name} of the table {table} has the type '{kind}', so its values depend on the time zone of "
+            "each connection.",
+            hint=f"Change the type to '{right}', as in the migrations, with its times in UTC.",
             id="jwtauth.E018",
         )
         for name, kind, right in wrong
@@ -222,7 +220,7 @@ def check_columns(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 def check_serializers(**kwargs: Any) -> list[CheckMessage]:
-    """E014: a serializer of the views that cannot be had."""
+    """Check that the serializers of the views can be imported (E014)."""
     values, messages = conf.values(), list[CheckMessage]()
     for name in ("LOGIN_SERIALIZER", "USER_SERIALIZER"):
         try:
@@ -239,7 +237,7 @@ def check_serializers(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_access_token_claims(**kwargs: Any) -> list[CheckMessage]:
-    """E015: the function that adds claims cannot be had."""
+    """Check that the function of ACCESS_TOKEN_CLAIMS can be imported (E015)."""
     path = conf.values()["ACCESS_TOKEN_CLAIMS"]
     try:
         function = import_string(path) if isinstance(path, str) else path
@@ -248,7 +246,7 @@ def check_access_token_claims(**kwargs: Any) -> list[CheckMessage]:
     else:
         if function is None or callable(function):
             return []
-        reason = "it is no function"
+        reason = "it is not a function"
     hint = "Use the dotted path of a function that takes the request and the user, or leave it out."
     return [Error(f"JWTAUTH['ACCESS_TOKEN_CLAIMS']: {reason}.", hint=hint, id="jwtauth.E015")]
 
@@ -318,17 +316,17 @@ def _deployment_warnings(values: dict[str, Any]) -> Iterator[CheckMessage]:
         has_scope = values["COOKIE_DOMAIN"] is not None or values["COOKIE_PATH"] != "/"
         scope = "Leave COOKIE_DOMAIN and COOKIE_PATH out, which no such cookie can have. " if has_scope else ""
         yield Warning(
-            "The token cookies are not named '__Host-...', so that another host of the same domain can plant its own.",
+            "The token cookies are not named '__Host-...', so other hosts of the same domain can overwrite them.",
             hint=f"{scope}Set ACCESS_TOKEN_COOKIE_NAME to '__Host-access_token' and REFRESH_TOKEN_COOKIE_NAME to "
-            "'__Host-refresh_token'. Everybody signs in once more.",
+            "'__Host-refresh_token'. Every user must sign in again once.",
             id="jwtauth.W003",
         )
     if _is_behind_a_proxy() and not _proxies_are_counted():
         yield Warning(
-            "The site is behind a proxy, but NUM_PROXIES is not set: all visitors may have the proxy's address, and "
-            "share the attempts to sign in.",
-            hint="Set JWTAUTH['NUM_PROXIES'] to how many trusted proxies append to X-Forwarded-For, or to 0 if "
-            "REMOTE_ADDR is the client's address.",
+            "The site is behind a proxy, but NUM_PROXIES is not set: all clients may have the proxy's address and "
+            "share one limit of login attempts.",
+            hint="Set JWTAUTH['NUM_PROXIES'] to the number of trusted proxies that append to X-Forwarded-For, or to 0 "
+            "if REMOTE_ADDR is the client's address.",
             id="jwtauth.W007",
         )
 
@@ -348,23 +346,23 @@ def _is_set(name: str) -> bool:
 
 
 def middleware_is_installed() -> bool:
-    """Whether ``MIDDLEWARE`` holds ours, or a subclass of it."""
+    """Return whether ``MIDDLEWARE`` lists jwtauth's middleware or a subclass of it."""
     return any(_is_ours(path) for path in settings.MIDDLEWARE)
 
 
 def remote_user_is_below() -> bool:
-    """Whether Django's ``RemoteUserMiddleware``, or a subclass of it, is below jwtauth's in ``MIDDLEWARE``."""
+    """Return whether Django's ``RemoteUserMiddleware`` or a subclass is listed after jwtauth's middleware."""
     return _is_below(_remote_user())
 
 
 def _remote_user() -> type:
-    from django.contrib.auth.middleware import RemoteUserMiddleware  # it needs the settings
+    from django.contrib.auth.middleware import RemoteUserMiddleware  # needs the settings
 
     return RemoteUserMiddleware
 
 
 def sessions_are_below() -> bool:
-    """Whether Django's ``SessionMiddleware``, or a subclass of it, is below jwtauth's in ``MIDDLEWARE``."""
+    """Return whether Django's ``SessionMiddleware`` or a subclass is listed after jwtauth's middleware."""
     return _is_below(SessionMiddleware)
 
 
@@ -376,7 +374,7 @@ def _is_a(path: str, kind: type) -> bool:
     try:
         middleware = import_string(path)
     except ImportError:
-        return False  # Django says so itself
+        return False  # Django reports it
     return isinstance(middleware, type) and issubclass(middleware, kind)
 
 
@@ -390,8 +388,8 @@ def _is_ours(path: str) -> bool:
     try:
         middleware = import_string(path)
     except ImportError:
-        return False  # Django says so itself
-    # By name: the middleware stands above this module, and is not imported from here.
+        return False  # Django reports it
+    # Compare names, since the middleware imports this module.
     return isinstance(middleware, type) and _MIDDLEWARE in [
         f"{kind.__module__}.{kind.__name__}" for kind in middleware.__mro__
     ]

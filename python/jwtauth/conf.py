@@ -1,8 +1,8 @@
-"""The ``JWTAUTH`` settings, read at use.
+"""The ``JWTAUTH`` settings, read when they are used.
 
-`Config` declares each of them once. `get_config` makes one, with the engine's objects, for each state of the settings:
-``override_settings`` works, and nothing is parsed again while nothing changes. What is wrong with them is a `Problem`,
-which a system check reports and `get_config` raises as ``ImproperlyConfigured``, in the same words.
+`Config` declares each setting once. `get_config` creates a config, with the engine's objects, for each state of the
+settings, so that ``override_settings`` works and unchanged settings are not parsed again. An invalid setting is a
+`Problem`, which a system check reports and `get_config` raises as ``ImproperlyConfigured`` with the same message.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from jwtauth.internal import engine_config
 from jwtauth.internal import settings_parsers as parse
 from jwtauth.internal.engine_config import EngineObjects, Problem
 
-# The idle limit's default, and the least that the absolute one defaults to.
+# The default of the idle limit, in seconds.
 _DAY = 24 * 60 * 60
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of ``JWTAUTH``: how it is read, and what other programs may know of it."""
+    """A key of ``JWTAUTH``: how it is parsed and where it may be shown."""
 
     name: str
     parse: Callable[[object], Any]
     default: Callable[[_State, Mapping[str, Any]], Any]
     secret: bool
-    """Whether its value is a key, which is shown to nobody."""
+    """Whether the value contains keys, which are never shown."""
     rust: bool
-    """Whether jwtauth-axum has it as well."""
+    """Whether jwtauth-axum has the same setting."""
     none_differs: bool
-    """Whether ``None`` means something else than leaving it out."""
+    """Whether ``None`` is different from leaving the setting out."""
 
 
 def setting(
@@ -54,14 +54,14 @@ def setting(
 ) -> Any:
     """Declare a field of `Config` as a setting.
 
-    Its default is a constant, or ``derived`` from Django's settings and the values of the settings above it.
+    The default is a constant, or ``derived`` from Django's settings and the values of the preceding settings.
     """
     default_of = derived or (lambda _state, _values: default)
     return field(repr=not secret, metadata={"setting": Setting(name, parse, default_of, secret, rust, none_differs)})
 
 
 def _session_lifetime(_: _State, values: Mapping[str, Any]) -> int:
-    # A project that gave its refresh tokens more than 30 days keeps them.
+    # At least 30 days, and never less than the idle limit.
     refresh_lifetime: int = values["REFRESH_TOKEN_LIFETIME"]
     return max(30 * _DAY, refresh_lifetime)
 
@@ -74,9 +74,9 @@ def _verifying_keys(state: _State, values: Mapping[str, Any]) -> list[bytes | tu
 
 @dataclass(frozen=True)
 class Config(EngineObjects):
-    """The settings in force, in the order of the documentation, and the engine's objects that are made of them.
+    """The current settings, in the order of the documentation, and the engine's objects created from them.
 
-    Durations are seconds unless the name says milliseconds.
+    Durations are seconds, except in names that end with ``_ms``.
     """
 
     access_token_lifetime: int = setting("ACCESS_TOKEN_LIFETIME", parse.seconds, 300)
@@ -125,29 +125,32 @@ class Config(EngineObjects):
 
     @property
     def refuses_more_sessions(self) -> bool:
-        """Whether a login beyond the limit is refused, in place of ending the oldest session."""
+        """Return whether a login beyond the limit is refused, instead of ending the oldest session."""
         return self.max_sessions_policy == "refuse"
 
 
-# What `settings` has looked up before, and drops when it changes. What that saves: see `jwtauth.internal`.
+# The cache of Django's lazy settings, which drops changed values. `jwtauth.internal` says what this saves.
 _LOOKED_UP: dict[str, Any] = vars(settings)
 
 
 def django_setting(name: str) -> Any:
-    """Return a setting of Django's, which is always there."""
+    """Return a setting that Django always defines."""
     try:
         return _LOOKED_UP[name]
     except KeyError:
         return getattr(settings, name)
 
 
-# Each setting by the name of its field, and each by its own name.
+# The settings by the name of their field, and by their own name.
 _FIELDS: dict[str, Setting] = {one.name: one.metadata["setting"] for one in fields(Config) if "setting" in one.metadata}
 SETTINGS: dict[str, Setting] = {one.name: one for one in _FIELDS.values()}
 
 
 def get_config() -> Config:
-    """The settings now. Raises ``ImproperlyConfigured`` with the words of the first system check that fails."""
+    """Return the config of the current settings.
+
+    Raises ``ImproperlyConfigured`` with the message of the first failing system check if a setting is invalid.
+    """
     global _current
     current = _current
     if current is not None and current[0].is_now():
@@ -162,7 +165,7 @@ def get_config() -> Config:
 
 @dataclass(frozen=True, repr=False)
 class _State:
-    """Everything that a `Config` depends on; equal states make equal configs. It holds keys, so it has no ``repr``."""
+    """All inputs of a `Config`. Equal states give equal configs. It contains keys, so it has no ``repr``."""
 
     secret_key: str | bytes
     user: object
@@ -172,7 +175,7 @@ class _State:
     proxies_of_drf: int | None
 
     def is_now(self) -> bool:
-        """Whether `_state` would return an equal one. Every request asks, so it copies nothing."""
+        """Return whether `_state` would return an equal state. Copies nothing, since every request calls it."""
         read = _LOOKED_UP
         try:
             return (
@@ -206,24 +209,24 @@ def _user_settings() -> object:
 
 
 def _copy(user: object) -> object:
-    """Deep enough that a change in place is noticed."""
+    """Return a copy that is deep enough to notice changes in place."""
     if not isinstance(user, Mapping):
         return user
     return {name: copy(value) if isinstance(value, (list, set)) else value for name, value in user.items()}
 
 
 def problems() -> list[Problem]:
-    """Everything wrong with the settings now."""
+    """Return all problems of the current settings."""
     return build(_state())[1]
 
 
 def values() -> dict[str, Any]:
-    """Every setting with its value now: parsed where it was given, else the default."""
+    """Return the current value of every setting: parsed if it is set, otherwise the default."""
     return _read(_state())[0]
 
 
 def _read(state: _State) -> tuple[dict[str, Any], list[Problem]]:
-    """Every setting's value, and what is wrong with names and types; a wrong value is replaced by the default."""
+    """Return the value of every setting, and the problems with names and types. Invalid values become the default."""
     user, found = state.user, []
     if user is None:
         user = {}
@@ -242,14 +245,14 @@ def _read(state: _State) -> tuple[dict[str, Any], list[Problem]]:
             try:
                 result[name] = setting.parse(user[name])
             except ValueError as error:
-                # The value is not shown: it may be a key.
+                # The value is not shown, since it may be a key.
                 message = f"JWTAUTH[{name!r}] has a value of the wrong type or range."
                 found.append(Problem("jwtauth.E003", message, f"Use {error}."))
     return result, found
 
 
 def build(state: _State) -> tuple[Config | None, list[Problem]]:
-    """The config, or else everything that stands in its way."""
+    """Return the config, or ``None`` and all problems."""
     values, found = _read(state)
     found += _user_id_problems(values)
     explicit_keys = isinstance(state.user, Mapping) and "VERIFYING_KEYS" in state.user

@@ -1,4 +1,4 @@
-"""The engine's objects, made of the settings' values, and what to do where the engine refuses them."""
+"""Creation of the engine's objects from the settings, and hints for values that the engine rejects."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from jwtauth import _engine
 from jwtauth.exceptions import EngineConfigurationError
 
-# How many verified sessions a process remembers, where SESSION_CHECK_INTERVAL lets it: some 100 bytes each.
+# The maximum number of verified sessions that a process caches with SESSION_CHECK_INTERVAL, of about 100 bytes each.
 _REMEMBERED_SESSIONS = 65_536
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with the settings: the words of the system check and of ``ImproperlyConfigured``."""
+    """A problem with the settings, with the message of the system check and of ``ImproperlyConfigured``."""
 
     id: str
     message: str
@@ -28,7 +28,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class EngineObjects:
-    """What a `jwtauth.conf.Config` has of the engine."""
+    """The engine's objects of a `jwtauth.conf.Config`."""
 
     keyring: _engine.Keyring
     tokens: _engine.Tokens
@@ -40,9 +40,9 @@ class EngineObjects:
 def build(
     values: Mapping[str, Any], *, explicit_keys: bool, trusted_origins: Sequence[str]
 ) -> tuple[EngineObjects | None, list[Problem]]:
-    """Return the objects, or else everything that the engine refuses.
+    """Return the engine's objects, or ``None`` and all problems.
 
-    With ``explicit_keys``, the project itself has set VERIFYING_KEYS, so that each of them must be a key.
+    ``explicit_keys`` says that the project has set VERIFYING_KEYS itself, so that each of them must be valid.
     """
     found: list[Problem] = []
     keyring = _build_keyring(values, explicit_keys, found)
@@ -65,26 +65,26 @@ def build(
     return EngineObjects(keyring, tokens, policy, site, _engine.VerifiedSessions(_REMEMBERED_SESSIONS)), []
 
 
-# What to do about a key, by the engine's code.
-_GENERATE = "manage.py jwtauth_generate_key makes a new one."
+# Hints for invalid keys, by the engine's code.
+_GENERATE = "manage.py jwtauth_generate_key generates a new one."
 _KEY_HINTS = {
     "key_too_short": "Set SECRET_KEY or JWTAUTH['SIGNING_KEY'] to a longer random value.",
     "key_rsa_size": _GENERATE,
-    "key_malformed": f"Give the text of the key, not the path of its file, and all of it. {_GENERATE}",
-    "key_form": f"Convert it (openssl pkey -inform DER), decode its base64, or give one key of the set. {_GENERATE}",
-    "key_pem_lines": "Copy it from the first dash to the last. Its line breaks may be written as \\n.",
-    "key_pem_base64": "Copy it again, from the first dash to the last: characters are missing, or were replaced.",
-    "key_several": "Give each key of its own. A chain of certificates begins with that of the key.",
-    "key_jwk": f"Check its members against RFC 7518, 6. {_GENERATE}",
+    "key_malformed": f"Set it to the complete text of the key, not the path of its file. {_GENERATE}",
+    "key_form": f"Convert it (openssl pkey -inform DER), decode its base64, or use one key of the set. {_GENERATE}",
+    "key_pem_lines": "Copy it from the first dash to the last. Line breaks may be written as \\n.",
+    "key_pem_base64": "Copy it again from the first dash to the last: characters are missing or have been replaced.",
+    "key_several": "List each key separately. A certificate chain must begin with the certificate of the key.",
+    "key_jwk": f"Check its members against RFC 7518 section 6. {_GENERATE}",
     "key_encrypted": "Decrypt it: openssl pkey -in key.pem.",
-    "key_wrong_kind": f"Change ALGORITHM, or the key. {_GENERATE}",
-    "key_wrong_algorithm": "Change ALGORITHM, or the JWK's alg. In VERIFYING_KEYS, (algorithm, key) names another.",
-    "key_wrong_use": "Remove use and key_ops from the JWK if they are not meant.",
-    "key_not_private": "Put the private key here, and the public one into VERIFYING_KEYS if it is another's.",
-    "key_not_public": "Put the public key here: openssl pkey -in key.pem -pubout.",
-    "key_not_a_secret": "Set ALGORITHM to that of the key, or use a random secret: keys of a pair do not stay secret.",
-    "key_id": "Change the JWK's kid, or leave it out.",
-    "duplicate_key_id": "Give each JWK a kid of its own, or leave it out.",
+    "key_wrong_kind": f"Change ALGORITHM or the key. {_GENERATE}",
+    "key_wrong_algorithm": "Change ALGORITHM or the alg of the JWK, or use a pair (algorithm, key) in VERIFYING_KEYS.",
+    "key_wrong_use": "Remove use and key_ops from the JWK, or use another key.",
+    "key_not_private": "Use the private key here. Public keys of other services belong in VERIFYING_KEYS.",
+    "key_not_public": "Use the public key here: openssl pkey -in key.pem -pubout.",
+    "key_not_a_secret": "Set ALGORITHM to that of the key, or use a random secret. A key pair is not a secret.",
+    "key_id": "Change the kid of the JWK, or leave it out.",
+    "duplicate_key_id": "Give each JWK its own kid, or leave it out.",
     "too_many_keys": "Remove the oldest of VERIFYING_KEYS or SECRET_KEY_FALLBACKS.",
 }
 
@@ -93,7 +93,9 @@ def _build_keyring(values: Mapping[str, Any], explicit_keys: bool, found: list[P
     algorithm = values["ALGORITHM"]
     if algorithm not in _engine.algorithms():
         known = ", ".join(_engine.algorithms())
-        found.append(Problem("jwtauth.E008", f"JWTAUTH['ALGORITHM'] is none of {known}.", "The default is 'HS256'."))
+        found.append(
+            Problem("jwtauth.E008", f"JWTAUTH['ALGORITHM'] must be one of {known}.", "The default is 'HS256'.")
+        )
         return None
     try:
         signing = _engine.SigningKey.read(values["SIGNING_KEY"], algorithm=algorithm)
@@ -109,7 +111,7 @@ def _build_keyring(values: Mapping[str, Any], explicit_keys: bool, found: list[P
         try:
             verifying.append(_engine.VerifyingKey.read(key, algorithm=other))
         except EngineConfigurationError as error:
-            # One of SECRET_KEY_FALLBACKS that is too short has never signed a token, so none is lost.
+            # A key of SECRET_KEY_FALLBACKS that is too short cannot have signed a token, so it is ignored.
             if explicit_keys:
                 hint = {
                     **_KEY_HINTS,
@@ -125,7 +127,7 @@ def _build_keyring(values: Mapping[str, Any], explicit_keys: bool, found: list[P
 
 
 def _too_short(hint: str, key: bytes) -> str:
-    """Return the hint, with the longest hash that takes this key, if there is one."""
+    """Return the hint, extended by the strongest algorithm for which the key is long enough, if any."""
     for algorithm in ("HS384", "HS256"):
         with suppress(EngineConfigurationError):
             _engine.SigningKey.read(key, algorithm=algorithm)
@@ -147,8 +149,8 @@ def _build_tokens(values: Mapping[str, Any], keyring: _engine.Keyring, found: li
     except EngineConfigurationError as error:
         hint = {
             "reserved_claim": "Choose another USER_ID_CLAIM; the default is 'sub'.",
-            "empty_name": "Leave ISSUER and AUDIENCE out where there is none. "
-            "In ISSUER_FALLBACKS and AUDIENCE_FALLBACKS, None stands for tokens without the claim.",
+            "empty_name": "Leave ISSUER and AUDIENCE out to issue tokens without them. "
+            "In ISSUER_FALLBACKS and AUDIENCE_FALLBACKS, None accepts tokens without the claim.",
         }[error.code]
         found.append(Problem("jwtauth.E003", f"JWTAUTH: {error}.", hint))
         return None
@@ -160,7 +162,7 @@ def _build_policy(values: Mapping[str, Any], found: list[Problem]) -> _engine.Ro
         values["REFRESH_TOKEN_LIFETIME"],
         values["SESSION_LIFETIME"],
     )
-    hint = "Each must be a second or more, with ACCESS_TOKEN_LIFETIME <= REFRESH_TOKEN_LIFETIME <= SESSION_LIFETIME."
+    hint = "Use at least one second each, with ACCESS_TOKEN_LIFETIME <= REFRESH_TOKEN_LIFETIME <= SESSION_LIFETIME."
     if any(seconds is not None and seconds < 0 for seconds in (access, idle, absolute)):
         found.append(Problem("jwtauth.E007", "JWTAUTH: a lifetime is negative.", hint))
         return None
@@ -186,12 +188,12 @@ def _build_render_secrets(values: Mapping[str, Any], found: list[Problem]) -> _e
     try:
         return _engine.RenderSecrets(values["RENDER_SERVER_SECRET"])
     except EngineConfigurationError as error:
-        hint = "Use a random one: python -c 'import secrets; print(secrets.token_urlsafe(32))' makes it."
+        hint = "Use a random secret, such as from python -c 'import secrets; print(secrets.token_urlsafe(32))'."
         found.append(Problem("jwtauth.E017", f"JWTAUTH['RENDER_SERVER_SECRET']: {error}.", hint))
         return None
 
 
-# Problems with cookies: the engine's code, our check's id, the hint.
+# Check ids and hints of problems with cookies, by the engine's code.
 _COOKIE_CHECKS = {
     "samesite_none_without_secure": ("jwtauth.E005", "Set COOKIE_SECURE to True, or COOKIE_SAMESITE to 'Lax'."),
     "cookie_prefix_without_secure": ("jwtauth.E006", "Set COOKIE_SECURE to True, or use a name without a prefix."),

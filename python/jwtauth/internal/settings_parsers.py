@@ -1,6 +1,6 @@
-"""A parser for each type of setting: takes what the project has written, and returns the value in force.
+"""Parsers of settings, which take the project's value and return the value to use.
 
-Each raises ``ValueError`` with the type that it wants, for the hint of the system check.
+Each raises ``ValueError`` with a description of the expected type, for the hint of the system check.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from django.utils.encoding import force_bytes
 
-# The longest duration, some 3 000 years: dates end with the year 9999.
+# The longest duration in seconds, about 3,000 years. Dates end with the year 9999.
 MAX_SECONDS = 10**11
 
 
@@ -31,7 +31,7 @@ def _fraction(value: object) -> float:
 
 
 def lifetime_seconds(value: timedelta | float) -> int:
-    """The seconds of a session's lifetime. Raises ``ValueError`` for less than one, and for what is no duration."""
+    """Return a session's lifetime in seconds. Raises ``ValueError`` for less than one second or another type."""
     try:
         lifetime = seconds(value)
     except ValueError as error:
@@ -64,7 +64,7 @@ def not_negative(value: object) -> int:
 def count(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise ValueError("0 or a greater integer")
+    raise ValueError("an integer of 0 or more")
 
 
 def count_or_none(value: object) -> int | None:
@@ -72,7 +72,7 @@ def count_or_none(value: object) -> int | None:
         return None
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
-    raise ValueError("1 or a greater integer, or None")
+    raise ValueError("an integer of 1 or more, or None")
 
 
 def limit_policy(value: object) -> str:
@@ -90,7 +90,7 @@ def text(value: object) -> str:
 def _encodable(value: str) -> str:
     try:
         value.encode()
-    except UnicodeEncodeError:  # it would say where, and the text may be a key
+    except UnicodeEncodeError:  # whose message would show part of the text, which may be a key
         raise ValueError("text without lone surrogates") from None
     return value
 
@@ -98,7 +98,7 @@ def _encodable(value: str) -> str:
 def cookie_name(value: object) -> str:
     name = text(value)
     if Morsel[str]().isReservedKey(name):
-        raise ValueError("a name that no cookie attribute has")
+        raise ValueError("a name that is not a cookie attribute")
     return name
 
 
@@ -117,12 +117,12 @@ def texts(value: object) -> list[str]:
 
 
 def fallbacks(value: object) -> list[str | None]:
-    # Not the text "none", which is None in the settings of Rust.
+    # The string "none" means None in the settings of jwtauth-axum.
     if isinstance(value, (list, tuple)) and all(
         item is None or (isinstance(item, str) and item != "none") for item in value
     ):
         return [text_or_none(item) for item in value]
-    raise ValueError("a list of strings, and of None for tokens without the claim")
+    raise ValueError("a list of strings, or of None for tokens without the claim")
 
 
 def flag(value: object) -> bool:
@@ -134,7 +134,7 @@ def flag(value: object) -> bool:
 def dotted_path(value: object) -> str:
     path = text(value)
     if not all(part.isidentifier() for part in path.split(".")) or "." not in path:
-        raise ValueError('the dotted path of a class (a string, as "accounts.serializers.LoginSerializer")')
+        raise ValueError('the dotted path of a class (a string, such as "accounts.serializers.LoginSerializer")')
     return path
 
 
@@ -155,7 +155,7 @@ def key(value: object) -> bytes:
 
 
 def _verifying_key(value: object) -> bytes | tuple[str, bytes]:
-    """A key for ``ALGORITHM``, or a pair of another algorithm and its key."""
+    """Return a key for ``ALGORITHM``, or a pair of another algorithm and its key."""
     if isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], str):
         return value[0], key(value[1])
     return key(value)
@@ -174,4 +174,4 @@ def function(value: object) -> str | Callable[..., Any] | None:
     try:
         return dotted_path(value)
     except ValueError:
-        raise ValueError('a function, or its dotted path (a string, as "accounts.tokens.claims")') from None
+        raise ValueError('a function, or its dotted path (a string, such as "accounts.tokens.claims")') from None
