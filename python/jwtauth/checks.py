@@ -306,7 +306,7 @@ def _deployment_warnings(values: dict[str, Any]) -> Iterator[CheckMessage]:
     if not values["COOKIE_SECURE"]:
         yield Warning(
             "JWTAUTH['COOKIE_SECURE'] is off: tokens travel over plain HTTP.",
-            hint="Leave COOKIE_SECURE out; it is on where DEBUG is off."
+            hint="Leave COOKIE_SECURE out; it is on if DEBUG is off."
             if _is_set("COOKIE_SECURE")
             else "Set DEBUG to False: COOKIE_SECURE is not set, and follows it.",
             id="jwtauth.W002",
@@ -314,7 +314,7 @@ def _deployment_warnings(values: dict[str, Any]) -> Iterator[CheckMessage]:
     names = [values["ACCESS_TOKEN_COOKIE_NAME"], values["REFRESH_TOKEN_COOKIE_NAME"]]
     if not all(name.startswith("__Host-") for name in names):
         has_scope = values["COOKIE_DOMAIN"] is not None or values["COOKIE_PATH"] != "/"
-        scope = "Leave COOKIE_DOMAIN and COOKIE_PATH out, which no such cookie can have. " if has_scope else ""
+        scope = "Leave COOKIE_DOMAIN and COOKIE_PATH out, since these cookies cannot have them. " if has_scope else ""
         yield Warning(
             "The token cookies are not named '__Host-...', so other hosts of the same domain can overwrite them.",
             hint=f"{scope}Set ACCESS_TOKEN_COOKIE_NAME to '__Host-access_token' and REFRESH_TOKEN_COOKIE_NAME to "
