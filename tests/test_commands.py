@@ -211,14 +211,14 @@ def test_a_function_of_the_site_s_is_pointed_out():
 def test_a_file_that_differs_names_its_lines(tmp_path):
     path = tmp_path / "jwtauth.toml"
     path.write_text(run("jwtauth_settings")[0])
-    assert run("jwtauth_settings", check=path) == (f"{path} has the settings in force.\n", "")
+    assert run("jwtauth_settings", check=path) == (f"{path} matches the current settings.\n", "")
     with (
         override_settings(JWTAUTH={"ISSUER": "site", "ALGORITHM": "HS384", "ACCESS_TOKEN_COOKIE_NAME": "other"}),
         pytest.raises(CommandError) as differs,
     ):
         run("jwtauth_settings", check=path)
     said = str(differs.value)
-    assert re.findall(r":(\d+): (\w+) is another here", said) == [
+    assert re.findall(r":(\d+): (\w+) differs from the settings", said) == [
         (str(number), name)
         for number, name in enumerate(re.findall(r"^# Made|^\w+", path.read_text(), re.M), 1)
         if name in {"ALGORITHM", "ACCESS_TOKEN_COOKIE_NAME"}
@@ -228,7 +228,7 @@ def test_a_file_that_differs_names_its_lines(tmp_path):
     with override_settings(SECRET_KEY=another), pytest.raises(CommandError) as differs:
         run("jwtauth_settings", check=path)
     assert settings.SECRET_KEY not in str(differs.value)
-    assert "SECRET_KEY is another here" in str(differs.value)
+    assert "SECRET_KEY differs from the settings" in str(differs.value)
     with pytest.raises(CommandError, match="nowhere"):
         run("jwtauth_settings", check=tmp_path / "nowhere")
 
@@ -263,7 +263,7 @@ def test_an_existing_file_is_not_overwritten(command, tmp_path):
     path.write_text("an older key")
     link.symlink_to(tmp_path / "elsewhere")
     for existing in (path, link):
-        with pytest.raises(CommandError, match="exists, and is not overwritten"):
+        with pytest.raises(CommandError, match="already exists and is not overwritten"):
             run(*command, "--output", str(existing))
     assert path.read_text() == "an older key"
     assert not (tmp_path / "elsewhere").exists()
@@ -287,7 +287,7 @@ def test_settings_written_to_a_file_pass_their_check(tmp_path):
     path = tmp_path / "jwtauth.toml"
     assert run("jwtauth_settings", output=path) == ("", "")
     assert path.read_text() == run("jwtauth_settings")[0]
-    assert run("jwtauth_settings", check=path)[0] == f"{path} has the settings in force.\n"
+    assert run("jwtauth_settings", check=path)[0] == f"{path} matches the current settings.\n"
 
 
 def test_settings_are_either_checked_or_written(tmp_path):

@@ -369,8 +369,8 @@ def test_a_key_from_the_command_has_the_id_it_was_given():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["none"], "ALGORITHM is one of HS256, "),
-        (["HS256", "--format", "pem"], "takes a secret, which has no PEM"),
+        (["none"], "ALGORITHM must be one of HS256, "),
+        (["HS256", "--format", "pem"], "uses a secret, which has no PEM"),
         (["ES256", "--key-id", "x"], "A PEM has no key id"),
         (["ES256", "--format", "jwk", "--key-id", "x" * 257], "a key id must have 1 to 256 bytes"),
     ],

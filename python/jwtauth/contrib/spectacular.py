@@ -204,12 +204,12 @@ def _sets_cookies(status: int, description: Any) -> list[OpenApiParameter]:
 
 
 def _described(**arguments: Any) -> Callable[[Any], Any]:
-    """Return ``extend_schema`` for a method, whose default ``operationId`` becomes an identifier, without dots."""
+    """Return ``extend_schema`` for a method, with a default ``operationId`` that is an identifier: without dots."""
     extended = extend_schema(**arguments)
 
     def decorate(method: Any) -> Any:
         default: Any = api_settings.DEFAULT_SCHEMA_CLASS
-        if default.get_operation_id is AutoSchema.get_operation_id:  # not one that the project has written
+        if default.get_operation_id is AutoSchema.get_operation_id:  # not overridden by the project
             vars(method).setdefault("kwargs", {}).setdefault("schema", type("Schema", (_Identifiers, default), {}))
         return extended(method)
 
@@ -218,7 +218,7 @@ def _described(**arguments: Any) -> Callable[[Any], Any]:
 
 class _Identifiers(AutoSchema):
     def get_operation_id(self) -> str:
-        """Return an identifier, which generators make function names of."""
+        """Return an identifier, since generators of clients use the id as a function name."""
         return re.sub(r"\W", "_", super().get_operation_id())
 
 

@@ -1,4 +1,4 @@
-"""Files that hold keys."""
+"""Files that contain keys."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.core.management.base import CommandError
 
 
 def create(path: Path, text: str) -> None:
-    """Create a file that its owner alone can read. Raises ``CommandError`` where it exists or cannot be created."""
+    """Create a file that only its owner can read. Raises ``CommandError`` if it exists or cannot be created."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise CommandError(f"{path} exists, and is not overwritten.") from None
+        raise CommandError(f"{path} already exists and is not overwritten.") from None
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}.") from None
     with open(descriptor, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Prints the settings that a Rust service beside this site needs, as TOML."""
+"""Print the settings for a Rust service beside this site, as TOML."""
 
 from __future__ import annotations
 
@@ -18,30 +18,33 @@ _MAY_BE_NONE = {name for name, one in conf.SETTINGS.items() if one.none_differs}
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_settings``. What it prints holds the keys. ``--output FILE`` creates a file that its owner
-    alone can read.
+    """``manage.py jwtauth_settings [--public] [--output FILE | --check FILE]``.
 
-    With ``--public`` it leaves them out, for a service that verifies by the keys of ``jwks.json``. With ``--check
-    FILE`` it says instead which lines of that file are not so, and fails where any is.
+    The output contains the keys. ``--output FILE`` writes it to a new file that only its owner can read. ``--public``
+    leaves the keys out, for a service that verifies with the keys of ``jwks.json``. ``--check FILE`` compares the file
+    with the settings instead, and fails if a line differs.
     """
 
-    help = "Prints the settings in force as the TOML that jwtauth-axum reads. It holds keys: keep it as secret."
+    help = "Prints the effective settings as TOML for jwtauth-axum. The output contains keys, so keep it secret."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """``--public``, ``--check FILE``, ``--output FILE``."""
-        parser.add_argument("--public", action="store_true", help="Leaves the keys out.")
+        """Add ``--public``, ``--check FILE`` and ``--output FILE``."""
+        parser.add_argument("--public", action="store_true", help="Leave the keys out.")
         where = parser.add_mutually_exclusive_group()
-        where.add_argument("--check", metavar="FILE", type=Path, help="Says which lines of this file to change.")
+        where.add_argument("--check", metavar="FILE", type=Path, help="Show which lines of this file to change.")
         where.add_argument(
-            "--output", metavar="FILE", type=Path, help="Creates this file, which its owner alone can read."
+            "--output", metavar="FILE", type=Path, help="Create this file, which only its owner can read."
         )
 
     def handle(self, *args: Any, public: bool, check: Path | None, output: Path | None, **options: Any) -> None:
-        """Raises ``CommandError`` where the Rust side cannot have these settings, or the file differs."""
-        conf.get_config()  # with the words of the first check that fails
+        """Print, write or check the settings.
+
+        Raises ``CommandError`` if jwtauth-axum does not support these settings, or the checked file differs.
+        """
+        conf.get_config()  # raises the message of the first failing check
         values = conf.values()
         if values["USER_ID_FIELD"] not in (None, "pk"):
-            raise CommandError("JWTAUTH['USER_ID_FIELD']: jwtauth-axum knows users by their primary key only.")
+            raise CommandError("JWTAUTH['USER_ID_FIELD']: jwtauth-axum only supports the primary key.")
         lines = {
             name: f"{name} = {_toml(value)}"
             for name, value in self._named(values).items()
@@ -50,17 +53,17 @@ class Command(BaseCommand):
         if check is not None:
             self._check(check, lines)
             return
-        about = "It holds no keys." if public else "It holds keys."
+        about = "It contains no keys." if public else "It contains keys."
         text = "\n".join([f"# Made by manage.py jwtauth_settings. {about}", *lines.values(), ""])
         if output is None:
             self.stdout.write(text, ending="")
         else:
             private_files.create(output, text)
         if values["ACCESS_TOKEN_CLAIMS"] is not None:
-            self.stderr.write("JWTAUTH['ACCESS_TOKEN_CLAIMS'] is a function of this site: give AuthLayer its equal.")
+            self.stderr.write("JWTAUTH['ACCESS_TOKEN_CLAIMS'] is a Python function. Give AuthLayer an equivalent one.")
 
     def _check(self, path: Path, lines: dict[str, str]) -> None:
-        """What differs is named, and not shown: it may be a key."""
+        """Report the names of settings that differ, but not the values, which may be keys."""
         try:
             text = path.read_text()
         except (OSError, ValueError) as error:
@@ -71,11 +74,12 @@ class Command(BaseCommand):
             if is_setting and not line.startswith("#"):
                 there[name] = line
                 if line != lines.get(name):
-                    found.append(f"{path}:{number}: {name} is {'another here' if name in lines else 'not set here'}.")
+                    what = "differs from the settings" if name in lines else "is not in the settings"
+                    found.append(f"{path}:{number}: {name} {what}.")
         found += [f"{path}: {name} is missing." for name in lines if name not in there]
         if found:
-            raise CommandError("\n".join([*found, "manage.py jwtauth_settings prints them all."]))
-        self.stdout.write(f"{path} has the settings in force.")
+            raise CommandError("\n".join([*found, "manage.py jwtauth_settings prints the current settings."]))
+        self.stdout.write(f"{path} matches the current settings.")
 
     def _named(self, values: dict[str, Any]) -> dict[str, Any]:
         found = {name: value for name, value in values.items() if conf.SETTINGS[name].rust}
@@ -90,12 +94,12 @@ class Command(BaseCommand):
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML, whose strings, numbers and lists are JSON's."""
+    """Return the value as TOML, in which strings, numbers and lists are written as in JSON."""
     if value is None:
         return '"none"'
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_toml(item) for item in value)}]"
     if isinstance(value, (bytes, str)):
-        # What JSON need not escape and TOML must.
+        # TOML requires this escape, JSON does not.
         return json.dumps(force_str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
     return json.dumps(value)
