@@ -49,7 +49,7 @@ LAST_SEEN_INTERVAL: Final[int]
 
 @final
 class SigningKey:
-    """A key that signs, for one algorithm."""
+    """Hold a key that signs, for one algorithm."""
 
     @staticmethod
     def read(key: bytes, *, algorithm: str) -> SigningKey:
@@ -68,7 +68,7 @@ class SigningKey:
 
 @final
 class VerifyingKey:
-    """A key that verifies signatures, for one algorithm: an HMAC secret or a public key."""
+    """Hold a key that verifies signatures, for one algorithm: an HMAC secret or a public key."""
 
     @staticmethod
     def read(key: bytes, *, algorithm: str) -> VerifyingKey:
@@ -91,7 +91,7 @@ class VerifyingKey:
 
 @final
 class Keyring:
-    """A signing key, and all keys whose signatures are accepted."""
+    """Hold a signing key, and all keys whose signatures are accepted."""
 
     def __new__(cls, signing: SigningKey, verifying: Sequence[VerifyingKey] = ...) -> Keyring:
         """Create a ring of keys.
@@ -109,7 +109,7 @@ class Keyring:
 
 @final
 class Sid:
-    """The secret ``sid`` of a session: the minute of its login and 128 random bits."""
+    """Hold the secret ``sid`` of a session: the minute of its login and 128 random bits."""
 
     @staticmethod
     def generate(now: int) -> Sid:
@@ -124,7 +124,7 @@ class Sid:
 
 @final
 class Session:
-    """The columns of a session's row that the rules use."""
+    """Hold the columns of a session's row that the rules use."""
 
     def __new__(
         cls,
@@ -176,7 +176,7 @@ class Session:
 
 @final
 class TokenKind:
-    """The kinds of token, by their header ``typ`` (RFC 8725 section 3.11)."""
+    """Distinguish the kinds of token, by their header ``typ`` (RFC 8725 section 3.11)."""
 
     ACCESS: Final[TokenKind]
     """``at+jwt``."""
@@ -189,7 +189,7 @@ class TokenKind:
 
 @final
 class Claims:
-    """The claims of a token (RFC 7519 section 4)."""
+    """Hold the claims of a token (RFC 7519 section 4)."""
 
     def __new__(
         cls,
@@ -249,7 +249,13 @@ class Tokens:
         leeway: int = 0,
         subject_claim: str = "sub",
     ) -> Tokens:
-        """Raises ``EngineConfigurationError``: a claim that cannot name the user, an empty issuer or audience."""
+        """Create a verifier and issuer of tokens.
+
+        ``leeway`` is in seconds. ``issuer_fallbacks`` and ``audience_fallbacks`` are former values that are still
+        accepted, where ``None`` accepts tokens without the claim. ``subject_claim`` names the claim of the user.
+
+        Raises ``EngineConfigurationError`` for a reserved ``subject_claim``, or an empty issuer or audience.
+        """
 
     def issue(self, kind: TokenKind, claims: Claims) -> str:
         """Return a signed token. Raises ``ClaimsRefused`` if the custom claims make it too long for a cookie."""
@@ -262,7 +268,7 @@ class Tokens:
 
 @final
 class RotationPolicy:
-    """The lifetimes and the grace period of rotation, in seconds."""
+    """Hold the lifetimes and the grace period of rotation, in seconds."""
 
     def __new__(cls, *, access: int, idle: int, absolute: int | None, grace: int) -> RotationPolicy:
         """Create a policy. Raises ``EngineConfigurationError`` if lifetimes are zero or out of order."""
@@ -281,7 +287,7 @@ class RotationPolicy:
 
 @final
 class Decision:
-    """The decision on a refresh token."""
+    """Describe the decision on a refresh token."""
 
     @property
     def code(self) -> str:
@@ -309,21 +315,24 @@ class Decision:
 
 @final
 class OriginPolicy:
-    """The origins that may make requests with cookies, besides the site's own."""
+    """Hold the origins that may make requests with cookies, in addition to the site's own."""
 
     def __new__(cls, trusted: Sequence[str]) -> OriginPolicy:
         """Create a policy. Raises ``EngineConfigurationError`` for an entry that can never match."""
 
 @final
 class RenderSecrets:
-    """The secrets that the site shares with its render server."""
+    """Hold the secrets that the site shares with its render server."""
 
     def __new__(cls, secrets: Sequence[str]) -> RenderSecrets:
-        """Raises ``EngineConfigurationError`` for a secret that is too short or cannot be sent in a header."""
+        """Accept these secrets.
+
+        Raises ``EngineConfigurationError`` for a secret that is too short or cannot be sent in a header.
+        """
 
 @final
 class Identity:
-    """The verified tokens of a request, before its session is looked up."""
+    """Hold the verified tokens of a request, before its session is looked up."""
 
     def __new__(cls) -> Identity:
         """Create the identity of an anonymous request without cookies."""
@@ -372,7 +381,7 @@ class Identity:
 
 @final
 class Grant:
-    """The newest tokens of a session, and which of them the response sets as cookies."""
+    """Hold the newest tokens of a session, and which of them the response sets as cookies."""
 
     @property
     def access(self) -> Claims:
@@ -388,7 +397,7 @@ class Grant:
 
 @final
 class Outcome:
-    """What the response does with the cookies."""
+    """Describe what the response does with the cookies."""
 
     UNCHANGED: Final[Outcome]
     """No cookie is changed."""
@@ -404,7 +413,7 @@ class Outcome:
 
 @final
 class Answer:
-    """The cookies and caching headers of the response."""
+    """Hold the cookies and caching headers of the response."""
 
     @property
     def vary(self) -> str | None:
@@ -423,7 +432,7 @@ class Answer:
 
 @final
 class Site:
-    """The configuration of a site, and the steps of a request."""
+    """Hold the configuration of a site, and do the steps of a request."""
 
     def __new__(
         cls,
@@ -512,7 +521,7 @@ class Site:
 
 @final
 class DatabaseClock:
-    """The offset between the clocks of the database and this process. Times are Unix milliseconds."""
+    """Track the offset between the clocks of the database and this process. Times are Unix milliseconds."""
 
     def __new__(cls) -> DatabaseClock: ...
     def hear(self, *, asked: int, answered: int, theirs: int) -> None:
@@ -529,13 +538,13 @@ def stored_seconds(text: str) -> int:
 
 @final
 class Asked:
-    """The time and scope of a query about a session, created by `VerifiedSessions.asking`."""
+    """Hold the time and scope of a query about a session, created by `VerifiedSessions.asking`."""
 
 @final
 class VerifiedSessions:
-    """A bounded cache of sessions that the database has accepted. Times are monotonic milliseconds.
+    """Cache the sessions that the database has accepted, up to a capacity. Times are monotonic milliseconds.
 
-    A scope is a number that the caller chooses for everything that the result of the query depends on besides the
+    A scope is a number that the caller chooses for everything that the result of the query depends on except the
     claims. An entry is only valid in its own scope.
     """
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class JwtAuthConfig(AppConfig):
-    """The app, installed by ``INSTALLED_APPS = [..., "jwtauth"]``."""
+    """Configure the app, which is installed by ``INSTALLED_APPS = [..., "jwtauth"]``."""
 
     name = "jwtauth"
     verbose_name = _("User sessions")

@@ -29,7 +29,7 @@ _DAY = 24 * 60 * 60
 
 @dataclass(frozen=True)
 class Setting:
-    """A key of ``JWTAUTH``: how it is parsed and where it may be shown."""
+    """Describe a key of ``JWTAUTH``: how it is parsed and where it may be shown."""
 
     name: str
     parse: Callable[[object], Any]
@@ -74,7 +74,7 @@ def _verifying_keys(state: _State, values: Mapping[str, Any]) -> list[bytes | tu
 
 @dataclass(frozen=True)
 class Config(EngineObjects):
-    """The current settings, in the order of the documentation, and the engine's objects created from them.
+    """Hold the current settings, in the order of the documentation, and the engine's objects created from them.
 
     Durations are seconds, except in names that end with ``_ms``.
     """
@@ -165,7 +165,7 @@ def get_config() -> Config:
 
 @dataclass(frozen=True, repr=False)
 class _State:
-    """All inputs of a `Config`. Equal states give equal configs. It contains keys, so it has no ``repr``."""
+    """Hold all inputs of a `Config`. Equal states give equal configs. It contains keys, so it has no ``repr``."""
 
     secret_key: str | bytes
     user: object

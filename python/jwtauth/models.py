@@ -155,7 +155,7 @@ class SessionManager(_Manager):
 
 
 class Session(models.Model):
-    """A user's session on one device, from login until it ends.
+    """Store a user's session on one device, from login until it ends.
 
     The row contains neither a token nor the ``sid`` claim. The primary key is a digest of the ``sid`` and is not
     secret. A session exists while its row does: ending it deletes the row. Times are whole seconds.

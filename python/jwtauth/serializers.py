@@ -34,7 +34,7 @@ class CredentialsRefused(APIException):
 
 
 class _SecretInput(serializers.Serializer[Any]):
-    """Base class of serializers of a password or token. Neither ``repr`` nor error reports show the data."""
+    """Hide a password or a token from ``repr`` and error reports."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -46,7 +46,7 @@ class _SecretInput(serializers.Serializer[Any]):
 
 
 class UsernameField(serializers.CharField):
-    """A username, normalized as in Django's login form."""
+    """Read a username, normalized as in Django's login form."""
 
     def to_internal_value(self, data: Any) -> str:
         """Return the username in Unicode form NFKC, unless it is longer than the user model allows."""
@@ -114,7 +114,7 @@ class UserSerializer(serializers.BaseSerializer[Any]):
 
 
 class InstantField(serializers.DateTimeField):
-    """A time with its UTC offset, even if ``USE_TZ`` is off."""
+    """Show a time with its UTC offset, even if ``USE_TZ`` is off."""
 
     def default_timezone(self) -> tzinfo:
         """Return the current time zone."""

@@ -23,7 +23,7 @@ _OF_DJANGO = {SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY}
 
 
 class Before(NamedTuple):
-    """The session before a login, for `restore` if the login is rolled back."""
+    """Hold the session before a login, for `restore` if the login is rolled back."""
 
     session: SessionBase | None
     key: str | None

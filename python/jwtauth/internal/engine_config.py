@@ -16,7 +16,7 @@ _REMEMBERED_SESSIONS = 65_536
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem with the settings, with the message of the system check and of ``ImproperlyConfigured``."""
+    """Describe a problem with the settings, for the system check and for ``ImproperlyConfigured``."""
 
     id: str
     message: str
@@ -28,7 +28,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class EngineObjects:
-    """The engine's objects of a `jwtauth.conf.Config`."""
+    """Hold the engine's objects of a `jwtauth.conf.Config`."""
 
     keyring: _engine.Keyring
     tokens: _engine.Tokens

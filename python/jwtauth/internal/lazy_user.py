@@ -35,7 +35,7 @@ def set_up(lazy: SimpleLazyObject, find: Callable[[], Any]) -> None:  # type: ig
 
 
 class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
-    """The user of a session that was verified within ``SESSION_CHECK_INTERVAL``, in the scope ``place``.
+    """Represent the user of a session verified within ``SESSION_CHECK_INTERVAL``, in the scope ``place``.
 
     ``pk``, ``is_authenticated`` and ``is_anonymous`` are known from the token. Any other attribute loads the user by
     the strict check. So does a switch to another scope, such as another tenant's database.

@@ -17,7 +17,7 @@ _REUSED, _LATE_UPLOAD = "refresh_token_reused", "late_upload"
 
 
 class Decided(NamedTuple):
-    """A decision on a refresh token that has been written, and its inputs."""
+    """Hold a decision on a refresh token that has been written, and its inputs."""
 
     decision: _engine.Decision
     found: SessionAndUser

@@ -17,7 +17,7 @@ from jwtauth.request import RequestAuth
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
-    """The lazy ``request.user``: the user of the tokens, or the previous user of the request."""
+    """Load ``request.user`` lazily: the user of the tokens, or the previous user of the request."""
 
     def __init__(self, find: Callable[[], Any]) -> None:
         set_up(self, find)

@@ -74,7 +74,7 @@ def _set_cookie(
 
 
 class _PartitionedMorsel(Morsel[str]):
-    """A cookie with the ``Partitioned`` attribute (CHIPS), which `http.cookies` supports since Python 3.14."""
+    """Add the ``Partitioned`` attribute (CHIPS), which `http.cookies` supports since Python 3.14."""
 
     def OutputString(self, attrs: Any = None) -> str:
         output = super().OutputString(attrs)

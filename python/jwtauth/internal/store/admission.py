@@ -206,7 +206,7 @@ _DJANGO_S_OUTER, _DJANGO_S_INNER = getattr(AbstractBaseUser, _OUTER), getattr(Ab
 
 
 class _AuthHashes:
-    """A cache of Django's session auth hashes of recently seen passwords, for one ``SECRET_KEY``.
+    """Cache Django's session auth hashes of recently seen passwords, for one ``SECRET_KEY``.
 
     Its keys are digests under a random key of this object, so that no password hash is kept. `jwtauth.internal` says
     what this saves.

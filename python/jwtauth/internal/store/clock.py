@@ -18,7 +18,7 @@ _database_clock = _engine.DatabaseClock()
 
 
 class DatabaseTime(Func):
-    """The time of the database in a query, as fractional Unix seconds. ``NULL`` on unknown databases."""
+    """Select the time of the database as fractional Unix seconds, or ``NULL`` on unknown databases."""
 
     template = "NULL"
     output_field = FloatField()

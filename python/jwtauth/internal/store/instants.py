@@ -30,7 +30,7 @@ class _OfDateTimes(type):
 
 
 class InstantField(models.DateTimeField, metaclass=_OfDateTimes):  # type: ignore[type-arg]  # not subscriptable at run time
-    """A ``DateTimeField`` that stores UTC in databases without time zones.
+    """Store times as ``DateTimeField`` does, but in UTC in databases without time zones.
 
     Values are the same as Django's: aware if ``USE_TZ`` is on, else naive in ``TIME_ZONE``. In databases without time
     zones (SQLite, MariaDB, MySQL, Oracle), Django stores the time zone of the connection, where one hour a year occurs

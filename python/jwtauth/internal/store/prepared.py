@@ -30,7 +30,7 @@ _Converter = tuple[Sequence[Callable[[Any, Any, Any], Any]], Any]
 
 
 class Row:
-    """The annotations of a row. Values are converted each time that they are read."""
+    """Give access to the annotations of a row. Values are converted each time that they are read."""
 
     __slots__ = ("_connection", "_converters", "_places", "_values")
 
@@ -158,7 +158,7 @@ def _only_adds(kind: type, base: type, names: set[str]) -> bool:
 
 
 class _Statement:
-    """A compiled ``SELECT``, shared by all threads."""
+    """Execute a compiled ``SELECT``. Shared by all threads."""
 
     def __init__(
         self, compiler: Any, alias: str, sql: str, parameters: list[Any], place: int, key: Field[Any, Any]

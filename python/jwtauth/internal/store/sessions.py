@@ -54,7 +54,7 @@ _BESIDE = [*_ANNOTATED, _DATABASE_TIME]
 
 
 class SessionAndUser:
-    """A session and its user, both read by the same query.
+    """Hold a session and its user, both read by the same query.
 
     The columns of a session returned by `find` are converted when they are read. `jwtauth.internal` says what this
     saves.

@@ -115,7 +115,7 @@ class Writes:
 
 
 class _Write:
-    """A compiled statement, shared by all threads."""
+    """Execute a compiled statement. Shared by all threads."""
 
     def __init__(self, alias: str, vendor: str, sql: str, order: list[_Parameter]) -> None:
         self._alias = alias

@@ -13,7 +13,7 @@ from jwtauth.models import database
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_check``. Fails if a check reports an error."""
+    """Run ``manage.py jwtauth_check``, which fails if a check reports an error."""
 
     help = "Shows the effective JWTAUTH settings, including defaults but not keys, and runs jwtauth's system checks."
     requires_system_checks = ()

@@ -6,4 +6,4 @@ from jwtauth.management.commands.jwtauth_clearsessions import Command as ClearSe
 
 
 class Command(ClearSessions):
-    """``manage.py jwtauth_clean``, an alias of ``jwtauth_clearsessions``."""
+    """Run ``manage.py jwtauth_clean``, an alias of ``jwtauth_clearsessions``."""

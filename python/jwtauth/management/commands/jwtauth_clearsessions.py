@@ -12,7 +12,7 @@ from jwtauth.internal.store import cleanup
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_clearsessions [--dry-run]``."""
+    """Run ``manage.py jwtauth_clearsessions [--dry-run]``."""
 
     help = (
         "Removes sessions that expired more than an hour ago. Logins and refreshes also remove a few at a time. Run "

@@ -6,4 +6,4 @@ from jwtauth.management.commands.jwtauth_logout import Command as Logout
 
 
 class Command(Logout):
-    """``manage.py jwtauth_end``, an alias of ``jwtauth_logout``."""
+    """Run ``manage.py jwtauth_end``, an alias of ``jwtauth_logout``."""

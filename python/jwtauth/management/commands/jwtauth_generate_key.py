@@ -14,7 +14,7 @@ from jwtauth.internal import private_files
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_generate_key [ALGORITHM] [--format pem|jwk] [--key-id ID] [--output FILE]``."""
+    """Run ``manage.py jwtauth_generate_key [ALGORITHM] [--format pem|jwk] [--key-id ID] [--output FILE]``."""
 
     help = (
         "Generates a new key for JWTAUTH['SIGNING_KEY']. Prints the private key to standard output, or writes it to a "

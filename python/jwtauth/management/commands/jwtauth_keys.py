@@ -12,7 +12,7 @@ from jwtauth.conf import get_config
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_keys [--jwks]``."""
+    """Run ``manage.py jwtauth_keys [--jwks]``."""
 
     help = "Lists the id, algorithm and use of each configured key. Secrets are never shown."
 

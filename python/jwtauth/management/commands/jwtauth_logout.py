@@ -16,7 +16,7 @@ _BATCH = 1000
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_logout USERNAME... | --all [--dry-run]``."""
+    """Run ``manage.py jwtauth_logout USERNAME... | --all [--dry-run]``."""
 
     help = "Signs the given users, or all users, out on all their devices by ending their sessions immediately."
 

@@ -18,7 +18,7 @@ _MAY_BE_NONE = {name for name, one in conf.SETTINGS.items() if one.none_differs}
 
 
 class Command(BaseCommand):
-    """``manage.py jwtauth_settings [--public] [--output FILE | --check FILE]``.
+    """Run ``manage.py jwtauth_settings [--public] [--output FILE | --check FILE]``.
 
     The output contains the keys. ``--output FILE`` writes it to a new file that only its owner can read. ``--public``
     leaves the keys out, for a service that verifies with the keys of ``jwks.json``. ``--check FILE`` compares the file
