@@ -252,7 +252,7 @@ def check_access_token_claims(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_issuer_and_audience(**kwargs: Any) -> list[CheckMessage]:
-    """W008: a name that may be new, in settings that accept older keys."""
+    """Warn of an issuer or audience that may be new while older keys are accepted (W008)."""
     values = conf.values()
     return _new_names(values, "older keys are accepted") if values["VERIFYING_KEYS"] else []
 
@@ -272,7 +272,7 @@ def _new_names(values: dict[str, Any], evidence: str) -> list[CheckMessage]:
 
 
 def _has_live_sessions(databases: Any) -> bool:
-    """Return whether there are live sessions, in a database that may be asked."""
+    """Return whether there are live sessions, if queries of their database are allowed."""
     from jwtauth.models import Session, database
 
     alias = database()
@@ -288,8 +288,8 @@ def _has_live_sessions(databases: Any) -> bool:
 
 
 def check_deployment(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """W002: cookies without ``Secure``. W003: names without ``__Host-``. W006: the order of 0.0.8, also where
-    nothing is lost. W007: proxies that are not counted. W008: a name that may be new, where sessions are live.
+    """Warn of weak cookies (W002, W003), the middleware order of 0.0.8 (W006), uncounted proxies (W007), and an issuer
+    or audience that may be new while sessions are live (W008).
     """
     values = conf.values()
     messages = list(_deployment_warnings(values))
