@@ -186,6 +186,7 @@ class Session(models.Model):
         db_default="",  # workers of the previous version and Rust services do not set it
         help_text=_("Dotted path of the backend that authenticated the user, if known."),
     )
+    # Translators: whether the browser keeps the cookies when it is closed ("remember me").
     remember = models.BooleanField(
         _("remember"), help_text=_("Whether to keep the cookies after the browser is closed.")
     )

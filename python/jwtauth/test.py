@@ -77,7 +77,7 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward by this many seconds."""
-        self.now = round(self.now + seconds, 3)  # ten times 0.1 is 1
+        self.now = round(self.now + seconds, 3)  # so that ten times 0.1 is 1
 
 
 @contextmanager

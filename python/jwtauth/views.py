@@ -223,6 +223,7 @@ class LogoutView(_OwnOrigin):
 class TokenView(_Credentials):
     """Sign in with a username and password and return the tokens, for clients that are not browsers."""
 
+    # Translators: imperative, the name of a page.
     name = _("Get tokens")
     description = _("Sign in with a username and password and return a pair of tokens, for clients that store them.")
 
@@ -238,6 +239,7 @@ class TokenView(_Credentials):
 class TokenRefreshView(_Secret):
     """Exchange a refresh token for new tokens, by the same rules as with cookies."""
 
+    # Translators: imperative, the name of a page.
     name = _("Refresh tokens")
     description = _("Exchange a refresh token for a new pair of tokens. Replace the old pair with the new one.")
     authentication_classes = ()

@@ -10,7 +10,9 @@ from jwtauth.exceptions import CrossOriginRefused
 
 # The engine's messages by code, marked for translation.
 REASONS: dict[str, Any] = {
+    # Translators: follows "CSRF Failed: ", which is not translated, as in Django REST Framework.
     "cross_site": _("request from another site"),
+    # Translators: follows "CSRF Failed: ". The origin is that of the request (scheme, host and port).
     "foreign_origin": _("origin does not match"),
 }
 

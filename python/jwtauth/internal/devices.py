@@ -32,6 +32,7 @@ def name(user_agent: str) -> str:
     """Return a name such as ``"Firefox on Windows"``, translated, as far as the header tells."""
     browser, system = _names(user_agent)
     if browser and system and browser != system:
+        # Translators: for example "Firefox on Windows".
         return _("%(browser)s on %(system)s") % {"browser": browser, "system": system}
     return browser or system or _("Unknown device")
 

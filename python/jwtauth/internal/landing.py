@@ -55,7 +55,9 @@ def landing(request: HttpRequest, url: Any) -> HttpResponse:
         language=get_language() or "en",
         direction="rtl" if get_language_bidi() else "ltr",
         url=target,
+        # Translators: the title of a page that immediately goes on to the next page.
         title=_("One moment"),
+        # Translators: a link to the next page, in case the browser does not go on.
         link=_("Continue"),
     )
     # The URL of a callback may contain secrets, which the next page must not receive in the Referer.

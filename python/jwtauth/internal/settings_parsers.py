@@ -117,7 +117,7 @@ def texts(value: object) -> list[str]:
 
 
 def fallbacks(value: object) -> list[str | None]:
-    # The string "none" means None in the settings of jwtauth-axum.
+    # Refuse the string "none", which means None in the settings of jwtauth-axum.
     if isinstance(value, (list, tuple)) and all(
         item is None or (isinstance(item, str) and item != "none") for item in value
     ):
