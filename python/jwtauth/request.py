@@ -31,7 +31,11 @@ class _Flow(Protocol):
 
 
 class RequestAuth:
-    """Give views the user, session and claims of the request's tokens, as ``request.jwtauth``."""
+    """Give views the user, session and claims of the request's tokens, as ``request.jwtauth``.
+
+    The first use of `is_authenticated`, `user` or `session` makes one query. Later uses make none, and neither does any
+    use after a refresh.
+    """
 
     __slots__ = ("_flow",)
 

@@ -39,7 +39,7 @@ def login(
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
 ) -> None:
-    """Sign in this user: start a session and end the previous session of the request.
+    """Sign in the user: start a session and end the previous session of the request.
 
     ``request.user`` is set immediately, and the response sets the cookies. If the surrounding transaction is rolled
     back, the login is undone.
@@ -189,7 +189,7 @@ async def alogin(
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
 ) -> None:
-    """Sign in this user in async views, as `login` does."""
+    """Sign in the user in async views, as `login` does."""
     await sync_to_async(login)(request, user, backend, remember=remember, lifetime=lifetime, cross_origin=cross_origin)
 
 

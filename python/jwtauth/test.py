@@ -29,7 +29,7 @@ def force_login(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
 ) -> None:
-    """Sign in the test client as this user, without a password or a view. The client gets the cookies of `login`.
+    """Sign in the test client as the user, without a password or a view. The client gets the cookies of `login`.
 
     Works with Django's ``Client`` and ``AsyncClient`` and DRF's ``APIClient``. ``backend`` defaults to the first
     authentication backend with a ``get_user`` method, as in Django's ``Client.force_login``. ``remember`` and

@@ -59,7 +59,7 @@ class LoginThrottle(ScopedRateThrottle):
         return request.method in SAFE_METHODS or super().allow_request(request, view)
 
     def get_ident(self, request: Request) -> str:
-        """Return the client's address by ``NUM_PROXIES``. Without it, DRF's method trusts any ``X-Forwarded-For``."""
+        """Return the client's address by ``NUM_PROXIES``, since DRF's default trusts any ``X-Forwarded-For``."""
         return devices.client(django_request(request), get_config().num_proxies)
 
     def get_rate(self) -> str | None:
