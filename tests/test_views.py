@@ -484,6 +484,7 @@ def test_what_people_read_can_be_translated(browser, ada, monkeypatch):
         "No active account found with the given credentials.": "Kein aktives Konto mit diesen Angaben.",
         "The access token is invalid or expired, or its session has ended.": "Das Token gilt nicht mehr.",
         "Too many sessions. Sign out on another device first.": "Zu viele Sitzungen.",
+        "The refresh token is invalid or expired, or its session has ended.": "Das Token ist ungültig.",
         "Unknown device": "Unbekanntes Gerät",
         "request from another site": "Anfrage einer anderen Website",
     }
@@ -492,6 +493,7 @@ def test_what_people_read_can_be_translated(browser, ada, monkeypatch):
         assert post(browser, "login/", {**ADA, "password": "wrong"}).json()["detail"] in german.values()
         bad = browser.get("/auth/me/", HTTP_AUTHORIZATION="Bearer x").json()
         assert bad["detail"] in german.values()
+        assert post(browser, "token/refresh/", {"refresh": "x"}).json()["detail"] == "Das Token ist ungültig."
         foreign = post(browser, "login/", ADA, **CROSS_SITE).json()
         assert foreign["detail"] == "CSRF Failed: Anfrage einer anderen Website."
         assert post(browser, "login/", ADA).json()["session"]["device"] == "Unbekanntes Gerät"
