@@ -13,6 +13,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
+from django.utils.translation import gettext as _
 
 from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
@@ -125,7 +126,7 @@ def _check(user: AbstractBaseUser | None, backend: str | None = None) -> str:
         raise ValueError("login() requires a saved user that is not anonymous")
     path = _backend(user, backend)
     if not user_can_authenticate(user, path):
-        raise PermissionDenied("this account is not active")
+        raise PermissionDenied(_("This account is inactive."))
     return path
 
 
