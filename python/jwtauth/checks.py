@@ -29,7 +29,7 @@ _READ_USER = {
     "impersonate.middleware.ImpersonateMiddleware",
 }
 
-# Packages that sign users in at another site or by links in e-mails, and parts of the names of other such packages.
+# Packages that sign users in at another site or by links in emails, and parts of the names of other such packages.
 _PROVIDERS = frozenset(
     (
         "allauth",
@@ -143,7 +143,7 @@ def check_same_site(**kwargs: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"JWTAUTH['COOKIE_SAMESITE'] is 'Strict', and the settings name '{found[0]}': a page reached from another "
-            "site, such as after a provider's login or by a link in an e-mail, is anonymous.",
+            "site, such as after a provider's login or by a link in an email, is anonymous.",
             hint="Set COOKIE_SAMESITE to 'Lax', or answer such requests with jwtauth.landing(request, url) and add "
             "'jwtauth.W005' to SILENCED_SYSTEM_CHECKS.",
             id="jwtauth.W005",

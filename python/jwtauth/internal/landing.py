@@ -34,7 +34,7 @@ _PAGE = """<!doctype html>
 def landing(request: HttpRequest, url: Any) -> HttpResponse:
     """Return a page that immediately goes on to ``url``, for a request that comes from another site.
 
-    After a provider's callback, a payment or a link in an e-mail, a redirect still counts as navigation by the other
+    After a provider's callback, a payment or a link in an email, a redirect still counts as navigation by the other
     site, so browsers do not send ``SameSite=Strict`` cookies with it. They do send them with the request that this
     page makes. The page needs no script, and shows a link in case the browser does not go on.
 
