@@ -72,23 +72,25 @@ impl Promise {
                  login (absolute), whichever comes first.",
             ),
             Self::AccessExpires => {
-                ("docs/reliability.md", "**A stolen access token** is good until it expires or the session ends.")
+                ("docs/reliability.md", "**A stolen access token** is valid until it expires or the session ends.")
             }
             Self::OldTokenEnds => (
                 "SECURITY.md",
                 "Once the newest tokens have been in use for 30 seconds, an ordinary request with an older refresh token \
                  ends the session and is logged.",
             ),
-            Self::LockedOut => {
-                ("docs/concepts/sessions-and-rotation.md", "his ordinary requests with a refresh token end the session")
-            }
+            Self::LockedOut => (
+                "docs/concepts/sessions-and-rotation.md",
+                "the thief's ordinary requests with a refresh token end the session",
+            ),
             Self::LockedOutUploads => (
                 "docs/concepts/sessions-and-rotation.md",
-                "his uploads are admitted for at most 15 minutes after that second refresh. They give him no tokens.",
+                "the thief's uploads are admitted for at most 15 minutes after that second refresh. They return no \
+                 tokens.",
             ),
             Self::Errors => (
                 "docs/reliability.md",
-                "**While the database is away**, requests that ask who is there are errors, 500 or 503. No cookie is \
+                "**While the database is away**, requests that read the user are errors, 500 or 503. No cookie is \
                  touched.",
             ),
             Self::Clears => (
