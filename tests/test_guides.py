@@ -113,28 +113,36 @@ def test_the_tests_of_the_guide_pass_with_django_and_with_pytest(with_views):
     assert "4 passed" in said
 
 
-def test_the_key_pair_of_the_guide_signs_no_user_out(with_views):
-    page = GUIDES / "keys.md"
-    with_views.prepare()
-    sign_in = """
+SIGN_IN = """
 from django.test import Client
 client = Client()
 client.post("/login/", {"username": "ada", "password": password}, content_type="application/json")
 said.append({name: morsel.value for name, morsel in client.cookies.items()})
 """
-    (cookies,) = with_views.shell(sign_in, password=PASSWORD)
-
-    command = example(page, "generate").partition("#")[0].split()
-    with_views.write("signing-key.pem", with_views.manage(*command[2:4]))
-    with_views.append(example(page, "settings"))
-    ask = """
+ASK = """
 from django.test import Client
 client = Client()
 for name, value in cookies.items():
     client.cookies[name] = value
 said.append(client.get("/me/").status_code)
 """
-    assert with_views.shell(ask, cookies=cookies) == [200]
+
+
+def test_the_key_pair_and_the_issuer_of_the_guide_sign_no_user_out(with_views):
+    page = GUIDES / "keys.md"
+    with_views.prepare()
+    (cookies,) = with_views.shell(SIGN_IN, password=PASSWORD)
+
+    command = example(page, "generate").partition("#")[0].split()
+    with_views.manage(*command[2:])
+    assert with_views.folder.joinpath("signing-key.pem").stat().st_mode & 0o077 == 0
+    with_views.append(example(page, "settings"))
+    assert with_views.shell(ASK, cookies=cookies) == [200]
+
+    with_views.append("JWTAUTH |= " + example(page, "issuer").removeprefix("JWTAUTH = "))
+    assert with_views.shell(ASK, cookies=cookies) == [200]
+    with_views.append('JWTAUTH["ISSUER_FALLBACKS"] = []\n')
+    assert with_views.shell(ASK, cookies=cookies) == [403]
 
 
 def test_the_claims_of_the_guide_are_in_the_token(with_views):
