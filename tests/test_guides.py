@@ -160,3 +160,114 @@ claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
 said.append([claims["is_staff"], claims["groups"]])
 """
     assert with_views.shell("import json\n" + code, password=PASSWORD) == [[True, []]]
+
+
+def test_the_views_of_the_pages_guide_sign_in_and_out_beside_django(project):
+    page = GUIDES / "pages.md"
+    project.append(example(QUICKSTART, "settings of pages"))
+    for name in ("mysite/views.py", "mysite/receivers.py"):
+        project.write(name, example(page, name))
+    form = "mysite/templates/sign_in.html"
+    project.write(form, example(QUICKSTART, form))
+    project.write("mysite/templates/home.html", "{{ user.username }} on {{ session.device }}")
+    project.write(
+        "mysite/urls.py",
+        """
+from django.contrib.auth.views import LoginView
+from django.urls import path
+
+from . import receivers, views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("sign-in/", views.sign_in, name="sign-in"),
+    path("sign-out/", views.sign_out),
+    path("django/", LoginView.as_view(template_name="sign_in.html", next_page="home")),
+]
+""",
+    )
+    project.prepare()
+    code = """
+from django.test import Client
+for way in ("/sign-in/", "/django/"):
+    client = Client(headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"})
+    said.append(client.post(way, {"username": "ada", "password": password})["location"])
+    said.append(sorted(name for name, cookie in client.cookies.items() if name.endswith("_token") and cookie.value))
+    said.append(client.get("/").content.decode())
+    said.append(client.post("/sign-out/")["location"])
+    said.append(client.get("/")["location"])
+"""
+    tokens = ["access_token", "refresh_token"]
+    once = ["/", tokens, "ada on Firefox on Linux", "/sign-in/", "/sign-in/?next=/"]
+    assert project.shell(code, password=PASSWORD) == once * 2
+
+
+def test_the_views_of_the_async_guide_sign_in_and_out(project):
+    project.write("mysite/views.py", example(GUIDES / "async.md", "mysite/views.py"))
+    views = ", ".join(f'path("{name}/", views.{name})' for name in ("me", "sign_in", "sign_out"))
+    project.write("mysite/urls.py", f"from django.urls import path\nfrom . import views\nurlpatterns = [{views}]\n")
+    project.prepare()
+    code = """
+import asyncio
+from django.test import AsyncClient
+async def main():
+    client = AsyncClient()
+    for password_sent in ("wrong", password):
+        answer = await client.post("/sign_in/", {"username": "ada", "password": password_sent})
+        said.append([answer.status_code, (await client.get("/me/")).json()["user"]])
+    said.append((await client.post("/sign_out/")).status_code)
+    said.append((await client.get("/me/")).json()["user"])
+asyncio.run(main())
+"""
+    assert project.shell(code, password=PASSWORD) == [[403, None], [204, "ada"], 204, None]
+
+
+def test_a_new_password_by_the_view_of_the_guide_ends_the_other_sessions(project):
+    project.write("mysite/views.py", example(GUIDES / "ending-sessions.md", "mysite/views.py"))
+    urls = example(QUICKSTART, "urls").replace("[path(", '[path("password/", change_password), path(')
+    project.write("mysite/urls.py", f"from .views import change_password\n{urls}")
+    project.prepare()
+    code = """
+from django.test import Client
+here, elsewhere = Client(), Client()
+def post(client, path, **data): return client.post(path, data, content_type="application/json").status_code
+for client in (here, elsewhere):
+    post(client, "/auth/login/", username="ada", password=password)
+for old, new in (("wrong", "battery staple horse"), (password, "short"), (password, "battery staple horse")):
+    said.append(post(here, "/password/", old_password=old, new_password=new))
+said.append([client.get("/auth/me/").status_code for client in (here, elsewhere)])
+"""
+    assert project.shell(code, password=PASSWORD) == [400, 400, 204, [200, 403]]
+
+
+def test_the_serializers_of_the_custom_user_guide_sign_in_by_a_code(project):
+    page = GUIDES / "custom-user.md"
+    project.write("accounts/__init__.py", "")
+    project.write(
+        "accounts/models.py",
+        """
+from django.contrib.auth.models import AbstractUser
+
+class User(AbstractUser):
+    def check_code(self, code):
+        return code == "123456"
+""",
+    )
+    project.write("accounts/serializers.py", example(page, "accounts/serializers.py"))
+    project.append('INSTALLED_APPS += ["accounts"]\nAUTH_USER_MODEL = "accounts.User"\n' + example(page, "settings"))
+    project.manage("makemigrations", "accounts", "--verbosity", "0")
+    project.prepare()
+    code = """
+from django.contrib.auth import get_user_model
+from django.test import Client
+client = Client()
+def log_in(code):
+    answer = client.post("/auth/login/", {"email": "ada@example.com", "code": code}, content_type="application/json")
+    said.append([answer.status_code, answer.json().get("code"), answer.json().get("user")])
+log_in("000000")
+log_in("123456")
+get_user_model().objects.update(is_active=False)
+log_in("123456")
+"""
+    refused = [401, "no_active_account", None]
+    assert project.shell(code) == [refused, [200, None, {"id": 1, "email": "ada@example.com"}], refused]
