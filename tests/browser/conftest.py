@@ -17,7 +17,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-# Of Playwright: milliseconds. What a page does is waited for, however slow the machine is.
+# In milliseconds, as Playwright counts. Tests wait for what a page does, however slow the machine is.
 PATIENCE_MS = PATIENCE * 1000
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(no_browser)
 
 
-# Not for the whole session: while Playwright's event loop runs, Django takes every test for asynchronous code.
+# Not for the whole test run: while Playwright's event loop runs, Django takes every test for asynchronous code.
 @pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:
@@ -38,7 +38,7 @@ def chromium():
             executable_path=CHROMIUM,
             args=ARGUMENTS,
             timeout=PATIENCE_MS,
-            # Playwright turns it off; people's browsers have it, and it might show a page again after signing out.
+            # Playwright turns this cache off. Users' browsers have it, and could show a page again after the sign-out.
             ignore_default_args=["--disable-back-forward-cache"],
         )
         yield browser
@@ -47,7 +47,7 @@ def chromium():
 
 @pytest.fixture
 def jar(chromium):
-    """Makes browser contexts: each is a person's browser with cookies of its own."""
+    """Make browser contexts: each is a separate browser with its own cookies."""
     contexts = []
 
     def make(**options):
@@ -63,7 +63,7 @@ def jar(chromium):
 
 @pytest.fixture
 def sign_in(demo):
-    """Signs a person in on a new page of this context."""
+    """Sign a user in on a new page of this context."""
 
     def sign_in(context, name="ada", *, remember=True):
         page = context.new_page()

@@ -1,4 +1,4 @@
-"""Nobody is signed out by accident: what tabs, reloads, sleep and bad networks do, in a real browser."""
+"""No user is signed out by accident: tabs, reloads, sleep and bad networks, in a real browser."""
 
 import re
 import socket
@@ -11,7 +11,7 @@ from playwright.sync_api import Error, expect
 
 from tests.waiting import PATIENCE, wait_until
 
-# Of the demo site: a generation lasts at least this long.
+# Of the demo site: a session is refreshed again after this long at the earliest.
 GRACE_MS = 5_000
 # A page without a script.
 QUIET = "/api/ping/"
@@ -19,7 +19,7 @@ PING = "fetch('/api/ping/').then((answer) => answer.status)"
 
 
 class Network(socketserver.ThreadingTCPServer):
-    """Between browser and site: what it does with an answer is `fate`'s to say, "cut" or "pass"; it may wait."""
+    """Stand between browser and site. ``fate`` decides about each answer, "cut" or "pass", and may wait first."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -69,7 +69,7 @@ def network(demo):
 
 @pytest.fixture
 def over(network, jar):
-    """A browser behind the network, signed in on a page of its own."""
+    """Sign a new browser in, behind the network."""
 
     def sign_in():
         context = jar()
@@ -79,7 +79,7 @@ def over(network, jar):
         page.get_by_label("Password").fill("ada-demo-pass")
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(f"{network.url}/")
-        # Away from the dashboard, which asks the server all the time.
+        # Away from the dashboard, which sends requests all the time.
         page.goto(f"{network.url}{QUIET}")
         return context, page
 
@@ -87,7 +87,7 @@ def over(network, jar):
 
 
 def expire(context, page):
-    """What the end of the access token is to a browser, once the generation may be followed by the next."""
+    """Expire the access token, as the browser sees it, once the session may be refreshed again."""
     page.wait_for_timeout(GRACE_MS + 500)
     context.clear_cookies(name="access_token")
 
@@ -97,18 +97,18 @@ def refreshes(answer):
 
 
 def is_signed_in(page):
-    """Asks the server, from this page."""
+    """Assert, by a request from this page, that the user is signed in."""
     assert page.evaluate(PING) == 200
 
 
-def test_a_storm_of_reloads_at_expiry(network, over):
+def test_storm_of_reloads_at_expiry_keeps_the_user_signed_in(network, over):
     context, page = over()
     refreshed = []
     network.fate = lambda request, answer: refreshed.append(answer) or "pass" if refreshes(answer) else "pass"
     for _ in range(3):
         expire(context, page)
         for _ in range(8):
-            with suppress(Error):  # the next one cuts it off
+            with suppress(Error):  # the next reload cuts it off
                 page.evaluate("location.reload()")
         other = context.new_page()
         other.goto(f"{network.url}{QUIET}")
@@ -116,7 +116,7 @@ def test_a_storm_of_reloads_at_expiry(network, over):
     assert refreshed
 
 
-def test_back_and_forward_across_an_expiry(network, over):
+def test_back_and_forward_across_an_expiry_keep_the_user_signed_in(network, over):
     context, page = over()
     for name in ("second", "third"):
         page.goto(f"{network.url}{QUIET}?{name}")
@@ -129,7 +129,7 @@ def test_back_and_forward_across_an_expiry(network, over):
         is_signed_in(page)
 
 
-def test_a_laptop_that_sleeps_through_the_expiry(network, over):
+def test_laptop_that_sleeps_through_the_expiry_stays_signed_in(network, over):
     context, page = over()
     other = context.new_page()
     other.goto(f"{network.url}{QUIET}")
@@ -146,7 +146,7 @@ def test_a_laptop_that_sleeps_through_the_expiry(network, over):
         is_signed_in(tab)
 
 
-def test_an_answer_that_is_cut_off_on_its_way(network, over):
+def test_refresh_whose_answer_is_cut_off_keeps_the_user_signed_in(network, over):
     context, page = over()
     expire(context, page)
     cut = []
@@ -160,13 +160,13 @@ def test_an_answer_that_is_cut_off_on_its_way(network, over):
     network.fate = cut_the_refresh
     # A page sees an error, or Chromium asks again by itself.
     assert page.evaluate(f"{PING}.catch(() => 'cut off')") in (200, "cut off")
-    assert cut, "the refresh was answered, and nobody heard"
+    assert cut, "the refresh was answered, and the answer was lost"
     is_signed_in(page)
     expire(context, page)
     is_signed_in(page)
 
 
-def test_answers_in_the_wrong_order(network, over):
+def test_answers_in_the_wrong_order_keep_the_user_signed_in(network, over):
     context, page = over()
     expire(context, page)
     second_is_through, late = threading.Event(), []
@@ -181,7 +181,7 @@ def test_answers_in_the_wrong_order(network, over):
         return "pass"
 
     network.fate = delay_the_first
-    # Of different addresses, which no cache of the browser's makes one after the other.
+    # To different addresses: the browser's cache would send requests to one address one after the other.
     pings = "Promise.all([1, 2, 3].map((n) => fetch(`/api/ping/?${n}`).then((answer) => answer.status)))"
     assert page.evaluate(pings) == [200, 200, 200]
     assert late
@@ -191,7 +191,7 @@ def test_answers_in_the_wrong_order(network, over):
     is_signed_in(page)
 
 
-def test_the_access_cookie_lost_in_one_tab_is_lost_in_none(network, over):
+def test_access_cookie_lost_in_one_tab_is_renewed_for_all_tabs(network, over):
     context, page = over()
     other = context.new_page()
     other.goto(f"{network.url}{QUIET}")
@@ -200,7 +200,7 @@ def test_the_access_cookie_lost_in_one_tab_is_lost_in_none(network, over):
     is_signed_in(page)
 
 
-def test_cookies_cleared_in_one_tab_sign_out_the_other_and_nothing_worse(network, over):
+def test_cookies_cleared_in_one_tab_sign_the_other_out_without_an_error(network, over):
     context, page = over()
     other = context.new_page()
     other.goto(network.url)
@@ -216,7 +216,7 @@ def test_cookies_cleared_in_one_tab_sign_out_the_other_and_nothing_worse(network
     is_signed_in(other)
 
 
-def test_a_late_answer_of_the_session_before_brings_nothing_back(network, over):
+def test_late_answer_of_an_ended_session_signs_no_user_in(network, over):
     context, page = over()
     other = context.new_page()
     other.goto(f"{network.url}{QUIET}")
