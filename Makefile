@@ -47,7 +47,7 @@ help:
 
 # A bare command, without a shell between it and make: make hands a signal on to it. It checks the port, then builds.
 run: interpreter
-	@$(PYTHON) scripts/run.py '$(PORT)'
+	@$(if $(wildcard $(ENV)),$(BIN)/python,$(PYTHON)) scripts/run.py '$(PORT)'
 
 test: $(REQUIRED)-seams $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
 	$(BIN)/python scripts/test.py
@@ -116,14 +116,22 @@ clean:
 	rm -f python/jwtauth/_engine.*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-interpreter:
-	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) not found: install Python 3.10 or newer, or make PYTHON=...' >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try make PYTHON=python3.12" >&2; exit 1; }
+define check-python
+@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) not found: install Python 3.10 or newer, or make PYTHON=...' >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	{ echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try make PYTHON=python3.12" >&2; exit 1; }
+@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo '$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
+endef
 
-$(ENV): | interpreter
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo '$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv' >&2; exit 1; }
+# A Python that can run a script without packages: that of .venv or, before there is one, $(PYTHON).
+interpreter:
+ifeq ($(wildcard $(ENV)),)
+	$(check-python)
+endif
+
+$(ENV):
+	$(check-python)
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
