@@ -297,7 +297,7 @@ def test_stolen_token_is_found_when_it_is_used_and_ends_the_session(demo, jar, s
     stolen = generation(page)
     page.get_by_role("button", name="Steal my token").click()
     expect(page.locator("#theft-copied")).to_have_text(f"The thief has a copy of your refresh tokenNo. {stolen}")
-    expect(page.locator("#theft-summary")).to_have_text(re.compile("Found.* the session ended"))
+    expect(page.locator("#theft-summary")).to_have_text(re.compile("Found.* the session has ended"))
     assert page.locator("#theft-request").inner_text().startswith("GET /auth/me/\n403 ")
     log = page.locator("#theft-log").inner_text()
     assert "jwtauth.security: refresh_token_reused: session " in log

@@ -169,12 +169,13 @@ function showTheft({ request, status, body, log }) {
   page.classList.add("ended");
   step("used", "done", `answered with ${status}`);
   at("theft-summary").textContent =
-    "Found. The old token came back while the new one was in use, so the session ended: the thief got nothing, and you sign in again.";
+    "Found. The old token came back while the new one was in use, so the session has ended. The thief got nothing.";
   at("theft-request").textContent = `${request}\n${status} ${body}`;
   at("theft-log").textContent = log.join("\n");
   at("theft-result").hidden = false;
   at("steal").textContent = "Found";
   at("burst").disabled = true;
+  at("burst").textContent = "Fire ten at expiry";
   at("left").textContent = 0;
   at("meter").style.transform = "scaleX(0)";
   say("The session has ended.");
