@@ -247,7 +247,8 @@ def bound(text: str) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        raise Problem(f"Port {text} {reason}: take another, as in `make run PORT=8001`.") from None
+        other = 8000 if int(text) != 8000 else 8001
+        raise Problem(f"Port {text} {reason}: choose another, as in `make run PORT={other}`.") from None
     return listener
 
 

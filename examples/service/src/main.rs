@@ -1,15 +1,15 @@
-//! A service beside the demo site, on one origin and one login: `/rust/` is ours, and the rest is handed to Django.
+//! A service beside the demo site, with one address and one sign-in for both: it answers below `/rust/`, Django the rest.
 
-mod people;
+mod page;
 mod proxy;
+mod users;
 
-use std::{env, error::Error};
+use std::{env, error::Error, net::SocketAddr};
 
 use axum::{
     Form, Json, Router,
-    extract::{State, WebSocketUpgrade},
-    http::StatusCode,
-    response::{Html, IntoResponse, Redirect, Response},
+    extract::{ConnectInfo, State, WebSocketUpgrade},
+    response::{IntoResponse, Redirect, Response},
     routing::{any, get, post},
 };
 use jwtauth_axum::{Auth, AuthError, AuthLayer, Authenticated, DjangoUsers, Settings, SqliteStore};
@@ -20,29 +20,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let settings = Settings::read(env::var("SERVICE_SETTINGS")?)?;
     let pool = SqlitePool::connect(&format!("sqlite:{}", env::var("DEMO_DATABASE")?)).await?;
     let store = SqliteStore::new(pool.clone(), Some(DjangoUsers::new(settings.auth_hasher()))).await?;
+    let layer = AuthLayer::new(settings.build()?, store)
+        .with_client_address(|head| head.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.ip()));
     let app = Router::new()
-        .route("/rust/", get(async || Html(include_str!("page.html"))))
+        .merge(page::routes())
         .route("/rust/me", get(me))
         .route("/rust/sign-in", post(sign_in))
         .route("/rust/sign-out", post(sign_out))
         .route("/rust/socket", any(socket))
         .with_state(pool)
-        .layer(AuthLayer::new(settings.build()?, store))
+        .layer(layer)
         .fallback_service(proxy::to(env::var("DJANGO_ADDRESS")?));
     let listener = tokio::net::TcpListener::bind(env::var("SERVICE_ADDRESS")?).await?;
-    Ok(axum::serve(listener, app).await?)
+    Ok(axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?)
 }
 
-async fn me(user: Authenticated) -> impl IntoResponse {
-    Json(
-        serde_json::json!({"user": user.user_id, "session": user.session_id.to_string(), "generation": user.claims.generation.get()}),
-    )
+async fn me(State(pool): State<SqlitePool>, user: Authenticated) -> impl IntoResponse {
+    let (name, generation) = (users::name(&pool, &user.user_id).await, user.claims.generation.get());
+    Json(serde_json::json!({"name": name, "session": user.session_id.to_string(), "generation": generation}))
 }
 
-async fn sign_in(State(pool): State<SqlitePool>, auth: Auth, Form(form): Form<people::Password>) -> Response {
-    match people::with_password(&pool, form).await {
+async fn sign_in(State(pool): State<SqlitePool>, auth: Auth, Form(form): Form<users::Password>) -> Response {
+    match users::with_password(&pool, form).await {
         Some(user) => auth.login(user).await.map(|()| Redirect::to("/rust/")).into_response(),
-        None => (StatusCode::FORBIDDEN, "Name and password do not belong together.").into_response(),
+        None => page::html(Some("That user name and password do not match.")),
     }
 }
 
@@ -50,7 +51,7 @@ async fn sign_out(auth: Auth) -> Result<Redirect, AuthError> {
     auth.logout().await.map(|()| Redirect::to("/rust/"))
 }
 
-/// The layer has refused pages of other origins by now.
+/// Greet the user. The layer has already refused pages of other origins.
 async fn socket(user: Authenticated, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(async move |mut socket| {
         let _ = socket.send(format!("You are user {}.", user.user_id).into()).await;

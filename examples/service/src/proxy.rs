@@ -1,4 +1,4 @@
-//! Hands requests to Django. A deployment has a web server for that.
+//! Hands requests to Django, which a web server does in a deployment.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use axum::{
 };
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 
-/// A service that passes each request on to this address, under the name by which the browser asked.
+/// Return a service that passes each request on to this address. The host stays the one that the browser asked for.
 pub(crate) fn to(address: String) -> MethodRouter<(), Infallible> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
     axum::routing::any(async move |mut request: Request| -> Response {
