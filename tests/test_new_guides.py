@@ -7,7 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import yaml
 
+import jwtauth
+from jwtauth import urls
 from tests.test_startproject import PASSWORD, clean_environment
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +42,7 @@ from rest_framework.response import Response
 import mysite.urls
 
 settings.ALLOWED_HOSTS = ["testserver"]
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
 said = StringIO()
 call_command("check", stdout=said, stderr=said)
 assert "System check identified no issues (0 silenced)." in said.getvalue(), said.getvalue()
@@ -548,3 +552,20 @@ assert me(phone) == 403 and me(laptop) == 403 and "access_token" not in laptop.c
 assert form(laptop, "/sign-in/", CREDENTIALS).url == "/"
 assert form(laptop, "/sign-out/").url == "/sign-in/" and me(laptop) == 403
 """)
+
+
+def test_the_python_reference_has_every_function_and_view():
+    page = (ROOT / "docs/reference/python.md").read_text()
+    views = {pattern.callback.view_class.__name__ for pattern in urls.urlpatterns}
+    names = {*jwtauth.__all__, *views} - {"JwtAuthentication"}  # an alias
+    assert len(names) > 15
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_read_the_docs_builds_with_what_is_here():
+    config = yaml.safe_load((ROOT / ".readthedocs.yaml").read_text())
+    assert config["sphinx"] == {"configuration": "docs/conf.py", "fail_on_warning": True}
+    assert set(config["build"]["tools"]) == {"python", "rust"}
+    requirements, package = config["python"]["install"]
+    assert "sphinx-copybutton==" in (ROOT / requirements["requirements"]).read_text()
+    assert package == {"method": "pip", "path": "."}
