@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import django
+from pygments.lexers.templates import HtmlDjangoLexer
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # for tests.settings: Read the Docs starts Sphinx in this directory
@@ -51,4 +52,5 @@ def copy_rustdoc(app, exception):
 def setup(app):
     if HAS_RUSTDOC:
         app.tags.add("rustdoc")
+    app.add_lexer("html", HtmlDjangoLexer)  # the templates of the guides
     app.connect("build-finished", copy_rustdoc)
