@@ -316,6 +316,7 @@ old, new = Client(), Client()
 old.cookies["sessionid"] = load("b")
 new.cookies.load(load("new"))
 assert me(old) == 403 and me(new) == 200
+assert old.get("/admin/").wsgi_request.user.username == "ada"
 client = Client(enforce_csrf_checks=True)
 assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(client) == 200
 assert post(client, "/auth/logout/", origin="https://elsewhere.example").json()["code"] == "cross_origin"
