@@ -49,8 +49,15 @@ def copy_rustdoc(app, exception):
         shutil.copytree(RUSTDOC, Path(app.outdir) / "rustdoc", dirs_exist_ok=True)
 
 
+def link_rustdoc(app, docname, source):
+    """Link the pages of ``cargo doc`` from both pages on APIs."""
+    if docname in ("reference/python", "reference/rust"):
+        links = [f'<a href="../rustdoc/{name}/index.html">{name}</a>' for name in ("jwtauth", "jwtauth_axum")]
+        source[0] += f"\n## The crates' own pages\n\nFrom their doc comments: {', '.join(links)}.\n"
+
+
 def setup(app):
     if HAS_RUSTDOC:
-        app.tags.add("rustdoc")
+        app.connect("source-read", link_rustdoc)
     app.add_lexer("html", HtmlDjangoLexer)  # the templates of the guides
     app.connect("build-finished", copy_rustdoc)
