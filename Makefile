@@ -65,6 +65,8 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	$(BIN)/python -m mypy tests/typed_site.py
 	$(BIN)/basedpyright --level warning
 	$(BIN)/python -m mypy.stubtest jwtauth._engine --mypy-config-file pyproject.toml
+	$(BIN)/typos
+	$(BIN)/python scripts/language.py
 	$(BIN)/python scripts/audit.py
 	$(BIN)/python scripts/api.py
 	$(BIN)/python -m django makemigrations --check --settings tests.settings jwtauth

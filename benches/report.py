@@ -19,8 +19,6 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 COLOR, OTHER_COLOR = "#1f6feb", "#9aa4af"
 OPERATIONS = ("request", "login", "refresh", "logout")
-# Older results have other names of these steps.
-STEPS = {"cookies verified, nobody asks who is there": "cookies verified, the user is not needed"}
 INTRODUCTION = """# Measurements
 
 `make bench` measures and writes this page; do not edit it by hand. All rows of a table took turns in one run. `±` is
@@ -170,7 +168,7 @@ def steps(results: dict, folder: Path) -> str:
         "compared to a request without authentication. The statement alone, on Django's cursor, is the minimum for any "
         "check that queries the database.\n\n"
     )
-    return text + table(["", "µs"], [[STEPS.get(name, name), figure(value)] for name, value in results.items()])
+    return text + table(["", "µs"], [[name, figure(value)] for name, value in results.items()])
 
 
 def cell(value: dict | None) -> str:

@@ -104,9 +104,9 @@ class Suite:
             file.extractall(target.with_suffix(".new"), filter="data")
         next(target.with_suffix(".new").iterdir()).rename(target)
         target.with_suffix(".new").rmdir()
-        for ours, place in self.files:
+        for source, place in self.files:
             (target / place).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(SUITE_FILES / ours, target / place)
+            shutil.copy(SUITE_FILES / source, target / place)
         # Without its own settings, pytest would use those of the surrounding checkout.
         if self.command[0] == "pytest" and not any(configures_pytest(path) for path in target.iterdir()):
             (target / "pytest.ini").write_text("[pytest]\n")

@@ -13,7 +13,7 @@ const REFUSED: &str = "jwtauth works in one interpreter per process, and another
 /// Raise `ImportError` in every interpreter of the process except the first.
 ///
 /// `PyO3` keeps one copy per process of every class that this module defines or imports. A second interpreter would get
-/// the first one's copies: `except TokenError` would not match, and an ID would not be an instance of its `uuid.UUID`.
+/// the copies of the first: `except TokenError` would not match, and an ID would not be an instance of its `uuid.UUID`.
 /// Since Python 3.12, each interpreter numbers class versions separately, so a second one would read attributes by the
 /// layout of another class and crash. `PyO3` has the same restriction, but not for modules that Python itself imports.
 pub(crate) fn refuse_another(py: Python<'_>) -> PyResult<()> {
