@@ -343,7 +343,7 @@ class Identity:
 
     @property
     def refresh(self) -> Claims | None:
-        """Return the claims of the refresh token to decide on, if there is no valid access token of its session."""
+        """Return the claims of the refresh token to decide on, if its session's access token is missing or invalid."""
 
     @property
     def session_ids(self) -> list[UUID]:

@@ -13,9 +13,8 @@ from jwtauth.exceptions import SessionContention
 
 _T = TypeVar("_T")
 
-# The number of attempts. After a database conflict there is no further attempt once this many seconds have passed,
-# since each attempt may itself wait for a lock, as on SQLite. A lost swap has no time limit: the next decision usually
-# needs no write.
+# The number of attempts. A database conflict is not retried once this many seconds have passed, since each attempt may
+# itself wait for a lock, as on SQLite. A lost swap has no time limit: the next decision usually needs no write.
 _ATTEMPTS = 6
 _PATIENCE = 3.0
 

@@ -46,7 +46,7 @@ class Writes:
         return self._execute(InsertQuery, alias, values, {}) is not None
 
     def update(self, alias: str, values: _Values, conditions: _Values) -> int | None:
-        """Update rows and return their number, or ``None`` if there is no statement or ``update()`` is overridden."""
+        """Update rows and return their number, or ``None`` without a statement or if ``update()`` is overridden."""
         manager: Any = self._model._default_manager
         if manager._queryset_class.update is not QuerySet.update:
             return None
