@@ -35,8 +35,8 @@ use wrong::Wrong;
 /// Seeds that once broke a promise, because of a bug in the layer, the engine or this simulation.
 const KEPT: [u64; 3] = [1, 2, 3];
 
-/// The default number of refreshes. Without optimisation, one takes about 2 ms.
-const IN_TESTS: u64 = if cfg!(debug_assertions) { 10_000 } else { 100_000 };
+/// The default number of refreshes. Without optimisation, one takes about 1 ms.
+const IN_TESTS: u64 = 100_000;
 
 /// A faulty store is detected within this many seeds.
 const ENOUGH: u64 = 100;
