@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.test_startproject import PASSWORD, ROOT, example, run
+from tests.test_startproject import PASSWORD, ROOT, SETTINGS_0_0_8, URLS_0_0_8, VIEWS_0_0_8, example, run
 
 GUIDES = ROOT / "docs/guides"
 QUICKSTART = GUIDES / "quickstart.md"
@@ -271,3 +271,32 @@ log_in("123456")
 """
     refused = [401, "no_active_account", None]
     assert project.shell(code) == [refused, [200, None, {"id": 1, "email": "ada@example.com"}], refused]
+
+
+def test_the_login_view_of_0_0_8_refuses_the_forms_of_other_sites(tmp_path):
+    project = Project(tmp_path)
+    project.append(SETTINGS_0_0_8)
+    project.write("mysite/views.py", VIEWS_0_0_8)
+    project.write("mysite/urls.py", URLS_0_0_8)
+    project.prepare()
+    code = """
+import json
+from django.test import Client
+body = json.dumps({"username": "ada", "password": password})
+for origin in ("https://elsewhere.example", "http://testserver"):
+    client = Client(enforce_csrf_checks=True, headers={"origin": origin})
+    answer = client.post("/login/", body, content_type="text/plain")
+    said.append([answer.status_code, sorted(answer.cookies)])
+"""
+    assert project.shell(code, password=PASSWORD) == [[403, []], [204, ["access_token", "refresh_token"]]]
+
+
+def test_the_settings_of_the_deployment_guide_pass_the_checks(project):
+    page = GUIDES / "deployment.md"
+    names = ("cookie names", "proxy", "middleware")
+    project.append('DEBUG = False\nJWTAUTH = {"NUM_PROXIES": 1}\n')
+    project.append("\n".join(example(page, name).replace("JWTAUTH = ", "JWTAUTH |= ") for name in names))
+    project.append('MIDDLEWARE += ["django.contrib.messages.middleware.MessageMiddleware"]\n')
+    project.manage("migrate", "--verbosity", "0")
+    said = project.manage("check", "--deploy", "--tag", "jwtauth", "--fail-level", "INFO")
+    assert "no issues" in said
