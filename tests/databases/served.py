@@ -190,6 +190,11 @@ class Pause:
         """Return the id of the process in which it waits, once it does."""
         return int(self.path.read_text()) if self.path.exists() else None
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether its refresh has ended, or the process in which it was."""
+        return self.path.with_suffix(".ended").exists() or not Path(f"/proc/{self.worker}").exists()
+
     def let_go(self) -> None:
         """Let it go on, also one that has yet to wait: its connection may have been lost before."""
         self.path.with_suffix(".let-go").touch()

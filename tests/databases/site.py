@@ -64,6 +64,21 @@ def obey(where):
             time.sleep(0.01)
 
 
+def note_end(owner, name):
+    """Says when this call of a request that was held has ended, also if its client has left."""
+    call = getattr(owner, name)
+
+    def noted(*args, **kwargs):
+        try:
+            return call(*args, **kwargs)
+        finally:
+            file = orders.get()[2]
+            if file is not None:
+                CLOCK.with_name(file).with_suffix(".ended").touch()
+
+    setattr(owner, name, noted)
+
+
 def application(environ, start_response):
     orders.set(tuple(environ.get(f"HTTP_X_{name}") for name in ("DIE_AT", "PAUSE_AT", "PAUSE_FILE")))
     return handler(environ, start_response)
@@ -83,4 +98,5 @@ step(sessions, "find", "reading")
 step(sessions, "advance", "writing")
 step(Flow, "end", "ending")
 step(middleware, "write", "the cookies")
+note_end(middleware, "_settle")
 got_request_exception.connect(report)
