@@ -23,7 +23,7 @@ def main() -> int:
 
 
 def advisories(language: str, command: list[str], unreachable: str) -> bool:
-    """Return whether there is no known advisory, as far as the database is reachable."""
+    """Return whether the database, if it is reachable, has no advisory for the dependencies."""
     done = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode and unreachable in done.stdout:
         print(f"{language} advisories: not checked, the database is unreachable.")

@@ -65,8 +65,8 @@ impl Auth {
     /// End the session immediately and clear the request's cookies on the response. A session named only by expired
     /// cookies is ended too.
     ///
-    /// After the response head has been sent, the session still ends. The cookies then stay in the browser, but are no
-    /// longer valid.
+    /// After the response head has been sent, the session still ends. The cookies then stay in the browser, but are
+    /// invalid.
     ///
     /// # Errors
     ///

@@ -10,7 +10,7 @@ pub trait VerifierSource: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`KeysError`] if there are no keys or, with `missing`, no newer ones can be fetched now. The response is 503,
+    /// [`KeysError`] if no keys are available or, with `missing`, no newer ones can be fetched now. The response is 503,
     /// because it is unknown whether the token is valid.
     fn verifier(
         &self,

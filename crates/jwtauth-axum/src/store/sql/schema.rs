@@ -34,10 +34,10 @@ impl<'n> Table<'n> {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Schema`] if there is no such table.
+    /// [`StoreError::Schema`] if the table does not exist.
     pub(super) fn new(name: &'n str, columns: Vec<(String, String)>) -> Result<Self, StoreError> {
         if columns.is_empty() {
-            return Err(StoreError::Schema(format!("there is no table {name}: run Django's migrations")));
+            return Err(StoreError::Schema(format!("the table {name} does not exist: run Django's migrations")));
         }
         Ok(Self { name, columns: columns.into_iter().collect() })
     }
