@@ -168,7 +168,7 @@ def steps(results: dict, folder: Path) -> str:
         "compared to a request without authentication. The statement alone, on Django's cursor, is the minimum for any "
         "check that queries the database.\n\n"
     )
-    return text + table(["", "µs"], [[name, figure(value)] for name, value in results.items()])
+    return text + table(["", "µs"], [[step(name), figure(value)] for name, value in results.items()])
 
 
 def step(name: str) -> str:
