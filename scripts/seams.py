@@ -1,6 +1,7 @@
 """The long version of tests/seams: writes docs/seams.json, and from it docs/seams-table.md.
 
 `make seams` runs every department; ``scripts/seams.py DEPARTMENT...`` runs some, and keeps the rows of the others.
+``servers:PART`` runs only the servers whose title begins with this.
 """
 
 from __future__ import annotations
@@ -32,6 +33,13 @@ def write_table(figures: dict) -> None:
     print(TABLE.read_text())
 
 
+def merged(kept: list[list], rows: list[list]) -> list[list]:
+    """Return the kept rows, with new ones in place of those of the same part and trial."""
+    new = {(row[0], row[1]): row for row in rows}
+    found = [new.pop((row[0], row[1]), row) for row in kept]
+    return [*found, *new.values()]
+
+
 def table(rows: list[list]) -> list[str]:
     cells = [HEADINGS, ("---", "---", "---:", "---:", "---:", "---"), *(map(cell, row) for row in rows)]
     return [" | ".join(("", *row, "")).strip() for row in cells]
@@ -43,12 +51,15 @@ def cell(value: object) -> str:
 
 def main(names: list[str]) -> None:
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    for name in names or DEPARTMENTS:
+    for asked in names or DEPARTMENTS:
+        name, _, part = asked.partition(":")
         print(f"== {name}", flush=True)
         rows = []
-        for row in import_module(f"tests.seams.{name}.long").rows():
+        for row in import_module(f"tests.seams.{name}.long").rows(*filter(None, [part])):
             print(*row, sep=" | ", flush=True)
             rows.append(list(row))
+        if part:
+            rows = merged(figures[name]["rows"], rows)
         where = f"{os.cpu_count()} cores, CPython {platform.python_version()}"
         figures[name] = {"when": f"{date.today().isoformat()}, {where}", "rows": rows}
         FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
