@@ -596,7 +596,7 @@ CALLS = {
     "DatabaseClock.hear": (
         _engine.DatabaseClock().hear,
         [],
-        {"asked": integers, "answered": integers, "theirs": integers},
+        {"asked": integers, "answered": integers, "reported": integers},
     ),
     "DatabaseClock.now": (_engine.DatabaseClock().now, [integers], {}),
     "OriginPolicy": (_engine.OriginPolicy, [st.lists(texts, max_size=3)], {}),
@@ -681,7 +681,7 @@ CALLS = {
 def test_the_database_s_clock_is_followed():
     clock = _engine.DatabaseClock()
     assert clock.now(NOW * 1000 + 999) == NOW
-    clock.hear(asked=NOW * 1000, answered=NOW * 1000 + 2, database=(NOW - 300) * 1000 + 1)
+    clock.hear(asked=NOW * 1000, answered=NOW * 1000 + 2, reported=(NOW - 300) * 1000 + 1)
     assert clock.now(NOW * 1000 + 60_500) == NOW - 240
 
 

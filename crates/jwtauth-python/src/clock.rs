@@ -15,9 +15,9 @@ impl DatabaseClock {
         Self(jwtauth::DatabaseClock::new())
     }
 
-    #[pyo3(signature = (*, asked, answered, database))]
-    fn hear(&self, asked: i64, answered: i64, database: i64) {
-        self.0.hear(at(asked)..=at(answered), at(database));
+    #[pyo3(signature = (*, asked, answered, reported))]
+    fn hear(&self, asked: i64, answered: i64, reported: i64) {
+        self.0.hear(at(asked)..=at(answered), at(reported));
     }
 
     fn now(&self, local: i64) -> u64 {

@@ -44,10 +44,10 @@ def now() -> int:
     return local_ms() // 1000 if is_travelling() else _database_clock.now(local_ms())
 
 
-def hear(asked: int, database: float | None) -> None:
+def hear(asked: int, reported: float | None) -> None:
     """Adjust the clock to the `DatabaseTime` that a query returned. ``asked`` is `local_ms` before the query."""
-    if database is not None and not is_travelling():
-        _database_clock.hear(asked=asked, answered=local_ms(), database=int(database * 1000))
+    if reported is not None and not is_travelling():
+        _database_clock.hear(asked=asked, answered=local_ms(), reported=int(reported * 1000))
 
 
 def is_travelling() -> bool:
