@@ -34,7 +34,17 @@ WORKS = "import ensurepip, sqlite3, ssl"
 # requests. Tests of other packages, which support fewer Djangos, are left out too.
 APART = ("browser", "databases", "neighbours", "seams", "simulation", "test_startproject.py")
 # Tests that read pages and run scripts of this checkout, with the checkout's own Python.
-OF_THE_CHECKOUT = ("test_docs.py", "test_ports.py", "test_scripts.py", "test_waiting.py", "test_works_with.py")
+OF_THE_CHECKOUT = (
+    "test_docs.py",
+    "test_guides.py",
+    "test_language.py",
+    "test_locale.py",
+    "test_new_guides.py",
+    "test_ports.py",
+    "test_scripts.py",
+    "test_waiting.py",
+    "test_works_with.py",
+)
 LEFT_OUT = [f"--ignore=tests/{path}" for path in (*APART, *OF_THE_CHECKOUT)]
 LEFT_OUT += ["--deselect=tests/test_openapi.py::test_the_demo_answers_as_its_schema_says", "--no-cov", "-q"]
 
