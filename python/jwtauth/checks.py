@@ -128,7 +128,7 @@ def _order_warning(message: str) -> Warning:
 
 def _around(paths: list[str]) -> tuple[list[str], list[str]]:
     """Return the middleware listed before jwtauth's, and after it."""
-    own = next((index for index, path in enumerate(paths) if _is_ours(path)), len(paths))
+    own = next((index for index, path in enumerate(paths) if _is_jwtauths(path)), len(paths))
     return paths[:own], paths[own + 1 :]
 
 
@@ -347,7 +347,7 @@ def _is_set(name: str) -> bool:
 
 def middleware_is_installed() -> bool:
     """Return whether ``MIDDLEWARE`` lists jwtauth's middleware or a subclass of it."""
-    return any(_is_ours(path) for path in settings.MIDDLEWARE)
+    return any(_is_jwtauths(path) for path in settings.MIDDLEWARE)
 
 
 def remote_user_is_below() -> bool:
@@ -382,7 +382,7 @@ def _error(problem: Problem) -> Error:
     return Error(problem.message, hint=problem.hint, id=problem.id)
 
 
-def _is_ours(path: str) -> bool:
+def _is_jwtauths(path: str) -> bool:
     if path in (_MIDDLEWARE, _ALIAS):
         return True
     try:
