@@ -112,13 +112,13 @@ def test_every_test_that_the_comparison_names_is_there():
     assert [path for path in named if not (ROOT / path.partition("#")[0]).is_file()] == []
 
 
-def test_every_cell_of_ours_in_the_comparison_has_a_link():
+def test_every_claim_about_jwtauth_in_the_comparison_has_a_link():
     rows = [
         line.split(" | ") for line in text("compare.md").splitlines() if line.startswith("| ") and "---" not in line
     ]
-    ours = {row[0]: row[1] for row in rows if row[1] != "this package"}
-    assert len(ours) > 30
-    assert [name for name, cell in ours.items() if not re.search(r"\]\(|\]\[", cell)] == []
+    claims = {row[0]: row[1] for row in rows if row[1] != "this package"}
+    assert len(claims) > 30
+    assert [name for name, claim in claims.items() if not re.search(r"\]\(|\]\[", claim)] == []
 
 
 def anchors(page):
@@ -254,7 +254,7 @@ def test_examples_in_python_are_python(page):
 
 @pytest.fixture
 def demo(tmp_path):
-    """One of its own, whose attempts to sign in nobody has used up."""
+    """Serve a demo site for this test alone, so that no other test has used up its attempts to sign in."""
     with served(tmp_path) as site:
         yield site
 
