@@ -74,7 +74,6 @@ impl Decision {
     }
 
     /// The row to write, if any.
-
     #[getter]
     fn next(&self) -> Option<Session> {
         self.decision.next(&self.session).map(Session)

@@ -91,7 +91,6 @@ impl Claims {
     }
 
     /// Return the claims that the site added, as a new dictionary each time.
-
     #[getter]
     fn custom<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if self.0.custom.is_empty() {

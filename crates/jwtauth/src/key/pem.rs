@@ -182,7 +182,6 @@ fn rsa(pkcs1: &[u8], algorithm: Algorithm) -> Result<(PrivateKey, PublicKey), Ke
 }
 
 /// Read a SEC1 key, which may leave out the name of its curve.
-
 fn ec(sec1: &[u8], algorithm: Algorithm) -> Option<(PrivateKey, PublicKey)> {
     let wanted = match algorithm.family() {
         Family::Ecdsa(curve) => Some(curve),
