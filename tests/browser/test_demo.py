@@ -202,7 +202,7 @@ def test_page_asks_rarely_while_the_server_does_not_answer_and_recovers(demo, ja
 
 def test_staff_sign_in_once_for_the_site_and_the_admin(demo, jar, sign_in):
     page = sign_in(jar(), "admin")
-    page.get_by_role("link", name="Admin").click()
+    page.get_by_role("link", name="Admin", exact=True).click()
     expect(page.get_by_role("heading", name="Site administration")).to_be_visible()
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_role("heading", name="Logged out")).to_be_visible()
@@ -296,7 +296,7 @@ def test_stolen_token_is_found_when_it_is_used_and_ends_the_session(demo, jar, s
     page, other = sign_in(context), sign_in(jar())
     stolen = generation(page)
     page.get_by_role("button", name="Steal my token").click()
-    expect(page.locator("#theft-copied")).to_have_text(f"The thief has a copy of your refresh tokenNo. {stolen}")
+    expect(page.locator("#theft-copied")).to_have_text(f"The thief has a copy of your refresh tokenNo.\u00a0{stolen}")
     expect(page.locator("#theft-summary")).to_have_text(re.compile("Found.* the session has ended"))
     assert page.locator("#theft-request").inner_text().startswith("GET /auth/me/\n403 ")
     log = page.locator("#theft-log").inner_text()
@@ -327,6 +327,7 @@ def test_links_of_the_page_show_json_schema_and_admin(demo, jar, sign_in):
         ("/auth/me/", '"username": "ada"'),
         ("/auth/sessions/", '"is_current": true'),
         ("/schema/", "POST /auth/login/"),
+        ("/schema/", "Signed in as ada"),
         ("/admin/jwtauth/session/", "ada may not see that page"),
     ]:
         page.goto(f"{demo.url}/")

@@ -135,7 +135,6 @@ class SchemaView(SpectacularAPIView):
     """Describe the ready-made views and the demo's own in OpenAPI."""
 
     permission_classes = ()
-    authentication_classes = ()
     renderer_classes = (*SpectacularAPIView.renderer_classes, SchemaPage)
 
 

@@ -124,7 +124,7 @@ async function steal() {
     if (!answer.ok) throw new Error(answer.status);
     theft = { ...await answer.json(), newerSince: 0 };
     at("theft").hidden = false;
-    step("copied", "done", `No. ${theft.generation}`);
+    step("copied", "done", `No.\u00a0${theft.generation}`);
   } catch {
     theft = null;
     at("steal").disabled = false;
@@ -144,7 +144,7 @@ function followTheft(left) {
     return;
   }
   theft.newerSince ||= Date.now();
-  step("refreshed", "done", `No. ${at("generation").textContent}`);
+  step("refreshed", "done", `No.\u00a0${at("generation").textContent}`);
   const wait = page.dataset.grace - (Date.now() - theft.newerSince) / 1000;
   step("used", "now", `in ${Math.max(0, Math.ceil(wait))} s: until then it counts as a late request`);
   if (wait <= 0 && !isAsking) useCopy();
