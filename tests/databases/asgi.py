@@ -14,7 +14,7 @@ from jwtauth.asgi import WebSocketAuthMiddleware, is_signed_in
 
 
 class Echo(AsyncWebsocketConsumer):
-    """Echoes, with who said it, for as long as they are signed in."""
+    """Echo each message with its user's key, for as long as the session lasts."""
 
     async def connect(self):
         if self.scope["user"].is_authenticated:
@@ -40,7 +40,7 @@ async def http(scope, receive, send):
 
 
 def recorded(scope, send):
-    """Write each response's status down, also of those that no page sees."""
+    """Record the status of each response, also of those that no view returns."""
 
     async def recording(message):
         if message["type"] == "http.response.start":

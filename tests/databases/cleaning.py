@@ -1,7 +1,7 @@
-"""``python -m tests.databases.cleaning ROWS``: how the environment's database is cleaned, as JSON.
+"""``python -m tests.databases.cleaning ROWS``: measure how the environment's database is cleaned; print JSON.
 
-The table is as in life: half of it is live, and its rows are in no order of key, user or end. Django's `clearsessions`
-cleans such a table of its own beside it.
+Half of the table's rows are live, and they are in no order of key, user or end, as in a real site. For comparison,
+Django's `clearsessions` cleans a table of Django's sessions of the same size.
 """
 
 import json
@@ -46,8 +46,8 @@ application = WSGIHandler()
 Clearsessions = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class()
 
 
-def made(user, began, ends):
-    """Return a session of a user who did not come back."""
+def new_session(user, began, ends):
+    """Return a session of a user who did not return."""
     times = {"created_at": began, "rotated_at": began, "last_seen_at": began, "expires_at": ends}
     return Session(
         id=_engine.Sid.generate(began).session_id,
@@ -61,21 +61,21 @@ def made(user, began, ends):
 
 
 def times(now, is_live):
-    """When a session began and ends: neither says much of the other."""
+    """Return when a session began and when it ends; neither predicts the other."""
     began = now - random.randrange(2 * 3600, 60 * DAY)
     return began, now + random.randrange(DAY, 30 * DAY) if is_live else random.randrange(began, now - 3600)
 
 
 def fill(rows, share):
-    """So many sessions in random order, this share of them live."""
+    """Add this many sessions in random order, of which this share is live."""
     now, users = _clock.now(), list(get_user_model().objects.values_list("pk", flat=True))
-    made_rows = (made(random.choice(users), *times(now, random.random() < share)) for _ in range(rows))
+    made_rows = (new_session(random.choice(users), *times(now, random.random() < share)) for _ in range(rows))
     while chunk := list(islice(made_rows, CHUNK)):
         Session.objects.bulk_create(chunk, batch_size=2_000)
 
 
-def fill_django_s(rows):
-    """The same of Django's sessions."""
+def fill_django_sessions(rows):
+    """Add this many of Django's sessions, half of them live."""
     now = _clock.now()
     ends = (times(now, random.random() < 0.5)[1] for _ in range(rows))
     made_rows = (
@@ -87,7 +87,7 @@ def fill_django_s(rows):
 
 
 def analyze():
-    # As autovacuum does beside a table that grows.
+    # Autovacuum does this while a table grows.
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE TABLE jwtauth_session" if connection.vendor == "mysql" else "ANALYZE")
         if connection.vendor == "sqlite":
@@ -107,7 +107,7 @@ def peak():
 
 
 def login(user):
-    """The time until the response to a login, and until the process can take another request."""
+    """Return the time until the response to a login, and the time until the process can take another request."""
     environ, statuses = RequestFactory().post(f"/login/?user={user.pk}").environ, []
     started = time.perf_counter()
     response = application(environ, lambda status, headers: statuses.append(status))
@@ -120,7 +120,7 @@ def login(user):
 
 @contextmanager
 def others():
-    """Somebody else, in another process. Gives the time that each of their writes took, in the end."""
+    """Run other users' writes in another process; yield a list that receives each write's time when they end."""
     took = []
     with subprocess.Popen([sys.executable, "-m", __spec__.name], stdin=PIPE, stdout=PIPE, text=True) as process:
         try:
@@ -131,12 +131,12 @@ def others():
             took += json.loads(process.stdout.read())
 
 
-def be_others():
-    """Starts a session and refreshes it every few milliseconds, until the other end of standard input is closed."""
+def write_as_others():
+    """Start a session and refresh it every few milliseconds, until standard input is closed."""
     took, user = [], get_user_model().objects.first().pk
     print("ready", flush=True)
     while not select.select([sys.stdin], [], [], 0.01)[0]:
-        session = made(user, _clock.now(), _clock.now() + 3 * DAY)
+        session = new_session(user, _clock.now(), _clock.now() + 3 * DAY)
         started = time.perf_counter()
         session.save(force_insert=True)
         assert Session.objects.filter(pk=session.pk, generation=1).update(generation=2)
@@ -145,7 +145,7 @@ def be_others():
 
 
 def timed(work):
-    """The seconds of this work, and of each of its statements."""
+    """Return the seconds that this work took, and those of each of its statements."""
     statements = []
 
     def watch(execute, *args):
@@ -161,7 +161,7 @@ def timed(work):
 
 
 def command():
-    """The command: its time, that of each of its statements, and what others wait for meanwhile."""
+    """Run the command: measure it, each of its statements, and the waits of other users' writes meanwhile."""
     with others() as alone:
         time.sleep(5)
     before, said = peak(), StringIO()
@@ -186,8 +186,8 @@ def command():
 
 
 def clearsessions(rows):
-    """Django's command, of sessions of its own."""
-    fill_django_s(rows)
+    """Run Django's command on Django's sessions, and measure it."""
+    fill_django_sessions(rows)
     before = Clearsessions.objects.count()
     seconds, statements = timed(lambda: call_command("clearsessions"))
     removed = before - Clearsessions.objects.count()
@@ -198,7 +198,7 @@ def clearsessions(rows):
 
 
 def beside_logins(count):
-    """Logins without and with upkeep, in turn."""
+    """Measure logins without and with upkeep, alternately."""
     user = get_user_model().objects.first()
     without, beside = [], []
     before = cleanup.expired().count()
@@ -236,4 +236,4 @@ if __name__ == "__main__":
     if len(sys.argv) > 1:
         main(int(sys.argv[1]))
     else:
-        be_others()
+        write_as_others()

@@ -15,7 +15,7 @@ GALERA = Path("/usr/lib/galera/libgalera_smm.so")
 
 
 class Node(MariaDB):
-    """A MariaDB server of a Galera cluster. Unlike that of other servers, `start` does not wait."""
+    """A MariaDB server of a Galera cluster. Unlike the other servers' `start`, this one does not wait."""
 
     name = "Galera"
     packages = "mariadb-server galera-4 rsync libmariadb-dev pkg-config"
@@ -33,7 +33,7 @@ class Node(MariaDB):
         if not self.nodes:
             super().create()
             return
-        (self.folder / "data").mkdir()  # the state transfer fills it
+        (self.folder / "data").mkdir()  # filled by the state transfer
         if os.geteuid() == 0:
             shutil.chown(self.folder / "data", ACCOUNT)
 
@@ -55,7 +55,7 @@ class Node(MariaDB):
         return self.asked("SHOW STATUS LIKE 'wsrep_local_state_comment'") == "Synced"
 
     def asked(self, query: str) -> str | None:
-        """Return the last column of this query's first row, or ``None`` where the server does not answer."""
+        """Return the last column of the first row of this query, or ``None`` if the server does not answer."""
         try:
             connection = self.connect(connect_timeout=1)
         except Exception:
@@ -71,13 +71,13 @@ class Node(MariaDB):
 
     @property
     def conflicts(self) -> int:
-        """Return how many transactions of this node have failed for those of another."""
+        """Return how many transactions of this node failed because of another node's."""
         names = ("wsrep_local_cert_failures", "wsrep_local_bf_aborts")
         return sum(int(self.asked(f"SHOW STATUS LIKE '{name}'") or 0) for name in names)
 
 
 class Galera:
-    """Three nodes, each of which takes reads and writes."""
+    """Three nodes, each of which accepts reads and writes."""
 
     is_installed = Node.is_installed
     packages = Node.packages
@@ -111,7 +111,7 @@ class Galera:
 
 
 class Standby(PostgreSQL):
-    """A server that repeats what a primary writes, which it may read from another port than the primary's own."""
+    """A server that replays what a primary writes. It may read from another port than the primary's."""
 
     def __init__(self, primary: PostgreSQL, *, port: int | None = None, options: tuple[str, ...] = ()) -> None:
         self.primary, self.source, self.options = primary, port or primary.port, options
@@ -126,24 +126,24 @@ class Standby(PostgreSQL):
         return (*super().command(), *self.options)
 
     def promote(self) -> None:
-        """Make it a primary, as ``pg_ctl promote`` does: with all that it has received."""
+        """Make it a primary, as ``pg_ctl promote`` does, with everything it has received."""
         self.run(self.program.with_name("pg_ctl"), "promote", "--wait", "-D", self.folder / "data")
 
     def has_all(self) -> bool:
-        """Return whether it has repeated all that the primary has written so far."""
+        """Return whether it has replayed everything that the primary has written so far."""
         written = self.primary.asked("SELECT pg_current_wal_lsn()")
         return bool(self.asked(f"SELECT pg_last_wal_replay_lsn() >= '{written}'"))
 
 
 class Replica(Standby):
-    """A standby that hears of everything an hour later."""
+    """A standby that is an hour behind its primary."""
 
     def __init__(self, primary: PostgreSQL) -> None:
         super().__init__(primary, options=("-c", "recovery_min_apply_delay=1h"))
 
 
 class Forwarder:
-    """A port whose connections go to the port of one server, as those of a load balancer that knows which is up."""
+    """A port that forwards to one server, as a load balancer does that knows which server is up."""
 
     def __init__(self, target: int) -> None:
         self.target: int | None = target
@@ -164,7 +164,7 @@ class Forwarder:
         self.loop.close()
 
     def go_to(self, target: int | None) -> None:
-        """Cut every connection. New ones go to this port, or are cut as well where it is ``None``."""
+        """Cut every connection. Forward new ones to this port, or cut them too if it is ``None``."""
         self.call(self.cut(target))
 
     def call(self, work):

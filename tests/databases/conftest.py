@@ -1,4 +1,4 @@
-"""Databases of each kind, for tests that start processes of their own."""
+"""Databases of each kind, for tests that start processes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def mariadb():
 
 @pytest.fixture(scope="session")
 def program():
-    """The Rust service."""
+    """Build the Rust service and return its path."""
     if not shutil.which("cargo"):
         pytest.skip("cargo is not installed, without which nothing of this project is built")
     return build()
@@ -50,19 +50,19 @@ def program():
 
 @pytest.fixture
 def make_database(request, tmp_path):
-    """Makes an empty database: its entry in ``DATABASES``."""
+    """Return a function that creates an empty database and returns its entry in ``DATABASES``."""
     return partial(_make, request, tmp_path)
 
 
 @pytest.fixture(scope="module")
 def make_shared_database(request, tmp_path_factory):
-    """Makes an empty database for the tests of a module."""
+    """Return a function that creates an empty database for the tests of a module."""
     return partial(_make, request, tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture
 def project(tmp_path):
-    """Returns a Django project that is migrated on this database, without a server of its own."""
+    """Return a function that migrates a Django project on a database, without a server."""
 
     def make(database, **environment):
         clock = tmp_path / "clock"
@@ -74,7 +74,7 @@ def project(tmp_path):
         }
 
         def run(*command):
-            # A fork has no other users than Django's.
+            # A fork knows no user models but Django's.
             if command[:2] == ("-m", "django") and "JWTAUTH_TEST_USER" not in environment:
                 return manage(environment, *command[2:])
             return subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -88,7 +88,7 @@ def project(tmp_path):
 
 def _make(request, folder, kind, **options):
     if kind == "sqlite":
-        # A process waits for the lock as long as a slow machine needs it to. Django's default is 5 seconds.
+        # A slow machine needs more than Django's default of 5 seconds to get the lock.
         options = {"timeout": PATIENCE, **options}
         entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "db.sqlite3")}
         return entry | {"OPTIONS": options}

@@ -1,6 +1,6 @@
-"""The Django site as the process that imports this, beside a Rust service at the port that is its first argument.
+"""The Django site in the importing process, beside a Rust service whose port is the first argument.
 
-It has the clock that the service reads, and browsers that know both.
+It has the clock that the service reads, and browsers with cookies for both.
 """
 
 import json
@@ -42,19 +42,19 @@ _clock.now = now
 
 
 class Browser:
-    """Cookies that both faces get."""
+    """Cookies that both services receive."""
 
     def __init__(self, cookies=()):
         self.cookies = dict(cookies)
 
     def ask(self, face, url, method="GET"):
-        """Return the body of an answer that is no error."""
+        """Return the body of a successful answer."""
         status, body = self.answer(face, url, method)
         assert status == 200, (face, url, status, body)
         return body
 
     def answer(self, face, url, method="GET"):
-        """Return status and body, and take the cookies."""
+        """Return status and body, and store the cookies."""
         if face == "rust":
             browser = OfServer(port)
             browser.cookies = {name: value for name, value in self.cookies.items() if value}

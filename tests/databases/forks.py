@@ -1,7 +1,7 @@
-"""Processes of the test project without the second that Django takes to start: forks of one that has started.
+"""Processes of the test project, forked from one that has started, to save the second that Django takes to start.
 
-Each has an environment, settings, connections and standard streams of its own, as a process that was started has.
-Run as a module, this is the process that they are forks of; it ends with the process that started it.
+Each has its own environment, settings, connections and standard streams, as a newly started process has.
+Run as a module, this is the process that is forked; it ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "tests.databases.settings"
-# A message has an environment in it.
+# Large enough for a message that holds an environment.
 LONGEST = 1 << 20
 
 
@@ -36,14 +36,14 @@ class Fork:
     def __init__(self, env: dict[str, str], module: str, *arguments: str, stderr: int = 2) -> None:
         (its_input, to_it), (from_it, its_output), (status, its_status) = os.pipe(), os.pipe(), os.pipe()
         order = {"env": env, "module": module, "arguments": arguments}
-        theirs = [its_input, its_output, its_status]
-        socket.send_fds(_origin(), [json.dumps(order).encode()], [*theirs, stderr])
-        for descriptor in theirs:
+        its_ends = [its_input, its_output, its_status]
+        socket.send_fds(_origin(), [json.dumps(order).encode()], [*its_ends, stderr])
+        for descriptor in its_ends:
             os.close(descriptor)
         self.stdin, self.stdout, self.status = os.fdopen(to_it, "w"), os.fdopen(from_it), os.fdopen(status)
 
     def wait(self) -> int:
-        """Close its input, and return its exit status, that of a signal if it has not said one."""
+        """Close its input, and return its exit status: SIGKILL's if it reported none."""
         self.stdin.close()
         ready, _, _ = select.select([self.status], [], [], PATIENCE)
         assert ready, f"it has not ended after {PATIENCE} s"
@@ -63,22 +63,22 @@ def manage(env: dict[str, str], *command: str) -> subprocess.CompletedProcess[st
 
 @cache
 def _origin() -> socket.socket:
-    """Start the process that the others are forks of: the socket by which it is asked."""
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    command = [sys.executable, "-m", "tests.databases.forks", str(its.fileno())]
+    """Start the process that is forked, and return the socket that takes its orders."""
+    our_end, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "tests.databases.forks", str(its_end.fileno())]
     env = os.environ | {"DJANGO_SETTINGS_MODULE": SETTINGS}
-    process = subprocess.Popen(command, cwd=ROOT, env=env, pass_fds=[its.fileno()])
-    its.close()
+    process = subprocess.Popen(command, cwd=ROOT, env=env, pass_fds=[its_end.fileno()])
+    its_end.close()
 
     def close() -> None:
-        ours.close()
+        our_end.close()
         process.wait()
 
     atexit.register(close)
-    return ours
+    return our_end
 
 
-# --- in the process of which they are forks
+# --- in the process that is forked
 
 
 def serve(asked: socket.socket) -> None:
@@ -106,14 +106,14 @@ def serve(asked: socket.socket) -> None:
 
 
 def reap(*_: object) -> None:
-    """Wait for those that have ended, so that their processor time is known."""
+    """Wait for the children that have ended, so that their processor time is counted."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
 def be(order: dict, its_input: int, its_output: int, its_status: int, its_errors: int) -> None:
-    """Become the process that was asked for."""
+    """Become the requested process."""
     status = 1
     try:
         for stream, descriptor in enumerate((its_input, its_output, its_errors)):
@@ -135,7 +135,7 @@ def be(order: dict, its_input: int, its_output: int, its_status: int, its_errors
 
 
 def start_again(env: dict[str, str]) -> None:
-    """Read the settings from this environment, and forget the databases of those before."""
+    """Read the settings from this environment, and forget the previous databases."""
     from django.conf import Settings, settings
     from django.db import connections, router
 

@@ -1,6 +1,6 @@
-"""Users' keys as callers of a Rust service may spell them: `python -m tests.databases.keys PORT`.
+"""Send spellings of users' keys to a Rust service: ``python -m tests.databases.keys PORT``.
 
-Fails where a login makes a session that is not the user's at both faces.
+Fails if a login makes a session that does not belong to the same user in Django and in Rust.
 """
 
 from urllib.parse import quote
@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from jwtauth.models import Session
 from tests.databases.served import ACCESS_LIFETIME
 
-# By the class of the key: the key, other spellings of it, and what no key is.
+# By the class of the key: a key, other spellings of it, and texts that are not a key.
 SPELLINGS = {
     "BigAutoField": (
         42,
@@ -30,7 +30,7 @@ SPELLINGS = {
 
 
 def sign_in(key):
-    """Return the browser of this login at the Rust service, or ``None`` where it is refused."""
+    """Sign in at the Rust service; return the browser, or ``None`` if the login is refused."""
     browser, before = Browser(), Session.objects.count()
     status, body = browser.answer("rust", f"/login/?user={quote(key)}", "POST")
     assert status in (200, 401), (key, status, body)

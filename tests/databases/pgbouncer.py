@@ -1,6 +1,6 @@
-"""PgBouncer in transaction mode, 1.21 or later: it keeps track of prepared statements.
+"""PgBouncer 1.21 or later in transaction mode; from that version on it tracks prepared statements.
 
-This machine's, or else Debian 13's, which `unpack` puts under .tools with the libraries that it needs.
+The installed one, or Debian 13's, which `unpack` puts under .tools with the libraries that it needs.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def is_new_enough(command: tuple[str | Path, ...]) -> bool:
 
 
 def command(folder: Path = FOLDER) -> tuple[str | Path, ...] | None:
-    """Return what starts it, or None where this machine has no such version."""
+    """Return the command that starts it, or ``None`` if no such version is available."""
     installed = find("pgbouncer")
     if installed is not None and is_new_enough((installed,)):
         return (installed,)
@@ -49,7 +49,7 @@ def command(folder: Path = FOLDER) -> tuple[str | Path, ...] | None:
 
 
 def unpack() -> bool:
-    """Put Debian 13's under .tools, from the mirror that this machine's apt knows. Return whether there is one now."""
+    """Put Debian 13's package under .tools, from the mirror that apt is configured for. Return whether that worked."""
     if command() is not None:
         return True
     if not all(map(shutil.which, ("apt-get", "dpkg"))):
@@ -85,7 +85,7 @@ def unpack() -> bool:
 
 
 class PgBouncer(Server):
-    """Hands three connections of a PostgreSQL server on between transactions."""
+    """Shares three connections to a PostgreSQL server, one transaction at a time."""
 
     name = "PgBouncer"
 
@@ -95,7 +95,7 @@ class PgBouncer(Server):
 
     def create(self) -> None:
         (self.folder / "config").write_text(CONFIG.format(primary=self.primary.port, port=self.port))
-        if FOLDER.exists():  # where the account of the servers can read it
+        if FOLDER.exists():  # readable for the servers' account
             shutil.copytree(FOLDER, self.folder / "program")
         if os.geteuid() == 0:
             shutil.chown(self.folder, ACCOUNT)

@@ -1,4 +1,4 @@
-"""A proxy: ``python -m tests.databases.proxy PORT TARGET LOST``. Loses that share of the answers on their way back."""
+"""A proxy that loses a share of the answers: ``python -m tests.databases.proxy PORT TARGET LOST``."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ async def serve(port: int, target: int, lost: float) -> None:
                 writer.write(answer)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
-            pass  # a browser that went away, or a server: no answer
+            pass  # the browser or the server closed the connection: no answer
         writer.close()
 
     server = await asyncio.start_server(pass_on, "127.0.0.1", port, backlog=256)

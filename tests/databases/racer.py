@@ -1,6 +1,6 @@
-"""A process of racers, each a thread with a connection of its own. Told what to do by lines of JSON on its input.
+"""A process of racers: threads with a connection each, controlled by lines of JSON on standard input.
 
-Started by `racing.Race`, as a fork; answers with a line of JSON each time.
+`racing.Race` starts it as a fork. It answers each line with a line of JSON.
 """
 
 import json
@@ -25,7 +25,7 @@ from jwtauth.internal.store import cleanup, retries  # noqa: E402
 from jwtauth.internal.store import clock as _clock  # noqa: E402
 from tests.waiting import PATIENCE  # noqa: E402
 
-# Who is first at the wheel is not to depend on when a process has read its orders.
+# Which racer is first must not depend on when a process has read its orders.
 HEAD_START = 0.01
 
 writes = threading.local()
@@ -34,11 +34,11 @@ writes = threading.local()
 def set_time(now):
     _clock.now = lambda: now
     cleanup.is_due = lambda: False
-    retries._PATIENCE = PATIENCE  # the attempts are bounded by their number alone, not by how fast this machine is
+    retries._PATIENCE = PATIENCE  # only the number of attempts limits them, not the speed of this machine
 
 
 def watch(execute, sql, params, many, context):
-    """Counts the statements that changed a session's row."""
+    """Count the statements that changed a session's row."""
     result = execute(sql, params, many, context)
     if sql.startswith("UPDATE") and "jwtauth_session" in sql and "generation" in sql.partition("WHERE")[0]:
         writes.count += context["cursor"].rowcount
@@ -46,7 +46,7 @@ def watch(execute, sql, params, many, context):
 
 
 def request(url, cookies):
-    """As a server does it: a connection is closed before and after where it is not to persist."""
+    """Serve a request as a server does: close old connections before and after, unless they persist."""
     writes.count = 0
     client = Client(raise_request_exception=False)
     for name, value in cookies.items():

@@ -15,7 +15,7 @@ LOGIN = 1_800_000_000
 
 @dataclass
 class Result:
-    """What came of some rounds."""
+    """The result of some rounds."""
 
     rounds: int = 0
     requests: int = 0
@@ -24,7 +24,7 @@ class Result:
     seconds: list[float] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
-        """Milliseconds that this share of the requests took at most."""
+        """Return the milliseconds within which this share of the requests was answered."""
         return sorted(self.seconds)[int((len(self.seconds) - 1) * share)] * 1000
 
 
@@ -63,7 +63,7 @@ class Race:
             process.wait()
 
     def ask(self, **order: object) -> dict:
-        """One request, of the first process."""
+        """Make one request in the first process."""
         self.send(self.processes[0], order)
         return self.receive(self.processes[0])
 
@@ -77,7 +77,7 @@ class Race:
         return json.loads(line)
 
     def start(self, urls: Iterable[str]) -> list[dict]:
-        """Every racer makes one request, all at once; the first ones take these addresses, the others ``/me/``."""
+        """Let every racer make one request at once: the first to these addresses, the others to ``/me/``."""
         urls = iter(urls)
         for process in self.processes:
             order = {"do": "race", "urls": [next(urls, "/me/") for _ in range(self.threads)], "cookies": self.cookies}
@@ -85,12 +85,12 @@ class Race:
         return [answer for process in self.processes for answer in self.receive(process)]
 
     def logins(self) -> list[dict]:
-        """Everybody signs the same person in at once, on a device of their own."""
+        """Let every racer sign the same user in at once, each with a new session."""
         self.cookies = {}
         return self.start(["/login/?user=1"] * len(self.processes) * self.threads)
 
     def refreshes(self, rounds: int) -> Result:
-        """Rounds in which the access token has expired for everybody at once."""
+        """Run rounds in which every racer's access token has expired."""
         result = Result()
         for _ in range(rounds):
             self.now += ACCESS_LIFETIME + 1
@@ -117,14 +117,14 @@ class Race:
             yield f"{writes} writes in a round"
 
     def generation(self) -> int:
-        """What the refresh token says."""
+        """Return the refresh token's generation."""
         import base64
 
         payload = self.cookies["refresh_token"].split(".")[1]
         return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["gen"]
 
     def logout(self) -> Result:
-        """One of them signs out, while the others refresh. Whatever they were given is worthless afterwards."""
+        """Sign out in one racer while the others refresh; afterwards none of their tokens may be accepted."""
         self.now += ACCESS_LIFETIME + 1
         before = self.cookies
         answers = self.start(["/logout/"])

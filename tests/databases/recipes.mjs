@@ -1,4 +1,4 @@
-// The recipes of examples/rendering, each driven as its framework drives it.
+// The recipes of examples/rendering, each run as its framework runs it.
 import {register} from "node:module";
 
 const examples = new URL("../../examples/rendering/", import.meta.url).href;
@@ -14,7 +14,7 @@ const modules = {
     export const getRequestHeader = (event, name) => event.headers[name];
     export const appendResponseHeader = (event, name, value) => event.response.push([name, value]);`),
 };
-// The examples are modules, by the package.json that a front end has.
+// The examples are modules because of a front end's package.json.
 register(
   stub(`const modules = ${JSON.stringify(modules)};
     export async function resolve(specifier, context, next) {
@@ -30,7 +30,7 @@ const {fetchAs} = await import(`${examples}django.mjs`);
 
 const request = (cookie) => new Request("http://front.example/orders", {headers: {cookie}});
 
-/** Each takes the browser's cookies and returns the headers of the page, and how the page fetches. */
+/** Each function takes the browser's cookies, and returns the page's headers and how the page fetches. */
 export const recipes = {
   async next(cookie) {
     const response = await proxy(request(cookie));

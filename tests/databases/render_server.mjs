@@ -1,11 +1,11 @@
-// A server that renders pages, as the guide says and otherwise: node render_server.mjs PORT. The path names the way.
+// A server that renders pages as the guide says, or in the way that the path names: node render_server.mjs PORT.
 import {createServer} from "node:http";
 import {ask as askOnce, fetchAs} from "../../examples/rendering/django.mjs";
 import {recipes} from "./recipes.mjs";
 
 const FETCHES = 4;
 
-/** Tries again where the connection fails: gunicorn closes those that are idle, perhaps just then. */
+/** Tries again if the connection fails: gunicorn closes idle connections, perhaps just then. */
 async function retrying(call, tries = 5) {
   try {
     return await call();
@@ -17,7 +17,7 @@ async function retrying(call, tries = 5) {
 
 const ask = (cookie) => retrying(() => askOnce(cookie));
 
-/** Fetches once, and once more where the connection was broken off. */
+/** Fetches once, and once more if the connection was aborted. */
 async function fetched(get, broken) {
   if (broken) {
     const abort = new AbortController();
@@ -32,7 +32,7 @@ async function fetched(get, broken) {
   });
 }
 
-/** All fetches of a page at once; `broken`: one of them breaks off and is made again. */
+/** Makes all fetches of a page at once. With `broken`, one of them is aborted and repeated. */
 const all = (get, {broken = false} = {}) =>
   Promise.all(Array.from({length: FETCHES}, (_, index) => fetched(get, broken && index === 0)));
 
@@ -44,30 +44,30 @@ const ways = {
     const page = await ask(cookie);
     return {headers: page.headers, fetches: await together(page.cookie)};
   },
-  /** As the guide says, and a fetch is broken off and made again. */
+  /** As the guide says; one fetch is aborted and repeated. */
   async retried(cookie) {
     const page = await ask(cookie);
     return {headers: page.headers, fetches: await together(page.cookie, {broken: true})};
   },
-  /** Asks only where the browser has no access token. */
+  /** Refreshes only if the browser has no access token. */
   async sparing(cookie) {
     return /access_token=/.test(cookie) ? {headers: [], fetches: await together(cookie)} : ways.guide(cookie);
   },
-  /** Asks and fetches at once, with the cookies of the browser. */
+  /** Refreshes and fetches at once, with the browser's cookies. */
   async parallel(cookie) {
     const [page, fetches] = await Promise.all([ask(cookie), together(cookie)]);
     return {headers: page.headers, fetches};
   },
-  /** Uses the new cookies itself, and the browser gets none. */
+  /** Uses the new cookies itself and does not return them to the browser. */
   async dropped(cookie) {
     const page = await ask(cookie);
     return {headers: [], fetches: await together(page.cookie)};
   },
-  /** Never asks. */
+  /** Never refreshes. */
   async silent(cookie) {
     return {headers: [], fetches: await together(cookie)};
   },
-  /** As the guide says, and the answer gets lost. */
+  /** As the guide says, but the response is lost. */
   async lost(cookie) {
     await ways.guide(cookie);
     return null;

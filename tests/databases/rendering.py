@@ -1,4 +1,4 @@
-"""The Node server of `render_server.mjs`, and browsers whose users see nothing but the pages that it renders."""
+"""The Node server of `render_server.mjs`, and browsers whose users open only the pages that it renders."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ NODE = shutil.which("node")
 SECRET = "the-secret-of-the-render-server-and-Django"
 SETTINGS = {"JWTAUTH_TEST_SETTINGS": json.dumps({"RENDER_SERVER_SECRET": SECRET, "SESSION_LIFETIME": None})}
 WAYS = ("guide", "next", "nuxt", "sveltekit", "retried", "sparing", "parallel", "dropped", "silent", "lost")
-# Seconds between two rounds of pages: within the grace, an access token's life, the bound for uploads, or far beyond.
+# Seconds between two rounds: within the grace, an access token's lifetime, the limit for uploads, or far longer.
 PAUSES = (1, 10, 40, 200, ACCESS_LIFETIME + 1, 14 * 60, 16 * 60, 3600, 6 * 3600)
 
 
 class RenderServer:
-    """A process that renders pages, with the secret or without."""
+    """A process that renders pages, with or without the secret."""
 
     def __init__(self, site: Site, *, secret: str = SECRET) -> None:
         self.port = free_port()
@@ -42,7 +42,7 @@ class RenderServer:
 
 
 class Rendered:
-    """What came of many pages."""
+    """The result of many pages."""
 
     def __init__(self) -> None:
         self.pages = self.fetches = self.lost = 0
@@ -53,7 +53,7 @@ class Rendered:
 
 
 def render(site: Site, server: RenderServer, browsers: list[Browser], pages: int, ways=WAYS, seed=7519) -> Rendered:
-    """All browsers at once, each with several pages, again and again with pauses, until there were that many pages."""
+    """Open this many pages: all browsers at once, several pages each, in rounds with pauses between them."""
     return asyncio.run(_render(site, server, browsers, pages, ways, random.Random(seed)))
 
 
@@ -61,7 +61,7 @@ async def _render(site, server, browsers, pages, ways, chance) -> Rendered:
     result = Rendered()
     at_once = asyncio.Semaphore(16)
     expiry = dict.fromkeys(browsers, site.now + ACCESS_LIFETIME)
-    passing = 0  # seconds that are still to pass while pages are under way: fewer than the grace
+    passing = 0  # seconds left to pass while pages load: fewer than the grace
 
     async def open_page(browser: Browser, way: str) -> None:
         cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items() if value)
@@ -104,7 +104,7 @@ async def _render(site, server, browsers, pages, ways, chance) -> Rendered:
         opened = [(browser, chance.choice(ways)) for browser in browsers for _ in range(chance.randint(1, 3))]
         chance.shuffle(opened)
         await asyncio.gather(*(open_page(*one) for one in opened))
-        if "guide" in ways:  # a user who is active gets some pages
+        if "guide" in ways:  # a user who is active opens some pages
             seen = {browser for browser in browsers if chance.random() < 0.3}
             seen |= {browser for browser in browsers if site.now - expiry[browser] > 8 * 3600}
             await asyncio.gather(*(open_page(browser, "guide") for browser in browsers if browser in seen))

@@ -14,19 +14,19 @@ from tests.waiting import answers, stop, wait_until
 
 
 def build() -> Path:
-    """The program."""
+    """Build the program and return its path."""
     subprocess.run(["cargo", "build", "--quiet", "--package", "jwtauth-interop"], cwd=ROOT, check=True)
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     return target / "debug/jwtauth-interop"
 
 
 class Service:
-    """It knows the settings as ``manage.py jwtauth_settings`` prints them."""
+    """The service, with the settings that ``manage.py jwtauth_settings`` prints."""
 
     def __init__(self, program: Path, site: Site, database: dict, users: str = "auth_user") -> None:
         self.port = free_port()
         settings = site.folder / "jwtauth.toml"
-        if "JWTAUTH_TEST_USER" in site.env:  # other applications than a fork has
+        if "JWTAUTH_TEST_USER" in site.env:  # a fork has other applications
             command = [sys.executable, "-m", "django", "jwtauth_settings"]
             settings.write_bytes(subprocess.check_output(command, cwd=ROOT, env=site.env))
         else:
@@ -49,7 +49,7 @@ class Service:
 
 
 def url(database: dict) -> str:
-    """Return what sqlx calls this entry of ``DATABASES``."""
+    """Return the URL by which sqlx connects to this entry of ``DATABASES``."""
     kind = database["ENGINE"].rpartition(".")[2]
     if kind == "sqlite3":
         return database["NAME"]

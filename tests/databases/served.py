@@ -28,16 +28,16 @@ from tests.waiting import BEFORE_KILL, PATIENCE, answers, stop, wait_until
 ROOT = Path(__file__).resolve().parents[2]
 ACCESS_LIFETIME, GRACE = 300, 30
 START = 1_800_000_000
-# Seconds after its test in which a server may end by itself. gunicorn waits for connections that browsers keep open.
+# Seconds that a server gets to end by itself. gunicorn waits for connections that browsers keep open.
 BEFORE_CUT = 5
-# Its parent imports the site, and its workers, also those that replace others, are forks of it.
+# Its parent imports the site. Its workers, also those that replace others, are forks of the parent.
 PRELOADING = replace(GTHREAD, command=gunicorn("gthread", WSGI, "--preload"))
 
 
 class Project:
     """The test project on these databases, with a clock that tests set.
 
-    One that is `beside` another has its clock and, on another server of a cluster, its database.
+    A project `beside` another shares its clock and, on another server of a cluster, its database.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class Project:
     def django(self, *command: str) -> None:
         manage(self.env, *command).check_returncode()
 
-    def people(self, count: int) -> list[int]:
-        """Makes that many users: their keys."""
+    def create_users(self, count: int) -> list[int]:
+        """Create this many users and return their keys."""
         code = (
             "from uuid import uuid4; from django.contrib.auth.models import User;"
             "users = User.objects.using('default');"
@@ -91,7 +91,7 @@ class Project:
 
 
 class Site(Project):
-    """The project behind a web server, with workers that most of them replace when they die."""
+    """The project behind a web server. Most servers replace workers that die."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class Site(Project):
             return {self.process.pid}
         threads = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         children = [child for thread in threads for child in thread.read_text().split()]
-        # Python's multiprocessing has a child of its own.
+        # Python's multiprocessing adds a child.
         return {int(child) for child in children if b"resource_tracker" not in command_of(child)}
 
 
@@ -164,7 +164,7 @@ def command_of(process: str) -> bytes:
 
 
 def certificate(folder: Path) -> Path:
-    """Make a certificate for this machine: the path of one file with its key."""
+    """Make a certificate for this machine, and return the path of a file with it and its key."""
     path = folder / "certificate.pem"
     subprocess.run(
         [
@@ -179,7 +179,7 @@ def certificate(folder: Path) -> Path:
 
 
 class Pause:
-    """A request that waits in the middle, at one of the steps of `site.py`, until it is let go."""
+    """A request that waits at one of the steps of `site.py` until it is released."""
 
     def __init__(self, site: Project, where: str) -> None:
         self.path = site.folder / f"paused-{uuid4()}"
@@ -187,16 +187,16 @@ class Pause:
 
     @property
     def worker(self) -> int | None:
-        """Return the id of the process in which it waits, once it does."""
+        """Return the id of the process in which the request waits, once it waits."""
         return int(self.path.read_text()) if self.path.exists() else None
 
     @property
     def has_ended(self) -> bool:
-        """Return whether its refresh has ended, or the process in which it was."""
+        """Return whether its refresh has ended, or the process that ran it."""
         return self.path.with_suffix(".ended").exists() or not Path(f"/proc/{self.worker}").exists()
 
     def let_go(self) -> None:
-        """Let it go on, also one that has yet to wait: its connection may have been lost before."""
+        """Release the request, also if it does not wait yet: its connection may have been lost before."""
         self.path.with_suffix(".let-go").touch()
 
 
@@ -210,14 +210,14 @@ class Answer:
 
 
 class Browser:
-    """Cookies, and requests by real connections. Each answer's cookies are taken as it comes."""
+    """Cookies, and requests by real connections. Each answer's cookies are stored."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.cookies: dict[str, str] = {}
 
     def get(self, url: str, *, method: str = "GET", die_at: str | None = None) -> Answer:
-        """Takes the cookies of the answer. Raises ``OSError`` where none comes."""
+        """Make a request and store the cookies of the answer. Raise ``OSError`` if none arrives."""
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items() if value)}
         if die_at is not None:
             headers["X-Die-At"] = die_at
@@ -236,14 +236,14 @@ class Browser:
         assert self.get(f"/login/?user={user}", method="POST").status == 200
 
     def expire(self) -> None:
-        """What a browser does at the end of Max-Age."""
+        """Delete the access token, as a browser does at the end of Max-Age."""
         self.cookies.pop("access_token", None)
 
 
-def signed_in(site: Site, people: int) -> list[Browser]:
-    """That many new people, each with a browser."""
+def signed_in(site: Site, count: int) -> list[Browser]:
+    """Return browsers with a new user signed in at each."""
     browsers = []
-    for user in site.people(people):
+    for user in site.create_users(count):
         browser = Browser(site.port)
         browser.sign_in(user)
         browsers.append(browser)
@@ -251,7 +251,7 @@ def signed_in(site: Site, people: int) -> list[Browser]:
 
 
 class Proxy:
-    """A process that passes requests on, and loses a share of the answers after the server has given them."""
+    """A process that forwards requests, and loses a share of the answers after the server has sent them."""
 
     def __init__(self, port: int, lost: float) -> None:
         self.port = free_port()
@@ -268,7 +268,7 @@ class Proxy:
 
 
 class Losses:
-    """What came of many refreshes through a proxy that loses answers."""
+    """The result of many refreshes through a proxy that loses answers."""
 
     def __init__(self) -> None:
         self.refreshes = self.requests = self.lost = 0
@@ -276,7 +276,7 @@ class Losses:
 
 
 def refresh_through(site: Site, proxy: Proxy, browsers: list[Browser], refreshes: int, burst: int = 2) -> Losses:
-    """All browsers at once, again and again: the access token has expired, and a page makes a burst of requests."""
+    """Refresh repeatedly in all browsers at once: each time, a page makes a burst of requests with no access token."""
     return asyncio.run(_refresh_through(site, proxy, browsers, refreshes, burst))
 
 

@@ -1,4 +1,4 @@
-"""Real database servers, from Debian's packages: a temporary data directory, loopback, a free port, stopped after."""
+"""Database servers from Debian's packages, each with a temporary data directory on a free port of loopback."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pathlib import Path
 
 from tests.waiting import stop, wait_until
 
-# PostgreSQL will not run as root, and MariaDB should not.
+# PostgreSQL refuses to run as root, and MariaDB should not.
 ACCOUNT = "nobody"
 
 
 def find(*names: str) -> Path | None:
-    """The first of these programs: on the path, where Debian has servers, or in PostgreSQL's newest folder."""
+    """Return the first of these programs: on the path, in Debian's folder, or in that of the newest PostgreSQL."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -int(folder.parent.name))
     for name in names:
         for folder in (*folders, Path("/usr/sbin")):
@@ -51,13 +51,13 @@ def free_port() -> int:
 
 
 class Server:
-    """A server that is started by `start` and stopped by its own process id."""
+    """A server that `start` starts, and that is stopped by its process id."""
 
     name: str
     program: Path | None
 
     driver: str
-    # What to install, on Debian.
+    # The Debian packages to install.
     packages: str
 
     @classmethod
@@ -86,7 +86,7 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Stops it, if it runs, and removes its data."""
+        """Stop the server if it runs, and remove its data."""
         self.stop(signal.SIGTERM)
         shutil.rmtree(self.folder, ignore_errors=True)
         atexit.unregister(self.close)
@@ -96,7 +96,7 @@ class Server:
         self.wait()
 
     def spawn(self) -> None:
-        """Start it without waiting. The thread that does so must outlive it, see `unprivileged`."""
+        """Start the server without waiting. The calling thread must outlive it, see `unprivileged`."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.unprivileged(self.command()), stdout=log, stderr=log, start_new_session=True
@@ -106,7 +106,7 @@ class Server:
         wait_until(self.answers, self.process, self.log)
 
     def stop(self, how: int) -> None:
-        """By a signal; what has not stopped after a while is killed."""
+        """Send a signal, and kill the server if it does not stop within a while."""
         process, self.process = self.process, None
         if process is not None:
             stop(process, how)
@@ -122,7 +122,7 @@ class Server:
         said = subprocess.run([cls.program, "--version"], capture_output=True, text=True, check=True).stdout
         return re.search(r"\d+(\.\d+)+", said)[0]
 
-    # With pdeathsig, it does not outlive a test run that was killed.
+    # With pdeathsig, the server does not outlive a test run that is killed.
     def unprivileged(self, command: tuple[str | Path, ...]) -> list[str]:
         words = [str(word) for word in command]
         if os.geteuid() == 0:
@@ -140,7 +140,7 @@ class Server:
         raise NotImplementedError
 
     def settings(self, database: str, **options: object) -> dict[str, object]:
-        """An entry of Django's ``DATABASES`` for this database."""
+        """Return an entry of Django's ``DATABASES`` for this database."""
         raise NotImplementedError
 
     def create_database(self, database: str) -> None:
@@ -152,7 +152,7 @@ class PostgreSQL(Server):
     program = find("postgres")
     driver = "psycopg"
     packages = "postgresql"
-    # How to end it as if the machine had failed: "immediate shutdown", which recovers from its log.
+    # Stop as if the machine had failed: "immediate shutdown", which recovers from its log.
     crash = signal.SIGQUIT
 
     def create(self) -> None:
@@ -183,7 +183,7 @@ class PostgreSQL(Server):
         return psycopg.connect(host="127.0.0.1", port=self.port, user="jwtauth", dbname=database, autocommit=True)
 
     def asked(self, query: str) -> object:
-        """Return the first column of this query's first row, or ``None`` if it has no rows."""
+        """Return the first column of the first row of this query, or ``None`` if it has no rows."""
         with self.connect("postgres") as connection:
             row = connection.execute(query).fetchone()
         return None if row is None else row[0]

@@ -1,4 +1,4 @@
-"""The test project for processes of their own, which are told their databases by the environment."""
+"""The test project for separate processes, whose databases are named in the environment."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The test project as a server runs it, with a clock that tests set and workers that die or wait where told to."""
+"""The test project as a server runs it, with a clock that tests set, and workers that stop or wait at a given step."""
 
 import contextvars
 import mmap
@@ -26,9 +26,9 @@ from tests.waiting import PATIENCE  # noqa: E402
 
 CLOCK = Path(os.environ["JWTAUTH_TEST_CLOCK"])
 clock = mmap.mmap(os.open(CLOCK, os.O_RDONLY), 8, prot=mmap.PROT_READ)
-# What the request asks for: the step at which to die, that at which to wait, and the file that says that it waits.
+# What the request orders: the step at which to die, the step at which to wait, and the file that shows that it waits.
 orders = contextvars.ContextVar("orders", default=(None, None, None))
-# The requests of this process that have waited: their files.
+# The files of the requests that have waited in this process.
 paused = set()
 handler = WSGIHandler()
 
@@ -38,7 +38,7 @@ def now():
 
 
 def step(owner, name, label):
-    """Lets this worker be killed or wait just before or just after this call."""
+    """Let this worker be killed or wait just before or just after this call."""
     call = getattr(owner, name)
 
     def stepped(*args, **kwargs):
@@ -54,7 +54,7 @@ def obey(where):
     die_at, pause_at, file = orders.get()
     if die_at == where:
         os.kill(os.getpid(), signal.SIGKILL)
-    if pause_at == where and file not in paused:  # once: a request that has lost to another decides again
+    if pause_at == where and file not in paused:  # once: a request that loses a race decides again
         paused.add(file)
         path = CLOCK.with_name(file)
         made = path.with_suffix(".new")
@@ -65,7 +65,7 @@ def obey(where):
 
 
 def note_end(owner, name):
-    """Says when this call of a request that was held has ended, also if its client has left."""
+    """Record when this call ends in a request that was held, even if its client has left."""
     call = getattr(owner, name)
 
     def noted(*args, **kwargs):
@@ -93,7 +93,7 @@ if "JWTAUTH_TEST_SKEW" in os.environ:  # a machine whose clock is wrong, and tim
     _clock.local_ms = lambda: right_ms() + skew_ms
 else:
     _clock.now = now
-retries._PATIENCE = PATIENCE  # the attempts are bounded by their number alone, not by how fast this machine is
+retries._PATIENCE = PATIENCE  # only the number of attempts limits them, not the speed of this machine
 step(sessions, "find", "reading")
 step(sessions, "advance", "writing")
 step(Flow, "end", "ending")

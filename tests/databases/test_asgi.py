@@ -1,4 +1,4 @@
-"""Async views and WebSockets behind a real ASGI server, with workers of their own."""
+"""Async views and WebSockets behind a real ASGI server with several workers."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +18,7 @@ def site(request, make_database):
 
 @pytest.fixture
 def user(site):
-    return site.people(1)[0]
+    return site.create_users(1)[0]
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_async_views_sign_in_refresh_and_sign_out(site, browser):
     assert who(browser) == "AnonymousUser"
 
 
-def test_a_websocket_knows_its_person_until_the_session_ends(site, user, browser):
+def test_a_websocket_knows_its_user_until_the_session_ends(site, user, browser):
     site.advance(ACCESS_LIFETIME + GRACE)
     with socket(site, browser) as opened:
         for word in ("one", "two"):
@@ -77,7 +77,7 @@ def test_a_websocket_knows_its_person_until_the_session_ends(site, user, browser
     assert closed.value.rcvd.code == 4001
 
 
-def test_a_websocket_of_another_origin_or_of_nobody_is_refused(site, browser):
+def test_a_cross_origin_or_anonymous_websocket_is_refused(site, browser):
     for origin in ("https://elsewhere.example", "null"):
         with pytest.raises(InvalidStatus) as refused:
             socket(site, browser, origin)

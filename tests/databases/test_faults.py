@@ -1,4 +1,4 @@
-"""Faults: workers killed in the middle, answers lost, a database restarted, restored and lagging."""
+"""Faults: killed workers, lost answers, and a database that is restarted, restored or lags."""
 
 import json
 import shutil
@@ -30,8 +30,8 @@ def site(request, make_database):
         yield running
 
 
-def test_a_worker_killed_at_any_step_of_a_refresh_signs_nobody_out(site):
-    users = site.people(len(STEPS))
+def test_the_session_survives_a_worker_killed_at_any_step_of_a_refresh(site):
+    users = site.create_users(len(STEPS))
     for user, step in zip(users, STEPS, strict=True):
         browser = Browser(site.port)
         browser.sign_in(user)
@@ -51,8 +51,8 @@ def test_a_worker_killed_at_any_step_of_a_refresh_signs_nobody_out(site):
 
 
 @pytest.mark.parametrize("site", ["postgresql"], indirect=True)
-def test_a_worker_killed_at_logout_has_ended_the_session_or_not(site):
-    for user, step in zip(site.people(2), ("before ending", "after ending"), strict=True):
+def test_a_worker_killed_at_logout_leaves_the_session_ended_or_intact(site):
+    for user, step in zip(site.create_users(2), ("before ending", "after ending"), strict=True):
         browser = Browser(site.port)
         browser.sign_in(user)
         with pytest.raises(OSError):  # noqa: PT011 - reset, or no answer
@@ -61,7 +61,7 @@ def test_a_worker_killed_at_logout_has_ended_the_session_or_not(site):
         assert browser.get("/me/").status == (200 if step == "before ending" else 403)
 
 
-def test_answers_lost_at_ten_in_a_hundred_sign_nobody_out(site):
+def test_every_session_survives_the_loss_of_a_tenth_of_the_answers(site):
     browsers = signed_in(site, 8)
     with Proxy(site.port, lost=0.1) as proxy:
         result = refresh_through(site, proxy, browsers, refreshes=80)
@@ -76,8 +76,8 @@ def server_and_site(request, make_database):
         yield server, running
 
 
-def test_a_database_that_is_killed_under_load_signs_nobody_out_and_lets_nobody_back_in(server_and_site):
-    """Every browser refreshes all the time, at intervals over the grace; half of them sign out in the end."""
+def test_a_database_killed_under_load_loses_no_session_and_revives_none(server_and_site):
+    """Every browser refreshes all the time, at intervals longer than the grace; half of them sign out at the end."""
     server, site = server_and_site
     browsers = signed_in(site, 8)
     stop, trouble, answers = threading.Event(), [], []
@@ -125,8 +125,8 @@ def test_a_database_that_is_killed_under_load_signs_nobody_out_and_lets_nobody_b
     assert all(browser.get("/me/").status == 200 for browser in browsers[4:])
 
 
-def test_a_restore_that_loses_the_last_seconds_signs_nobody_out(postgresql, make_database):
-    """A cold copy of the data is brought back, after every browser has refreshed, one or several times."""
+def test_every_session_survives_a_restore_that_loses_the_last_seconds(postgresql, make_database):
+    """A cold copy of the data is restored after each browser has refreshed up to five times."""
     with Site(default=make_database("postgresql")) as site:
         browsers = signed_in(site, 6)
         backup = postgresql.folder / "backup"
@@ -155,22 +155,22 @@ def test_a_restore_that_loses_the_last_seconds_signs_nobody_out(postgresql, make
 
 
 def own(folder, like):
-    """Gives the copy to whom the server runs as."""
+    """Give the copy to the account that the server runs as."""
     owner = like.stat()
     for path in [folder, *folder.rglob("*")]:
         shutil.chown(path, owner.st_uid, owner.st_gid)
 
 
 def sees(browser):
-    """What a person sees: a connection that was cut costs the request that meets it."""
+    """Return the status that a user sees after a reload: a cut connection costs only the request that meets it."""
     status = browser.get("/me/").status
     return status if status != 500 else browser.get("/me/").status
 
 
-def test_a_replica_that_lags_by_an_hour_neither_revives_a_session_nor_loses_one(postgresql, make_database):
+def test_a_replica_that_lags_by_an_hour_loses_no_session_and_revives_none(postgresql, make_database):
     default = make_database("postgresql")
     with Site(default=default) as site:
-        site.people(1)
+        site.create_users(1)
     with (
         Replica(postgresql) as replica,
         Site(default=default, replica=replica.settings(default["NAME"])) as site,
@@ -178,7 +178,7 @@ def test_a_replica_that_lags_by_an_hour_neither_revives_a_session_nor_loses_one(
         browser = Browser(site.port)
         browser.sign_in(1)
         for expected in (2, 3):
-            assert browser.get("/me/").status == 200, "a session that the replica has not heard of"
+            assert browser.get("/me/").status == 200, "the replica does not have this session yet"
             site.advance(ACCESS_LIFETIME)
             browser.expire()
             assert browser.get("/me/").status == 200
@@ -190,8 +190,8 @@ def test_a_replica_that_lags_by_an_hour_neither_revives_a_session_nor_loses_one(
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
-def test_workers_ten_minutes_apart_sign_nobody_out_and_let_nobody_back_in(kind, make_database):
-    """Two machines, five minutes ahead and behind, with one database. Access tokens live for two seconds."""
+def test_workers_with_clocks_ten_minutes_apart_lose_no_session_and_revive_none(kind, make_database):
+    """Two machines, five minutes ahead and behind, share a database. Access tokens live for two seconds."""
     database = make_database(kind)
     settings = json.dumps({"COOKIE_SECURE": False, "ACCESS_TOKEN_LIFETIME": 2, "REFRESH_TOKEN_GRACE_PERIOD": 1})
     apart = [{"JWTAUTH_TEST_SKEW": str(skew), "JWTAUTH_TEST_SETTINGS": settings} for skew in (300, -300)]
@@ -199,14 +199,14 @@ def test_workers_ten_minutes_apart_sign_nobody_out_and_let_nobody_back_in(kind, 
         Site(workers=1, env=apart[0], default=database) as ahead,
         Site(workers=1, env=apart[1], default=database) as behind,
     ):
-        user, *others = ahead.people(3)
+        user, *others = ahead.create_users(3)
         unsure = 0.0
-        for site, other in zip((ahead, behind), others, strict=True):  # each hears the database's time
+        for site, other in zip((ahead, behind), others, strict=True):  # each learns the database's time
             visitor = Browser(site.port)
             visitor.sign_in(other)
             began = time.monotonic()
             assert visitor.get("/me/").status == 200
-            unsure += time.monotonic() - began  # the time is known no better than the answer was quick
+            unsure += time.monotonic() - began  # the time is known only as exactly as the answer was quick
 
         browser = Browser(behind.port)
         began = time.monotonic()
@@ -219,7 +219,7 @@ def test_workers_ten_minutes_apart_sign_nobody_out_and_let_nobody_back_in(kind, 
                 break
             time.sleep(0.1)
         assert generation(browser) == 5
-        # Four refreshes, one every two seconds. Tokens end on whole seconds, so the first may live a second less.
+        # Four refreshes, one every two seconds. Tokens expire at whole seconds, so the first may live a second less.
         assert took >= 4 * 2 - 1 - unsure
 
         copies = dict(browser.cookies)

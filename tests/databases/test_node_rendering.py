@@ -1,4 +1,4 @@
-"""A server in Node that renders pages with the cookies of browsers, before a real site."""
+"""A Node server that renders pages with browsers' cookies, in front of a real site."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def site(make_database):
         yield running
 
 
-def test_users_who_see_nothing_but_rendered_pages_stay_signed_in(site):
+def test_users_who_open_only_rendered_pages_stay_signed_in(site):
     browsers = signed_in(site, 8)
     with RenderServer(site) as server:
         result = render(site, server, browsers, 120)
@@ -24,7 +24,7 @@ def test_users_who_see_nothing_but_rendered_pages_stay_signed_in(site):
     assert all(browser.get("/me/").status == 200 for browser in browsers)
 
 
-def test_without_the_secret_a_server_that_uses_new_cookies_itself_signs_users_out(site):
+def test_a_server_without_the_secret_that_keeps_new_cookies_signs_users_out(site):
     browsers = signed_in(site, 4)
     with RenderServer(site, secret="") as server:
         result = render(site, server, browsers, 400, ways=("dropped",))

@@ -1,4 +1,4 @@
-"""The strict check's statement, which PostgreSQL keeps the plan of where Django's options let it."""
+"""The strict check's statement, whose plan PostgreSQL keeps if Django's options allow it."""
 
 import json
 import os
@@ -31,7 +31,7 @@ with connection.cursor() as cursor:
 @pytest.mark.parametrize(
     ("options", "prepared"), [({}, "0"), ({"server_side_binding": True, "prepare_threshold": 3}, "1")]
 )
-def test_it_is_prepared_once_where_the_options_say_so(make_database, options, prepared):
+def test_the_strict_check_is_prepared_once_if_the_options_allow_it(make_database, options, prepared):
     database = make_database("postgresql", **options) | {"CONN_MAX_AGE": None}
     environment = os.environ | {
         "JWTAUTH_TEST_DATABASES": json.dumps({"default": database}),

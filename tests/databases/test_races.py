@@ -1,4 +1,4 @@
-"""Requests of many threads and processes at expiry, on every database and isolation level."""
+"""Requests of many threads and processes that race at expiry, on every database and isolation level."""
 
 import os
 
@@ -19,7 +19,7 @@ DATABASES = {
         for journal in ("delete", "wal")
         for mode in ("DEFERRED", "IMMEDIATE", "EXCLUSIVE")
     },
-    # As psycopg counts them.
+    # Spelled as psycopg numbers them.
     "postgresql read uncommitted": ("postgresql", {"isolation_level": 1}),
     "postgresql read committed": ("postgresql", {"isolation_level": 2}),
     "postgresql repeatable read": ("postgresql", {"isolation_level": 3}),
@@ -33,7 +33,7 @@ DATABASES = {
 
 @pytest.mark.parametrize("persistent_in_transactions", [False, True])
 @pytest.mark.parametrize("name", DATABASES)
-def test_racers_rotate_once_are_all_signed_in_and_logout_is_final(make_database, name, persistent_in_transactions):
+def test_racing_requests_rotate_once_and_logout_is_final(make_database, name, persistent_in_transactions):
     kind, options = DATABASES[name]
     with Race(
         make_database(kind, **options),

@@ -1,4 +1,4 @@
-"""One login for Django and a Rust service: signed in at one, used, refreshed and ended at the other."""
+"""One login for Django and a Rust service: started, used, refreshed and ended at either."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ROUNDS, RACERS = 10, 32
 
 @contextmanager
 def pair(program, database):
-    """The Django site and the Rust service, and where each says who is there."""
+    """Yield the Django site, and the ports of it and of the Rust service."""
     with Site(default=database) as site, Service(program, site, database) as service:
         yield site, {"django": site.port, "rust": service.port}
 
 
 @pytest.fixture(scope="module")
 def pairs(program, make_shared_database):
-    """Starts the pair on a database of this kind, once for all tests."""
+    """Return a function that starts the pair on a database of this kind, once for all tests."""
     with ExitStack() as running:
         yield cache(lambda kind: running.enter_context(pair(program, make_shared_database(kind))))
 
@@ -36,8 +36,8 @@ def both(request, pairs):
     return pairs(request.param)
 
 
-class Person:
-    """A browser that knows both."""
+class Visitor:
+    """A user's browser, with cookies for both services."""
 
     def __init__(self, ports, key):
         self.ports, self.key = ports, str(key)
@@ -62,7 +62,7 @@ class Person:
         return found.pop()
 
     def copy(self):
-        other = Person(self.ports, self.key)
+        other = Visitor(self.ports, self.key)
         other.browser.cookies = dict(self.browser.cookies)
         return other
 
@@ -70,36 +70,36 @@ class Person:
 FACES = ("django", "rust")
 
 
-def test_every_order_of_sign_in_use_refresh_and_end(both):
+def test_one_login_works_in_every_order_of_the_services(both):
     site, ports = both
     orders = list(product(FACES, repeat=4))
-    for (starts, uses, refreshes, ends), key in zip(orders, site.people(len(orders)), strict=True):
-        person = Person(ports, key).sign_in(starts)
-        assert person.is_known_at(uses)
-        generation = generation_of(person)
+    for (starts, uses, refreshes, ends), key in zip(orders, site.create_users(len(orders)), strict=True):
+        visitor = Visitor(ports, key).sign_in(starts)
+        assert visitor.is_known_at(uses)
+        generation = generation_of(visitor)
         site.advance(ACCESS_LIFETIME + 1)
-        person.browser.expire()
-        assert person.is_known_at(refreshes)
-        assert generation_of(person) == generation + 1
-        assert person.is_known()
-        copy = person.copy()
-        assert person.at(ends).get("/logout/", method="POST").status == 200
-        assert not any(person.browser.cookies.values())
+        visitor.browser.expire()
+        assert visitor.is_known_at(refreshes)
+        assert generation_of(visitor) == generation + 1
+        assert visitor.is_known()
+        copy = visitor.copy()
+        assert visitor.at(ends).get("/logout/", method="POST").status == 200
+        assert not any(visitor.browser.cookies.values())
         assert not copy.is_known()
 
 
-def test_the_others_end_at_both(both):
+def test_ending_the_other_sessions_ends_them_at_both_services(both):
     site, ports = both
-    for (here, there), key in zip(product(FACES, repeat=2), site.people(4), strict=True):
-        kept, ended = Person(ports, key).sign_in(here), Person(ports, key).sign_in(there)
+    for (here, there), key in zip(product(FACES, repeat=2), site.create_users(4), strict=True):
+        kept, ended = Visitor(ports, key).sign_in(here), Visitor(ports, key).sign_in(there)
         assert kept.at(here).get("/others/", method="POST").status == 200
         assert (kept.is_known(), ended.is_known()) == (True, False)
 
 
-def test_a_thief_is_found_across_both(both):
+def test_a_stolen_token_is_detected_across_both_services(both):
     site, ports = both
-    for (owner_at, thief_at), key in zip(product(FACES, repeat=2), site.people(4), strict=True):
-        owner = Person(ports, key).sign_in(owner_at)
+    for (owner_at, thief_at), key in zip(product(FACES, repeat=2), site.create_users(4), strict=True):
+        owner = Visitor(ports, key).sign_in(owner_at)
         thief = owner.copy()
         site.advance(ACCESS_LIFETIME + 1)
         owner.browser.expire()
@@ -113,45 +113,45 @@ def test_a_thief_is_found_across_both(both):
 @pytest.mark.parametrize(
     "change", ["is_active=False", "password='another'", None], ids=["deactivated", "new password", "deleted"]
 )
-def test_what_becomes_of_the_user_ends_sessions_at_both(both, change):
+def test_a_change_of_the_user_ends_sessions_at_both_services(both, change):
     site, ports = both
-    (key,) = site.people(1)
-    people = [Person(ports, key).sign_in(face) for face in FACES]
-    assert all(person.is_known() for person in people)
+    (key,) = site.create_users(1)
+    visitors = [Visitor(ports, key).sign_in(face) for face in FACES]
+    assert all(visitor.is_known() for visitor in visitors)
     users = f"from django.contrib.auth.models import User; User.objects.filter(pk={key})"
     site.django("shell", "--no-imports", "--command", f"{users}.{f'update({change})' if change else 'delete()'}")
-    for person in people:
-        assert not person.is_known()
+    for visitor in visitors:
+        assert not visitor.is_known()
 
 
-def test_an_inactive_user_is_signed_in_by_neither(both):
+def test_an_inactive_user_cannot_sign_in_at_either_service(both):
     site, ports = both
-    (key,) = site.people(1)
+    (key,) = site.create_users(1)
     users = "from django.contrib.auth.models import User; User.objects"
     site.django("shell", "--no-imports", "--command", f"{users}.filter(pk={key}).update(is_active=False)")
     for face, status in (("django", 403), ("rust", 401)):
-        answer = Person(ports, key).at(face).get(f"/login/?user={key}", method="POST")
+        answer = Visitor(ports, key).at(face).get(f"/login/?user={key}", method="POST")
         assert (answer.status, answer.cookies) == (status, {})
 
 
-def test_workers_of_both_that_race_rotate_once(both):
+def test_racing_workers_of_both_services_rotate_once(both):
     site, ports = both
-    (key,) = site.people(1)
-    person = Person(ports, key).sign_in("rust")
+    (key,) = site.create_users(1)
+    visitor = Visitor(ports, key).sign_in("rust")
     with ThreadPoolExecutor(RACERS) as pool:
         for number in range(1, ROUNDS + 1):
             site.advance(ACCESS_LIFETIME + 1)
-            person.browser.expire()
-            racers = [person.copy() for _ in range(RACERS)]
+            visitor.browser.expire()
+            racers = [visitor.copy() for _ in range(RACERS)]
             known = list(pool.map(lambda one: one[1].is_known_at(FACES[one[0] % 2]), enumerate(racers)))
-            assert all(known), "everybody is signed in"
+            assert all(known), "every racer is signed in"
             assert len({racer.browser.cookies["refresh_token"] for racer in racers}) == 1, "with the same token"
-            person = racers[-1]
-            assert generation_of(person) == number + 1, "one rotation for all"
-            assert person.is_known()
+            visitor = racers[-1]
+            assert generation_of(visitor) == number + 1, "one rotation for all"
+            assert visitor.is_known()
 
 
-def generation_of(person):
-    """Of the refresh token that the browser has."""
-    payload = person.browser.cookies["refresh_token"].split(".")[1]
+def generation_of(visitor):
+    """Return the generation of the browser's refresh token."""
+    payload = visitor.browser.cookies["refresh_token"].split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=="))["gen"]

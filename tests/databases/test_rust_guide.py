@@ -1,6 +1,6 @@
 """The guides for Rust services, typed literally into new projects outside this workspace, and used over HTTP.
 
-Only addresses are others: ports of this machine, and the checkout's path.
+Only addresses differ: ports of this machine, and the checkout's path.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def blocks(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_block_is_typed(page):
+def test_every_block_of_the_guides_is_typed(page):
     assert len(FENCED.findall(page.read_text())) == len(blocks(page)) > 2
 
 
@@ -66,7 +66,7 @@ class Project:
         self.site, self.service, self.reports, self.others = (free_port() for _ in range(4))
 
     def typed(self, text: str) -> str:
-        """Put this machine's addresses in place of those of the pages."""
+        """Replace the addresses of the pages by this machine's."""
         for there, here in {
             "../jwtauth": str(ROOT),
             "127.0.0.1:8000": f"127.0.0.1:{self.site}",
@@ -89,11 +89,11 @@ class Project:
         path.write_text(self.typed(text))
 
     def build(self, name: str) -> Path:
-        """Return the folder of its programs, built beside those of the workspace, whose dependencies are the same."""
+        """Build a program, beside those of the workspace, which have the same dependencies; return its folder."""
         project = self.folder / name
         shutil.copy(ROOT / "Cargo.lock", project)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        # With the same profiles.
+        # With the workspace's profiles.
         cargo = ["cargo", "--config", str(ROOT / "Cargo.toml")]
         env = os.environ | {"CARGO_TARGET_DIR": str(target)}
         built = subprocess.run([*cargo, "build"], cwd=project, env=env, capture_output=True, text=True)
@@ -104,12 +104,12 @@ class Project:
         for source in project.glob("src/**/main.rs"):
             program = name if source.parent.name == "src" else source.parent.name
             shutil.copy(target / "debug" / program, programs)
-        # Each run would leave its own behind: their folders are others.
+        # Each run would leave its build behind, because the folders differ.
         subprocess.run([*cargo, "clean", "--quiet", "--package", name], cwd=project, env=env, check=True)
         return programs
 
     def shell(self, script: str) -> list[str]:
-        """Return the command that runs it as it is written, with this Python."""
+        """Return the command that runs this script as it is written, with this Python."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return ["env", f"PATH={path}", "sh", "-e", "-c", self.typed(script)]
 
@@ -122,7 +122,7 @@ class Project:
 
 @contextmanager
 def running(command, *, folder, url, log, **env):
-    """A server that answers at this address, until the end; then it must have ended as it was told."""
+    """Run a server that answers at this address; check at the end that it stopped when told."""
     with log.open("w") as output:
         process = subprocess.Popen(
             command, cwd=folder, env={**clean_environment(), **env}, stdout=output, stderr=subprocess.STDOUT
@@ -142,7 +142,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def programs(project):
-    """The programs of the guides, typed literally, and those that the first page says to make of its own."""
+    """Build the programs of the guides, typed literally, and those that the first page describes."""
     project.folder.joinpath("mysite-service").mkdir()
     project.type(SERVICE)
     literal = project.build("mysite-service") / "mysite-service"
@@ -153,7 +153,7 @@ def programs(project):
 
 
 def with_each_store(project):
-    """The service with each of the stores, as it is deployed, at another port."""
+    """Write the service with each of the stores, as it is deployed, at another port."""
     page, added = blocks(SERVICE), blocks(DEPLOYMENT)
     stores = STORES.findall(SERVICE.read_text())
     assert [kind for kind, *_ in stores] == ["SQLite", "PostgreSQL", "MariaDB"]
@@ -190,14 +190,14 @@ def replace(text, *pairs):
 
 
 def deployed(project):
-    """The same with the service that is deployed."""
+    """Return the project with the deployed service."""
     other = copy.copy(project)
     other.service = project.others
     return other
 
 
 def make_site(project, database=None):
-    """The quickstart's, with a key pair."""
+    """Make the quickstart's site, with a key pair."""
     run(project.folder, "-m", "django", "startproject", "mysite")
     site = project.folder / "mysite"
     settings = site / "mysite/settings.py"
@@ -227,7 +227,7 @@ def serve_site(project):
 
 @contextmanager
 def serve(project, program, url=None, **env):
-    """The service, by the command of the page, with the program that is built already."""
+    """Run the service by the page's command, with the program that is already built."""
     command = blocks(SERVICE)["run"]
     ((_, _, _, its_url), *_) = STORES.findall(SERVICE.read_text())
     assert command.count("cargo run") == command.count(its_url) == 1
@@ -244,7 +244,7 @@ def serve(project, program, url=None, **env):
 
 @pytest.fixture(scope="module")
 def site(project):
-    """The site, on SQLite, and the settings of the others."""
+    """Run the site, on SQLite, and write the settings of the other programs."""
     make_site(project)
     for page, name in ((SERVICE, "settings"), (RESOURCE_SERVER, "public")):
         project.folder.joinpath("mysite-service").mkdir(exist_ok=True)
@@ -256,20 +256,20 @@ def site(project):
 
 @pytest.fixture
 def service(project, programs, site):
-    """The service of the first page."""
+    """Run the service of the first page."""
     with serve(project, programs["service"]) as process:
         yield process
 
 
 @pytest.fixture
 def deployed_service(project, programs, site):
-    """The service as the second page has it."""
+    """Run the service of the second page."""
     with serve(deployed(project), programs["sqlite"]) as process:
         yield process
 
 
 class Browser(test_startproject.Browser):
-    """A browser's page, which names its origin where it asks for more than a GET."""
+    """A page in a browser, which sends its origin with every request but a GET."""
 
     def __init__(self, port, origin=None):
         super().__init__(port)
@@ -279,7 +279,7 @@ class Browser(test_startproject.Browser):
         return self.status("POST", path, {"username": "ada", "password": password})
 
     def known(self):
-        """Whether each of the two says that ada is signed in."""
+        """Return whether ada is signed in; site and service must agree."""
         statuses = {self.status("GET", path) for path in ("/auth/me/", "/rust/me")}
         assert len(statuses) == 1, "site and service say the same"
         return statuses == {200}
@@ -309,7 +309,7 @@ def caddy(project, folder, port):
 
 
 def answer_to(url, origin):
-    """What a page of this origin gets for an empty POST with cookies."""
+    """Return the answer that a page of this origin gets to an empty POST with cookies."""
     request = urllib.request.Request(url, b"", {"Origin": origin, "Cookie": "refresh_token=a"}, method="POST")
     try:
         return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE)
@@ -320,7 +320,7 @@ def answer_to(url, origin):
 
 @contextmanager
 def behind(proxy, project, folder):
-    """The port of this web server, in front of site and service."""
+    """Run this web server in front of site and service, and yield its port."""
     if proxies.program(proxy.__name__) is None:
         pytest.skip(f"{proxy.__name__} is not installed; scripts/test.py says so at its end")
     port = free_port()
@@ -335,7 +335,7 @@ def port(request, project, deployed_service, tmp_path):
         yield port
 
 
-def test_one_login_for_site_and_service(port):
+def test_one_login_works_at_site_and_service(port):
     browser = Browser(port)
     assert browser.status("GET", "/rust/health") == 404
     assert not browser.known()
@@ -372,7 +372,7 @@ def test_a_wrong_password_is_refused_as_the_site_refuses_it(project, service, na
     assert answers[1][0] == 401
 
 
-def test_a_page_of_another_origin_is_refused(port):
+def test_a_post_from_another_origin_is_refused(port):
     browser, elsewhere = Browser(port), Browser(port, "https://elsewhere.example")
     assert elsewhere.sign_in("/rust/login") == 403
     assert browser.sign_in("/rust/login") == 204
@@ -414,7 +414,7 @@ def test_sessions_are_listed_and_ended(port):
     assert browser.sign_in("/rust/login") == other.sign_in("/rust/login") == 204
     listed = json.loads(browser.ask("GET", "/rust/sessions")[1])
     (current,) = [session for session in listed if session["is_current"]]
-    assert current["ip_address"] == "127.0.0.1"  # not what the browser said of itself
+    assert current["ip_address"] == "127.0.0.1"  # not what the browser claimed
     assert current["user_agent"].startswith("Python-urllib") or current["user_agent"] == ""
     (at_the_site,) = [s for s in json.loads(browser.ask("GET", "/auth/sessions/")[1]) if s["is_current"]]
     assert at_the_site["id"] == current["id"]
@@ -450,7 +450,7 @@ def test_vite_passes_the_host_on(project, tmp_path):
     config.write_text(blocks(DEPLOYMENT)["vite.config.js"])
     show = f"import({json.dumps(config.as_uri())}).then(found => console.log(JSON.stringify(found.default)))"
     found = json.loads(subprocess.check_output(["node", "--eval", show], text=True))
-    # Vite's own default is false where a proxy is an object, and true where it is a text.
+    # Vite's default is false if a proxy is an object, and true if it is a string.
     proxies = found["server"]["proxy"]
     assert {path: proxy["target"] for path, proxy in proxies.items()} == {
         "/rust": "http://127.0.0.1:9000",
@@ -483,7 +483,7 @@ def test_a_resource_server_recognises_users_by_the_sites_keys(project, programs,
             assert anonymous.status("GET", "/reports/me") == status
 
 
-def test_what_is_wrong_at_the_start_is_named(project, programs, site, tmp_path):
+def test_a_wrong_setting_is_named_at_start(project, programs, site, tmp_path):
     def said(**env):
         done = subprocess.run([programs["service"]], cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 1
@@ -498,7 +498,7 @@ def test_what_is_wrong_at_the_start_is_named(project, programs, site, tmp_path):
     assert wrong == 'Error: COOKIE_SAMESITE: use "Strict", "Lax" or "None"\n'
 
 
-def test_the_health_check_says_that_the_table_is_another(project, service):
+def test_the_health_check_reports_a_changed_table(project, service):
     ask = Browser(project.service).ask
     assert ask("GET", "/rust/health")[0] == 200
     with closing(sqlite3.connect(project.folder / "mysite/db.sqlite3")) as database:
@@ -518,7 +518,7 @@ def test_a_refusal_of_the_layer_has_cors_headers(project, deployed_service):
     assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
 
 
-def test_the_environment_is_read_before_the_file_and_a_service_ends_when_told(project, programs, site):
+def test_the_environment_overrides_the_file_and_the_service_stops_when_told(project, programs, site):
     with serve(project, programs["service"], JWTAUTH_COOKIE_SAMESITE="Lax") as process:
         browser = Browser(project.service)
         assert browser.sign_in("/rust/login") == 204
@@ -527,7 +527,7 @@ def test_the_environment_is_read_before_the_file_and_a_service_ends_when_told(pr
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
-def test_the_other_stores_serve_the_same_login(kind, project, programs, make_database, tmp_path):
+def test_one_login_works_with_each_other_store(kind, project, programs, make_database, tmp_path):
     database = make_database(kind)
     (url,) = [url for name, _, _, url in STORES.findall(SERVICE.read_text()) if name.lower() == kind]
     assert url.endswith("://user:password@host/name")

@@ -1,10 +1,10 @@
-"""A Rust service is told a user's key in another spelling: the session is the user's at both, or there is none."""
+"""A user's key sent to a Rust service in another spelling: the session is that user's in both, or is refused."""
 
 import pytest
 
 from tests.databases.rust import Service
 
-# What the column of the key is in each database: bigint, uuid or char(32), varchar.
+# The type of the key's column in each database: bigint, uuid or char(32), varchar.
 COLUMNS = [
     ("sqlite", "UuidAccount"),
     ("postgresql", "UuidAccount"),
@@ -16,7 +16,7 @@ COLUMNS = [
 
 
 @pytest.mark.parametrize(("kind", "model"), COLUMNS)
-def test_a_key_in_another_spelling_is_the_row_s_or_an_error(kind, model, program, make_database, project):
+def test_a_key_in_another_spelling_finds_its_user_or_is_an_error(kind, model, program, make_database, project):
     database = make_database(kind)
     site = project(database, JWTAUTH_TEST_USER=f"others.{model}")
     with Service(program, site, database, users=f"others_{model.lower()}") as service:

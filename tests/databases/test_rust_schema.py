@@ -1,4 +1,4 @@
-"""The schema that Rust services without Django make is the one that Django migrates, but for the user's key."""
+"""The schema of Rust services without Django equals the one that Django migrates, except for the user's key."""
 
 import json
 import os
@@ -16,18 +16,18 @@ MIGRATIONS = ROOT / "crates/jwtauth-axum/migrations"
 
 
 def migrate(database):
-    """Django's own migrations, on this entry of ``DATABASES``."""
+    """Run Django's migrations on this entry of ``DATABASES``."""
     environment = os.environ | {"JWTAUTH_TEST_DATABASES": json.dumps({"default": database})}
     manage(environment, "migrate", "--verbosity", "0").check_returncode()
 
 
-def same_but_for_the_user(theirs, ours):
-    user = [{name: column for name, *column in columns}["user_id"] for columns in (theirs, ours)]
-    assert user[0] != user[1], "text, whatever the project's keys are"
-    return [[column for column in columns if column[0] != "user_id"] for columns in (theirs, ours)]
+def without_the_user(django_columns, created):
+    user = [{name: column for name, *column in columns}["user_id"] for columns in (django_columns, created)]
+    assert user[0] != user[1], "text, regardless of the project's keys"
+    return [[column for column in columns if column[0] != "user_id"] for columns in (django_columns, created)]
 
 
-def test_on_sqlite(make_database):
+def test_the_rust_schema_equals_djangos_on_sqlite(make_database):
     def found(connection):
         columns = [row[1:] for row in connection.execute("PRAGMA table_info(jwtauth_session)")]
         names = [row[1] for row in connection.execute("PRAGMA index_list(jwtauth_session)")]
@@ -39,17 +39,17 @@ def test_on_sqlite(make_database):
 
     database = make_database("sqlite")
     migrate(database)
-    with closing(sqlite3.connect(database["NAME"])) as django, closing(sqlite3.connect(":memory:")) as ours:
-        ours.executescript((MIGRATIONS / "sqlite.sql").read_text())
-        (theirs, their_indexes), (columns, indexes) = found(django), found(ours)
-    theirs, columns = same_but_for_the_user(theirs, columns)
-    assert theirs == columns
-    assert their_indexes == indexes
+    with closing(sqlite3.connect(database["NAME"])) as django, closing(sqlite3.connect(":memory:")) as created:
+        created.executescript((MIGRATIONS / "sqlite.sql").read_text())
+        (django_columns, django_indexes), (columns, indexes) = found(django), found(created)
+    django_columns, columns = without_the_user(django_columns, columns)
+    assert django_columns == columns
+    assert django_indexes == indexes
     assert len(indexes) == 2
 
 
 @pytest.mark.usefixtures("postgresql")
-def test_on_postgresql(make_database):
+def test_the_rust_schema_equals_djangos_on_postgresql(make_database):
     def found(connection):
         columns = connection.execute(
             "SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns "
@@ -67,17 +67,17 @@ def test_on_postgresql(make_database):
 
     migrated, made = make_database("postgresql"), make_database("postgresql")
     migrate(migrated)
-    with connect(migrated) as django, connect(made) as ours:
-        ours.execute((MIGRATIONS / "postgres.sql").read_text())
-        (theirs, their_indexes), (columns, indexes) = found(django), found(ours)
-    theirs, columns = same_but_for_the_user(theirs, columns)
-    assert theirs == columns
-    assert their_indexes == indexes
+    with connect(migrated) as django, connect(made) as created:
+        created.execute((MIGRATIONS / "postgres.sql").read_text())
+        (django_columns, django_indexes), (columns, indexes) = found(django), found(created)
+    django_columns, columns = without_the_user(django_columns, columns)
+    assert django_columns == columns
+    assert django_indexes == indexes
     assert len(indexes) == 2
 
 
 @pytest.mark.usefixtures("mariadb")
-def test_on_mariadb(make_database):
+def test_the_rust_schema_equals_djangos_on_mariadb(make_database):
     import MySQLdb
 
     def found(connection):
@@ -99,11 +99,11 @@ def test_on_mariadb(make_database):
 
     migrated, made = make_database("mariadb"), make_database("mariadb")
     migrate(migrated)
-    with closing(connect(migrated)) as django, closing(connect(made)) as ours:
+    with closing(connect(migrated)) as django, closing(connect(made)) as created:
         for statement in (MIGRATIONS / "mariadb.sql").read_text().split(";\n")[:-1]:
-            ours.cursor().execute(statement)
-        (theirs, their_indexes), (columns, indexes) = found(django), found(ours)
-    theirs, columns = same_but_for_the_user(theirs, columns)
-    assert theirs == columns
-    assert their_indexes == indexes
+            created.cursor().execute(statement)
+        (django_columns, django_indexes), (columns, indexes) = found(django), found(created)
+    django_columns, columns = without_the_user(django_columns, columns)
+    assert django_columns == columns
+    assert django_indexes == indexes
     assert len(indexes) == 2

@@ -1,4 +1,4 @@
-"""Times are instants for Django and Rust services alike, whatever time zones Django and its connection keep."""
+"""Times are the same instants for Django and Rust services, whatever the time zones of Django and its connection."""
 
 import subprocess
 from contextlib import closing
@@ -11,7 +11,7 @@ ZONES = "UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata", "Europe/Berlin"
 
 
 def load_time_zones(server):
-    """Tell a MariaDB server of these, as Django's functions of dates ask of it."""
+    """Load these time zones into a MariaDB server, which Django's date functions need."""
     connection = server.connect(database="mysql", autocommit=True)
     for zone in ZONES:
         sql = subprocess.check_output(["mariadb-tzinfo-to-sql", f"/usr/share/zoneinfo/{zone}", zone], text=True)
@@ -22,7 +22,7 @@ def load_time_zones(server):
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql", "mariadb"])
-def test_both_faces_agree_on_every_instant(kind, program, make_database, project, request):
+def test_django_and_rust_agree_on_every_instant(kind, program, make_database, project, request):
     database = make_database(kind)
     if kind == "mariadb":
         load_time_zones(request.getfixturevalue(kind))
@@ -39,7 +39,7 @@ LOCAL = [
 
 
 @pytest.mark.parametrize(("kind", "change", "right"), LOCAL)
-def test_a_column_of_local_times_is_an_error_at_both(kind, change, right, program, make_database, project, request):
+def test_a_column_of_local_times_is_an_error_in_both(kind, change, right, program, make_database, project, request):
     database = make_database(kind)
     site, server = project(database), request.getfixturevalue(kind)
     assert site.run("-m", "django", "jwtauth_check").returncode == 0

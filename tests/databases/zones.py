@@ -1,6 +1,6 @@
-"""A Django site in each time zone, beside a Rust service on its database: `python -m tests.databases.zones PORT`.
+"""Compare a Django site in each time zone with a Rust service on its database: `python -m tests.databases.zones PORT`.
 
-One process is all these sites in turn. It fails where the two faces disagree about an instant.
+One process is all these sites in turn. It fails if Django and Rust disagree about an instant.
 """
 
 import sys
@@ -19,7 +19,7 @@ from jwtauth.models import Session
 from tests.databases.served import ACCESS_LIFETIME
 from tests.instants import disagreements, transitions
 
-# USE_TZ, TIME_ZONE, and the connection's TIME_ZONE, which Django allows with USE_TZ alone.
+# USE_TZ, TIME_ZONE, and the connection's TIME_ZONE, which Django allows with USE_TZ only.
 SITES = [
     (True, "UTC", None),
     *((False, zone, None) for zone in ("UTC", "America/New_York", "Asia/Tokyo", "Asia/Kolkata")),
@@ -45,7 +45,7 @@ def check_refreshes(user):
 
 
 def check_expiry(user):
-    """At the same second at both, also of rows that the other wrote."""
+    """Check that sessions expire at the same second in both, whichever wrote the row."""
     for starts in FACES:
         browser = Browser().sign_in(starts, user, lifetime=LASTS)
         advance(LASTS - 1)

@@ -56,7 +56,7 @@ class RecordedSite(Site):
         }
         server = {"server": HYPERCORN_2, "pem": certificates.all} if certificates else {"asgi": True}
         super().__init__(env=env, workers=workers, default=database, **server)
-        self.users = iter(self.people(100))
+        self.users = iter(self.create_users(100))
 
     def requests(self) -> list[tuple[str, str, int]]:
         """Return method, path and status of each response so far."""

@@ -30,7 +30,7 @@ def share_a_jar(site: Site, rounds: int, folder: Path) -> Shared:
     """Refresh by `AT_ONCE` processes at once, for that many rounds."""
     result = Shared()
     jar = folder / "jar"
-    [user] = site.people(1)
+    [user] = site.create_users(1)
     assert finish(curl(site, jar, f"/login/?user={user}", "POST"))[0] == 200
     for _ in range(rounds):
         before = jar.read_text()

@@ -117,7 +117,7 @@ def play(
     site: Site, programs: Sequence[Program], rounds: int, folder: Path, secure: Site | None = None
 ) -> dict[str, Player]:
     """Have each log in, go on for that many rounds, log out, and lose a copy of its next session's cookies."""
-    users = site.people(len(programs))
+    users = site.create_users(len(programs))
     players = [Player(program, user, folder) for program, user in zip(programs, users, strict=True)]
 
     def each(step: Callable[[Player], None]) -> None:

@@ -87,7 +87,7 @@ def test_aiohttp_keeps_no_cookie_of_an_ip_address_by_itself(site, tmp_path):
         pytest.skip(lacks)
     client = Client(program, tmp_path)
     try:
-        [user] = site.people(1)
+        [user] = site.create_users(1)
         [login] = client.ask("POST", f"http://127.0.0.1:{site.port}/login/?user={user}", 1)
         [after] = client.ask("GET", f"http://127.0.0.1:{site.port}/me/", 1)
     finally:

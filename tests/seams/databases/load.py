@@ -57,7 +57,7 @@ class Load:
         self.broken: list[Exception] = []
 
     def __enter__(self) -> Load:
-        users = self.site.people(self.refreshing + self.leaving)
+        users = self.site.create_users(self.refreshing + self.leaving)
         self.browsers = [Browser(self.site.port) for _ in range(self.refreshing)]
         for browser, user in zip(self.browsers, users, strict=False):
             browser.sign_in(user)

@@ -43,7 +43,7 @@ def test_a_node_that_is_behind_waits_where_wsrep_sync_wait_says_so(galera, runni
         old = copy_of(leaver)
         with behind.frozen():
             assert leaver.get("/logout/", method="POST").status == 200
-            for browser, user in zip((newcomer, other), first.people(2), strict=True):
+            for browser, user in zip((newcomer, other), first.create_users(2), strict=True):
                 browser.sign_in(user)
             waiting = [pool.submit(behind.ask, old), pool.submit(behind.ask, newcomer)]
             waiting.append(pool.submit(behind.ask, other, "/logout/", "POST"))
@@ -57,7 +57,7 @@ def test_a_node_that_is_behind_goes_by_its_old_rows_without_wsrep_sync_wait(gale
     first = running[0]
     with lag(galera, first, "SET SESSION wsrep_sync_wait = 0") as behind:
         leaver, newcomer = signed_in(first, 2)
-        old, (user,) = copy_of(leaver), first.people(1)
+        old, (user,) = copy_of(leaver), first.create_users(1)
         wait_until(lambda: behind.ask(old) == 200)
         with behind.frozen():
             assert leaver.get("/logout/", method="POST").status == 200

@@ -29,7 +29,7 @@ class Behind:
                 database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / f"{name}.sqlite3")}
                 site = Site(default=database | {"OPTIONS": {"timeout": PATIENCE}}, **options)
                 self.sites[name] = self.stack.enter_context(site)
-                self.users[name] = site.people(people)
+                self.users[name] = site.create_users(people)
         except BaseException:
             self.stack.close()
             raise

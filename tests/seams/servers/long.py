@@ -27,7 +27,7 @@ def rows(part: str = "", rounds: int = ROUNDS, faults: int = FAULTS) -> Iterator
         name = str(Path(folder, "db.sqlite3"))
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": {"timeout": PATIENCE}}
         with Project(default=database) as project:
-            users = iter(project.people(USERS * len(SERVERS) + len(secure)))
+            users = iter(project.create_users(USERS * len(SERVERS) + len(secure)))
         for server in SERVERS:
             if server.lacks is None and server.title.startswith(part):
                 yield from of(server, database, [next(users) for _ in range(USERS)], rounds, faults)

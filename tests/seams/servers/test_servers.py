@@ -23,7 +23,7 @@ def database(tmp_path_factory):
 def users(database):
     """Users for each server: a process that makes them takes longer than a server to start."""
     with Project(default=database) as project:
-        found = iter(project.people(USERS * len(SERVERS)))
+        found = iter(project.create_users(USERS * len(SERVERS)))
     return {server.name: [next(found) for _ in range(USERS)] for server in SERVERS}
 
 
