@@ -61,8 +61,23 @@ LONGEST = 75
 # Seconds after which a line says what runs, if nothing else was printed.
 SILENCE = 45
 
-# What `make check` leaves out: minutes of tests, and what needs more than Django and this package.
-SLOW_TESTS = (*ONLY_ON_SQLITE,)
+# What `make check` leaves out: tests that need more than Django and this package, and those that take longest.
+SLOW_TESTS = (
+    *APART,
+    "browser",
+    "databases",
+    "test_corpus.py",
+    "test_docs.py",
+    "test_guides.py",
+    "test_new_guides.py",
+    "test_openapi.py",
+    "test_ports.py",
+    "test_scripts.py",
+    "test_startproject.py",
+    "test_tenants.py",
+    "test_use_tz.py",
+    "test_waiting.py",
+)
 LEFT_OUT_OF_QUICK = (
     "browsers, databases, servers and proxies, other packages, the simulation, slow tests",
     "coverage, the Rust tests of the axum layer, documentation, fuzzing, instructions",

@@ -347,3 +347,7 @@ def test_port_is_checked_before_anything_is_built(checkout, port):
     assert first.startswith(f"Port {taken} is in use: " if port == "taken" else f"PORT={port} is not a port: ")
     assert all(line.startswith("make: *** ") for line in others)
     assert checkout.started() == {}
+
+
+def test_make_check_leaves_out_only_tests_that_exist(script):
+    assert [path for path in script.SLOW_TESTS if not (ROOT / "tests" / path).exists()] == []
