@@ -1,19 +1,19 @@
-"""An authority of the tests' own and the certificate of their sites, made by openssl."""
+"""The tests' certificate authority and the certificate of their sites, made by openssl."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
 
-# One site, a host below it, another site, and another one that the first may trust. Every browser takes names below
-# localhost for this machine, without asking a name server, and `localhost` for a public suffix.
-HOSTS = ("ours.localhost", "sibling.ours.localhost", "foreign.localhost", "friend.localhost", "localhost")
+# The site, a host below it, another site, and a site that the first may trust. Every browser resolves names below
+# localhost to this machine without a name server, and treats `localhost` as a public suffix.
+HOSTS = ("own.localhost", "sibling.own.localhost", "foreign.localhost", "friend.localhost", "localhost")
 
 
 class Certificates:
     """PEM files: the ``authority`` that browsers trust, and the ``certificate`` and ``key`` of `HOSTS`.
 
-    ``all`` is all of them, for servers that take one file.
+    ``all`` holds all of them, for servers that take one file.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The browsers, each started once: a test gets one without cookies and with one empty tab."""
+"""The browsers, each started once. A test gets one without cookies and with one empty tab."""
 
 import shutil
 
@@ -25,7 +25,7 @@ def running_browsers():
 
 @pytest.fixture(params=BROWSERS, ids=lambda kind: kind.name)
 def browser(request, running_browsers, certificates):
-    """Each browser, with a single tab and without cookies."""
+    """Return each browser, with a single tab and without cookies."""
     kind = request.param
     if not kind.is_installed():
         pytest.skip(f"{kind.name} is not installed: apt install {kind.packages}")

@@ -1,7 +1,7 @@
-// Sends the requests of `batch`, a constant that the page defines, and tells the page's server when it has.
+// Sends the requests of `batch`, a constant that the page defines, and reports to the page's server when it is done.
 "use strict";
 
-// For what says nothing about its end, and, once all else has ended, for what the browser may not send at all.
+// The limits for requests that do not report their end and, after all others have ended, for those that are blocked.
 const [PATIENCE_MS, GRACE_MS] = batch.is_complete ? [120000, 120000] : [5000, 1500];
 const STEP_MS = 50;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -25,7 +25,7 @@ function optionsOf(request) {
   return options;
 }
 
-// The first form of the document, which goes into a frame, a window or the place of the page.
+// The first form of the document, which is put in a frame, in a window or in place of the page.
 function form(request, target) {
   const made = document.createElement("form");
   Object.assign(made, {method: request.method, action: request.url, target});
@@ -40,11 +40,11 @@ function form(request, target) {
 function frame(attributes) {
   const made = Object.assign(document.createElement("iframe"), attributes);
   made.style.display = "none";
-  document.body.append(made); // WebKit says at once that the empty page has loaded
+  document.body.append(made); // WebKit reports the load of the empty page at once
   return new Promise((resolve) => made.addEventListener("load", resolve));
 }
 
-// A document that posts a form by itself.
+// A document that posts a form by script.
 function poster(request) {
   const inputs = Object.entries(request.fields).map(([name, value]) => `<input name="${name}" value="${value}">`);
   const type = request.type ? `enctype="${request.type}"` : "";
@@ -90,7 +90,7 @@ const initiators = {
     form(request, name).submit();
     return loaded;
   },
-  // It hides this page, whose timers go slowly until it is closed.
+  // It hides this page, whose timers run slowly until it is closed.
   async window(request) {
     const name = `window-${request.id}`;
     windows.push(window.open("about:blank", name));
@@ -105,9 +105,9 @@ const initiators = {
     document.body.append(link);
     link.click();
   },
-  // The headers of the page say where the report of this image goes.
+  // The page's headers name the address for the report of this image.
   report: () => new Promise((resolve) => { Object.assign(new Image(), {src: "/no-image", onload: resolve, onerror: resolve}); }),
-  // The page itself goes there.
+  // Navigates the page.
   async link(request) {
     const link = Object.assign(document.createElement("a"), {href: request.url});
     document.body.append(link);
@@ -120,7 +120,7 @@ async function send(request) {
   try {
     await Promise.race([initiators[request.initiator](request), pause(PATIENCE_MS)]);
   } catch {
-    // A network error for the page, or refused by the browser: the server knows what came.
+    // A network error for the page, or blocked by the browser: the server knows what arrived.
   }
 }
 
@@ -153,6 +153,6 @@ if (batch.click && first.initiator === "link") {
   own.append(Object.assign(document.createElement("button"), {id: "go", textContent: "Go"}));
 } else {
   button.addEventListener("click", run, {once: true});
-  // Not before: a driver that waits for the load of a page that has gone waits long.
+  // Not before the load: a driver that waits for the load of a page that was left waits long.
   if (!batch.click) addEventListener("load", () => setTimeout(run));
 }

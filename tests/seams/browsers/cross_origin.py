@@ -1,4 +1,4 @@
-"""Requests that a browser sends across origins: who sends which, and what the site's server wrote down of them."""
+"""Requests that a browser sends across origins: which page sends them, and what the site's server recorded."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ POLICIES = (
 )
 SAME_SITES = ("Strict", "Lax", "None")
 SAFE = ("GET", "HEAD", "OPTIONS")
-# What sends from a document with an opaque origin: `Origin: null`.
+# Initiators in a document with an opaque origin: `Origin: null`.
 OPAQUE = ("sandbox", "data")
-# What takes the place of the page, so that each needs a page of its own.
+# Initiators that replace the page, so that each needs a separate page.
 LEAVES = ("link", "page")
 
 
 @dataclass(frozen=True)
 class Page:
-    """The page that sends: of which host, under which rules, and whether by a real click."""
+    """The page that sends: its host, its rules, and whether a real click starts it."""
 
     host: str
     policy: str = ""
     click: bool = False
     is_sandboxed: bool = False
-    # The host whose page holds this one in a frame.
+    # The host whose page frames this one.
     frame: str = ""
 
 
@@ -63,15 +63,15 @@ class Hop:
 
 @dataclass(frozen=True)
 class Case:
-    """A request, as the page is told to make it."""
+    """A request that the page is told to make."""
 
     page: Page
     initiator: str
     method: str = "POST"
-    # The media type of the body: the browser's own choice if it is None.
+    # The media type of the body; the browser chooses it if this is None.
     type: str | None = None
     hops: tuple[Hop, ...] = ()
-    # Of fetch, and whether it has a header that asks for a preflight.
+    # Options of fetch: the mode, and whether a header requires a preflight.
     mode: str = "cors"
     header: bool = False
     target: str = "/write/"
@@ -79,19 +79,19 @@ class Case:
 
     @property
     def is_own(self) -> bool:
-        """Whether this is a request of the site's own pages alone, so that it must work."""
+        """Return whether only the site's pages are involved, so that the request must work."""
         page = self.page
         hosts = {page.host, page.frame or page.host, *(hop.host for hop in self.hops)}
-        return hosts == {"ours"} and not page.is_sandboxed and self.initiator not in OPAQUE
+        return hosts == {"own"} and not page.is_sandboxed and self.initiator not in OPAQUE
 
     @property
     def is_of_friend(self) -> bool:
-        """Whether a trusted origin made it, so that it may work."""
+        """Return whether a trusted origin made the request, so that it may work."""
         return "friend" in {self.page.host, *(hop.host for hop in self.hops)}
 
 
 class Site:
-    """The site of `cross_origin_site` with cookies of this ``SameSite``: by TLS if there are certificates."""
+    """The site of `cross_origin_site` with cookies of this ``SameSite``, over TLS if there are certificates."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Site:
         self.scheme = "http" if certificates is None else "https"
         self.port, self.other_port, self.plain_port = free_port(), free_port(), free_port()
         self.numbers = count(1)
-        self.seen = 0  # of the server's record
+        self.seen = 0  # entries of the server's record that were read
         self.sessions: dict[str, int] = {}
         combined = None
         if certificates is not None:
@@ -143,52 +143,52 @@ class Site:
         self.process.stdout.close()
 
     def url(self, host: str, path: str = "/") -> str:
-        """Return the address of a page, where ``host`` is one of the names that `Page` takes."""
+        """Return the address of a page; ``host`` is a name that `Page` accepts."""
         if host.startswith("plain "):
             return f"http://{self.name(host.removeprefix('plain '))}:{self.plain_port}{path}"
         port = self.other_port if host == "port" else self.port
         return f"{self.scheme}://{self.name(host)}:{port}{path}"
 
     def name(self, host: str) -> str:
-        names = {"port": "ours", "sibling": "sibling.ours"}
+        names = {"port": "own", "sibling": "sibling.own"}
         return f"{names.get(host, host)}.{self.family}"
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """Ask the server itself, not by the browser."""
+        """Ask the server directly, without the browser."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.plain_port}{path}", data)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
             return json.loads(answer.read() or b"null")
 
     def sign_in(self, browser: Browser) -> None:
-        """Make the browser the victim's."""
-        browser.goto(self.url("ours", "/sign-in/"))
+        """Sign the victim in."""
+        browser.goto(self.url("own", "/sign-in/"))
         assert browser.text() == "signed in: ada"
         self.sessions = self.live_sessions()
 
     def live_sessions(self) -> dict[str, int]:
-        """Return how many sessions each user has, by the database."""
+        """Return how many sessions each user has in the database."""
         return {name: number for name, number in self.ask("/state/").items() if name != "wrote"}
 
     def is_untouched(self) -> bool:
-        """Whether the users have the sessions that they had when the victim signed in."""
+        """Return whether the users still have the sessions that they had when the victim signed in."""
         return self.live_sessions() == self.sessions
 
     def start_over(self, browser: Browser) -> None:
-        """Make the browser the victim's, and no other site's of this host: a cookie is for every port."""
-        browser.forget(self.url("ours", "/idle/"))
+        """Sign the victim in, without cookies of another site on this host: a cookie is sent to every port."""
+        browser.forget(self.url("own", "/idle/"))
         self.sign_in(browser)
 
     def is_signed_in(self, browser: Browser) -> bool:
-        browser.goto(self.url("ours", "/me/plain/"))
+        browser.goto(self.url("own", "/me/plain/"))
         return browser.text() == "ada"
 
     def send(
         self, browser: Browser, cases: Iterable[Case], *, is_complete: bool = True
     ) -> list[tuple[Case, list[dict]]]:
-        """Let the browser send these, page by page, and return each with what arrived of it.
+        """Let the browser send these, page by page, and return each with the requests that arrived.
 
-        ``is_complete``: every browser sends all of them, so each is waited for.
+        ``is_complete``: every browser sends all of them, so wait for each.
         """
         pages: dict[object, list[Case]] = {}
         for number, case in enumerate(cases):
@@ -226,7 +226,7 @@ class Site:
             nonlocal arrivals
             record = self.ask(f"/record/?since={self.seen}&batch={name}")
             arrivals = record["arrivals"]
-            if leaves:  # the last of them: a callback's redirect goes on to a page
+            if leaves:  # the last of them: after a callback, the redirect leads to a page
                 return any(of(a) in cases and a["status"] != 302 for a in arrivals)
             return record["is_done"]
 
@@ -235,9 +235,9 @@ class Site:
         return [(case, [a for a in arrivals if of(a) == number]) for number, case in cases.items()]
 
     def told(self, number: str, case: Case) -> dict:
-        """Return the case as the page's script reads it."""
+        """Return the case in the form that the page's script reads."""
         mark = "&" if "?" in case.target else "?"
-        url = self.url("ours", f"{case.target}{mark}case={number}")
+        url = self.url("own", f"{case.target}{mark}case={number}")
         for hop in reversed(case.hops):
             query = {"to": url} | ({"policy": hop.policy} if hop.policy else {})
             url = self.url(hop.host, f"/hop/{hop.status}/?{urlencode(query)}")
@@ -245,13 +245,13 @@ class Site:
 
 
 def of(arrival: dict) -> str:
-    """Return the number of the case that this request is of, also if it is the page after a callback."""
+    """Return the number of the case that this request belongs to, also for the page after a callback."""
     return arrival["case"].partition(",")[0]
 
 
 @contextmanager
 def site_of(folder: Path, same_site: str, certificates: Certificates) -> Iterator[Site]:
-    """Start the site with this ``SameSite``: "None" needs TLS."""
+    """Start the site with this ``SameSite``; "None" needs TLS."""
     with Site(folder, same_site=same_site, certificates=certificates if same_site == "None" else None) as site:
         yield site
 

@@ -1,8 +1,8 @@
-"""The test project under any host name, beside the pages of other sites, which send it requests.
+"""The test project under any host name, and the pages of other sites, which send it requests.
 
 ``python -m tests.seams.browsers.cross_origin_site`` reads its ports and settings from ``SITE``, JSON in the
-environment, and prints "ready". Each host name on each port has both the project and the pages of `cross_origin.js`:
-which of them is another site is up to the browser. What comes with a ``case`` in its query is written down.
+environment, and prints "ready". Each host name on each port serves both the project and the pages of `cross_origin.js`;
+the browser decides which of them are another site. Requests with a ``case`` in the query are recorded.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ SIGNED_IN, ANONYMOUS = 200, 401
 batches: dict[str, dict] = {}
 done: set[str] = set()
 record: list[dict] = []
-came: set[str] = set()  # the cases of the record
+came: set[str] = set()  # the recorded cases
 wrote: dict[str, str] = {}
 
 
@@ -71,7 +71,7 @@ def sign_in(request):
 
 @csrf_exempt
 def write(request):
-    """Change something for the user of the request, whatever its method and body, if it is not a safe one."""
+    """Change something for the request's user, whatever the method and body, unless the method is safe."""
     if not request.user.is_authenticated:
         return HttpResponse("nobody", status=ANONYMOUS)
     if request.method not in SAFE:
@@ -81,7 +81,7 @@ def write(request):
 
 @csrf_exempt
 def callback(request):
-    """Sign in after a provider's answer, and go on to a page of the site."""
+    """Sign in after a provider's answer, and redirect to a page of the site."""
     login(request, get_user_model().objects.get(username="ada"), cross_origin=True)
     return redirect(f"/write/?case={request.GET['case']}, then")
 
@@ -120,7 +120,7 @@ async def application(scope, receive, send):
     segments = scope["path"].strip("/").split("/")
     if scope["type"] == "websocket":
         await websocket(scope, receive, noting(scope, send))
-    elif scope["method"] == "OPTIONS":  # CORS for every origin, with cookies: nothing but the rule is in the way
+    elif scope["method"] == "OPTIONS":  # CORS for every origin, with cookies: only jwtauth's rule may refuse
         await respond(send, 204, b"", cors(scope))
     elif (answer := await control(segments, scope, receive)) is not None:
         await respond(send, *answer)
@@ -129,7 +129,7 @@ async def application(scope, receive, send):
 
 
 async def control(segments, scope, receive):
-    """Return status, body and headers of what is not the project, or None."""
+    """Return status, body and headers for paths outside the project, or ``None``."""
     match segments:
         case ["batch", name]:
             batches[name] = json.loads(await body_of(receive))
@@ -213,7 +213,7 @@ def case_of(scope):
 
 
 def noting(scope, send):
-    """Write the request down when its answer begins, and let every origin read the answer."""
+    """Record the request when its answer begins, and let every origin read the answer."""
     case = case_of(scope)
     arrival = {
         "case": case,
@@ -245,7 +245,7 @@ def noting(scope, send):
     return noted
 
 
-# A WebSocket that is closed before it is accepted is answered with 403: by the view, if the middleware did not.
+# A WebSocket that is closed before it is accepted is answered with 403, by the view if the middleware accepted it.
 ANSWERS = {
     "http.response.start": None,
     "websocket.accept": SIGNED_IN,
@@ -263,7 +263,7 @@ def listen(port, certificate):
     listener.listen(128)
     config = uvicorn.Config(
         application,
-        http="h11",  # which takes methods that it does not know
+        http="h11",  # which accepts methods that it does not know
         lifespan="off",
         log_level="warning",
         ssl_certfile=certificate,
@@ -275,7 +275,7 @@ def listen(port, certificate):
 async def serve():
     servers = [listen(port, SITE["certificate"]) for port in SITE["ports"]]
     servers.append(listen(SITE["plain"], None))
-    print("ready", flush=True)  # the sockets listen, and keep what comes until it is answered
+    print("ready", flush=True)  # the sockets listen, and queue requests until they are served
     await asyncio.gather(*servers)
 
 

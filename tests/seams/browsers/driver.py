@@ -23,10 +23,10 @@ from tests.databases.servers import free_port
 from tests.seams.browsers.certificates import HOSTS, Certificates
 from tests.waiting import PATIENCE, stop, wait_until
 
-# What WebDriver and Marionette name an element by (WebDriver, section 12).
+# The key of an element's reference in WebDriver and Marionette (WebDriver, section 12).
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 PATIENCE_MS = 1000 * PATIENCE
-# Run the body of an asynchronous function with `args`; its value, or its error, goes back as JSON.
+# Run the body of an asynchronous function with `args`, and return its value or its error as JSON.
 WRAPPED = """
 const done = arguments[arguments.length - 1];
 (async (...args) => { %s })(...Array.from(arguments).slice(0, -1)).then(
@@ -37,7 +37,7 @@ const done = arguments[arguments.length - 1];
 
 
 class DriverError(Exception):
-    """The driver or the page's script refused: ``code`` is WebDriver's, or "script" where a page's script raised."""
+    """Raised when the driver or a page's script fails: ``code`` is WebDriver's, or "script" for a page's script."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -47,10 +47,10 @@ class DriverError(Exception):
 class Browser:
     """A running browser with a fresh profile. Leave the ``with`` block, or call `stop`, to end it."""
 
-    # As tests are parametrized by it, and as tables name it.
+    # The name in the ids of tests and in tables.
     name: ClassVar[str]
     title: ClassVar[str]
-    # What to install, on Debian.
+    # The Debian packages to install.
     packages: ClassVar[str]
 
     @classmethod
@@ -59,11 +59,11 @@ class Browser:
 
     @classmethod
     def programs(cls) -> tuple[Path | str | None, ...]:
-        """The programs that it needs, each ``None`` where it is missing."""
+        """Return the programs that it needs, with ``None`` for each that is missing."""
         raise NotImplementedError
 
     def __init__(self, certificates: Certificates | None = None) -> None:
-        """Start it, so that it trusts this authority's certificates."""
+        """Start the browser. It trusts the certificates of this authority."""
         self.certificates = certificates
         self.folder = Path(tempfile.mkdtemp(prefix=f"jwtauth-{self.name}-"))
         self.log = self.folder / "log"
@@ -91,15 +91,15 @@ class Browser:
         self.command("WebDriver:SetTimeouts", {"script": PATIENCE_MS, "pageLoad": PATIENCE_MS, "implicit": 0})
 
     def end_session(self) -> None:
-        """Let the browser end by itself."""
+        """Let the browser exit."""
         raise NotImplementedError
 
     def forget_all(self) -> None:
-        """Delete every cookie of every site, those of frames included. WebDriver itself knows the current page's."""
+        """Delete every cookie of every site, in frames too. WebDriver can delete only the current page's."""
         raise NotImplementedError
 
     def command(self, name: str, parameters: dict[str, Any] | None = None) -> Any:
-        """Run a WebDriver command by Marionette's name for it, as ``WebDriver:Navigate``."""
+        """Run a WebDriver command by its Marionette name, such as ``WebDriver:Navigate``."""
         raise NotImplementedError
 
     def stop(self) -> None:
@@ -156,7 +156,7 @@ class Browser:
 
     @property
     def tab(self) -> str:
-        """The tab that all else applies to. Set it to change it."""
+        """Return the tab that every other method applies to. Set it to switch."""
         return self.command("WebDriver:GetWindowHandle")
 
     @tab.setter
@@ -172,11 +172,11 @@ class Browser:
         return self.command("WebDriver:GetWindowHandles")
 
     def close_tab(self) -> None:
-        """Close the current tab and make the first of the others the current one."""
+        """Close the current tab, and switch to the first remaining one."""
         self.tab = self.command("WebDriver:CloseWindow")[0]
 
     def cookies(self) -> dict[str, dict[str, Any]]:
-        """Return the cookies that the current page's address gets, also those that no script sees, by their names."""
+        """Return the cookies for the current page's address by name, including those hidden from scripts."""
         return {cookie["name"]: cookie for cookie in self.command("WebDriver:GetCookies")}
 
     def forget(self, *urls: str) -> None:
@@ -188,18 +188,18 @@ class Browser:
             self.command("WebDriver:DeleteAllCookies")
 
     def wait(self, happened: Callable[[], object]) -> None:
-        """Wait until this is true, also across pages that replace each other meanwhile."""
+        """Wait until this is true, even while pages replace each other."""
 
         def settled() -> object:
             try:
                 return happened()
-            except DriverError:  # the page is on its way out
+            except DriverError:  # the page is being left
                 return False
 
         wait_until(settled, self.process, self.log)
 
     def spawn(self, *command: object, **env: str) -> None:
-        """Start its program with a home of its own and without the machine's proxy."""
+        """Start the browser's program with a new home and without the machine's proxy."""
         kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -212,13 +212,13 @@ class Browser:
 
 
 def kill_group(process: subprocess.Popen) -> None:
-    """Kill what a driver that ended has left behind: its browser."""
+    """Kill the browser that an ended driver has left behind."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 class OverHttp(Browser):
-    """A browser whose driver is a program of its own (WebDriver, section 6)."""
+    """A browser whose driver is a separate program (WebDriver, section 6)."""
 
     paths: ClassVar = {
         "WebDriver:SetTimeouts": ("POST", "timeouts"),
@@ -329,14 +329,14 @@ class WebKit(OverHttp):
         self.spawn("WebKitWebDriver", f"--port={self.port}", "--host=127.0.0.1", DISPLAY=self.display.name)
         options: dict[str, Any] = {"binary": str(self.browser()), "args": ["--automation"]}
         if self.certificates is not None:
-            # It takes no authority, only the one certificate that it accepts for a host.
+            # It accepts one certificate for a host, not an authority.
             certificate = str(self.certificates.certificate)
             options["certificates"] = [{"host": host, "certificateFile": certificate} for host in HOSTS]
         self.options = {"browserName": "MiniBrowser", "webkitgtk:browserOptions": options}
         self.open_session(self.options)
 
     def forget_all(self) -> None:
-        """Start the browser again: each session has a profile of its own."""
+        """Restart the browser: each session has a new profile."""
         self.end_session()
         self.open_session(self.options)
         self.set_timeouts()
@@ -348,11 +348,11 @@ class WebKit(OverHttp):
 
 
 class Display:
-    """An X server without a screen, on a display that is free: MiniBrowser has no mode without one."""
+    """An X server without a screen, on a free display: MiniBrowser has no headless mode."""
 
     def __init__(self) -> None:
         read, write = os.pipe()
-        # No other display has this number: the server chooses it, and writes it to this descriptor.
+        # The server chooses a free number and writes it to this descriptor.
         server = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24", "-nolisten", "tcp", "-noreset"]
         command = ["setpriv", "--pdeathsig=TERM", "--", *server]
         self.process = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL, start_new_session=True)
@@ -382,7 +382,7 @@ class Firefox(Browser):
         preferences = {
             "marionette.port": self.port,
             "network.proxy.type": 0,
-            "network.dns.localDomains": "ours.test,sibling.ours.test,foreign.test,friend.test",
+            "network.dns.localDomains": "own.test,sibling.own.test,foreign.test,friend.test",
             "browser.shell.checkDefaultBrowser": False,
             "browser.startup.page": 0,
             "devtools.jsonview.enabled": False,
@@ -413,7 +413,7 @@ class Firefox(Browser):
             connection.close()
             return False
         self.connection, self.answers = connection, connection.makefile("rb")
-        self.receive()  # its greeting
+        self.receive()  # the greeting
         return True
 
     def trust(self, authority: Path) -> None:

@@ -1,4 +1,4 @@
-"""A server of single pages, on every host name of this machine: what a browser sent, and cookies as a test says."""
+"""A server of small pages on every host name of this machine: it shows what a browser sent, and sets cookies."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.seams.browsers.certificates import Certificates
 
 
 class Echo(BaseHTTPRequestHandler):
-    """What each path answers is said beside it; the argument is the query."""
+    """A handler whose paths are described beside them; their argument is the query."""
 
-    # The headers of the WebSocket handshakes, all of which are refused.
+    # The headers of the WebSocket handshakes, which are all refused.
     handshakes: ClassVar[list[dict[str, str]]] = []
 
     def do_GET(self) -> None:
@@ -30,7 +30,7 @@ class Echo(BaseHTTPRequestHandler):
         body = {
             "/headers": json.dumps(headers),
             "/handshakes": json.dumps(self.handshakes),
-            "/set": "<p>kept?</p>",  # with this cookie
+            "/set": "<p>kept?</p>",  # sets this cookie
             "/frame": f'<iframe src="{argument}"></iframe>',
             "/link": f'<p>hello</p><a href="{argument}">away</a>',
             "/press": '<button onclick="window.trusted = event.isTrusted">press</button>'
@@ -49,13 +49,13 @@ class Echo(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve(certificates: Certificates | None = None) -> Iterator[int]:
-    """Run the server, over TLS if it has certificates: its port."""
+    """Run the server, over TLS if it has certificates, and yield its port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
         server.daemon_threads = True
         if certificates is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificates.all)
-            # The handshake is the handler's: a browser that breaks it off must not stop the others.
+            # The handler does the handshake, so that a browser that aborts it does not stop the others.
             server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port

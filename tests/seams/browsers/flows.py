@@ -1,4 +1,4 @@
-"""What the pages of a site do when the access token has expired, in a real browser on the real site."""
+"""What a site's pages do when the access token has expired, in a real browser on the real site."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.seams.browsers.driver import Browser, DriverError
 from tests.seams.servers.table import HYPERCORN_2
 from tests.waiting import PATIENCE
 
-HOST = "ours.localhost"
+HOST = "own.localhost"
 PREFIX = "__Host-"
-# A page that does not ask for the user, and the request that is 403 without one.
+# A page that does not use the user, and a path that answers 403 to anonymous requests.
 QUIET, ME = "/idle/", "/me/?format=json"
 PARALLEL = 20
 UPLOAD = 5 * 1024 * 1024
@@ -28,7 +28,7 @@ const response = await fetch(path, options);
 return {status: response.status, body: await response.json().catch(() => null)};
 """
 BURST = f"Promise.all(Array.from({{length: {PARALLEL}}}, (_, n) => fetch(`/me/?${{n}}`).then((r) => r.json())))"
-# Whether fetch sends a body as it comes: browsers that do not never read `duplex`, and send the stream as a string.
+# Whether fetch streams a body: browsers that do not never read `duplex`, and send the stream as a string.
 STREAMS = """
 let asked = false;
 const options = {method: "POST", body: new ReadableStream(), get duplex() { asked = true; return "half"; }};
@@ -38,7 +38,7 @@ return asked && !request.headers.has("Content-Type");
 
 
 class RecordedSite(Site):
-    """The site, which writes down what it has answered; over HTTPS with ``__Host-`` names if it gets certificates."""
+    """The site, which records its answers. With certificates, it uses HTTPS and ``__Host-`` names."""
 
     def __init__(
         self, folder: Path, certificates: Certificates | None = None, *, workers: int = 2, **settings: object
@@ -90,18 +90,18 @@ class Visitor:
         return self.browser.run(FETCH, path, options)
 
     def cookie_names(self) -> set[str]:
-        """Return the names of the tokens' cookies that the browser keeps for the current page."""
+        """Return the names of the token cookies that the browser keeps for the current page."""
         names = {f"{self.prefix}{kind}_token" for kind in ("access", "refresh")}
         return names & self.browser.cookies().keys()
 
     @property
     def generation(self) -> int:
-        """The generation of the refresh token that the browser has."""
+        """Return the generation of the browser's refresh token."""
         payload = self.browser.cookies()[f"{self.prefix}refresh_token"]["value"].split(".")[1]
         return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["gen"]
 
     def is_answered(self, answers: list[dict], count: int = PARALLEL) -> None:
-        """Assert that each of these is the user's."""
+        """Assert that each of these answers was given to the user."""
         assert [answer.get("user") for answer in answers] == [self.name] * count, answers
 
     def assert_signed_in(self) -> None:
@@ -109,7 +109,7 @@ class Visitor:
         assert (answer["status"], answer["body"].get("user")) == (200, self.name), answer
 
     def sign_out(self) -> None:
-        """Sign out, and see that the browser has no tokens and that no page is the user's any more."""
+        """Sign out, and check that the browser has no tokens and that requests are anonymous."""
         assert self.fetch("/logout/", method="POST")["status"] == 200
         assert self.cookie_names() == set()
         self.check()
@@ -119,7 +119,7 @@ class Visitor:
         assert self.browser.text().strip() == "AnonymousUser"
 
     def answered(self) -> list[tuple[str, str, int]]:
-        """Return what the site has answered to this visitor."""
+        """Return the site's answers to this visitor."""
         return self.site.requests()[self.first :]
 
     def signed_out(self) -> int:
@@ -129,16 +129,16 @@ class Visitor:
         return sum(status >= 500 for _, _, status in self.answered())
 
     def check(self) -> None:
-        """Assert that the site took every request so far for the user's, and failed at none."""
+        """Assert that the site recognised the user in every request so far, and that none failed."""
         assert (self.signed_out(), self.errors()) == (0, 0), self.answered()
 
     def round(self, flow: Callable[[Visitor], None]) -> None:
-        """Let the access token expire, do this, and see that it took one refresh and that the user is signed in."""
+        """Run this flow with an expired access token; check that it refreshes once and the user stays signed in."""
         before = self.generation
         self.site.advance(ACCESS_LIFETIME + 1)
         flow(self)
         self.assert_signed_in()
-        self.assert_signed_in()  # by now the server has seen the new tokens, so the next round may follow
+        self.assert_signed_in()  # the server has now seen the new tokens, so the next round may follow
         assert self.generation == before + 1
         self.check()
 
@@ -148,7 +148,7 @@ def parallel(visitor: Visitor) -> None:
 
 
 def two_tabs(visitor: Visitor) -> None:
-    """Two tabs whose requests start at the same message."""
+    """Send requests from two tabs, started by the same message."""
     browser = visitor.browser
     first = browser.tab
     browser.run(
@@ -168,18 +168,18 @@ def two_tabs(visitor: Visitor) -> None:
 
 
 def reloads(visitor: Visitor) -> None:
-    """A page that is loaded again before it has come."""
+    """Reload a page before it has loaded."""
     browser = visitor.browser
     visitor.open(ME)
     for _ in range(8):
-        with suppress(DriverError):  # the next one cuts it off
+        with suppress(DriverError):  # the next one aborts it
             browser.run("location.reload()")
     visitor.open(ME)
     visitor.is_answered([json.loads(browser.text())], 1)
 
 
 def beacon(visitor: Visitor) -> None:
-    """What a page sends as it is left."""
+    """Send a beacon as the page is left."""
     sent = ("POST", "/me/", 200)
     before = visitor.answered().count(sent)
     visitor.browser.run("addEventListener('pagehide', () => navigator.sendBeacon('/me/', 'bye'))")
@@ -188,7 +188,7 @@ def beacon(visitor: Visitor) -> None:
 
 
 def event_source(visitor: Visitor) -> None:
-    """A stream that opens at expiry, and says more when the clock moves on."""
+    """Open an event stream at expiry, which sends a second event when the clock advances."""
     visitor.browser.run(
         """
         const source = new EventSource("/events/async/");
@@ -209,7 +209,7 @@ def event_source(visitor: Visitor) -> None:
 
 
 def upload(visitor: Visitor) -> None:
-    """A body of 5 MB: an upload never refreshes."""
+    """Upload 5 MB: an upload never refreshes."""
     before = visitor.generation
     answer = visitor.browser.run(
         """
@@ -223,7 +223,7 @@ def upload(visitor: Visitor) -> None:
 
 
 def web_socket(visitor: Visitor) -> None:
-    """A WebSocket that opens at expiry: the message that accepts it brings the new tokens."""
+    """Open a WebSocket at expiry: the response that accepts it sets the new tokens."""
     before = visitor.generation
     said = visitor.browser.run(
         """
@@ -239,7 +239,7 @@ def web_socket(visitor: Visitor) -> None:
     assert visitor.generation == before + 1
 
 
-# What each does at expiry, as tables name it.
+# The flows at expiry, by their names in tables.
 FLOWS: dict[str, Callable[[Visitor], None]] = {
     f"{PARALLEL} parallel requests": parallel,
     f"two tabs, {PARALLEL} requests each": two_tabs,
@@ -252,7 +252,7 @@ FLOWS: dict[str, Callable[[Visitor], None]] = {
 
 
 def stream(visitor: Visitor) -> bool:
-    """A body that is sent as it comes, of no length that the server is told: whether this browser can send one."""
+    """Stream a body without a length. Return whether this browser can."""
     if not visitor.browser.run(STREAMS):
         return False
     before = visitor.generation

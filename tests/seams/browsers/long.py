@@ -1,4 +1,4 @@
-"""The long version: every flow for many expiries in each browser, over HTTP and over HTTPS, and then the writes."""
+"""The long run: every flow for many expiries in each browser, over HTTP and over HTTPS, and then the writes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def of_flows(folder: Path, expiries: int) -> Iterator[Row]:
 
 
 def of_flow(browser: Browser, site: RecordedSite, title: str, flow: Callable[[Visitor], None], expiries: int) -> Row:
-    """Sign a new user in, let the access token expire so often with this flow, and sign out."""
+    """Sign a new user in, let the access token expire this often during this flow, and sign out."""
     visitor = Visitor(browser, site)
     try:
         for _ in range(expiries):
@@ -53,7 +53,7 @@ def of_flow(browser: Browser, site: RecordedSite, title: str, flow: Callable[[Vi
 
 
 def of_stream(browser: Browser, site: RecordedSite, expiries: int) -> Row:
-    """Do what `of_flow` does, with a streamed body. A browser that cannot send one says so, and that is the row."""
+    """Run `of_flow` with a streamed body. If the browser cannot send one, the row says so."""
     sent: list[bool] = []
     row = of_flow(browser, site, "a streamed upload, HTTP/2", lambda visitor: sent.append(stream(visitor)), expiries)
     return row if all(sent) else row._replace(seen="sends no streams")

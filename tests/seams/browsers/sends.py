@@ -1,6 +1,6 @@
-"""What each browser sends across origins, as docs/concepts/cross-origin.md has it: asked, written and read again.
+"""What each browser sends across origins, for docs/concepts/cross-origin.md: measured, written and read again.
 
-``python -m tests.seams.browsers.sends`` asks every browser that is installed, and writes the tables.
+``python -m tests.seams.browsers.sends`` measures every installed browser, and writes the tables.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ START, END = "<!-- what browsers send: written by `make seams` -->", "<!-- end o
 QUOTED = [f"`{policy}`" for policy in POLICIES]
 HEADINGS = ("From", "How")
 NAMES = {
-    "ours": "own page",
+    "own": "own page",
     "sibling": "sibling host",
     "port": "other port",
     "foreign": "foreign site",
     "friend": "trusted site",
 }
-# Of a table: its title, where the request is from, and how it is made.
+# A row's place: the title of its table, where the request is from, and how it is made.
 Key = tuple[str, str, str]
 Facts = dict[Key, str]
 
 
 def cases() -> Iterator[tuple[Key, Case]]:
-    """Yield what is asked of each browser, with its place in the tables."""
+    """Yield the requests for each browser, with their places in the tables."""
     yield from navigations()
     yield from forms()
     yield from policies()
@@ -43,21 +43,21 @@ def navigations() -> Iterator[tuple[Key, Case]]:
     def link(host: str, *hops: Hop) -> Case:
         return Case(Page(host, click=True), "link", "GET", hops=hops)
 
-    for host in ("ours", "sibling", "port", "foreign"):
+    for host in ("own", "sibling", "port", "foreign"):
         yield (title, NAMES[host], "link"), link(host)
     for status in (302, 307):
-        yield (title, NAMES["ours"], f"link, {status} of a foreign site"), link("ours", Hop(status, "foreign"))
-        yield (title, NAMES["foreign"], f"link, own {status}"), link("foreign", Hop(status, "ours"))
-    yield (title, NAMES["ours"], "form, 302 of a foreign site"), top("ours", Hop(302, "foreign"))
-    yield (title, NAMES["foreign"], "form, own 302"), top("foreign", Hop(302, "ours"))
-    provider = replace(link("ours", Hop(302, "ours"), Hop(302, "foreign")), target="/callback/")
-    yield (title, NAMES["ours"], "link, own 302, a provider's 302"), provider
+        yield (title, NAMES["own"], f"link, {status} of a foreign site"), link("own", Hop(status, "foreign"))
+        yield (title, NAMES["foreign"], f"link, own {status}"), link("foreign", Hop(status, "own"))
+    yield (title, NAMES["own"], "form, 302 of a foreign site"), top("own", Hop(302, "foreign"))
+    yield (title, NAMES["foreign"], "form, own 302"), top("foreign", Hop(302, "own"))
+    provider = replace(link("own", Hop(302, "own"), Hop(302, "foreign")), target="/callback/")
+    yield (title, NAMES["own"], "link, own 302, a provider's 302"), provider
     post = replace(top("foreign", click=False), target="/callback/")
     yield ("Writes (`POST`)", NAMES["foreign"], "a provider's form (`form_post`)"), post
 
 
 def top(host: str, *hops: Hop, click: bool = True) -> Case:
-    """A form that takes the place of the page."""
+    """Return a form that replaces the page."""
     return Case(Page(host, click=click), "page", type="application/x-www-form-urlencoded", hops=hops)
 
 
@@ -71,8 +71,8 @@ def forms() -> Iterator[tuple[Key, Case]]:
         yield (title, NAMES[host], "form in a frame of `data:`"), Case(Page(host), "data", type="text/plain")
     for host in ("sibling", "foreign"):
         place = f"{NAMES[host]}, framed in an own page"
-        yield (title, place, "form"), Case(Page(host, frame="ours"), "form", type="text/plain")
-        yield (title, place, "`fetch`"), Case(Page(host, frame="ours"), "fetch", type="text/plain")
+        yield (title, place, "form"), Case(Page(host, frame="own"), "form", type="text/plain")
+        yield (title, place, "`fetch`"), Case(Page(host, frame="own"), "fetch", type="text/plain")
 
 
 def policies() -> Iterator[tuple[Key, Case]]:
@@ -80,10 +80,10 @@ def policies() -> Iterator[tuple[Key, Case]]:
     ways = {
         "": (),
         ", 307 of a foreign site": (Hop(307, "foreign"),),
-        # Firefox takes what comes of this, after a click, for a request of the user.
+        # Firefox treats the result, after a click, as a request of the user.
         ", 307 of a foreign site under `no-referrer`": (Hop(307, "foreign", "no-referrer"),),
     }
-    for host, click in (("ours", False), ("sibling", False), ("foreign", False), ("foreign", True)):
+    for host, click in (("own", False), ("sibling", False), ("foreign", False), ("foreign", True)):
         for way, hops in ways.items():
             place = f"{NAMES[host]}{', clicked' if click else ''}{way}"
             for policy in POLICIES:
@@ -118,20 +118,20 @@ def scripts() -> Iterator[tuple[Key, Case]]:
 
 
 def told(case: Case, arrival: dict, origin: str) -> str:
-    """Return what the table says of a request of a page of this origin."""
+    """Return the table's text for a request from a page of this origin."""
     site = f"`{arrival['site']}`" if arrival["site"] else "no `Sec-Fetch-Site`"
     sent = {origin: "own `Origin`", None: "no `Origin`"}.get(arrival["origin"], f"`{arrival['origin']}`")
     cookies = ", ".join(marker for marker in SAME_SITES if marker in arrival["cookies"])
     if cookies in ("", "None") and arrival["site"] not in ("same-origin", "same-site") and case.initiator not in LEAVES:
-        cookies = "third-party"  # whether they come may change within a run: Firefox opens their partition at times
+        cookies = "third-party"  # sending them may vary within a run: Firefox sometimes opens their partition
     return f"{site}; {sent}; {'all' if cookies == 'Strict, Lax, None' else cookies or 'no'} cookies"
 
 
 def ask(browser: Browser, site: Site) -> tuple[Facts, list[tuple[Key, Case, list[dict]]]]:
-    """Return what this browser sends to the site, as the tables have it and as it came."""
+    """Return what this browser sends to the site, as the tables show it and as it arrived."""
     site.start_over(browser)
     wanted = list(cases())
-    # `Site.send` sends page by page: what it is told and returns differ in their order.
+    # `Site.send` sends page by page, so it returns the cases in another order than it is given.
     keys = {id(case): key for key, case in wanted}
     came = [(keys[id(case)], case, arrivals) for case, arrivals in site.send(browser, [case for _, case in wanted])]
     facts = {}
@@ -143,13 +143,13 @@ def ask(browser: Browser, site: Site) -> tuple[Facts, list[tuple[Key, Case, list
 
 
 def render(found: dict[str, Facts]) -> str:
-    """Return the tables, of what each browser, by name and version, sends."""
+    """Return the tables of what each browser, by name and version, sends."""
     lines = [START, "", f"Written by a run on {date.today().isoformat()}, over HTTPS. {', '.join(found)}.", ""]
     keys = list(dict.fromkeys(key for facts in found.values() for key in facts))
     for title in dict.fromkeys(title for title, *_ in keys):
         lines += [f"### {title}", ""]
         lines += row(*HEADINGS, *(name.split()[0] for name in found)) + row(*["---"] * (len(HEADINGS) + len(found)))
-        # What is sent alike is in one line.
+        # Requests that are sent alike share a line.
         merged: dict[tuple, list[str]] = {}
         for _, place, how in (key for key in keys if key[0] == title):
             cells = tuple(facts.get((title, place, how), "not sent") for facts in found.values())
@@ -161,7 +161,7 @@ def render(found: dict[str, Facts]) -> str:
 
 
 def listed(ways: list[str]) -> str:
-    """Name the ways, or if they are most of the policies, the others."""
+    """List the ways or, if they are most of the policies, the exceptions."""
     others = [policy for policy in QUOTED if policy not in ways]
     if set(ways) <= set(QUOTED) and len(others) < len(ways):
         return f"any but {', '.join(others)}" if others else "any"
@@ -179,7 +179,7 @@ def row(*cells: str) -> list[str]:
 
 
 def written() -> dict[str, Facts]:
-    """Return what the document says of each browser, by its name without a version."""
+    """Return what the document states for each browser, by its name without a version."""
     found: dict[str, Facts] = {}
     title, browsers = "", []
     for line in between(DOCUMENT.read_text()).splitlines():

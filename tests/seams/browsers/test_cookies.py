@@ -1,4 +1,4 @@
-"""What each browser does with a cookie's attributes, where they differ: docs/reference/settings.md says it."""
+"""How browsers differ in what they do with a cookie's attributes, as docs/reference/settings.md describes."""
 
 import json
 
@@ -23,7 +23,7 @@ def secure(certificates):
 
 @pytest.fixture(scope="module")
 def framed_site(certificates, tmp_path_factory):
-    """A site whose pages may live in a frame of another site."""
+    """Run a site whose pages may be framed by another site."""
     settings = {"COOKIE_SAMESITE": "None", "COOKIE_PARTITIONED": True}
     with RecordedSite(tmp_path_factory.mktemp("framed"), certificates, workers=1, **settings) as running:
         yield running
@@ -33,8 +33,8 @@ def sent(browser):
     return set(filter(None, json.loads(browser.text()).get("cookie", "").split("; ")))
 
 
-@pytest.mark.parametrize("host", ["localhost", "ours.localhost", "127.0.0.1"])
-def test_secure_cookies_of_this_machine_over_http(browser, plain, host):
+@pytest.mark.parametrize("host", ["localhost", "own.localhost", "127.0.0.1"])
+def test_secure_cookies_over_http_are_kept_on_this_machine_except_by_webkit(browser, plain, host):
     cookies = {"s=1; Secure", "__Host-s=1; Secure; Path=/", "plain=1; SameSite=Strict"}
     for cookie in cookies:
         browser.goto(f"http://{host}:{plain}/set?{cookie}; HttpOnly")
@@ -42,9 +42,9 @@ def test_secure_cookies_of_this_machine_over_http(browser, plain, host):
     assert sent(browser) == ({"plain=1"} if browser.name == "webkit" else {"s=1", "__Host-s=1", "plain=1"})
 
 
-def test_cookies_that_a_frame_of_another_site_sets(browser, secure):
+def test_cookies_set_in_a_cross_site_frame_stay_in_its_partition(browser, secure):
     def cookies_in_frame(of):
-        browser.goto(f"https://{of}.localhost:{secure}/frame?https://ours.localhost:{secure}/headers")
+        browser.goto(f"https://{of}.localhost:{secure}/frame?https://own.localhost:{secure}/headers")
         browser.enter_frame("iframe")
         browser.wait(lambda: browser.text() != "")
         found = sent(browser)
@@ -52,20 +52,20 @@ def test_cookies_that_a_frame_of_another_site_sets(browser, secure):
         return found
 
     for cookie in ("plain=1", "partitioned=1; Partitioned"):
-        setting = f"https://ours.localhost:{secure}/set?{cookie}; Path=/; Secure; HttpOnly; SameSite=None"
+        setting = f"https://own.localhost:{secure}/set?{cookie}; Path=/; Secure; HttpOnly; SameSite=None"
         browser.goto(f"https://foreign.localhost:{secure}/frame?{setting}")
     kept = {
         "chromium": {"partitioned=1"},
-        "firefox": {"partitioned=1", "plain=1"},  # which it keeps apart, too
+        "firefox": {"partitioned=1", "plain=1"},  # in separate jars
         "webkit": set(),
     }
     assert cookies_in_frame("foreign") == kept[browser.name]
     assert cookies_in_frame("friend") == set()
-    browser.goto(f"https://ours.localhost:{secure}/headers")
+    browser.goto(f"https://own.localhost:{secure}/headers")
     assert sent(browser) == set()
 
 
-def test_a_session_in_a_frame_of_another_site(browser, secure, framed_site):
+def test_a_session_works_in_a_cross_site_frame_except_in_webkit(browser, secure, framed_site):
     site, first = framed_site, len(framed_site.requests())
     browser.goto(f"https://foreign.localhost:{secure}/frame?{site.visit()}/idle/")
     browser.enter_frame("iframe")

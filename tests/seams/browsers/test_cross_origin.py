@@ -1,4 +1,4 @@
-"""What each browser sends across origins, as the documentation has it, and that no foreign write is accepted."""
+"""Browsers send across origins what the documentation says, and the site accepts no foreign write."""
 
 from contextlib import ExitStack
 
@@ -10,13 +10,13 @@ from tests.seams.browsers.writes import is_accepted, send_all
 
 FORM = "application/x-www-form-urlencoded"
 BOB = (("username", "bob"), ("password", "bob-pass"))
-# One page of each site; the long run has the rest.
+# One page of each site; the long run sends the rest.
 WRITES = 150
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory, certificates):
-    """Starts each site when it is first asked for."""
+    """Return a function that starts each site when it is first needed."""
     with ExitStack() as stack:
         started = {}
 
@@ -30,7 +30,7 @@ def sites(tmp_path_factory, certificates):
 
 
 def expected_status(case, arrival, friend):
-    """Return the answer by the rule, whatever the browser has sent."""
+    """Return the status that the rule requires, whatever the browser has sent."""
     if arrival["path"] == "/callback/" and (arrival["method"] == "GET" or "access_token" not in arrival["cookies"]):
         return 302
     if "access_token" not in arrival["cookies"]:
@@ -39,8 +39,8 @@ def expected_status(case, arrival, friend):
     return 200 if not is_write or case.is_own or arrival["origin"] == friend else 403
 
 
-def test_the_rule_and_the_documented_table(browser, sites):
-    site = sites("None")  # the cookies come wherever a browser lets them
+def test_requests_across_origins_match_the_rule_and_the_documented_table(browser, sites):
+    site = sites("None")  # the browser sends the cookies wherever it may
     facts, came = sends.ask(browser, site)
     wrote = site.ask("/state/")["wrote"]
     friend = site.url("friend", "")
@@ -62,12 +62,12 @@ def test_the_rule_and_the_documented_table(browser, sites):
     assert site.is_signed_in(browser)
 
 
-def test_a_form_elsewhere_signs_nobody_out_or_in(browser, sites):
-    """Strict cookies stay behind, but a browser takes the cookies that the answer to a top-level POST sets."""
+def test_a_form_on_another_site_neither_signs_a_user_in_nor_out(browser, sites):
+    """Strict cookies are withheld, but a browser stores the cookies that the answer to a top-level POST sets."""
     site = sites("Strict")
     site.start_over(browser)
     cookies = browser.cookies()
-    # Firefox takes this for a request of the user, and says so: `Sec-Fetch-Site: none`.
+    # Firefox treats this as a request of the user, and sends `Sec-Fetch-Site: none`.
     attack = ("no-referrer", True, (Hop(307, "foreign", "no-referrer"),))
     ways = {
         "/auth/logout/": [("", True, ()), ("", False, ()), attack],
@@ -95,7 +95,7 @@ def test_a_form_elsewhere_signs_nobody_out_or_in(browser, sites):
     assert site.is_untouched()
 
 
-def test_generated_writes_are_refused(browser, sites):
+def test_generated_writes_from_other_origins_are_refused(browser, sites):
     outcome = send_all(browser, map(sites, SAME_SITES), "short", WRITES)
     assert outcome.accepted == []
     assert (outcome.signed_out, outcome.errors) == (0, 0)
@@ -103,12 +103,12 @@ def test_generated_writes_are_refused(browser, sites):
 
 
 def test_plain_http_outside_localhost_has_no_fetch_metadata(browser, tmp_path):
-    """So the origin alone decides, and that of an own page under ``no-referrer`` is ``null``."""
+    """Only the origin decides then, and for a page of the site under ``no-referrer`` it is ``null``."""
     if browser.name == "webkit":
-        pytest.skip("WebKitGTK resolves no name of the tests' own")
+        pytest.skip("WebKitGTK does not resolve the tests' host names")
     cases = {
-        Case(Page("ours"), "page", type=FORM): 200,
-        Case(Page("ours", "no-referrer"), "page", type=FORM): 403,
+        Case(Page("own"), "page", type=FORM): 200,
+        Case(Page("own", "no-referrer"), "page", type=FORM): 403,
         Case(Page("sibling"), "page", type=FORM): 403,
         Case(Page("port"), "page", type=FORM): 403,
         Case(Page("foreign"), "page", type=FORM): 401,

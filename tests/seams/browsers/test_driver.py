@@ -1,4 +1,4 @@
-"""The driver: what the tests of this folder rely on, asserted once in each browser."""
+"""The driver does what the tests of this folder rely on, in each browser."""
 
 import json
 from contextlib import suppress
@@ -16,8 +16,8 @@ def plain():
         yield port
 
 
-def test_scripts_clicks_frames_tabs_and_cookies(browser, plain):
-    url = f"http://ours.localhost:{plain}"
+def test_the_driver_runs_scripts_clicks_frames_tabs_and_cookies(browser, plain):
+    url = f"http://own.localhost:{plain}"
     browser.goto(f"{url}/press")
     answer = browser.run("return [args, await fetch('/headers').then((answer) => answer.status)]", 1, [2])
     assert answer == [[1, [2]], 200]
@@ -40,7 +40,7 @@ def test_scripts_clicks_frames_tabs_and_cookies(browser, plain):
 
 
 def test_all_cookies_of_all_sites_are_forgotten(browser, certificates):
-    """Or a test would see the cookies of the one before, by the order in which they run."""
+    """Otherwise a test would see the cookies of the test before it."""
     with serve(certificates) as port:
 
         def sent_to(of, frame=""):
@@ -52,33 +52,33 @@ def test_all_cookies_of_all_sites_are_forgotten(browser, certificates):
             browser.leave_frames()
             return found
 
-        framed = f"frame?https://ours.localhost:{port}/"
-        for of in ("ours", "foreign"):
+        framed = f"frame?https://own.localhost:{port}/"
+        for of in ("own", "foreign"):
             browser.goto(f"https://{of}.localhost:{port}/set?own=1; HttpOnly")
         for cookie in ("other=1", "partitioned=1; Partitioned"):
             browser.goto(f"https://foreign.localhost:{port}/{framed}set?{cookie}; Secure; SameSite=None")
-        assert sent_to("ours") == sent_to("foreign") == "own=1"
+        assert sent_to("own") == sent_to("foreign") == "own=1"
         assert browser.name == "webkit" or "partitioned=1" in sent_to("foreign", framed)
 
         browser.forget_all()
-        assert [sent_to("ours"), sent_to("foreign"), sent_to("foreign", framed)] == ["", "", ""]
+        assert [sent_to("own"), sent_to("foreign"), sent_to("foreign", framed)] == ["", "", ""]
 
 
 @pytest.mark.parametrize(
     ("host", "site"),
-    [("ours", "same-origin"), ("sibling.ours", "same-site"), ("foreign", "cross-site"), ("friend", "cross-site")],
+    [("own", "same-origin"), ("sibling.own", "same-site"), ("foreign", "cross-site"), ("friend", "cross-site")],
 )
-def test_which_of_the_hosts_are_one_site(browser, plain, host, site):
-    browser.goto(f"http://{host}.localhost:{plain}/link?//ours.localhost:{plain}/headers")
+def test_each_host_has_the_expected_relation_to_the_site(browser, plain, host, site):
+    browser.goto(f"http://{host}.localhost:{plain}/link?//own.localhost:{plain}/headers")
     browser.click("a")
-    browser.wait(lambda: browser.url == f"http://ours.localhost:{plain}/headers" and browser.text())
+    browser.wait(lambda: browser.url == f"http://own.localhost:{plain}/headers" and browser.text())
     assert json.loads(browser.text())["sec-fetch-site"] == site
 
 
-def test_certificates_of_the_authority_and_of_no_other(browser, certificates, tmp_path):
+def test_only_certificates_of_the_authority_are_trusted(browser, certificates, tmp_path):
     with serve(certificates) as trusted, serve(Certificates(tmp_path)) as other:
-        with suppress(DriverError):  # Firefox says so; the others show a page of their own
-            browser.goto(f"https://ours.localhost:{other}/link")
+        with suppress(DriverError):  # Firefox raises; the others show an error page
+            browser.goto(f"https://own.localhost:{other}/link")
         assert "hello" not in browser.text()
-        browser.goto(f"https://ours.localhost:{trusted}/link")
+        browser.goto(f"https://own.localhost:{trusted}/link")
         assert "hello" in browser.text()

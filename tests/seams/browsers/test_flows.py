@@ -1,4 +1,4 @@
-"""No user is signed out by what a page does at expiry, in Chromium, Firefox and WebKitGTK on the real site."""
+"""Every user stays signed in whatever a page does at expiry, in Chromium, Firefox and WebKitGTK on the real site."""
 
 import pytest
 
@@ -18,13 +18,13 @@ def secure_site(tmp_path_factory, certificates):
 
 
 @pytest.mark.parametrize("flow", FLOWS.values(), ids=lambda flow: flow.__name__)
-def test_one_refresh_at_expiry_and_the_user_stays_signed_in(browser, site, flow):
+def test_each_flow_at_expiry_refreshes_once_and_the_user_stays_signed_in(browser, site, flow):
     visitor = Visitor(browser, site)
     visitor.round(flow)
     visitor.sign_out()
 
 
-def test_host_names_over_tls(browser, secure_site):
+def test_host_prefixed_cookies_work_over_tls_and_http2(browser, secure_site):
     visitor = Visitor(browser, secure_site)
     assert visitor.cookie_names() == {f"{PREFIX}access_token", f"{PREFIX}refresh_token"}
     visitor.round(parallel)
@@ -34,8 +34,8 @@ def test_host_names_over_tls(browser, secure_site):
     visitor.sign_out()
 
 
-def test_a_streamed_upload_at_expiry(browser, secure_site):
-    """Chromium sends streams, over HTTP/2 alone. The others are asked, and try it once they can."""
+def test_a_streamed_upload_at_expiry_keeps_the_user_signed_in(browser, secure_site):
+    """Only Chromium streams, and only over HTTP/2. The other browsers are tested once they can."""
     visitor = Visitor(browser, secure_site)
     sent = []
     visitor.round(lambda visitor: sent.append(stream(visitor)))

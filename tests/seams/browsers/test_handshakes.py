@@ -1,4 +1,4 @@
-"""What a browser says of the page that opens a WebSocket: the rule for handshakes relies on `Origin` alone."""
+"""Every browser names the origin of a WebSocket handshake: the rule for handshakes relies only on `Origin`."""
 
 import pytest
 
@@ -9,11 +9,11 @@ from tests.seams.browsers.echo import serve
 def test_every_handshake_names_its_origin(browser, certificates, is_secure):
     scheme = "https" if is_secure else "http"
     with serve(certificates if is_secure else None) as port:
-        for host, site in (("ours", "same-origin"), ("sibling.ours", "same-site"), ("foreign", "cross-site")):
+        for host, site in (("own", "same-origin"), ("sibling.own", "same-site"), ("foreign", "cross-site")):
             browser.goto(f"{scheme}://{host}.localhost:{port}/link")
             browser.run(
                 "const socket = new WebSocket(args[0]); await new Promise((done) => { socket.onclose = done; })",
-                f"{scheme.replace('http', 'ws')}://ours.localhost:{port}/socket",
+                f"{scheme.replace('http', 'ws')}://own.localhost:{port}/socket",
             )
             said = browser.run("return (await fetch('/handshakes')).json()")[-1]
             assert said["origin"] == f"{scheme}://{host}.localhost:{port}"

@@ -1,6 +1,6 @@
-"""Generated writes across origins: each browser sends them, and the site must take none as its user's.
+"""Generated writes across origins: each browser sends them, and the site must not accept any as its user's.
 
-``python -m tests.seams.browsers.writes`` sends 10,000 by each browser (`JWTAUTH_WRITES`), then writes what browsers
+``python -m tests.seams.browsers.writes`` sends 10,000 from each browser (`JWTAUTH_WRITES`), then writes what browsers
 send into docs/concepts/cross-origin.md. ``... writes BROWSER SAMESITE SEED PAGE`` repeats a page that a failure names.
 """
 
@@ -21,16 +21,16 @@ from tests.seams.rows import Row
 WRITES = int(os.environ.get("JWTAUTH_WRITES", "10000"))
 SEED = os.environ.get("JWTAUTH_WRITES_SEED", "17")
 
-HOSTS = {"sibling": 5, "port": 4, "foreign": 4, "plain ours": 1, "plain sibling": 1, "plain foreign": 1, "ours": 1}
+HOSTS = {"sibling": 5, "port": 4, "foreign": 4, "plain own": 1, "plain sibling": 1, "plain foreign": 1, "own": 1}
 INITIATORS = {
     **{"form": 8, "fetch": 8, "xhr": 3, "keepalive": 3, "beacon": 3, "worker": 2, "socket": 1},
     **{"sandbox": 2, "data": 1, "srcdoc": 2, "blob": 1, "ping": 1, "report": 1, "window": 1},
 }
-# Of which more than one would be in each other's way.
+# Two of these on a page would disturb each other.
 ONE_A_PAGE = ("report", "window", "ping")
-# A WebSocket has a scope of its own, a report the page's header, and neither follows a redirect.
+# A WebSocket has another scope and a report is sent by the page's header; neither follows a redirect.
 NO_HOPS = ("socket",)
-# What no form can send, and Python's servers and browsers have no name for.
+# Methods that forms cannot send, some unknown to Python's servers and to browsers.
 METHODS = ("POST", "POST", "POST", "PUT", "PATCH", "DELETE", "PROPFIND", "LOCK", "PURGE", "QUERY", "patch", "X-WRITE")
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 TYPES = (
@@ -39,7 +39,7 @@ TYPES = (
     *("text/plain;charset=utf-8", "text/json", None),
 )
 BOB = (("username", "bob"), ("password", "bob-pass"))
-# What is written to, with the form that it takes. The first is for every method and body.
+# The targets, with the form that each expects. The first accepts every method and body.
 TARGETS = {
     ("/write/", (("a", "1"),)): 14,
     ("/auth/login/", BOB): 3,
@@ -56,7 +56,7 @@ def weighted(rng: random.Random, weights: dict) -> object:
 
 
 def cases_of(seed: str, number: int) -> list[Case]:
-    """Return what the page with this number sends."""
+    """Return the requests of the page with this number."""
     rng = random.Random(f"{seed}/{number}")
     host = weighted(rng, HOSTS)
     is_plain = host.startswith("plain ")
@@ -64,10 +64,10 @@ def cases_of(seed: str, number: int) -> list[Case]:
         host,
         rng.choice(("", "no-referrer", *POLICIES)),
         click=rng.random() < 0.5,
-        # A page of the site itself is of another origin only so.
-        is_sandboxed=host == "ours" or rng.random() < 0.15,
-        # A page with TLS holds no frame without.
-        frame="ours" if rng.random() < 0.15 and not is_plain else "",
+        # Only in a sandbox is a page of the site of another origin.
+        is_sandboxed=host == "own" or rng.random() < 0.15,
+        # A page over TLS cannot frame one without TLS.
+        frame="own" if rng.random() < 0.15 and not is_plain else "",
     )
     if rng.random() < 0.2 and not page.is_sandboxed and not page.frame:
         return [case_of(rng, page, "page")]
@@ -75,7 +75,7 @@ def cases_of(seed: str, number: int) -> list[Case]:
     if not page.click:
         del drawn["window"]  # blocked
     if page.is_sandboxed:
-        del drawn["blob"]  # has no place to be kept
+        del drawn["blob"]  # cannot store one
     cases = []
     for initiator, times in drawn.items():
         for _ in range(1 if initiator in ONE_A_PAGE else times):
@@ -98,30 +98,30 @@ def case_of(rng: random.Random, page: Page, initiator: str) -> Case:
         type_ = rng.choice(FORM_TYPES)
     hops = ()
     if initiator not in NO_HOPS and rng.random() < 0.55:
-        hosts = ("foreign", "foreign", "sibling", "port", "ours")
+        hosts = ("foreign", "foreign", "sibling", "port", "own")
         hops = tuple(
             Hop(
                 rng.choice((307, 307, 308, 302, 303) if method == "POST" else (307, 308, 302)),
-                # By TLS too: a redirect to HTTP and back is blocked in what a page with TLS loads.
+                # Over TLS too: a page over TLS may not load a redirect to HTTP and back.
                 rng.choice(hosts),
                 rng.choice(("", *POLICIES)),
             )
             for _ in range(rng.choice((1, 1, 1, 2, 3)))
         )
-        if method == "POST" and rng.random() < 0.9:  # or it comes as a GET, which is not a write
+        if method == "POST" and rng.random() < 0.9:  # otherwise it arrives as a GET, which is not a write
             hops = tuple(Hop(307, hop.host, hop.policy) if hop.status in (302, 303) else hop for hop in hops)
     return Case(page, initiator, method, type_, hops, mode, header, target, fields)
 
 
 @dataclass
 class Outcome:
-    """What came of the writes of one browser."""
+    """The result of the writes of one browser."""
 
     browser: str
     writes: int = 0
-    # Those that came with the victim's cookies.
+    # Writes that arrived with the victim's cookies.
     with_cookies: int = 0
-    # Requests for a write that a redirect or a preflight's refusal has changed, or that never came.
+    # Requests that a redirect or a refused preflight has changed, or that never arrived.
     others: int = 0
     errors: int = 0
     signed_out: int = 0
@@ -140,14 +140,14 @@ def is_write(arrival: dict) -> bool:
 
 
 def is_accepted(case: Case, arrival: dict, wrote: dict) -> bool:
-    """Return whether the site has done what was asked."""
+    """Return whether the site has executed the request."""
     if case.target == "/write/":
         return arrival["case"] in wrote
     return is_write(arrival) and arrival["status"] < 400
 
 
 def send_page(browser: Browser, site: Site, seed: str, number: int, outcome: Outcome) -> list[tuple[Case, list[dict]]]:
-    """Let the browser send the writes of a page, and judge them by what the server has seen and done."""
+    """Let the browser send a page's writes, and judge them by what the server has recorded and done."""
     found = site.send(browser, cases_of(seed, number), is_complete=False)
     wrote = site.ask("/state/")["wrote"]
     repeat = f"repeat it: python -m tests.seams.browsers.writes {browser.name} {site.same_site} {seed} {number}"
@@ -168,7 +168,7 @@ def send_page(browser: Browser, site: Site, seed: str, number: int, outcome: Out
 
 
 def send_all(browser: Browser, sites: Iterable[Site], seed: str, wanted: int) -> Outcome:
-    """Let the browser, in which the victim signs in, send this many writes, a share to each site."""
+    """Let the browser, with the victim signed in, send this many writes, spread over the sites."""
     outcome = Outcome(browser.version)
     for share, site in enumerate(sites, 1):
         site.start_over(browser)
@@ -177,16 +177,16 @@ def send_all(browser: Browser, sites: Iterable[Site], seed: str, wanted: int) ->
         while outcome.writes < wanted * share // len(SAME_SITES):
             send_page(browser, site, f"{seed}/{site.same_site}", number, outcome)
             number += 1
-            # A browser that sends nothing, or a site that it cannot reach, must not go on for ever.
+            # Stop if the browser sends nothing, or cannot reach the site.
             assert outcome.writes > number / 2, f"page {number}: {outcome}"
-        # Also what came after its page had gone.
+        # Includes what arrived after its page was left.
         if wrote := set(site.ask("/state/")["wrote"]) - before:
             outcome.accepted.append(f"{len(wrote)} writes at the site with SameSite={site.same_site}")
     return outcome
 
 
 def rows(*names: str) -> Iterator[Row]:
-    """Let every browser, or those of these names, send as many as the long run has. Write the documented tables."""
+    """Let every browser, or those named, send as many writes as a long run does. Write the documented tables."""
     facts = {}
     for kind in (kind for kind in BROWSERS if not names or kind.name in names):
         with started(kind, *SAME_SITES) as (browser, sites):
@@ -201,7 +201,7 @@ def rows(*names: str) -> Iterator[Row]:
 
 
 def repeat(name: str, same_site: str, seed: str, number: str) -> None:
-    """Print what comes of one page."""
+    """Print the result of one page."""
     (kind,) = (kind for kind in BROWSERS if kind.name == name)
     with started(kind, same_site) as (browser, (site,)):
         site.start_over(browser)

@@ -1,4 +1,4 @@
-"""A client without a jar, whose threads share one pair of tokens and each refresh it when their request gets 401."""
+"""A client without a cookie jar: threads share a pair of tokens, and each refreshes it when its request gets 401."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Refreshed:
     errors: int = 0
     # The generations that each round saw.
     generations: list[set[int]] = field(default_factory=list)
-    # The statuses of the first pair after the grace, and then of the owner's.
+    # The statuses of the first pair after the grace, and then of the owner's pair.
     copied: int = 0
     after_copy: int = 0
 
 
 def refresh_at_once(site: Site, rounds: int) -> Refreshed:
-    """Let `AT_ONCE` tasks meet the expired token at the same time, for that many rounds."""
+    """Let `AT_ONCE` tasks use the expired token at the same time, in this many rounds."""
     return asyncio.run(_refresh_at_once(site, rounds))
 
 
@@ -52,7 +52,7 @@ async def _refresh_at_once(site: Site, rounds: int) -> Refreshed:
             return await send("POST", "/auth/token/refresh/", json={"refresh": pair["refresh"]})
 
         async def task() -> int:
-            """Do as the client of docs/guides/mobile.md: return the generation that it is left with."""
+            """Do as the client of docs/guides/mobile.md does, and return the generation that it ends with."""
             nonlocal pair
             old = pair
             assert (await me(old)).status_code == 401

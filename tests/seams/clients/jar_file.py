@@ -1,4 +1,4 @@
-"""Processes of curl that share one jar file, which each reads at its start and writes at its end."""
+"""Processes of curl that share a jar file, which each reads at its start and writes at its end."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 from tests.databases.served import ACCESS_LIFETIME, Site
 from tests.seams.clients.play import AT_ONCE
 
-# A refresh token in a Cookie header, to the last character of its signature.
+# A refresh token in a Cookie header, including the last character of its signature.
 WHOLE = re.compile(r"^> Cookie: .*\brefresh_token=[\w-]+\.[\w-]+\.[\w-]{43}(;|$)", re.M)
 
 
 @dataclass
 class Shared:
     requests: int = 0
-    # That came without a whole refresh token: another process was writing the file.
+    # Requests without a whole refresh token: another process was writing the file.
     without_cookies: int = 0
-    # That were anonymous although they brought it.
+    # Requests that were anonymous although they carried one.
     signed_out: int = 0
     errors: int = 0
-    # How often the session was found alive after a round, by the jar file or by a copy of it from before the round.
+    # How often the session was alive after a round, by the jar file or by a copy of it from before the round.
     alive: int = 0
 
 
 def share_a_jar(site: Site, rounds: int, folder: Path) -> Shared:
-    """Refresh by `AT_ONCE` processes at once, for that many rounds."""
+    """Refresh from `AT_ONCE` processes at once, in this many rounds."""
     result = Shared()
     jar = folder / "jar"
     [user] = site.create_users(1)
@@ -56,7 +56,7 @@ def curl(site: Site, jar: Path, path: str, method: str = "GET") -> subprocess.Po
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, bool]:
-    """Return the status, and whether the request brought a whole refresh token."""
+    """Return the status, and whether the request carried a whole refresh token."""
     status, headers = process.communicate()
     assert process.returncode == 0, headers
     return int(status), bool(WHOLE.search(headers.replace("\r", "")))

@@ -1,4 +1,4 @@
-"""The long version: fifty rounds of each client."""
+"""The long run: fifty rounds of each client."""
 
 from __future__ import annotations
 

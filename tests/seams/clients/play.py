@@ -1,4 +1,4 @@
-"""Clients with jars at one site, each with a user of its own, who all take the same steps at the same time."""
+"""Clients with cookie jars at one site, each with its own user, which all take the same steps at the same time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Site
 from tests.seams.clients.table import Answer, Client, Program
 
 AT_ONCE = 20
-# Connections stay open until the clients end: else a client may send on one that the server closes at this moment.
+# Connections stay open until the clients end, as a client may send on one while the server closes it.
 KEEP_ALIVE = {"GUNICORN_CMD_ARGS": "--keep-alive 3600"}
 
 
 class Player:
-    """A client with a user, and what became of them. After an `error`, nothing more was tried."""
+    """A client with a user, and its results. After an `error`, nothing more is tried."""
 
     def __init__(self, program: Program, user: int, folder: Path) -> None:
         self.program = program
@@ -26,19 +26,19 @@ class Player:
         self.error: Exception | None = None
         self.version = ""
         self.login = Answer(0, "")
-        # Of each round: the answers to the requests at once, and to the one after them.
+        # For each round: the answers to the simultaneous requests, and to the one after them.
         self.rounds: list[list[Answer]] = []
-        # Of each round: the status where the cookies of the round before come once more, within the grace.
+        # For each round: the status when the previous round's cookies are sent again, within the grace.
         self.replayed: list[int] = []
         self.devices = self.logout = self.after_logout = Answer(0, "")
-        # What the jar has after logout.
+        # The jar's cookies after logout.
         self.left: dict[str, str] = {}
-        # In another session: the cookies before a refresh, the status where they come after the grace, and then the
+        # In another session: the cookies before a refresh, the status when they are sent after the grace, and the next
         # answer to the owner.
         self.copy: dict[str, str] = {}
         self.copied = 0
         self.after_copy: list[Answer] = []
-        # The hosts at which a login over HTTP holds although the cookies are Secure.
+        # The hosts at which a login over HTTP works although the cookies are Secure.
         self.secure: set[str] = set()
 
     def start(self) -> None:
@@ -49,7 +49,7 @@ class Player:
         [self.login] = self.ask(site, f"/login/?user={self.user}", method="POST")
 
     def go_on(self, site: Site, *, expire: bool = False, count: int = AT_ONCE) -> list[Answer]:
-        """Make requests at once, whose access token has expired, and then one with the new cookies."""
+        """Make simultaneous requests, with an expired access token if told, and then one with the new cookies."""
         if expire:
             self.ask(site, "/expire/")
         return [*self.ask(site, "/me/", count), *self.ask(site, "/me/")]
@@ -74,7 +74,7 @@ class Player:
         self.after_copy = self.ask(site, "/me/")
 
     def try_secure(self, site: Site) -> None:
-        """Log in where cookies are Secure, by HTTP. The jar has no cookies of these hosts."""
+        """Log in over HTTP where cookies are Secure. The jar has no cookies of these hosts."""
         for host in ("127.0.0.1", "localhost"):
             self.client.ask("POST", f"http://{host}:{site.port}/login/?user={self.user}", 1)
             [answer] = self.client.ask("GET", f"http://{host}:{site.port}/me/", 1)
@@ -109,14 +109,14 @@ def replay(site: Site, cookies: dict[str, str]) -> int:
 
 
 def signed_out(answers: Sequence[Answer]) -> int:
-    """Count the answers that an honest client must not get as long as its session lives."""
+    """Count the answers that an honest client must not get while its session is alive."""
     return sum(answer.status in (401, 403) for answer in answers)
 
 
 def play(
     site: Site, programs: Sequence[Program], rounds: int, folder: Path, secure: Site | None = None
 ) -> dict[str, Player]:
-    """Have each log in, go on for that many rounds, log out, and lose a copy of its next session's cookies."""
+    """Let each client log in, play this many rounds, log out, and lose a copy of its next session's cookies."""
     users = site.create_users(len(programs))
     players = [Player(program, user, folder) for program, user in zip(programs, users, strict=True)]
 

@@ -1,4 +1,4 @@
-"""The programs of the folder `programs`: how each is built and started, and what it needs."""
+"""The programs of the folder `programs`: how each is built and started, and what it requires."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ FOLDER = Path(__file__).with_name("programs")
 
 class Program(NamedTuple):
     name: str
-    # Returns its command, having built it. Files that are built go into this folder.
+    # Build it in this folder and return its command.
     command: Callable[[Path], list[str]]
-    # What it needs: a Python package, or else a command of a Debian package.
+    # What it requires: a Python package, or a command of a Debian package.
     needs: str
     package: str = ""
     host: str = "127.0.0.1"
-    # What curl's bugs leave in its jar at logout.
+    # The cookies that stay in curl's jar at logout because of its bugs.
     may_keep: frozenset[str] = frozenset()
     # Whether it sends Secure cookies to this machine over HTTP.
     secure_here: bool = False
 
     def lacks(self) -> str | None:
-        """Return what this machine lacks for it."""
+        """Return what is missing on this machine, if anything."""
         if not self.package:
             return None if find_spec(self.needs) else f"no {self.needs}: see requirements/seams.txt"
         return None if shutil.which(self.needs) else f"no {self.needs}: apt install {self.package}"
@@ -52,11 +52,11 @@ def node(name: str) -> Callable[[Path], list[str]]:
 
 
 def install() -> None:
-    """Install what package-lock.json names, unless it is there."""
+    """Install what package-lock.json names, unless it is installed."""
     lock = FOLDER / "node/package-lock.json"
     installed = FOLDER / "node/node_modules/.package-lock.json"
     with lock.open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # others wait: threads, and other runs of the tests
+        fcntl.flock(file, fcntl.LOCK_EX)  # threads and other test runs wait
         if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
             run("npm", "ci", cwd=lock.parent)
 
@@ -105,7 +105,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """A program that runs, and the cookies of its jar."""
+    """A running program, and the cookies of its jar."""
 
     def __init__(self, program: Program, folder: Path) -> None:
         self.cookies: dict[str, str] = {}
@@ -118,7 +118,7 @@ class Client:
         self.version = self._read().strip()
 
     def ask(self, method: str, url: str, count: int) -> list[Answer]:
-        """Have it send that many of these requests at once, and return the answers."""
+        """Let it send this many of these requests at once, and return the answers."""
         self.process.stdin.write(f"{method} {url} {count}\n")
         self.process.stdin.flush()
         found = json.loads(self._read())

@@ -1,4 +1,4 @@
-"""Clients with cookie jars that know nothing of this package: they keep cookies and send them, and that is enough."""
+"""Ordinary clients with cookie jars need no knowledge of jwtauth: keeping and sending cookies is enough."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def site(database):
 
 @pytest.fixture(scope="module")
 def players(site, database, tmp_path_factory):
-    """All clients, which have played together."""
+    """Let all clients play together, and return them by name."""
     programs = [program for program in PROGRAMS if program.lacks() is None]
     with Site(workers=1, env=KEEP_ALIVE | SECURE, migrated=True, default=database) as secure:
         return play(site, programs, ROUNDS, tmp_path_factory.mktemp("programs"), secure)
@@ -48,7 +48,7 @@ def player(request, players) -> Player:
     return found
 
 
-def test_twenty_requests_at_expiry_are_all_of_the_user_and_refresh_once(player):
+def test_twenty_requests_at_expiry_are_recognised_and_refresh_once(player):
     assert player.login.status == 200
     user = player.login.json()["user"]
     expected = [[{"user": user, "generation": 2 + number}] * (AT_ONCE + 1) for number in range(ROUNDS)]
@@ -56,32 +56,32 @@ def test_twenty_requests_at_expiry_are_all_of_the_user_and_refresh_once(player):
     assert (player.signed_out, player.errors, player.requests) == (0, 0, ROUNDS * (AT_ONCE + 1))
 
 
-def test_users_are_not_mixed_up(players):
+def test_each_client_is_signed_in_as_a_different_user(players):
     names = [player.login.json()["user"] for player in players.values() if player.error is None]
     assert len(set(names)) == len(names)
 
 
-def test_cookies_of_the_round_before_are_good_within_the_grace(player):
+def test_the_previous_cookies_are_accepted_within_the_grace(player):
     assert player.replayed == [200] * ROUNDS
 
 
-def test_client_is_one_session_until_it_logs_out(player):
+def test_a_client_has_one_session_until_it_logs_out(player):
     assert [session["is_current"] for session in player.devices.json()] == [True]
     assert player.logout.status == 204
     assert player.left.keys() <= player.program.may_keep
     assert player.after_logout.status == 403
 
 
-def test_cookies_that_were_copied_end_the_session_after_the_grace(player):
+def test_copied_cookies_end_the_session_after_the_grace(player):
     assert player.copied == 403
     assert signed_out(player.after_copy) == 1
 
 
-def test_secure_cookies_over_http_are_sent_to_this_machine_by_few(player):
+def test_only_some_clients_send_secure_cookies_to_this_machine_over_http(player):
     assert player.secure == ({"127.0.0.1", "localhost"} if player.program.secure_here else set())
 
 
-def test_aiohttp_keeps_no_cookie_of_an_ip_address_by_itself(site, tmp_path):
+def test_aiohttp_keeps_no_cookie_of_an_ip_address_by_default(site, tmp_path):
     [program] = (program for program in PROGRAMS if program.name == "aiohttp")
     if lacks := program.lacks():
         pytest.skip(lacks)
@@ -95,7 +95,7 @@ def test_aiohttp_keeps_no_cookie_of_an_ip_address_by_itself(site, tmp_path):
     assert (login.status, client.cookies, after.status) == (200, {}, 403)
 
 
-def test_processes_of_curl_that_share_a_jar_file_may_lose_its_cookies_but_not_the_session(site, tmp_path):
+def test_curl_processes_that_share_a_jar_file_keep_the_session(site, tmp_path):
     if not shutil.which("curl"):
         pytest.skip("no curl: apt install curl")
     shared = share_a_jar(site, ROUNDS, tmp_path)
@@ -103,7 +103,7 @@ def test_processes_of_curl_that_share_a_jar_file_may_lose_its_cookies_but_not_th
     assert shared.alive == ROUNDS
 
 
-def test_twenty_bearer_tasks_that_refresh_at_once_get_one_new_generation(site):
+def test_twenty_bearer_tasks_that_refresh_at_once_get_one_generation(site):
     pytest.importorskip("httpx", reason="no httpx: see requirements/seams.txt")
     refreshed = refresh_at_once(site, ROUNDS)
     assert refreshed.generations == [{2 + number} for number in range(ROUNDS)]

@@ -1,4 +1,4 @@
-"""Clusters, for the tests of a module, and the Rust service."""
+"""Clusters for the tests of a module, and the Rust service."""
 
 import shutil
 
@@ -18,7 +18,7 @@ def galera():
 
 @pytest.fixture(scope="session")
 def program():
-    """The Rust service."""
+    """Build the Rust service and return its path."""
     if not shutil.which("cargo"):
         pytest.skip("cargo is not installed, without which nothing of this project is built")
     return build()

@@ -1,4 +1,4 @@
-"""A PostgreSQL primary that fails, and its standby that is promoted, under load: what their users go through."""
+"""A PostgreSQL primary that fails under load, and its standby that is promoted: what users experience."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from tests.seams.databases.load import ENDLESS, Face, Load
 from tests.waiting import wait_until
 
 NAME = "jwtauth"
-# How many sessions end, and start, that the standby does not hear of.
+# How many sessions end, and how many start, without reaching the standby.
 LEAVERS = 4
-# How many refreshes of a user are lost at most: fewer than the 16 that are believed.
+# The most refreshes of a user that are lost: fewer than the 16 that are still adopted.
 MOST = 12
 
 
 class Pair:
-    """A primary, a standby that reads from it through a forwarder, and a site of whichever of them takes writes.
+    """A primary, a standby that reads from it through a forwarder, and a site that uses the writable one.
 
-    A Rust service beside the site, if there is one, is passed on to that server by a forwarder.
+    A Rust service beside the site, if there is one, reaches that server through a second forwarder.
     """
 
     def __init__(self, primary: PostgreSQL, standby: Standby, link: Forwarder, front: Forwarder, site: Site) -> None:
@@ -37,13 +37,13 @@ class Pair:
         wait_until(self.standby.has_all, self.standby.process, self.standby.log)
 
     def fail_over(self) -> None:
-        """End the primary as if its machine had failed, and promote the standby."""
+        """Stop the primary as if its machine had failed, and promote the standby."""
         self.primary.stop(self.primary.crash)
         self.standby.promote()
         self.front.go_to(self.standby.port)
 
     def adopted(self) -> list[int]:
-        """Return by how many refreshes sessions were found to be behind their browsers, as the site has logged."""
+        """Return by how many refreshes sessions were behind their browsers, from the site's log."""
         found = re.findall(
             r"generation_adopted: .* presented generation (\d+), current (\d+)", self.site.log.read_text()
         )
@@ -52,7 +52,7 @@ class Pair:
 
 @contextmanager
 def pair(*, synchronous: bool, program: Path | None = None) -> Iterator[Pair]:
-    """Start both, a site that libpq connects to the one that takes writes, and the Rust service of this program."""
+    """Start both servers, a site that libpq connects to the writable one, and the Rust service of this program."""
     with ExitStack() as stack:
         primary = stack.enter_context(PostgreSQL())
         primary.create_database(NAME)
@@ -72,14 +72,14 @@ def pair(*, synchronous: bool, program: Path | None = None) -> Iterator[Pair]:
 
 
 def entry(*servers: PostgreSQL) -> dict[str, object]:
-    """Return the entry of ``DATABASES`` that the guide shows, of several servers."""
+    """Return the entry of ``DATABASES`` for several servers that the guide shows."""
     found = servers[0].settings(NAME, target_session_attrs="read-write")
     hosts, ports = ",".join("127.0.0.1" for _ in servers), ",".join(str(server.port) for server in servers)
     return {**found, "HOST": hosts, "PORT": ports, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 
 
 def fail_over_with_all(running: Pair, *, refreshes: int) -> Load:
-    """Promote a synchronous standby under load: it has all that was acknowledged."""
+    """Promote a synchronous standby under load: it has every acknowledged write."""
     with Load(running.site, *running.faces) as load:
         load.wait_for(refreshes)
         running.fail_over()
@@ -88,17 +88,17 @@ def fail_over_with_all(running: Pair, *, refreshes: int) -> Load:
 
 
 class Lost(NamedTuple):
-    """What was acknowledged before the standby was cut off, or after it; the latter is lost."""
+    """What was acknowledged before the standby was cut off, and what after it, which is lost."""
 
     load: Load
-    # Cookies of sessions that had ended, and of those that ended and started after it.
+    # Cookies of sessions that had ended before, and of those that ended or started after it.
     ended_before: list[dict[str, str]]
     ended_after: list[dict[str, str]]
     started_after: list[dict[str, str]]
 
 
 def fail_over_with_loss(running: Pair, *, refreshes: int) -> Lost:
-    """Cut an asynchronous standby off, go on for so many refreshes, then kill the primary and promote it."""
+    """Cut an asynchronous standby off, wait for this many refreshes, then kill the primary and promote it."""
     leavers = signed_in(running.site, LEAVERS)
     ended = [dict(leaver.cookies) for leaver in leavers]
     with Load(running.site, *running.faces) as load:

@@ -1,4 +1,4 @@
-"""Sites on the nodes of a Galera cluster, a site a node: what their users go through."""
+"""A site on each node of a Galera cluster: what their users experience."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 
 class Level(NamedTuple):
-    """How a site's transactions are."""
+    """How a site's transactions are isolated."""
 
     isolation: str
     atomic_requests: bool
@@ -28,9 +28,9 @@ class Level(NamedTuple):
 
 
 LEVELS = [Level(isolation, atomic) for isolation in ("read committed", "repeatable read") for atomic in (False, True)]
-# What the guide says.
+# As the guide says.
 SYNC_WAIT = "SET SESSION wsrep_sync_wait = 3"
-# The server repeats no statement by itself: each conflict reaches the site.
+# The server does not retry statements itself, so each conflict reaches the site.
 NO_RETRIES = "wsrep_retry_autocommit = 0"
 
 names = (f"jwtauth_{number}" for number in count(1))
@@ -40,7 +40,7 @@ names = (f"jwtauth_{number}" for number in count(1))
 def sites(
     cluster: Galera, levels: Sequence[Level], init_command: str = f"{SYNC_WAIT}, {NO_RETRIES}"
 ) -> Iterator[list[Site]]:
-    """Start a site on each node, with the level of the same place."""
+    """Start a site on each node, with the level at the same index."""
     name = next(names)
     cluster.nodes[0].create_database(name)
     with ExitStack() as stack:
@@ -60,7 +60,7 @@ def site_of(database: dict, level: Level, init_command: str, beside: Site | None
 
 
 class Race:
-    """One session, with which many requests come to all nodes at once; what came of it."""
+    """One session whose requests reach all nodes at once, and the result."""
 
     def __init__(self, running: list[Site], racers: int) -> None:
         self.sites, self.racers = running, racers
@@ -69,7 +69,7 @@ class Race:
         (self.browser,) = signed_in(running[0], 1)
 
     def refresh(self) -> None:
-        """Let the access token expire for all of them."""
+        """Let the access token expire for every racer, and refresh."""
         self.rounds += 1
         self.sites[0].advance(ACCESS_LIFETIME + 1)
         self.browser.expire()
@@ -84,7 +84,7 @@ class Race:
         self.start()  # with the new tokens
 
     def log_out(self) -> list[dict[str, str]]:
-        """Sign out at one node, while the others refresh, and return all cookies that were handed out."""
+        """Sign out at one node while the others refresh, and return all cookies that were issued."""
         self.sites[0].advance(ACCESS_LIFETIME + 1)
         self.browser.expire()
         before = dict(self.browser.cookies)
@@ -118,9 +118,9 @@ class Race:
 
 
 def race(cluster: Galera, running: list[Site], *, rounds: int, racers: int) -> tuple[Race, list[dict[str, str]]]:
-    """Refresh one session at all nodes at once, until there were this many rounds and a conflict, then sign out.
+    """Refresh one session at all nodes at once, for this many rounds and until there is a conflict; then sign out.
 
-    Return the cookies, of those that were handed out, that a node accepts after that.
+    Return the race and those of the issued cookies that a node accepts afterwards.
     """
     before = cluster.conflicts
     result = Race(running, racers)
@@ -135,7 +135,7 @@ def race(cluster: Galera, running: list[Site], *, rounds: int, racers: int) -> t
 
 
 def lose_a_node(cluster: Galera, running: list[Site], *, refreshes: int, losses: int = 1) -> Load:
-    """Kill the last node under load, and start it again, under load as well."""
+    """Kill the last node under load, and restart it under load."""
     node, faces = cluster.nodes[-1], [Face(site.port) for site in running]
     with Load(running[0], *faces) as load:
         load.wait_for(refreshes)
@@ -150,7 +150,7 @@ def lose_a_node(cluster: Galera, running: list[Site], *, refreshes: int, losses:
 
 
 class Lag:
-    """A site on a node that applies nothing while `frozen`, of the users of a site on another node."""
+    """A site on a node that applies nothing while `frozen`, for the users of a site on another node."""
 
     def __init__(self, node: Node, first: Site, site: Site) -> None:
         self.node, self.first, self.site = node, first, site
@@ -165,7 +165,7 @@ class Lag:
             connection.close()
 
     def ask(self, browser: Browser, url: str = "/me/", method: str = "GET") -> int:
-        """Return the status that these cookies get at the node that is behind; the browser keeps its own."""
+        """Return the status that these cookies get at the delayed node, without changing the browser's cookies."""
         other = Browser(self.site.port)
         other.cookies = dict(browser.cookies)
         return other.get(url, method=method).status

@@ -1,4 +1,4 @@
-"""Users of several sites, all at once, who go on while a database is lost: what they see, and what holds after it."""
+"""Users of several sites who continue, all at once, while a database fails: what they see, and what holds then."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from tests.databases.served import GRACE, Answer, Browser, Site
 from tests.waiting import wait_until
 
 DAY = 86_400
-# Settings with ends that no test reaches, although each refresh takes the clock over the grace.
+# Settings with expiries that no test reaches, although each refresh advances the clock beyond the grace.
 ENDLESS = {"COOKIE_SECURE": False, "REFRESH_TOKEN_LIFETIME": 3_650 * DAY, "SESSION_LIFETIME": None}
-# A client that met an error asks again after so many seconds.
+# Seconds after which a client that met an error tries again.
 PAUSE = 0.05
-# A browser waits for the slowest one when it has made so many refreshes more.
+# A browser waits for the slowest one when it is ahead by this many refreshes.
 AHEAD = 4
 
 
 class Face(NamedTuple):
-    """Where a site or a Rust service listens, and where it says who is there."""
+    """Where a site or a Rust service listens, and the address that names the current user."""
 
     port: int
     who: str = "/me/"
 
     def knows(self, answer: Answer) -> bool:
-        """Return whether this answer of `who` is to a user."""
+        """Return whether this answer of `who` recognises a user."""
         return answer.status == 200 and answer.body != b"nobody"
 
 
 class Load:
-    """Some users refresh again and again, the others sign in and out; each request goes to any of the faces.
+    """Some users refresh repeatedly, the others sign in and out; each request goes to any of the faces.
 
-    A request without an answer, or with a 5xx, is repeated, as the user or a load balancer does. ``site`` has the clock
+    A request that gets no answer or a 5xx is repeated, as the user or a load balancer does. ``site`` has the clock
     and the users.
     """
 
@@ -44,10 +44,10 @@ class Load:
         self.site, self.faces = site, faces or (Face(site.port),)
         self.refreshing, self.leaving = refreshing, leaving
         self.over, self.lock = threading.Event(), threading.Lock()
-        # By face and status; the status of a request without an answer is 0.
+        # By face and status; a request without an answer has status 0.
         self.answers: Counter[tuple[int, int]] = Counter()
         self.refreshes: Counter[int] = Counter()
-        # How many refreshes a browser may have made, where that is limited.
+        # How many refreshes a browser may make, if that is limited.
         self.limits: dict[int, int] = {}
         self.signed_out: list[str] = []
         # New sessions that the next request did not find.
@@ -81,13 +81,13 @@ class Load:
             raise
 
     def wait_for(self, refreshes: int, since: Counter[int] | None = None) -> None:
-        """Wait until each browser has made so many refreshes more, than now or than these."""
+        """Wait until each browser has made this many more refreshes, counted from now or from these."""
         before = Counter(self.refreshes) if since is None else since
         everyone = range(self.refreshing)
         wait_until(lambda: self.has_failed or all(self.refreshes[n] >= before[n] + refreshes for n in everyone))
 
     def limit(self, refreshes: int) -> Counter[int]:
-        """Let each browser make at most so many more, until `limits` is cleared. Return how many it has made so far."""
+        """Let each browser make at most this many more, until `limits` is cleared. Return the counts so far."""
         before = Counter(self.refreshes)
         self.limits = {n: before[n] + refreshes for n in range(self.refreshing)}
         return before
@@ -113,7 +113,7 @@ class Load:
             with self.lock:
                 self.site.advance(GRACE + 1)
             browser.expire()
-            for _ in range(2):  # with the second request, the new tokens are seen back
+            for _ in range(2):  # with the second request, the new tokens are acknowledged
                 if not self.is_known(browser):
                     self.signed_out.append(f"after {self.refreshes[number]} refreshes")
                     return
@@ -140,7 +140,7 @@ class Load:
         return face.knows(answer)
 
     def ask(self, browser: Browser, url: Callable[[Face], str], method: str = "GET") -> tuple[Face, Answer]:
-        """Return the first answer that is no error, and whose it is."""
+        """Return the first answer that is not an error, and the face that gave it."""
         while True:
             number = random.randrange(len(self.faces))
             face = self.faces[number]
@@ -157,7 +157,7 @@ class Load:
 
 
 def accepted(ended: Sequence[dict[str, str]], *faces: Face) -> list[dict[str, str]]:
-    """Return those of these cookies that a face still accepts, with the access token or by the refresh token alone."""
+    """Return those of these cookies that a face still accepts, with the access token or with the refresh token only."""
 
     def is_accepted(cookies: dict[str, str]) -> bool:
         for face, names in product(faces, (("access_token", "refresh_token"), ("refresh_token",))):

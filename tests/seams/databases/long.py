@@ -1,4 +1,4 @@
-"""The long version: more rounds, each isolation level by itself, several losses."""
+"""The long run: more rounds, each isolation level separately, several losses."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def behind_pgbouncer() -> Iterator[Row]:
 
 
 def lost_users(load: Load) -> int:
-    """Return how many times a user was signed out: a session in use, or one that had just begun."""
+    """Return how often a user was signed out: from a session in use, or from one that had just begun."""
     return len(load.signed_out) + load.logins_lost
 
 

@@ -1,4 +1,4 @@
-"""Sites behind PgBouncer in transaction mode, which hands three connections on between transactions."""
+"""Sites behind PgBouncer in transaction mode, which shares three connections between transactions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.databases.served import Site
 from tests.databases.servers import PostgreSQL
 from tests.seams.databases.load import ENDLESS, Load
 
-# What differs in the entry of ``DATABASES``.
+# The differences in the entry of ``DATABASES``.
 WAYS = {
     "plain": {},
     "server_side_binding": {"OPTIONS": {"server_side_binding": True}},
@@ -25,7 +25,7 @@ names = (f"jwtauth_{number}" for number in count(1))
 
 @contextmanager
 def site(primary: PostgreSQL, pooler: PgBouncer, way: str) -> Iterator[Site]:
-    """Start a site of this kind."""
+    """Start a site that connects in this way."""
     name = next(names)
     primary.create_database(name)
     entry = {**primary.settings(name), "PORT": pooler.port, "CONN_MAX_AGE": 60, "DISABLE_SERVER_SIDE_CURSORS": True}
@@ -34,7 +34,7 @@ def site(primary: PostgreSQL, pooler: PgBouncer, way: str) -> Iterator[Site]:
 
 
 def use(running: Site, *, refreshes: int) -> Load:
-    """Refresh, sign in and out, with more requests at once than the pooler has connections."""
+    """Refresh, sign in and sign out, with more requests at once than the pooler has connections."""
     with Load(running) as load:
         load.wait_for(refreshes)
     return load

@@ -1,4 +1,4 @@
-"""A standby that takes the place of its primary, under load."""
+"""A standby replaces its primary under load."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_a_synchronous_standby_signs_no_user_out_and_revives_no_session(program):
+def test_promoting_a_synchronous_standby_loses_no_session_and_revives_none(program):
     with pair(synchronous=True, program=program) as running:
         load = fail_over_with_all(running, refreshes=4)
         assert load.signed_out == []
@@ -23,13 +23,13 @@ def test_a_synchronous_standby_signs_no_user_out_and_revives_no_session(program)
         assert running.adopted() == [], "no refresh was lost"
 
 
-def test_an_asynchronous_standby_revives_what_ended_in_the_last_writes_and_signs_no_user_out():
-    """The documented exception: what the primary had acknowledged alone is lost."""
+def test_promoting_an_asynchronous_standby_undoes_only_the_last_logins_and_logouts():
+    """The documented exception: writes that only the primary had acknowledged are lost."""
     with pair(synchronous=False) as running:
         lost = fail_over_with_loss(running, refreshes=3)
         assert lost.load.signed_out == []
         assert lost.load.broken == []
-        assert lost.load.logins_lost <= lost.load.leaving, "those that were signed in at that moment alone"
+        assert lost.load.logins_lost <= lost.load.leaving, "at most the logins of that moment"
         assert len(running.adopted()) >= lost.load.refreshing, "each browser was ahead of its session"
         assert min(running.adopted()) >= 1
         face = Face(running.site.port)

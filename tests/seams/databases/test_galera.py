@@ -14,19 +14,19 @@ MIXED = [LEVELS[0], LEVELS[3], LEVELS[1]]
 
 @pytest.fixture(scope="module")
 def running(galera):
-    """A site on each node, of different isolation."""
+    """Run a site on each node, each with another isolation level."""
     with sites(galera, MIXED) as found:
         yield found
 
 
-def test_a_session_refreshed_at_all_nodes_at_once_rotates_once_and_ends_at_all(galera, running):
+def test_a_refresh_at_all_nodes_at_once_rotates_once_and_logout_ends_it_at_all(galera, running):
     result, revived = race(galera, running, rounds=6, racers=12)
     assert result.failures == []
     assert revived == []
-    assert galera.conflicts > 0, "the nodes were in each other's way"
+    assert galera.conflicts > 0, "writes of the nodes conflicted"
 
 
-def test_a_node_that_is_lost_under_load_signs_no_user_out_and_revives_no_session(galera, running):
+def test_a_node_lost_under_load_loses_no_session_and_revives_none(galera, running):
     load = lose_a_node(galera, running, refreshes=4)
     assert load.signed_out == []
     assert (load.logins_lost, load.broken) == (0, [])
@@ -36,7 +36,7 @@ def test_a_node_that_is_lost_under_load_signs_no_user_out_and_revives_no_session
     assert accepted(load.ended, *(Face(site.port) for site in running)) == []
 
 
-def test_a_node_that_is_behind_waits_where_wsrep_sync_wait_says_so(galera, running):
+def test_a_delayed_node_waits_for_its_rows_with_wsrep_sync_wait(galera, running):
     first = running[0]
     with lag(galera, first, SYNC_WAIT) as behind, ThreadPoolExecutor() as pool:
         leaver, newcomer, other = signed_in(first, 3)
@@ -49,11 +49,11 @@ def test_a_node_that_is_behind_waits_where_wsrep_sync_wait_says_so(galera, runni
             waiting.append(pool.submit(behind.ask, other, "/logout/", "POST"))
             wait_until(lambda: behind.waiting() == len(waiting))
         assert [one.result() for one in waiting] == [403, 200, 200]
-        assert other.get("/me/").status == 403, "a session that the node had not heard of has ended"
+        assert other.get("/me/").status == 403, "a session that the node had not received has ended"
 
 
-def test_a_node_that_is_behind_goes_by_its_old_rows_without_wsrep_sync_wait(galera, running):
-    """What the guide warns of: an end that is not yet known, and a login that is not."""
+def test_a_delayed_node_uses_its_old_rows_without_wsrep_sync_wait(galera, running):
+    """The guide warns of this: a logout is not yet known, and neither is a login."""
     first = running[0]
     with lag(galera, first, "SET SESSION wsrep_sync_wait = 0") as behind:
         leaver, newcomer = signed_in(first, 2)

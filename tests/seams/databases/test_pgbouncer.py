@@ -17,7 +17,7 @@ def servers():
 
 
 @pytest.mark.parametrize("way", ["prepared statements", "ATOMIC_REQUESTS"])
-def test_a_site_behind_a_pooler_signs_no_user_out_and_revives_no_session(servers, way):
+def test_a_site_behind_a_pooler_loses_no_session_and_revives_none(servers, way):
     assert way in WAYS
     with site(*servers, way) as running:
         load = use(running, refreshes=4)

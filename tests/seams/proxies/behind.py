@@ -13,9 +13,9 @@ from tests.waiting import PATIENCE
 
 
 class Behind:
-    """A site by gunicorn and one by hypercorn, each with a database of its own, and the doors that lead to them."""
+    """A site on gunicorn and one on hypercorn, each with its own database, and the doors that lead to them."""
 
-    def __init__(self, folder: Path, people: int = 200) -> None:
+    def __init__(self, folder: Path, users: int = 200) -> None:
         self.stack = ExitStack()
         self.sites: dict[str, Site] = {}
         self.users: dict[str, list[int]] = {}
@@ -29,7 +29,7 @@ class Behind:
                 database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / f"{name}.sqlite3")}
                 site = Site(default=database | {"OPTIONS": {"timeout": PATIENCE}}, **options)
                 self.sites[name] = self.stack.enter_context(site)
-                self.users[name] = site.create_users(people)
+                self.users[name] = site.create_users(users)
         except BaseException:
             self.stack.close()
             raise
@@ -44,9 +44,9 @@ class Behind:
         self.stack.close()
 
     def at(self, door: Door) -> tuple[Place, Site, Door, int]:
-        """Return what scenarios are about: the door, the site behind it, and a user who has not been there."""
+        """Return the arguments of scenarios: the door, the site behind it, and a new user."""
         return self.place, self.sites[door.site], door, self.users[door.site].pop()
 
     def among_users(self, door: Door, count: int = 3) -> tuple[Place, Site, Door, list[int]]:
-        """Return the same with some users."""
+        """Return the same with several users."""
         return self.place, self.sites[door.site], door, [self.users[door.site].pop() for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Seeded sequences of visits to a site behind a cache, by users and anonymous browsers, each answer compared."""
+"""Seeded sequences of visits to a site behind a cache, by users and anonymous browsers; each answer is checked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.seams.proxies.doors import Door, Place
 from tests.seams.proxies.scenarios import Tally
 from tests.seams.proxies.visitors import Answer, Visitor, claims
 
-# Whether the page says for whom it was made.
+# Whether the page names the user that it was made for.
 PAGES = {
     "/page/": False,
     "/page/kept/": False,
@@ -32,28 +32,28 @@ PAGES = {
 
 
 class Browsing:
-    """A browser and who its user is, as the test knows it."""
+    """A browser, and the user that the test signed in."""
 
     def __init__(self, visitor: Visitor) -> None:
         self.visitor = visitor
         self.user: int | None = None
-        # Each page's ETag, and the user that this page was made for.
+        # Each page's ETag, and the user that the page was made for.
         self.tags: dict[str, tuple[str, int | None]] = {}
         self.token: str | None = None
 
 
 class Sequence:
-    """Visits in an order that the seed gives. ``kept`` are the pages that the cache has answered from what it holds."""
+    """Visits in an order that the seed determines. ``kept`` counts the pages that the cache answered itself."""
 
     def __init__(self, place: Place, site: Site, door: Door, users: list[int], seed: int) -> None:
         self.place, self.site, self.door, self.users = place, site, door, users
         self.chance = random.Random(seed)
         self.tally = Tally()
-        # By the number that the site has given the response.
+        # How often each response was seen, by the number that the site gave it.
         self.given: Counter[str] = Counter()
         self.sets_cookies: set[str] = set()
         self.kept: Counter[str] = Counter()
-        # What nothing may do.
+        # What must not happen.
         self.wrong: list[str] = []
 
     async def run(self, steps: int) -> Sequence:
@@ -86,7 +86,7 @@ class Sequence:
             case "analytics":
                 browser.visitor.cookies["_ga"] = str(self.chance.randrange(3))
             case "visit":
-                # Few pages, so that they are asked for again and again, and at once.
+                # Few pages, so that they are requested repeatedly, and simultaneously.
                 pages = self.chance.sample(sorted(PAGES), 2)
                 visits = [self.chance.choice([*browsers, self.fresh, bearer]) for _ in range(self.chance.randint(1, 6))]
                 await asyncio.gather(*(self.visit(each, self.chance.choice(pages)) for each in visits))
@@ -117,7 +117,7 @@ class Sequence:
         is_copy = self.note(answer, page)
         self.check_cookies(answer, page, user)
         if not PAGES[page] or (method == "HEAD" and answer.status != 304):
-            made_for = user  # it does not say
+            made_for = user  # the page does not name it
         elif answer.status != 304:
             made_for = shown(answer)
         if is_copy and user is not None:
@@ -134,7 +134,7 @@ class Sequence:
             browser.tags[page] = tag, made_for
 
     def note(self, answer: Answer, page: str) -> bool:
-        """Note a response, and return whether it is a copy of one that was given before."""
+        """Record a response, and return whether it is a copy of an earlier one."""
         number = answer.get("x-response-id")
         if number is None:
             return False  # the cache's own answer
@@ -156,7 +156,7 @@ class Sequence:
 
 
 def shown(answer: Answer) -> int | None:
-    """Return for whom a page was made, by what it says."""
+    """Return the user that a page names, or ``None``."""
     if answer.status == 302:
         found = answer.get("location").strip("/").split("/")
         return int(found[1]) if found[0] == "of" else None

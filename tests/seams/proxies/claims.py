@@ -11,9 +11,9 @@ from tests.seams.proxies.visitors import Visitor
 
 
 async def answers_with(place: Place, site: Site, door: Door, user: int, size: int) -> tuple[int, int, int]:
-    """Return the statuses of a login and of a refresh with so many bytes of claims, as JSON, and of one without.
+    """Return the statuses of a login and of a refresh with this many bytes of claims, as JSON, and of one without.
 
-    The refresh is of a page with a form, whose CSRF cookie is set as well.
+    The refresh loads a page with a form, which sets the CSRF cookie too.
     """
     async with Visitor(place, door) as visitor:
         visitor.headers["x-claims"] = str(size)
@@ -34,7 +34,7 @@ async def answers_with(place: Place, site: Site, door: Door, user: int, size: in
 
 
 async def most(place: Place, site: Site, door: Door, user: int, start: int = 1000, end: int = 2800) -> int:
-    """Return the largest size that fits, between these two."""
+    """Return the largest size between these two that fits."""
     while end - start > 1:
         middle = (start + end) // 2
         fits = await answers_with(place, site, door, user, middle) == (200, 200, 200)

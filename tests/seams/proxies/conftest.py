@@ -1,4 +1,4 @@
-"""The sites that the proxies stand in front of, and each proxy, started when a test first asks for it."""
+"""The sites behind the proxies, and each proxy, started when a test first needs it."""
 
 from contextlib import ExitStack
 
@@ -19,7 +19,7 @@ def all_doors(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def behind(all_doors):
-    """Return what is behind this door, once its proxy runs."""
+    """Return a function that returns what is behind a door, once its proxy runs."""
     stack, sites = all_doors
     opened = set()
 

@@ -1,4 +1,4 @@
-"""Each proxy with the configurations of docs/guides/deployment.md, and with others that sites have."""
+"""Each proxy with the configurations of docs/guides/deployment.md, and with others that sites use."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PAGE = ROOT / "docs/guides/deployment.md"
 
 
 class Door(NamedTuple):
-    """An address at which a proxy, configured in one way, leads to a site."""
+    """An address at which a proxy, in one configuration, leads to a site."""
 
     package: str
     name: str
-    # Of HTTP, at the side of the client: "1.1", "2" or "3".
+    # The version of HTTP on the client's side: "1.1", "2" or "3".
     http: str = "1.1"
     tls: bool = False
-    # The site behind it: "gunicorn", "hypercorn", or "faulty", which passes on to gunicorn.
+    # The site behind it: "gunicorn", "hypercorn", or "faulty", which forwards to gunicorn.
     site: str = "gunicorn"
 
     @property
@@ -32,7 +32,7 @@ class Door(NamedTuple):
         return f"{self.package} {self.name}"
 
 
-# At each of them a user signs in, refreshes and uploads.
+# At each of these doors, a user signs in, refreshes and uploads.
 DOORS = [
     Door("nginx", "HTTP/1.1"),
     Door("nginx", "HTTP/1.1 without request buffering"),
@@ -46,7 +46,7 @@ DOORS = [
     Door("caddy", "HTTP/3", http="3", tls=True),
     Door("varnish", "HTTP/1.1"),
 ]
-# Those that cache.
+# Doors that cache.
 CACHES = [
     Door("nginx", "cache"),
     Door("nginx", "cache that keeps all"),
@@ -55,17 +55,17 @@ CACHES = [
     Door("varnish", "cache"),
     Door("varnish", "cache as documented"),
 ]
-# Those that ask once more where no answer comes.
+# Doors that repeat a request that gets no answer.
 RETRYING = [Door(package, "retry", site="faulty") for package in ("nginx", "haproxy", "caddy", "varnish")]
-# Those that do not pass Host on.
+# A door that does not pass Host on.
 WITHOUT_HOST = Door("nginx", "without Host")
 FORWARDED_HOST = Door("nginx", "X-Forwarded-Host", site="hypercorn")
-# With the buffer for a response's headers that nginx has by itself.
+# A door with nginx's default buffer for a response's headers.
 SMALL_BUFFER = Door("nginx", "default buffers")
 
 
 class Place(NamedTuple):
-    """Where the doors are made: a folder, the ports of the sites by their names and of the doors by their ids."""
+    """The folder and ports of the doors: the sites' ports by name, the doors' by id."""
 
     folder: Path
     sites: dict[str, int]
@@ -85,7 +85,7 @@ class Place(NamedTuple):
 
     @contextmanager
     def opened(self, package: str) -> Iterator[None]:
-        """Run this proxy with all of its doors."""
+        """Run this proxy with all its doors."""
         with ExitStack() as stack:
             for command, ports in COMMANDS[package](self):
                 stack.enter_context(running(command, self.folder / f"{package}.log", *ports))
@@ -93,7 +93,7 @@ class Place(NamedTuple):
 
 
 def replace(text: str, *pairs: tuple[str, str]) -> str:
-    """Replace each, which must occur."""
+    """Replace each text, which must occur."""
     for old, new in pairs:
         assert old in text, old
         text = text.replace(old, new)

@@ -1,4 +1,4 @@
-"""The long version: more rounds at each door, and longer sequences at each cache."""
+"""The long run: more rounds at each door, and longer sequences at each cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEEDS = 3
 
 
 def rows() -> Iterator[Row]:
-    """Run each proxy that is installed. What goes wrong is an error, not a figure."""
+    """Run each installed proxy. A failure is an error, not a figure."""
     for package in PROGRAMS:
         if program(package) is None:
             yield Row(package, "not installed", 0, 0, 0)

@@ -1,4 +1,4 @@
-"""Real proxies and caches, from Debian's packages: generated configuration, loopback, free ports, stopped after."""
+"""Proxies and caches from Debian's packages, with generated configurations, on free ports of loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tests.databases.servers import find
 from tests.waiting import stop, wait_until
 
-# Debian's packages; the program of each.
+# Debian's packages, and the program of each.
 PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "caddy": "caddy", "varnish": "varnishd"}
 
 
@@ -25,14 +25,14 @@ def program(package: str) -> Path | None:
 
 
 def version(package: str) -> str:
-    """Return the name and version, as the program states them."""
+    """Return the name and version that the program states."""
     options = {"nginx": "-v", "haproxy": "-v", "caddy": "version", "varnish": "-V"}
     done = subprocess.run([program(package), options[package]], capture_output=True, text=True, check=True)
     return f"{package} {re.search(r'[0-9]+(?:[.][0-9]+)+', done.stdout + done.stderr)[0]}"
 
 
 class Command(NamedTuple):
-    """What starts a proxy, in the foreground."""
+    """The command that starts a proxy in the foreground."""
 
     words: list[str]
     env: dict[str, str] = {}
@@ -76,7 +76,7 @@ def varnish(folder: Path, port: int, *options: str) -> Command:
 
 @contextmanager
 def running(command: Command, log: Path, *ports: int) -> Iterator[subprocess.Popen]:
-    """Run it until the end. Ready once it listens at these ports."""
+    """Run the proxy until the end of the block. It is ready when it listens at these ports."""
     with log.open("ab") as output:
         words = ["setpriv", "--pdeathsig=TERM", "--", *command.words]
         process = subprocess.Popen(words, env=os.environ | command.env, stdout=output, stderr=output)
@@ -86,12 +86,12 @@ def running(command: Command, log: Path, *ports: int) -> Iterator[subprocess.Pop
         yield process
     finally:
         if process.poll() is None:
-            # nginx and haproxy wait for the connections that are open at a gentler one.
+            # With a gentler signal, nginx and haproxy wait for open connections.
             stop(process, signal.SIGINT if "varnishd" in command.words[0] else signal.SIGTERM)
 
 
 def listens(port: int) -> bool:
-    """Return whether a server takes connections at this port."""
+    """Return whether a server accepts connections at this port."""
     try:
         socket.create_connection(("127.0.0.1", port)).close()
     except OSError:

@@ -1,4 +1,4 @@
-"""What honest browsers, and some that lie about themselves, do at the door of a proxy."""
+"""What honest browsers, and some with forged headers, do at the door of a proxy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.seams.proxies.visitors import Answer, Visitor, claims, parts
 
 BURST = 20
 UPLOAD = 5 << 20
-# Seconds after a rotation for which an upload may bring the refresh token of before it.
+# Seconds after a rotation for which an upload may use the previous refresh token.
 UPLOAD_GRACE = 15 * 60
-# Caddy 2.6 hands on no body of an HTTP/3 request that does not say its length.
+# Caddy 2.6 drops the body of an HTTP/3 request that does not state its length.
 LOSES_BODIES = "caddy HTTP/3"
 
 
 @dataclass
 class Tally:
-    """What came of many requests."""
+    """The result of many requests."""
 
     requests: int = 0
     signed_out: int = 0
@@ -29,7 +29,7 @@ class Tally:
     seen: Counter = field(default_factory=Counter)
 
     def count(self, answer: Answer, *, is_user: bool) -> None:
-        """Count an answer to a browser whose session is alive, and whether it was its user's."""
+        """Count an answer to a browser whose session is alive, and whether it recognised the user."""
         self.requests += 1
         self.errors += answer.status >= 500
         self.signed_out += answer.status < 500 and not is_user
@@ -46,7 +46,7 @@ def generation(visitor: Visitor) -> int:
 
 
 def expire(site: Site, *visitors: Visitor) -> None:
-    """Let the access tokens expire."""
+    """Let the access tokens of these visitors expire."""
     site.advance(ACCESS_LIFETIME + 1)
     for visitor in visitors:
         visitor.expire()
@@ -59,7 +59,7 @@ async def me(visitor: Visitor, tally: Tally) -> Answer:
 
 
 async def bursts(place: Place, site: Site, door: Door, user: int, rounds: int) -> Tally:
-    """Sign in, and ask for many things at once whenever the access token has expired. Count rotations beyond one."""
+    """Sign in, and make many requests at once whenever the access token has expired. Count rotations beyond one."""
     tally = Tally()
     async with Visitor(place, door) as visitor:
         assert (await visitor.sign_in(user)).status == 200
@@ -79,7 +79,7 @@ async def bursts(place: Place, site: Site, door: Door, user: int, rounds: int) -
 
 
 async def uploads(place: Place, site: Site, door: Door, user: int, size: int = UPLOAD) -> Tally:
-    """Upload when the access token has expired, with and without saying the length; then with outdated tokens."""
+    """Upload when the access token has expired, with and without a stated length; then with outdated tokens."""
     tally = Tally()
     async with Visitor(place, door) as visitor, Visitor(place, door) as late:
         assert (await visitor.sign_in(user)).status == 200
@@ -110,13 +110,13 @@ async def uploads(place: Place, site: Site, door: Door, user: int, size: int = U
 
 
 def said(answer: Answer) -> str:
-    """Return how the site was told the length of an upload."""
+    """Return how the site learned the length of an upload."""
     found = answer.json()
     return "with length" if found["content_length"] else "chunked" if found["transfer_encoding"] else "unsaid"
 
 
 class Faulty:
-    """Passes requests on to a site. Once armed, loses the next answer, when it is released."""
+    """Forwards requests to a site. Once armed, it loses the next answer, when it is released."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -147,12 +147,12 @@ class Faulty:
                 writer.write(answer)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the proxy has only looked whether anything listens
+            pass  # the proxy has only checked whether a server listens
         writer.close()
 
 
 async def retried(place: Place, site: Site, door: Door, user: int, *, late: bool) -> Tally:
-    """Refresh; the answer is lost, and the proxy asks once more: at once, or after the grace period."""
+    """Refresh. The answer is lost, and the proxy repeats the request: at once, or after the grace period."""
     tally = Tally()
     faulty = Faulty(site)
     async with faulty.listening(place.sites["faulty"]), Visitor(place, door) as visitor:

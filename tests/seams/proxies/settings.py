@@ -1,4 +1,4 @@
-"""The test project behind a proxy: what docs/guides/deployment.md says, and the middleware of a new project."""
+"""The test project behind a proxy: the settings of docs/guides/deployment.md, and a new project's middleware."""
 
 import os
 
@@ -7,7 +7,7 @@ from tests.databases.settings import JWTAUTH, MIDDLEWARE
 
 ROOT_URLCONF = "tests.seams.proxies.urls"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-# Each proxy in front of the site that has this set sends X-Forwarded-Host.
+# A site with this set is behind proxies that all send X-Forwarded-Host.
 USE_X_FORWARDED_HOST = os.environ.get("JWTAUTH_TEST_FORWARDED_HOST") == "yes"
 MIDDLEWARE = [
     "tests.seams.proxies.urls.number_responses",

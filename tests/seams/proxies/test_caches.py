@@ -1,4 +1,4 @@
-"""Caches in front of the site: no response that sets cookies is kept, no page of one user is served to another."""
+"""Caches in front of the site: they keep no response that sets cookies, and serve no user's page to another user."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ STEPS = 60
 
 
 @pytest.mark.parametrize("door", CACHES, ids=lambda door: door.id)
-def test_every_page_is_made_for_who_is_served(door, behind):
+def test_a_cache_serves_no_page_made_for_another_user(door, behind):
     found = asyncio.run(Sequence(*behind(door).among_users(door), seed=7519).run(STEPS))
     assert found.wrong == []
     assert (found.tally.signed_out, found.tally.errors) == (0, 0)

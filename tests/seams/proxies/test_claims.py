@@ -19,12 +19,12 @@ def size(text):
     return int(text.replace(" ", ""))
 
 
-def test_nginxs_default_buffer_holds_what_is_documented_and_no_user_is_signed_out_by_more(behind):
+def test_nginxs_default_buffer_fits_the_documented_claims_and_more_signs_no_user_out(behind):
     at = behind(SMALL_BUFFER).at(SMALL_BUFFER)
     assert asyncio.run(answers_with(*at, size(SMALL))) == (200, 200, 200)
     assert asyncio.run(answers_with(*at, size(LARGE))) == (502, 502, 200)
 
 
 @pytest.mark.parametrize("door", DOCUMENTED, ids=lambda door: door.id)
-def test_as_documented_each_proxy_passes_all_that_a_cookie_holds_on(door, behind):
+def test_each_documented_proxy_passes_on_all_that_fits_a_cookie(door, behind):
     assert asyncio.run(answers_with(*behind(door).at(door), 2_650)) == (200, 200, 200)

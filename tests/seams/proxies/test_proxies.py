@@ -12,22 +12,22 @@ at_each_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.id)
 
 
 @at_each_door
-def test_parallel_requests_at_expiry_stay_signed_in(door, behind):
+def test_parallel_requests_at_expiry_keep_the_user_signed_in(door, behind):
     tally = asyncio.run(bursts(*behind(door).at(door), rounds=2))
     assert (tally.requests, tally.signed_out, tally.errors) == (2 * BURST + 3, 0, 0)
     assert tally.seen == {"rotations": 2, "rotations too many": 0}
 
 
 @at_each_door
-def test_uploads_at_expiry_rotate_nothing_and_late_ones_end_nothing(door, behind):
+def test_uploads_at_expiry_rotate_nothing_and_late_uploads_end_nothing(door, behind):
     tally = asyncio.run(uploads(*behind(door).at(door)))
     assert (tally.requests, tally.signed_out, tally.errors) == (11, 0, 0)
     if "both sides" in door.name:
-        assert tally.seen["unsaid"] == 1, "HTTP/2 says neither length nor chunks"
+        assert tally.seen["unsaid"] == 1, "HTTP/2 states neither length nor chunks"
 
 
 @at_each_door
-def test_the_own_origin_may_write_and_others_may_not(door, behind):
+def test_only_the_sites_origin_may_write(door, behind):
     place, _site, _door, user = behind(door).at(door)
     own = place.url(door)
     scheme, other = ("https", "http") if door.tls else ("http", "https")
@@ -51,7 +51,7 @@ def test_the_own_origin_may_write_and_others_may_not(door, behind):
     assert asyncio.run(listed()) == [403, 403, 403, 403, 200, 200]
 
 
-def test_without_host_the_own_origin_is_known_by_fetch_metadata_alone(behind):
+def test_without_host_only_fetch_metadata_identifies_the_sites_origin(behind):
     place, _site, door, user = behind(WITHOUT_HOST).at(WITHOUT_HOST)
 
     async def status(**headers):
@@ -78,7 +78,7 @@ def test_the_forwarded_host_is_the_proxys_not_the_clients(behind):
 
 
 @at_each_door
-def test_the_address_is_the_clients_and_not_what_it_says(door, behind):
+def test_the_recorded_address_is_the_clients_despite_a_forged_header(door, behind):
     place, _site, _door, user = behind(door).at(door)
 
     async def address():
@@ -93,6 +93,6 @@ def test_the_address_is_the_clients_and_not_what_it_says(door, behind):
 
 @pytest.mark.parametrize("late", [False, True], ids=["at-once", "after-the-grace-period"])
 @pytest.mark.parametrize("door", RETRYING, ids=lambda door: door.id)
-def test_a_refresh_that_the_proxy_sends_again_stays_signed_in(door, late, behind):
+def test_a_refresh_that_the_proxy_repeats_keeps_the_user_signed_in(door, late, behind):
     tally = asyncio.run(retried(*behind(door).at(door), late=late))
     assert (tally.requests, tally.signed_out, tally.errors) == (4, 0, 0)

@@ -1,4 +1,4 @@
-"""Pages of each kind that a cache may keep or not, and a view that says what of an upload reached the site."""
+"""Pages of each kind that a cache may keep or not, and a view that reports what arrived of an upload."""
 
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from tests.urls import urlpatterns as of_the_test_project
 
 
 def number_responses(get_response):
-    """Name each response of the site, so that a copy of it is seen to be one."""
+    """Number the site's responses, so that a copy can be recognised."""
 
     def middleware(request):
         response = get_response(request)
@@ -26,7 +26,7 @@ def number_responses(get_response):
 
 
 def claims(request, user):
-    """Return as many bytes of claims, as JSON, as the request asks for."""
+    """Return this many bytes of claims, as JSON, as the request asks."""
     size = int(request.headers.get("X-Claims", 0))
     return {"much": "x" * (size - len('{"much":""}'))} if size else {}
 
@@ -49,7 +49,7 @@ def asks_and_redirects(request):
 
 
 def asks_and_is_kept(request):
-    """Respond with all headers by which a project tells caches to keep a page."""
+    """Respond with every header that tells caches to keep a page."""
     headers = {"X-Accel-Expires": "600", "Surrogate-Control": "max-age=600", "CDN-Cache-Control": "max-age=600"}
     return JsonResponse({"user": user_of(request)}, headers=headers)
 
@@ -69,7 +69,7 @@ def has_a_session(request):
 
 @csrf_exempt
 def upload(request):
-    """Read all of the body, also one in chunks, which Django's request does not read under WSGI."""
+    """Read the whole body, also a chunked one, which Django's request does not read under WSGI."""
     is_chunked = "HTTP_TRANSFER_ENCODING" in request.META and "wsgi.input" in request.META
     body = request.META["wsgi.input"] if is_chunked else request
     length = 0
@@ -87,7 +87,7 @@ def upload(request):
 
 @api_view()
 def asks_by_api(request):
-    """Respond to DRF's requests, whose user is another property."""
+    """Respond through DRF, whose request has its own ``user``."""
     return Response({"user": user_of(request)}, status=200 if request.user.is_authenticated else 403)
 
 

@@ -1,4 +1,4 @@
-"""Browsers that speak HTTP/1.1, 2 and 3 to a door, many requests at once, and keep cookies as they come."""
+"""Browsers that speak HTTP/1.1, 2 and 3 to a door, make many requests at once, and keep cookies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The cookies that it sets; those that it clears are empty."""
+        """Return the cookies that the answer sets; those that it clears are empty."""
         found = SimpleCookie()
         for name, value in self.fields:
             if name == "set-cookie":
@@ -66,7 +66,7 @@ class Visitor:
         await self.line.close()
 
     async def ask(self, path: str, method: str = "GET", body: Body = None, **headers: str) -> Answer:
-        """Send a request, as a page of the same origin would. Take the cookies of the answer."""
+        """Send a request as a page of the same origin does. Store the cookies of the answer."""
         sent = {**self.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         if method not in ("GET", "HEAD"):
             sent.setdefault("origin", self.url)
@@ -83,12 +83,12 @@ class Visitor:
         return await self.ask(f"/login/?user={user}", "POST", b"{}", content_type="application/json")
 
     def expire(self) -> None:
-        """Do what a browser does at the end of Max-Age."""
+        """Delete the access token, as a browser does at the end of Max-Age."""
         self.cookies.pop("access_token", None)
 
 
 class Line:
-    """A connection, or as many as it takes."""
+    """A connection, or as many as are needed."""
 
     async def open(self) -> None: ...
 
@@ -99,7 +99,7 @@ class Line:
 
 
 class Tcp(Line):
-    """HTTP/1.1, a connection for each of the requests that are sent at once, or HTTP/2, one for all."""
+    """HTTP/1.1 with a connection for each simultaneous request, or HTTP/2 with one for all."""
 
     def __init__(self, place: Place, url: str, address: str, http: str) -> None:
         self.url, self.http = url, http
@@ -129,7 +129,7 @@ class Tcp(Line):
 
 
 class Quic(QuicConnectionProtocol, Line):
-    """HTTP/3, a stream for each request."""
+    """HTTP/3, with a stream for each request."""
 
     def __init__(self, place: Place, url: str, address: str) -> None:
         self.at, self.address = urlsplit(url), address
@@ -181,12 +181,12 @@ class Quic(QuicConnectionProtocol, Line):
 
 
 async def parts(size: int) -> AsyncIterator[bytes]:
-    """Yield a body of this size without saying its length first."""
+    """Yield a body of this size without stating its length first."""
     for _ in range(size // (1 << 16)):
         yield b"x" * (1 << 16)
 
 
 def claims(token: str) -> dict:
-    """Return what a token says, without verifying it."""
+    """Return a token's claims, without verifying it."""
     payload = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,4 +1,4 @@
-"""A browser that makes many requests at once, over HTTP/1.1 or HTTP/2, and what came of them."""
+"""A browser that makes many requests at once, over HTTP/1.1 or HTTP/2, and their result."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import httpcore
 from tests.databases.served import Pause, Site, generation
 from tests.waiting import PATIENCE
 
-# Seconds after which a browser takes a connection for dead: a server that reloads may leave one unanswered.
+# Seconds after which a browser considers a connection dead: a server that reloads may leave one unanswered.
 TIMEOUT = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), PATIENCE / 3)}
-# A connection that ended, or was given up, before the response came. Over HTTP/2, httpcore may raise what anyio does.
+# A connection that ended, or was given up, before the response. Over HTTP/2, httpcore may raise anyio's errors.
 LOST = (
     *(httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException),
     *(anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError),
@@ -28,15 +28,15 @@ LOST = (
 
 @dataclass
 class Tally:
-    """What came of many requests."""
+    """The result of many requests."""
 
     requests: int = 0
     cut: int = 0
-    # Requests made again, since the connection had ended without a response.
+    # Requests that were repeated because the connection ended without a response.
     again: int = 0
-    # Requests that had no response, and were made again over a new connection.
+    # Requests that got no response in time, and were repeated over a new connection.
     unanswered: int = 0
-    # Requests that found no server listening, and were made again until there was one.
+    # Requests that found no server listening, and were repeated until one did.
     refused: int = 0
     signed_out: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Tally:
 
 
 class Reissued(AssertionError):
-    """The request refreshed nothing: it got the tokens of one before it, whose response was lost."""
+    """Raised when a request refreshed nothing: it got the tokens of an earlier one, whose response was lost."""
 
 
 class Response(NamedTuple):
@@ -62,7 +62,7 @@ class Response(NamedTuple):
 
 
 class Browser:
-    """One user's browser. HTTP/1.1: a connection for each request. HTTP/2: one for all, and a field for each cookie."""
+    """A user's browser. HTTP/1.1: a connection for each request. HTTP/2: one for all, and a field for each cookie."""
 
     def __init__(self, site: Site, tally: Tally, user: int) -> None:
         self.site, self.tally, self.user = site, tally, user
@@ -73,7 +73,7 @@ class Browser:
 
     @property
     def trust(self) -> ssl.SSLContext | None:
-        """Return what knows the site's certificate: a new one for each use, as httpcore writes to it what it offers."""
+        """Return a new context that trusts the site's certificate: httpcore writes the offered protocols into it."""
         return None if self.site.pem is None else ssl.create_default_context(cafile=str(self.site.pem))
 
     def connections(self) -> httpcore.AsyncConnectionPool:
@@ -84,7 +84,7 @@ class Browser:
         )
 
     def headers(self, method: str, more: dict[str, str]) -> list[tuple[str, str]]:
-        """As a browser that knows no Fetch Metadata: the scheme that the server tells Django counts."""
+        """Return headers without Fetch Metadata, so that the scheme that the server passes to Django matters."""
         pairs = [f"{name}={value}" for name, value in self.cookies.items() if value]
         fields = pairs if self.site.server.http2 else ["; ".join(pairs)] if pairs else []
         origin = {} if method == "GET" else {"Origin": self.site.url}
@@ -100,7 +100,7 @@ class Browser:
         pool: httpcore.AsyncConnectionPool | None = None,
         **headers: str,
     ) -> AsyncIterator[httpcore.Response]:
-        """Take the cookies of a response, whose body is yet to be read."""
+        """Yield a response, whose body is not yet read, and store its cookies."""
         self.tally.requests += 1
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         request = {"headers": self.headers(method, more), "content": content, "extensions": TIMEOUT}
@@ -115,7 +115,7 @@ class Browser:
             return Response(response.status, response.headers, await response.aread())
 
     async def insist(self, path: str, method: str = "GET", body: Callable[[], object] = lambda: None) -> Response:
-        """Make a request again where its connection was lost, as browsers do where they have no response."""
+        """Make a request, and repeat it if its connection is lost, as browsers do when they get no response."""
         loop = asyncio.get_running_loop()
         deadline, refused = loop.time() + PATIENCE, 0
         while True:
@@ -127,10 +127,10 @@ class Browser:
                     raise
                 if (
                     self.pool is pool
-                ):  # its connection may live on, take no more requests, and keep a worker from ending
+                ):  # the old connection may live on, accept no requests, and keep a worker from ending
                     self.pool = self.connections()
                     await pool.aclose()
-                if isinstance(error, httpcore.ConnectError):  # nothing listens before the server has started
+                if isinstance(error, httpcore.ConnectError):  # no server listens before it has started
                     self.tally.requests -= 1
                     self.tally.refused += not refused
                     refused += 1
@@ -146,7 +146,7 @@ class Browser:
         self.name = response.json["user"]
 
     def expire(self) -> None:
-        """What a browser does at the end of Max-Age."""
+        """Delete the access token, as a browser does at the end of Max-Age."""
         self.cookies.pop("access_token", None)
 
     @property
@@ -154,7 +154,7 @@ class Browser:
         return generation(self)
 
     async def me(self) -> None:
-        """Make an ordinary request, and note what an honest client would complain of."""
+        """Make an ordinary request, and record what an honest client would complain about."""
         self.judge(await self.insist("/me/"))
 
     def judge(self, response: Response) -> None:
@@ -165,7 +165,7 @@ class Browser:
             self.tally.signed_out.append(said)
 
     async def cut(self, where: str, others: Callable[[], object]) -> None:
-        """Lose the connection of a request in the middle of its refresh, after calling this. Raises `Reissued`."""
+        """Lose the connection of a request in the middle of its refresh, after calling this. Raise `Reissued`."""
         pool = self.connections()
         try:
             pause, request = await self.pause(where, pool)
@@ -176,12 +176,12 @@ class Browser:
             await pool.aclose()
         self.tally.cut += 1
         pause.let_go()
-        # If the test moved the clock before, the server would see a request that took longer than the grace.
+        # If the test moved the clock earlier, the server would see a request that took longer than the grace.
         while not pause.has_ended:
             await asyncio.sleep(0.01)
 
     async def pause(self, where: str, pool: httpcore.AsyncConnectionPool) -> tuple[Pause, asyncio.Future]:
-        """Return a request that now waits in the middle of its refresh. Raises `Reissued`."""
+        """Return a request that now waits in the middle of its refresh. Raise `Reissued`."""
         pause = Pause(self.site, where)
         request = asyncio.ensure_future(self.request("/me/", pool=pool, **pause.headers))
         while pause.worker is None:

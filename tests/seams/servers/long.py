@@ -1,4 +1,4 @@
-"""Every server, at length: six users, fifty rounds of ten requests at once, six reloads, six killed workers."""
+"""The long run of every server: six users, fifty rounds of ten requests at once, six reloads, six killed workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ USERS, ROUNDS, FAULTS = 6, 50, 6
 
 def rows(part: str = "", rounds: int = ROUNDS, faults: int = FAULTS) -> Iterator[Row]:
     """Yield the rows of the servers whose title begins with this."""
-    # With TLS of their own, what differs is the scheme of a WebSocket.
+    # If the server itself uses TLS, only a WebSocket's scheme differs.
     secure = [server.secure for server in SERVERS if server.asgi and not server.tls and server is not DAPHNE]
     with TemporaryDirectory() as folder:
         name = str(Path(folder, "db.sqlite3"))
@@ -73,7 +73,7 @@ def run(
     with Site(server=server, migrated=True, default=database) as site:
         try:
             asyncio.run(whole(site))
-        except Exception:  # the next scenario is tried all the same
+        except Exception:  # the next scenario is tried in any case
             traceback.print_exc()
             failed.append("FAILED")
     counts = {

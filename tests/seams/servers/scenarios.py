@@ -1,4 +1,4 @@
-"""What each server is put through. The short test and the long run share it, and differ in size."""
+"""What is tried with each server. The short test and the long run share it, and differ in size."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.waiting import PATIENCE
 AT_ONCE = 10
 CHUNK = 32_768
 SMALL, LARGE = 3 * CHUNK, 160 * CHUNK  # an upload has over 64 KiB; the large one has 5 MB
-# The request that is cut off is before its rotation, or has written it.
+# The request that is cut off has not rotated yet, or has written its rotation.
 STEPS = ("after reading", "after writing")
 
 
 @asynccontextmanager
 async def signed_in(site: Site, tally: Tally, users: Sequence[int]) -> AsyncIterator[list[Browser]]:
-    """Sign each user in. Afterwards all must be signed in still, and able to sign out."""
+    """Sign each user in. Check at the end that all are still signed in, and can sign out."""
     browsers = [Browser(site, tally, user) for user in users]
     try:
         await asyncio.gather(*(browser.sign_in() for browser in browsers))
@@ -49,7 +49,7 @@ async def sign_out(browser: Browser) -> None:
 
 
 async def burst(browser: Browser, step: str | None = None) -> None:
-    """Make requests at once when the access token has expired. One of them is cut off at this step of its refresh."""
+    """Make requests at once when the access token has expired. Cut one of them off at this step of its refresh."""
     before = browser.generation
     browser.expire()
     others: list[asyncio.Future] = []
@@ -77,14 +77,14 @@ async def bursts(site: Site, browsers: list[Browser], rounds: int) -> None:
 
 
 async def uploads(site: Site, browser: Browser) -> None:
-    """An upload at expiry is served and rotates nothing. One that is too late is anonymous, and ends nothing."""
+    """Check that an upload at expiry is served and rotates nothing; a late one is anonymous and ends nothing."""
     unknown = site.server.unknown_length
     for body in (of_known_length, of_unknown_length) if unknown != "lost" else (of_known_length,):
         site.advance(ACCESS_LIFETIME + 1)
         browser.expire()
         before, old = browser.generation, dict(browser.cookies)
         is_read = body is of_known_length or unknown == "all"
-        # waitress tells Django a length where the client told none.
+        # waitress states a length to Django even if the client did not.
         small = SMALL if body is of_known_length or site.server is WAITRESS else CHUNK
         size = LARGE if is_read else small
         response = await browser.insist("/upload/", "POST", partial(body, size))
@@ -97,7 +97,7 @@ async def uploads(site: Site, browser: Browser) -> None:
         assert browser.generation == before + 2
         new, browser.cookies = browser.cookies, old
         try:
-            # Of a size that the connection holds: a server that closes it with a body unread may lose the response.
+            # A size that fits the connection: a server that closes it with an unread body may lose the response.
             late = await browser.request("/upload/", "POST", body(small))
         except LOST:
             assert body is of_known_length
@@ -114,13 +114,13 @@ def of_known_length(size: int) -> bytes:
 
 
 async def of_unknown_length(size: int) -> AsyncIterator[bytes]:
-    """Yield a body in chunks over HTTP/1.1, and over HTTP/2 with no header that says that there is one."""
+    """Yield a body in chunks over HTTP/1.1; over HTTP/2, no header announces it."""
     for _ in range(size // CHUNK):
         yield b"x" * CHUNK
 
 
 async def stream(site: Site, browser: Browser) -> None:
-    """Open an event stream at expiry: it refreshes, sets cookies, and goes on while other requests are made."""
+    """Open an event stream at expiry: it refreshes, sets cookies, and continues while other requests are made."""
     said = f"data: {browser.name}\n\n".encode()
     site.advance(ACCESS_LIFETIME + 1)
     before = browser.generation
@@ -143,7 +143,7 @@ async def stream(site: Site, browser: Browser) -> None:
 
 
 async def websockets(site: Site, browser: Browser) -> None:
-    """Open WebSockets from the own origin, others and none, and one that outlives its session."""
+    """Open WebSockets from the site's origin, from others and without one, and one that outlives its session."""
     own = site.url
     async with socket(site, browser, own) as opened:
         await echo(opened, browser)
@@ -200,7 +200,7 @@ async def echo(opened: ClientConnection, browser: Browser) -> None:
 
 
 async def under_load(site: Site, browsers: list[Browser], done: Callable[[], bool]) -> None:
-    """Make round after round until this is true, and one more."""
+    """Run rounds until this is true, and one more."""
     last = False
     while not last:
         last = done()
@@ -209,7 +209,7 @@ async def under_load(site: Site, browsers: list[Browser], done: Callable[[], boo
 
 @asynccontextmanager
 async def supervised(site: Site) -> AsyncIterator[None]:
-    """Start a server that does not go on without its worker again whenever it has ended, as systemd does."""
+    """Restart a server that does not survive its worker whenever it has ended, as systemd does."""
 
     async def watch() -> None:
         while True:
@@ -231,7 +231,7 @@ async def supervised(site: Site) -> AsyncIterator[None]:
 
 
 async def reload(site: Site, browsers: list[Browser], times: int) -> None:
-    """Replace the workers under load, by the server's signal, or else by stopping it."""
+    """Replace the workers under load, by the server's signal, or by a restart."""
     tally = browsers[0].tally
     async with supervised(site):
         for _ in range(times):
@@ -265,7 +265,7 @@ async def hit(site: Site, browser: Browser) -> int:
         browser.expire()
         before = browser.generation
         pause, request = await browser.pause(STEPS[1], browser.pool)
-    except Reissued:  # a server that restarts has ended the request: another one
+    except Reissued:  # a server that restarts has ended the request: try another one
         await browser.me()
         return await hit(site, browser)
     worker = pause.worker

@@ -1,4 +1,4 @@
-"""The web servers that the tests put the site on: how each starts, reloads, and says its version."""
+"""The web servers that the tests run the site on: how each starts, reloads, and states its version."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PATIENT = str(PATIENCE)
 
 
 class Start(NamedTuple):
-    """What a server is told."""
+    """What a server is started with."""
 
     port: int
     workers: int
     threads: int
-    # Certificate and key in one file, if the server itself speaks TLS.
+    # Certificate and key in one file, if the server itself uses TLS.
     pem: Path | None
 
     @property
@@ -35,34 +35,34 @@ class Start(NamedTuple):
 @dataclass(frozen=True)
 class WebServer:
     name: str
-    # What is installed: a distribution of Python, or a program of Debian's.
+    # What to install: a Python distribution, or a Debian program.
     package: str
     command: Callable[[Start], list[str]]
     asgi: bool = False
     http2: bool = False
     tls: bool = False
-    # Whether it has a parent process that replaces its workers, each of a process of its own.
+    # Whether it has a parent process that replaces its workers, which are processes.
     has_workers: bool = True
-    # Whether it replaces a worker that was killed. If not, it ends, and is started again by systemd or a test.
+    # Whether it replaces a killed worker. If not, it ends, and systemd or a test restarts it.
     respawns: bool = True
     # The signal that replaces its workers. Without one it is stopped and started.
     reload: signal.Signals | None = signal.SIGHUP
-    # What Django reads of a body whose length the client has not told. "lost": the server may close the
-    # connection on what is unread, before the client has read the response.
+    # What Django reads of a body whose length the client did not state. "lost": the server may close the
+    # connection on an unread body, before the client has read the response.
     unknown_length: Literal["all", "empty", "lost"] = "all"
-    # Whether the client has the response to a large body that the view has not read.
+    # Whether the client gets the response to a large body that the view has not read.
     answers_unread: bool = True
-    # Whether the requests of one HTTP/2 connection are served beside each other.
+    # Whether the requests of one HTTP/2 connection are served concurrently.
     multiplexes: bool = True
 
     @property
     def secure(self) -> WebServer:
-        """The same server, which itself speaks TLS."""
+        """Return the same server with TLS."""
         return replace(self, name=f"{self.name}, TLS", tls=True)
 
     @property
     def version(self) -> str:
-        """The version that the server itself states."""
+        """Return the version that the server itself states."""
         if self.package == "uwsgi":
             return subprocess.check_output(["uwsgi", "--version"], text=True).strip()
         return metadata.version(self.package)
@@ -73,7 +73,7 @@ class WebServer:
 
     @property
     def lacks(self) -> str | None:
-        """What this machine lacks for it, if anything."""
+        """Return what is missing on this machine, if anything."""
         if self.package == "uwsgi":
             plugin = f"python{sys.version_info.major}{sys.version_info.minor}_plugin.so"
             if not shutil.which("uwsgi") or not Path("/usr/lib/uwsgi/plugins", plugin).exists():
@@ -94,7 +94,7 @@ def gunicorn(worker_class: str, application: str = WSGI, *options: str) -> Calla
         return python(
             *("gunicorn", "--bind", start.address, "--log-level", "warning", "--no-control-socket"),
             *("--workers", start.workers, "--worker-class", worker_class, *threads, *tls, *options),
-            # Or a worker that gets no processor for half a minute is killed.
+            # Otherwise a worker that gets no processor for half a minute is killed.
             *("--timeout", PATIENT),
             application,
         )
@@ -105,7 +105,7 @@ def gunicorn(worker_class: str, application: str = WSGI, *options: str) -> Calla
 def uvicorn(start: Start) -> list[str]:
     return python(
         *("uvicorn", "--host", "127.0.0.1", "--port", start.port, "--log-level", "warning"),
-        # A worker that is killed while the parent asks whether it lives is replaced after so many seconds.
+        # Seconds after which the parent replaces a worker that is killed during a health check.
         *("--timeout-worker-healthcheck", 20, "--workers", start.workers),
         *(() if start.pem is None else ("--ssl-certfile", start.pem, "--ssl-keyfile", start.pem)),
         ASGI,
@@ -156,7 +156,7 @@ def uwsgi(start: Start) -> list[str]:
         *("uwsgi", "--plugin", "python3", "--http-socket", start.address, "--module", WSGI, "--need-app"),
         *("--master", "--processes", str(start.workers), "--threads", str(start.threads), "--enable-threads"),
         *("--lazy-apps", "--die-on-term", "--disable-logging", "--listen", "100"),
-        # Or it closes a connection whose body the view has not read before the client has the response.
+        # Otherwise it closes a connection with an unread body before the client has the response.
         *("--post-buffering", "65536"),
         *("--worker-reload-mercy", PATIENT, "--socket-timeout", PATIENT),
         *(word for path in (".", "python", *packages) for word in ("--pythonpath", path)),
@@ -175,7 +175,7 @@ GRANIAN_WSGI = WebServer("granian wsgi", "granian", granian("wsgi", "1"), unknow
 WAITRESS = WebServer("waitress", "waitress", waitress, has_workers=False, respawns=False, reload=None)
 UWSGI = WebServer("uwsgi", "uwsgi", uwsgi, unknown_length="lost")
 
-# Browsers speak HTTP/2 over TLS alone.
+# Browsers speak HTTP/2 only over TLS.
 H2 = ("--http-protocols", "h2,h1")
 GTHREAD_2 = WebServer(
     "gunicorn gthread, HTTP/2",
@@ -187,7 +187,7 @@ GTHREAD_2 = WebServer(
     multiplexes=False,
 ).secure
 GUNICORN_2 = WebServer("gunicorn asgi, HTTP/2", "gunicorn", gunicorn("asgi", ASGI, *H2), asgi=True, http2=True).secure
-# In a reload its worker waits for connections that stay open, and meanwhile no worker accepts new ones.
+# In a reload, its worker waits for connections that stay open, and meanwhile no worker accepts new ones.
 HYPERCORN_2 = replace(HYPERCORN, name="hypercorn, HTTP/2", http2=True, reload=None).secure
 GRANIAN_2 = WebServer("granian, HTTP/2", "granian", granian("asgi", "auto"), asgi=True, http2=True).secure
 

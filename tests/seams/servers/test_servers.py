@@ -1,4 +1,4 @@
-"""The site on every server: nobody is signed out, and nothing fails but what the test itself has cut off."""
+"""The site on every server: every user stays signed in, and only what the test itself cuts off fails."""
 
 import asyncio
 
@@ -21,14 +21,14 @@ def database(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def users(database):
-    """Users for each server: a process that makes them takes longer than a server to start."""
+    """Create users for each server: the process that creates them takes longer than a server to start."""
     with Project(default=database) as project:
         found = iter(project.create_users(USERS * len(SERVERS)))
     return {server.name: [next(found) for _ in range(USERS)] for server in SERVERS}
 
 
 @pytest.mark.parametrize("server", [pytest.param(server, id=server.name) for server in SERVERS])
-def test_nobody_is_signed_out(server, database, users):
+def test_every_user_stays_signed_in(server, database, users):
     if server.lacks:
         pytest.skip(server.lacks)
     tally = Tally()
@@ -44,12 +44,10 @@ async def everything(site, users, tally):
         await scenarios.stream(site, browsers[0])
         if site.server.asgi:
             await scenarios.websockets(site, browsers[0])
-        # On a machine with twenty processes for each core, gevent was seen to lose connections; why is not known.
+        # With twenty processes for each core, gevent was seen to lose connections; the reason is unknown.
         if site.server is not GEVENT:
-            assert tally.again == tally.unanswered == tally.refused == 0, (
-                "no connection was lost but those that were cut"
-            )
-        # `make seams` does it to the others: gunicorn's threads may leave a request unanswered meanwhile.
+            assert tally.again == tally.unanswered == tally.refused == 0, "only connections that were cut are lost"
+        # `make seams` does this with the others: gunicorn's threads may leave a request unanswered meanwhile.
         if site.server is UVICORN:
             await scenarios.reload(site, browsers, 1)
             await scenarios.kill(site, browsers, 1)

@@ -1,7 +1,7 @@
-"""What the programs of this folder have in common, in each language: they do as they are told on their standard input.
+"""The protocol that the programs of this folder share: they execute the orders on standard input.
 
-A program prints its version. Then each line that it reads is a method, a URL and how many such requests to make at
-once, and it prints a line of JSON, with the cookies that its jar then has for the URL:
+A program prints its version. Each line that it reads is a method, a URL and the number of such requests to make at
+once. It answers with a line of JSON, which has the cookies that its jar then holds for the URL:
 
     {"answers": [{"status": 200, "body": "..."}, ...], "cookies": {"name": "value", ...}}
 """

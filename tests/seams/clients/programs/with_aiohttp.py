@@ -1,4 +1,4 @@
-"""``with_aiohttp.py unsafe``: with a jar that takes cookies of IP addresses."""
+"""``with_aiohttp.py unsafe``: with a jar that accepts cookies of IP addresses."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""One process of curl for each line that is read, whose requests share the jar; its file hands it to the next."""
+"""Run one process of curl for each line. Its requests share a jar, which the next process reads from its file."""
 
 import subprocess
 import tempfile

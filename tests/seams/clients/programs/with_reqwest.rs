@@ -1,4 +1,4 @@
-//! reqwest with its jar, as `talk.py` says.
+//! reqwest with its jar, by the protocol of `talk.py`.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{collections::HashMap, io, sync::Arc};
@@ -33,7 +33,7 @@ async fn main() {
     }
 }
 
-/// Return the version that is built in: reqwest has no name for it.
+/// Return the version that is built in; reqwest does not export it.
 fn version() -> &'static str {
     let (_, after) = include_str!("../../../../Cargo.lock").split_once("name = \"reqwest\"\nversion = \"").unwrap();
     after.split('"').next().unwrap()

@@ -1,4 +1,4 @@
-// `node client.mjs fetch|axios|got`: each with a jar of tough-cookie.
+// `node client.mjs fetch|axios|got`: each with a tough-cookie jar.
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import axios from "axios";
