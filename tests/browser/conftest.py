@@ -17,7 +17,7 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-# In milliseconds, as Playwright counts. Tests wait for what a page does, however slow the machine is.
+# In milliseconds, as Playwright expects. Tests wait for what a page does, however slow the machine is.
 PATIENCE_MS = PATIENCE * 1000
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(no_browser)
 
 
-# Not for the whole test run: while Playwright's event loop runs, Django takes every test for asynchronous code.
+# Not for the whole test run: while Playwright's event loop runs, Django treats every test as asynchronous code.
 @pytest.fixture(scope="module")
 def chromium():
     with sync_playwright() as playwright:

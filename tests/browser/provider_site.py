@@ -1,7 +1,7 @@
-"""A site that another one signs users in to: ``python -m tests.browser.provider_site PORT``.
+"""A site that another site signs users in to: ``python -m tests.browser.provider_site PORT``.
 
-Our site is http://127.0.0.1:PORT, and the other one, which stands for a provider, a mailbox or a shop's bank, is
-http://localhost:PORT: for browsers, another site.
+The site is http://127.0.0.1:PORT. The other one is http://localhost:PORT, which browsers treat as another site; it
+stands for a provider, a mailbox or a bank.
 """
 
 import json
@@ -17,8 +17,8 @@ from django.conf import settings
 from tests import settings as test_settings
 
 PORT = int(sys.argv[1])
-OURS, OTHER = f"http://127.0.0.1:{PORT}", f"http://localhost:{PORT}"
-# How often the provider sends a user on before it gives up.
+SITE, OTHER = f"http://127.0.0.1:{PORT}", f"http://localhost:{PORT}"
+# How often the provider redirects a user before it gives up.
 ROUNDS = 12
 
 settings.configure(
@@ -46,10 +46,10 @@ from jwtauth.models import Session  # noqa: E402
 
 
 def private(request):
-    """Only the provider signs in here, and an anonymous visitor is sent there at once."""
+    """Redirect an anonymous visitor to the provider, which is the only way to sign in here."""
     if request.user.is_authenticated:
         return HttpResponse(f"{request.user} at private")
-    back = f"{OURS}/callback/?{request.GET.urlencode()}"
+    back = f"{SITE}/callback/?{request.GET.urlencode()}"
     return redirect(f"{OTHER}/authorize/?{urlencode({'to': back})}")
 
 
@@ -70,7 +70,7 @@ def go(request):
 
 
 def sign_in(request):
-    """The recipe of the guide: cookies may have stayed behind, so ask for the page that was wanted once more."""
+    """Follow the guide's recipe: the browser may have withheld cookies, so request the wanted page once more."""
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         return landing(request, request.GET["next"])
     return HttpResponse("the form")
@@ -106,7 +106,7 @@ class Quiet(WSGIRequestHandler):
 
 
 def other_site(environ, start_response):
-    """Pages that go on to ?to= as the path says: by themselves, by a form, or at a click."""
+    """Serve pages that lead to ?to= as the path says: by themselves, by a form, or after a click."""
     global rounds
     to = parse_qs(environ["QUERY_STRING"]).get("to", ["#"])[0].replace("&", "&amp;")
     how = environ["PATH_INFO"].strip("/")
@@ -120,7 +120,7 @@ def other_site(environ, start_response):
     return [f"<!doctype html>{body}".encode()]
 
 
-def our_site(environ, start_response):
+def jwtauth_site(environ, start_response):
     def noting(status, headers, exc_info=None):
         names = ("HTTP_SEC_FETCH_SITE", "HTTP_COOKIE", "HTTP_REFERER", "REQUEST_METHOD", "PATH_INFO")
         sys.stdout.write(json.dumps({name: environ.get(name) for name in names} | {"status": int(status[:3])}) + "\n")
@@ -132,7 +132,7 @@ def our_site(environ, start_response):
 
 
 def application(environ, start_response):
-    site = other_site if environ["HTTP_HOST"].startswith("localhost") else our_site
+    site = other_site if environ["HTTP_HOST"].startswith("localhost") else jwtauth_site
     return site(environ, start_response)
 
 

@@ -11,7 +11,7 @@ GUIDES = ROOT / "docs/guides"
 
 @pytest.fixture
 def page(demo, jar):
-    """A page of the site's origin that makes no requests itself."""
+    """Return a page of the site's origin that makes no requests itself."""
     page = jar().new_page()
     page.goto(f"{demo.url}/auth/jwks.json")
     return page

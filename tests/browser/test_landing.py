@@ -19,11 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Site:
-    """Our site and the other one, and what ours was sent."""
+    """The site and the other one, and the requests that the site received."""
 
     def __init__(self, folder, same_site):
         port = free_port()
-        self.ours, self.other = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
+        self.url, self.other = f"http://127.0.0.1:{port}", f"http://localhost:{port}"
         env = os.environ | {"SITE_DATABASE": str(folder / f"{port}.sqlite3"), "SITE_SAMESITE": same_site}
         command = [sys.executable, "-m", "tests.browser.provider_site", str(port)]
         self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
@@ -37,11 +37,11 @@ class Site:
             self.requests.put(json.loads(line))
 
     def from_other(self, how, path):
-        """The address of a page of the other site that goes on to ours: see `provider_site.other_site`."""
-        return f"{self.other}/{how}/?{urlencode({'to': self.ours + path})}"
+        """Return the address of a page of the other site that leads to this path: see `provider_site.other_site`."""
+        return f"{self.other}/{how}/?{urlencode({'to': self.url + path})}"
 
     def requested(self, path):
-        """The requests of this path until now, each as where it came from and whether it brought our cookies."""
+        """Return the requests of this path so far: ``Sec-Fetch-Site``, and whether the access cookie was sent."""
         found = []
         while not self.requests.empty():
             request = self.requests.get()
@@ -50,7 +50,7 @@ class Site:
         return found
 
     def live_sessions(self, page):
-        page.goto(f"{self.ours}/sessions/")
+        page.goto(f"{self.url}/sessions/")
         return json.loads(page.inner_text("body"))["live"]
 
     def stop(self):
@@ -86,64 +86,64 @@ def page(jar):
 
 
 def reads(page, wanted):
-    """Wait for the page with this text, and nothing else on it."""
+    """Wait until the page shows this text and nothing else."""
     expect(page.locator("body")).to_have_text(wanted)
     return True
 
 
 @pytest.mark.parametrize("how", ["authorize", "post"])
-def test_a_provider_signs_in_at_the_first_page(either, page, how):
+def test_the_first_page_after_a_provider_is_signed_in(either, page, how):
     page.goto(either.from_other(how, "/callback/?land"))
     assert reads(page, "ada at private")
     assert either.requested("/private/") == [("same-origin", True)]
     assert either.live_sessions(page) == 1
 
 
-def test_lax_needs_no_landing(lax, page):
+def test_lax_cookies_are_sent_to_the_first_page_without_a_landing(lax, page):
     page.goto(lax.from_other("authorize", "/callback/"))
     assert reads(page, "ada at private")
     assert lax.requested("/private/") == [("cross-site", True)]
     assert lax.live_sessions(page) == 1
 
 
-def test_strict_without_landing_goes_round(strict, page):
-    """The page after the callback is anonymous, and sends its visitor to the provider again."""
+def test_strict_cookies_without_a_landing_redirect_forever(strict, page):
+    """The page after the callback is anonymous, and redirects its visitor to the provider again."""
     page.goto(strict.from_other("authorize", "/callback/"))
     assert reads(page, "enough")
     assert strict.requested("/private/") == [("cross-site", False)] * 12
-    assert strict.live_sessions(page) == 1  # each round has taken the place of the one before
-    page.goto(f"{strict.ours}/private/")
+    assert strict.live_sessions(page) == 1  # each round has replaced the session of the previous one
+    page.goto(f"{strict.url}/private/")
     assert reads(page, "ada at private")
 
 
 @pytest.fixture
 def signed_in(strict, page):
-    page.goto(f"{strict.ours}/sign-in/local/")
+    page.goto(f"{strict.url}/sign-in/local/")
     assert reads(page, "signed in")
     return page
 
 
 def follow(site, page, path):
-    """Click a link to our site on a page of the other one."""
+    """Click a link to the site on a page of the other one."""
     page.goto(site.from_other("link", path))
     page.get_by_role("link", name="Go").click()
 
 
-def test_a_link_with_a_landing_finds_its_user_signed_in(strict, signed_in):
+def test_a_user_who_follows_a_link_to_a_landing_is_signed_in(strict, signed_in):
     follow(strict, signed_in, "/go/?next=/orders/")
     assert reads(signed_in, "ada at orders")
     assert strict.requested("/orders/") == [("same-origin", True)]
-    signed_in.go_back(wait_until="commit")  # over the page in between, whose place the next one has taken
+    signed_in.go_back(wait_until="commit")  # past the landing page, which the next page has replaced
     assert reads(signed_in, "Go")
 
 
-def test_a_link_to_a_page_finds_its_user_by_way_of_the_sign_in_page(strict, signed_in):
+def test_a_user_who_follows_a_link_to_a_page_is_signed_in_after_the_sign_in_page(strict, signed_in):
     follow(strict, signed_in, "/orders/")
     assert reads(signed_in, "ada at orders")
     assert strict.requested("/orders/") == [("cross-site", False), ("same-origin", True)]
 
 
-def test_a_link_to_a_page_shows_a_visitor_the_sign_in_page(strict, page):
+def test_an_anonymous_visitor_who_follows_a_link_sees_the_sign_in_page(strict, page):
     follow(strict, page, "/orders/")
     assert reads(page, "the form")
     assert strict.requested("/sign-in/") == [("cross-site", False), ("same-origin", False)]

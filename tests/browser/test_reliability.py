@@ -11,7 +11,7 @@ from playwright.sync_api import Error, expect
 
 from tests.waiting import PATIENCE, wait_until
 
-# Of the demo site: a session is refreshed again after this long at the earliest.
+# The demo site refreshes a session again after this time at the earliest.
 GRACE_MS = 5_000
 # A page without a script.
 QUIET = "/api/ping/"
@@ -19,7 +19,7 @@ PING = "fetch('/api/ping/').then((answer) => answer.status)"
 
 
 class Network(socketserver.ThreadingTCPServer):
-    """Stand between browser and site. ``fate`` decides about each answer, "cut" or "pass", and may wait first."""
+    """A proxy between browser and site. ``fate`` decides about each answer, "cut" or "pass", and may wait first."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -69,7 +69,7 @@ def network(demo):
 
 @pytest.fixture
 def over(network, jar):
-    """Sign a new browser in, behind the network."""
+    """Return a function that signs a new browser in, behind the network."""
 
     def sign_in():
         context = jar()
@@ -79,7 +79,7 @@ def over(network, jar):
         page.get_by_label("Password").fill("ada-demo-pass")
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(f"{network.url}/")
-        # Away from the dashboard, which sends requests all the time.
+        # Leave the dashboard, which sends requests all the time.
         page.goto(f"{network.url}{QUIET}")
         return context, page
 
@@ -87,7 +87,7 @@ def over(network, jar):
 
 
 def expire(context, page):
-    """Expire the access token, as the browser sees it, once the session may be refreshed again."""
+    """Expire the browser's access token, once the session may be refreshed again."""
     page.wait_for_timeout(GRACE_MS + 500)
     context.clear_cookies(name="access_token")
 
@@ -108,7 +108,7 @@ def test_storm_of_reloads_at_expiry_keeps_the_user_signed_in(network, over):
     for _ in range(3):
         expire(context, page)
         for _ in range(8):
-            with suppress(Error):  # the next reload cuts it off
+            with suppress(Error):  # the next reload aborts it
                 page.evaluate("location.reload()")
         other = context.new_page()
         other.goto(f"{network.url}{QUIET}")
@@ -158,7 +158,7 @@ def test_refresh_whose_answer_is_cut_off_keeps_the_user_signed_in(network, over)
         return "pass"
 
     network.fate = cut_the_refresh
-    # A page sees an error, or Chromium asks again by itself.
+    # The page sees an error, or Chromium repeats the request by itself.
     assert page.evaluate(f"{PING}.catch(() => 'cut off')") in (200, "cut off")
     assert cut, "the refresh was answered, and the answer was lost"
     is_signed_in(page)
@@ -181,7 +181,7 @@ def test_answers_in_the_wrong_order_keep_the_user_signed_in(network, over):
         return "pass"
 
     network.fate = delay_the_first
-    # To different addresses: the browser's cache would send requests to one address one after the other.
+    # Use different addresses: the browser's cache sends requests to one address one after the other.
     pings = "Promise.all([1, 2, 3].map((n) => fetch(`/api/ping/?${n}`).then((answer) => answer.status)))"
     assert page.evaluate(pings) == [200, 200, 200]
     assert late

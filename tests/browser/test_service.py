@@ -24,7 +24,7 @@ class Demo:
         environment = others | {"DEMO_DATABASE": str(folder / "db.sqlite3")}
         self.log = folder / "log"
         with self.log.open("wb") as log:
-            # As at a terminal. A shell lets what it starts in the background ignore SIGINT, and children inherit that.
+            # As at a terminal. A shell makes background processes ignore SIGINT, and their children inherit that.
             inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
@@ -43,8 +43,8 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     if not shutil.which("cargo"):
-        pytest.skip("cargo is not installed, and without it nothing of this project can be built")
-    # Here, without a limit of time: a fresh clone compiles everything, beside other builds.
+        pytest.skip("cargo is not installed, which builds this project")
+    # No time limit here: a fresh clone compiles everything, beside other builds.
     subprocess.run(["cargo", "build", "--quiet", "--package", "jwtauth-service"], cwd=ROOT, check=True)
     running = Demo(tmp_path_factory.mktemp("service"))
     yield running

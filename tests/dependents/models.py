@@ -1,4 +1,4 @@
-"""Tables of a project that refer to sessions, in each way that Django has. Installed by the tests that use them."""
+"""Tables of a project that refer to sessions, with each of Django's options. The tests that use them install them."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from jwtauth.models import Session
 
 
 class Note(models.Model):
-    """Goes with its session, and with it its lines."""
+    """A note that is deleted with its session, and its lines with it."""
 
     session = models.ForeignKey(Session, models.CASCADE)
 
@@ -22,7 +22,7 @@ class Line(models.Model):
 
 
 class Visit(models.Model):
-    """Outlives its session."""
+    """A visit that outlives its session."""
 
     session = models.ForeignKey(Session, models.SET_NULL, null=True, related_name="+")
 
@@ -52,7 +52,7 @@ class Trace(models.Model):
 
 
 class Seal(models.Model):
-    """Protects a note, and so its session."""
+    """A seal that protects a note, and therefore its session."""
 
     note = models.ForeignKey(Note, models.PROTECT)
 

@@ -1,7 +1,7 @@
 """A site with an OpenID provider: ``python -m tests.neighbours.provider_site PORT PACKAGE``.
 
-The site is http://127.0.0.1:PORT, and the provider is http://localhost:PORT: for browsers, another site. The code that
-joins the package to jwtauth is that of docs/guides/providers.md.
+The site is http://127.0.0.1:PORT, and the provider is http://localhost:PORT, which browsers treat as another site. The
+code that joins the package to jwtauth is that of docs/guides/providers.md.
 """
 
 import json
@@ -22,13 +22,13 @@ from django.conf import settings
 from tests import settings as test_settings
 
 PORT, PACKAGE = int(sys.argv[1]), sys.argv[2]
-OURS, PROVIDER = f"http://127.0.0.1:{PORT}", f"http://localhost:{PORT}"
+SITE, PROVIDER = f"http://127.0.0.1:{PORT}", f"http://localhost:{PORT}"
 FOLDER = Path(os.environ["SITE_FOLDER"])
 GUIDE = Path(__file__).resolve().parents[2] / "docs/guides/providers.md"
-# How often the provider sends a user on before it gives up.
+# How often the provider redirects a user before it gives up.
 ROUNDS = 12
 
-# The example of the guide as the module `joined`; without landing where the environment says so.
+# The guide's example as the module `joined`; without landing if the environment asks for that.
 example = re.search(rf"^<!-- example: {PACKAGE} -->\n+```python\n(.*?)^```$", GUIDE.read_text(), re.M | re.S).group(1)
 if "SITE_WITHOUT_LANDING" in os.environ and PACKAGE != "receiver":
     example += "\nfrom django.shortcuts import redirect\n\n\ndef landing(request, url):\n    return redirect(url)\n"
@@ -70,7 +70,7 @@ OF_PACKAGE = {
         "SOCIAL_AUTH_OIDC_OIDC_ENDPOINT": PROVIDER,
         "SOCIAL_AUTH_OIDC_KEY": "site",
         "SOCIAL_AUTH_OIDC_SECRET": "secret",
-        "LOGIN_URL": "/begin/",  # which posts to the package's view
+        "LOGIN_URL": "/begin/",  # posts to the package's view
     },
     "mozilla": {
         "APPS": ["mozilla_django_oidc"],
@@ -124,7 +124,7 @@ def private(request):
 
 
 def begin(request):
-    """Post to social_django's view at once, which takes nothing else."""
+    """Post to social_django's view at once, which accepts only POST."""
     fields = '<input name=csrfmiddlewaretoken value="{}"><input name=next value="{}">'
     form = f"<form method=post action=/social/login/oidc/>{fields}</form><script>document.forms[0].submit()</script>"
     return HttpResponse(format_html(form, get_token(request), request.GET["next"]))
@@ -153,7 +153,7 @@ else:
 
 
 class Provider:
-    """An OpenID provider that knows one user, and sends them on by a page of its own."""
+    """An OpenID provider that knows one user, and redirects through a page."""
 
     def __init__(self):
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

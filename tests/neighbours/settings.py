@@ -1,4 +1,4 @@
-"""Settings of each site: the neighbour's apps, its middleware, and what else its documentation asks for."""
+"""Settings of each site: the other package's apps, its middleware, and what else its documentation requires."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BEFORE = [
 DJANGO, JWTAUTH = "django.contrib.auth.middleware.AuthenticationMiddleware", "jwtauth.middleware.JWTAuthMiddleware"
 REMOTE_USER = "django.contrib.auth.middleware.RemoteUserMiddleware"
 AFTER = ["django.contrib.messages.middleware.MessageMiddleware"]
-# The order that the documentation recommends, and that of 0.0.8.
+# The documented order, and that of 0.0.8.
 ORDERS = {"recommended": [*BEFORE, DJANGO, JWTAUTH, *AFTER], "0.0.8": [JWTAUTH, *BEFORE, DJANGO, *AFTER]}
 
 TEMPLATES = [

@@ -1,7 +1,7 @@
 """Run a site beside another package, in its own process: ``python -m tests.neighbours.site NAME``.
 
 Each case of ``sites/NAME.py`` runs with a sign-in by Django's session and with one by jwtauth, through WSGI and ASGI,
-in each order of the middleware that it names; with jwtauth also where sessions are not checked in every request. The
+in each order of the middleware that it names; with jwtauth also without a check of the session in every request. The
 last line printed is JSON: what each case expected and saw.
 """
 
@@ -69,7 +69,7 @@ class Browser:
         self.client = client(raise_request_exception=False)
 
     def enforce_origin(self) -> None:
-        """Have requests checked as a browser's are: Django's client says by default that they need no check."""
+        """Have requests checked as a browser's are: by default, Django's client sends them as already checked."""
         self.client.handler.enforce_csrf_checks = True
 
     def request(self, method: str, path: str, data: Any = None, **options: Any) -> Any:
@@ -87,7 +87,7 @@ class Browser:
         return self.request("post", path, data or {}, content_type="application/json", **options)
 
     def see(self, path: str, **options: Any) -> Any:
-        """Return what a page says: its JSON, or else its status."""
+        """Return what a page answers: its JSON, or else its status."""
         return said(self.get(path, **options))
 
     def sign_in(self, name: str = "ada") -> None:

@@ -1,4 +1,4 @@
-"""The page of a user in the admin beside packages that put their own tools on it."""
+"""The admin page of a user beside packages that add tools to it."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# Prints, for each admin site, whether the page of a user has the link to sessions, and the package's own.
+# Prints, for each admin site, whether the page of a user has the link to sessions and the other package's link.
 SOURCE = """
 import json
 
@@ -68,7 +68,7 @@ print(json.dumps(found))
 """
 
 
-def test_the_link_to_sessions_stands_beside_the_tools_of_other_packages():
+def test_the_link_to_sessions_appears_beside_the_tools_of_other_packages():
     command = [sys.executable, "-c", SOURCE]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Packages that sign users in through a provider, joined to jwtauth as docs/guides/providers.md says, in a browser."""
+"""Packages that sign users in through a provider, joined to jwtauth by docs/guides/providers.md, in a browser."""
 
 import json
 import os
@@ -16,13 +16,13 @@ from tests.databases.servers import free_port
 from tests.waiting import stop
 
 ROOT = Path(__file__).resolve().parents[2]
-# How each is joined, and what is to be imported for it.
+# How each is joined, and the module that must be installed.
 JOINED = {"allauth": "allauth", "social": "social_django", "mozilla": "mozilla_django_oidc", "receiver": "allauth"}
 SIGNED_IN = "ada@example.com at private"
 
 
 class Site:
-    """The site of `provider_site`, and a page of a browser that visits it."""
+    """The site of `provider_site`, and a browser page that visits it."""
 
     def __init__(self, folder, page, package, same_site, *, lands):
         port = free_port()
@@ -35,14 +35,14 @@ class Site:
         assert self.process.stdout.readline() == "ready\n"
 
     def visit(self):
-        """Ask for the page that needs a user, and return what the browser shows in the end."""
+        """Request the page that needs a user, and return what the browser finally shows."""
         self.page.goto(f"{self.url}/private/", wait_until="commit")
         body = self.page.locator("body")
         expect(body).to_have_text(re.compile("at private$|^enough$"))
         return body.inner_text()
 
     def sessions(self):
-        """The live sessions, and those of Django that sign a user in."""
+        """Return the live sessions, and Django's sessions that sign a user in."""
         return json.loads(self.page.request.get(f"{self.url}/sessions/").text())
 
     def stop(self):
@@ -52,7 +52,7 @@ class Site:
 
 @pytest.fixture(params=["allauth", "social", "mozilla"])
 def start(request, tmp_path, jar):  # noqa: F811 - the fixture
-    """Start the site with a package; a visitor has a browser of their own."""
+    """Start the site with a package; each visitor has a new browser."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     if find_spec(JOINED[request.param]) is None:
@@ -78,15 +78,15 @@ def test_the_first_page_after_the_provider_is_signed_in(start, same_site, lands)
 
 @pytest.mark.parametrize("start", ["receiver"], indirect=True)
 @pytest.mark.parametrize("same_site", ["Strict", "Lax"])
-def test_a_receiver_signs_in_beside_django_s_session(start, same_site):
+def test_a_receiver_signs_in_beside_djangos_session(start, same_site):
     site = start(same_site, lands=False)
     assert site.visit() == SIGNED_IN
     assert site.sessions() == {"live": 1, "django": 1}
     assert site.visit() == SIGNED_IN
 
 
-def test_strict_cookies_without_landing_go_round_and_leave_one_session(start):
-    """The provider of the test gives up; a real one does not."""
+def test_strict_cookies_without_landing_redirect_forever_and_leave_one_session(start):
+    """The test's provider gives up; a real one does not."""
     site = start("Strict", lands=False)
     assert site.visit() == "enough"
     assert site.sessions() == {"live": 1, "django": 0}

@@ -1,4 +1,4 @@
-"""Other packages beside this one: with jwtauth, each site must show what it shows with Django's session."""
+"""Other packages beside jwtauth: each site must show what it shows with Django's session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", SITES)
-def test_site_shows_the_same_with_jwtauth_as_with_the_session(name, subtests):
+def test_a_site_shows_the_same_with_jwtauth_as_with_djangos_session(name, subtests):
     command = [sys.executable, "-m", "tests.neighbours.site", name]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""django-tenants on PostgreSQL: a schema for each tenant, the users and their sessions in it."""
+"""django-tenants on PostgreSQL: each tenant has a schema with its users and their sessions."""
 
 from importlib.util import find_spec
 
@@ -18,6 +18,6 @@ def databases():
 
 
 @pytest.mark.skipif(find_spec("django_tenants") is None, reason="django-tenants is not installed")
-def test_no_token_of_one_schema_is_accepted_in_another(databases):
-    # A refresh before the tenant's middleware looks in the schema of the request before.
+def test_a_token_of_one_schema_is_refused_in_another(databases):
+    # A refresh before the tenant's middleware looks in the schema of the previous request.
     tenants.assert_tokens_stay_with_their_tenant(tenants.tried("schema", databases), refreshes_after=False)

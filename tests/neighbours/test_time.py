@@ -1,4 +1,4 @@
-"""freezegun and time-machine: the package goes by the time that a test travels to, although the database does not."""
+"""freezegun and time-machine: jwtauth uses the time that a test travels to, although the database does not."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def travel(request):
 
 @pytest.mark.parametrize("moment", [THEN, LONG_AGO])
 @pytest.mark.parametrize("ticks", [False, True])
-def test_the_package_goes_by_the_time_travelled_to(travel, ada, moment, ticks):
+def test_jwtauth_uses_the_time_travelled_to(travel, ada, moment, ticks):
     browser = Browser()
     with travel(moment, ticks):
         browser.sign_in(ada)
@@ -55,7 +55,7 @@ def test_the_package_goes_by_the_time_travelled_to(travel, ada, moment, ticks):
     assert abs(clock.now() - time.time()) < 60
 
 
-def test_tokens_expire_when_the_test_says_so(travel, ada):
+def test_tokens_expire_by_the_travelled_time(travel, ada):
     browser = Browser()
     with travel(THEN) as move_to:
         browser.sign_in(ada)
@@ -66,7 +66,7 @@ def test_tokens_expire_when_the_test_says_so(travel, ada):
         assert browser.who() is None
 
 
-def test_a_copied_token_is_one_after_the_grace(travel, ada, thefts):
+def test_a_copied_token_is_detected_after_the_grace_has_been_travelled(travel, ada, thefts):
     browser, thief = Browser(), Browser()
     with travel(THEN) as move_to:
         browser.sign_in(ada)
@@ -82,7 +82,7 @@ def test_a_copied_token_is_one_after_the_grace(travel, ada, thefts):
     assert len(thefts) == 1
 
 
-def test_travels_may_be_nested(travel, ada):
+def test_time_travels_may_be_nested(travel, ada):
     browser = Browser()
     with travel(THEN):
         browser.sign_in(ada)
@@ -93,7 +93,7 @@ def test_travels_may_be_nested(travel, ada):
 
 
 @pytest.mark.parametrize("interval", [60, 3600])
-def test_the_check_interval_passes_as_well(travel, ada, settings, interval):
+def test_the_check_interval_passes_by_the_travelled_time(travel, ada, settings, interval):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": interval, "ACCESS_TOKEN_LIFETIME": 7200}
     browser = Browser()
     with travel(THEN) as move_to:
@@ -106,7 +106,7 @@ def test_the_check_interval_passes_as_well(travel, ada, settings, interval):
         assert browser.who() is None
 
 
-def test_nothing_is_remembered_from_one_time_to_another(travel, ada, settings):
+def test_nothing_is_remembered_across_time_travels(travel, ada, settings):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 3600, "ACCESS_TOKEN_LIFETIME": 7200}
     browser = Browser()
     browser.sign_in(ada)
@@ -117,7 +117,7 @@ def test_nothing_is_remembered_from_one_time_to_another(travel, ada, settings):
     assert browser.who() is None
 
 
-def test_no_session_is_removed_beside_a_login(travel, ada, monkeypatch):
+def test_no_cleanup_is_due_in_travelled_time(travel, ada, monkeypatch):
     monkeypatch.setattr(cleanup, "_next_at", 0.0)
     assert cleanup.is_due()
     with travel(THEN):
@@ -125,7 +125,7 @@ def test_no_session_is_removed_beside_a_login(travel, ada, monkeypatch):
     assert cleanup.is_due()
 
 
-def test_the_helper_for_tests_travels_with_it(travel, ada):
+def test_force_login_uses_the_travelled_time(travel, ada):
     client = Client()
     with travel(THEN):
         force_login(client, ada)
@@ -134,8 +134,8 @@ def test_the_helper_for_tests_travels_with_it(travel, ada):
 
 
 @pytest.mark.parametrize("plugins", [[], ["-p", "no:django"]])
-def test_freezegun_works_where_the_app_is_not_installed(tmp_path, plugins):
-    """The entry point for pytest loads the package in every project, and freezegun looks at all that is loaded."""
+def test_freezegun_works_if_the_app_is_not_installed(tmp_path, plugins):
+    """The entry point for pytest loads the package in every project, and freezegun inspects all loaded modules."""
     (tmp_path / "test_frozen.py").write_text(
         "import datetime, sys\n"
         "from freezegun import freeze_time\n"

@@ -23,7 +23,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class View(APIView):
-    """Authenticate by the case's way to sign in alone."""
+    """Authenticate only in the way that the case signs in."""
 
     permission_classes = [IsAuthenticated]
 

@@ -1,1 +1,1 @@
-"""User models unlike Django's own. Tables are made by `migrate --run-syncdb`."""
+"""User models unlike Django's. `migrate --run-syncdb` creates their tables."""

@@ -1,5 +1,6 @@
-"""Users with a UUID or a text for a key, without a password, in two tables, and one who signs in by an address; and for
-Rust services, which ask for a column `is_active`, users with each kind of key.
+"""User models with a UUID or text as key, without a password, in two tables, or with an address as user name.
+
+The accounts are for Rust services, which need a column `is_active`: users with each kind of key.
 """
 
 import uuid
@@ -38,7 +39,7 @@ class PlainUser(models.Model):
 
 
 class BackwardsField(models.CharField):
-    """Is stored backwards, which only Django's converters know."""
+    """A field that is stored backwards, which only Django's converters reverse."""
 
     def get_prep_value(self, value):
         return value[::-1]
@@ -48,7 +49,7 @@ class BackwardsField(models.CharField):
 
 
 class MemberUser(UuidUser):
-    """In two tables."""
+    """A user whose row spans two tables."""
 
     badge = BackwardsField(max_length=20, default="abc")
 
@@ -69,7 +70,7 @@ class WithTeam(BaseUserManager):
 
 
 class EmailUser(AbstractBaseUser):
-    """Signs in by an address that is stored in no ``username``."""
+    """A user who signs in by an address; there is no field ``username``."""
 
     email = models.EmailField(unique=True)
     team = models.ForeignKey(Team, models.CASCADE)

@@ -1,4 +1,4 @@
-"""``python -m tests.simulation --refreshes N --seed S``: play seeded worlds over the real middleware."""
+"""``python -m tests.simulation --refreshes N --seed S``: play seeded worlds with the real middleware."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.simulation.worlds import kept_seeds, mutants_found, play, results
 
 
 def report(found: Iterable, refreshes: int, options: argparse.Namespace) -> int:
-    """Print what came of the worlds, and return the exit status."""
+    """Print the results of the worlds, and return the exit status."""
     started, total, steps, requests, worlds, days = time.monotonic(), 0, 0, 0, 0, 0.0
     failed, signed_out, served, beyond = [], 0, [], 0
     for result in found:
@@ -48,7 +48,7 @@ def report(found: Iterable, refreshes: int, options: argparse.Namespace) -> int:
 
 
 def report_mutants(names: list[str]) -> int:
-    """Print by which world each was found, and return the exit status."""
+    """Print which world found each mutant, and return the exit status."""
     survived = 0
     for name, found in mutants_found(names):
         survived += found is None
@@ -57,17 +57,19 @@ def report_mutants(names: list[str]) -> int:
 
 
 def main() -> int:
-    """Do as the command line says."""
+    """Run what the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--refreshes", type=int, default=10_000, help="stop after so many refreshes")
-    parser.add_argument("--seed", type=int, default=1, help="the first world's; the next ones follow")
+    parser.add_argument("--refreshes", type=int, default=10_000, help="stop after this many refreshes")
+    parser.add_argument("--seed", type=int, default=1, help="the first world's seed; the next ones follow")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--failures", type=int, default=5, help="stop after so many worlds that fail")
-    parser.add_argument("--only", type=int, help="play the world of this seed alone")
+    parser.add_argument("--failures", type=int, default=5, help="stop after this many failed worlds")
+    parser.add_argument("--only", type=int, help="play only the world of this seed")
     parser.add_argument("--trace", action="store_true", help="print each request")
-    parser.add_argument("--late", type=int, help="the most milliseconds that an answer is late, beyond what is safe")
-    parser.add_argument("--kept", action="store_true", help="play the worlds that have failed once: seeds.txt")
-    parser.add_argument("--mutants", nargs="*", help="put defects into jwtauth, all or these, which must be found")
+    parser.add_argument(
+        "--late", type=int, help="the most milliseconds by which an answer is late, beyond the safe limit"
+    )
+    parser.add_argument("--kept", action="store_true", help="play the worlds that failed before: seeds.txt")
+    parser.add_argument("--mutants", nargs="*", help="put all or these defects into jwtauth, which must be found")
     options = parser.parse_args()
     if options.mutants is not None:
         return report_mutants(options.mutants)

@@ -1,4 +1,4 @@
-"""Those who make requests: browsers with their cookies, clients that send a header, and a thief."""
+"""Clients of the simulated site: browsers with cookies, clients that send a header, and a thief."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.simulation.settings import PASSWORD
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-# What a page asks, and how often.
+# The requests of a page, and how often they occur.
 PAGES = ["/who/", "/who/", "/who/", "/api/", "/profile/", "/rolled-back/"]
 LOGIN, LOGOUT, OTHERS, SESSIONS = "/auth/login/", "/auth/logout/", "/auth/sessions/others/", "/auth/sessions/"
 
 
 class Client:
-    """What all clients have: requests that take a while, get lost, and are given up."""
+    """What all clients share: requests that take time, get lost, and are given up."""
 
     def __init__(self, world: World, user: User, name: str) -> None:
         self.world, self.user, self.name = world, user, name
@@ -28,7 +28,7 @@ class Client:
         return self.name
 
     def after(self, milliseconds: float, action: Any) -> None:
-        """Do this later, if the world still goes on then."""
+        """Run this later, unless the world is closing then."""
 
         def act() -> None:
             if not self.world.is_closing:
@@ -37,7 +37,7 @@ class Client:
         self.world.schedule.at(self.world.now + milliseconds, act)
 
     def disturb(self) -> Any:
-        """Note that something has begun that may end the user's other sessions. Return what notes that it is over."""
+        """Record the start of something that may end the user's other sessions. Return what records its end."""
         disturbance = [self.world.now, None, self]
         self.user.disturbances.append(disturbance)
 
@@ -47,13 +47,13 @@ class Client:
         return settle
 
     def go_on(self, milliseconds: float, action: Any) -> None:
-        """Do this as the next thing, in place of what was to be the next thing."""
+        """Run this next, in place of the action that was planned."""
         self.clicks += 1
         clicks = self.clicks
         self.after(milliseconds, lambda: action() if clicks == self.clicks else None)
 
     def pause(self) -> int:
-        """Return the milliseconds until the user's next click: around every bound, and anywhere between."""
+        """Return the milliseconds until the user's next click: around every limit, and anywhere between."""
         world, numbers = self.world, self.numbers
         share = numbers.random()
         if share < 0.08:
@@ -68,13 +68,13 @@ class Client:
         return numbers.up_to(min(world.idle, 4 * world.access) * 1000)
 
     def ways(self, sent: int) -> tuple[int, int]:
-        """Return how long an ordinary request takes to the server, and until when it is answered."""
+        """Return how long an ordinary request takes to the server, and by when it is answered."""
         most = (self.world.grace - 4) * 1000
         way = self.numbers.up_to(most / 2) if self.numbers.chance(0.1) else self.numbers.up_to(30)
         return way, sent + most
 
     def way_back(self, deadline: int) -> int:
-        """Return how long an answer takes: to the deadline at most, but for late ones."""
+        """Return how long an answer takes: until the deadline at most, except for late ones."""
         world, faults = self.world, self.world.faults
         if self.numbers.chance(faults.late):
             return self.numbers.up_to(faults.late_ms)
@@ -83,15 +83,15 @@ class Client:
 
 
 class Browser(Client):
-    """A browser: a jar of cookies, tabs that ask in parallel, and a user who signs in and out."""
+    """A browser: a cookie jar, tabs with parallel requests, and a user who signs in and out."""
 
     def __init__(self, world: World, user: User, name: str) -> None:
         super().__init__(world, user, name)
         self.jar: dict[str, tuple[str, int]] = {}
         self.is_busy = False
-        """Whether it signs in or out, or changes the password: then nothing else is asked."""
+        """Whether it signs in or out, or changes the password: then it makes no other requests."""
 
-    # The jar.
+    # The cookie jar.
 
     def cookies(self) -> dict[str, str]:
         """Return the cookies that have not expired."""
@@ -99,7 +99,7 @@ class Browser(Client):
         return {name: value for name, (value, ends) in self.jar.items() if now < ends}
 
     def take(self, cookies: dict[str, tuple[str, int | None]]) -> None:
-        """Do as an answer's ``Set-Cookie`` fields say."""
+        """Apply the ``Set-Cookie`` fields of an answer."""
         for name, (value, age) in cookies.items():
             if age is not None and age <= 0:
                 self.jar.pop(name, None)
@@ -107,18 +107,18 @@ class Browser(Client):
                 self.jar[name] = value, 2**60 if age is None else self.world.now + age * 1000
 
     def track(self) -> Track | None:
-        """Return the session of its refresh token."""
+        """Return the session of the browser's refresh token."""
         token = self.cookies().get(REFRESH_COOKIE)
         return None if token is None else self.world.judge.track(self.world.claims_of(token))
 
-    # What its user does.
+    # The user's actions.
 
     def begin(self) -> None:
-        """Sign in, and go on from there."""
+        """Sign in, and continue from there."""
         self.login()
 
     def click(self) -> None:
-        """Ask for some things at once, or do something rarer."""
+        """Make some requests at once, or do something rarer."""
         if self.is_busy:
             return
         if REFRESH_COOKIE not in self.cookies():
@@ -139,7 +139,7 @@ class Browser(Client):
             spread = numbers.choice([0, 5, 50, 3_000])
             for _ in range(count):
                 self.after(numbers.up_to(spread), self.ask)
-            if numbers.chance(0.4):  # what the page asks once it is there, which shows that the new tokens arrived
+            if numbers.chance(0.4):  # requests after the page has loaded, which show that the new tokens arrived
                 self.after(spread + 500 + numbers.up_to(1_000), self.ask)
         self.go_on(self.pause(), self.click)
 
@@ -207,7 +207,7 @@ class Browser(Client):
             if track.may_end is None:
                 track.may_end = self.world.now
 
-    # Its requests.
+    # The browser's requests.
 
     def _send(
         self,
@@ -269,13 +269,13 @@ class Browser(Client):
         )
 
     def _after_failure(self, path: str) -> None:
-        """Go on after a request that got no answer."""
+        """Continue after a request that got no answer."""
         if path in (LOGIN, LOGOUT, "/password/"):
             self.is_busy = False
             self.go_on(3_000, self.click)
 
     def _note(self, request: Request, answer: Any, is_disturbed: bool) -> None:
-        """Note at the moment of the answer what it makes of the sessions."""
+        """Record, at the moment of the answer, how it changes the sessions."""
         world, path = self.world, request.path
         is_good = answer.status in (200, 204)
         for token, _ in answer.refresh_cookies:
@@ -348,7 +348,7 @@ class HeaderClient(Client):
         self._send("/auth/token/", data={"username": self.user.name, "password": PASSWORD})
 
     def click(self) -> None:
-        """Ask with the access token, as long as it lasts."""
+        """Make requests with the access token until it expires."""
         claims = self.world.claims_of(self.access)
         if claims is not None and self.world.now / 1000 < claims.expires - 5:
             self._send(self.numbers.choice(PAGES))
@@ -357,7 +357,7 @@ class HeaderClient(Client):
         self.go_on(self.pause(), self.click)
 
     def ask_last(self) -> None:
-        """Ask for nothing: it may have no access token."""
+        """Do nothing: the client may have no access token."""
 
     def _renew(self) -> None:
         self.is_refreshing = True
@@ -417,14 +417,14 @@ class HeaderClient(Client):
 
 
 class Thief(Client):
-    """A thief, who copies a jar once, keeps every token that he was given, and presents any of them at any time."""
+    """A thief, who copies a jar once, keeps every token received, and presents any of them at any time."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world, world.users[0], "the thief")
         self.tokens: list[tuple[str, str]] = []
         self.victim: Browser | None = None
         self.is_patient = self.numbers.chance(0.5)
-        """Whether he waits until the owner has moved on, or keeps up with the owner."""
+        """Whether the thief waits until the owner has refreshed, or keeps up with the owner."""
 
     def begin(self) -> None:
         """Wait for the moment of the theft."""
@@ -444,7 +444,7 @@ class Thief(Client):
         self.after(self.pause(), self.use)
 
     def use(self) -> None:
-        """Present something."""
+        """Present one of the stolen tokens."""
         numbers = self.numbers
         access, refresh = self.tokens[-1] if numbers.chance(0.6) else numbers.choice(self.tokens)
         if numbers.chance(0.7):
@@ -461,7 +461,7 @@ class Thief(Client):
         self.go_on(rest, self.use)
 
     def ask_last(self) -> None:
-        """Do nothing: the honest ones are asked."""
+        """Do nothing: only honest clients make a last request."""
 
     def _present(self, access: str, refresh: str, *, is_upload: bool) -> None:
         world = self.world

@@ -16,7 +16,7 @@ from jwtauth.models import SessionQuerySet
 from tests.simulation import server
 
 MUTANTS: dict[str, Callable[[], Any]] = {}
-# The seed of the first world that each is sought in, 1 unless it is here, and the number of worlds.
+# The seed of the first world in which each is searched for (1 unless listed), and the number of worlds.
 FIRST = {
     "end_is_rolled_back": 2,
     "refusals_clear_cookies": 2,
@@ -33,13 +33,13 @@ def _mutant(make: Callable[[], Any]) -> Callable[[], Any]:
 
 @_mutant
 def no_acknowledgement() -> Any:
-    """Never note that new tokens were seen back."""
+    """Never record that the client has sent the new tokens."""
     return mock.patch.object(sessions, "acknowledge", return_value=None)
 
 
 @_mutant
 def no_grace() -> Any:
-    """Take an old token for a copied one as soon as the new one was seen."""
+    """Treat an old token as copied as soon as the new one was seen."""
     original = server.Process.__init__
 
     def without(self: Any, *args: Any) -> None:
@@ -55,7 +55,7 @@ def no_grace() -> Any:
 
 @_mutant
 def no_compare_and_swap() -> Any:
-    """Write a refresh whatever the row's generation has become."""
+    """Write a refresh whatever the row's generation is by then."""
 
     def advance(found: Any, next_row: Any) -> bool:
         session = found.session
@@ -70,19 +70,19 @@ def no_compare_and_swap() -> Any:
 
 @_mutant
 def no_second_look() -> Any:
-    """Give up where another request was first."""
+    """Give up if another request was first."""
     return mock.patch.object(retries, "_ATTEMPTS", 1)
 
 
 @_mutant
 def impatience_with_lost_swaps() -> Any:
-    """Give up after three seconds also where the database was not waited for, as jwtauth once did."""
+    """Give up after three seconds even if the database was not waited for, as jwtauth once did."""
     return mock.patch.object(retries, "DatabaseError", Exception)
 
 
 @_mutant
 def uploads_are_ordinary() -> Any:
-    """Decide on uploads as on any request."""
+    """Treat uploads like any other request."""
     original = Flow.identify
 
     def identify(self: Any) -> None:
@@ -96,13 +96,13 @@ def uploads_are_ordinary() -> Any:
 
 @_mutant
 def logout_ends_nothing() -> Any:
-    """Clear the cookies, and leave the row."""
+    """Clear the cookies, and keep the row."""
     return mock.patch.object(Flow, "end", return_value=None)
 
 
 @_mutant
 def end_is_rolled_back() -> Any:
-    """Leave a logout to the view's transaction, which fails after it."""
+    """Leave a logout to the view's transaction, which is rolled back."""
     original = SessionQuerySet.end
 
     def end(self: Any, reason: str = "revoked") -> int:
@@ -117,13 +117,13 @@ def end_is_rolled_back() -> Any:
 
 @_mutant
 def thefts_are_ignored() -> Any:
-    """Answer a copied token as an anonymous request, and leave the session."""
+    """Answer a copied token as an anonymous request, and keep the session."""
     return mock.patch.object(refresh, "_end_reused", lambda flow, found, claims: flow.settle(None, None))
 
 
 @_mutant
 def refusals_clear_cookies() -> Any:
-    """Clear the cookies of a request that is refused."""
+    """Clear the cookies of a refused request."""
     original = refresh._apply
 
     def apply(of: Any, claims: Any, decided: Any) -> None:
@@ -136,7 +136,7 @@ def refusals_clear_cookies() -> Any:
 
 @_mutant
 def workers_go_by_their_own_clocks() -> Any:
-    """Do not hear the database's time."""
+    """Ignore the database's time."""
     return mock.patch.object(clock, "hear", return_value=None)
 
 

@@ -1,4 +1,4 @@
-"""What must hold, each with the sentence of the documentation that says so, and the judge who compares."""
+"""What must hold, with the sentence of the documentation that promises it, and the judge that compares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SESSIONS, SECURITY, RELIABILITY = (
 )
 ENDING, SETTINGS = "docs/guides/ending-sessions.md", "docs/reference/settings.md"
 
-# Where each is written, and the words.
+# The document and the words that state each oracle.
 ORACLES = {
     "signed_out": (
         RELIABILITY,
@@ -27,7 +27,10 @@ ORACLES = {
         "It is admitted with the newest token, and within 15 minutes of the last refresh with the one before.",
     ),
     "upload_sets_cookies": (SESSIONS, "It never rotates, sets no cookie, and ends no session."),
-    "ended_is_served": (ENDING, "Ending a session takes effect immediately: the next request that reads the user is anonymous"),
+    "ended_is_served": (
+        ENDING,
+        "Ending a session takes effect immediately: the next request that reads the user is anonymous",
+    ),
     "ended_comes_back": (RELIABILITY, "no swap or answer that was under way brings the session back"),
     "expired_is_served": (SESSIONS, "A session ends at `REFRESH_TOKEN_LIFETIME` after its last refresh (idle)"),
     "inactive_is_served": (SETTINGS, "take effect here only after the interval"),
@@ -53,12 +56,12 @@ ORACLES = {
 }
 
 UPLOAD_DELAY = 900
-# Seconds by which a verdict may be off: times are whole seconds, and a step takes milliseconds.
+# Seconds by which a verdict may differ: times are whole seconds, and a step takes milliseconds.
 SLACK = 2
 
 
 class Claims(NamedTuple):
-    """What a token says."""
+    """A token's claims."""
 
     session: UUID
     generation: int
@@ -76,50 +79,50 @@ class Row(NamedTuple):
 
 @dataclass
 class User:
-    """A user, and what is being done to all of their sessions."""
+    """A user, and what is happening to all their sessions."""
 
     pk: int
     name: str
     inactive_since: int | None = None
     changed: int = 0
-    """When they were activated or deactivated last."""
+    """When the user was last activated or deactivated."""
     disturbances: list[list[Any]] = field(default_factory=list)
-    """What may end their other sessions: when it began, when it was over or ``None``, and whose request it was."""
+    """What may end other sessions of the user: when it began, when it ended or ``None``, and the client."""
 
 
 @dataclass
 class Track:
-    """What is known of a session from outside: all times are milliseconds."""
+    """What an observer knows of a session: all times are milliseconds."""
 
     number: int
     id: UUID
     user: User
     created: int
     may_end: int | None = None
-    """Since when something is under way that may end it."""
+    """Since when a request is under way that may end it."""
     ended: int | None = None
-    """When an answer said that it has ended."""
+    """When an answer reported that it has ended."""
     ended_in: Any = None
-    """The process in which it was ended by ``logout`` or ``end()``."""
+    """The process in which ``logout`` or ``end()`` ended it."""
     is_stolen: bool = False
     told: int = 0
-    """How often its theft was told."""
+    """How often its theft was reported."""
     rotated: set[int] = field(default_factory=set)
     renewed: dict[int, int] = field(default_factory=dict)
-    """When each generation was first answered with an access token alone."""
+    """When each generation was first answered with only an access token."""
     row: Row | None = None
     """The row as last seen."""
-    # Of the thief, as in crates/jwtauth/tests/model/thief.rs.
+    # The thief's knowledge, as in crates/jwtauth/tests/model/thief.rs.
     owners: int = 1
-    """The newest generation that the server has answered the owner with."""
+    """The newest generation that the server has given the owner."""
     refreshes: list[int] = field(default_factory=list)
-    """The newer generations that it has, since the thief's last ordinary request with a refresh token."""
+    """The newer generations that the owner got since the thief's last ordinary request with a refresh token."""
     acknowledged: dict[int, int] = field(default_factory=dict)
     rotated_at: dict[int, int] = field(default_factory=dict)
 
 
 class Request:
-    """A request of a client, with what it presents."""
+    """A request of a client, with the tokens that it presents."""
 
     __slots__ = (
         "access",
@@ -150,12 +153,12 @@ class Request:
 
     @property
     def claims(self) -> Claims | None:
-        """Return those that say whose request it is."""
+        """Return the claims that identify the request's user."""
         return self.refresh or self.access
 
 
 class Judge:
-    """Compares what the server answers with what it should."""
+    """Compare the server's answers with the expected ones."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -165,7 +168,7 @@ class Judge:
         return None if claims is None else self.world.tracks.get(claims.session)
 
     def observe(self, track: Track) -> Row | None:
-        """Look at the row, which never goes back."""
+        """Read the row, and check that it never goes back."""
         row, before = self.world.row(track.id), track.row
         if row is None:
             return None
@@ -184,7 +187,7 @@ class Judge:
     # A request reaches the server.
 
     def arrives(self, request: Request, process: Any) -> None:
-        """Note what is known before the server does anything."""
+        """Record what is known before the server does anything."""
         request.arrived, request.process = self.world.now, process
         track = self.track(request.refresh)
         if track is None or not track.is_stolen:
@@ -207,7 +210,7 @@ class Judge:
     # The server has answered.
 
     def answered(self, request: Request, answer: Any, is_disturbed: bool) -> None:
-        """Judge an answer at the moment at which the server gives it."""
+        """Judge an answer at the moment when the server gives it."""
         request.completed = self.world.now
         served = self._served(request, answer)
         if answer.status >= 500 and not is_disturbed:
@@ -222,7 +225,7 @@ class Judge:
 
     def _served(self, request: Request, answer: Any) -> Track | None:
         session = answer.data.get("session") if answer.status == 200 and type(answer.data) is dict else None
-        if not isinstance(session, str) or request.path == "/password/":  # which has started another
+        if not isinstance(session, str) or request.path == "/password/":  # it has started another session
             return None
         found = self.world.tracks.get(UUID(session))
         if found is None:
@@ -272,12 +275,12 @@ class Judge:
             and request.refresh is not None
             and (request.access.session != request.refresh.session)
         ):
-            return  # of a late answer after another login
+            return  # cookies of a late answer after another login
         user, now = track.user, request.completed / 1000
         if user.inactive_since is not None or user.changed >= request.sent or now >= claims.expires - SLACK:
             return
         if answer.status not in (401, 403):
-            return  # of a view that does not say whom it has served
+            return  # of a view that does not name the user
         if request.is_upload:
             self._judge_upload(request, track, now)
         elif request.completed - request.sent < (world.grace - 1) * 1000:
@@ -324,7 +327,7 @@ class Judge:
     # Signals.
 
     def rotated(self, session: Any) -> None:
-        """A generation was issued."""
+        """Record that a generation was issued."""
         track = self.world.tracks.get(session.pk)
         if track is None:
             return
@@ -333,7 +336,7 @@ class Judge:
         track.rotated.add(session.generation)
 
     def reused(self, session: Any) -> None:
-        """A theft was told."""
+        """Record that a theft was reported."""
         track = self.world.tracks.get(session.pk)
         if track is None:
             return
@@ -344,7 +347,7 @@ class Judge:
             self.world.wrong("theft_told_twice", f"session {track.number}")
 
     def renewed(self, track: Track, generation: int, request: Request) -> None:
-        """An access token alone was set, for a generation that the client had."""
+        """Record that only an access token was set, for a generation that the client had."""
         first = track.renewed.setdefault(generation, request.completed)
         if request.arrived > first + (self.world.grace + SLACK) * 1000:
             self.world.wrong("not_rotated", f"session {track.number}, generation {generation}")

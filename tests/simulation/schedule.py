@@ -1,7 +1,7 @@
-"""The schedule: a virtual clock, and requests that go on one at a time, from one statement to the next, as a seed says.
+"""A virtual clock, and requests that run one at a time from statement to statement, in an order set by a seed.
 
-Each request runs in a greenlet with a database connection of its own. It stops before and after each statement and
-commit; the schedule then lets it go on after a delay, fails the statement, or lets the worker die.
+Each request runs in a greenlet with its own database connection. It stops before and after each statement and
+commit; the schedule then continues it after a delay, fails the statement, or lets the worker die.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _current: Schedule | None = None
 
 
 class Random:
-    """A seed's numbers. Of `random` only what is the same in each version of Python."""
+    """A seed's numbers. Use only what is the same in every version of Python's `random`."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed).random
@@ -31,7 +31,7 @@ class Random:
         return int(self.random() * (most + 1))
 
     def between(self, least: float, most: float) -> int:
-        """Return a whole number from one to the other."""
+        """Return a whole number between these two, inclusive."""
         return int(least) + self.up_to(most - least)
 
     def chance(self, share: float) -> bool:
@@ -43,18 +43,18 @@ class Random:
         return options[int(self.random() * len(options))]
 
     def bytes(self, count: int) -> bytes:
-        """Return so many bytes."""
+        """Return this many bytes."""
         return bytes(self.up_to(255) for _ in range(count))
 
-    # What `jwtauth.internal.store.retries` and `cleanup` ask of `random`.
+    # What `jwtauth.internal.store.retries` and `cleanup` use of `random`.
 
     def uniform(self, least: float, most: float) -> float:
-        """Return a number between these."""
+        """Return a number between these two."""
         return least + self.random() * (most - least)
 
 
 class Task:
-    """A request at the server: from its arrival until it is answered, or its worker dies."""
+    """A request at the server, from its arrival until it is answered or its worker dies."""
 
     def __init__(self, number: int, process: Any, work: Callable[[], Any], deadline: int) -> None:
         self.number, self.process, self.deadline = number, process, deadline
@@ -62,14 +62,14 @@ class Task:
         self.connection: Any = None
         self.is_dead = False
         self.is_disturbed = False
-        """Whether the seed has failed a statement of it, or a lock was not to be had."""
+        """Whether the seed has failed one of its statements, or it did not get a lock."""
         self.fate = GO
         self.done: Callable[[Any], None] = lambda answer: None
         self.died: Callable[[], None] = lambda: None
 
 
 class Schedule:
-    """What happens when. ``faults`` says how often statements fail, workers die or stall."""
+    """The order of events. ``faults`` decides how often statements fail, and workers die or stall."""
 
     def __init__(self, numbers: Random, start: int, faults: Any) -> None:
         self.now, self.numbers, self.faults = start, numbers, faults
@@ -79,15 +79,15 @@ class Schedule:
         self.steps = 0
         self.count = 0
         self.digest = 0
-        """Of all steps, by which two runs of a seed are compared."""
+        """A digest of all steps, by which two runs of a seed are compared."""
 
     def at(self, when: float, action: Callable[[], None]) -> None:
-        """Do this at that time, after what was to be done then before."""
+        """Run this at that time, after everything planned earlier for that time."""
         self.count += 1
         heapq.heappush(self.heap, (max(int(when), self.now), self.count, action))
 
     def run(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Go on until nothing is left to do."""
+        """Run until nothing is left to do."""
         global _current
         _current = self
         try:
@@ -99,13 +99,13 @@ class Schedule:
             _current = None
 
     def start(self, task: Task) -> None:
-        """Have a process take this request up."""
+        """Let a process start this request."""
         task.connection = task.process.take_connection()
         self.tasks[task.number] = task
         self._go_on(task)
 
     def kill(self, task: Task) -> None:
-        """Let the worker of a request die: its transaction is rolled back, and nothing else of it is done."""
+        """Let the worker of a request die: its transaction is rolled back, and the rest is not executed."""
         if self.tasks.pop(task.number, None) is None:
             return
         task.is_dead = True
@@ -146,11 +146,11 @@ class Schedule:
         self.digest = zlib.crc32(what, self.digest ^ (self.now & 0xFFFFFFFF))
 
 
-# What the backend of `tests.simulation.sqlite` calls, and the clocks.
+# Called by the backend in `tests.simulation.sqlite`, and the clocks.
 
 
 def stop(where: str) -> str:
-    """Let others go on. Return what becomes of the statement."""
+    """Let other requests run. Return what happens to the statement."""
     schedule = _current
     task = None if schedule is None else schedule.task
     if task is None:
@@ -162,12 +162,12 @@ def stop(where: str) -> str:
 
 
 def is_dead() -> bool:
-    """Return whether the worker that asks has died."""
+    """Return whether the calling worker has died."""
     return _current is not None and _current.task is not None and _current.task.is_dead
 
 
 def wait_for_lock() -> int:
-    """Let others go on, who hold a lock. Return the milliseconds that were waited."""
+    """Let other requests run, which hold a lock. Return the milliseconds that passed."""
     if _current is None or _current.task is None:
         raise RuntimeError("the database is locked, and nothing is under way")
     task, before = _current.task, _current.now
@@ -194,5 +194,5 @@ def sleep(seconds: float) -> None:
         stop("asleep")
 
 
-# In the place of the module `time`.
+# Replaces the module `time`.
 TIME = SimpleNamespace(monotonic=lambda: now_ms() / 1000, sleep=sleep, time=lambda: now_ms() / 1000)

@@ -1,4 +1,4 @@
-"""The real site, in one process that plays several: each has its own configuration, memory, clock and connections."""
+"""The real site, in one process that acts as several, each with its own configuration, memory, clock, connections."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _idle: list[Any] = []
 
 
 def set_up() -> None:
-    """Make the database and the site, once in this process."""
+    """Create the database and the site, once in this process."""
     global _handler
     if _handler is not None:
         return
@@ -65,19 +65,19 @@ def set_up() -> None:
 
 @cache
 def look() -> sqlite3.Connection:
-    """Return a connection beside the site's, for the oracles. It stays open, and with it the log of the database."""
+    """Return another connection, for the oracles. It stays open, which keeps the database's log."""
     return sqlite3.connect(os.environ["JWTAUTH_SIMULATION_DATABASE"], timeout=0, isolation_level=None)
 
 
 class Answer:
-    """What the server answers."""
+    """The server's answer."""
 
     __slots__ = ("body", "cookies", "data", "refresh_cookies", "status")
 
     def __init__(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.status, self.body = status, body
         self.cookies: dict[str, tuple[str, int | None]] = {}
-        """The value and ``Max-Age`` of each cookie that is set; the value is empty where it is cleared."""
+        """The value and ``Max-Age`` of each cookie that is set; the value is empty if it is cleared."""
         for name, value in headers:
             if name == "Set-Cookie":
                 cookie, token, age = _cookie(value)
@@ -97,7 +97,7 @@ def _cookie(header: str) -> tuple[str, str, int | None]:
 
 
 def environ_of(method: str, path: str, cookies: str, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
-    """Return a request as a WSGI server hands it on."""
+    """Return a request as a WSGI server passes it on."""
     environ = {**_ENVIRON, "REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(body), **headers}
     if cookies:
         environ["HTTP_COOKIE"] = cookies
@@ -107,7 +107,7 @@ def environ_of(method: str, path: str, cookies: str, body: bytes, headers: dict[
 
 
 def serve(environ: dict[str, Any]) -> Answer:
-    """Have Django answer, as its WSGI server would."""
+    """Let Django answer, as under its WSGI server."""
     head: list[Any] = []
     response = _handler(environ, lambda status, headers: head.extend((status, headers)))
     body = b"".join(response)
@@ -116,7 +116,7 @@ def serve(environ: dict[str, Any]) -> Answer:
 
 
 class Process:
-    """A process of the site: what jwtauth keeps in memory, and a clock of its own."""
+    """A process of the site: what jwtauth keeps in memory, and its own clock."""
 
     _entered: Process | None = None
 
@@ -133,7 +133,7 @@ class Process:
         self._cleanup: dict[str, Any] = {"_next_at": 0.0, "_place": None, "_size": 200, "_was_slow": False}
 
     def enter(self, task: Task | None) -> None:
-        """Make this the process whose code runs, with the connection of this request."""
+        """Make this the process whose code runs, with this request's connection."""
         from django.db import connections
 
         if task is not None:
@@ -160,11 +160,11 @@ class Process:
 
     @property
     def config(self) -> Any:
-        """Return its configuration."""
+        """Return the process's configuration."""
         return self._current[1]
 
     def take_connection(self) -> Any:
-        """Return an open connection that no other request has."""
+        """Return an open connection that no other request uses."""
         from django.db import connections
 
         connection = _idle.pop() if _idle else connections.create_connection("default")
@@ -173,13 +173,13 @@ class Process:
         return connection
 
     def give_connection(self, connection: Any) -> None:
-        """Take back the connection of a request that is done."""
+        """Take back the connection of a finished request."""
         if connection.connection is not None and not connection.connection.in_transaction:
             _idle.append(connection)
 
 
 class Patches:
-    """The clock and the numbers of the schedule, in the place of the machine's."""
+    """The schedule's clock and numbers, in place of the machine's."""
 
     def __init__(self, numbers: Random, settings: dict[str, Any], atomic: bool) -> None:
         from django.conf import settings as of_django
@@ -220,7 +220,7 @@ class Patches:
 
 
 def _sid(numbers: Random, now: int) -> Any:
-    """Return a session's name of these numbers in place of the operating system's, by way of a token of it."""
+    """Return a session id made from these numbers instead of the operating system's, by verifying a token with it."""
     from jwtauth import _engine, conf
 
     def encode(value: bytes) -> str:

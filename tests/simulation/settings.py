@@ -34,4 +34,4 @@ MIGRATION_MODULES = {"auth": None, "contenttypes": None, "sessions": None}
 USE_TZ = True
 USE_I18N = False
 
-PASSWORD = "correct horse battery staple"  # of each user
+PASSWORD = "correct horse battery staple"  # every user's

@@ -1,4 +1,4 @@
-"""What the simulated site serves."""
+"""The views of the simulated site."""
 
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse
@@ -13,13 +13,13 @@ from tests.simulation.settings import PASSWORD
 
 
 def seen(request: HttpRequest) -> dict:
-    """Return whom the server takes this request for, by which session."""
+    """Return the user and the session that the server found for this request."""
     return {"user": int(request.user.pk), "session": str(request.jwtauth.claims.session_id)}
 
 
 @csrf_exempt
 def who(request: HttpRequest) -> JsonResponse:
-    """Answer as a view of Django's own."""
+    """Answer from a plain Django view."""
     if not request.user.is_authenticated:
         return JsonResponse({}, status=403)
     return JsonResponse(seen(request))
@@ -28,13 +28,13 @@ def who(request: HttpRequest) -> JsonResponse:
 @api_view(["GET", "POST"])
 @permission_classes([IsAuthenticated])
 def api(request: HttpRequest) -> Response:
-    """Answer as a view of DRF's."""
+    """Answer from a DRF view."""
     return Response(seen(request))
 
 
 @csrf_exempt
 def profile(request: HttpRequest) -> JsonResponse:
-    """Read a field of the user, which loads it also where the session was verified a moment ago."""
+    """Read a field of the user, which loads it even if the session was verified a moment ago."""
     if not request.user.is_authenticated or not request.user.username:
         return JsonResponse({}, status=403)
     return JsonResponse(seen(request))
@@ -52,7 +52,7 @@ def rolled_back(request: HttpRequest) -> JsonResponse:
 @api_view(["POST"])
 @permission_classes([IsAuthenticated])
 def password(request: HttpRequest) -> Response:
-    """Set the password anew, which changes its hash."""
+    """Set the same password again, which changes its hash."""
     request.user.set_password(PASSWORD)
     request.user.save(update_fields=["password"])
     update_session_auth_hash(request, request.user)

@@ -1,4 +1,4 @@
-"""One world: a site of several processes, users with browsers and other clients, a thief, all as a seed says."""
+"""One world: a site of several processes, users with browsers and other clients, and a thief, set by a seed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 @dataclass
 class Result:
-    """What came of one world."""
+    """The result of one world."""
 
     seed: int
     refreshes: int = 0
@@ -33,12 +33,12 @@ class Result:
     """The oracles that failed, with what was seen."""
     thefts: int = 0
     thief_served: list[int] = field(default_factory=list)
-    """For each session that was stolen from, for how many seconds the thief was served."""
+    """For each stolen session, for how many seconds the thief was served."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """How often what goes wrong, as shares of the steps and messages."""
+    """How often faults occur, as shares of the steps and messages."""
 
     fail: float
     die: float
@@ -46,10 +46,10 @@ class Faults:
     lost: float
     late: float
     late_ms: int
-    """By how many milliseconds the late answers are late at most."""
+    """The most milliseconds by which a late answer is late."""
 
     def of(self, schedule: Schedule, task: Task, where: str) -> tuple[str, int]:
-        """Return what becomes of a request at this step, and after how many milliseconds."""
+        """Return what happens to a request at this step, and after how many milliseconds."""
         numbers = schedule.numbers
         share = numbers.random()
         if share < self.die:
@@ -70,7 +70,7 @@ class Faults:
 
 
 class World:
-    """Everything that a seed decides."""
+    """Everything that a seed determines."""
 
     def __init__(self, seed: int, refreshes: int = 150, late_ms: int | None = None, trace: Any = None) -> None:
         self.seed, self.goal, self.trace = seed, refreshes, trace
@@ -125,17 +125,17 @@ class World:
         return self.schedule.now
 
     def wrong(self, oracle: str, what: str) -> None:
-        """Note that an oracle has failed."""
+        """Record that an oracle has failed."""
         self.result.wrong.append(f"{oracle}: {what} [at {(self.now - START) / 1000:.3f} s]")
         self.say(self.result.wrong[-1])
 
     def say(self, what: str) -> None:
-        """Print a line, where the seed is traced."""
+        """Print a line if the seed is traced."""
         if self.trace is not None:
             print(f"{(self.now - START) / 1000:12.3f} {what}", file=self.trace)
 
     def run(self) -> Result:
-        """Play the world to its end, or to the first thing that is wrong."""
+        """Play the world to its end, or to the first failure."""
         server.set_up()
         with Patches(self.numbers, self.settings, self.is_atomic):
             self._populate()
@@ -191,10 +191,10 @@ class World:
         if numbers.chance(0.4):
             self.schedule.at(self.now + numbers.up_to(2 * self.idle) * 1000, self._administer)
 
-    # Processes.
+    # The site's processes.
 
     def _deploy(self) -> None:
-        """Start the other processes, whose clocks are minutes off, and which have heard the database's."""
+        """Start the other processes, whose clocks are minutes off, and which have learned the database's."""
         from jwtauth.internal.store import sessions
 
         live = [track for track in self.tracks.values() if self.row(track.id) is not None]
@@ -204,13 +204,13 @@ class World:
         while len(self.processes) < self.process_count:
             process = Process(len(self.processes), self.numbers.between(-300_000, 300_000), self.is_atomic)
             process.use_connection()
-            sessions.find(live[0].id)  # of a user who is inactive as well: the time is heard in any case
+            sessions.find(live[0].id)  # of an inactive user too: the time is learned in any case
             self.processes.append(process)
         if self.faults.die:
             self.schedule.at(self.now + self.numbers.up_to(20 * self.access) * 1000, self._crash)
 
     def _crash(self) -> None:
-        """Kill a process, with all that it does and knows."""
+        """Kill a process, with its requests and memory."""
         if self.is_closing:
             return
         place = self.numbers.up_to(len(self.processes) - 1)
@@ -222,7 +222,7 @@ class World:
         self.schedule.at(self.now + self.numbers.up_to(20 * self.access) * 1000, self._crash)
 
     def _administer(self) -> None:
-        """Deactivate a user, or activate them again."""
+        """Deactivate a user, or reactivate them."""
         import sqlite3
 
         if self.is_closing:
@@ -239,13 +239,13 @@ class World:
         rest = self.numbers.up_to(self.idle if user.inactive_since is None else self.access * 3)
         self.schedule.at(self.now + rest * 1000, self._administer)
 
-    # What the oracles ask.
+    # Queries of the oracles.
 
     def _execute(self, query: str, *parameters: Any) -> Any:
         return server.look().execute(query, parameters)
 
     def row(self, session: UUID) -> Row | None:
-        """Return the row of a session, as it is in the database now."""
+        """Return the current row of a session."""
         from datetime import datetime, timezone
 
         def seconds(value: Any) -> int | None:
@@ -261,7 +261,7 @@ class World:
         return Row(found[0], seconds(found[1]), seconds(found[2]) or 0)
 
     def claims_of(self, token: str) -> Claims | None:
-        """Return what a token says, also when it has expired."""
+        """Return a token's claims, even if it has expired."""
         from jwtauth import _engine
         from jwtauth.exceptions import TokenError
 
@@ -279,11 +279,11 @@ class World:
         return found
 
     def thief_served(self, track: Track) -> None:
-        """Note that the thief was served."""
+        """Record that the thief was served."""
         self._served[track.number] = self.now
 
     def stolen(self, track: Track) -> None:
-        """Note that a thief has copied the cookies of this session."""
+        """Record that a thief has copied the cookies of this session."""
         track.is_stolen = True
         track.refreshes.clear()
         self._first_theft.setdefault(track.number, self.now)
@@ -293,7 +293,7 @@ class World:
                     other.may_end = self.now
 
     def begin_track(self, claims: Claims, user: User, request: Request) -> Track:
-        """Note a new session."""
+        """Record a new session."""
         track = Track(len(self.tracks) + 1, claims.session, user, request.completed)
         self.tracks[claims.session] = track
         track.rotated_at[1] = claims.issued
@@ -315,7 +315,7 @@ class World:
                     f"session {track.number}, {track.id}, ended at {(track.ended - START) / 1000:.3f} s",
                 )
 
-    # Requests.
+    # Sending of requests.
 
     def send(
         self,
@@ -330,7 +330,7 @@ class World:
         answered: Any,
         gone: Any,
     ) -> None:
-        """Have a request arrive after this many milliseconds. Call ``answered`` or ``gone``, as its fate is."""
+        """Let a request arrive after this many milliseconds. Call ``answered`` or ``gone``, depending on its fate."""
         body = b"" if data is None else json.dumps(data).encode()
         fields = {"HTTP_SEC_FETCH_SITE": "same-origin", **(headers or {})}
         if body:
@@ -376,7 +376,7 @@ _is_receiving = False
 
 
 def _receive(world: World) -> None:
-    """Have the signals tell this world."""
+    """Report the signals to this world."""
     global _world, _is_receiving
     _world = world
     if _is_receiving:

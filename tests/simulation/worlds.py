@@ -1,4 +1,4 @@
-"""Worlds one after the other, in this process or in several."""
+"""Worlds played one after the other, in this process or in several."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.simulation import server
 
-# Refreshes of one world.
+# Refreshes per world.
 OF_A_WORLD = 150
 
 
@@ -29,7 +29,7 @@ def _play_all(seeds: list[int], late_ms: int | None) -> list[Any]:
 
 
 def results(first: int, processes: int, late_ms: int | None) -> Iterator[Any]:
-    """Yield the results of this seed and those that follow, in their order."""
+    """Yield the results of this seed and the following ones, in order."""
     if processes == 1:
         for seed in count(first):
             yield play(seed, late_ms)
@@ -43,13 +43,13 @@ def results(first: int, processes: int, late_ms: int | None) -> Iterator[Any]:
 
 
 def kept_seeds() -> list[int]:
-    """Return the seeds of worlds that have failed once."""
+    """Return the seeds of worlds that failed before."""
     lines = (Path(__file__).parent / "seeds.txt").read_text().splitlines()
     return [int(line.split()[0]) for line in lines if line[:1].isdigit()]
 
 
 def mutants_found(names: list[str]) -> Iterator[tuple[str, Any]]:
-    """Yield each of these mutants, with the first world that finds it, or ``None``."""
+    """Yield each of these mutants with the first world that finds it, or ``None``."""
     server.set_up()
     from tests.simulation.mutants import FIRST, MUTANTS, WORLDS, defect
 

@@ -1,4 +1,4 @@
-"""A site of two tenants, a and b, each at its host, in a process of its own: tokens of a are tried at both."""
+"""A site of two tenants, a and b, each at its host, in a separate process: tokens of a are tried at both."""
 
 import json
 import os
@@ -8,11 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKENS = int(os.environ.get("JWTAUTH_TEST_TOKENS", "10"))
-"""For each order of the middleware, way to run it and interval."""
+"""The number of tokens for each order of the middleware, way to run it, and interval."""
 
 
 def tried(kind, databases):
-    """What became of `TOKENS` tokens: see `tests/tenants/__main__.py`."""
+    """Return what happened to `TOKENS` tokens: see `tests/tenants/__main__.py`."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.tenants.settings",
@@ -26,7 +26,7 @@ def tried(kind, databases):
 
 
 def assert_tokens_stay_with_their_tenant(found, *, remembers=True, refreshes_after=True):
-    """Every token of a is accepted at a, and none at b; where they are remembered, a second request asks nothing.
+    """Assert that every token of a is accepted at a and none at b, and that remembered sessions need no second query.
 
     ``refreshes_after``: whether a refresh works although the tenant's middleware comes after it.
     """
@@ -36,9 +36,9 @@ def assert_tokens_stay_with_their_tenant(found, *, remembers=True, refreshes_aft
         for way_in, of in ways_in.items():
             where, count = f"{name}: {way_in}", of.pop("tokens")
             assert of.pop("at the other") == 0, where
-            without_question = of.pop("again, without a question", None)
+            without_query = of.pop("again, without a query", None)
             if way_in.startswith("refresh") and order == "after" and not refreshes_after:
                 continue
             assert set(of.values()) == {count}, where
             if way_in == "cookie, flag":
-                assert without_question == (count if remembers and interval != "0" else 0), where
+                assert without_query == (count if remembers and interval != "0" else 0), where

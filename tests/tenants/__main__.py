@@ -1,9 +1,9 @@
-"""How often tokens of one tenant are accepted at the other.
+"""Count how many tokens of one tenant are accepted at the other.
 
 python -m tests.tenants TOKENS
 
-Writes JSON: for each order of the middleware, way to run it and interval, by the way in and the URL, of how many tokens
-of tenant a what became true. Settings: `tests/tenants/settings.py`.
+Writes JSON. For each order of the middleware, way to run it and interval, for each way in and URL, it has the number of
+tokens of tenant a for which each statement is true. Settings: `tests/tenants/settings.py`.
 """
 
 import json
@@ -24,7 +24,7 @@ URLS = ("flag", "key", "plain", "drf", "loaded")
 
 
 class Site:
-    """Answers requests, without a server, by these middleware in this way."""
+    """A handler that answers requests, without a server, by these middleware in this way."""
 
     def __init__(self, order, way):
         middleware = list(settings.MIDDLEWARE)
@@ -45,8 +45,8 @@ class Site:
         return response.status_code == 200
 
 
-class Questions:
-    """Counts the statements about sessions."""
+class SessionQueries:
+    """Count the statements about sessions."""
 
     count = 0
 
@@ -78,13 +78,13 @@ def make_user(tenant):
 
 
 def make_tokens(user, count):
-    """Tokens of so many new sessions of a user of tenant a."""
+    """Return token pairs of this many new sessions of a user of tenant a."""
     enter("a")
     request = RequestFactory().get("/")
     return [tokens.pair(start_token_session(request, user), get_config()) for _ in range(count)]
 
 
-def tried(site, pairs, questions):
+def tried(site, pairs, queries):
     found = defaultdict(lambda: defaultdict(int))
     for index, pair in enumerate(pairs):
         url, is_bearer = URLS[index % len(URLS)], index // len(URLS) % 2
@@ -95,9 +95,9 @@ def tried(site, pairs, questions):
         of = found[f"{'bearer' if is_bearer else 'cookie'}, {url}"]
         of["tokens"] += 1
         of["at its own"] += site.accepts("a", url, **headers)
-        asked = questions.count
+        before = queries.count
         of["at its own again"] += site.accepts("a", url, **headers)
-        of["again, without a question"] += questions.count == asked
+        of["again, without a query"] += queries.count == before
         of["at the other"] += site.accepts("b", url, **headers)
         of["at its own afterwards"] += site.accepts("a", url, **headers)
         headers = {"cookie": f"refresh_token={pair['refresh']}"}
@@ -109,19 +109,19 @@ def tried(site, pairs, questions):
 
 
 def main():
-    clock.monotonic_ms = lambda: 0  # however slow the machine is, no interval is over
+    clock.monotonic_ms = lambda: 0  # no interval passes, however slow the machine is
     with redirect_stdout(sys.stderr):
         migrate()
-    user, questions, found = make_user("a"), Questions(), {}
+    user, queries, found = make_user("a"), SessionQueries(), {}
     make_user("b")
     for alias in settings.DATABASES:
-        connections[alias].execute_wrappers.append(questions)
+        connections[alias].execute_wrappers.append(queries)
     for order in ORDERS:
         for way in WAYS:
             for interval in INTERVALS:
                 with override_settings(JWTAUTH={"SESSION_CHECK_INTERVAL": interval}):
                     pairs = make_tokens(user, int(sys.argv[1]))
-                    found[f"{order}, {way}, {interval}"] = tried(Site(order, way), pairs, questions)
+                    found[f"{order}, {way}, {interval}"] = tried(Site(order, way), pairs, queries)
     json.dump(found, sys.stdout)
 
 

@@ -1,4 +1,4 @@
-"""Users of every tenant in one table, of whom the default manager shows those of this thread's tenant."""
+"""Users of all tenants in one table; the default manager returns those of this thread's tenant."""
 
 import threading
 

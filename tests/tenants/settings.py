@@ -1,10 +1,10 @@
-"""Settings of a site of two tenants, as the environment says that they are told apart."""
+"""Settings of a site of two tenants, which are separated in the way that the environment names."""
 
 import json
 import os
 
-# By a database each (that of tenant a is the default one), a manager that filters, what an authentication backend says
-# at a host, or a schema each, by django-tenants.
+# By a database for each (tenant a's is the default one), by a manager that filters, by an authentication backend that
+# checks the host, or by a schema for each, with django-tenants.
 KIND = os.environ["JWTAUTH_TEST_TENANTS"]
 
 SECRET_KEY = "a key for tests only, as long as SHA-256 needs it to be"

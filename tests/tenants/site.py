@@ -26,7 +26,7 @@ def enter(name):
 
 
 class TenantMiddleware:
-    """Goes to the tenant of the host, until the response."""
+    """Activate the host's tenant until the response."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -63,7 +63,7 @@ def plain(request):
 
 
 def flag(request):
-    """Whether a user is signed in, of whom nothing is read: a session that is remembered needs no query."""
+    """Return whether a user is signed in, without reading the user: a remembered session needs no query."""
     return HttpResponse(status=200 if request.user.is_authenticated else 401)
 
 

@@ -28,7 +28,7 @@ urlpatterns = [
 
 
 def shown() -> str:
-    """Return all that the panels have stored, and what they show."""
+    """Return everything that the panels have stored, and what they show."""
     store = get_store()
     texts = []
     for request_id in store.request_ids():
@@ -48,7 +48,7 @@ def pages_have_the_toolbar_without_tokens(browser: Browser) -> Any:
     tokens |= set(browser.tokens())
     name = "ada" if ">ada" in answer.content.decode() else None
     text = shown()
-    # The session key of the control is in its SQL.
+    # The control's session key is in its SQL.
     leaks = [token for token in tokens if token in text and browser.by_jwtauth]
     return [answer.status_code, "djDebug" in answer.content.decode(), name, "/page/" in text, leaks]
 

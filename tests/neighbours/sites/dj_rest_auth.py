@@ -14,7 +14,7 @@ from tests.neighbours.site import PASSWORD, Browser, case
 
 
 class OtherWho(views.DrfWho):
-    """Authenticate by dj-rest-auth alone."""
+    """Authenticate by dj-rest-auth only."""
 
     authentication_classes = [JWTCookieAuthentication]
 

@@ -1,6 +1,6 @@
-"""django-hijack: a superuser becomes another user by Django's own login, and comes back.
+"""django-hijack: a superuser becomes another user by Django's login, and then returns to their own account.
 
-It reads the backend of a login in Django's session. So this site signs in by Django's own login, and a receiver of
+It reads the backend of a login from Django's session. So this site signs in by Django's login, and a receiver of
 ``user_logged_in`` signs in by jwtauth as well; or it names the backend itself.
 """
 

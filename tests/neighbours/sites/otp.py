@@ -47,7 +47,7 @@ def verify(request: HttpRequest, token: str) -> JsonResponse:
 
 
 def sign_in_with_device(request: HttpRequest, name: str) -> JsonResponse:
-    """Sign in as django-otp's login form does: the user brings the device."""
+    """Sign in as django-otp's login form does: the user object carries the device."""
     (device,) = StaticDevice.objects.filter(user__username=name)
     user = device.user
     user.otp_device = device

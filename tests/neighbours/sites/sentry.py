@@ -36,7 +36,7 @@ kept = Kept()
 
 
 def watch(**options: Any) -> None:
-    """Start again with these options."""
+    """Restart sentry-sdk with these options."""
     global kept
     kept = Kept()
     sentry_sdk.init(

@@ -32,7 +32,7 @@ def requests_are_recorded_without_tokens(browser: Browser) -> Any:
     tokens |= set(browser.tokens())
     browser.sign_out()
     text = recorded()
-    # The session key of the control is in its SQL.
+    # The control's session key is in its SQL.
     leaks = [token for token in tokens if token in text and browser.by_jwtauth]
     return [seen, Request.objects.count(), leaks]
 
@@ -48,7 +48,7 @@ def a_login_is_recorded_without_password_and_tokens(browser: Browser) -> Any:
 
 @case([200, 200, 0, []], ways=("jwtauth",))
 def token_views_are_not_recorded_if_ignored(browser: Browser) -> Any:
-    """django-silk stores the body of each response unmasked, and the body of these views is the tokens."""
+    """django-silk stores each response's body unmasked, and the bodies of these views contain the tokens."""
     SilkyConfig().attrs["SILKY_IGNORE_PATHS"] = ["/auth/token/", "/auth/token/refresh/"]
     try:
         first = browser.post_json("/auth/token/", {"username": "ada", "password": PASSWORD})

@@ -1,6 +1,6 @@
-"""Django's backend of SQLite, which stops before and after each statement and commit, for the schedule to go on.
+"""Django's SQLite backend, which yields to the schedule before and after each statement and commit.
 
-A stop may also fail the statement, before or after it took effect. The database's clock is the schedule's.
+Such a stop may also fail the statement, before or after it took effect. The database's clock is the schedule's.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.db.backends.sqlite3 import base
 
 from tests.simulation import schedule
 
-# What a statement waits for a lock, in milliseconds of the schedule: sqlite3's own default.
+# How long a statement waits for a lock, in milliseconds of the schedule: sqlite3's default.
 PATIENCE = 5_000
 _SQLITE_BUSY = 5
 
@@ -30,7 +30,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """A connection whose statements and commits are steps of the schedule."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Open a connection that waits for no lock by itself, and whose clock is the schedule's."""
+        """Open a connection that does not wait for locks itself, and whose clock is the schedule's."""
         connection = super().get_new_connection({**conn_params, "timeout": 0})
         connection.create_function("julianday", 1, schedule.julian_day)
         for pragma in ("journal_mode = WAL", "synchronous = OFF", "wal_autocheckpoint = 10000"):
@@ -66,7 +66,7 @@ def _stepped(what: str, work: Callable[[], Any]) -> Any:
 
 
 def _is_busy(error: sqlite3.OperationalError) -> bool:
-    """Return whether waiting helps: not where the transaction's snapshot is old, which Python 3.10 does not tell."""
+    """Return whether waiting helps: not if the transaction's snapshot is old, which Python 3.10 does not report."""
     code = getattr(error, "sqlite_errorcode", None)
     return str(error) == "database is locked" if code is None else code == _SQLITE_BUSY
 

@@ -1,4 +1,4 @@
-"""What django-tenants knows of a tenant: its schema and its host."""
+"""What django-tenants stores about a tenant: its schema and its host."""
 
 from django.db import models
 from django_tenants.models import DomainMixin, TenantMixin
