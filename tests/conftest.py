@@ -1,4 +1,4 @@
-"""Fixtures of the flows: people, their browsers, and a clock that is set by hand."""
+"""Fixtures: users, their browsers, and a clock that tests advance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACCESS_LIFETIME, GRACE, IDLE, ABSOLUTE = 300, 30, 86_400, 30 * 86_400
 
 
 class Clock:
-    """What time it is, in Unix seconds."""
+    """Clock that tests advance, in Unix seconds."""
 
     def __init__(self) -> None:
         self.now = int(time.time())
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Browser(Client):
-    """A browser: Django's client, which keeps cookies, drops those that expire at once, and makes no CSRF exception."""
+    """Django's test client as a browser: keeps cookies, drops those that expire at once, enforces CSRF checks."""
 
     def __init__(self, **options) -> None:
         super().__init__(enforce_csrf_checks=True, raise_request_exception=False, **options)
@@ -44,7 +44,7 @@ class Browser(Client):
         return response
 
     def who(self, url="/me/", **headers):
-        """The name of the person that the server sees, or ``None``."""
+        """Return the name of the user of a request, or ``None`` if it is anonymous."""
         response = self.get(url, **headers)
         assert response.status_code in (200, 403)
         return response.json()["user"] if response.status_code == 200 else None
@@ -56,7 +56,7 @@ class Browser(Client):
         return {name: self.token(name) for name in ("access_token", "refresh_token") if self.token(name)}
 
     def carry(self, tokens):
-        """Makes these the browser's cookies."""
+        """Replace the browser's cookies by these tokens."""
         self.cookies.clear()
         for name, value in tokens.items():
             self.cookies[name] = value
@@ -67,7 +67,7 @@ class Browser(Client):
 
 @pytest.fixture(autouse=True)
 def _no_upkeep(monkeypatch):
-    """No expired row is removed after a login or a refresh, but where a test asks for it."""
+    """Remove no expired rows after logins and refreshes, unless a test asks for it."""
     monkeypatch.setattr(cleanup, "_next_at", math.inf)
     monkeypatch.setattr(cleanup, "_place", None)
     monkeypatch.setattr(cleanup, "_size", cleanup._BATCH)
@@ -76,7 +76,7 @@ def _no_upkeep(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _empty_cache():
-    """No attempt to sign in is counted that another test has made, and no page is kept."""
+    """Forget login attempts and cached pages of other tests."""
     cache.clear()
 
 
@@ -116,14 +116,14 @@ def other_browser():
 
 @pytest.fixture
 def signed_in(browser, ada, clock):
-    """Ada's browser, which she has just signed in with."""
+    """Return a browser in which ada has just signed in."""
     browser.sign_in(ada)
     return browser
 
 
 @pytest.fixture
 def statements():
-    """Counts the SQL statements of a call, without those that begin and end a transaction."""
+    """Return the SQL statements of a call, without those that begin and end a transaction."""
 
     def count(call, *args, **kwargs):
         with CaptureQueriesContext(connection) as captured:
@@ -148,7 +148,7 @@ def thefts():
 
 @pytest.fixture
 def security_log(caplog):
-    """The records of ``jwtauth.security``."""
+    """Return the records of ``jwtauth.security``."""
     caplog.set_level(logging.WARNING, "jwtauth.security")
     return lambda: [record for record in caplog.records if record.name == "jwtauth.security"]
 
@@ -158,7 +158,7 @@ def only_session():
 
 
 def refresh(browser, clock):
-    """One refresh: past the access token's life, and seen back, so that the next may follow."""
+    """Refresh, and acknowledge the new tokens, so that the next refresh can follow."""
     clock.advance(ACCESS_LIFETIME + 1)
     browser.get("/me/")
     browser.get("/me/")

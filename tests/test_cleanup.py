@@ -17,7 +17,7 @@ from jwtauth.internal.store import cleanup
 from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, IDLE, only_session
-from tests.test_websocket import OURS, open_socket
+from tests.test_websocket import SAME_ORIGIN, open_socket
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,7 +72,7 @@ def test_the_response_is_sent_before_a_batch_is_removed(ada, rf, due):
 def test_a_handshake_that_refreshes_removes_a_batch(signed_in, ada, clock, due):
     make_sessions(ada, 3, ended_ago=HOUR)
     clock.advance(ACCESS_LIFETIME)
-    assert open_socket(signed_in, OURS) == ["ada"]
+    assert open_socket(signed_in, SAME_ORIGIN) == ["ada"]
     only_session()
 
 

@@ -1,4 +1,4 @@
-"""Ask Django's hooks as Django's own session login does, which is the first way to sign in here."""
+"""Django's hooks, called as Django's own session login calls them. That login is the control in these tests."""
 
 import json
 import logging
@@ -53,7 +53,7 @@ MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class Member(User):
-    """Have sessions end with a new address, too."""
+    """User whose sessions end also when the email address changes."""
 
     class Meta:
         proxy = True
@@ -65,7 +65,7 @@ class Member(User):
 
 
 class Members(ModelBackend):
-    """Sign members in, and find none that is suspended."""
+    """Sign members in, and find no suspended member."""
 
     def authenticate(self, request, username=None, password=None):
         member = Member.objects.filter(username=username).first()
@@ -76,14 +76,14 @@ class Members(ModelBackend):
 
 
 class Staff(ModelBackend):
-    """Let users in who are not banned, active or not."""
+    """Admit every user who is not banned, active or not."""
 
     def user_can_authenticate(self, user):
         return user.last_name != "banned"
 
 
 class Lenient(ModelBackend):
-    """Agree to every user, and sign none in."""
+    """Admit every user, and authenticate none."""
 
     def authenticate(self, request, **credentials):
         return None
@@ -93,7 +93,7 @@ class Lenient(ModelBackend):
 
 
 class Directory:
-    """Add to the user what a directory knows, as backends of LDAP do."""
+    """Add data from a directory to the user, as LDAP backends do."""
 
     def authenticate(self, request, username=None, password=None):
         return self.get_user(User.objects.get(username=username).pk)
@@ -110,7 +110,7 @@ class Strategy:
 
 
 class Social:
-    """Do everything by a strategy, as backends of social sign-in do."""
+    """Delegate to a strategy, as social login backends do."""
 
     strategy = None
 
@@ -122,7 +122,7 @@ class Social:
 
 
 class Wrapped:
-    """Hand every call on to another backend."""
+    """Delegate every call to another backend."""
 
     def __init__(self, backend):
         self._backend = backend
@@ -132,34 +132,34 @@ class Wrapped:
 
 
 def wrapped_members():
-    """Make a backend: ``AUTHENTICATION_BACKENDS`` may name a function."""
+    """Return a backend: ``AUTHENTICATION_BACKENDS`` may name a function."""
     return Wrapped(Members())
 
 
 class SignsInOnly:
-    """Leave out ``get_user``, without which Django's session fails."""
+    """Authenticate without a ``get_user``, which Django's session login requires."""
 
     def authenticate(self, request, username=None, password=None):
         return User.objects.filter(username=username).first()
 
 
 class SignsInOnlyOfDjango(BaseBackend):
-    """Keep the ``get_user`` of Django's base class, which finds no user."""
+    """Authenticate with the ``get_user`` of Django's base class, which finds no user."""
 
     def authenticate(self, request, username=None, password=None):
         return User.objects.filter(username=username).first()
 
 
 class Permissions(BaseBackend):
-    """Know permissions, and no users."""
+    """Grant permissions, and authenticate no users."""
 
 
 class NeedsArguments:
     def __init__(self, strategy):
-        raise AssertionError("made with a strategy")
+        raise AssertionError("instantiated with a strategy")
 
     def get_user(self, user_id):
-        raise AssertionError("this backend cannot be made")
+        raise AssertionError("this backend cannot be instantiated")
 
 
 class Failing(Members):
@@ -288,22 +288,22 @@ class Visitor(Browser):
 
 
 class ByDjango(Visitor):
-    def come(self, **credentials):
+    def log_in(self, **credentials):
         return self.post("/sign-in/", query_params={"by": "django", **credentials}).status_code
 
 
 class ByCookies(Visitor):
-    def come(self, **credentials):
+    def log_in(self, **credentials):
         return self.post("/sign-in/", query_params={"by": "jwtauth", **credentials}).status_code
 
 
 class ByLoginView(Visitor):
-    def come(self, **credentials):
+    def log_in(self, **credentials):
         return self.post("/auth/login/", credentials).status_code
 
 
 class ByBearer(Visitor):
-    def come(self, **credentials):
+    def log_in(self, **credentials):
         response = self.post("/auth/token/", credentials)
         if response.status_code == 200:
             self.headers = {"Authorization": f"Bearer {response.json()['access']}"}
@@ -338,77 +338,77 @@ def change(**values):
     assert User.objects.update(**values) == 1
 
 
-# --- of a known backend
+# --- sessions that store their backend
 
 
 @pytest.mark.parametrize("backend", [Members, wrapped_members])
-def test_get_user_of_the_backend_makes_the_object_of_the_user(visitor, backend):
+def test_request_user_is_the_object_that_get_user_returns(visitor, backend):
     with backends(backend, MODEL_BACKEND):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
         assert (visitor.name, visitor.kind) == ("ada", "Member")
 
 
-def test_a_user_that_get_user_does_not_find_is_anonymous_until_it_does(visitor):
+def test_request_is_anonymous_while_get_user_does_not_find_the_user(visitor):
     with backends(Members, MODEL_BACKEND):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
         change(last_name="suspended")
         assert visitor.name is None
         change(last_name="")
         assert visitor.kind == "Member"
 
 
-def test_the_auth_hash_of_the_object_of_get_user_counts(visitor):
+def test_session_hash_is_that_of_the_object_that_get_user_returns(visitor):
     with backends(Members, MODEL_BACKEND):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
         change(first_name="Ada")
         assert visitor.name == "ada"
         change(email="new@site.example")
         assert visitor.name is None
 
 
-def test_user_can_authenticate_of_the_backend_is_asked_at_each_request(visitor):
+def test_user_can_authenticate_of_the_backend_is_called_at_each_request(visitor):
     with backends(Staff):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
         change(last_name="banned")
         assert visitor.name is None
         change(last_name="")
         assert visitor.name == "ada"
 
 
-def test_no_other_backend_than_that_of_the_login_is_asked(visitor):
+def test_only_the_backend_of_the_login_is_asked(visitor):
     with backends(Lenient, Staff, AllowAllUsersModelBackend):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
         change(last_name="banned")
         assert visitor.name is None
 
 
 @pytest.mark.parametrize("kind", [AllowAllUsersModelBackend, Staff], ids=["of Django", "of the project"])
-def test_an_inactive_user_stays_by_the_word_of_the_backend_alone(visitor, kind):
+def test_inactive_user_stays_signed_in_if_the_backend_allows_it(visitor, kind):
     with backends(kind):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
         change(is_active=False)
         assert visitor.name == "ada"
 
 
-def test_a_session_of_a_backend_that_is_no_longer_configured_is_anonymous(visitor):
+def test_request_is_anonymous_while_the_backend_of_its_session_is_not_configured(visitor):
     with backends(Members, MODEL_BACKEND):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
     with backends(MODEL_BACKEND):
         assert visitor.name is None
     with backends(MODEL_BACKEND, Members):
         assert visitor.kind == "Member"
 
 
-def test_what_get_user_adds_is_on_the_user(visitor):
+def test_attributes_that_get_user_adds_are_on_request_user(visitor):
     with backends(Directory):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
         assert visitor.who()["directory"] == "cn=ada"
 
 
-def test_a_backend_of_social_sign_in_is_asked_by_its_strategy(any_visitor, monkeypatch):
+def test_social_login_backend_is_called_with_its_strategy(any_visitor, monkeypatch):
     monkeypatch.setattr(Social, "strategy", Strategy())
     with backends(Social, MODEL_BACKEND):
-        assert any_visitor.come(token="ada") == 200
+        assert any_visitor.log_in(token="ada") == 200
         assert any_visitor.name == "ada"
         monkeypatch.setattr(Strategy, "get_user", lambda self, user_id: None)
         assert any_visitor.name is None
@@ -417,9 +417,9 @@ def test_a_backend_of_social_sign_in_is_asked_by_its_strategy(any_visitor, monke
 @pytest.mark.parametrize(
     ("kind", "name_of_inactive"), [(RemoteUserBackend, None), (AllowAllUsersRemoteUserBackend, "ada")]
 )
-def test_users_that_a_server_has_authenticated(any_visitor, kind, name_of_inactive):
+def test_remote_user_backends_decide_whether_inactive_users_stay_signed_in(any_visitor, kind, name_of_inactive):
     with backends(kind):
-        assert any_visitor.come(remote_user="ada") == 200
+        assert any_visitor.log_in(remote_user="ada") == 200
         assert any_visitor.name == "ada"
         change(is_active=False)
         assert any_visitor.name == name_of_inactive
@@ -439,30 +439,30 @@ def by_django(client, user, *backend):
         ([MODEL_BACKEND, Members], [f"{__name__}.Members"], Member),
     ],
 )
-def test_force_login_goes_by_the_backend_that_django_s_takes(sign_in, kinds, named, model):
+def test_force_login_uses_the_same_backend_as_django_s_force_login(sign_in, kinds, named, model):
     client = Visitor()
     with backends(*kinds):
         sign_in(client, model.objects.get(), *named)
         assert client.kind == model.__name__
 
 
-# --- without a counterpart in Django's session
+# --- jwtauth alone, where Django's session login has no counterpart
 
 
 @pytest.fixture(params=WAYS[1:])
-def ours(request):
+def visitor_by_jwtauth(request):
     return request.param()
 
 
 @pytest.mark.parametrize("url", ["/who/", "/who/api/", "/who/session/"])
-def test_the_object_is_the_same_everywhere(ours, url):
+def test_request_user_drf_s_user_and_session_user_are_the_backend_s_object(visitor_by_jwtauth, url):
     with backends(Members):
-        assert ours.come(username="ada", password=PASSWORD) == 200
-        assert ours.who(url)["kind"] == "Member"
-        assert ours.who("/who/session/")["same"] is True
+        assert visitor_by_jwtauth.log_in(username="ada", password=PASSWORD) == 200
+        assert visitor_by_jwtauth.who(url)["kind"] == "Member"
+        assert visitor_by_jwtauth.who("/who/session/")["same"] is True
 
 
-def test_a_refresh_asks_as_well(clock):
+def test_refresh_calls_get_user_of_the_backend(clock):
     visitor, told = ByCookies(), []
 
     def receiver(user, **kwargs):
@@ -471,7 +471,7 @@ def test_a_refresh_asks_as_well(clock):
     session_refreshed.connect(receiver)
     try:
         with backends(Members):
-            visitor.come(username="ada", password=PASSWORD)
+            visitor.log_in(username="ada", password=PASSWORD)
             clock.advance(ACCESS_LIFETIME + 1)
             assert visitor.kind == "Member"
             assert told == ["Member"]
@@ -486,16 +486,18 @@ def test_a_refresh_asks_as_well(clock):
 
 
 @override_settings(JWTAUTH={"SESSION_CHECK_INTERVAL": 60})
-def test_within_the_check_interval_the_object_is_the_backend_s_once_it_is_loaded(ours, clock):
+def test_within_the_check_interval_a_loaded_user_is_the_backend_s_object(visitor_by_jwtauth, clock):
     with backends(Members):
-        assert ours.come(username="ada", password=PASSWORD) == 200
-        assert [ours.kind, ours.kind, ours.who("/who/session/")["kind"]] == ["Member"] * 3
+        assert visitor_by_jwtauth.log_in(username="ada", password=PASSWORD) == 200
+        assert [visitor_by_jwtauth.kind, visitor_by_jwtauth.kind, visitor_by_jwtauth.who("/who/session/")["kind"]] == [
+            "Member"
+        ] * 3
 
 
 def test_a_new_password_keeps_the_backend_of_the_session():
     visitor = ByCookies()
     with backends(Members, MODEL_BACKEND):
-        visitor.come(username="ada", password=PASSWORD)
+        visitor.log_in(username="ada", password=PASSWORD)
         before = only_session().pk
         assert visitor.post("/password/").status_code == 200
         assert visitor.kind == "Member"
@@ -505,80 +507,82 @@ def test_a_new_password_keeps_the_backend_of_the_session():
 
 
 @pytest.mark.parametrize("kind", [SignsInOnly, SignsInOnlyOfDjango])
-def test_a_backend_without_a_get_user_leaves_the_user_to_the_user_model(ours, kind):
+def test_user_model_is_queried_if_the_backend_has_no_get_user(visitor_by_jwtauth, kind):
     with backends(kind):
-        assert ours.come(username="ada", password=PASSWORD) == 200
-        assert ours.name == "ada"
+        assert visitor_by_jwtauth.log_in(username="ada", password=PASSWORD) == 200
+        assert visitor_by_jwtauth.name == "ada"
         change(is_active=False)
-        assert ours.name is None
+        assert visitor_by_jwtauth.name is None
 
 
-def test_an_inactive_user_is_anonymous_where_get_user_does_not_look(ours):
+def test_inactive_user_is_anonymous_if_get_user_does_not_check_is_active(visitor_by_jwtauth):
     with backends(Directory):
-        assert ours.come(username="ada", password=PASSWORD) == 200
+        assert visitor_by_jwtauth.log_in(username="ada", password=PASSWORD) == 200
         change(is_active=False)
-        assert ours.name is None
+        assert visitor_by_jwtauth.name is None
 
 
 @pytest.mark.parametrize("error", [AttributeError("no strategy"), TypeError("1 argument")])
-def test_a_get_user_that_cannot_be_asked_finds_no_user_and_is_logged(ours, caplog, monkeypatch, error):
+def test_request_is_anonymous_after_an_attribute_or_type_error_of_get_user_which_is_logged(
+    visitor_by_jwtauth, caplog, monkeypatch, error
+):
     with backends(Failing, MODEL_BACKEND):
-        assert ours.come(username="ada", password=PASSWORD) == 200
+        assert visitor_by_jwtauth.log_in(username="ada", password=PASSWORD) == 200
         monkeypatch.setattr(Failing, "error", error)
-        assert ours.name is None
+        assert visitor_by_jwtauth.name is None
         (record,) = [record for record in caplog.records if record.name == "jwtauth"]
         assert record.levelno == logging.ERROR
         assert "Failing.get_user() failed" in record.getMessage()
         monkeypatch.setattr(Failing, "error", None)
-        assert ours.kind == "Member"
+        assert visitor_by_jwtauth.kind == "Member"
 
 
-def test_a_get_user_that_raises_does_not_exist_finds_no_user(ours, caplog, monkeypatch):
+def test_request_is_anonymous_if_get_user_raises_does_not_exist(visitor_by_jwtauth, caplog, monkeypatch):
     with backends(Failing):
-        assert ours.come(username="ada", password=PASSWORD) == 200
+        assert visitor_by_jwtauth.log_in(username="ada", password=PASSWORD) == 200
         monkeypatch.setattr(Failing, "error", User.DoesNotExist())
-        assert ours.name is None
+        assert visitor_by_jwtauth.name is None
     assert not [record for record in caplog.records if record.name == "jwtauth"]
 
 
 @pytest.mark.parametrize("error", [OperationalError("gone"), ConnectionError("no server")])
-def test_any_other_error_of_get_user_is_raised_and_ends_no_session(visitor, monkeypatch, error):
+def test_other_errors_of_get_user_are_raised_and_end_no_session(visitor, monkeypatch, error):
     with backends(Failing):
-        assert visitor.come(username="ada", password=PASSWORD) == 200
+        assert visitor.log_in(username="ada", password=PASSWORD) == 200
         monkeypatch.setattr(Failing, "error", error)
         assert visitor.get("/who/", headers=visitor.headers).status_code == 500
         monkeypatch.setattr(Failing, "error", None)
         assert visitor.kind == "Member"
 
 
-def test_another_user_from_get_user_is_refused(ours, monkeypatch):
+def test_request_is_anonymous_if_get_user_returns_another_user(visitor_by_jwtauth, monkeypatch):
     other = User.objects.create_user("bob")
     with backends(Members):
-        assert ours.come(username="ada", password=PASSWORD) == 200
+        assert visitor_by_jwtauth.log_in(username="ada", password=PASSWORD) == 200
         monkeypatch.setattr(Members, "get_user", lambda self, user_id: other)
-        assert ours.name is None
+        assert visitor_by_jwtauth.name is None
 
 
 @pytest.mark.parametrize(("kinds", "count"), [([MODEL_BACKEND], 1), ([Staff], 1), ([Members], 2)])
-def test_only_a_get_user_of_the_project_costs_a_query(ours, statements, kinds, count):
+def test_only_a_get_user_of_the_project_costs_another_query(visitor_by_jwtauth, statements, kinds, count):
     with backends(*kinds):
-        assert ours.come(username="ada", password=PASSWORD) == 200
-        assert ours.name == "ada"
-        assert statements(ours.who) == ["SELECT"] * count
+        assert visitor_by_jwtauth.log_in(username="ada", password=PASSWORD) == 200
+        assert visitor_by_jwtauth.name == "ada"
+        assert statements(visitor_by_jwtauth.who) == ["SELECT"] * count
 
 
-# --- where the backend is not known: of an older session, of a service in Rust, of a user who was not authenticated
+# --- sessions without a stored backend: made by an older version, by a Rust service, or without authenticate()
 
 
 @pytest.fixture
-def unknown():
+def visitor_without_backend():
     visitor = Visitor()
     assert visitor.post("/sign-in/without-backend/").status_code == 200
     Session.objects.update(backend="")
     return visitor
 
 
-def test_the_backend_is_not_known_by_a_path_that_is_not_configured():
+def test_backend_of_returns_configured_paths_only():
     user = User(username="ada")
     for value in ("", "other.Backend", 1, None, ModelBackend()):
         user.backend = value
@@ -592,66 +596,66 @@ def test_the_backend_is_not_known_by_a_path_that_is_not_configured():
     [[Members], [Permissions, Members], [Members, Directory], [Social, Members], [NeedsArguments, Members]],
     ids=lambda kinds: " ".join(kind.__name__ for kind in kinds),
 )
-def test_where_every_backend_has_a_get_user_of_its_own_the_first_that_finds_the_user_counts(kinds, ada):
+def test_without_a_stored_backend_the_first_get_user_that_finds_the_user_is_used(kinds, ada):
     with backends(*kinds):
         assert admission.admit(ada, "").__class__ is Member
 
 
-def test_the_next_backend_is_asked_where_the_first_finds_no_user(unknown):
+def test_without_a_stored_backend_the_next_is_asked_if_the_first_finds_no_user(visitor_without_backend):
     with backends(Members, Directory):
         change(email="")
         change(last_name="suspended")
-        assert unknown.who() == {"name": "ada", "kind": "User", "directory": "cn=ada"}
+        assert visitor_without_backend.who() == {"name": "ada", "kind": "User", "directory": "cn=ada"}
     with backends(Members):
-        assert unknown.name is None
+        assert visitor_without_backend.name is None
 
 
-def test_the_auth_hash_is_checked_without_a_known_backend_too(unknown):
-    with backends(Members):  # whose hash is not the one that this session was started with
-        assert unknown.name is None
+def test_session_hash_is_checked_without_a_stored_backend(visitor_without_backend):
+    with backends(Members):  # their session hash differs from the one that this session started with
+        assert visitor_without_backend.name is None
 
 
 @pytest.mark.parametrize("kinds", [[], [Permissions], [SignsInOnly], [Social, MODEL_BACKEND], [MODEL_BACKEND, Members]])
-def test_otherwise_the_user_is_of_the_user_model(unknown, kinds):
+def test_without_a_stored_backend_the_user_is_an_instance_of_the_user_model(visitor_without_backend, kinds):
     with backends(*kinds):
-        assert unknown.kind == "User"
+        assert visitor_without_backend.kind == "User"
 
 
 @pytest.mark.parametrize("kinds", [[], [MODEL_BACKEND], [Directory], [Staff], [Lenient]])
-def test_an_inactive_user_without_a_known_backend_is_anonymous(unknown, kinds):
+def test_inactive_user_is_anonymous_without_a_stored_backend(visitor_without_backend, kinds):
     with backends(*kinds):
-        assert unknown.name == "ada"
+        assert visitor_without_backend.name == "ada"
         change(is_active=False)
-        assert unknown.name is None
+        assert visitor_without_backend.name is None
 
 
-def test_one_of_the_backends_with_user_can_authenticate_must_agree(unknown):
+def test_without_a_stored_backend_one_user_can_authenticate_must_agree(visitor_without_backend):
     change(last_name="banned")
     with backends(Staff):
-        assert unknown.name is None
+        assert visitor_without_backend.name is None
     with backends(Staff, Permissions):
-        assert unknown.name is None
+        assert visitor_without_backend.name is None
     with backends(Staff, Lenient):
-        assert unknown.name == "ada"
+        assert visitor_without_backend.name == "ada"
 
 
-def test_a_backend_that_cannot_be_made_is_left_out(unknown, caplog):
+def test_backend_that_cannot_be_instantiated_is_skipped_and_logged(visitor_without_backend, caplog):
     with backends(NeedsArguments, MODEL_BACKEND):
-        assert unknown.name == "ada"
+        assert visitor_without_backend.name == "ada"
     assert "NeedsArguments could not be instantiated" in caplog.text
 
 
-def test_a_session_without_a_backend_goes_on(ada):
+def test_session_without_a_stored_backend_stays_valid(ada):
     with backends(MODEL_BACKEND):
         visitor = ByCookies()
-        visitor.come(username="ada", password=PASSWORD)
+        visitor.log_in(username="ada", password=PASSWORD)
         assert only_session().backend == MODEL_BACKEND
         Session.objects.update(backend="")
         assert visitor.name == "ada"
         assert get_user_model().objects.get() == ada
 
 
-# --- credentials, as Django's login form hands them on
+# --- credentials, as Django's login form passes them
 
 
 class Asked(ModelBackend):
@@ -677,19 +681,19 @@ class Locking(BaseBackend):
 class ByDjangosForm(Visitor):
     """Sign in by Django's own form: the control."""
 
-    def come(self, **credentials):
+    def log_in(self, **credentials):
         return self.post("/sign-in/form/", credentials).status_code
 
 
 @pytest.fixture(params=[ByDjangosForm, ByLoginView, ByBearer])
 def by_password(request):
-    """Return a visitor for each way to hand in a name and a password."""
+    """Return a visitor for each way to submit a username and a password."""
     return request.param()
 
 
 @pytest.fixture
 def failures():
-    """Return what ``user_login_failed`` has told."""
+    """Record the signal ``user_login_failed``."""
     told = []
 
     def receiver(credentials, request, **kwargs):
@@ -700,11 +704,11 @@ def failures():
     user_login_failed.disconnect(receiver)
 
 
-def test_backends_get_the_request_of_django_the_name_and_the_password(by_password, monkeypatch):
+def test_backends_receive_django_s_request_username_and_password(by_password, monkeypatch):
     monkeypatch.setattr(Asked, "calls", calls := [])
     with backends(Asked):
-        assert by_password.come(username=" ada ", password=f" {PASSWORD}") in (200, 401)
-        assert by_password.come(username="ada", password=PASSWORD) == 200
+        assert by_password.log_in(username=" ada ", password=f" {PASSWORD}") in (200, 401)
+        assert by_password.log_in(username="ada", password=PASSWORD) == 200
     assert [call[1:] for call in calls] == [("ada", f" {PASSWORD}"), ("ada", PASSWORD)]
     assert {type(call[0]) for call in calls} == {WSGIRequest}
 
@@ -719,47 +723,47 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("stored", "typed"), NAMES.values(), ids=NAMES)
-def test_names_are_normalised(by_password, stored, typed):
+def test_usernames_are_normalised_at_login(by_password, stored, typed):
     assert stored != typed
     User.objects.create_user(stored, password=PASSWORD)
-    assert by_password.come(username=typed, password=PASSWORD) == 200
+    assert by_password.log_in(username=typed, password=PASSWORD) == 200
     assert by_password.name == stored
 
 
-def test_a_name_that_is_longer_than_the_field_is_not_normalised(by_password, monkeypatch):
+def test_username_longer_than_the_field_is_not_normalised(by_password, monkeypatch):
     typed = "f" * 150 + "\N{SUPERSCRIPT ONE}"
     monkeypatch.setattr(Asked, "calls", calls := [])
     with backends(Asked):
-        assert by_password.come(username=typed, password=PASSWORD) == 401
+        assert by_password.log_in(username=typed, password=PASSWORD) == 401
     assert [call[1] for call in calls] == [typed]
 
 
 @pytest.mark.parametrize("backend", [MODEL_BACKEND, AllowAllUsersModelBackend, Directory])
-def test_an_inactive_user_is_401(by_password, backend):
+def test_login_of_an_inactive_user_is_401(by_password, backend):
     change(is_active=False)
     with backends(backend):
-        assert by_password.come(username="ada", password=PASSWORD) == 401
+        assert by_password.log_in(username="ada", password=PASSWORD) == 401
     assert by_password.name is None
 
 
-def test_a_backend_may_refuse_before_the_others_are_asked(by_password, failures):
+def test_permission_denied_of_a_backend_ends_the_login_attempt(by_password, failures):
     User.objects.create_user("locked", password=PASSWORD)
     with backends(Locking, MODEL_BACKEND):
-        assert by_password.come(username="locked", password=PASSWORD) == 401
-        assert by_password.come(username="ada", password=PASSWORD) == 200
+        assert by_password.log_in(username="locked", password=PASSWORD) == 401
+        assert by_password.log_in(username="ada", password=PASSWORD) == 200
     assert failures == [({"username": "locked", "password": "*" * 20}, WSGIRequest)]
 
 
-def test_a_failure_is_told_once_as_by_django_s_form(by_password, failures):
-    assert by_password.come(username="ada", password="wrong") == 401
+def test_failed_login_sends_user_login_failed_once(by_password, failures):
+    assert by_password.log_in(username="ada", password="wrong") == 401
     assert failures == [({"username": "ada", "password": "*" * 20}, WSGIRequest)]
 
 
-# --- serializers of the project
+# --- login serializers of the project
 
 
 class AnyUser(serializers.Serializer):
-    """Find a user without a password, whoever it is."""
+    """Find any user, without a password."""
 
     name = serializers.CharField()
 
@@ -768,7 +772,7 @@ class AnyUser(serializers.Serializer):
 
 
 class UserOfBackend(AnyUser):
-    """Find a user whom a backend has authenticated that lets inactive users in."""
+    """Find any user, authenticated by a backend that admits inactive users."""
 
     def validate(self, attrs):
         (user,) = super().validate(attrs).values()
@@ -812,7 +816,7 @@ def is_refused(response):
 
 @pytest.mark.parametrize("kind", [AnyUser, UserOfBackend])
 @pytest.mark.parametrize("kinds", [[MODEL_BACKEND], [AllowAllUsersModelBackend], [Members, AllowAllUsersModelBackend]])
-def test_an_inactive_user_of_any_serializer_is_401(view, kind, kinds):
+def test_inactive_user_of_any_login_serializer_is_401(view, kind, kinds):
     with backends(*kinds), serializer(kind):
         change(is_active=False)
         assert is_refused(post(view))
@@ -821,26 +825,26 @@ def test_an_inactive_user_of_any_serializer_is_401(view, kind, kinds):
         assert post(view).status_code == 200
 
 
-def test_a_user_that_the_backends_refuse_is_401(view):
+def test_user_of_a_login_serializer_whom_the_backends_refuse_is_401(view):
     change(last_name="banned")
     with backends(Staff), serializer(AnyUser):
         assert is_refused(post(view))
 
 
 @pytest.mark.parametrize("kind", [AnyUser, Visitors])
-def test_no_user_of_a_serializer_is_401(view, kind):
+def test_login_serializer_that_finds_no_user_is_401(view, kind):
     with serializer(kind):
-        assert is_refused(post(view, "nobody"))
+        assert is_refused(post(view, "unknown"))
 
 
 @pytest.mark.parametrize("kind", [Nothing, NoMapping])
-def test_a_serializer_that_sets_no_user_is_an_error_that_says_so(view, kind):
+def test_login_serializer_that_sets_no_user_is_improperly_configured(view, kind):
     client = Client()
     with serializer(kind), pytest.raises(ImproperlyConfigured, match=r'must set validated_data\["user"\]'):
         client.post(f"/auth/{view}/", {"name": "ada"})
 
 
-# --- what the default manager and the user model make of a row
+# --- default managers and `from_db` of the user model
 
 
 class Annotating(UserManager):
@@ -884,10 +888,10 @@ MANAGERS = {
 
 
 @pytest.mark.parametrize(("manager", "more"), MANAGERS.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_the_user_is_as_the_default_manager_makes_it(visitor, ada, monkeypatch, manager, more):
+def test_user_is_loaded_as_the_default_manager_loads_it(visitor, ada, monkeypatch, manager, more):
     ada.groups.set([Group.objects.create(name=name) for name in ("red", "blue")])
-    assert visitor.come(username="ada", password=PASSWORD) == 200
-    assert type(visitor)().come(username="ada", password=PASSWORD) == 200  # a second session of the user
+    assert visitor.log_in(username="ada", password=PASSWORD) == 200
+    assert type(visitor)().log_in(username="ada", password=PASSWORD) == 200  # a second session of the user
     default = manager()
     default.model, default.name = User, "objects"
     monkeypatch.setattr(User._meta, "default_manager", default)
@@ -903,7 +907,7 @@ def test_the_user_is_as_the_default_manager_makes_it(visitor, ada, monkeypatch, 
 
 
 @pytest.mark.parametrize("manager", [UserManager, Annotating])
-def test_the_user_is_as_from_db_makes_it(visitor, monkeypatch, manager):
+def test_user_is_built_by_from_db_of_the_user_model(visitor, monkeypatch, manager):
     def from_db(model, db, field_names, values, **kwargs):  # a fetch_mode since Django 6.1
         user = super(User, model).from_db(db, field_names, values, **kwargs)
         user.loaded = sorted(field_names) == sorted(field.attname for field in model._meta.concrete_fields)
@@ -913,21 +917,21 @@ def test_the_user_is_as_from_db_makes_it(visitor, monkeypatch, manager):
     default = manager()
     default.model, default.name = User, "objects"
     monkeypatch.setattr(User._meta, "default_manager", default)
-    assert visitor.come(username="ada", password=PASSWORD) == 200
+    assert visitor.log_in(username="ada", password=PASSWORD) == 200
     assert visitor.who("/who/state/")["more"]["loaded"] is True
 
 
 # --- a user model with another USERNAME_FIELD
 
 
-def test_users_of_another_username_field_sign_in_as_by_django_s_form():
+def test_users_with_another_username_field_sign_in_as_with_django_s_form():
     command = [sys.executable, "-W", "error", "-m", "tests.project_of_emails"]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     answers = json.loads(done.stdout)
     assert len(answers["backends"]) == 4
     for ways in answers["backends"].values():
-        # The right password, a name that is to be normalised, a wrong password, an inactive user; a joined row.
+        # The correct password, a username to normalise, a wrong password, an inactive user; a joined row.
         assert ways["django"] == [200, 200, 401, 401, "red", 1]
         assert ways["login"] == ways["token"] == ways["django"]
-    assert answers["username"] == [400, ["email"]], "the API's field is called as USERNAME_FIELD is"
+    assert answers["username"] == [400, ["email"]], "the API's field is named after USERNAME_FIELD"

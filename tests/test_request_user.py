@@ -1,6 +1,6 @@
-"""``request.user`` belongs to the request: what a later middleware sets stands, in every kind of view.
+"""Middleware after jwtauth's that replaces ``request.user``: every kind of view sees the replacement.
 
-Each case asks the same site twice: signed in by Django's own login, and by jwtauth's.
+Each case runs the same site twice: with Django's own login, and with jwtauth's.
 """
 
 import pytest
@@ -23,7 +23,7 @@ from jwtauth.test import force_login
 
 SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 DJANGO = "django.contrib.auth.middleware.AuthenticationMiddleware"
-OURS = "jwtauth.middleware.JWTAuthMiddleware"
+JWTAUTH = "jwtauth.middleware.JWTAuthMiddleware"
 REMOTE = "django.contrib.auth.middleware.RemoteUserMiddleware"
 REMOTE_BACKENDS = ["django.contrib.auth.backends.RemoteUserBackend", "django.contrib.auth.backends.ModelBackend"]
 
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__
 
 
 class Later:
-    """A middleware that changes ``request.user``, sync and async."""
+    """Base of middleware that changes ``request.user``, sync and async."""
 
     sync_capable = async_capable = True
 
@@ -52,7 +52,7 @@ class Later:
 
 
 class Decorating(Later):
-    """As django-otp's."""
+    """Decorate the user, as django-otp does."""
 
     def change(self, request):
         request.user = SimpleLazyObject(lambda user=request.user: self.decorated(user))
@@ -63,14 +63,14 @@ class Decorating(Later):
 
 
 class Marking(Later):
-    """As django-hijack's: it sets an attribute on what is there."""
+    """Set an attribute on the user, as django-hijack does."""
 
     def change(self, request):
         request.user.mark = "marked"
 
 
 class Impersonating(Later):
-    """As django-impersonate's."""
+    """Replace the user, as django-impersonate does."""
 
     def change(self, request):
         if request.user.is_authenticated:
@@ -78,7 +78,7 @@ class Impersonating(Later):
 
 
 class Gate(Later):
-    """A second factor that is missing, terms that are not accepted, an account that is locked."""
+    """Make the request anonymous: a second factor is missing, terms are not accepted, or the account is locked."""
 
     def change(self, request):
         if request.user.is_authenticated:
@@ -86,7 +86,7 @@ class Gate(Later):
 
 
 class ViewGate(Later):
-    """The same, right before the view."""
+    """Make the request anonymous right before the view."""
 
     def change(self, request):
         pass
@@ -96,7 +96,7 @@ class ViewGate(Later):
 
 
 class OwnRemoteUser(Later):
-    """Not Django's, but signs in by Django's login, from a header."""
+    """Sign in with Django's login from a header, without Django's RemoteUserMiddleware."""
 
     def change(self, request):
         from django.contrib.auth import login
@@ -106,7 +106,7 @@ class OwnRemoteUser(Later):
 
 
 def described(user):
-    return f"{user.get_username() or 'nobody'} {getattr(user, 'mark', '')}".strip()
+    return f"{user.get_username() or 'anonymous'} {getattr(user, 'mark', '')}".strip()
 
 
 def plain(request):
@@ -170,76 +170,78 @@ def stack(*names):
         ("Decorating", "ada decorated"),
         ("Marking", "ada marked"),
         ("Impersonating", "bob"),
-        ("Gate", "nobody"),
-        ("ViewGate", "nobody"),
+        ("Gate", "anonymous"),
+        ("ViewGate", "anonymous"),
     ],
 )
-def test_what_a_later_middleware_sets_stands(ada, bob, url, later, seen):
-    answers = [asked(how, ada, url, stack(DJANGO, OURS, later)) for how in (by_django, force_login)]
-    expected = "302" if seen == "nobody" and url == "/private/" else seen
+def test_user_set_by_later_middleware_is_kept(ada, bob, url, later, seen):
+    answers = [asked(how, ada, url, stack(DJANGO, JWTAUTH, later)) for how in (by_django, force_login)]
+    expected = "302" if seen == "anonymous" and url == "/private/" else seen
     assert answers == [expected, expected]
 
 
 @pytest.mark.parametrize(
-    ("later", "seen"), [("Impersonating", "bob"), ("Gate", "nobody"), ("Decorating", "ada decorated")]
+    ("later", "seen"), [("Impersonating", "bob"), ("Gate", "anonymous"), ("Decorating", "ada decorated")]
 )
-def test_auser_is_what_a_later_middleware_has_set(ada, bob, later, seen):
-    assert asked(force_login, ada, "/auser/", stack(DJANGO, OURS, later)) == seen
+def test_auser_returns_the_user_set_by_later_middleware(ada, bob, later, seen):
+    assert asked(force_login, ada, "/auser/", stack(DJANGO, JWTAUTH, later)) == seen
 
 
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize("interval", [0, 10])
 @pytest.mark.parametrize("later", ["Decorating", "Impersonating", "Gate"])
-def test_it_stands_under_asgi_and_within_the_check_interval(ada, bob, url, interval, later, settings):
+def test_user_set_by_later_middleware_is_kept_under_asgi_and_within_the_check_interval(
+    ada, bob, url, interval, later, settings
+):
     from asgiref.sync import async_to_sync
 
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": interval}
-    seen = {"Decorating": "ada decorated", "Impersonating": "bob", "Gate": "nobody"}[later]
-    expected = "302" if seen == "nobody" and url == "/private/" else seen
-    with override_settings(MIDDLEWARE=stack(DJANGO, OURS, later)):
+    seen = {"Decorating": "ada decorated", "Impersonating": "bob", "Gate": "anonymous"}[later]
+    expected = "302" if seen == "anonymous" and url == "/private/" else seen
+    with override_settings(MIDDLEWARE=stack(DJANGO, JWTAUTH, later)):
         client = AsyncClient()
         force_login(client, ada)
         assert [answer(async_to_sync(client.get)(url)) for _ in range(2)] == [expected] * 2
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_bearers_are_subject_to_a_gate_as_well(ada, url):
-    with override_settings(MIDDLEWARE=stack(DJANGO, OURS, "Gate")):
+def test_later_middleware_can_make_a_bearer_request_anonymous(ada, url):
+    with override_settings(MIDDLEWARE=stack(DJANGO, JWTAUTH, "Gate")):
         client = Client()
         force_login(client, ada)
         token = client.cookies["access_token"].value
         seen = answer(Client().get(url, headers={"authorization": f"Bearer {token}"}))
-    assert seen == ("302" if url == "/private/" else "nobody")
+    assert seen == ("302" if url == "/private/" else "anonymous")
 
 
 @pytest.mark.parametrize("url", URLS)
-@pytest.mark.parametrize("names", [(OURS, DJANGO), (DJANGO, OURS), (OURS,)])
-def test_plain_sites_may_list_the_middleware_before_django_s(ada, url, names):
+@pytest.mark.parametrize("names", [(JWTAUTH, DJANGO), (DJANGO, JWTAUTH), (JWTAUTH,)])
+def test_user_is_signed_in_with_the_middleware_before_after_or_without_django_s(ada, url, names):
     assert asked(force_login, ada, url, stack(*names)) == "ada"
 
 
 @pytest.mark.parametrize("url", URLS[:-1])
-@pytest.mark.parametrize(("later", "seen"), [("Gate", "ada"), ("ViewGate", "nobody")])
-def test_before_django_s_a_gate_on_django_s_user_sees_nobody(ada, url, later, seen):
-    """A gate in front of the view does not see jwtauth's users; one right before the view has the last word."""
-    expected = "302" if seen == "nobody" and url == "/private/" else seen
-    assert asked(force_login, ada, url, stack(OURS, DJANGO, later)) == expected
+@pytest.mark.parametrize(("later", "seen"), [("Gate", "ada"), ("ViewGate", "anonymous")])
+def test_with_jwtauth_s_middleware_first_only_a_gate_right_before_the_view_applies(ada, url, later, seen):
+    """A gate's ``__call__`` does not see jwtauth's users then; its ``process_view`` runs last."""
+    expected = "302" if seen == "anonymous" and url == "/private/" else seen
+    assert asked(force_login, ada, url, stack(JWTAUTH, DJANGO, later)) == expected
 
 
 # --- RemoteUserMiddleware
 
 
 @pytest.mark.parametrize("url", URLS)
-@pytest.mark.parametrize("names", [(DJANGO, OURS, REMOTE), (DJANGO, REMOTE, OURS), (OURS, DJANGO, REMOTE)])
-def test_a_user_stays_signed_in_beside_remote_user(ada, url, names):
+@pytest.mark.parametrize("names", [(DJANGO, JWTAUTH, REMOTE), (DJANGO, REMOTE, JWTAUTH), (JWTAUTH, DJANGO, REMOTE)])
+def test_user_stays_signed_in_beside_remote_user_middleware(ada, url, names):
     for _ in range(2):
         assert asked(force_login, ada, url, stack(*names)) == "ada"
     assert Session.objects.count() == 2
 
 
-@pytest.mark.parametrize("names", [(DJANGO, OURS, REMOTE), (DJANGO, REMOTE, OURS)])
+@pytest.mark.parametrize("names", [(DJANGO, JWTAUTH, REMOTE), (DJANGO, REMOTE, JWTAUTH)])
 @pytest.mark.parametrize("url", ["/plain/", "/private/", "/drf/"])
-def test_the_header_s_user_wins_over_an_older_session(ada, bob, url, names):
+def test_another_user_in_the_remote_user_header_replaces_the_session(ada, bob, url, names):
     with override_settings(MIDDLEWARE=stack(*names), AUTHENTICATION_BACKENDS=REMOTE_BACKENDS):
         client = Client()
         force_login(client, ada)
@@ -249,8 +251,8 @@ def test_the_header_s_user_wins_over_an_older_session(ada, bob, url, names):
         assert client.cookies["access_token"].value == ""
 
 
-@pytest.mark.parametrize("names", [(DJANGO, OURS, REMOTE), (DJANGO, REMOTE, OURS)])
-def test_the_header_s_own_user_keeps_the_session(ada, names):
+@pytest.mark.parametrize("names", [(DJANGO, JWTAUTH, REMOTE), (DJANGO, REMOTE, JWTAUTH)])
+def test_same_user_in_the_remote_user_header_keeps_the_session(ada, names):
     with override_settings(MIDDLEWARE=stack(*names), AUTHENTICATION_BACKENDS=REMOTE_BACKENDS):
         client = Client()
         force_login(client, ada)
@@ -258,8 +260,8 @@ def test_the_header_s_own_user_keeps_the_session(ada, names):
         assert Session.objects.get().user == ada
 
 
-@pytest.mark.parametrize("names", [(DJANGO, OURS, "OwnRemoteUser"), (DJANGO, "OwnRemoteUser", OURS)])
-def test_a_middleware_that_signs_in_by_django_s_login_wins(ada, bob, names):
+@pytest.mark.parametrize("names", [(DJANGO, JWTAUTH, "OwnRemoteUser"), (DJANGO, "OwnRemoteUser", JWTAUTH)])
+def test_middleware_that_signs_in_with_django_s_login_replaces_the_session(ada, bob, names):
     with override_settings(MIDDLEWARE=stack(*names), AUTHENTICATION_BACKENDS=REMOTE_BACKENDS):
         client = Client()
         force_login(client, ada)

@@ -1,4 +1,4 @@
-"""WebSockets: the same cookies, the rule of origin, and the rotation table."""
+"""WebSocket handshakes: cookies, the cross-origin rule, and refreshes."""
 
 from http.cookies import SimpleCookie
 
@@ -14,11 +14,11 @@ from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-OURS = ("origin", "http://testserver")
+SAME_ORIGIN = ("origin", "http://testserver")
 
 
 async def echo_user(scope, receive, send):
-    """Says who is there, and again whenever it is asked."""
+    """Send the name of the user, and whether the session is valid for each message received."""
     await receive()
     own_headers = scope["extensions"].get("headers of the answer")
     await send({"type": "websocket.accept", **({"headers": own_headers} if own_headers else {})})
@@ -34,7 +34,7 @@ def headers_of(browser, *headers):
 
 
 def open_socket(browser, *headers, extensions=(), between=None, answers=None, headers_of_answer=(), **changes):
-    """What the server sends when this browser opens a socket, and once more if something happens in between."""
+    """Return what the server sends to a browser that opens a socket, and after ``between`` has run."""
 
     async def talk():
         scope = {
@@ -66,21 +66,21 @@ def open_socket(browser, *headers, extensions=(), between=None, answers=None, he
     return async_to_sync(talk)()
 
 
-def test_the_person_of_the_cookies_is_in_the_scope(signed_in):
-    assert open_socket(signed_in, OURS) == ["ada"]
+def test_user_of_the_cookies_is_in_the_scope(signed_in):
+    assert open_socket(signed_in, SAME_ORIGIN) == ["ada"]
 
 
-def test_without_cookies_it_is_nobody(browser):
+def test_handshake_without_cookies_is_anonymous_from_any_origin(browser):
     assert open_socket(browser) == ["AnonymousUser"]
     assert open_socket(browser, ("origin", "https://elsewhere.example")) == ["AnonymousUser"]
 
 
-def test_the_user_of_an_outer_middleware_stays_without_a_token(other_browser, signed_in):
+def test_user_of_an_outer_middleware_stays_if_there_is_no_token(other_browser, signed_in):
     assert open_socket(other_browser, user="the session's user") == ["the session's user"]
-    assert open_socket(signed_in, OURS, user="the session's user") == ["ada"]
+    assert open_socket(signed_in, SAME_ORIGIN, user="the session's user") == ["ada"]
 
 
-def test_nobody_s_handshake_does_not_leave_the_event_loop(browser, monkeypatch):
+def test_anonymous_handshake_uses_no_thread(browser, monkeypatch):
     async def no_thread(*args):
         raise AssertionError("a thread was asked for")
 
@@ -91,22 +91,22 @@ def test_nobody_s_handshake_does_not_leave_the_event_loop(browser, monkeypatch):
 @pytest.mark.parametrize(
     "headers", [[("origin", "https://elsewhere.example")], [("origin", "null")], [("origin", "https://testserver")], []]
 )
-def test_another_origin_or_none_is_refused(signed_in, headers):
+def test_handshake_of_another_origin_or_without_origin_is_refused(signed_in, headers):
     assert open_socket(signed_in, *headers) == {"type": "websocket.close", "code": 1008}
     refused = open_socket(signed_in, *headers, extensions=["websocket.http.response"])
     assert (refused["type"], refused["status"]) == ("websocket.http.response.start", 403)
     assert signed_in.who() == "ada"
 
 
-def test_a_trusted_origin_is_let_in(signed_in, settings):
+def test_handshake_of_a_trusted_origin_is_accepted(signed_in, settings):
     settings.CSRF_TRUSTED_ORIGINS = ["https://elsewhere.example"]
     assert open_socket(signed_in, ("origin", "https://elsewhere.example")) == ["ada"]
 
 
-def test_a_handshake_refreshes_and_its_acceptance_sets_the_cookies(signed_in, clock):
+def test_handshake_refreshes_and_sets_cookies_on_the_accept_message(signed_in, clock):
     clock.advance(ACCESS_LIFETIME)
     answers = []
-    assert open_socket(signed_in, OURS, answers=answers) == ["ada"]
+    assert open_socket(signed_in, SAME_ORIGIN, answers=answers) == ["ada"]
     assert only_session().generation == 2
     [accepted] = answers
     cookies = SimpleCookie()
@@ -120,52 +120,52 @@ def test_a_handshake_refreshes_and_its_acceptance_sets_the_cookies(signed_in, cl
     assert only_session().acknowledged_at is not None
 
 
-def test_the_application_s_own_headers_stay(signed_in, clock):
+def test_accept_headers_of_the_application_are_kept(signed_in, clock):
     clock.advance(ACCESS_LIFETIME)
     answers = []
-    open_socket(signed_in, OURS, answers=answers, headers_of_answer=[(b"x-own", b"1")])
+    open_socket(signed_in, SAME_ORIGIN, answers=answers, headers_of_answer=[(b"x-own", b"1")])
     assert (b"x-own", b"1") in answers[0]["headers"]
     assert len(answers[0]["headers"]) == 3
 
 
-def test_a_handshake_that_changes_nothing_sets_no_cookie(signed_in):
+def test_handshake_with_a_valid_access_token_sets_no_cookie(signed_in):
     answers = []
-    assert open_socket(signed_in, OURS, answers=answers) == ["ada"]
+    assert open_socket(signed_in, SAME_ORIGIN, answers=answers) == ["ada"]
     assert "headers" not in answers[0]
 
 
-def test_a_copied_token_that_opens_a_socket_is_found(signed_in, clock, thefts):
+def test_copied_refresh_token_in_a_handshake_ends_the_session(signed_in, clock, thefts):
     tokens = signed_in.tokens()
     refresh(signed_in, clock)
     clock.advance(GRACE)
     signed_in.carry(tokens)
-    assert open_socket(signed_in, OURS) == ["AnonymousUser"]
+    assert open_socket(signed_in, SAME_ORIGIN) == ["AnonymousUser"]
     assert len(thefts) == 1
     assert not Session.objects.exists()
 
 
 @pytest.mark.parametrize(("secure", "origin"), [(True, "https://testserver"), (False, "http://testserver")])
-def test_a_server_that_names_no_scheme_is_reached_as_the_cookies_are(signed_in, settings, secure, origin):
+def test_scheme_is_derived_from_cookie_secure_if_the_server_gives_none(signed_in, settings, secure, origin):
     settings.JWTAUTH = {"COOKIE_SECURE": secure}
     assert open_socket(signed_in, ("origin", origin), scheme=None) == ["ada"]
     other = origin.replace("https", "http") if secure else origin.replace("http", "https")
     assert open_socket(signed_in, ("origin", other), scheme=None) == {"type": "websocket.close", "code": 1008}
 
 
-def test_cookies_in_several_fields_are_one_list(signed_in):
+def test_handshake_with_several_cookie_headers_is_authenticated(signed_in):
     """HTTP/2 (RFC 9113 section 8.2.3); Django 5.2 joins them with commas."""
     tokens = signed_in.tokens()
     signed_in.cookies.clear()
     fields = [("cookie", f"{name}={value}") for name, value in tokens.items()]
-    assert open_socket(signed_in, OURS, ("cookie", "theme=dark"), *fields) == ["ada"]
+    assert open_socket(signed_in, SAME_ORIGIN, ("cookie", "theme=dark"), *fields) == ["ada"]
 
 
-def test_an_expired_session_is_nobody(signed_in, clock):
+def test_handshake_with_an_expired_session_is_anonymous(signed_in, clock):
     clock.advance(IDLE)
-    assert open_socket(signed_in, OURS) == ["AnonymousUser"]
+    assert open_socket(signed_in, SAME_ORIGIN) == ["AnonymousUser"]
 
 
-def test_a_bearer_needs_no_origin_and_a_bad_one_is_refused(browser, signed_in):
+def test_handshake_with_a_bearer_token_needs_no_origin_and_an_invalid_one_is_refused(browser, signed_in):
     token = signed_in.token("access_token")
     browser.cookies.clear()
     assert open_socket(browser, ("authorization", f"Bearer {token}")) == ["ada"]
@@ -173,16 +173,16 @@ def test_a_bearer_needs_no_origin_and_a_bad_one_is_refused(browser, signed_in):
     assert refused["status"] == 401
 
 
-def test_an_open_socket_can_ask_whether_the_session_is_still_live(signed_in):
-    assert open_socket(signed_in, OURS, between=lambda: None) == ["ada", "True"]
-    assert open_socket(signed_in, OURS, between=lambda: Session.objects.all().end()) == ["ada", "False"]
+def test_open_socket_can_check_whether_its_session_has_ended(signed_in):
+    assert open_socket(signed_in, SAME_ORIGIN, between=lambda: None) == ["ada", "True"]
+    assert open_socket(signed_in, SAME_ORIGIN, between=lambda: Session.objects.all().end()) == ["ada", "False"]
 
 
-def test_somebody_who_was_nobody_stays_nobody(browser):
+def test_anonymous_socket_is_not_signed_in_later(browser):
     assert open_socket(browser, between=lambda: None) == ["AnonymousUser", "False"]
 
 
-def test_http_passes_untouched():
+def test_http_requests_pass_the_websocket_middleware_unchanged():
     seen = []
 
     async def app(scope, receive, send):

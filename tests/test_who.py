@@ -1,4 +1,4 @@
-"""``request.user`` wherever Django and DRF have one, and who is out at once."""
+"""``request.user`` in every kind of view, what makes a request anonymous, caches and ``SESSION_CHECK_INTERVAL``."""
 
 import asyncio
 from unittest.mock import Mock
@@ -26,22 +26,22 @@ from tests.views import MeView
 
 pytestmark = pytest.mark.django_db
 
-OURS = "jwtauth.middleware.JWTAuthMiddleware"
+JWTAUTH = "jwtauth.middleware.JWTAuthMiddleware"
 
 
 @pytest.mark.parametrize("url", ["/me/plain/", "/me/template/"])
-def test_plain_views_and_templates_know_the_person(signed_in, url):
+def test_plain_views_and_templates_see_the_signed_in_user(signed_in, url):
     assert signed_in.get(url).content == b"ada"
 
 
 @pytest.mark.parametrize("url", ["/me/", "/me/class/"])
-def test_function_and_class_views_of_drf_know_the_person(signed_in, url):
+def test_function_and_class_views_of_drf_see_the_signed_in_user(signed_in, url):
     assert signed_in.who(url) == "ada"
 
 
-def test_nobody_is_anonymous_everywhere(browser):
+def test_request_without_cookies_is_anonymous_in_every_kind_of_view(browser):
     assert browser.get("/me/plain/").content == b"AnonymousUser"
-    assert browser.get("/me/template/").content == b"nobody"
+    assert browser.get("/me/template/").content == b"anonymous"
     assert browser.get("/public/").json() == {"is_authenticated": False}
     assert browser.get("/me/session/").json() == {
         "is_authenticated": False,
@@ -53,7 +53,7 @@ def test_nobody_is_anonymous_everywhere(browser):
     }
 
 
-def test_a_permission_refused_is_403_in_drf_s_words(browser):
+def test_anonymous_request_is_refused_with_403_and_drf_s_message(browser):
     response = browser.get("/me/")
     assert response.status_code == 403
     assert response.json() == {"detail": "Authentication credentials were not provided."}
@@ -62,9 +62,9 @@ def test_a_permission_refused_is_403_in_drf_s_words(browser):
 
 @pytest.mark.parametrize("position", range(6))
 @pytest.mark.parametrize("url", ["/me/plain/", "/me/template/", "/me/"])
-def test_the_middleware_may_stand_anywhere(signed_in, position, url):
-    middleware = [path for path in project.MIDDLEWARE if path != OURS]
-    middleware.insert(position, OURS)
+def test_middleware_works_at_any_position(signed_in, position, url):
+    middleware = [path for path in project.MIDDLEWARE if path != JWTAUTH]
+    middleware.insert(position, JWTAUTH)
     with override_settings(MIDDLEWARE=middleware):
         browser = type(signed_in)()
         browser.carry(signed_in.tokens())
@@ -72,22 +72,22 @@ def test_the_middleware_may_stand_anywhere(signed_in, position, url):
 
 
 @pytest.mark.parametrize("position", [0, 5])
-def test_who_is_signed_in_by_django_s_session_stays_where_there_is_no_token(bob, position):
-    middleware = [path for path in project.MIDDLEWARE if path != OURS]
-    middleware.insert(position, OURS)
+def test_without_a_token_the_user_of_django_s_session_login_stays(bob, position):
+    middleware = [path for path in project.MIDDLEWARE if path != JWTAUTH]
+    middleware.insert(position, JWTAUTH)
     with override_settings(MIDDLEWARE=middleware):
         client = Client()
         client.force_login(bob)
         assert client.get("/me/plain/").content == b"bob"
 
 
-def test_a_view_that_asks_for_nobody_leaves_django_s_session_alone(bob, statements):
+def test_view_that_does_not_use_request_user_does_not_read_django_s_session(bob, statements):
     client = Client()
     client.force_login(bob)
     assert statements(client.get, "/idle/") == []
 
 
-def test_a_factory_s_request_is_authenticated_by_its_access_token(signed_in, clock):
+def test_request_of_a_request_factory_is_authenticated_by_its_access_token_only(signed_in, clock):
     request = APIRequestFactory().get("/", HTTP_COOKIE=f"access_token={signed_in.token('access_token')}")
     assert MeView.as_view()(request).data == {"user": "ada"}
     clock.advance(ACCESS_LIFETIME)
@@ -96,7 +96,7 @@ def test_a_factory_s_request_is_authenticated_by_its_access_token(signed_in, clo
     assert only_session().generation == 1
 
 
-def test_a_factory_s_request_of_another_origin_is_refused(signed_in):
+def test_cross_origin_request_of_a_request_factory_is_refused(signed_in):
     cookie = f"access_token={signed_in.token('access_token')}"
     headers = {"HTTP_COOKIE": cookie, "HTTP_ORIGIN": "https://evil.example"}
     request = APIRequestFactory(enforce_csrf_checks=True).post("/", **headers)
@@ -104,14 +104,14 @@ def test_a_factory_s_request_of_another_origin_is_refused(signed_in):
     assert (response.status_code, response.data["detail"].code) == (403, "cross_origin")
 
 
-def test_force_authenticate_is_left_alone(ada):
+def test_force_authenticate_of_drf_works(ada):
     request = APIRequestFactory().get("/")
     force_authenticate(request, ada)
     assert MeView.as_view()(request).data == {"user": "ada"}
 
 
 @override_settings(MIDDLEWARE=[])
-def test_without_the_middleware_the_authentication_says_what_is_missing():
+def test_authentication_without_the_middleware_names_check_e002():
     class View(MeView):
         authentication_classes = [JWTAuthentication]
         permission_classes = [IsAuthenticated]
@@ -120,16 +120,16 @@ def test_without_the_middleware_the_authentication_says_what_is_missing():
         View.as_view()(RequestFactory().get("/"))
 
 
-# --- who is out
+# --- users whose sessions end
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "md5$x$y"}])
-def test_a_change_by_update_takes_effect_at_once(signed_in, change):
+def test_user_changed_with_update_is_anonymous_at_the_next_request(signed_in, change):
     User.objects.update(**change)
     assert signed_in.who() is None
 
 
-def test_a_new_password_ends_the_session(signed_in, ada):
+def test_new_password_ends_the_session(signed_in, ada):
     ada.set_password("new password")
     ada.save()
     assert signed_in.who() is None
@@ -137,25 +137,25 @@ def test_a_new_password_ends_the_session(signed_in, ada):
     assert signed_in.who() is None
 
 
-def test_a_deleted_person_is_out_and_leaves_no_session(signed_in, ada):
+def test_deleting_a_user_deletes_their_sessions(signed_in, ada):
     ada.delete()
     assert signed_in.who() is None
     assert not Session.objects.exists()
 
 
-def test_who_the_default_manager_hides_is_out(signed_in, monkeypatch):
+def test_user_hidden_by_the_default_manager_is_anonymous(signed_in, monkeypatch):
     manager = type("Manager", (type(User.objects),), {"get_queryset": lambda self: User._base_manager.none()})()
     manager.model = User
     monkeypatch.setattr(User._meta, "default_manager", manager)
     assert signed_in.who() is None
 
 
-def test_an_access_token_of_another_person_s_key_is_nobody(signed_in, bob):
-    Session.objects.update(user=bob)  # no request does this; a token's sub must still be the session's user
+def test_access_token_whose_subject_is_another_user_is_anonymous(signed_in, bob):
+    Session.objects.update(user=bob)  # no request does this; a token's sub must be the session's user nevertheless
     assert signed_in.who() is None
 
 
-def test_a_new_secret_key_keeps_people_in_with_fallbacks(signed_in, clock, settings):
+def test_new_secret_key_with_fallbacks_signs_no_user_out(signed_in, clock, settings):
     old = settings.SECRET_KEY
     before = only_session().auth_hash
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key, which is long enough for SHA-256", [old]
@@ -167,12 +167,12 @@ def test_a_new_secret_key_keeps_people_in_with_fallbacks(signed_in, clock, setti
     assert signed_in.who() == "ada"
 
 
-def test_a_new_secret_key_without_fallbacks_signs_out(signed_in, settings):
+def test_new_secret_key_without_fallbacks_signs_the_user_out(signed_in, settings):
     settings.SECRET_KEY = "another key, which is long enough for SHA-256"
     assert signed_in.who() is None
 
 
-def test_a_database_error_is_an_error_each_time_somebody_asks(signed_in, monkeypatch):
+def test_database_error_is_raised_at_each_access_and_not_remembered(signed_in, monkeypatch):
     def fail(*args):
         raise DatabaseError("the database is away")
 
@@ -195,7 +195,7 @@ def on_async(client, method, url):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_async_views_know_the_person(ada, clock):
+def test_async_views_sign_in_refresh_and_sign_out(ada, clock):
     client = AsyncClient()
     assert on_async(client, "get", "/me/async/").content == b"AnonymousUser"
     assert on_async(client, "get", f"/login/async/?user={ada.pk}").content == b"ada"
@@ -211,14 +211,14 @@ def test_async_views_know_the_person(ada, clock):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_async_views_know_django_s_session_where_there_is_no_token(bob):
+def test_async_views_see_the_user_of_django_s_session_without_a_token(bob):
     client = AsyncClient()
     client.force_login(bob)
     assert on_async(client, "get", "/me/async/").content == b"bob"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_async_view_gets_a_person_whose_fields_are_loaded_also_within_the_check_interval(ada, clock, settings):
+def test_async_view_gets_a_loaded_user_also_within_the_check_interval(ada, clock, settings):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10}
     client = AsyncClient()
     on_async(client, "get", f"/login/async/?user={ada.pk}")
@@ -227,7 +227,7 @@ def test_an_async_view_gets_a_person_whose_fields_are_loaded_also_within_the_che
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_cross_origin_rule_holds_under_async(ada, clock):
+def test_cross_origin_request_is_refused_under_asgi(ada, clock):
     client = AsyncClient(enforce_csrf_checks=True)
     on_async(client, "get", f"/login/async/?user={ada.pk}")
     response = async_to_sync(client.post)("/me/", headers={"sec-fetch-site": "cross-site"})
@@ -237,7 +237,7 @@ def test_the_cross_origin_rule_holds_under_async(ada, clock):
 
 @pytest.fixture
 def on_the_event_loop(monkeypatch):
-    """What an async server answers, with our middleware alone, to whom any step into a thread is an error."""
+    """Send requests to an async server with jwtauth's middleware alone, which fail if they use a thread."""
 
     async def answer(cookies, headers):
         handler, factory = ASGIHandler(), AsyncRequestFactory()
@@ -249,27 +249,27 @@ def on_the_event_loop(monkeypatch):
             return (await handler.get_response_async(request)).content.decode()
 
     def get(cookies=(), **headers):
-        with override_settings(MIDDLEWARE=[OURS]):
+        with override_settings(MIDDLEWARE=[JWTAUTH]):
             return asyncio.run(answer(dict(cookies), headers))
 
     return get
 
 
-def test_nobody_s_request_does_not_leave_the_event_loop(on_the_event_loop):
+def test_anonymous_request_uses_no_thread(on_the_event_loop):
     assert on_the_event_loop() == "False None"
     assert on_the_event_loop({"access_token": "nonsense", "refresh_token": "nonsense"}) == "False None"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_request_within_the_check_interval_does_not_leave_the_event_loop(on_the_event_loop, remembered, ada):
+def test_request_within_the_check_interval_uses_no_thread(on_the_event_loop, remembered, ada):
     token = remembered.token("access_token")
     assert on_the_event_loop({"access_token": token}) == f"True {ada.pk}"
     assert on_the_event_loop(authorization=f"Bearer {token}") == f"True {ada.pk}"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_question_to_the_database_leaves_it(on_the_event_loop, remembered, clock):
-    """So that the two tests above can fail."""
+def test_request_that_queries_the_database_uses_a_thread(on_the_event_loop, remembered, clock):
+    """Verify that the fixture detects threads; two tests rely on it."""
     with pytest.raises(AssertionError, match="a thread was asked for"):
         on_the_event_loop({"refresh_token": remembered.token("refresh_token")})
 
@@ -278,26 +278,26 @@ def test_a_question_to_the_database_leaves_it(on_the_event_loop, remembered, clo
 
 
 @pytest.mark.parametrize(
-    ("url", "who"), [("/me/", "somebody"), ("/idle/", "somebody"), ("/me/plain/", "nobody"), ("/idle/", "forged")]
+    ("url", "cookies"), [("/me/", "valid"), ("/idle/", "valid"), ("/me/plain/", "none"), ("/idle/", "forged")]
 )
-def test_a_response_to_cookies_that_were_looked_at_varies_by_them(signed_in, browser, url, who):
-    if who != "somebody":
-        browser.carry({"access_token": "forged"} if who == "forged" else {})
+def test_response_varies_by_cookie_if_the_cookies_were_read(signed_in, browser, url, cookies):
+    if cookies != "valid":
+        browser.carry({"access_token": "forged"} if cookies == "forged" else {})
     assert "Cookie" in browser.get(url)["Vary"]
 
 
-def test_a_page_that_asks_for_nobody_is_everybody_s(browser):
+def test_response_does_not_vary_by_cookie_without_cookies_and_use_of_request_user(browser):
     assert "Vary" not in browser.get("/idle/")
 
 
-def test_only_responses_with_tokens_forbid_storing(signed_in, clock):
+def test_only_responses_that_set_or_clear_tokens_forbid_storing(signed_in, clock):
     assert "Cache-Control" not in signed_in.get("/me/")
     clock.advance(ACCESS_LIFETIME)
     for response in (signed_in.get("/me/"), signed_in.post("/logout/")):
         assert {"no-store", "private"} <= set(response["Cache-Control"].split(", "))
 
 
-def test_a_cached_page_is_never_another_person_s(signed_in, other_browser, bob):
+def test_cached_page_is_not_served_to_another_user(signed_in, other_browser, bob):
     other_browser.sign_in(bob)
     assert signed_in.get("/me/cached/").content == b"ada"
     assert other_browser.get("/me/cached/").content == b"bob"
@@ -311,7 +311,7 @@ SITE_CACHE = [
 ]
 
 
-def test_a_site_s_cache_never_hands_out_another_person_s_tokens(signed_in, bob, clock):
+def test_site_cache_stores_no_response_with_tokens(signed_in, bob, clock):
     with override_settings(MIDDLEWARE=SITE_CACHE):
         browser, stranger = type(signed_in)(), type(signed_in)()
         browser.carry(signed_in.tokens())
@@ -332,14 +332,14 @@ def remembered(signed_in, settings):
     return signed_in
 
 
-def test_within_the_interval_the_database_is_asked_for_fields_only(remembered, statements):
+def test_within_the_check_interval_only_user_fields_cost_a_query(remembered, statements):
     assert statements(remembered.get, "/public/") == []
     assert remembered.get("/public/").json() == {"is_authenticated": True}
     assert statements(remembered.get, "/me/") == ["SELECT"]
     assert remembered.who() == "ada"
 
 
-def test_a_revocation_elsewhere_is_effective_within_the_interval(remembered, clock):
+def test_session_ended_by_another_process_is_noticed_after_the_check_interval(remembered, clock):
     Session.objects.all().delete()  # as another process does it
     clock.advance(9)
     assert remembered.get("/public/").json() == {"is_authenticated": True}
@@ -347,18 +347,18 @@ def test_a_revocation_elsewhere_is_effective_within_the_interval(remembered, clo
     assert remembered.get("/public/").json() == {"is_authenticated": False}
 
 
-def test_a_field_of_somebody_who_is_gone_is_nobody_s(remembered):
+def test_remembered_user_is_anonymous_if_the_session_ended_before_a_field_is_loaded(remembered):
     Session.objects.all().delete()
     assert remembered.get("/me/plain/").content == b"AnonymousUser"
     assert remembered.get("/public/").json() == {"is_authenticated": False}
 
 
-def test_an_end_by_this_process_is_effective_at_once(remembered):
+def test_session_ended_by_this_process_is_noticed_within_the_check_interval(remembered):
     Session.objects.end()
     assert remembered.get("/public/").json() == {"is_authenticated": False}
 
 
-def test_a_logout_by_this_process_is_effective_at_once(remembered, other_browser):
+def test_logout_in_this_process_takes_effect_within_the_check_interval(remembered, other_browser):
     other_browser.carry(remembered.tokens())
     remembered.post("/logout/")
     assert other_browser.get("/public/").json() == {"is_authenticated": False}
@@ -366,7 +366,7 @@ def test_a_logout_by_this_process_is_effective_at_once(remembered, other_browser
 
 @pytest.mark.parametrize("end", [lambda _: Session.objects.end(), lambda phone: phone.post("/logout/")])
 @pytest.mark.parametrize("token", ["access_token", "refresh_token"])
-def test_an_end_while_another_request_asks_the_database_is_effective_at_once(
+def test_session_ended_while_another_request_reads_it_is_not_remembered(
     signed_in, other_browser, settings, monkeypatch, end, token
 ):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10}
@@ -387,12 +387,12 @@ def test_an_end_while_another_request_asks_the_database_is_effective_at_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_end_in_a_transaction_is_effective_with_its_commit(ada, browser, clock, settings):
+def test_session_ended_in_a_transaction_is_forgotten_at_its_commit(ada, browser, clock, settings):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10}
     browser.sign_in(ada)
     with transaction.atomic():
         Session.objects.end()
-        # Another thread asks meanwhile, and for it the session lives.
+        # Meanwhile another thread reads the session, which is still valid for it.
         config, token = get_config(), browser.token("access_token")
         claims = config.tokens.verify(_engine.TokenKind.ACCESS, token, clock.now)
         place, now = scope.of(RequestFactory().get("/")), _clock.monotonic_ms()
@@ -401,14 +401,14 @@ def test_an_end_in_a_transaction_is_effective_with_its_commit(ada, browser, cloc
     assert browser.get("/public/").json() == {"is_authenticated": False}
 
 
-def test_none_asks_once(remembered, settings, clock, statements):
+def test_check_interval_of_none_queries_a_session_once(remembered, settings, clock, statements):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": None, "ACCESS_TOKEN_LIFETIME": 3600}
     remembered.get("/public/")
     clock.advance(250)
     assert statements(remembered.get, "/public/") == []
 
 
-def test_the_first_request_of_a_generation_asks_and_acknowledges(remembered, clock):
+def test_within_the_check_interval_the_first_request_of_a_generation_is_acknowledged(remembered, clock):
     clock.advance(ACCESS_LIFETIME)
     remembered.get("/idle/")
     clock.advance(11)
@@ -417,8 +417,8 @@ def test_the_first_request_of_a_generation_asks_and_acknowledges(remembered, clo
 
 
 @pytest.mark.parametrize("interval", [10, None])
-def test_a_refresh_does_not_keep_the_first_request_from_asking(remembered, settings, clock, interval):
-    """Else a copy of the old token would be good for as long as the new one is remembered."""
+def test_session_remembered_at_its_refresh_is_acknowledged_by_the_next_request(remembered, settings, clock, interval):
+    """Otherwise a copy of the old token would stay valid while the new one is remembered."""
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": interval}
     clock.advance(ACCESS_LIFETIME)
     remembered.get("/public/")
@@ -427,7 +427,7 @@ def test_a_refresh_does_not_keep_the_first_request_from_asking(remembered, setti
     assert only_session().acknowledged_at is not None
 
 
-def test_who_a_remembered_person_is_needs_no_query(remembered, ada, django_assert_num_queries):
+def test_identity_of_a_remembered_user_needs_no_query(remembered, ada, django_assert_num_queries):
     request = RequestFactory().get("/", HTTP_COOKIE=f"access_token={remembered.token('access_token')}")
     Flow.attach(request).identify()
     auth = request.jwtauth
@@ -443,15 +443,15 @@ def test_who_a_remembered_person_is_needs_no_query(remembered, ada, django_asser
         assert auth.session.user == ada
 
 
-def test_a_remembered_session_is_no_other_person_s(remembered, bob, clock, settings):
-    """As one could try who has stolen the signing key and has a session of their own."""
+def test_forged_subject_does_not_use_the_remembered_session_of_another_user(remembered, bob, clock, settings):
+    """Replay what a thief of the signing key could do who has a session too."""
     claims = jwt.decode(remembered.token("access_token"), options={"verify_signature": False})
     forged = jwt.encode(claims | {"sub": str(bob.pk)}, settings.SECRET_KEY, headers={"typ": "at+jwt"})
     remembered.carry({"access_token": forged})
     assert remembered.get("/public/").json() == {"is_authenticated": False}
 
 
-def test_with_another_user_id_field_the_key_is_loaded(signed_in, ada, settings, django_assert_num_queries):
+def test_user_primary_key_is_queried_with_another_user_id_field(signed_in, ada, settings, django_assert_num_queries):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 10, "USER_ID_FIELD": "username"}
     signed_in.sign_in(ada)
     signed_in.who()

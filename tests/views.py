@@ -1,4 +1,4 @@
-"""Views of the test project: a way in, a way out, and each way to ask who is there."""
+"""Views of the test project: login, logout, and each way to read the user of a request."""
 
 import asyncio
 import time
@@ -68,7 +68,7 @@ async def async_logout(request):
 @api_view(["POST"])
 @permission_classes([IsAuthenticated])
 def change_password(request):
-    """One's own, or that of ?user=."""
+    """Change the password of the current user, or of ?user=."""
     user = user_named(request) if "user" in request.GET else request.user
     user.set_password("new password")
     user.save()
@@ -108,7 +108,7 @@ def plain_me(request):
 
 
 def template_me(request):
-    template = engines["django"].from_string("{% if user.is_authenticated %}{{ user }}{% else %}nobody{% endif %}")
+    template = engines["django"].from_string("{% if user.is_authenticated %}{{ user }}{% else %}anonymous{% endif %}")
     return HttpResponse(template.render({}, request))
 
 
@@ -117,7 +117,7 @@ async def async_me(request):
 
 
 async def async_who(request):
-    """What is known without asking the database."""
+    """Return what is known without a query."""
     user = await request.auser() if request.jwtauth.claims is None else request.user
     return HttpResponse(f"{user.is_authenticated} {user.pk}")
 
@@ -148,13 +148,13 @@ def public(request):
 @api_view(["POST"])
 @permission_classes([IsAuthenticated])
 def upload(request):
-    """Reads a body of any size and type."""
+    """Read a body of any size and type."""
     read = iter(lambda: request._request.read(65_536), b"")
     return Response({"user": str(request.user), "bytes": sum(map(len, read))})
 
 
 def events(request):
-    """Streams who is there, and once more when the clock has moved."""
+    """Stream the user of the request, and once more when the clock has advanced."""
     said = f"data: {request.user}\n\n"
 
     def stream():
@@ -181,11 +181,11 @@ async def async_events(request):
 
 
 def idle(request):
-    return HttpResponse("nobody was asked for")
+    return HttpResponse("no user was requested")
 
 
 def expire(request):
-    """Clear the cookie of the access token, as a jar does by itself at the end of Max-Age."""
+    """Clear the access token's cookie, as a browser does at the end of Max-Age."""
     response = HttpResponse()
     response.delete_cookie("access_token")
     return response
