@@ -93,6 +93,7 @@ def by_callgrind(variant: str, paths: list[str], more_environment: dict[str, str
             # Give every dict and set a fixed order.
             "PYTHONHASHSEED": "0",
             "JWTAUTH_BENCH_VARIANT": variant,
+            "JWTAUTH_BENCH_INTERVAL": "240",
             "JWTAUTH_BENCH_DATABASE": json.dumps(database),
         }
         command = [*valgrind, sys.executable, __file__, "--count", folder, *paths]

@@ -33,6 +33,8 @@ IS_JWTAUTH = AUTHENTICATION == ["jwtauth.JwtAuthentication"]
 FLOOR = NAME == "the floor in Python"
 SIMPLEJWT = NAME in ("simplejwt", "dj-rest-auth cookies")
 SESSIONS = NAME == "Django sessions"
+# Seconds. Under valgrind, ten may pass between two requests.
+INTERVAL = int(os.environ.get("JWTAUTH_BENCH_INTERVAL", "10"))
 
 from django.conf import settings  # noqa: E402
 
@@ -68,7 +70,7 @@ settings.configure(
     # Without a grace, so that refreshes can follow each other immediately.
     JWTAUTH={}
     if PROTOTYPE
-    else {"REFRESH_TOKEN_GRACE_PERIOD": 0, "SESSION_CHECK_INTERVAL": 10 if "interval" in NAME else 0},
+    else {"REFRESH_TOKEN_GRACE_PERIOD": 0, "SESSION_CHECK_INTERVAL": INTERVAL if "interval" in NAME else 0},
     LOGGING_CONFIG=None,
 )
 
