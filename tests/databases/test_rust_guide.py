@@ -514,7 +514,7 @@ def test_the_health_check_reports_a_changed_table(project, service):
 
 def test_a_refusal_of_the_layer_has_cors_headers(project, deployed_service):
     refused = answer_to(f"http://127.0.0.1:{project.others}/rust/logout", "https://app.example.com")
-    assert refused.status == 403, "CORS alone does not say that another origin may act"
+    assert refused.status == 403, "CORS headers do not permit another origin to act"
     assert refused.headers["Access-Control-Allow-Origin"] == "https://app.example.com"
 
 

@@ -40,14 +40,14 @@ def sign_in(browser: Browser, name: str = "ada", password: str = PASSWORD) -> in
 
 
 @case([200, ANONYMOUS, 302, ["ada"] * 4, 302, ANONYMOUS], orders=ORDERS)
-def the_login_and_the_logout_page(browser: Browser) -> Any:
+def the_login_and_logout_pages_sign_in_and_out(browser: Browser) -> Any:
     refused, before = sign_in(browser, password="wrong"), pages(browser)
     signed_in, during = sign_in(browser), pages(browser)
     return [refused, before, signed_in, during, browser.post("/accounts/logout/").status_code, pages(browser)]
 
 
 @case(["ada"] * 4, orders=ORDERS)
-def the_user_stays_signed_in_where_tokens_are_refreshed(browser: Browser) -> Any:
+def the_user_stays_signed_in_when_tokens_are_refreshed(browser: Browser) -> Any:
     sign_in(browser)
     seen = []
     for page in PAGES:
@@ -57,13 +57,13 @@ def the_user_stays_signed_in_where_tokens_are_refreshed(browser: Browser) -> Any
 
 
 @case([302, ["new"] * 4], orders=ORDERS)
-def the_sign_up_page(browser: Browser) -> Any:
+def the_sign_up_page_signs_in(browser: Browser) -> Any:
     data = {"username": "new", "email": "new@example.com", "password1": PASSWORD, "password2": PASSWORD}
     return [browser.post("/accounts/signup/", data).status_code, pages(browser)]
 
 
 @case([302, ["ada"] * 4, ANONYMOUS], orders=ORDERS)
-def the_password_page_ends_the_sessions_of_other_browsers_alone(browser: Browser) -> Any:
+def the_password_page_ends_only_the_sessions_of_other_browsers(browser: Browser) -> Any:
     other = Browser("asgi" if browser.is_async else "wsgi", None)
     for each in (browser, other):
         sign_in(each)
@@ -72,7 +72,7 @@ def the_password_page_ends_the_sessions_of_other_browsers_alone(browser: Browser
 
 
 @case([ANONYMOUS, ANONYMOUS], orders=ORDERS)
-def a_user_who_is_not_active_is_signed_out(browser: Browser) -> Any:
+def an_inactive_user_is_signed_out(browser: Browser) -> Any:
     sign_in(browser)
     get_user_model().objects.filter(username="ada").update(is_active=False)
     seen = pages(browser)

@@ -44,7 +44,7 @@ def a_gate_makes_a_signed_in_user_anonymous(browser: Browser) -> Any:
 
 
 @case([[None, None, 403, 302], ["ada"] * 4])
-def a_gate_stands_where_tokens_are_refreshed(browser: Browser) -> Any:
+def a_gate_makes_a_refreshed_request_anonymous(browser: Browser) -> Any:
     browser.sign_in()
     outside, inside = [], []
     for page in PAGES:

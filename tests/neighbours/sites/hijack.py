@@ -40,7 +40,7 @@ class DrfWho(views.View):
 
 
 class Acquire(AcquireUserView):
-    """Put the backend into a session that does not name it, for users signed in by tokens alone."""
+    """Put the backend into a session that does not name it, for users signed in only by tokens."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         request.session.setdefault(BACKEND_SESSION_KEY, views.BACKEND)
@@ -78,7 +78,7 @@ def a_superuser_becomes_another_user_and_comes_back(browser: Browser) -> Any:
 
 
 @case([BOB, ROOT], orders=ORDERS)
-def a_superuser_stays_another_user_where_tokens_are_refreshed(browser: Browser) -> Any:
+def a_superuser_stays_another_user_when_tokens_are_refreshed(browser: Browser) -> Any:
     browser.sign_in("root")
     acquire(browser, "bob")
     browser.outlive_access_token()
@@ -96,7 +96,7 @@ def a_user_without_the_right_stays_the_same(browser: Browser) -> Any:
 
 
 @case([[[None, False], 403, 302], [["ada", False], ["ada", False], "ada"]], orders=ORDERS)
-def a_sign_out_ends_it(browser: Browser) -> Any:
+def a_sign_out_ends_the_hijack(browser: Browser) -> Any:
     browser.sign_in("root")
     acquire(browser, "bob")
     browser.sign_out()

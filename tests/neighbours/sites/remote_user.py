@@ -22,12 +22,12 @@ def pages(browser: Browser, name: str | None = None) -> list[Any]:
 
 
 @case([["eve"] * 3, [None, None, 302]], orders=POSITIONS)
-def the_server_names_a_user(browser: Browser) -> Any:
+def the_user_that_the_server_names_is_signed_in(browser: Browser) -> Any:
     return [pages(browser, "eve"), pages(browser)]
 
 
 @case([["ada"] * 3, "ada"], orders=POSITIONS)
-def a_signed_in_user_stays_so_where_the_server_names_no_user(browser: Browser) -> Any:
+def a_user_stays_signed_in_if_the_server_names_none(browser: Browser) -> Any:
     browser.sign_in()
     seen = []
     for page in PAGES:
@@ -37,12 +37,12 @@ def a_signed_in_user_stays_so_where_the_server_names_no_user(browser: Browser) -
 
 
 @case([["ada"] * 3, ["ada"] * 3, "ada"], orders=POSITIONS)
-def a_signed_in_user_stays_so_where_the_server_names_the_same(browser: Browser) -> Any:
+def a_user_stays_signed_in_if_the_server_names_the_same(browser: Browser) -> Any:
     browser.sign_in()
     return [pages(browser, "ada"), pages(browser, "ada"), browser.see("/who/drf/", **named(browser, "ada"))]
 
 
 @case([["eve"] * 3, [None, None, 302]], orders=POSITIONS)
-def a_user_whom_the_server_names_takes_the_place_of_another(browser: Browser) -> Any:
+def a_user_named_by_the_server_replaces_the_signed_in_user(browser: Browser) -> Any:
     browser.sign_in()
     return [pages(browser, "eve"), pages(browser)]

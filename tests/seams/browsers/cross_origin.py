@@ -86,7 +86,7 @@ class Case:
 
     @property
     def is_of_friend(self) -> bool:
-        """Return whether a trusted origin made the request, so that it may work."""
+        """Return whether a trusted origin takes part, so that the request may work."""
         return "friend" in {self.page.host, *(hop.host for hop in self.hops)}
 
 

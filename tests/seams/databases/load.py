@@ -83,8 +83,8 @@ class Load:
     def wait_for(self, refreshes: int, since: Counter[int] | None = None) -> None:
         """Wait until each browser has made this many more refreshes, counted from now or from these."""
         before = Counter(self.refreshes) if since is None else since
-        everyone = range(self.refreshing)
-        wait_until(lambda: self.has_failed or all(self.refreshes[n] >= before[n] + refreshes for n in everyone))
+        every_browser = range(self.refreshing)
+        wait_until(lambda: self.has_failed or all(self.refreshes[n] >= before[n] + refreshes for n in every_browser))
 
     def limit(self, refreshes: int) -> Counter[int]:
         """Let each browser make at most this many more, until `limits` is cleared. Return the counts so far."""
