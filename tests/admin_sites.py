@@ -1,4 +1,4 @@
-"""URLs of several admin sites: with users and sessions, with either, and with another `ModelAdmin` of users."""
+"""URLs of several admin sites: with users and sessions, with one of them, and with another `ModelAdmin` of users."""
 
 from django.contrib import admin
 from django.contrib.admin import AdminSite, ModelAdmin
@@ -14,7 +14,7 @@ User = get_user_model()
 
 
 class WithTemplate(UserAdmin):
-    """As the mixins of other packages do, which bring a template for the page."""
+    """Mixin with its own template for the change page, as other packages have."""
 
     change_form_template = "another/change_form.html"
 
@@ -24,7 +24,7 @@ class WithMixin(SessionsLinkMixin, WithTemplate):
 
 
 class OtherSessions(ModelAdmin):
-    """A project's own, instead of ours."""
+    """`ModelAdmin` of sessions of a project, instead of jwtauth's."""
 
 
 users = AdminSite("users")

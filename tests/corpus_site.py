@@ -1,4 +1,4 @@
-"""The views of the corpus of requests, which `testdata/README.md` describes."""
+"""Views of the corpus of requests, which `testdata/README.md` describes."""
 
 from django.contrib.auth import get_user_model
 from django.http import JsonResponse
@@ -12,11 +12,11 @@ from jwtauth import login, logout
 from jwtauth.authentication import JWTAuthentication
 
 responds: list[tuple[str, str]] = []
-"""The headers that the view of the case at hand puts on its response."""
+"""The headers that the view of the current case sets on its response."""
 
 
 class View(APIView):
-    """Answers every method alike, and errors with their code."""
+    """Answer every method alike, and errors with their code."""
 
     authentication_classes = [JWTAuthentication]
     renderer_classes = [JSONRenderer]
@@ -66,7 +66,7 @@ def failing(request):
 
 
 async def websocket(scope, receive, send):
-    """Accepts, and says the user."""
+    """Accept the handshake, and send the name of the user."""
     await receive()
     await send({"type": "websocket.accept"})
     user = scope["user"].pk

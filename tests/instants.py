@@ -1,4 +1,4 @@
-"""Queries of a project about sessions' times, and what Python says they should bring."""
+"""Queries of a project about times of sessions, and their results as Python computes them."""
 
 from collections import Counter
 from datetime import datetime, timedelta, timezone
@@ -25,15 +25,15 @@ def transitions(zone):
 
 
 def disagreements(user, zone, at):
-    """Return the names of the queries that bring something else than they should, by the clocks of this zone.
+    """Return the names of the queries whose results are wrong, in the local time of this zone.
 
-    About a session that began in each half hour of the two days around this Unix time.
+    They are about a session that began in each half hour of the two days around this Unix time.
     """
     Session.objects.all().delete()
     began = {UUID(int=number + 1): at + number * 1800 - DAY for number in range(96)}
     Session.objects.bulk_create(made(pk, user, moment) for pk, moment in began.items())
     checks = {name.removeprefix("of_"): check for name, check in globals().items() if name.startswith("of_")}
-    with transaction.atomic():  # or each write waits for the disk
+    with transaction.atomic():  # otherwise each write waits for the disk
         return [name for name, check in checks.items() if not check(user, zone, at, began)]
 
 
@@ -113,7 +113,7 @@ def of_hours(user, zone, at, began):
 
 
 def of_others(user, zone, at, began):
-    """A field of another table, which holds what Django stores, and is told from an hour that occurs twice."""
+    """Compare with a field of another table, which distinguishes both occurrences of an hour that occurs twice."""
     moment = at + 4 * 3600
     get_user_model().objects.filter(pk=user.pk).update(date_joined=_clock.to_datetime(moment))
     later = {pk for pk, start in began.items() if start > moment}

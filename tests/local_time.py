@@ -1,6 +1,6 @@
-"""A site of local times, in a process of its own: `python -m tests.local_time ZONE USE_TZ CONNECTION_ZONE`.
+"""A site of local times, in its own process: `python -m tests.local_time ZONE USE_TZ CONNECTION_ZONE`.
 
-Walks a browser through the hours in which this year's clocks are set, and prints what it saw as JSON.
+Runs a browser through this year's daylight saving transitions, and prints the results as JSON.
 """
 
 import json
@@ -39,7 +39,7 @@ logging.disable(logging.CRITICAL)
 
 
 def stored(session):
-    """Return the instants of a row as other readers of the database find them."""
+    """Return the instants of a row as other programs read them from the database."""
     names = ["created_at", "rotated_at", "expires_at", "last_seen_at"]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(names)} FROM jwtauth_session WHERE id = %s", [session.pk.hex])
@@ -51,7 +51,7 @@ def stored(session):
 
 
 def walk(clock, user, at):
-    """Return how often a browser was signed out that refreshes while the clocks are set, and was taken for a thief."""
+    """Return how often a browser that refreshes around a transition was signed out, and reported as a thief."""
     out, thefts = 0, []
 
     def heard(sender, **kwargs):
@@ -68,7 +68,7 @@ def walk(clock, user, at):
         late.carry(browser.tokens())
         out += browser.who() is None
         out += browser.who() is None
-        # A request that was sent together with the first, and arrives after its answer was used.
+        # A request sent together with the first arrives after the response to the first was used.
         clock.advance(1)
         out += late.who() is None
     refresh_token_reused.disconnect(heard)
@@ -76,7 +76,7 @@ def walk(clock, user, at):
 
 
 def short_lives(clock, user, at):
-    """Return how often a session that is to last ten minutes ended earlier, or lasted longer."""
+    """Return how often a session of ten minutes ended earlier or lasted longer."""
     early = late = 0
     for begins in range(at - 4000, at + 4000, 1600):
         clock.now = begins

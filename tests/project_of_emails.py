@@ -1,4 +1,4 @@
-"""A project whose users sign in by an address. Started by `test_hooks.py`; prints what Django and jwtauth answer.
+"""A project whose users sign in by email address. `test_hooks.py` starts it; it prints the responses of both logins.
 
 python tests/project_of_emails.py
 """
@@ -55,7 +55,7 @@ PASSWORD = "correct horse"
 
 
 class Documented(ModelBackend):
-    """The signature in Django's documentation."""
+    """Backend with the signature in Django's documentation."""
 
     def authenticate(self, request, username=None, password=None):
         user = EmailUser.objects.filter(email=username).first()
@@ -63,7 +63,7 @@ class Documented(ModelBackend):
 
 
 class Credentials(ModelBackend):
-    """Any credentials, as allauth's."""
+    """Backend that takes any credentials, as allauth's does."""
 
     def authenticate(self, request, **credentials):
         email = credentials.get("email", credentials.get("username"))
@@ -79,7 +79,7 @@ class NeedsRequest(BaseBackend):
 
 
 class ByField(ModelBackend):
-    """A keyword by the name of the field, which no form of Django passes."""
+    """Backend with a keyword named after the field, which Django's forms do not pass."""
 
     def authenticate(self, request, email, password):
         raise AssertionError("Django's form does not reach this backend")
@@ -115,7 +115,7 @@ assert get_user_model() is EmailUser
 
 
 def answers(url, field):
-    """Return the statuses of good, wide, wrong and inactive credentials, then the team, and what that asks."""
+    """Return the statuses of valid, full-width, wrong and inactive credentials, then the team and its queries."""
     found, client = [], Client()
     for email, password, is_active in (
         ("ada@site.example", PASSWORD, True),

@@ -1,4 +1,4 @@
-"""A project that is not like the test project: its user model or its databases differ. Started by `test_users.py`.
+"""A project with another user model or other databases than the test project. `test_users.py` starts it.
 
 python tests/project_of_others.py --user MODEL FOLDER
 python tests/project_of_others.py --router primary FOLDER
@@ -18,7 +18,7 @@ def database(name):
 
 
 class Router:
-    """Everything is written to ``primary``; reads of other apps would go to ``replica``, which is empty."""
+    """Router that writes to ``primary`` and sends reads of other apps to ``replica``, which is empty."""
 
     def db_for_read(self, model, **hints):
         return "replica"

@@ -1,4 +1,4 @@
-"""Serializers of the test project, in the place of the package's own."""
+"""Serializers of the test project that replace the package's."""
 
 from datetime import timedelta
 

@@ -13,7 +13,7 @@ folder, program, arguments = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 
 
 def waits_for(name: str) -> None:
-    """Return when FOLDER has a file of this name."""
+    """Wait until FOLDER has a file of this name."""
     while not (folder / name).exists():
         time.sleep(0.02)
 

@@ -1,4 +1,4 @@
-"""Sessions in the admin: found, looked at and ended; nothing secret, nothing to edit."""
+"""Sessions in the admin: they can be found, viewed and ended, but not edited. No secret is shown."""
 
 import re
 import uuid
@@ -45,7 +45,7 @@ def test_sessions_are_listed_with_user_and_device(admin, browser, ada):
     assert str(only_session().pk) in page
 
 
-def test_nothing_secret_is_shown(admin, browser, ada):
+def test_admin_shows_no_secret_of_a_session(admin, browser, ada):
     browser.sign_in(ada)
     session = only_session()
     pages = [admin.get(url).content.decode() for url in (LIST, f"{LIST}{session.pk}/change/")]
@@ -53,7 +53,7 @@ def test_nothing_secret_is_shown(admin, browser, ada):
     assert not any(secret in page for page in pages for secret in secrets)
 
 
-def test_nothing_can_be_added_or_edited(admin, browser, ada):
+def test_sessions_cannot_be_added_or_edited_in_the_admin(admin, browser, ada):
     browser.sign_in(ada)
     session = only_session()
     assert admin.get(f"{LIST}add/").status_code == 403
@@ -63,7 +63,7 @@ def test_nothing_can_be_added_or_edited(admin, browser, ada):
 
 
 @pytest.mark.parametrize(("query", "found"), [("ad", 1), ("bob", 1), ("127.0.0.1", 2), ("127", 0), ("nobody", 0)])
-def test_search_is_by_name_or_address(admin, browser, other_browser, ada, bob, query, found):
+def test_sessions_are_searched_by_username_or_address(admin, browser, other_browser, ada, bob, query, found):
     browser.sign_in(ada)
     other_browser.sign_in(bob)
     response = admin.get(LIST, {"q": query})
@@ -71,14 +71,14 @@ def test_search_is_by_name_or_address(admin, browser, other_browser, ada, bob, q
 
 
 @pytest.mark.parametrize(("state", "found"), [("live", 1), ("expired", 1), ("", 2)])
-def test_the_filter_knows_what_is_over(admin, browser, other_browser, ada, bob, state, found):
+def test_sessions_are_filtered_by_live_and_expired(admin, browser, other_browser, ada, bob, state, found):
     browser.sign_in(ada)
     other_browser.sign_in(bob)
     Session.objects.of(bob).update(expires_at=_clock.to_datetime(1000))
     assert admin.get(LIST, {"state": state} if state else {}).context["cl"].result_count == found
 
 
-def test_the_action_ends_sessions(admin, browser, other_browser, ada):
+def test_admin_action_ends_the_selected_sessions(admin, browser, other_browser, ada):
     browser.sign_in(ada)
     first = only_session()
     other_browser.sign_in(ada)
@@ -88,7 +88,7 @@ def test_the_action_ends_sessions(admin, browser, other_browser, ada):
     assert other_browser.who() == "ada"
 
 
-def test_deleting_one_ends_it_at_once_also_in_a_process_that_remembers_it(admin, browser, ada, settings):
+def test_session_deleted_in_the_admin_ends_within_the_check_interval(admin, browser, ada, settings):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": 3600}
     browser.sign_in(ada)
     assert browser.who() == "ada"
@@ -96,7 +96,7 @@ def test_deleting_one_ends_it_at_once_also_in_a_process_that_remembers_it(admin,
     assert browser.who() is None
 
 
-def test_only_staff_who_may_delete_sessions_end_them(browser, ada, root):
+def test_staff_without_the_delete_permission_cannot_end_sessions(browser, ada, root):
     browser.sign_in(ada)
     looker = get_user_model().objects.create_user("looker", is_staff=True)
     looker.user_permissions.add(Permission.objects.get(codename="view_session", content_type__app_label="jwtauth"))
@@ -107,7 +107,7 @@ def test_only_staff_who_may_delete_sessions_end_them(browser, ada, root):
     assert browser.who() == "ada"
 
 
-def test_a_list_is_a_few_queries_however_many_sessions_there_are(admin, ada, django_assert_max_num_queries):
+def test_list_of_many_sessions_is_at_most_five_queries(admin, ada, django_assert_max_num_queries):
     now = _clock.to_datetime(_clock.now())
     times = dict.fromkeys(("rotated_at", "created_at", "expires_at", "last_seen_at"), now)
     Session.objects.bulk_create(
@@ -117,7 +117,7 @@ def test_a_list_is_a_few_queries_however_many_sessions_there_are(admin, ada, dja
         assert admin.get(LIST).status_code == 200
 
 
-def test_the_action_and_the_page_note_what_they_end(admin, root, browser, other_browser, ada):
+def test_sessions_ended_in_the_admin_are_in_the_admin_log(admin, root, browser, other_browser, ada):
     browser.sign_in(ada)
     first = only_session()
     admin.post(LIST, {"action": "end_sessions", "_selected_action": [str(first.pk)]})
@@ -128,7 +128,7 @@ def test_the_action_and_the_page_note_what_they_end(admin, root, browser, other_
     assert {entry.object_id for entry in entries} == {str(first.pk), str(second.pk)}
 
 
-def test_a_session_has_a_history(admin, browser, ada):
+def test_session_has_a_history_page(admin, browser, ada):
     browser.sign_in(ada)
     assert admin.get(f"{LIST}{only_session().pk}/history/").status_code == 200
 
@@ -147,25 +147,25 @@ def test_a_session_has_a_history(admin, browser, ada):
         "auth_hash__no_such_lookup",
     ],
 )
-def test_no_filter_guesses_at_a_secret(admin, browser, ada, lookup):
+def test_list_of_sessions_cannot_be_filtered_by_a_secret(admin, browser, ada, lookup):
     browser.sign_in(ada)
     assert admin.get(LIST, {lookup: "a"}).status_code == 400
 
 
 @pytest.mark.parametrize("lookup", ["jwtauth_sessions__auth_hash", "jwtauth_sessions__auth_hash__startswith"])
-def test_nor_does_one_of_the_list_of_users(admin, browser, ada, lookup):
+def test_list_of_users_cannot_be_filtered_by_a_secret_of_sessions(admin, browser, ada, lookup):
     browser.sign_in(ada)
     assert admin.get("/admin/auth/user/", {lookup: "a"}).status_code == 400
 
 
 @pytest.mark.parametrize("lookup", ["user__id__exact", "user", "user__pk"])
-def test_a_filter_by_user_is_allowed(admin, browser, other_browser, ada, bob, lookup):
+def test_list_of_sessions_can_be_filtered_by_user(admin, browser, other_browser, ada, bob, lookup):
     browser.sign_in(ada)
     other_browser.sign_in(bob)
     assert admin.get(LIST, {lookup: ada.pk}).context["cl"].result_count == 1
 
 
-def test_a_hash_is_not_searched(admin, browser, ada):
+def test_search_of_sessions_does_not_match_the_session_hash(admin, browser, ada):
     browser.sign_in(ada)
     assert admin.get(LIST, {"q": only_session().auth_hash}).context["cl"].result_count == 0
 
@@ -175,10 +175,10 @@ def test_a_hash_is_not_searched(admin, browser, ada):
 
 @pytest.fixture
 def sites(settings):
-    """Serve the admin sites of `tests.admin_sites`, with templates that other packages might bring."""
+    """Serve the admin sites of `tests.admin_sites`, with templates as other packages might have."""
     settings.ROOT_URLCONF = "tests.admin_sites"
     tools = "{% block object-tools-items %}<li>TOOL</li>{{ block.super }}{% endblock %}"
-    theirs = {
+    templates_of_others = {
         "another/change_form.html": '{% extends "admin/change_form.html" %}' + tools.replace("TOOL", "OF-MIXIN"),
         "admin/auth/user/change_form.html": '{% extends "admin/change_form.html" %}' + tools.replace("TOOL", "OF-PAGE"),
         "admin/auth/user/change_form_object_tools.html": '{% extends "admin/change_form_object_tools.html" %}'
@@ -186,7 +186,7 @@ def sites(settings):
     }
     (engine,) = settings.TEMPLATES
     loaders = [
-        ("django.template.loaders.locmem.Loader", theirs),
+        ("django.template.loaders.locmem.Loader", templates_of_others),
         "django.template.loaders.app_directories.Loader",
     ]
     options = {**engine["OPTIONS"], "loaders": loaders}
@@ -195,7 +195,7 @@ def sites(settings):
 
 @pytest.fixture
 def page_of(admin, ada):
-    """Return the page of ada under this address, whom a session is of."""
+    """Return a function that gets ada's change page on an admin site; ada has a session."""
     force_login(Client(), ada)
 
     def page(path):
@@ -210,30 +210,30 @@ def links_of(page):
     return re.findall(r'href="([^"]*/jwtauth/session/[^"]*)"', page.split('id="content"')[1])
 
 
-def test_the_page_of_a_user_links_to_their_sessions(admin, page_of, ada, bob):
+def test_change_page_of_a_user_links_to_their_sessions(admin, page_of, ada, bob):
     force_login(Client(), bob)
     (link,) = links_of(page_of("/admin/"))
     assert link == f"{LIST}?user__id__exact={ada.pk}"
     assert admin.get(link).context["cl"].result_count == 1
 
 
-def test_no_template_stands_where_django_or_others_have_theirs():
+def test_package_has_no_templates_outside_its_own_folder():
     templates = Path(jwtauth.__file__).parent / "templates"
     assert [path.name for path in templates.iterdir()] == ["jwtauth"]
 
 
 @pytest.mark.parametrize("site", ["both", "template", "mixin"])
-def test_it_does_so_on_every_site_that_has_both(sites, admin, page_of, site):
+def test_change_page_links_to_sessions_on_every_admin_site_with_users_and_sessions(sites, admin, page_of, site):
     (link,) = links_of(page_of(f"/{site}/"))
     assert link.startswith(f"/{site}/jwtauth/session/?user__id__exact=")
     assert admin.get(link).context["cl"].result_count == 1
 
 
-def test_without_sessions_on_the_site_there_is_no_link(sites, page_of):
+def test_change_page_has_no_link_on_an_admin_site_without_sessions(sites, page_of):
     assert links_of(page_of("/users/")) == []
 
 
-def test_without_sessions_in_the_admin_there_is_no_link(page_of):
+def test_change_page_has_no_link_if_sessions_are_unregistered(page_of):
     session_admin = django_admin.site.get_model_admin(Session)
     django_admin.site.unregister(Session)
     try:
@@ -251,11 +251,11 @@ def test_without_sessions_in_the_admin_there_is_no_link(page_of):
         ("mixin", ["OF-MIXIN", "OF-TOOLS"]),
     ],
 )
-def test_what_other_packages_put_on_the_page_stays(sites, page_of, site, tools):
+def test_change_page_keeps_the_templates_of_other_packages(sites, page_of, site, tools):
     assert re.findall("OF-[A-Z]+", page_of(f"/{site}/")) == tools
 
 
-def test_staff_who_may_not_see_sessions_get_no_link(sites, ada):
+def test_change_page_has_no_link_for_staff_who_may_not_view_sessions(sites, ada):
     force_login(Client(), ada)
     client = staff("view_user")
     assert links_of(client.get(f"/both/auth/user/{ada.pk}/change/").content.decode()) == []
@@ -263,7 +263,7 @@ def test_staff_who_may_not_see_sessions_get_no_link(sites, ada):
     assert len(links_of(client.get(f"/both/auth/user/{ada.pk}/change/").content.decode())) == 1
 
 
-def test_the_page_that_adds_a_user_has_no_link(sites, admin):
+def test_add_page_of_users_has_no_link_to_sessions(sites, admin):
     page = admin.get("/template/auth/user/add/").content.decode()
     assert links_of(page) == []
 
@@ -272,7 +272,7 @@ def test_the_page_that_adds_a_user_has_no_link(sites, admin):
 
 
 def staff(*permissions):
-    """Return a client of a new user of the staff, with these permissions of users and sessions."""
+    """Return a client of a new staff user with these permissions."""
     user = get_user_model().objects.create_user(f"staff {'-'.join(permissions)}", is_staff=True)
     apps = ["auth", "jwtauth"]
     found = Permission.objects.filter(codename__in=permissions, content_type__app_label__in=apps)
@@ -294,7 +294,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("path", ["/admin/", "/both/", "/users/", "/template/"])
-def test_to_delete_a_user_takes_that_permission_alone(sites, ada, path, way):
+def test_deleting_a_user_needs_only_the_permission_to_delete_users(sites, ada, path, way):
     force_login(Client(), ada)
     assert way(staff(*CLERK), path, ada).status_code == 302
     assert not get_user_model().objects.filter(pk=ada.pk).exists()
@@ -302,7 +302,7 @@ def test_to_delete_a_user_takes_that_permission_alone(sites, ada, path, way):
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_and_takes_that_permission(sites, ada, way):
+def test_deleting_a_user_is_refused_without_the_permission_to_delete_users(sites, ada, way):
     force_login(Client(), ada)
     way(staff("view_user", "delete_session"), "/both/", ada)
     assert get_user_model().objects.filter(pk=ada.pk).exists()
@@ -311,7 +311,7 @@ def test_and_takes_that_permission(sites, ada, way):
 
 @pytest.mark.parametrize("permissions", [CLERK, (*CLERK, "view_session")])
 @pytest.mark.parametrize("path", ["/both/", "/sessions/"])
-def test_to_end_a_session_takes_the_permission_to_delete_sessions(sites, ada, permissions, path):
+def test_ending_a_session_needs_the_permission_to_delete_sessions(sites, ada, permissions, path):
     force_login(Client(), ada)
     key = only_session().pk
     client, url = staff(*permissions), f"{path}jwtauth/session/"
@@ -326,8 +326,8 @@ def test_to_end_a_session_takes_the_permission_to_delete_sessions(sites, ada, pe
     assert not Session.objects.exists()
 
 
-def test_what_goes_with_a_user_of_no_admin_is_for_the_page_that_deletes(sites, rf, ada):
-    """On a site without users Django asks for no permission to delete them; so for none to delete their sessions."""
+def test_deleting_unregistered_users_needs_no_permission_for_their_sessions(sites, rf, ada):
+    """Without users on the site Django requires no permission to delete them, so none for their sessions either."""
     force_login(Client(), ada)
     request = rf.get("/")
     request.user = get_user_model().objects.create_user("clerk", is_staff=True)

@@ -55,7 +55,7 @@ def rows():
 
 
 @pytest.mark.parametrize("row", rows())
-def test_every_token_of_the_row_is_refused_with_its_code(row):
+def test_engine_refuses_every_token_of_the_row_with_its_code(row):
     for case in CORPUS["refused"]:
         if case["row"] == row:
             with pytest.raises(TokenError) as refused:
@@ -64,10 +64,10 @@ def test_every_token_of_the_row_is_refused_with_its_code(row):
             assert token_of(case)[:50] not in str(refused.value)
 
 
-@pytest.mark.django_db  # some are good for another ring: they name a session that is not there
+@pytest.mark.django_db  # some are valid for another ring, and name a session that does not exist
 @pytest.mark.parametrize("row", rows())
 @override_settings(JWTAUTH={"SIGNING_KEY": CORPUS["rings"]["secret"]["secret"]})
-def test_a_request_with_any_of_them_is_nobody_s(row):
+def test_request_with_a_refused_token_is_anonymous(row):
     middleware = JWTAuthMiddleware(lambda request: HttpResponse(str(request.user)))
     for case in CORPUS["refused"]:
         if case["row"] == row:
@@ -81,13 +81,13 @@ def test_a_request_with_any_of_them_is_nobody_s(row):
             assert response.content == b"AnonymousUser", case["what"]
 
 
-def test_every_ring_accepts_what_it_should():
+def test_every_ring_accepts_the_valid_tokens_of_the_corpus():
     for case in CORPUS["accepted"]:
         claims = RINGS[case["ring"]].verify(KINDS[case["kind"]], case["token"], NOW)
         assert (claims.subject, claims.generation) == ("42", 3)
 
 
-def test_every_key_is_refused_with_its_code():
+def test_every_invalid_key_is_refused_with_its_code():
     for case in CORPUS["keys"]:
         key = _engine.SigningKey if case["use"] == "sign" else _engine.VerifyingKey
         with pytest.raises(EngineConfigurationError) as refused:
@@ -95,7 +95,7 @@ def test_every_key_is_refused_with_its_code():
         assert refused.value.code == case["code"] or case["code"] is None, case["what"]
 
 
-def test_the_file_is_what_the_script_writes():
+def test_attacks_json_is_up_to_date_with_its_script():
     script = [sys.executable, str(ROOT / "scripts/attacks.py"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -109,11 +109,11 @@ PAIRS = {
     for algorithm in _engine.algorithms()
     if algorithm != "Ed25519"
 }
-OURS = {
+VERIFIERS = {
     algorithm: _engine.Tokens(_engine.Keyring(_engine.SigningKey.read(private.encode(), algorithm=algorithm)))
     for algorithm, (_pem, private, _public) in PAIRS.items()
 }
-THEIRS = {algorithm: jwt.PyJWK(json.loads(public or private)) for algorithm, (_, private, public) in PAIRS.items()}
+PYJWT = {algorithm: jwt.PyJWK(json.loads(public or private)) for algorithm, (_, private, public) in PAIRS.items()}
 JOSE = {
     algorithm: jose_keys.import_key(json.loads(public or private)) for algorithm, (_, private, public) in PAIRS.items()
 }
@@ -124,9 +124,9 @@ DECODE = {"verify_exp": False, "verify_nbf": False, "verify_aud": False, "verify
 
 
 def both_accept(token, algorithm):
-    """Whether PyJWT and joserfc find the signature right."""
+    """Return whether PyJWT and joserfc accept the signature."""
     try:
-        jwt.decode_complete(token, THEIRS[algorithm].key, [algorithm], options=DECODE)
+        jwt.decode_complete(token, PYJWT[algorithm].key, [algorithm], options=DECODE)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # joserfc: EdDSA has another name since RFC 9864
             jws.deserialize_compact(token, JOSE[algorithm], algorithms=[algorithm])
@@ -138,7 +138,7 @@ def both_accept(token, algorithm):
 @pytest.mark.parametrize("algorithm", PAIRS)
 @settings(max_examples=15, deadline=None, database=None)
 @given(subject=st.text(max_size=20), generation=st.integers(0, 2**53 - 1), plan=st.text(max_size=10))
-def test_what_we_issue_others_accept_and_what_they_sign_we_do(algorithm, subject, generation, plan):
+def test_tokens_of_the_engine_and_of_pyjwt_are_accepted_by_each_other(algorithm, subject, generation, plan):
     claims = _engine.Claims(
         subject=subject,
         sid=_engine.Sid.generate(NOW),
@@ -147,20 +147,20 @@ def test_what_we_issue_others_accept_and_what_they_sign_we_do(algorithm, subject
         expires_at=NOW + 300,
         custom=json.dumps({"plan": plan}),
     )
-    token = OURS[algorithm].issue(_engine.TokenKind.ACCESS, claims)
+    token = VERIFIERS[algorithm].issue(_engine.TokenKind.ACCESS, claims)
     assert both_accept(token, algorithm)
     said = jwt.decode(token, options={"verify_signature": False})
     assert said["plan"] == plan
     header = jwt.get_unverified_header(token)
-    theirs = jwt.encode(said, SIGNERS[algorithm].key, algorithm, headers=header)
-    read = OURS[algorithm].verify(_engine.TokenKind.ACCESS, theirs, NOW)
+    signed_by_pyjwt = jwt.encode(said, SIGNERS[algorithm].key, algorithm, headers=header)
+    read = VERIFIERS[algorithm].verify(_engine.TokenKind.ACCESS, signed_by_pyjwt, NOW)
     assert (read.subject, read.generation, read.custom) == (subject, generation, {"plan": plan})
 
 
 @pytest.mark.parametrize("algorithm", PAIRS)
 @settings(max_examples=60, deadline=None, database=None)
 @given(data=st.data())
-def test_whatever_we_accept_of_a_changed_token_others_accept(algorithm, data):
+def test_changed_token_that_the_engine_accepts_is_accepted_by_other_libraries(algorithm, data):
     claims = {
         "sub": "7",
         "sid": base64.urlsafe_b64encode(bytes(20)).decode()[:27],
@@ -170,7 +170,7 @@ def test_whatever_we_accept_of_a_changed_token_others_accept(algorithm, data):
     }
     header = {"typ": "at+jwt", **({} if algorithm.startswith("HS") else {"kid": "k"})}
     token = jwt.encode(claims, SIGNERS[algorithm].key, algorithm, headers=header)
-    assert OURS[algorithm].verify(_engine.TokenKind.ACCESS, token, NOW).subject == "7"
+    assert VERIFIERS[algorithm].verify(_engine.TokenKind.ACCESS, token, NOW).subject == "7"
     changed = list(token)
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(changed) - 1))
@@ -179,7 +179,7 @@ def test_whatever_we_accept_of_a_changed_token_others_accept(algorithm, data):
         changed[at : at + (how != "insert")] = [] if how == "delete" else [change]
     changed = "".join(changed)
     try:
-        OURS[algorithm].verify(_engine.TokenKind.ACCESS, changed, NOW)
+        VERIFIERS[algorithm].verify(_engine.TokenKind.ACCESS, changed, NOW)
     except TokenError:
         return
     assert both_accept(changed, algorithm)

@@ -1,4 +1,4 @@
-"""Whatever arrives in the cookies: an anonymous request, never an error, and no query where no signature is ours."""
+"""Invalid cookies: the request is anonymous, without an error, and without a query if no signature is valid."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ def segment(value):
 
 
 def mint(**changes):
-    """A token signed with the real key by another library."""
+    """Return a token that another library has signed with the site's key."""
     header = {"typ": "at+jwt"} | changes.pop("header", {})
     payload = {"sub": "1", "sid": "A" * 27, "gen": 1, "iat": 1, "exp": 4_000_000_000} | changes
     return jwt.encode({k: v for k, v in payload.items() if v is not None}, settings.SECRET_KEY, "HS256", headers=header)
@@ -42,7 +42,7 @@ FORGERIES = {
         {"token_type": "access", "exp": 4_000_000_000, "jti": "x", "user_id": "1"}, settings.SECRET_KEY, "HS256"
     ),
     "prototype": jwt.encode({"user_id": 1, "iat": 1, "exp": 4_000_000_000}, settings.SECRET_KEY, "HS256"),
-    "HS512 with our key": jwt.encode({"sub": "1"}, settings.SECRET_KEY, "HS512", headers={"typ": "at+jwt"}),
+    "HS512 with the site's key": jwt.encode({"sub": "1"}, settings.SECRET_KEY, "HS512", headers={"typ": "at+jwt"}),
     "crit": mint(header={"crit": ["exp"]}),
     "jwk": mint(header={"jwk": {"kty": "oct", "k": "AA"}}),
     "typ JWT": mint(header={"typ": "JWT"}),
@@ -55,7 +55,7 @@ FORGERIES = {
 
 
 class Anything(Morsel):
-    """A cookie as an attacker writes it. Newer Pythons' own refuse control characters."""
+    """Cookie with any value. The class of newer Python versions refuses control characters."""
 
     def __init__(self, key, value):
         super().__init__()
@@ -69,7 +69,7 @@ def put(browser, name, value):
 
 @pytest.mark.parametrize("cookie", ["access_token", "refresh_token"])
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_forgery_is_anonymous_and_costs_no_query(browser, statements, cookie, name):
+def test_forged_cookie_is_anonymous_and_costs_no_query(browser, statements, cookie, name):
     put(browser, cookie, FORGERIES[name])
     assert statements(browser.get, "/me/") == []
     assert browser.get("/me/").status_code == 403
@@ -79,13 +79,13 @@ def test_a_forgery_is_anonymous_and_costs_no_query(browser, statements, cookie, 
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_forged_access_token_does_not_hide_a_good_refresh_token(signed_in, name, clock):
+def test_valid_refresh_token_is_used_if_the_access_token_is_forged(signed_in, name, clock):
     put(signed_in, "access_token", FORGERIES[name])
     assert signed_in.who() == "ada"
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_forged_refresh_token_does_not_hide_a_good_access_token(signed_in, name):
+def test_valid_access_token_is_used_if_the_refresh_token_is_forged(signed_in, name):
     put(signed_in, "refresh_token", FORGERIES[name])
     assert signed_in.who() == "ada"
 
@@ -100,20 +100,20 @@ def test_login_and_logout_work_with_any_cookies(browser, ada, name):
     assert browser.post("/logout/").status_code == 200
 
 
-def test_a_token_of_one_kind_is_none_of_the_other(signed_in, statements):
+def test_access_and_refresh_tokens_are_refused_in_each_other_s_cookie(signed_in, statements):
     tokens = signed_in.tokens()
     signed_in.carry({"access_token": tokens["refresh_token"], "refresh_token": tokens["access_token"]})
     assert signed_in.who() is None
     assert statements(signed_in.get, "/me/") == []
 
 
-def test_a_token_of_a_session_that_never_was_is_anonymous(browser, ada, statements):
+def test_token_of_an_unknown_session_is_anonymous(browser, ada, statements):
     browser.cookies["access_token"] = mint()
     assert browser.who() is None
     assert statements(browser.get, "/me/") == ["SELECT"]
 
 
-def test_every_bit_of_a_signature_counts(signed_in):
+def test_changed_character_in_the_signature_is_refused(signed_in):
     head, _, signature = signed_in.token("access_token").rpartition(".")
     for position in range(len(signature)):
         flipped = "A" if signature[position] != "A" else "B"
@@ -121,16 +121,16 @@ def test_every_bit_of_a_signature_counts(signed_in):
         assert signed_in.who() is None
 
 
-def test_two_people_s_tokens_in_one_request_are_nobody(signed_in, other_browser, bob, statements):
+def test_tokens_of_two_users_in_one_request_are_ignored(signed_in, other_browser, bob, statements):
     other_browser.sign_in(bob)
     signed_in.cookies["refresh_token"] = other_browser.token("refresh_token")
     assert signed_in.who() is None
-    assert statements(signed_in.get, "/me/") == ["SELECT"], "whether the other session has ended"
+    assert statements(signed_in.get, "/me/") == ["SELECT"], "one query: has the other session ended?"
     assert Session.objects.count() == 2
 
 
-def test_a_refresh_token_of_an_ended_session_keeps_no_other_user_out(browser, other_browser, ada, bob):
-    """As after a new ``COOKIE_DOMAIN``: browsers keep the cookie of the old one, also when its user has signed out."""
+def test_refresh_token_of_an_ended_session_does_not_sign_another_user_out(browser, other_browser, ada, bob):
+    """After ``COOKIE_DOMAIN`` changes, browsers keep the cookie of the old domain even after a logout."""
     other_browser.sign_in(bob)
     stale = other_browser.token("refresh_token")
     Session.objects.get(user=bob).end()
@@ -139,7 +139,9 @@ def test_a_refresh_token_of_an_ended_session_keeps_no_other_user_out(browser, ot
     assert browser.who() == "ada"
 
 
-def test_a_stolen_access_token_is_not_revived_by_another_person_s_refresh_token(signed_in, other_browser, bob):
+def test_access_token_of_an_ended_session_is_refused_with_a_refresh_token_of_another_user(
+    signed_in, other_browser, bob
+):
     stolen = signed_in.token("access_token")
     signed_in.post("/logout/")
     other_browser.sign_in(bob)
@@ -147,7 +149,7 @@ def test_a_stolen_access_token_is_not_revived_by_another_person_s_refresh_token(
     assert other_browser.who() is None
 
 
-def test_a_late_access_cookie_of_a_session_that_was_replaced_signs_nobody_out(signed_in, ada, clock):
+def test_late_access_cookie_of_a_replaced_session_does_not_sign_out(signed_in, ada, clock):
     late = signed_in.token("access_token")
     signed_in.sign_in(ada)
     signed_in.cookies["access_token"] = late
@@ -155,7 +157,7 @@ def test_a_late_access_cookie_of_a_session_that_was_replaced_signs_nobody_out(si
     assert signed_in.token("access_token") != late
 
 
-def test_a_late_refresh_cookie_of_a_session_that_was_replaced_signs_nobody_out(signed_in, ada):
+def test_late_refresh_cookie_of_a_replaced_session_does_not_sign_out(signed_in, ada):
     late = signed_in.token("refresh_token")
     signed_in.sign_in(ada)
     signed_in.cookies["refresh_token"] = late
@@ -164,14 +166,14 @@ def test_a_late_refresh_cookie_of_a_session_that_was_replaced_signs_nobody_out(s
 
 @pytest.mark.parametrize("order", ["{bad}; {good}", "{good}; {bad}", "{bad}; {good}; {bad}"])
 @pytest.mark.parametrize("name", ["access_token", "refresh_token"])
-def test_of_two_cookies_of_one_name_the_good_one_counts(signed_in, browser, order, name):
+def test_valid_cookie_among_several_of_the_same_name_is_used(signed_in, browser, order, name):
     good = signed_in.token(name)
     header = order.format(bad=f"{name}=forged", good=f"{name}={good}")
     signed_in.cookies.clear()
     assert signed_in.who(HTTP_COOKIE=header) == "ada"
 
 
-def test_of_two_good_refresh_cookies_the_last_one_counts(signed_in, clock):
+def test_newest_of_two_valid_refresh_cookies_is_used(signed_in, clock):
     old = signed_in.token("refresh_token")
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/idle/")
@@ -180,13 +182,13 @@ def test_of_two_good_refresh_cookies_the_last_one_counts(signed_in, clock):
     assert signed_in.who(HTTP_COOKIE=f"refresh_token={old}; refresh_token={new}") == "ada"
 
 
-def test_cookies_of_other_names_are_none_of_ours(signed_in):
+def test_cookies_with_other_names_are_ignored(signed_in):
     tokens = signed_in.tokens()
     signed_in.carry({"Access_Token": tokens["access_token"], "refresh": tokens["refresh_token"]})
     assert signed_in.who() is None
 
 
-def test_our_tokens_are_plain_jwts_for_those_who_have_the_key(signed_in, ada, clock):
+def test_tokens_are_jwts_that_other_libraries_verify_with_the_key(signed_in, ada, clock):
     claims = jwt.decode(
         signed_in.token("access_token"),
         settings.SECRET_KEY,

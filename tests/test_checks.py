@@ -1,4 +1,4 @@
-"""System checks: each id, with its words and its hint."""
+"""System checks: each id, with its message and its hint."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ import jwtauth
 from jwtauth import _engine, checks, conf
 from jwtauth.middleware import JWTAuthMiddleware
 
-OURS = "jwtauth.middleware.JWTAuthMiddleware"
+JWTAUTH_MIDDLEWARE = "jwtauth.middleware.JWTAuthMiddleware"
 UPDATE_CACHE = "django.middleware.cache.UpdateCacheMiddleware"
 NEEDED = [
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -28,18 +28,18 @@ NEEDED = [
 
 
 class Subclass(JWTAuthMiddleware):
-    """A project's own."""
+    """Middleware of a project."""
 
 
 class Elsewhere:
-    """A router that keeps sessions apart from users."""
+    """Router that stores sessions in another database than users."""
 
     def db_for_write(self, model, **hints):
         return "sessions" if model._meta.app_label == "jwtauth" else "default"
 
 
 def found(deploy=False):
-    """Our messages, by id."""
+    """Return jwtauth's messages, by id."""
     messages = [m for m in run_checks(include_deployment_checks=deploy) if m.id.startswith("jwtauth.")]
     return {message.id: message for message in messages}
 
@@ -49,11 +49,11 @@ def found_with(deploy=False, **settings):
         return found(deploy)
 
 
-def test_a_good_project_has_no_messages():
+def test_default_project_has_no_messages():
     assert found() == {}
 
 
-def test_a_well_deployed_project_has_no_messages():
+def test_project_with_prefixed_cookies_has_no_deployment_messages():
     names = {"ACCESS_TOKEN_COOKIE_NAME": "__Host-access_token", "REFRESH_TOKEN_COOKIE_NAME": "__Host-refresh_token"}
     assert found_with(deploy=True, **names) == {}
 
@@ -66,13 +66,13 @@ ES256 = {"ALGORITHM": "ES256", "SIGNING_KEY": pem("p-256.pkcs8")}
 
 
 def jwk(**members):
-    """A public JWK with these members changed."""
+    """Return a public JWK with these members changed."""
     key = _engine.VerifyingKey.read(pem("p-256.spki").encode(), algorithm="ES256")
     return {**json.loads(key.public_jwk), **members}
 
 
 def jwk_of(byte):
-    """A secret with an id that is not its own."""
+    """Return a secret as a JWK whose id is not the secret's thumbprint."""
     return {"kty": "oct", "kid": "a", "k": base64.urlsafe_b64encode(byte * 32).decode().rstrip("=")}
 
 
@@ -149,7 +149,7 @@ def jwk_of(byte):
         ("W001", {"ACCESS_TOKEN_LIFETIME": 59}, "below 60 seconds", "Use 60 s or more"),
     ],
 )
-def test_a_bad_setting_has_its_message(id, settings, message, hint):
+def test_invalid_setting_is_reported_with_its_message_and_hint(id, settings, message, hint):
     messages = found_with(**settings)
     assert list(messages) == [f"jwtauth.{id}"]
     only = messages[f"jwtauth.{id}"]
@@ -159,49 +159,49 @@ def test_a_bad_setting_has_its_message(id, settings, message, hint):
 
 
 @override_settings(JWTAUTH=[("LEEWAY", 1)])
-def test_settings_that_are_no_dictionary():
+def test_settings_that_are_not_a_dictionary_are_reported():
     message = found()["jwtauth.E001"]
     assert message.msg == "JWTAUTH is not a dictionary."
     assert message.hint == "Set JWTAUTH to a dict, or remove it."
 
 
-def test_a_secret_key_that_is_too_short_to_sign():
+def test_secret_key_too_short_to_sign_is_reported():
     with override_settings(SECRET_KEY="x" * 31):
         assert "JWTAUTH['SIGNING_KEY']: key of 31 bytes" in found()["jwtauth.E004"].msg
 
 
-def test_a_lifetime_of_a_minute_is_no_warning():
+def test_access_lifetime_of_a_minute_is_not_reported():
     assert found_with(ACCESS_TOKEN_LIFETIME=60) == {}
 
 
 @pytest.mark.parametrize("name", ["pk", "id", "username", None])
-def test_a_field_of_the_user_model_may_name_the_user(name):
+def test_user_id_field_that_exists_is_not_reported(name):
     assert found_with(USER_ID_FIELD=name) == {}
 
 
 # --- middleware
 
 
-def test_the_middleware_is_missing():
+def test_missing_middleware_is_reported():
     with override_settings(MIDDLEWARE=NEEDED):
         messages = found()
     assert list(messages) == ["jwtauth.E002"]
     assert "not in MIDDLEWARE" in messages["jwtauth.E002"].msg
-    assert OURS in messages["jwtauth.E002"].hint
+    assert JWTAUTH_MIDDLEWARE in messages["jwtauth.E002"].hint
 
 
 @pytest.mark.parametrize("index", [2, 3])
-def test_below_django_s_the_middleware_may_stand_anywhere(index):
-    with override_settings(MIDDLEWARE=[*NEEDED[:index], OURS, *NEEDED[index:]]):
+def test_middleware_after_django_s_is_not_reported(index):
+    with override_settings(MIDDLEWARE=[*NEEDED[:index], JWTAUTH_MIDDLEWARE, *NEEDED[index:]]):
         assert found() == {}
 
 
-PATHS = [OURS, "jwtauth.middleware.AuthenticationMiddleware", f"{__name__}.Subclass"]
+PATHS = [JWTAUTH_MIDDLEWARE, "jwtauth.middleware.AuthenticationMiddleware", f"{__name__}.Subclass"]
 
 
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("path", PATHS)
-def test_above_django_s_the_recommended_order_and_what_is_lost_are_named(index, path):
+def test_middleware_before_django_s_is_reported_with_the_recommended_order(index, path):
     with override_settings(MIDDLEWARE=[*NEEDED[:index], path, *NEEDED[index:], f"{__name__}.Elsewhere"]):
         messages = found()
     assert list(messages) == ["jwtauth.W006"]
@@ -211,7 +211,7 @@ def test_above_django_s_the_recommended_order_and_what_is_lost_are_named(index, 
 
 @pytest.mark.parametrize("index", [0, 1])
 @pytest.mark.parametrize("path", PATHS)
-def test_a_plain_site_in_the_order_of_0_0_8_hears_of_it_when_it_is_deployed(index, path):
+def test_middleware_order_of_0_0_8_is_reported_by_the_deployment_check_only(index, path):
     with override_settings(MIDDLEWARE=[*NEEDED[:index], path, *NEEDED[index:]]):
         assert found() == {}
         messages = found(deploy=True)
@@ -227,22 +227,22 @@ def test_a_plain_site_in_the_order_of_0_0_8_hears_of_it_when_it_is_deployed(inde
         "impersonate.middleware.ImpersonateMiddleware",
     ],
 )
-def test_middleware_of_others_that_decorates_the_user_stands_below(path):
-    with override_settings(MIDDLEWARE=[*NEEDED[:2], OURS, path]):
+def test_middleware_after_one_that_decorates_the_user_is_reported(path):
+    with override_settings(MIDDLEWARE=[*NEEDED[:2], JWTAUTH_MIDDLEWARE, path]):
         assert found() == {}
-    with override_settings(MIDDLEWARE=[*NEEDED[:2], path, OURS]):
+    with override_settings(MIDDLEWARE=[*NEEDED[:2], path, JWTAUTH_MIDDLEWARE]):
         messages = found()
     assert list(messages) == ["jwtauth.W006"]
     assert path in messages["jwtauth.W006"].msg
 
 
 @pytest.mark.parametrize("remote_user", ["RemoteUserMiddleware", "PersistentRemoteUserMiddleware"])
-def test_remote_user_stands_above_where_others_decorate_the_user(remote_user):
+def test_remote_user_middleware_after_jwtauth_s_is_reported_if_another_decorates_the_user(remote_user):
     remote_user, path = f"django.contrib.auth.middleware.{remote_user}", "django_otp.middleware.OTPMiddleware"
-    for middleware in ([OURS, remote_user], [remote_user, OURS, path]):
+    for middleware in ([JWTAUTH_MIDDLEWARE, remote_user], [remote_user, JWTAUTH_MIDDLEWARE, path]):
         with override_settings(MIDDLEWARE=[*NEEDED[:2], *middleware]):
             assert found() == {}
-    for middleware in ([OURS, remote_user, path], [OURS, path, remote_user]):
+    for middleware in ([JWTAUTH_MIDDLEWARE, remote_user, path], [JWTAUTH_MIDDLEWARE, path, remote_user]):
         with override_settings(MIDDLEWARE=[*NEEDED[:2], *middleware]):
             messages = found()
         assert list(messages) == ["jwtauth.W006"]
@@ -250,7 +250,7 @@ def test_remote_user_stands_above_where_others_decorate_the_user(remote_user):
         assert remote_user in messages["jwtauth.W006"].hint
 
 
-def test_the_alias_of_the_middleware_is_the_middleware():
+def test_alias_of_the_middleware_is_recognised():
     alias = "jwtauth.middleware.AuthenticationMiddleware"
     with override_settings(MIDDLEWARE=[*NEEDED, alias]):
         assert found() == {}
@@ -258,22 +258,22 @@ def test_the_alias_of_the_middleware_is_the_middleware():
         assert list(found()) == ["jwtauth.W004"]
 
 
-def test_a_subclass_of_the_middleware_is_the_middleware():
+def test_subclass_of_the_middleware_is_recognised():
     with override_settings(MIDDLEWARE=[*NEEDED, f"{__name__}.Subclass"]):
         assert found() == {}
     with override_settings(MIDDLEWARE=[*NEEDED, f"{__name__}.Elsewhere"]):
         assert list(found()) == ["jwtauth.E002"]
 
 
-def test_a_middleware_that_cannot_be_imported_is_django_s_matter():
-    with override_settings(MIDDLEWARE=["no.such.Middleware", *NEEDED, OURS, "no.such.other.Middleware"]):
+def test_middleware_that_cannot_be_imported_is_left_to_django():
+    with override_settings(MIDDLEWARE=["no.such.Middleware", *NEEDED, JWTAUTH_MIDDLEWARE, "no.such.other.Middleware"]):
         assert found() == {}
 
 
-def test_the_middleware_stands_below_the_one_that_fills_the_cache():
-    with override_settings(MIDDLEWARE=[UPDATE_CACHE, *NEEDED, OURS]):
+def test_middleware_before_update_cache_middleware_is_reported():
+    with override_settings(MIDDLEWARE=[UPDATE_CACHE, *NEEDED, JWTAUTH_MIDDLEWARE]):
         assert found() == {}
-    with override_settings(MIDDLEWARE=[*NEEDED, OURS, UPDATE_CACHE]):
+    with override_settings(MIDDLEWARE=[*NEEDED, JWTAUTH_MIDDLEWARE, UPDATE_CACHE]):
         messages = found()
     assert list(messages) == ["jwtauth.W004"]
     assert "before UpdateCacheMiddleware" in messages["jwtauth.W004"].msg
@@ -284,7 +284,7 @@ def test_the_middleware_stands_below_the_one_that_fills_the_cache():
 
 
 @pytest.mark.parametrize("entry", ["https:/app.example.com", "https://app.example.com/", "https://app.*.com"])
-def test_a_trusted_origin_that_can_never_match_is_named(entry):
+def test_trusted_origin_that_can_never_match_is_reported(entry):
     with override_settings(CSRF_TRUSTED_ORIGINS=["https://fine.example.com", entry]):
         message = found()["jwtauth.E016"]
     assert repr(entry).strip("'") in message.msg
@@ -294,7 +294,7 @@ def test_a_trusted_origin_that_can_never_match_is_named(entry):
 # --- databases
 
 
-def test_sessions_live_in_the_database_of_users():
+def test_sessions_in_another_database_than_users_are_reported():
     with override_settings(DATABASE_ROUTERS=[f"{__name__}.Elsewhere"]):
         messages = found()
     assert list(messages) == ["jwtauth.E011"]
@@ -302,7 +302,7 @@ def test_sessions_live_in_the_database_of_users():
     assert "AUTH_USER_MODEL" in messages["jwtauth.E011"].hint
 
 
-def test_a_database_without_autocommit_would_undo_refreshes(monkeypatch):
+def test_database_without_autocommit_is_reported(monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "AUTOCOMMIT", False)
     messages = found()
     assert list(messages) == ["jwtauth.E013"]
@@ -310,7 +310,7 @@ def test_a_database_without_autocommit_would_undo_refreshes(monkeypatch):
     assert "Leave AUTOCOMMIT out" in messages["jwtauth.E013"].hint
 
 
-# The types of the columns that the migrations make.
+# The column types that the migrations create.
 TAKEN_FOR_LOCAL = {
     "sqlite": {"datetime": ("datetime", "another")},
     "postgresql": {1184: ("timestamp with time zone", "another")},
@@ -319,8 +319,8 @@ TAKEN_FOR_LOCAL = {
 
 
 @pytest.mark.django_db
-def test_a_column_of_local_times_is_named_where_the_database_may_be_asked(monkeypatch):
-    """On servers, whose types they are, in tests/databases/test_zones.py."""
+def test_column_of_local_times_is_reported_if_the_database_may_be_queried(monkeypatch):
+    """Test the message alone; tests/databases/test_zones.py tests the types on database servers."""
     monkeypatch.setattr(checks, "_LOCAL_TIMES", TAKEN_FOR_LOCAL)
     assert checks.check_columns(databases=None) == checks.check_columns(databases=["other"]) == []
     messages = checks.check_columns(databases=["default"])
@@ -336,7 +336,7 @@ def test_a_column_of_local_times_is_named_where_the_database_may_be_asked(monkey
 
 
 @pytest.mark.django_db
-def test_a_database_that_cannot_be_asked_has_no_wrong_columns(monkeypatch):
+def test_database_that_cannot_be_queried_reports_no_columns(monkeypatch):
     def fail(cursor):
         raise OperationalError("gone")
 
@@ -346,8 +346,8 @@ def test_a_database_that_cannot_be_asked_has_no_wrong_columns(monkeypatch):
         assert checks.check_columns(databases=["default"]) == []
 
 
-def test_the_database_is_asked_for_its_columns_only_where_it_is_named(monkeypatch):
-    """Since Django 6.1, every check hears of all databases."""
+def test_columns_are_queried_only_in_databases_named_in_the_check(monkeypatch):
+    """Since Django 6.1, every check receives all databases."""
     monkeypatch.setattr(checks, "_LOCAL_TIMES", TAKEN_FOR_LOCAL)
     monkeypatch.setattr(connection, "cursor", lambda: pytest.fail("opened"))
     assert "jwtauth.E018" not in {message.id for message in run_checks()}
@@ -355,25 +355,25 @@ def test_the_database_is_asked_for_its_columns_only_where_it_is_named(monkeypatc
         run_checks(databases=["default"])
 
 
-def test_a_database_whose_columns_hold_no_local_times_is_not_opened(monkeypatch):
-    """SQLite would make the file."""
+def test_database_without_types_of_local_times_is_not_opened(monkeypatch):
+    """Opening it would create the file in SQLite."""
     monkeypatch.setattr(checks, "_LOCAL_TIMES", {})
     monkeypatch.setattr(connection, "cursor", lambda: pytest.fail("opened"))
     assert checks.check_columns(databases=["default"]) == []
 
 
 @pytest.mark.parametrize("name", ["LOGIN_SERIALIZER", "USER_SERIALIZER"])
-def test_a_serializer_can_be_had(name):
+def test_serializer_that_cannot_be_imported_is_reported(name):
     message = found_with(**{name: "tests.serializers.Missing"})["jwtauth.E014"]
     assert name in message.msg
     assert "dotted path" in message.hint
 
 
-# --- pages that are reached from another site
+# --- pages reached from another site
 
 
 def found_in_names(*, apps=(), middleware=(), backends=(), **jwtauth):
-    """What the check says of settings with these names besides, of which none is imported."""
+    """Return the messages of settings with these names added, none of which is imported."""
     added = {"INSTALLED_APPS": apps, "MIDDLEWARE": middleware, "AUTHENTICATION_BACKENDS": backends}
     with override_settings(JWTAUTH=jwtauth):
         wrapped = {name: [*getattr(settings, name), *names] for name, names in added.items()}
@@ -399,7 +399,7 @@ PROVIDERS = [
 
 
 @pytest.mark.parametrize("names", PROVIDERS, ids=str)
-def test_strict_cookies_beside_a_provider_are_reported(names):
+def test_strict_cookies_with_a_login_provider_are_reported(names):
     [message] = found_in_names(**names)
     assert message.id == "jwtauth.W005"
     assert not message.is_serious()
@@ -410,7 +410,7 @@ def test_strict_cookies_beside_a_provider_are_reported(names):
 
 @pytest.mark.parametrize("same_site", ["Lax", "None"])
 @pytest.mark.parametrize("names", PROVIDERS[:1] + PROVIDERS[8:9], ids=str)
-def test_other_cookies_beside_a_provider_are_not_reported(names, same_site):
+def test_other_samesite_values_with_a_login_provider_are_not_reported(names, same_site):
     assert found_in_names(**names, COOKIE_SAMESITE=same_site) == []
 
 
@@ -423,11 +423,11 @@ def test_other_cookies_beside_a_provider_are_not_reported(names, same_site):
     ],
     ids=str,
 )
-def test_strict_cookies_beside_other_packages_are_not_reported(names):
+def test_strict_cookies_with_other_packages_are_not_reported(names):
     assert found_in_names(**names) == []
 
 
-def test_the_report_of_strict_cookies_can_be_silenced():
+def test_strict_cookies_check_can_be_silenced():
     middleware = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
     with override_settings(MIDDLEWARE=middleware):
         assert list(found()) == ["jwtauth.W005"]
@@ -438,14 +438,14 @@ def test_the_report_of_strict_cookies_can_be_silenced():
 # --- deployment
 
 
-def test_only_a_deployment_is_told_of_cookies_that_are_not_secure():
+def test_insecure_cookies_are_reported_by_the_deployment_check_only():
     assert found_with(COOKIE_SECURE=False) == {}
     message = found_with(deploy=True, COOKIE_SECURE=False)["jwtauth.W002"]
     assert "plain HTTP" in message.msg
     assert "Leave COOKIE_SECURE out" in message.hint
 
 
-def test_cookies_that_are_not_secure_because_of_debug_name_debug():
+def test_hint_for_cookies_that_debug_makes_insecure_names_debug():
     with override_settings(DEBUG=True):
         message = found_with(deploy=True)["jwtauth.W002"]
         assert "Set DEBUG to False" in message.hint
@@ -456,7 +456,7 @@ def test_cookies_that_are_not_secure_because_of_debug_name_debug():
 
 
 @pytest.mark.parametrize("scope", [{"COOKIE_DOMAIN": "example.com"}, {"COOKIE_PATH": "/api"}])
-def test_the_hint_of_a_prefix_passes_the_checks_when_followed(scope):
+def test_following_the_hint_for_cookie_prefixes_passes_the_checks(scope):
     names = {"ACCESS_TOKEN_COOKIE_NAME": "__Host-access_token", "REFRESH_TOKEN_COOKIE_NAME": "__Host-refresh_token"}
     hint = found_with(deploy=True, **scope)["jwtauth.W003"].hint
     assert "Leave COOKIE_DOMAIN and COOKIE_PATH out" in hint
@@ -476,7 +476,7 @@ def test_the_hint_of_a_prefix_passes_the_checks_when_followed(scope):
         ("HS512", 63, "HS384"),
     ],
 )
-def test_the_hint_of_a_key_that_is_too_short_names_an_algorithm_that_takes_it(algorithm, length, other):
+def test_hint_for_a_short_key_names_an_algorithm_that_accepts_it(algorithm, length, other):
     key = "x" * length
     hint = found_with(ALGORITHM=algorithm, SIGNING_KEY=key)["jwtauth.E004"].hint
     assert re.findall(r"HS\d+", hint) == ([] if other is None else [other])
@@ -491,7 +491,7 @@ OLDER_KEY = {"VERIFYING_KEYS": ["k" * 64]}
 
 
 @pytest.mark.parametrize("name", ["ISSUER", "AUDIENCE"])
-def test_an_issuer_beside_older_keys_says_whether_it_is_new(name):
+def test_issuer_set_with_older_keys_is_reported_unless_fallbacks_are_set(name):
     message = found_with(**{name: "new"}, **OLDER_KEY)["jwtauth.W008"]
     assert f"JWTAUTH['{name}'] is set and older keys are accepted" in message.msg
     assert f"list its former value in {name}_FALLBACKS" in message.hint
@@ -509,7 +509,7 @@ def found_at_a_database(**settings):
 
 
 @pytest.mark.parametrize("name", ["ISSUER", "AUDIENCE"])
-def test_an_issuer_where_sessions_are_live_says_whether_it_is_new(name, signed_in, clock):
+def test_issuer_set_with_valid_sessions_is_reported_unless_fallbacks_are_set(name, signed_in, clock):
     assert f"JWTAUTH['{name}'] is set and sessions are live" in found_at_a_database(**{name: "new"})["jwtauth.W008"]
     assert "jwtauth.W008" not in found_at_a_database(**{name: "new", f"{name}_FALLBACKS": [None]})
     assert "jwtauth.W008" not in found_at_a_database()
@@ -518,12 +518,12 @@ def test_an_issuer_where_sessions_are_live_says_whether_it_is_new(name, signed_i
     assert "jwtauth.W008" not in found_at_a_database(**{name: "new"})
 
 
-def test_a_database_without_the_table_has_no_live_sessions(monkeypatch, db):
+def test_issuer_is_not_reported_if_the_sessions_table_is_missing(monkeypatch, db):
     monkeypatch.setattr(connection.introspection, "table_names", lambda *args, **kwargs: [])
     assert "jwtauth.W008" not in found_at_a_database(ISSUER="new")
 
 
-def test_only_a_deployment_is_told_of_names_without_a_prefix():
+def test_cookie_names_without_a_prefix_are_reported_by_the_deployment_check_only():
     assert found() == {}
     assert list(found(deploy=True)) == ["jwtauth.W003"]
     message = found_with(deploy=True, ACCESS_TOKEN_COOKIE_NAME="__Host-access_token")["jwtauth.W003"]
@@ -534,18 +534,18 @@ def test_only_a_deployment_is_told_of_names_without_a_prefix():
 # --- as a command
 
 
-def test_the_check_command_passes(capsys):
+def test_check_command_passes_on_the_default_project(capsys):
     call_command("check", tags=[Tags.security], fail_level="WARNING")
     assert "no issues" in capsys.readouterr().out
 
 
 @override_settings(JWTAUTH={"ALGORITHM": "none"})
-def test_the_check_command_fails():
+def test_check_command_fails_on_an_invalid_setting():
     with pytest.raises(SystemCheckError, match=r"jwtauth\.E008"):
         call_command("check")
 
 
-def test_ids_are_without_gaps_and_each_is_one_module_s():
+def test_check_ids_have_no_gaps_and_belong_to_one_module_each():
     homes = {}
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
@@ -556,7 +556,7 @@ def test_ids_are_without_gaps_and_each_is_one_module_s():
 
 
 @pytest.mark.parametrize("name", ["SECURE_PROXY_SSL_HEADER", "USE_X_FORWARDED_HOST", "USE_X_FORWARDED_PORT"])
-def test_only_a_deployment_is_told_of_proxies_that_are_not_counted(settings, name):
+def test_unset_num_proxies_is_reported_by_the_deployment_check_only(settings, name):
     setattr(settings, name, ("HTTP_X_FORWARDED_PROTO", "https") if name.endswith("HEADER") else True)
     assert "jwtauth.W007" not in found()
     message = found(deploy=True)["jwtauth.W007"]
@@ -565,7 +565,7 @@ def test_only_a_deployment_is_told_of_proxies_that_are_not_counted(settings, nam
 
 
 @pytest.mark.parametrize(("own", "of_drf"), [(0, None), (2, None), (None, 0), (None, 1)])
-def test_proxies_are_counted_where_either_setting_says_so(settings, own, of_drf):
+def test_num_proxies_in_either_setting_is_not_reported(settings, own, of_drf):
     settings.USE_X_FORWARDED_HOST = True
     settings.JWTAUTH = {} if own is None else {"NUM_PROXIES": own}
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": of_drf}

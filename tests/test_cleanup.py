@@ -1,4 +1,4 @@
-"""The table cleans itself: after logins and refreshes, and by the command."""
+"""Removal of expired sessions: after logins and refreshes, and with the command."""
 
 import math
 import uuid
@@ -26,7 +26,7 @@ HOUR = 3600
 
 @pytest.fixture
 def due(monkeypatch):
-    """The next login or refresh removes a batch."""
+    """Make the next login or refresh remove a batch."""
     monkeypatch.setattr(cleanup, "_next_at", 0.0)
 
 
@@ -53,14 +53,14 @@ def clean(**options):
     return out.getvalue(), err.getvalue()
 
 
-def test_a_login_removes_a_batch_of_what_is_over(browser, ada, clock, due):
+def test_login_removes_a_batch_of_expired_sessions(browser, ada, clock, due):
     make_sessions(ada, 250, ended_ago=HOUR)
     browser.sign_in(ada)
     assert Session.objects.count() == 51
     assert browser.who() == "ada"
 
 
-def test_the_response_is_sent_before_a_batch_is_removed(ada, rf, due):
+def test_expired_sessions_are_removed_after_the_response_is_sent(ada, rf, due):
     make_sessions(ada, 3, ended_ago=HOUR)
     response = WSGIHandler()(rf.post(f"/login/?user={ada.pk}").environ, lambda status, headers: None)
     assert b"".join(response)
@@ -69,14 +69,14 @@ def test_the_response_is_sent_before_a_batch_is_removed(ada, rf, due):
     only_session()
 
 
-def test_a_handshake_that_refreshes_removes_a_batch(signed_in, ada, clock, due):
+def test_handshake_that_refreshes_removes_expired_sessions(signed_in, ada, clock, due):
     make_sessions(ada, 3, ended_ago=HOUR)
     clock.advance(ACCESS_LIFETIME)
     assert open_socket(signed_in, SAME_ORIGIN) == ["ada"]
     only_session()
 
 
-def test_a_request_that_another_thread_closes_removes_nothing(ada, rf, due):
+def test_request_closed_by_another_thread_removes_no_sessions(ada, rf, due):
     make_sessions(ada, 3, ended_ago=HOUR)
     request = rf.get("/")
     cleanup.remove_after(request)
@@ -89,11 +89,11 @@ def test_a_request_that_another_thread_closes_removes_nothing(ada, rf, due):
 @pytest.mark.parametrize(
     ("longest", "size", "left"),
     [
-        pytest.param(0.0, 200, [500, 300, 200, 150, 125, 113, 107, 102, 97], id="smaller where batches take longer"),
-        pytest.param(math.inf, 50, [650, 550, 350, 150, 0], id="larger again where they do not"),
+        pytest.param(0.0, 200, [500, 300, 200, 150, 125, 113, 107, 102, 97], id="smaller if batches are slow"),
+        pytest.param(math.inf, 50, [650, 550, 350, 150, 0], id="larger again if they are fast"),
     ],
 )
-def test_the_size_of_batches_goes_by_the_time_that_they_take(ada, due, monkeypatch, longest, size, left):
+def test_batch_size_adapts_to_the_time_that_batches_take(ada, due, monkeypatch, longest, size, left):
     make_sessions(ada, 700, ended_ago=HOUR)
     monkeypatch.setattr(cleanup, "_BATCH_SECONDS", longest)
     monkeypatch.setattr(cleanup, "_size", size)
@@ -104,7 +104,7 @@ def test_the_size_of_batches_goes_by_the_time_that_they_take(ada, due, monkeypat
     assert found == left
 
 
-def test_while_there_is_more_every_login_and_refresh_goes_on(browser, ada, clock, due):
+def test_each_login_and_refresh_removes_a_batch_while_expired_sessions_remain(browser, ada, clock, due):
     make_sessions(ada, 450, ended_ago=HOUR)
     browser.sign_in(ada)
     clock.advance(ACCESS_LIFETIME)
@@ -117,7 +117,7 @@ def test_while_there_is_more_every_login_and_refresh_goes_on(browser, ada, clock
     only_session()
 
 
-def test_when_nothing_is_left_it_rests(browser, ada, clock, due):
+def test_removal_pauses_when_no_expired_session_is_left(browser, ada, clock, due):
     browser.sign_in(ada)
     make_sessions(ada, 3, ended_ago=HOUR)
     browser.sign_in(ada)
@@ -125,20 +125,20 @@ def test_when_nothing_is_left_it_rests(browser, ada, clock, due):
 
 
 @pytest.mark.parametrize("url", ["/me/", "/idle/", "/public/"])
-def test_an_ordinary_request_removes_nothing(signed_in, ada, statements, due, url):
+def test_request_without_login_or_refresh_removes_no_sessions(signed_in, ada, statements, due, url):
     make_sessions(ada, 3, ended_ago=HOUR)
     assert "DELETE" not in statements(signed_in.get, url)
     assert Session.objects.count() == 4
 
 
-def test_what_is_alive_or_has_just_ended_stays(browser, ada, clock, due):
+def test_live_and_recently_expired_sessions_are_not_removed(browser, ada, clock, due):
     make_sessions(ada, 1, ended_ago=HOUR - 1)
     make_sessions(ada, 1, ended_ago=-IDLE)
     browser.sign_in(ada)
     assert Session.objects.count() == 3
 
 
-def test_an_error_of_the_upkeep_is_no_error_of_the_login(browser, ada, due, monkeypatch, caplog):
+def test_database_error_during_the_removal_does_not_fail_the_login(browser, ada, due, monkeypatch, caplog):
     def fail(limit):
         raise DatabaseError("the database is away")
 
@@ -148,7 +148,7 @@ def test_an_error_of_the_upkeep_is_no_error_of_the_login(browser, ada, due, monk
     assert "could not be removed" in caplog.text
 
 
-def test_nor_is_one_of_a_receiver_s(browser, ada, due, caplog):
+def test_error_of_a_pre_delete_receiver_does_not_fail_the_login(browser, ada, due, caplog):
     def fail(**kwargs):
         raise ValueError("a bug of the project's")
 
@@ -162,21 +162,21 @@ def test_nor_is_one_of_a_receiver_s(browser, ada, due, caplog):
     assert "could not be removed" in caplog.text
 
 
-def test_inside_somebody_s_transaction_it_holds_no_locks(ada, due):
+def test_no_session_is_removed_inside_a_transaction(ada, due):
     make_sessions(ada, 3, ended_ago=HOUR)
     with transaction.atomic():
         cleanup.remove_batch()
     assert Session.objects.count() == 3
 
 
-def test_a_login_in_the_view_s_transaction_cleans_after_it(browser, ada, due, monkeypatch):
+def test_login_in_the_view_s_transaction_removes_expired_sessions_after_it(browser, ada, due, monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     make_sessions(ada, 3, ended_ago=HOUR)
     browser.sign_in(ada)
     only_session()
 
 
-def test_the_command_removes_all_that_is_over_and_nothing_else(signed_in, ada):
+def test_clearsessions_removes_all_expired_sessions_only(signed_in, ada):
     make_sessions(ada, 1234, ended_ago=HOUR)
     assert clean() == ("Removed 1234 expired sessions.\n", "")
     assert signed_in.who() == "ada"
@@ -184,7 +184,7 @@ def test_the_command_removes_all_that_is_over_and_nothing_else(signed_in, ada):
     assert clean() == ("Removed 0 expired sessions.\n", "")
 
 
-def test_two_commands_at_once_share_the_rows(signed_in, ada):
+def test_two_concurrent_clearsessions_share_the_rows(signed_in, ada):
     make_sessions(ada, 1234, ended_ago=HOUR)
     removed = [0, 0]
     commands = [cleanup.remove_all(), cleanup.remove_all()]
@@ -195,7 +195,7 @@ def test_two_commands_at_once_share_the_rows(signed_in, ada):
     only_session()
 
 
-def test_the_command_and_logins_clean_at_once(browser, ada, due):
+def test_clearsessions_and_logins_remove_concurrently(browser, ada, due):
     make_sessions(ada, 900, ended_ago=HOUR)
     command = cleanup.remove_all()
     removed = next(command)
@@ -205,20 +205,20 @@ def test_the_command_and_logins_clean_at_once(browser, ada, due):
     only_session()
 
 
-def test_a_dry_run_counts_and_removes_nothing(ada):
+def test_clearsessions_dry_run_only_counts(ada):
     make_sessions(ada, 7, ended_ago=HOUR)
     make_sessions(ada, 2, ended_ago=-HOUR)
     assert clean(dry_run=True) == ("7 expired sessions would be removed.\n", "")
     assert Session.objects.count() == 9
 
 
-def test_the_command_can_be_silent(ada):
+def test_clearsessions_with_verbosity_zero_prints_nothing(ada):
     make_sessions(ada, 7, ended_ago=HOUR)
     assert clean(verbosity=0) == ("", "")
     assert not Session.objects.exists()
 
 
-def test_on_a_terminal_it_shows_how_far_it_is(ada, monkeypatch):
+def test_clearsessions_shows_its_progress_on_a_terminal(ada, monkeypatch):
     make_sessions(ada, 350, ended_ago=HOUR)
 
     class Terminal(StringIO):
@@ -231,14 +231,14 @@ def test_on_a_terminal_it_shows_how_far_it_is(ada, monkeypatch):
     assert terminal.getvalue().endswith("\r350 of 350\n")
 
 
-# --- tables of the project that refer to sessions
+# --- tables of a project that refer to sessions
 
 
 @pytest.fixture
 def dependents(settings):
-    """The models of `tests.dependents`, installed and with their tables."""
+    """Return the models of `tests.dependents`, installed and with their tables."""
     settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "tests.dependents"]
-    apps.clear_cache()  # the relations of models that were there before
+    apps.clear_cache()  # the relations of models that were loaded before
     models = import_module("tests.dependents.models")
     with connection.schema_editor() as editor:
         for model in models.ALL:
@@ -259,7 +259,7 @@ def notes_with_lines(models, sessions):
         models.Line.objects.bulk_create(models.Line(note=note) for _ in range(3))
 
 
-def test_what_goes_with_a_session_is_not_counted_as_one(ada, dependents):
+def test_clearsessions_does_not_count_dependent_rows(ada, dependents):
     make_sessions(ada, 150, ended_ago=HOUR)
     notes_with_lines(dependents, Session.objects.all())
     dependents.Visit.objects.bulk_create(dependents.Visit(session=session) for session in Session.objects.all())
@@ -268,14 +268,14 @@ def test_what_goes_with_a_session_is_not_counted_as_one(ada, dependents):
     assert dependents.Visit.objects.filter(session=None).count() == 150
 
 
-def test_an_end_counts_sessions_alone(ada, dependents):
+def test_end_does_not_count_dependent_rows(ada, dependents):
     make_sessions(ada, 3, ended_ago=-HOUR)
     notes_with_lines(dependents, Session.objects.all())
     assert Session.objects.all()[0].end() == 1
     assert Session.objects.of(ada).end() == 2
 
 
-def test_with_dependents_every_login_goes_on_as_well(browser, ada, clock, due, dependents):
+def test_each_login_removes_a_batch_with_dependent_rows(browser, ada, clock, due, dependents):
     make_sessions(ada, 450, ended_ago=HOUR)
     notes_with_lines(dependents, in_order()[:3])
     for left in (251, 51, 1):
@@ -287,14 +287,14 @@ HOLDS = {
     "protect": lambda models, session: models.Receipt.objects.create(session=session),
     "restrict": lambda models, session: models.Order.objects.create(session=session),
     "do nothing": lambda models, session: models.Trace.objects.create(session=session),
-    "a row that goes with it": lambda models, session: models.Seal.objects.create(
+    "a row that is deleted with it": lambda models, session: models.Seal.objects.create(
         note=models.Note.objects.create(session=session)
     ),
 }
 
 
 @pytest.mark.parametrize("hold", HOLDS.values(), ids=HOLDS)
-def test_what_another_table_holds_does_not_keep_the_rest(ada, dependents, hold):
+def test_clearsessions_removes_the_rest_if_another_table_protects_some_sessions(ada, dependents, hold):
     make_sessions(ada, 250, ended_ago=HOUR)
     held = [in_order()[at] for at in (0, 1, 2, 120, 249)]
     for session in held:
@@ -305,7 +305,9 @@ def test_what_another_table_holds_does_not_keep_the_rest(ada, dependents, hold):
 
 
 @pytest.mark.parametrize("hold", HOLDS.values(), ids=HOLDS)
-def test_nor_does_it_beside_logins(browser, ada, clock, due, dependents, hold, monkeypatch):
+def test_logins_remove_the_rest_if_another_table_protects_some_sessions(
+    browser, ada, clock, due, dependents, hold, monkeypatch
+):
     monkeypatch.setattr(cleanup, "_BATCH", 5)
     make_sessions(ada, 18, ended_ago=HOUR)
     held = in_order()[:12]
@@ -318,8 +320,8 @@ def test_nor_does_it_beside_logins(browser, ada, clock, due, dependents, hold, m
     assert not cleanup.is_due()
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="the table is written in SQLite's SQL")
-def test_nor_does_a_table_that_django_does_not_know(ada):
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the table is created with SQLite's SQL")
+def test_clearsessions_removes_the_rest_if_an_unmanaged_table_refers_to_some_sessions(ada):
     make_sessions(ada, 250, ended_ago=HOUR)
     held = [in_order()[at] for at in (0, 130)]
     with connection.cursor() as cursor:

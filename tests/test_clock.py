@@ -1,4 +1,4 @@
-"""Workers whose clocks are minutes apart go by the database's."""
+"""Workers whose clocks are minutes apart use the database's clock."""
 
 import time
 from unittest import mock
@@ -13,12 +13,12 @@ from tests.conftest import ACCESS_LIFETIME, Browser, only_session
 pytestmark = pytest.mark.django_db
 
 MINUTES = 5 * 60
-# What a slow machine may take between two readings of the clock, and still tell minutes from none.
+# Seconds that a slow machine may take between two readings of the clock, still clearly less than minutes.
 HALF = MINUTES / 2
 
 
 class Worker:
-    """A process with a clock of its own, which has heard the database's so far as it has asked it."""
+    """Process with its own clock, which learns the database's time from its queries."""
 
     def __init__(self, monkeypatch, off):
         self.heard = _engine.DatabaseClock()
@@ -35,7 +35,7 @@ class Worker:
 
 
 @pytest.mark.parametrize("off", [-MINUTES, MINUTES])
-def test_a_worker_hears_the_time_with_its_first_look_at_a_session(browser, ada, off, monkeypatch):
+def test_worker_learns_the_database_s_time_with_its_first_session_query(browser, ada, off, monkeypatch):
     browser.sign_in(ada)
     with Worker(monkeypatch, off):
         assert abs(_clock.now() - time.time() - off) < HALF
@@ -45,9 +45,9 @@ def test_a_worker_hears_the_time_with_its_first_look_at_a_session(browser, ada, 
 
 @pytest.mark.parametrize("off", [-MINUTES, MINUTES])
 @override_settings(JWTAUTH={"REFRESH_TOKEN_GRACE_PERIOD": HALF})
-def test_a_page_of_requests_over_workers_minutes_apart_signs_nobody_out(browser, ada, off, monkeypatch):
-    """One worker rotates and sees the new token back; to the other, its times would be long ago, and the old token
-    a copied one.
+def test_requests_over_workers_minutes_apart_sign_no_user_out(browser, ada, off, monkeypatch):
+    """One worker rotates and receives the new token. By the other's clock that was long ago, and the old token
+    would count as copied.
     """
     browser.sign_in(ada)
     only_session()
@@ -70,7 +70,7 @@ def test_a_page_of_requests_over_workers_minutes_apart_signs_nobody_out(browser,
     assert only_session().generation == 2
 
 
-def test_a_patched_clock_is_gone_by_and_not_the_database_s(browser, ada):
+def test_patched_clock_is_used_instead_of_the_database_s(browser, ada):
     with mock.patch("time.time", return_value=2_000_000_000.5):
         browser.sign_in(ada)
         assert browser.who() == "ada"
@@ -80,7 +80,7 @@ def test_a_patched_clock_is_gone_by_and_not_the_database_s(browser, ada):
 
 
 def age_session(seconds):
-    """As if it had been started this long before."""
+    """Move the start of the session this far into the past."""
     session = only_session()
     for name in ("acknowledged_at", "rotated_at", "created_at"):
         setattr(session, name, _clock.to_datetime(_clock.from_datetime(getattr(session, name)) - seconds))

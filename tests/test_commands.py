@@ -1,4 +1,4 @@
-"""Management commands but `jwtauth_clearsessions`, which is in test_cleanup."""
+"""Management commands, except `jwtauth_clearsessions`, which is in test_cleanup."""
 
 import json
 import os
@@ -33,12 +33,12 @@ def both(browser, other_browser, ada, bob):
     return browser, other_browser
 
 
-def test_the_sessions_of_a_user_end(both):
+def test_jwtauth_logout_ends_the_sessions_of_a_user(both):
     assert run("jwtauth_logout", "ada") == ("Ended 1 session.\n", "")
     assert [browser.who() for browser in both] == [None, "bob"]
 
 
-def test_the_sessions_of_everybody_end(both):
+def test_jwtauth_logout_all_ends_the_sessions_of_all_users(both):
     assert run("jwtauth_logout", "--all") == ("Ended 2 sessions.\n", "")
     assert [browser.who() for browser in both] == [None, None]
 
@@ -51,18 +51,18 @@ def test_the_sessions_of_everybody_end(both):
         ("jwtauth_clearsessions", [], "Removed 1 expired session.\n"),
     ],
 )
-def test_one_session_is_reported_in_the_singular(both, ada, command, arguments, message):
+def test_commands_report_one_session_in_the_singular(both, ada, command, arguments, message):
     expired = datetime(2020, 1, 1, tzinfo=timezone.utc)
     Session.objects.exclude(user=ada).update(expires_at=expired)
     assert run(command, *arguments) == (message, "")
 
 
-def test_a_dry_run_only_counts(both):
+def test_jwtauth_logout_dry_run_only_counts(both):
     assert run("jwtauth_logout", "ada", "bob", "--dry-run") == ("2 sessions would be ended.\n", "")
     assert [browser.who() for browser in both] == ["ada", "bob"]
 
 
-def test_one_session_is_counted_in_the_singular(both):
+def test_dry_runs_count_one_session_in_the_singular(both):
     assert run("jwtauth_logout", "ada", "--dry-run") == ("1 session would be ended.\n", "")
     Session.objects.update(expires_at=datetime(2000, 1, 1, tzinfo=timezone.utc))
     assert run("jwtauth_clearsessions", "--dry-run") == ("2 expired sessions would be removed.\n", "")
@@ -71,19 +71,19 @@ def test_one_session_is_counted_in_the_singular(both):
     assert run("jwtauth_clearsessions") == ("Removed 1 expired session.\n", "")
 
 
-def test_it_can_be_silent(both):
+def test_jwtauth_logout_with_verbosity_zero_prints_nothing(both):
     assert run("jwtauth_logout", "--all", verbosity=0) == ("", "")
     assert not Session.objects.exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["ada", "--all"], ["nobody"]])
-def test_wrong_arguments_are_an_error_and_end_nothing(both, arguments):
+@pytest.mark.parametrize("arguments", [[], ["ada", "--all"], ["unknown"]])
+def test_jwtauth_logout_with_wrong_arguments_is_an_error_and_ends_no_session(both, arguments):
     with pytest.raises(CommandError):
         run("jwtauth_logout", *arguments)
     assert [browser.who() for browser in both] == ["ada", "bob"]
 
 
-def test_on_a_terminal_it_shows_how_far_it_is(both, monkeypatch):
+def test_jwtauth_logout_shows_its_progress_on_a_terminal(both, monkeypatch):
     class Terminal(StringIO):
         def isatty(self):
             return True
@@ -93,7 +93,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(both, monkeypatch):
     assert terminal.getvalue() == "\r2 of 2\n"
 
 
-def test_the_settings_in_force_are_shown_without_keys(settings):
+def test_jwtauth_check_shows_the_settings_without_keys(settings):
     settings.JWTAUTH = {"ACCESS_TOKEN_LIFETIME": 120, "SIGNING_KEY": "k" * 40, "VERIFYING_KEYS": ["v" * 40]}
     out, err = run("jwtauth_check")
     assert [line.split(" = ")[0] for line in out.splitlines()] == list(conf.SETTINGS)
@@ -102,10 +102,10 @@ def test_the_settings_in_force_are_shown_without_keys(settings):
     assert "VERIFYING_KEYS = <1 key>\n" in out
     assert "kkk" not in out + err
     assert "vvv" not in out + err
-    assert "jwtauth.W003" in err  # as for a deployment
+    assert "jwtauth.W003" in err  # with deployment checks
 
 
-def test_a_wrong_configuration_fails(settings):
+def test_jwtauth_check_fails_on_an_invalid_setting(settings):
     settings.JWTAUTH = {"ALGORITHM": "none"}
     with pytest.raises(CommandError):
         run("jwtauth_check")
@@ -120,7 +120,7 @@ def test_a_wrong_configuration_fails(settings):
         {"MIDDLEWARE": [path for path in settings.MIDDLEWARE if "jwtauth" not in path]},
     ],
 )
-def test_it_fails_where_check_fails(wrong):
+def test_jwtauth_check_fails_if_django_s_check_fails(wrong):
     with override_settings(**wrong):
         with pytest.raises(SystemCheckError) as of_check:
             call_command("check", stdout=StringIO(), stderr=StringIO())
@@ -134,15 +134,15 @@ def test_it_fails_where_check_fails(wrong):
             call_command("jwtauth_check", verbosity=0, stdout=StringIO(), stderr=StringIO())
 
 
-def test_every_check_is_found_by_its_tag():
+def test_every_check_is_registered_with_its_tags():
     registered = [*registry.registered_checks, *registry.deployment_checks]
-    ours = {check.__name__: check.tags for check in registered if check.__module__.startswith("jwtauth.")}
-    assert ours.keys() == {name for name in vars(checks) if name.startswith("check_")}
-    kinds = {name: "database" if name == "check_columns" else "security" for name in ours}
-    assert all({"jwtauth", kinds[name]} <= set(tags) for name, tags in ours.items())
+    registered_tags = {check.__name__: check.tags for check in registered if check.__module__.startswith("jwtauth.")}
+    assert registered_tags.keys() == {name for name in vars(checks) if name.startswith("check_")}
+    kinds = {name: "database" if name == "check_columns" else "security" for name in registered_tags}
+    assert all({"jwtauth", kinds[name]} <= set(tags) for name, tags in registered_tags.items())
 
 
-# --- jwtauth_settings, which the tests of the Rust service read as well
+# --- jwtauth_settings, whose output the tests of the Rust service read too
 
 
 def settings_printed():
@@ -163,7 +163,7 @@ def settings_printed():
     },
     SECRET_KEY_FALLBACKS=["an older key of this site, of forty bytes"],
 )
-def test_the_settings_are_printed_as_the_rust_side_reads_them():
+def test_jwtauth_settings_prints_toml_that_the_rust_service_reads():
     printed = settings_printed()
     assert printed["SECRET_KEY"] == settings.SECRET_KEY
     assert printed["SECRET_KEY_FALLBACKS"] == settings.SECRET_KEY_FALLBACKS
@@ -176,7 +176,7 @@ def test_the_settings_are_printed_as_the_rust_side_reads_them():
     assert "ISSUER" not in printed
 
 
-def test_every_setting_is_printed_or_django_s_own():
+def test_jwtauth_settings_prints_every_setting_except_django_only_ones():
     of_rust = {name: one for name, one in conf.SETTINGS.items() if one.rust}
     absent = {name for name, one in of_rust.items() if conf.values()[name] is None and not one.none_differs}
     assert settings_printed().keys() & conf.SETTINGS.keys() == of_rust.keys() - absent
@@ -189,7 +189,7 @@ def test_every_setting_is_printed_or_django_s_own():
     }
 
 
-def test_without_keys_they_are_left_out():
+def test_jwtauth_settings_public_omits_keys_and_secrets():
     printed, _said = run("jwtauth_settings", public=True)
     assert settings.SECRET_KEY not in printed
     assert "ALGORITHM = " in printed
@@ -198,17 +198,17 @@ def test_without_keys_they_are_left_out():
 
 
 @override_settings(JWTAUTH={"USER_ID_FIELD": "username"})
-def test_what_the_rust_side_cannot_have_is_an_error():
+def test_jwtauth_settings_refuses_a_setting_that_rust_does_not_support():
     with pytest.raises(CommandError, match="primary key"):
         run("jwtauth_settings")
 
 
 @override_settings(JWTAUTH={"ACCESS_TOKEN_CLAIMS": "tests.views.me"})
-def test_a_function_of_the_site_s_is_pointed_out():
+def test_jwtauth_settings_warns_of_a_function_in_the_settings():
     assert "ACCESS_TOKEN_CLAIMS" in run("jwtauth_settings")[1]
 
 
-def test_a_file_that_differs_names_its_lines(tmp_path):
+def test_jwtauth_settings_check_names_the_lines_that_differ(tmp_path):
     path = tmp_path / "jwtauth.toml"
     path.write_text(run("jwtauth_settings")[0])
     assert run("jwtauth_settings", check=path) == (f"{path} matches the current settings.\n", "")
@@ -247,7 +247,7 @@ WRITING = [["jwtauth_generate_key"], ["jwtauth_generate_key", "HS256"], ["jwtaut
 
 
 @pytest.mark.parametrize("command", WRITING, ids=" ".join)
-def test_a_file_of_keys_is_created_for_its_owner_alone(command, tmp_path, permissive_umask):
+def test_key_file_is_readable_by_its_owner_only(command, tmp_path, permissive_umask):
     path = tmp_path / "file"
     printed, _notes = run(*command, "--output", str(path))
     assert printed == ""
@@ -258,7 +258,7 @@ def test_a_file_of_keys_is_created_for_its_owner_alone(command, tmp_path, permis
 
 
 @pytest.mark.parametrize("command", WRITING, ids=" ".join)
-def test_an_existing_file_is_not_overwritten(command, tmp_path):
+def test_existing_key_file_is_not_overwritten(command, tmp_path):
     path, link = tmp_path / "file", tmp_path / "link"
     path.write_text("an older key")
     link.symlink_to(tmp_path / "elsewhere")
@@ -270,12 +270,12 @@ def test_an_existing_file_is_not_overwritten(command, tmp_path):
 
 
 @pytest.mark.parametrize("command", WRITING, ids=" ".join)
-def test_a_file_that_cannot_be_created_is_named(command, tmp_path):
+def test_key_file_that_cannot_be_created_is_reported_by_name(command, tmp_path):
     with pytest.raises(CommandError, match="file: No such file or directory"):
         run(*command, "--output", str(tmp_path / "nowhere" / "file"))
 
 
-def test_a_key_written_to_a_file_can_be_read_back(tmp_path):
+def test_key_file_can_be_used_as_the_signing_key(tmp_path):
     path = tmp_path / "key.pem"
     note = run("jwtauth_generate_key", "--output", str(path))[1]
     assert "VERIFYING_KEYS" in note
@@ -283,14 +283,14 @@ def test_a_key_written_to_a_file_can_be_read_back(tmp_path):
         assert conf.problems() == []
 
 
-def test_settings_written_to_a_file_pass_their_check(tmp_path):
+def test_jwtauth_settings_check_accepts_the_file_that_it_wrote(tmp_path):
     path = tmp_path / "jwtauth.toml"
     assert run("jwtauth_settings", output=path) == ("", "")
     assert path.read_text() == run("jwtauth_settings")[0]
     assert run("jwtauth_settings", check=path)[0] == f"{path} matches the current settings.\n"
 
 
-def test_settings_are_either_checked_or_written(tmp_path):
+def test_jwtauth_settings_check_and_output_exclude_each_other(tmp_path):
     with pytest.raises(CommandError, match="not allowed with"):
         run("jwtauth_settings", "--check", "a", "--output", "b")
 
@@ -298,10 +298,10 @@ def test_settings_are_either_checked_or_written(tmp_path):
 @pytest.mark.parametrize(
     ("alias", "name"), [("jwtauth_clean", "jwtauth_clearsessions"), ("jwtauth_end", "jwtauth_logout")]
 )
-def test_the_old_name_of_a_command_is_an_alias(alias, name):
+def test_old_names_of_commands_are_aliases(alias, name):
     assert issubclass(*(type(load_command_class("jwtauth", command)) for command in (alias, name)))
 
 
-def test_the_alias_ends_sessions_as_well(signed_in):
+def test_alias_of_jwtauth_logout_ends_sessions(signed_in):
     assert run("jwtauth_end", "ada") == ("Ended 1 session.\n", "")
     assert signed_in.who() is None

@@ -19,8 +19,8 @@ from tests.waiting import PATIENCE
 
 DAY = 86_400
 NOW = 1_800_000_000
-SECRET = "the words of this key must not be shown to anybody, whatever is wrong 1"
-OTHER = "the words of this key must not be shown to anybody, whatever is wrong 2"
+SECRET = "the words of this key must not appear in any message, whatever is wrong 1"
+OTHER = "the words of this key must not appear in any message, whatever is wrong 2"
 
 DEFAULTS = {
     "ACCESS_TOKEN_LIFETIME": 300,
@@ -58,7 +58,7 @@ DEFAULTS = {
 
 
 def using(**settings):
-    """The settings, with this ``JWTAUTH``."""
+    """Override ``JWTAUTH`` with these settings."""
     return override_settings(JWTAUTH=settings)
 
 
@@ -69,7 +69,7 @@ def value(name, given):
 
 
 def issue(kind=_engine.TokenKind.ACCESS, subject="7", expires_at=NOW + 300):
-    """A token by the settings now."""
+    """Return a token issued with the current settings."""
     claims = _engine.Claims(
         subject=subject, sid=_engine.Sid.generate(NOW), generation=1, issued_at=NOW, expires_at=expires_at
     )
@@ -91,12 +91,12 @@ def code_of_refusal(token, now=NOW):
 
 @pytest.mark.parametrize("name", conf.SETTINGS)
 @override_settings(JWTAUTH={}, SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=[OTHER], DEBUG=False)
-def test_the_default_of(name):
+def test_default_value_of_each_setting(name):
     assert conf.values()[name] == DEFAULTS[name]
 
 
 @override_settings(JWTAUTH=None)
-def test_no_settings_are_the_defaults():
+def test_missing_settings_use_the_defaults():
     assert conf.problems() == []
     assert conf.values()["ACCESS_TOKEN_LIFETIME"] == 300
 
@@ -107,7 +107,7 @@ def test_cookies_are_secure_unless_in_debug():
             assert conf.get_config().cookie_secure is not debug
 
 
-def test_the_session_outlives_a_long_refresh_token():
+def test_session_lifetime_is_at_least_the_refresh_token_s():
     assert conf.values()["SESSION_LIFETIME"] == 30 * DAY
     with using(REFRESH_TOKEN_LIFETIME=timedelta(days=29)):
         assert conf.values()["SESSION_LIFETIME"] == 30 * DAY
@@ -116,7 +116,7 @@ def test_the_session_outlives_a_long_refresh_token():
         conf.get_config()
 
 
-def test_fallback_keys_verify_only_while_secret_key_signs():
+def test_fallback_secret_keys_verify_only_if_secret_key_signs():
     with override_settings(SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=[OTHER]):
         assert conf.values()["VERIFYING_KEYS"] == [OTHER.encode()]
         with using(SIGNING_KEY=SECRET):
@@ -125,7 +125,7 @@ def test_fallback_keys_verify_only_while_secret_key_signs():
             assert conf.values()["VERIFYING_KEYS"] == []
 
 
-def test_a_rotated_secret_key_still_verifies():
+def test_token_of_a_rotated_secret_key_is_accepted():
     with override_settings(SECRET_KEY=OTHER):
         token = issue()
     with override_settings(SECRET_KEY=SECRET):
@@ -136,7 +136,7 @@ def test_a_rotated_secret_key_still_verifies():
                 assert code_of_refusal(token) == "token_bad_signature"
 
 
-def test_a_fallback_key_too_short_to_have_signed_is_passed_over():
+def test_fallback_secret_key_too_short_to_sign_is_skipped():
     with override_settings(SECRET_KEY_FALLBACKS=["short"]):
         assert conf.problems() == []
         conf.get_config()
@@ -182,11 +182,11 @@ def test_a_fallback_key_too_short_to_have_signed_is_passed_over():
         ("USER_ID_FIELD", "username", "username"),
     ],
 )
-def test_a_value_may_be_written_as(name, given, expected):
+def test_setting_accepts_each_form_of_its_value(name, given, expected):
     assert value(name, given) == expected
 
 
-def test_settings_may_be_any_mapping():
+def test_jwtauth_setting_may_be_any_mapping():
     with override_settings(JWTAUTH=MappingProxyType({"LEEWAY": 3})):
         assert conf.values()["LEEWAY"] == 3
 
@@ -203,7 +203,7 @@ def test_settings_are_read_at_use():
     assert conf.get_config().access_cookie_name == "access_token"
 
 
-def test_a_change_in_place_is_seen():
+def test_setting_changed_in_place_takes_effect():
     with override_settings(JWTAUTH={"COOKIE_PATH": "/one"}):
         from django.conf import settings
 
@@ -214,7 +214,7 @@ def test_a_change_in_place_is_seen():
         assert conf.get_config().cookie_path == "/"
 
 
-def test_a_key_that_is_taken_from_a_list_in_place_no_longer_verifies():
+def test_key_removed_from_a_list_in_place_no_longer_verifies():
     keys = [OTHER]
     with using(SIGNING_KEY=OTHER):
         token = issue()
@@ -240,10 +240,10 @@ def test_unchanged_settings_are_not_parsed_again():
 BAD = {
     "no dictionary": ["ACCESS_TOKEN_LIFETIME"],
     "unknown key": {"ACCESS_TOKEN_LIFETIM": 1},
-    "unknown key that is no text": {3: 1},
+    "unknown key that is not text": {3: 1},
     "duration of text": {"ACCESS_TOKEN_LIFETIME": "300"},
     "duration of True": {"REFRESH_TOKEN_GRACE_PERIOD": True},
-    "duration that is no number": {"REFRESH_TOKEN_LIFETIME": float("nan")},
+    "duration that is not a number": {"REFRESH_TOKEN_LIFETIME": float("nan")},
     "duration without end": {"REFRESH_TOKEN_LIFETIME": float("inf")},
     "duration past the calendar": {"REFRESH_TOKEN_LIFETIME": timedelta.max},
     "duration in seconds past the calendar": {"SESSION_LIFETIME": 10**12 - 1},
@@ -265,8 +265,8 @@ BAD = {
     "empty issuer among the fallbacks": {"ISSUER_FALLBACKS": [None, ""]},
     "the text none among the fallbacks": {"ISSUER_FALLBACKS": ["none"]},
     "empty audience among the fallbacks": {"AUDIENCE_FALLBACKS": [""]},
-    "issuer that is no Unicode": {"ISSUER": "\ud800"},
-    "key that is no Unicode": {"SIGNING_KEY": SECRET + "\ud800"},
+    "issuer that is not Unicode": {"ISSUER": "\ud800"},
+    "key that is not Unicode": {"SIGNING_KEY": SECRET + "\ud800"},
     "key of a number": {"SIGNING_KEY": 10**40},
     "key None": {"SIGNING_KEY": None},
     "claims of a class": {"ACCESS_TOKEN_CLAIMS": dict},
@@ -281,10 +281,10 @@ BAD = {
     "algorithm": {"ALGORITHM": "HS257"},
     "reserved claim": {"USER_ID_CLAIM": "exp"},
     "claim without a name": {"USER_ID_CLAIM": ""},
-    "field that the user model has not": {"USER_ID_FIELD": "nickname"},
+    "field that the user model does not have": {"USER_ID_FIELD": "nickname"},
     "render secret of bytes": {"RENDER_SERVER_SECRET": b"r" * 32},
     "short render secret": {"RENDER_SERVER_SECRET": ["r" * 32, "r" * 31]},
-    "render secret that no header holds": {"RENDER_SERVER_SECRET": SECRET},
+    "render secret that a header cannot contain": {"RENDER_SERVER_SECRET": SECRET},
     "zero lifetime": {"ACCESS_TOKEN_LIFETIME": 0},
     "less than a second": {"ACCESS_TOKEN_LIFETIME": 0.5},
     "negative lifetime": {"ACCESS_TOKEN_LIFETIME": timedelta(seconds=-1)},
@@ -304,7 +304,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-def test_a_bad_setting_is_refused_in_the_words_of_its_check(bad):
+def test_invalid_setting_raises_the_message_of_its_check(bad):
     with override_settings(JWTAUTH=bad):
         message, *_ = check_settings()
         with pytest.raises(ImproperlyConfigured) as error:
@@ -315,7 +315,7 @@ def test_a_bad_setting_is_refused_in_the_words_of_its_check(bad):
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-def test_no_refusal_shows_a_key(bad):
+def test_messages_of_invalid_settings_show_no_key(bad):
     signing = {} if not isinstance(bad, dict) or "SIGNING_KEY" in bad else {"SIGNING_KEY": SECRET}
     with override_settings(JWTAUTH=bad if isinstance(bad, list) else {**signing, **bad}):
         shown = repr(conf.problems()) + "".join(map(str, conf.problems()))
@@ -325,32 +325,32 @@ def test_no_refusal_shows_a_key(bad):
     assert str(10**40) not in shown
 
 
-def test_settings_that_are_good_again_are_used_again():
+def test_corrected_settings_are_used():
     with using(LEEWAY=-1), pytest.raises(ImproperlyConfigured):
         conf.get_config()
     with using(LEEWAY=1):
         conf.get_config()
 
 
-def test_all_that_is_wrong_is_found_at_once():
+def test_all_invalid_settings_are_reported_together():
     with using(LEEWAY="x", NAME=1, ALGORITHM="RS1", ACCESS_TOKEN_LIFETIME=0, COOKIE_PATH=";"):
         found = {problem.id for problem in conf.problems()}
     assert found == {"jwtauth.E001", "jwtauth.E003", "jwtauth.E007", "jwtauth.E008", "jwtauth.E009"}
 
 
 @override_settings(SECRET_KEY=SECRET, SECRET_KEY_FALLBACKS=[OTHER])
-def test_no_repr_shows_a_key():
+def test_repr_of_the_configuration_shows_no_key():
     config = conf.get_config()
     for thing in (config, config.tokens, config.policy, config.site, config.verified, conf._state()):
         for text in (repr(thing), str(thing)):
             assert "words of this key" not in text
 
 
-# --- what tokens say
+# --- the content of tokens
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
-def test_tokens_are_signed_with_the_algorithm(algorithm):
+def test_tokens_are_signed_with_the_algorithm_of_the_settings(algorithm):
     with using(ALGORITHM=algorithm, SIGNING_KEY=SECRET):
         token = issue()
         assert verify(token).subject == "7"
@@ -370,11 +370,11 @@ def payload(token):
     return jwt.decode(token, options={"verify_signature": False})
 
 
-def test_tokens_say_no_more_than_they_are_asked_to():
+def test_tokens_have_only_the_required_claims_by_default():
     assert set(payload(issue())) == {"sub", "sid", "gen", "iat", "exp"}
 
 
-def test_the_issuer_is_put_into_tokens_and_demanded():
+def test_issuer_is_added_to_tokens_and_required():
     bare = issue()
     with using(ISSUER="https://example.org"):
         token = issue()
@@ -385,7 +385,7 @@ def test_the_issuer_is_put_into_tokens_and_demanded():
         assert code_of_refusal(token) == "token_wrong_issuer"
 
 
-def test_the_audience_is_put_into_tokens_and_one_of_it_is_demanded():
+def test_audience_is_added_to_tokens_and_one_entry_is_required():
     bare = issue()
     with using(AUDIENCE=["shop", "mail"]):
         token = issue()
@@ -410,25 +410,25 @@ OLD, NEW = "https://old.example", "https://new.example"
         pytest.param({"AUDIENCE": [OLD, "x"]}, {"AUDIENCE_FALLBACKS": [OLD]}, id="removed audience"),
     ],
 )
-def test_tokens_of_former_names_are_accepted(before, after):
+def test_tokens_of_fallback_issuers_and_audiences_are_accepted(before, after):
     with using(**before):
         old = issue()
     with using(**after):
         assert verify(old).subject == "7"
         new = issue()
     with using(**{name: value for name, value in after.items() if not name.endswith("_FALLBACKS")}):
-        assert verify(new).subject == "7"  # tokens carry the new names alone
+        assert verify(new).subject == "7"  # tokens contain the new names only
         assert code_of_refusal(old) in {"token_wrong_issuer", "token_wrong_audience"}
 
 
-def test_tokens_of_an_issuer_that_was_removed_are_accepted():
+def test_tokens_with_an_issuer_are_accepted_after_issuer_is_unset():
     with using(ISSUER=OLD):
         old = issue()
     with using():
         assert verify(old).subject == "7"
 
 
-def test_leeway_is_allowed_for_at_the_end():
+def test_leeway_extends_the_expiry():
     token = issue(expires_at=NOW + 300)
     assert code_of_refusal(token, NOW + 300) == "token_expired"
     with using(LEEWAY=timedelta(seconds=10)):
@@ -436,7 +436,7 @@ def test_leeway_is_allowed_for_at_the_end():
         assert code_of_refusal(token, NOW + 310) == "token_expired"
 
 
-def test_the_user_is_in_the_claim_of_that_name():
+def test_user_id_claim_names_the_claim_of_the_user():
     bare = issue()
     with using(USER_ID_CLAIM="user_id"):
         token = issue()
@@ -448,7 +448,7 @@ def test_the_user_is_in_the_claim_of_that_name():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("field", "attribute"), [(None, "pk"), ("pk", "pk"), ("username", "username")])
-def test_the_user_is_named_by_the_field(field, attribute):
+def test_user_id_field_provides_the_subject(field, attribute):
     user = User.objects.create_user("ada")
 
     def view(request):
@@ -461,7 +461,7 @@ def test_the_user_is_named_by_the_field(field, attribute):
 
 
 @pytest.mark.django_db
-def test_the_longest_lifetime_is_one_that_the_calendar_has():
+def test_longest_lifetime_does_not_overflow_the_calendar():
     user = User.objects.create_user("ada")
 
     def view(request):
@@ -470,5 +470,5 @@ def test_the_longest_lifetime_is_one_that_the_calendar_has():
 
     with using(REFRESH_TOKEN_LIFETIME=MAX_SECONDS):
         response = JWTAuthMiddleware(view)(RequestFactory().post("/"))
-    # A second or so passes between the login and the response.
+    # Some seconds may pass between the login and the response.
     assert MAX_SECONDS - PATIENCE <= response.cookies["refresh_token"]["max-age"] <= MAX_SECONDS

@@ -1,6 +1,6 @@
-"""The corpus of requests, ``testdata/requests.json``, through WSGI and ASGI.
+"""The corpus of requests, ``testdata/requests.json``, replayed through WSGI and ASGI.
 
-Not by Django's test client: the requests are what a server hands on, and nothing is trusted that a test client is.
+Django's test client is not used: the requests are as a server passes them, without the test client's exemptions.
 """
 
 import base64
@@ -42,7 +42,7 @@ TIMES = {"acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen
 
 @pytest.fixture(autouse=True)
 def hung_up():
-    """Under ASGI each request has a thread, whose connection to a database in memory Django does not close."""
+    """Close the connections of the threads that ASGI requests use; Django keeps those to a database in memory open."""
 
     def hang_up(**kwargs):
         if threading.current_thread() is not threading.main_thread():
@@ -55,7 +55,7 @@ def hung_up():
 
 @pytest.fixture
 def users(transactional_db):
-    """The corpus's users, outside of any transaction, as requests are."""
+    """Create the corpus's users, outside of a transaction as requests are."""
     model = get_user_model()
     made = {pk: model(pk=int(pk), username=f"user-{pk}", **user) for pk, user in CORPUS["users"].items()}
     model.objects.bulk_create(made.values())
@@ -64,7 +64,7 @@ def users(transactional_db):
 
 @pytest.fixture
 def replay(users, settings, caplog):
-    """Replay a case through a face, and compare."""
+    """Return a function that replays a case through a face and returns what to compare."""
 
     def replay(case, send):
         configuration = CORPUS["configurations"][case["configuration"]]
@@ -107,7 +107,7 @@ def columns(session):
 
 
 def headers_of(request):
-    """The headers with their tokens, names in lower case, and `Host`."""
+    """Return the headers with their tokens, with names in lower case, and with `Host`."""
     headers = [("host", urlsplit(request["sent_to"]).netloc)]
     for name, value in request["headers"]:
         for token_name, token in CORPUS["tokens"].items():
@@ -136,7 +136,7 @@ def expected(case, configuration):
 
 
 def answer(case, status, headers, body):
-    """What is compared of a response; ``body`` is ``None`` where there is none."""
+    """Return the compared parts of a response; ``body`` is ``None`` if there is none."""
     names = {name.lower(): value for name, value in headers if name.lower() != "set-cookie"}
     cookies, cleared = cookies_of(case, [value for name, value in headers if name.lower() == "set-cookie"])
     given = {"status": status, "set": cookies, "cleared": cleared}
@@ -152,7 +152,7 @@ def answer(case, status, headers, body):
 
 
 def cookies_of(case, set_cookies):
-    """The cookies that are set and that are cleared, by kind, each with what the corpus says of it."""
+    """Return the cookies that are set and cleared, by kind, as the corpus describes them."""
     wanted = CORPUS["configurations"][case["configuration"]]["JWTAUTH"]
     kinds = {wanted.get(f"{kind.upper()}_TOKEN_COOKIE_NAME", f"{kind}_token"): kind for kind in ("access", "refresh")}
     cookies, cleared = {}, {}
@@ -173,7 +173,7 @@ def cookies_of(case, set_cookies):
 
 
 def claims_of(case, kind, token):
-    """The claims of a token, verified by the standard library."""
+    """Return the claims of a token, verified with the standard library."""
     message, _, signature = token.rpartition(".")
     mac = hmac.digest(CORPUS["key"].encode(), message.encode(), "sha256")
     assert base64.urlsafe_b64encode(mac).rstrip(b"=").decode() == signature
@@ -195,7 +195,7 @@ def claims_of(case, kind, token):
 
 
 def wsgi(request, headers):
-    """As a server does: repeated headers joined by commas, `Cookie` fields with semicolons."""
+    """Build the environment as a server does: repeated headers joined by commas, `Cookie` fields by semicolons."""
     sent_to = urlsplit(request["sent_to"])
     environ = {
         "REQUEST_METHOD": request["method"],
@@ -292,20 +292,20 @@ def rules(face):
 
 
 @pytest.mark.parametrize("rule", rules("wsgi"))
-def test_wsgi_gives_every_answer_of_the_rule(rule, replay, subtests):
+def test_wsgi_gives_the_response_of_every_case_of_the_rule(rule, replay, subtests):
     for case in cases("wsgi", rule):
         with subtests.test(case["name"]):
             replay(case, wsgi)
 
 
 @pytest.mark.parametrize("rule", rules("asgi"))
-def test_asgi_gives_every_answer_of_the_rule(rule, replay, subtests):
+def test_asgi_gives_the_response_of_every_case_of_the_rule(rule, replay, subtests):
     for case in cases("asgi", rule):
         with subtests.test(case["name"]):
             replay(case, asgi)
 
 
-def test_the_file_is_what_the_script_writes():
+def test_requests_json_is_up_to_date_with_its_script():
     script = [sys.executable, str(ROOT / "scripts/corpus.py"), "--check"]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -37,14 +37,14 @@ def custom(browser):
     return browser.get("/me/session/").json()["custom"]
 
 
-def test_they_are_put_in_at_login_and_read_back(browser, ada):
+def test_custom_claims_are_added_at_login_and_readable_on_the_request(browser, ada):
     browser.sign_in(ada)
     assert said(browser)["plan"] == "pro"
     assert custom(browser) == {"plan": "pro", "name": "ada", "path": "/login/"}
     assert "plan" not in said(browser, "refresh_token")
 
 
-def test_a_refresh_asks_anew(browser, ada, clock):
+def test_custom_claims_are_computed_again_at_each_refresh(browser, ada, clock):
     browser.sign_in(ada)
     added["plan"] = "free"
     assert custom(browser)["plan"] == "pro"
@@ -56,7 +56,7 @@ def test_a_refresh_asks_anew(browser, ada, clock):
     assert custom(browser)["plan"] == "gone"
 
 
-def test_apps_get_them_as_well(browser, ada, clock):
+def test_custom_claims_are_in_the_tokens_of_apps(browser, ada, clock):
     pair = browser.post(
         "/auth/token/", {"username": "ada", "password": "old password"}, content_type="application/json"
     ).json()
@@ -67,7 +67,7 @@ def test_apps_get_them_as_well(browser, ada, clock):
     assert jwt.decode(pair["access"], options={"verify_signature": False})["path"] == "/auth/token/refresh/"
 
 
-def test_an_upload_that_is_let_in_has_them(browser, ada, clock):
+def test_custom_claims_are_readable_in_an_admitted_upload(browser, ada, clock):
     browser.sign_in(ada)
     clock.advance(ACCESS_LIFETIME + 1)
     browser.handler.enforce_csrf_checks = False
@@ -75,7 +75,7 @@ def test_an_upload_that_is_let_in_has_them(browser, ada, clock):
     assert response.json()["custom"]["plan"] == "pro"
 
 
-def test_values_that_django_writes_as_text_are_text(browser, ada):
+def test_custom_claims_are_encoded_with_django_s_json_encoder(browser, ada):
     added.update(tenant=TENANT, since=datetime.date(2026, 11, 24))
     browser.sign_in(ada)
     assert custom(browser)["tenant"] == str(TENANT)
@@ -83,7 +83,7 @@ def test_values_that_django_writes_as_text_are_text(browser, ada):
 
 
 @pytest.mark.parametrize("name", ["sub", "sid", "gen", "iss", "aud", "exp", "nbf", "iat", "jti"])
-def test_names_with_a_meaning_are_refused_before_anything_is_written(name, browser, ada):
+def test_reserved_claim_name_is_refused_before_a_session_is_stored(name, browser, ada):
     added[name] = "x"
     browser.raise_request_exception = True
     with pytest.raises(ClaimsRefused) as refused:
@@ -92,7 +92,7 @@ def test_names_with_a_meaning_are_refused_before_anything_is_written(name, brows
     assert not Session.objects.exists()
 
 
-def test_more_than_a_cookie_holds_is_refused_before_anything_is_written(browser, ada, clock):
+def test_custom_claims_too_large_for_a_cookie_are_refused_before_a_write(browser, ada, clock):
     browser.sign_in(ada)
     browser.raise_request_exception = True
     added["much"] = "x" * 4000
@@ -108,8 +108,8 @@ def test_more_than_a_cookie_holds_is_refused_before_anything_is_written(browser,
     assert only_session().generation == 2
 
 
-def test_the_largest_that_fits_is_a_cookie_that_a_browser_keeps(browser, ada):
-    """4096 bytes of name and value together (RFC 6265bis section 5.5)."""
+def test_largest_custom_claims_fit_into_a_cookie_of_4096_bytes(browser, ada):
+    """Browsers keep 4096 bytes of name and value together (RFC 6265bis section 5.5)."""
     name = "n" * 128
     browser.raise_request_exception = True
     with override_settings(JWTAUTH={"ACCESS_TOKEN_CLAIMS": claims, "ACCESS_TOKEN_COOKIE_NAME": name}):
@@ -122,7 +122,7 @@ def test_the_largest_that_fits_is_a_cookie_that_a_browser_keeps(browser, ada):
     assert 4060 < len(name) + len(browser.token(name)) <= 4096
 
 
-def test_a_function_itself_may_be_given(browser, ada):
+def test_access_token_claims_may_be_a_function(browser, ada):
     with override_settings(JWTAUTH={"ACCESS_TOKEN_CLAIMS": lambda request, user: {"tier": 1}}):
         browser.sign_in(ada)
         assert custom(browser) == {"tier": 1}

@@ -1,4 +1,4 @@
-"""The names of devices."""
+"""Names of devices."""
 
 import pytest
 
@@ -26,10 +26,10 @@ SAFARI = (
         ("\x00" * 512, "Unknown device"),
     ],
 )
-def test_a_device_has_a_name_that_people_know(user_agent, name):
+def test_device_is_named_by_browser_and_system(user_agent, name):
     assert devices.name(user_agent) == name
 
 
-def test_the_session_tells_its_device(db, browser, ada):
+def test_session_has_the_name_of_its_device(db, browser, ada):
     browser.sign_in(ada, HTTP_USER_AGENT=FIREFOX)
     assert only_session().device == "Firefox on Windows"

@@ -1,4 +1,4 @@
-"""Django's session, and sign-ins by Django's own functions, beside jwtauth's."""
+"""Django's session, and logins with Django's own functions, together with jwtauth's."""
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -76,7 +76,7 @@ def sign_out_by_django(request):
 
 
 def cart(request):
-    """What the session holds; ?put= puts something into it."""
+    """Return the content of the session's cart; ?put= sets it."""
     if "put" in request.GET:
         request.session["cart"] = request.GET["put"]
     return JsonResponse({"cart": request.session.get("cart"), "user": str(request.user)})
@@ -84,7 +84,7 @@ def cart(request):
 
 @api_view(["POST"])
 def refused_after_login(request):
-    """A view of DRF's in ATOMIC_REQUESTS, whose error rolls its login back."""
+    """DRF view under ATOMIC_REQUESTS whose error rolls its login back."""
     with transaction.atomic():
         jwtauth.login(request, user_named(request))
         transaction.set_rollback(True)
@@ -99,7 +99,7 @@ def rolled_back_logout(request):
 
 
 def rolled_back_sign_in_by_django(request):
-    """With ?and-jwtauth, a receiver or the view signs in by both."""
+    """Sign in with Django; with ?and-jwtauth, a receiver or the view signs in with jwtauth too. Then roll back."""
     with transaction.atomic():
         django_login(request, user_named(request), backend=BACKEND)
         if "and-jwtauth" in request.GET:
@@ -124,7 +124,7 @@ def change_password_by_django(request):
     return HttpResponse()
 
 
-def change_somebody_elses_password(request):
+def change_another_users_password(request):
     user = user_named(request)
     user.set_password("another password")
     user.save()
@@ -133,7 +133,7 @@ def change_somebody_elses_password(request):
 
 
 async def mark(request):
-    """Has the session saved, without a look at it."""
+    """Mark the session as modified, without loading it."""
     request.session.modified = True
     return HttpResponse()
 
@@ -152,7 +152,7 @@ urlpatterns = [
     path("django/in/rolled-back/", rolled_back_sign_in_by_django),
     path("out-and-in-rolled-back/", logout_and_login_rolled_back),
     path("password/by-django/", change_password_by_django),
-    path("password/other/", change_somebody_elses_password),
+    path("password/other/", change_another_users_password),
     path("password/view/", PasswordChangeView.as_view(success_url="/cart/")),
     path(
         "reset/<uidb64>/<token>/",
@@ -174,7 +174,7 @@ def browser():
 
 @pytest.fixture
 def receivers():
-    """Connects receivers to signals for one test."""
+    """Connect receivers to signals for one test."""
     connected = []
 
     def connect(signal, receiver):
@@ -210,7 +210,7 @@ ENDS = {
 
 @pytest.mark.parametrize("next_login", ["/in/", "/django/in/", "/django/in/async/"])
 @pytest.mark.parametrize("end", ENDS)
-def test_the_next_user_never_sees_the_last_one_s_data(browser, ada, bob, clock, end, next_login):
+def test_next_user_does_not_see_session_data_of_the_user_before(browser, ada, bob, clock, end, next_login):
     browser.get("/in/?user=ada")
     browser.get("/cart/?put=of+ada")
     assert state(browser) == {"cart": "of ada", "user": "ada"}
@@ -221,12 +221,12 @@ def test_the_next_user_never_sees_the_last_one_s_data(browser, ada, bob, clock, 
 
 @override_settings(MIDDLEWARE=ABOVE_DJANGO)
 @pytest.mark.parametrize("end", ENDS)
-def test_nor_where_the_session_is_saved_before_jwtauth_s_middleware_ends(browser, ada, bob, clock, end):
-    test_the_next_user_never_sees_the_last_one_s_data(browser, ada, bob, clock, end, "/in/")
+def test_next_user_does_not_see_session_data_with_jwtauth_s_middleware_first(browser, ada, bob, clock, end):
+    test_next_user_does_not_see_session_data_of_the_user_before(browser, ada, bob, clock, end, "/in/")
 
 
 @pytest.mark.parametrize("end", ["jwtauth's logout", "Django's logout", "the logout view", "a logout in a rollback"])
-def test_a_logout_flushes_the_session(browser, ada, clock, end):
+def test_logout_flushes_django_s_session(browser, ada, clock, end):
     browser.get("/in/?user=ada")
     browser.get("/cart/?put=of+ada")
     ENDS[end](browser, clock)
@@ -234,7 +234,7 @@ def test_a_logout_flushes_the_session(browser, ada, clock, end):
     assert not DjangoSession.objects.exists()
 
 
-def test_async_views_may_mark_the_session_without_loading_it(browser, ada):
+def test_async_views_may_mark_django_s_session_without_loading_it(browser, ada):
     browser.get("/in/?user=ada")
     browser.get("/cart/?put=something")
     client = AsyncClient()
@@ -253,7 +253,7 @@ def test_a_login_keeps_an_anonymous_cart_under_another_key(browser, ada, url):
     assert not DjangoSession.objects.filter(pk=planted).exists()
 
 
-def test_the_same_user_keeps_a_cart(browser, ada, clock):
+def test_second_login_of_the_same_user_keeps_the_session_data(browser, ada, clock):
     browser.get("/in/?user=ada")
     browser.get("/cart/?put=of+ada")
     clock.advance(400 * 86_400)
@@ -261,7 +261,7 @@ def test_the_same_user_keeps_a_cart(browser, ada, clock):
     assert state(browser) == {"cart": "of ada", "user": "ada"}
 
 
-def test_logins_and_logouts_make_no_session(browser, ada):
+def test_logins_and_logouts_create_no_django_session(browser, ada):
     browser.get("/in/?user=ada")
     browser.get("/me/plain/")
     browser.post("/out/")
@@ -270,7 +270,7 @@ def test_logins_and_logouts_make_no_session(browser, ada):
     assert not DjangoSession.objects.exists()
 
 
-def test_a_session_that_is_gone_is_not_made_again(browser, ada):
+def test_deleted_django_session_is_not_created_again(browser, ada):
     browser.cookies["sessionid"] = "a" * 32
     browser.get("/in/?user=ada")
     browser.post("/out/")
@@ -286,7 +286,7 @@ def test_sites_without_django_s_sessions_sign_in_and_out(browser, ada, middlewar
 
 
 @pytest.mark.parametrize("engine", ["cache", "cached_db", "signed_cookies", "db"])
-def test_every_engine_of_sessions_keeps_users_apart(ada, bob, engine, settings):
+def test_every_session_engine_separates_users(ada, bob, engine, settings):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
     settings.SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
     browser = Client()
@@ -299,7 +299,7 @@ def test_every_engine_of_sessions_keeps_users_apart(ada, bob, engine, settings):
     assert state(browser) == {"cart": None, "user": "AnonymousUser"}
 
 
-def test_a_login_ends_another_user_s_login_by_django(browser, ada, bob):
+def test_login_ends_another_user_s_login_with_django(browser, ada, bob):
     browser.get("/django/in/?user=bob")
     browser.get("/cart/?put=of+bob")
     browser.get("/in/?user=ada")
@@ -308,7 +308,7 @@ def test_a_login_ends_another_user_s_login_by_django(browser, ada, bob):
     assert state(browser)["user"] == "AnonymousUser"
 
 
-def test_a_login_leaves_the_same_user_s_login_by_django(browser, ada):
+def test_login_keeps_the_same_user_s_login_with_django(browser, ada):
     browser.get("/django/in/?user=ada")
     key = session_key(browser)
     browser.get("/in/?user=ada")
@@ -319,7 +319,7 @@ def test_a_login_leaves_the_same_user_s_login_by_django(browser, ada):
 
 
 @pytest.mark.parametrize("put", ["?put=before", ""])
-def test_a_login_that_is_rolled_back_leaves_the_session(browser, ada, put):
+def test_login_that_is_rolled_back_keeps_django_s_session(browser, ada, put):
     browser.get(f"/cart/{put}")
     key = session_key(browser)
     assert browser.post("/refused/?user=ada").status_code == 400
@@ -329,14 +329,14 @@ def test_a_login_that_is_rolled_back_leaves_the_session(browser, ada, put):
     )
 
 
-def test_a_login_over_another_user_s_that_is_rolled_back_leaves_the_session(browser, ada, bob):
+def test_login_over_another_user_s_that_is_rolled_back_keeps_django_s_session(browser, ada, bob):
     browser.get("/in/?user=ada")
     browser.get("/cart/?put=of+ada")
     assert browser.post("/refused/?user=bob").status_code == 400
     assert state(browser) == {"cart": "of ada", "user": "ada"}
 
 
-def test_a_logout_holds_where_it_and_a_login_are_rolled_back(browser, ada, bob):
+def test_logout_takes_effect_if_it_and_a_login_are_rolled_back(browser, ada, bob):
     browser.get("/in/?user=ada")
     browser.get("/cart/?put=of+ada")
     assert browser.post("/out-and-in-rolled-back/?user=bob").status_code == 200
@@ -344,12 +344,12 @@ def test_a_logout_holds_where_it_and_a_login_are_rolled_back(browser, ada, bob):
     assert not Session.objects.exists()
 
 
-# --- sign-ins by Django's own login
+# --- logins with Django's own login
 
 
 @pytest.mark.parametrize("url", ["/django/in/", "/django/in/async/"])
 @pytest.mark.parametrize("client", [Client, Browser])
-def test_a_later_login_by_django_as_another_user_wins(client, ada, bob, url):
+def test_later_login_with_django_as_another_user_ends_the_session(client, ada, bob, url):
     browser = client()
     browser.get("/in/?user=ada")
     response = browser.get(f"{url}?user=bob")
@@ -360,7 +360,7 @@ def test_a_later_login_by_django_as_another_user_wins(client, ada, bob, url):
 
 
 @pytest.mark.parametrize("query", ["?user=bob", "?user=bob&and-jwtauth"])
-def test_a_later_login_by_django_that_is_rolled_back_ends_nothing(browser, ada, bob, query):
+def test_login_with_django_that_is_rolled_back_ends_no_session(browser, ada, bob, query):
     browser.get("/in/?user=ada")
     browser.get("/cart/?put=of+ada")
     assert "access_token" not in browser.get(f"/django/in/rolled-back/{query}").cookies
@@ -369,21 +369,21 @@ def test_a_later_login_by_django_that_is_rolled_back_ends_nothing(browser, ada, 
 
 
 @pytest.mark.django_db(transaction=False)
-def test_a_later_login_by_django_wins_within_the_transaction_of_a_test(browser, ada, bob):
+def test_login_with_django_as_another_user_ends_the_session_within_a_test_s_transaction(browser, ada, bob):
     browser.get("/in/?user=ada")
     browser.get("/django/in/?user=bob")
     assert state(browser)["user"] == "bob"
     assert not Session.objects.exists()
 
 
-def test_a_later_login_by_django_as_the_same_user_changes_nothing(browser, ada):
+def test_login_with_django_as_the_same_user_keeps_the_session(browser, ada):
     browser.get("/in/?user=ada")
     response = browser.get("/django/in/?user=ada")
     assert "access_token" not in response.cookies
     assert Session.objects.get().user == ada
 
 
-def test_the_admin_s_sign_in_form_takes_another_user(browser, ada):
+def test_login_form_of_the_admin_can_sign_in_another_user(browser, ada):
     get_user_model().objects.create_superuser("root", password="secret")
     browser.get("/in/?user=ada")
     response = browser.post("/admin/login/?next=/admin/", {"username": "root", "password": "secret"}, follow=True)
@@ -392,8 +392,8 @@ def test_the_admin_s_sign_in_form_takes_another_user(browser, ada):
     assert state(browser)["user"] == "root"
 
 
-def test_a_login_by_django_whose_cookies_the_browser_has_withheld_wins(browser, ada, bob):
-    """As after a provider's callback: the browser withholds SameSite=Strict cookies from it."""
+def test_login_with_django_without_the_session_s_cookies_ends_the_session(browser, ada, bob):
+    """In a provider's callback the browser withholds SameSite=Strict cookies."""
     browser.get("/in/?user=ada")
     tokens = {name: browser.cookies.pop(name) for name in ("access_token", "refresh_token")}
     response = browser.get("/django/in/?user=bob", headers={"sec-fetch-site": "cross-site"})
@@ -401,14 +401,14 @@ def test_a_login_by_django_whose_cookies_the_browser_has_withheld_wins(browser, 
     assert state(browser)["user"] == "bob"
 
 
-def test_an_ordinary_login_by_django_clears_nothing(browser, bob):
+def test_login_with_django_without_a_session_clears_no_cookies(browser, bob):
     assert "access_token" not in browser.get("/django/in/?user=bob").cookies
     response = browser.get("/django/in/?user=bob", headers={"sec-fetch-site": "same-origin"})
     assert "access_token" not in response.cookies
 
 
-def test_signals_of_other_logins_end_nothing(browser, ada, bob, receivers):
-    """As packages send them that sign in without Django's session."""
+def test_user_logged_in_signals_of_other_packages_end_no_session(browser, ada, bob, receivers):
+    """Packages that sign in without Django's session send such signals."""
 
     def other_login(request):
         user_logged_in.send(sender=type(bob), request=request, user=bob)
@@ -422,7 +422,7 @@ def test_signals_of_other_logins_end_nothing(browser, ada, bob, receivers):
 
 
 @pytest.mark.parametrize("url", ["/out/", "/auth/logout/", "/django/out/"])
-def test_a_logout_names_the_user_whom_django_s_session_alone_signs_in(browser, ada, receivers, url):
+def test_logout_signal_names_the_user_of_django_s_session_login(browser, ada, receivers, url):
     names = []
     receivers(user_logged_out, lambda user, **_: names.append(user and user.get_username()))
     browser.get("/django/in/?user=ada")
@@ -450,7 +450,7 @@ def test_login_may_be_called_from_a_receiver_of_its_own_signal(browser, ada, rec
 
 
 @pytest.mark.parametrize("url", ["/django/in/", "/django/in/async/"])
-def test_a_receiver_signs_in_beside_django_s_login(browser, ada, bob, receivers, url):
+def test_receiver_of_django_s_login_can_sign_in_with_jwtauth(browser, ada, bob, receivers, url):
     sent = []
 
     def receiver(sender, request, user, **kwargs):
@@ -465,7 +465,7 @@ def test_a_receiver_signs_in_beside_django_s_login(browser, ada, bob, receivers,
     assert sent == [ada, bob]
 
 
-def test_a_receiver_that_signs_in_does_so_for_no_client_that_stores_tokens(browser, ada, receivers):
+def test_receiver_that_signs_in_sets_no_cookies_for_the_token_view(browser, ada, receivers):
     receivers(user_logged_in, lambda sender, request, user, **kwargs: jwtauth.login(request, user))
     response = browser.post("/auth/token/", {"username": "ada", "password": "old password"}, "application/json")
     assert response.status_code == 200
@@ -473,14 +473,14 @@ def test_a_receiver_that_signs_in_does_so_for_no_client_that_stores_tokens(brows
     assert Session.objects.count() == 1
 
 
-def test_a_receiver_may_refuse_the_login(browser, ada, receivers):
+def test_receiver_can_refuse_the_login(browser, ada, receivers):
     receivers(user_logged_in, lambda sender, request, user, **kwargs: jwtauth.logout(request))
     browser.get("/in/?user=ada")
     assert not Session.objects.exists()
     assert state(browser)["user"] == "AnonymousUser"
 
 
-def test_a_receiver_that_signs_in_leaves_django_s_test_client_alone(ada, receivers):
+def test_receiver_that_signs_in_does_not_affect_force_login_of_django(ada, receivers):
     receivers(user_logged_in, lambda sender, request, user, **kwargs: jwtauth.login(request, user))
     for client in (Client(), AsyncClient()):
         client.force_login(ada, backend=BACKEND)
@@ -494,7 +494,7 @@ def test_logout_may_be_called_from_a_receiver_of_its_signal(browser, ada, receiv
     def receiver(sender, request, user, **kwargs):
         users.append(user)
         if len(users) > 5:
-            raise AssertionError("the receivers call each other for ever")
+            raise AssertionError("the receivers call each other forever")
         jwtauth.logout(request)
 
     receivers(user_logged_out, receiver)
@@ -507,12 +507,12 @@ def test_logout_may_be_called_from_a_receiver_of_its_signal(browser, ada, receiv
 # --- backend
 
 
-def test_login_accepts_a_backend_in_django_s_place(browser, ada):
+def test_login_accepts_a_backend_argument(browser, ada):
     assert browser.get("/in/backend/?user=ada").content == b"ada"
 
 
 @pytest.mark.parametrize(("backend", "error"), [(object(), TypeError), ("other.Backend", ValueError)])
-def test_a_backend_that_is_not_configured_is_refused(rf, ada, backend, error):
+def test_login_refuses_a_backend_that_is_not_configured(rf, ada, backend, error):
     request = rf.post("/")
     Flow.attach(request)
     with pytest.raises(error, match="backend"):
@@ -520,7 +520,7 @@ def test_a_backend_that_is_not_configured_is_refused(rf, ada, backend, error):
     assert not Session.objects.exists()
 
 
-def test_the_session_keeps_the_backend_of_its_login(browser, ada, settings):
+def test_session_stores_the_backend_of_its_login(browser, ada, settings):
     settings.AUTHENTICATION_BACKENDS = [BACKEND, "django.contrib.auth.backends.AllowAllUsersModelBackend"]
     browser.get("/in/?user=ada")
     assert Session.objects.get().backend == ""
@@ -530,7 +530,7 @@ def test_the_session_keeps_the_backend_of_its_login(browser, ada, settings):
     assert state(browser)["user"] == "AnonymousUser"
 
 
-# --- new passwords by Django's own functions
+# --- password changes with Django's own functions
 
 
 @pytest.mark.parametrize("with_django", [False, True])
@@ -549,7 +549,7 @@ def test_django_s_update_session_auth_hash_keeps_the_session(browser, other_brow
 
 
 @override_settings(MIDDLEWARE=ABOVE_DJANGO)
-def test_a_new_password_keeps_the_data_of_a_session_that_is_saved_before(browser, ada):
+def test_password_change_keeps_session_data_with_jwtauth_s_middleware_first(browser, ada):
     browser.get("/django/in/?user=ada")
     browser.get("/in/?user=ada")
     browser.get("/cart/?put=something")
@@ -559,7 +559,7 @@ def test_a_new_password_keeps_the_data_of_a_session_that_is_saved_before(browser
     assert state(browser) == {"cart": "something", "user": "ada"}
 
 
-def test_django_s_password_view_and_the_admin_s_keep_the_session(browser):
+def test_password_views_of_django_and_the_admin_keep_the_session(browser):
     get_user_model().objects.create_superuser("root", password="secret")
     browser.get("/in/?user=root")
     password = "secret"
@@ -571,7 +571,7 @@ def test_django_s_password_view_and_the_admin_s_keep_the_session(browser):
         password = new
 
 
-def test_the_admin_s_page_for_any_user_s_password_keeps_one_s_own_session(browser, ada):
+def test_admin_page_for_passwords_keeps_the_session_of_the_current_user(browser, ada):
     root = get_user_model().objects.create_superuser("root", password="secret")
     browser.get("/in/?user=root")
     for user in (ada, root):
@@ -580,7 +580,7 @@ def test_the_admin_s_page_for_any_user_s_password_keeps_one_s_own_session(browse
         assert browser.get("/me/").json()["user"] == "root"
 
 
-def test_another_user_s_new_password_replaces_no_session(browser, ada, bob):
+def test_password_change_of_another_user_replaces_no_session(browser, ada, bob):
     browser.get("/in/?user=ada")
     before = Session.objects.get().pk
     browser.post("/password/other/?user=bob")
@@ -599,7 +599,7 @@ def test_jwtauth_s_update_session_auth_hash_keeps_django_s_login(browser, ada):
     assert state(browser)["user"] == "ada"
 
 
-def test_a_password_reset_signs_in_by_a_receiver(browser, ada, receivers):
+def test_password_reset_signs_in_with_a_receiver(browser, ada, receivers):
     receivers(user_logged_in, lambda sender, request, user, **kwargs: jwtauth.login(request, user, cross_origin=True))
     uid, token = urlsafe_base64_encode(force_bytes(ada.pk)), default_token_generator.make_token(ada)
     form_url = browser.get(f"/reset/{uid}/{token}/").url

@@ -1,4 +1,4 @@
-"""Every way in which a session ends, and that it ends now: at the next request, with whatever token."""
+"""Every way to end a session. Each takes effect at the next request, with any token."""
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 class BanList(ModelBackend):
-    """A project's own rule about who may be signed in."""
+    """Backend of a project with its own rule for admitting users."""
 
     banned = False
 
@@ -24,7 +24,7 @@ class BanList(ModelBackend):
 ENDS = {
     "its row": lambda user: user.jwtauth_sessions.get().end(),
     "a filter": lambda user: Session.objects.filter(pk=user.jwtauth_sessions.get().pk).end(),
-    "all of a person": lambda user: Session.objects.of(user).end(),
+    "all sessions of the user": lambda user: Session.objects.of(user).end(),
     "everybody's": lambda user: Session.objects.end(),
     "deactivated": lambda user: setattr(user, "is_active", False) or user.save(),
     "deactivated by update()": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
@@ -37,7 +37,7 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("stage", ["access token", "refresh token", "unseen generation"])
-def test_the_session_is_over_at_the_next_request(signed_in, bob, ada, clock, end, stage):
+def test_ended_session_is_refused_at_the_next_request(signed_in, bob, ada, clock, end, stage):
     elsewhere = Browser()
     elsewhere.sign_in(bob)
     if stage != "access token":
@@ -48,13 +48,13 @@ def test_the_session_is_over_at_the_next_request(signed_in, bob, ada, clock, end
     response = signed_in.get("/me/")
     assert response.status_code == 403
     assert not response.cookies
-    if Session.objects.filter(user=bob).exists():  # not after everybody's end
+    if Session.objects.filter(user=bob).exists():  # unless all sessions were ended
         assert elsewhere.who() == "bob"
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-def test_nothing_brings_it_back(signed_in, ada, clock, end):
-    """A response that was under way brings cookies of the ended session: of its newest generation."""
+def test_ended_session_is_refused_with_tokens_of_a_late_response(signed_in, ada, clock, end):
+    """A response that arrives late sets cookies of the ended session, of its newest generation."""
     clock.advance(ACCESS_LIFETIME)
     late = {name: morsel.value for name, morsel in signed_in.get("/idle/").cookies.items()}
     end(ada)
@@ -65,7 +65,7 @@ def test_nothing_brings_it_back(signed_in, ada, clock, end):
         assert signed_in.who() is None
 
 
-def test_the_others_of_a_person_end_and_this_one_stays(signed_in, ada, bob, other_browser):
+def test_other_sessions_of_the_user_end_and_the_current_one_stays(signed_in, ada, bob, other_browser):
     phone = Browser()
     phone.sign_in(ada)
     other_browser.sign_in(bob)
@@ -75,17 +75,17 @@ def test_the_others_of_a_person_end_and_this_one_stays(signed_in, ada, bob, othe
     assert other_browser.who() == "bob"
 
 
-def test_nobody_has_no_others(signed_in, browser):
+def test_ending_other_sessions_of_an_anonymous_request_ends_none(signed_in, browser):
     stranger = Browser()
     assert stranger.post("/others/").json() == {"ended": 0}
     assert signed_in.who() == "ada"
 
 
-# --- one's own password
+# --- password changes
 
 
 @pytest.mark.parametrize("url", ["/password/", "/password/async/"])
-def test_whoever_changes_their_own_password_stays_and_every_other_session_ends(signed_in, ada, url):
+def test_password_change_keeps_the_current_session_and_ends_all_others(signed_in, ada, url):
     phone = Browser()
     phone.sign_in(ada)
     copies = signed_in.tokens()
@@ -105,7 +105,7 @@ def test_whoever_changes_their_own_password_stays_and_every_other_session_ends(s
     assert ada.jwtauth_sessions.exclude(pk__in=before).count() == 1
 
 
-def test_a_new_password_does_not_move_the_absolute_limit(signed_in, clock):
+def test_password_change_does_not_move_the_absolute_limit(signed_in, clock):
     started = only_session().created_at
     clock.advance(ACCESS_LIFETIME)
     signed_in.post("/password/")
@@ -114,14 +114,14 @@ def test_a_new_password_does_not_move_the_absolute_limit(signed_in, clock):
     assert signed_in.who() is None
 
 
-def test_a_new_password_keeps_remember(browser, ada):
+def test_password_change_keeps_remember(browser, ada):
     browser.sign_in(ada, "&forget")
     cookie = browser.post("/password/").cookies["refresh_token"]
     assert cookie["max-age"] == ""
     assert not only_session().remember
 
 
-def test_a_password_within_the_check_interval_is_changed_by_one_s_own_session(browser, ada, clock):
+def test_password_change_within_the_check_interval_keeps_the_session(browser, ada, clock):
     with override_settings(JWTAUTH={"SESSION_CHECK_INTERVAL": 60}):
         browser.sign_in(ada)
         assert browser.who() == "ada"
@@ -129,7 +129,7 @@ def test_a_password_within_the_check_interval_is_changed_by_one_s_own_session(br
         assert browser.who() == "ada"
 
 
-def test_somebody_else_s_new_password_signs_nobody_in(signed_in, bob, other_browser):
+def test_password_change_of_another_user_does_not_change_the_current_session(signed_in, bob, other_browser):
     other_browser.sign_in(bob)
     before = signed_in.tokens()
     response = signed_in.post(f"/password/?user={bob.pk}")
@@ -140,8 +140,8 @@ def test_somebody_else_s_new_password_signs_nobody_in(signed_in, bob, other_brow
     assert other_browser.who() is None
 
 
-def test_a_session_that_has_ended_is_not_revived_by_a_new_password(signed_in, ada, monkeypatch):
-    """Signed out from elsewhere while the view was at work."""
+def test_password_change_does_not_renew_an_ended_session(signed_in, ada, monkeypatch):
+    """End the session elsewhere while the view changes the password."""
     save = User.save
 
     def save_and_be_signed_out(user, *args, **kwargs):
@@ -153,7 +153,7 @@ def test_a_session_that_has_ended_is_not_revived_by_a_new_password(signed_in, ad
     assert signed_in.who() is None
 
 
-def test_a_new_secret_key_with_its_fallback_ends_nothing(signed_in, clock, settings):
+def test_new_secret_key_with_its_fallback_ends_no_session(signed_in, clock, settings):
     old = settings.SECRET_KEY
     with override_settings(SECRET_KEY="the newest key of this project, of more than enough characters: 70.."):
         assert signed_in.who() is None
@@ -161,13 +161,13 @@ def test_a_new_secret_key_with_its_fallback_ends_nothing(signed_in, clock, setti
             assert signed_in.who() == "ada"
             refresh(signed_in, clock)
             assert signed_in.who() == "ada"
-        assert signed_in.who() == "ada", "the refresh has moved the session to the new key"
+        assert signed_in.who() == "ada", "the refresh has stored a session hash of the new key"
 
 
 # --- permissions and backends
 
 
-def test_a_permission_that_is_taken_away_is_gone_at_the_next_request(signed_in, ada):
+def test_removed_permission_is_denied_at_the_next_request(signed_in, ada):
     permission = Permission.objects.get(codename="view_session", content_type__app_label="jwtauth")
     ada.user_permissions.add(permission)
     ada.is_staff = True
@@ -178,7 +178,7 @@ def test_a_permission_that_is_taken_away_is_gone_at_the_next_request(signed_in, 
 
 
 @override_settings(AUTHENTICATION_BACKENDS=["tests.test_ends.BanList"])
-def test_a_backend_s_own_rule_holds_at_every_request(signed_in, ada, clock, monkeypatch):
+def test_user_can_authenticate_of_a_backend_is_applied_at_every_request(signed_in, ada, clock, monkeypatch):
     assert signed_in.who() == "ada"
     monkeypatch.setattr(BanList, "banned", True)
     assert signed_in.who() is None
@@ -190,11 +190,11 @@ def test_a_backend_s_own_rule_holds_at_every_request(signed_in, ada, clock, monk
 
 
 @override_settings(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.AllowAllUsersModelBackend"])
-def test_no_backend_lets_an_inactive_user_stay(signed_in):
+def test_inactive_user_is_anonymous_after_a_change_of_the_backend(signed_in):
     get_user_model().objects.update(is_active=False)
     assert signed_in.who() is None
 
 
 @override_settings(AUTHENTICATION_BACKENDS=[])
-def test_without_backends_being_active_is_enough(signed_in):
+def test_active_user_stays_signed_in_without_backends(signed_in):
     assert signed_in.who() == "ada"

@@ -1,4 +1,4 @@
-"""The binding: values in, values out, errors mapped, and never a panic."""
+"""The Python binding of the engine: conversion of values, errors and threads; no call panics."""
 
 import base64
 import copy
@@ -57,7 +57,7 @@ SITE = _engine.Site(
 
 
 def identify(meta, own=None, **changes):
-    """Who a request with this environment claims to be."""
+    """Return the identity of a request with this environment."""
     request = {"method": "GET", "version": "HTTP/1.1", "cookies": None, "is_trusted": False, "now": NOW, **changes}
     return SITE.identify(meta, own=own or (lambda: "https://own.example"), **request)
 
@@ -81,12 +81,12 @@ def claims(**changes):
 
 
 def said(claims):
-    """What these claims say."""
+    """Return the values of these claims."""
     return (claims.subject, claims.session_id, claims.generation, claims.issued_at, claims.expires_at)
 
 
 def one_of_each():
-    """An object of every class."""
+    """Return an object of every class."""
     session = POLICY.start(NOW)
     return [
         KEY,
@@ -117,7 +117,7 @@ def base64url(data):
 
 
 def signed(header, payload):
-    """A token of these texts, whatever they say."""
+    """Return a signed token with this header and payload, valid or not."""
     message = f"{base64url(header.encode())}.{base64url(payload.encode())}"
     return f"{message}.{base64url(hmac.digest(SECRET, message.encode(), 'sha256'))}"
 
@@ -125,7 +125,7 @@ def signed(header, payload):
 # --- errors
 
 
-def test_errors_carry_the_engine_s_code():
+def test_each_token_error_has_the_engine_s_code():
     token = TOKENS.issue(ACCESS, claims())
     other = _engine.Tokens(_engine.Keyring(_engine.SigningKey.read(b"x" * 64, algorithm="HS256")))
     for call, code in [
@@ -141,7 +141,7 @@ def test_errors_carry_the_engine_s_code():
         assert (type(error.value), error.value.code) == (TokenError, code)
 
 
-def test_an_expired_token_has_a_class_of_its_own():
+def test_expired_token_raises_token_expired():
     token = TOKENS.issue(ACCESS, claims())
     with pytest.raises(TokenExpired) as error:
         TOKENS.verify(ACCESS, token, NOW + 300)
@@ -165,7 +165,7 @@ def test_an_expired_token_has_a_class_of_its_own():
         (lambda: _engine.RotationPolicy(access=1, idle=3, absolute=2, grace=0), "idle_over_absolute"),
     ],
 )
-def test_what_contradicts_itself_is_a_configuration_error(make, code):
+def test_contradictory_options_raise_a_configuration_error(make, code):
     with pytest.raises(EngineConfigurationError) as error:
         make()
     assert error.value.code == code
@@ -175,7 +175,7 @@ def check_origin(own, method="POST", **meta):
     return SITE.check_origin({"HTTP_ORIGIN": "https://a.b", **meta}, method=method, version="HTTP/1.1", own=own)
 
 
-def test_a_foreign_origin_is_refused():
+def test_foreign_origin_is_refused_with_its_code():
     for method, meta, code in [
         ("POST", {}, "foreign_origin"),
         ("POST", {"HTTP_SEC_FETCH_SITE": "cross-site"}, "cross_site"),
@@ -197,7 +197,7 @@ def test_a_foreign_origin_is_refused():
     assert check_origin(lambda: "https://a.b") is None
 
 
-def test_what_own_raises_is_raised():
+def test_exception_of_the_own_origin_callback_is_raised():
     def own():
         raise LookupError("no host")
 
@@ -210,14 +210,14 @@ def test_what_own_raises_is_raised():
         identify({"HTTP_COOKIE": cookie, "HTTP_ORIGIN": "https://a.b"}, own, method="POST")
 
 
-def test_own_is_asked_only_where_the_answer_depends_on_it():
+def test_own_origin_callback_is_called_only_if_needed():
     assert check_origin(None, "GET") is None
 
 
 # --- the steps of a request
 
 
-def test_a_request_is_identified_by_cookies_or_bearer():
+def test_request_is_identified_by_cookies_or_bearer_token():
     access, refresh = TOKENS.issue(ACCESS, claims()), TOKENS.issue(REFRESH, claims())
     cookies = identify({"HTTP_COOKIE": f"a=\ud800; access_token={access}; refresh_token={refresh}"})
     assert (said(cookies.access), cookies.refresh, cookies.is_bearer) == (said(claims()), None, False)
@@ -228,19 +228,19 @@ def test_a_request_is_identified_by_cookies_or_bearer():
     assert (said(bearer.access), bearer.is_bearer, bearer.has_cookies) == (said(claims()), True, False)
     refused = identify({"HTTP_AUTHORIZATION": "Bearer x"})
     assert (refused.access, refused.is_bearer) == (None, True)
-    refused.check()  # another scheme of the site may read the header
+    refused.check()  # another authentication class of the site may read the header
     nothing = identify({})
     assert (nothing.access, nothing.refresh, nothing.session_ids, nothing.has_cookies) == (None, None, [], False)
 
 
-def test_cookie_fields_take_the_place_of_the_joined_one():
+def test_separate_cookie_fields_replace_the_joined_header():
     fields = [b"theme=dark", b"name=Jos\xc3\xa9", f"access_token={TOKENS.issue(ACCESS, claims())}".encode()]
     joined = b",".join(fields).decode("latin-1")
     assert identify({"HTTP_COOKIE": joined}).access is None
     assert said(identify({"HTTP_COOKIE": joined}, cookies=fields).access) == said(claims())
 
 
-def test_values_that_are_no_text_are_read_as_text():
+def test_content_length_that_is_not_text_is_read():
     refresh = {"HTTP_COOKIE": f"refresh_token={TOKENS.issue(REFRESH, claims())}"}
     late = NOW + 299
     row = _engine.Session(
@@ -251,7 +251,7 @@ def test_values_that_are_no_text_are_read_as_text():
         assert SITE.refresh(identity, identity.refresh, row, now=late).code == code
 
 
-def test_the_strict_check_says_what_to_write():
+def test_check_returns_what_to_write_to_the_row():
     row = _engine.Session(
         generation=1, acknowledged_at=None, rotated_at=NOW, created_at=NOW, expires_at=NOW + 9999, end_is_fixed=False
     )
@@ -268,7 +268,7 @@ def test_the_strict_check_says_what_to_write():
     assert check(identify(cookie), now=NOW + 9999) is None
 
 
-def test_a_response_sets_the_tokens_of_its_grant():
+def test_response_sets_the_tokens_of_its_grant():
     row = POLICY.start(NOW)
     granted = grant(row, custom='{"plan":"pro"}')
     assert (granted.access.custom, granted.refresh.custom, granted.sets_cookies) == ({"plan": "pro"}, {}, True)
@@ -287,7 +287,7 @@ def test_a_response_sets_the_tokens_of_its_grant():
     assert [name for name, _token, _age in answer.cookies] == ["access_token"]
 
 
-def test_cookies_are_cleared_where_the_request_brought_one():
+def test_cookies_are_cleared_only_if_the_request_had_one():
     def cleared(identity):
         return respond(identity, _engine.Outcome.CLEARED).cookies
 
@@ -297,7 +297,7 @@ def test_cookies_are_cleared_where_the_request_brought_one():
     assert (unchanged.cookies, unchanged.vary, unchanged.cache_control) == ([], None, None)
 
 
-def test_claims_that_no_cookie_holds_do_not_fit():
+def test_custom_claims_too_large_for_a_cookie_are_refused():
     SITE.fits("7", json.dumps({"a": "x" * 2500}))
     with pytest.raises(ClaimsRefused) as error:
         SITE.fits("7", json.dumps({"a": "x" * 3000}))
@@ -308,7 +308,7 @@ def test_claims_that_no_cookie_holds_do_not_fit():
 
 
 @pytest.mark.parametrize("thing", one_of_each(), ids=lambda thing: type(thing).__name__)
-def test_an_object_can_be_neither_pickled_nor_copied_nor_changed(thing):
+def test_objects_cannot_be_pickled_copied_changed_or_subclassed(thing):
     for take in (pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError):
             take(thing)
@@ -320,7 +320,7 @@ def test_an_object_can_be_neither_pickled_nor_copied_nor_changed(thing):
 
 
 @pytest.mark.parametrize("thing", one_of_each(), ids=lambda thing: type(thing).__name__)
-def test_no_repr_shows_a_secret(thing):
+def test_repr_of_no_object_shows_a_secret(thing):
     sid = jwt.decode(TOKENS.issue(ACCESS, claims()), options={"verify_signature": False})["sid"]
     for shown in (repr(thing), str(thing)):
         assert type(thing).__name__ in shown or type(thing) is _engine.Decision
@@ -329,7 +329,7 @@ def test_no_repr_shows_a_secret(thing):
         assert sid not in shown
 
 
-def test_no_error_shows_a_secret():
+def test_errors_show_no_secret():
     token = TOKENS.issue(ACCESS, claims())
     for bad in (token[:-2], token + ".", token.swapcase(), f"x{token}"):
         with pytest.raises(TokenError) as error:
@@ -343,20 +343,20 @@ def test_no_error_shows_a_secret():
     assert RENDER_SECRET[:31] not in repr(error.value)
 
 
-def test_kinds_are_two():
+def test_token_kinds_are_comparable_and_hashable():
     assert ACCESS == ACCESS
     assert ACCESS != REFRESH
     assert len({ACCESS, REFRESH, ACCESS}) == 2
     assert int(ACCESS) != int(REFRESH)
 
 
-def test_a_key_says_what_it_is_for():
+def test_key_has_its_algorithm_and_id():
     assert KEY.algorithm == "HS256"
     thumbprint = json.dumps({"k": base64url(SECRET), "kty": "oct"}, separators=(",", ":"))
     assert KEY.id == base64url(hashlib.sha256(thumbprint.encode()).digest())
 
 
-def test_public_keys_are_shown_and_nothing_else():
+def test_jwk_set_has_public_keys_only():
     pem, jwk, public = _engine.generate_key("ES256", key_id="2026-11")
     ring = _engine.Keyring(_engine.SigningKey.read(pem.encode(), algorithm="ES256"), [VERIFYING])
     assert [key.algorithm for key in ring.keys] == ["ES256", "ES256"]
@@ -369,10 +369,10 @@ def test_public_keys_are_shown_and_nothing_else():
     assert _engine.generate_key("HS256")[::2] == (None, None)
 
 
-def test_custom_claims_are_read_back():
-    ours = claims(custom='{"plan":"pro","roles":["a"],"limits":{"seats":3}}')
-    read = TOKENS.verify(ACCESS, TOKENS.issue(ACCESS, ours), NOW)
-    assert read.custom == ours.custom == {"plan": "pro", "roles": ["a"], "limits": {"seats": 3}}
+def test_custom_claims_are_issued_verified_and_limited():
+    issued = claims(custom='{"plan":"pro","roles":["a"],"limits":{"seats":3}}')
+    read = TOKENS.verify(ACCESS, TOKENS.issue(ACCESS, issued), NOW)
+    assert read.custom == issued.custom == {"plan": "pro", "roles": ["a"], "limits": {"seats": 3}}
     assert claims().custom == {}
     for custom, code in [
         ("[]", "claims_not_an_object"),
@@ -387,14 +387,14 @@ def test_custom_claims_are_read_back():
     assert error.value.code == "issued_token_too_long"
 
 
-def test_a_session_gives_back_its_columns():
+def test_session_returns_its_columns():
     times = {"acknowledged_at": None, "rotated_at": 2, "created_at": 1, "expires_at": 2**64 - 1}
     columns = {"generation": 3, **times, "end_is_fixed": True}
     session = _engine.Session(**columns)
     assert {name: getattr(session, name) for name in columns} == columns
 
 
-def test_a_decision_says_what_to_do():
+def test_decision_has_a_code_a_next_row_and_a_warning():
     row = POLICY.start(NOW)
     rotate = decide(row, 1, NOW + 301)
     assert (rotate.code, rotate.admits, rotate.acknowledge) == ("rotate", True, False)
@@ -406,13 +406,13 @@ def test_a_decision_says_what_to_do():
     assert (over.code, over.admits, over.next) == ("session_expired", False, None)
 
 
-def test_a_decision_leaves_a_fixed_end_alone():
+def test_decision_keeps_a_fixed_end():
     row = POLICY.start_for(1000, NOW)
     following = decide(row, 1, NOW + 301).next
     assert (following.expires_at, following.end_is_fixed) == (NOW + 1000, True)
 
 
-def test_verified_sessions_are_remembered_for_a_while():
+def test_verified_sessions_are_remembered_for_the_check_interval():
     sessions, ada = _engine.VerifiedSessions(10), claims()
     sessions.remember(ada, sessions.asking(ada.session_id, scope=1, now=1000))
     assert sessions.is_fresh(ada, scope=1, now=1999, interval=1000)
@@ -422,13 +422,13 @@ def test_verified_sessions_are_remembered_for_a_while():
     sessions.forget(ada.session_id)
     assert not sessions.is_fresh(ada, scope=1, now=1000, interval=None)
     sessions.remember(ada, asked)
-    assert not sessions.is_fresh(ada, scope=1, now=1000, interval=None), "the answer was older than the end"
+    assert not sessions.is_fresh(ada, scope=1, now=1000, interval=None), "the row was read before the session ended"
 
 
-# --- text and numbers that are none of ours
+# --- invalid text and numbers
 
 
-def test_lone_surrogates_are_no_token():
+def test_token_with_lone_surrogates_is_malformed():
     good = TOKENS.issue(ACCESS, claims())
     for bad in ("\ud800", good + "\udfff", "\udc80" + good):
         with pytest.raises(TokenError) as error:
@@ -441,7 +441,7 @@ def test_lone_surrogates_are_no_token():
 
 
 @pytest.mark.parametrize("number", [-1, 2**64, -(2**200), 2**200])
-def test_integers_out_of_range_overflow(number):
+def test_integers_out_of_range_raise_overflow_error(number):
     row = POLICY.start(NOW)
     for call in (
         lambda: POLICY.start(number),
@@ -528,7 +528,7 @@ OUTCOMES = st.sampled_from([_engine.Outcome.UNCHANGED, _engine.Outcome.CLEARED])
 )
 ANSWER = respond(_engine.Identity(), _engine.Outcome.granted(grant(POLICY.start(NOW))))
 
-# Every function, with values of its types for its positional and its named arguments.
+# Every function, with values of the right types for its positional and keyword arguments.
 STORED = texts | st.datetimes(datetime(1970, 1, 1)).map(str)
 CALLS = {
     "SigningKey.read": (_engine.SigningKey.read, [key_texts], {"algorithm": texts | ALGORITHMS}),
@@ -678,21 +678,21 @@ CALLS = {
 }
 
 
-def test_the_database_s_clock_is_followed():
+def test_server_clock_follows_the_database_s():
     clock = _engine.DatabaseClock()
     assert clock.now(NOW * 1000 + 999) == NOW
     clock.hear(asked=NOW * 1000, answered=NOW * 1000 + 2, reported=(NOW - 300) * 1000 + 1)
     assert clock.now(NOW * 1000 + 60_500) == NOW - 240
 
 
-def test_a_successor_keeps_the_start_of_the_session_before():
+def test_session_after_a_password_change_keeps_the_start_of_the_old_one():
     first = POLICY.start(NOW)
     successor = POLICY.succeed(first, NOW + 1000)
     assert (successor.created_at, successor.rotated_at, successor.generation) == (NOW, NOW + 1000, 1)
 
 
 def public_functions():
-    """Every function and constructor of the module that takes arguments."""
+    """Return every function and constructor of the module that takes arguments."""
     without_arguments = {
         "Asked",
         "SigningKey",
@@ -715,14 +715,14 @@ def public_functions():
     return found - without_arguments
 
 
-def test_every_function_is_tried_below():
+def test_every_public_function_is_fuzzed():
     assert set(CALLS) == public_functions()
 
 
 @pytest.mark.parametrize("name", CALLS)
 @settings(max_examples=30, deadline=None, database=None)
 @given(data=st.data())
-def test_no_argument_makes_it_panic(name, data):
+def test_no_argument_makes_the_engine_panic(name, data):
     function, positional, named = CALLS[name]
     wild = data.draw(st.integers(0, 3)) == 0
 
@@ -731,14 +731,14 @@ def test_no_argument_makes_it_panic(name, data):
 
     arguments = [draw(strategy) for strategy in positional]
     keywords = {key: draw(strategy) for key, strategy in named.items()}
-    # Anything else, and above all a PanicException, fails the test.
+    # Any other exception, above all a PanicException, fails the test.
     with suppress(JwtAuthError, TypeError, ValueError, OverflowError):
         repr(function(*arguments, **keywords))
 
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(rows, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), IDENTITIES)
-def test_every_row_has_a_decision(row, generation, now, identity):
+def test_every_session_row_has_a_decision(row, generation, now, identity):
     decision = SITE.refresh(identity, claims(generation=generation), row, now=now)
     assert decision.admits or decision.next is None
     assert decision.admits or not grant(row, decision).sets_cookies
@@ -747,7 +747,7 @@ def test_every_row_has_a_decision(row, generation, now, identity):
 # --- threads
 
 
-def test_many_threads_verify_with_the_same_keys():
+def test_threads_verify_with_the_same_keys():
     workers = 8
     barrier = Barrier(workers)
     memory = _engine.VerifiedSessions(workers)
@@ -768,7 +768,7 @@ def test_many_threads_verify_with_the_same_keys():
         assert list(pool.map(work, range(workers))) == list(range(workers))
 
 
-def test_a_fork_amid_threads_finds_no_lock_held():
+def test_forked_child_does_not_wait_for_locks_of_other_threads():
     memory, ada, over = _engine.VerifiedSessions(4), claims(), Event()
     ids = [uuid.uuid4() for _ in range(256)]
 
@@ -785,7 +785,7 @@ def test_a_fork_amid_threads_finds_no_lock_held():
             for _ in range(20):
                 child = fork()
                 if child == 0:
-                    signal.alarm(PATIENCE)  # a lock that nobody holds any more would be waited for without end
+                    signal.alarm(PATIENCE)  # end a child that waits for a lock whose owner does not exist in it
                     for session_id in ids:
                         memory.forget(session_id)
                     memory.remember(ada, memory.asking(ada.session_id, scope=1, now=2))
@@ -807,7 +807,7 @@ DECODE = {"verify_exp": False, "verify_iat": False, "verify_nbf": False, "verify
 
 
 def same(claims, token):
-    """Whether PyJWT reads the same claims out of this token, having checked its signature."""
+    """Return whether PyJWT verifies this token and reads the same claims."""
     read = jwt.decode(token, SECRET, ["HS256"], options=DECODE)
     name = base64.urlsafe_b64decode(read["sid"] + "=")
     milliseconds = int.from_bytes(name[:4], "big") * 60_000
@@ -821,13 +821,13 @@ exact = st.integers(0, 2**53 - 1)
 
 @settings(max_examples=100, deadline=None, database=None)
 @given(st.text(max_size=30), exact, exact, exact)
-def test_pyjwt_reads_what_we_issue_and_we_what_it_issues(subject, generation, issued_at, expires_at):
-    ours = claims(subject=subject, generation=generation, issued_at=issued_at, expires_at=expires_at)
-    token = TOKENS.issue(REFRESH, ours)
-    assert same(ours, token)
+def test_engine_and_pyjwt_read_each_other_s_tokens(subject, generation, issued_at, expires_at):
+    issued = claims(subject=subject, generation=generation, issued_at=issued_at, expires_at=expires_at)
+    token = TOKENS.issue(REFRESH, issued)
+    assert same(issued, token)
     read = jwt.decode(token, SECRET, ["HS256"], options=DECODE)
-    theirs = jwt.encode(read, SECRET, "HS256", headers={"typ": "rt+jwt"})
-    assert said(TOKENS.verify_ignoring_time(REFRESH, theirs)) == said(ours)
+    signed_by_pyjwt = jwt.encode(read, SECRET, "HS256", headers={"typ": "rt+jwt"})
+    assert said(TOKENS.verify_ignoring_time(REFRESH, signed_by_pyjwt)) == said(issued)
 
 
 values = st.one_of(
@@ -845,7 +845,7 @@ GOOD = {"sub": "7", "sid": base64url(bytes(20)), "gen": 1, "iat": NOW, "exp": NO
 
 @st.composite
 def objects(draw, good):
-    """The text of a JSON object: the good one with a few members put in, changed, left out or doubled."""
+    """Return a JSON object as text: a valid one with a few members added, changed, removed or repeated."""
     names = st.sampled_from([*good, "nbf", "iss", "aud", "jti", "kid", "crit", "alg", "x"])
     members = list(good.items())
     for change in draw(st.lists(st.sampled_from(["add", "change", "drop", "double"]), max_size=2)):
@@ -864,7 +864,7 @@ def objects(draw, good):
 
 @settings(max_examples=300, deadline=None, database=None)
 @given(objects({"alg": "HS256", "typ": "at+jwt"}), objects(GOOD))
-def test_what_verifies_pyjwt_reads_alike(header, payload):
+def test_pyjwt_reads_the_same_claims_in_every_accepted_token(header, payload):
     token = signed(header, payload)
     try:
         accepted = TOKENS.verify(ACCESS, token, NOW)
@@ -873,12 +873,12 @@ def test_what_verifies_pyjwt_reads_alike(header, payload):
     assert same(accepted, token)
 
 
-def test_the_oracle_has_something_to_say():
+def test_pyjwt_reads_a_valid_token_with_spaces():
     token = signed('{"alg":"HS256", "typ":"at+jwt"}', json.dumps(GOOD))
     assert same(TOKENS.verify(ACCESS, token, NOW), token)
 
 
-def test_a_row_is_read_as_sqlite_stores_it():
+def test_session_row_is_read_as_sqlite_stores_it():
     stored = _engine.Session.stored(
         3, True, None, "2026-01-31 23:59:59", "2024-02-29 00:00:00", "2026-02-28 00:00:01.5"
     )
@@ -896,7 +896,7 @@ def test_a_row_is_read_as_sqlite_stores_it():
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)))
-def test_every_time_that_django_stores_is_read(moment):
+def test_every_time_as_django_stores_it_is_read(moment):
     assert _engine.stored_seconds(str(moment)) == timegm(moment.timetuple())
 
 
@@ -916,14 +916,14 @@ def test_every_time_that_django_stores_is_read(moment):
         "\ud800",
     ],
 )
-def test_the_text_of_another_program_is_not_guessed_at(text):
+def test_time_in_another_format_is_refused(text):
     with pytest.raises(ValueError, match=r"a time as Django stores it|surrogates not allowed"):
         _engine.stored_seconds(text)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "CONNECT"])
-def test_a_request_with_neither_header_is_anonymous_whatever_else_it_brings(method):
-    # Which the middleware says without asking.
+def test_request_without_cookie_and_authorization_is_anonymous(method):
+    # The middleware relies on this and does not call the engine.
     meta = {"HTTP_ORIGIN": "https://elsewhere.example", "HTTP_UPGRADE": "websocket", "CONTENT_LENGTH": "x"}
     meta |= {"HTTP_X_JWTAUTH_RENDER_SECRET": "wrong", "HTTP_SEC_FETCH_SITE": "cross-site"}
     options = {"version": "HTTP/2", "cookies": None, "is_trusted": False, "own": lambda: None, "now": NOW}

@@ -1,4 +1,4 @@
-"""Keys of every algorithm, their change while people are signed in, and what others see of them."""
+"""Keys of every algorithm, their replacement while users are signed in, and the published JWK Set."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ def jwk_set(browser):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_algorithm_signs_in_refreshes_and_signs_out(algorithm, browser, ada, clock):
+def test_login_refresh_and_logout_work_with_every_algorithm(algorithm, browser, ada, clock):
     with using(algorithm):
         browser.sign_in(ada)
         assert browser.who() == "ada"
@@ -64,12 +64,12 @@ def test_every_algorithm_signs_in_refreshes_and_signs_out(algorithm, browser, ad
 
 
 @pytest.mark.parametrize("algorithm", PAIRS)
-def test_others_verify_by_the_published_keys(algorithm, browser, ada):
+def test_other_libraries_verify_tokens_with_the_published_keys(algorithm, browser, ada):
     with using(algorithm, ISSUER="https://example.com"):
         browser.sign_in(ada)
         token = browser.token("access_token")
         _response, published = jwk_set(browser)
-    if algorithm == "Ed25519":  # PyJWT has the name without a way to look it up in a set
+    if algorithm == "Ed25519":  # PyJWT knows the name, but does not find it in a set
         published["keys"][0]["alg"] = "EdDSA"
     key = jwt.PyJWKSet.from_dict(published)[header(token)["kid"]]
     if algorithm == "Ed25519":
@@ -78,14 +78,14 @@ def test_others_verify_by_the_published_keys(algorithm, browser, ada):
     assert jwt.decode(token, key.key, [algorithm], issuer="https://example.com")["sub"] == str(ada.pk)
 
 
-def test_a_token_of_another_algorithm_of_the_same_key_is_nobody(browser, ada):
+def test_token_signed_with_another_algorithm_of_the_same_key_is_refused(browser, ada):
     with using("RS256"):
         browser.sign_in(ada)
     with using("PS256"):
         assert browser.who() is None
 
 
-def test_both_names_of_ed25519_are_one_algorithm(browser, ada):
+def test_eddsa_and_ed25519_accept_each_other_s_tokens(browser, ada):
     with using("EdDSA"):
         browser.sign_in(ada)
     with using("Ed25519"):
@@ -96,7 +96,7 @@ def test_both_names_of_ed25519_are_one_algorithm(browser, ada):
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
-def test_a_key_is_changed_in_three_steps_and_nobody_is_signed_out(algorithm, browser, ada, clock):
+def test_replacing_the_key_in_three_steps_signs_no_user_out(algorithm, browser, ada, clock):
     _pem, old, old_public = _engine.generate_key(algorithm, key_id="old")
     _pem, new, new_public = _engine.generate_key(algorithm, key_id="new")
     before = {"ALGORITHM": algorithm, "SIGNING_KEY": old, "VERIFYING_KEYS": []}
@@ -109,14 +109,14 @@ def test_a_key_is_changed_in_three_steps_and_nobody_is_signed_out(algorithm, bro
         with override_settings(JWTAUTH=step):
             assert browser.who() == "ada"
             clock.advance(ACCESS_LIFETIME + 1)
-            assert browser.who() == "ada"  # refreshed: both tokens are of the signing key now
+            assert browser.who() == "ada"  # refreshed: the signing key has now signed both tokens
             if step is not retire or algorithm != "HS256":
                 assert {header(token)["kid"] for token in browser.tokens().values()} == {signed_by}
     assert only_session().generation == 4
 
 
 @pytest.mark.parametrize("names", [{}, {"ISSUER": "https://example.com"}], ids=["keys alone", "with an issuer"])
-def test_the_site_moves_from_its_secret_key_to_a_key_pair(browser, ada, clock, settings, names):
+def test_change_from_secret_key_to_a_key_pair_signs_no_user_out(browser, ada, clock, settings, names):
     browser.sign_in(ada)
     pair = {"ALGORITHM": "EdDSA", "SIGNING_KEY": file("Ed", "pkcs8"), **names}
     older = {"VERIFYING_KEYS": [("HS256", settings.SECRET_KEY)], "ISSUER_FALLBACKS": [None]}
@@ -129,7 +129,7 @@ def test_the_site_moves_from_its_secret_key_to_a_key_pair(browser, ada, clock, s
         assert browser.who() == "ada"
 
 
-def test_a_key_that_has_been_retired_signs_nobody_in(browser, ada):
+def test_token_of_a_retired_key_is_refused(browser, ada):
     with override_settings(JWTAUTH={"SIGNING_KEY": "o" * 32}):
         browser.sign_in(ada)
     with override_settings(JWTAUTH={"SIGNING_KEY": "n" * 32, "VERIFYING_KEYS": ["x" * 32]}):
@@ -175,10 +175,10 @@ def test_changing_issuer_or_audience_in_steps_signs_no_user_out(steps, browser, 
         browser.sign_in(ada)
     for before, after in pairwise(steps):
         with using(**after):
-            assert browser.who() == "ada"  # by the access token of the step before
+            assert browser.who() == "ada"  # with the access token of the step before
             clock.advance(ACCESS_LIFETIME + 1)
             assert browser.get("/me/session/").json()["refreshed"] is True
-        with using(**before):  # a worker that is not replaced yet
+        with using(**before):  # a worker that still has the settings before
             assert browser.who() == "ada"
             clock.advance(ACCESS_LIFETIME + 1)
             assert browser.get("/me/session/").json()["refreshed"] is True
@@ -189,7 +189,7 @@ def test_changing_issuer_or_audience_in_steps_signs_no_user_out(steps, browser, 
 
 
 @pytest.mark.parametrize("changed", [{"ISSUER": NEW}, {"AUDIENCE": NEW}], ids=lambda changed: next(iter(changed)))
-def test_an_issuer_or_audience_set_without_fallbacks_can_be_repaired(changed, browser, ada, clock):
+def test_fallbacks_set_after_a_new_issuer_or_audience_accept_old_tokens_again(changed, browser, ada, clock):
     (name,) = changed
     with using():
         browser.sign_in(ada)
@@ -197,7 +197,7 @@ def test_an_issuer_or_audience_set_without_fallbacks_can_be_repaired(changed, br
     with using(**changed):
         assert browser.who() is None
     with using(**changed, **{f"{name}_FALLBACKS": [None]}):
-        assert browser.who() == "ada"  # the refused cookies were kept
+        assert browser.who() == "ada"  # the refused cookies were not cleared
 
 
 def test_bearer_tokens_and_refresh_tokens_of_a_former_issuer_are_accepted(browser, ada):
@@ -212,7 +212,7 @@ def test_bearer_tokens_and_refresh_tokens_of_a_former_issuer_are_accepted(browse
         assert jwt.decode(refreshed.json()["access"], options={"verify_signature": False})["iss"] == NEW
 
 
-# --- the text of a key, as it arrives
+# --- the text of a key, as deployment tools pass it
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_bearer_tokens_and_refresh_tokens_of_a_former_issuer_are_accepted(browse
     ],
 )
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
-def test_a_key_pair_is_read_however_its_text_was_carried(algorithm, carried, browser, ada):
+def test_key_pair_is_read_in_every_text_form(algorithm, carried, browser, ada):
     private, public = carried(file(algorithm, "pkcs8")), carried(file(algorithm, "certificate"))
     with override_settings(JWTAUTH={"ALGORITHM": algorithm, "SIGNING_KEY": private}):
         browser.sign_in(ada)
@@ -240,7 +240,7 @@ def test_a_key_pair_is_read_however_its_text_was_carried(algorithm, carried, bro
             assert browser.who() == "ada"
 
 
-def test_a_chain_of_certificates_verifies_by_the_first(settings):
+def test_first_certificate_of_a_chain_verifies(settings):
     chain = "".join((KEYS / f"chain.{name}.pem").read_text() for name in ("leaf", "issuer", "root"))
     with override_settings(JWTAUTH={"VERIFYING_KEYS": [("ES256", chain)]}):
         shown, _ = run("jwtauth_keys")
@@ -259,7 +259,7 @@ def test_a_chain_of_certificates_verifies_by_the_first(settings):
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJpwNBhB7l0JFwqjBKyzZ6SJmTJdMSV9fT7kHMJSlA0p me",
     ],
 )
-def test_no_key_that_others_may_know_is_a_secret(setting, key):
+def test_public_key_is_refused_as_an_hmac_secret(setting, key):
     jwtauth = {"SECRET_KEY": {}, "SIGNING_KEY": {"SIGNING_KEY": key}, "VERIFYING_KEYS": {"VERIFYING_KEYS": [key]}}
     django = {"SECRET_KEY": key} if setting == "SECRET_KEY" else {}
     with override_settings(JWTAUTH=jwtauth[setting], **django):
@@ -269,7 +269,7 @@ def test_no_key_that_others_may_know_is_a_secret(setting, key):
         assert key not in str(problem)
 
 
-def test_a_jwk_set_as_a_dict_is_not_a_secret():
+def test_jwk_set_as_a_dict_is_refused_as_an_hmac_secret():
     published = {"keys": [json.loads(_engine.generate_key("EdDSA")[2])]}
     with override_settings(JWTAUTH={"SIGNING_KEY": published}):
         (problem,) = conf.problems()
@@ -289,7 +289,7 @@ def test_a_jwk_set_as_a_dict_is_not_a_secret():
     ],
     ids=["Django's", "startproject's", "token_urlsafe", "token_hex", "base64", "in braces", "JSON"],
 )
-def test_a_random_secret_stays_one(key, browser, ada):
+def test_random_text_is_accepted_as_an_hmac_secret(key, browser, ada):
     with override_settings(SECRET_KEY=key, JWTAUTH={}):
         assert conf.problems() == []
         browser.sign_in(ada)
@@ -299,7 +299,7 @@ def test_a_random_secret_stays_one(key, browser, ada):
 # --- the published set
 
 
-def test_the_set_may_be_cached_and_is_for_everybody(browser, ada, clock):
+def test_jwk_set_is_public_and_cacheable(browser, ada, clock):
     with using("ES256"):
         browser.sign_in(ada)
         for client in (Browser(), browser):
@@ -313,7 +313,7 @@ def test_the_set_may_be_cached_and_is_for_everybody(browser, ada, clock):
         assert browser.post("/auth/jwks.json").status_code == 405
 
 
-def test_an_answer_that_sets_tokens_is_not_cached_though_it_is_the_set(browser, ada, clock):
+def test_jwk_set_response_that_sets_tokens_is_not_cacheable(browser, ada, clock):
     with using("ES256"):
         browser.sign_in(ada)
         clock.advance(ACCESS_LIFETIME + 1)
@@ -323,7 +323,7 @@ def test_an_answer_that_sets_tokens_is_not_cached_though_it_is_the_set(browser, 
     assert "public" not in response["Cache-Control"]
 
 
-def test_no_secret_and_no_private_part_is_ever_in_it(browser):
+def test_jwk_set_contains_no_secret_and_no_private_key(browser):
     with using("HS256", VERIFYING_KEYS=["v" * 32]):
         assert jwk_set(browser)[1] == {"keys": []}
     public = {"alg", "crv", "e", "kid", "kty", "n", "use", "x", "y"}
@@ -344,7 +344,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_key_from_the_command_signs_in(algorithm, browser, ada):
+def test_key_generated_by_the_command_signs_tokens(algorithm, browser, ada):
     private, note = run("jwtauth_generate_key", algorithm)
     with override_settings(JWTAUTH={"ALGORITHM": algorithm, "SIGNING_KEY": private}):
         browser.sign_in(ada)
@@ -360,7 +360,7 @@ def test_a_key_from_the_command_signs_in(algorithm, browser, ada):
         assert note == ""
 
 
-def test_a_key_from_the_command_has_the_id_it_was_given():
+def test_key_generated_by_the_command_has_the_given_id():
     private, note = run("jwtauth_generate_key", "ES256", "--format", "jwk", "--key-id", "2026-11")
     assert json.loads(private)["kid"] == json.loads(note.splitlines()[1])["kid"] == "2026-11"
     assert run("jwtauth_generate_key", "--verbosity", "0")[1] == ""
@@ -375,12 +375,12 @@ def test_a_key_from_the_command_has_the_id_it_was_given():
         (["ES256", "--format", "jwk", "--key-id", "x" * 257], "a key id must have 1 to 256 bytes"),
     ],
 )
-def test_a_key_that_cannot_be_made(arguments, message):
+def test_command_refuses_contradictory_options_for_a_key(arguments, message):
     with pytest.raises(CommandError, match=message):
         run("jwtauth_generate_key", *arguments)
 
 
-def test_the_ring_is_shown_and_no_secret():
+def test_command_lists_the_keys_without_secrets():
     with using("ES256", VERIFYING_KEYS=[("HS256", "v" * 32), ("EdDSA", file("Ed", "spki"))]):
         shown, _ = run("jwtauth_keys")
         published, _ = run("jwtauth_keys", "--jwks")

@@ -1,4 +1,4 @@
-"""The page that goes on by itself, so that the next request carries ``SameSite=Strict`` cookies."""
+"""``landing``: a page that redirects by itself, so that the next request has ``SameSite=Strict`` cookies."""
 
 import re
 from html.parser import HTMLParser
@@ -21,7 +21,7 @@ OWN = "http://testserver"
 
 
 class Order:
-    """A model's instance, as far as a redirect needs it."""
+    """Stand in for a model instance with ``get_absolute_url``."""
 
     def get_absolute_url(self):
         return "/orders/5/"
@@ -45,7 +45,7 @@ def drf_go(request):
 
 @login_not_required
 def sign_in(request):
-    """The recipe of the guide: a user who comes from another site may be signed in, so ask for the page once more."""
+    """Load the page once more if the user comes from another site, as in the guide: they may be signed in."""
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         return landing(request, request.GET.get("next", "/idle/"))
     return HttpResponse("the form")
@@ -69,7 +69,7 @@ pytestmark = pytest.mark.urls("tests.test_landing")
 
 
 class Page(HTMLParser):
-    """What a browser finds in the page."""
+    """Parse the page as a browser does."""
 
     def __init__(self, response):
         super().__init__()
@@ -86,7 +86,7 @@ class Page(HTMLParser):
 
 
 def target(response):
-    """Where the page goes, by refresh and by its link alike."""
+    """Return the target of the page's refresh, which is its link's too."""
     assert response.status_code == 200, response.content
     page = Page(response)
     assert page.refresh == f"0; url={page.link}"
@@ -94,36 +94,36 @@ def target(response):
 
 
 @pytest.mark.parametrize("view", ["/go/", "/go/async/", "/go/drf/"])
-def test_the_page_goes_on_by_itself(client, view):
+def test_landing_page_redirects_by_itself(client, view):
     response = client.get(view, {"next": "/orders/?a=1&b=2"})
     assert target(response) == "/orders/?a=1&b=2"
     assert response["Content-Type"] == "text/html; charset=utf-8"
     assert "Location" not in response
 
 
-def test_the_page_works_under_asgi():
+def test_landing_page_redirects_under_asgi():
     response = async_to_sync(AsyncClient().get)("/go/async/", {"next": "/orders/"})
     assert target(response) == "/orders/"
 
 
-def test_a_post_of_another_site_goes_on_as_well(client):
+def test_landing_page_answers_a_cross_site_post(client):
     assert target(client.post("/go/drf/?next=/go/drf/%3Fnext=/go/drf/")) == "/go/drf/?next=/go/drf/"
 
 
-def test_the_page_is_never_kept_and_sends_no_referrer(client):
+def test_landing_page_is_not_stored_and_sends_no_referrer(client):
     response = client.get("/go/?code=secret&next=/orders/")
     assert response["Cache-Control"] == "no-store"
     assert response["Referrer-Policy"] == "no-referrer"
     assert b"secret" not in response.content
 
 
-def test_the_page_needs_no_script_style_or_image(client):
+def test_landing_page_needs_no_script_style_or_image(client):
     response = client.get("/go/", {"next": "/orders/"})
     assert set(Page(response).tags) == {"html", "head", "meta", "title", "body", "p", "a"}
     assert b"style=" not in response.content
 
 
-def test_the_page_has_a_language_a_title_and_a_link_with_text(client):
+def test_landing_page_has_a_language_a_title_and_a_link_with_text(client):
     with override("ar"):
         content = client.get("/go/", {"next": "/orders/"}, headers={"accept-language": "ar"}).content.decode()
     assert '<html lang="ar" dir="rtl">' in content
@@ -146,12 +146,12 @@ def test_the_page_has_a_language_a_title_and_a_link_with_text(client):
         ("/a/;url=https://elsewhere.example/", "/a/;url=https://elsewhere.example/"),
     ],
 )
-def test_urls_of_this_host(client, to, expected):
+def test_landing_redirects_to_urls_of_this_host(client, to, expected):
     assert target(client.get("/go/", {"next": to})) == expected
 
 
 @pytest.mark.parametrize(("name", "expected"), [("object", "/orders/5/"), ("view", "/idle/")])
-def test_what_redirect_takes(client, name, expected):
+def test_landing_takes_the_arguments_of_redirect(client, name, expected):
     assert target(client.get("/go/", {"object": name})) == expected
 
 
@@ -181,24 +181,24 @@ def test_what_redirect_takes(client, name, expected):
         "",
     ],
 )
-def test_no_page_goes_elsewhere(client, scheme, to):
+def test_landing_refuses_urls_of_other_hosts(client, scheme, to):
     response = client.get("/go/", {"next": to}, secure=scheme == "https")
     assert response.status_code == 400
     assert b"elsewhere" not in response.content
 
 
-def test_no_url_at_all(client):
+def test_landing_refuses_an_empty_url(client):
     assert client.get("/go/").status_code == 400
 
 
-def test_a_path_of_two_slashes_does_not_name_the_host(rf):
+def test_landing_does_not_take_a_path_of_two_slashes_for_a_host(rf):
     request = rf.get("/go/")
     request.path = "//elsewhere.example/go/"
     with pytest.raises(DisallowedRedirect, match="only accepts URLs of this host"):
         landing(request, "../next/")
 
 
-def test_a_secure_request_does_not_go_on_over_plain_http(client):
+def test_landing_of_a_secure_request_refuses_plain_http(client):
     assert client.get("/go/", {"next": f"{OWN}/orders/"}, secure=True).status_code == 400
     assert (
         target(client.get("/go/", {"next": "https://testserver/orders/"}, secure=True)) == "https://testserver/orders/"
@@ -206,7 +206,7 @@ def test_a_secure_request_does_not_go_on_over_plain_http(client):
     assert target(client.get("/go/", {"next": "/orders/"}, secure=True)) == "/orders/"
 
 
-def test_a_url_cannot_leave_its_attribute(client):
+def test_landing_escapes_the_url(client):
     response = client.get("/go/", {"next": "/?a='\"><script>alert(1)</script>&amp;lt;"})
     assert b"<script" not in response.content
     assert target(response) == "/?a='%22%3E%3Cscript%3Ealert(1)%3C/script%3E&amp;lt;"
@@ -214,7 +214,7 @@ def test_a_url_cannot_leave_its_attribute(client):
 
 @pytest.mark.parametrize("headers", [{}, {"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}])
 @pytest.mark.parametrize("suffix", ["", "#top"])
-def test_no_page_goes_on_to_itself_without_end(client, rf, headers, suffix):
+def test_landing_refuses_to_redirect_to_itself_forever(client, rf, headers, suffix):
     request = rf.get("/sign-in/?next=/a/", headers=headers)
     with pytest.raises(DisallowedRedirect, match="to itself forever"):
         landing(request, f"/sign-in/?next=/a/{suffix}")
@@ -222,7 +222,7 @@ def test_no_page_goes_on_to_itself_without_end(client, rf, headers, suffix):
         landing(request, f"{OWN}/sign-in/?next=/a/{suffix}")
 
 
-def test_a_page_may_go_on_to_itself_once(client):
+def test_landing_may_redirect_to_itself_once(client):
     url = "/onto-itself/?next=/orders/"
     assert target(client.get(url, headers={"sec-fetch-site": "cross-site"})) == url
     assert client.get(url, headers={"sec-fetch-site": "same-origin"}).status_code == 400
@@ -235,8 +235,8 @@ LOGIN_REQUIRED = {
 
 
 @pytest.mark.parametrize("is_signed_in", [True, False])
-def test_a_link_finds_its_user_by_way_of_the_sign_in_page(browser, other_browser, ada, is_signed_in):
-    """A browser sends no Strict cookie until a page of the site makes the request."""
+def test_cross_site_link_reaches_the_signed_in_page_through_the_sign_in_page(browser, other_browser, ada, is_signed_in):
+    """A browser sends Strict cookies only with requests that the site's own pages make."""
     if is_signed_in:
         other_browser.sign_in(ada)
     with override_settings(**LOGIN_REQUIRED):
@@ -248,6 +248,6 @@ def test_a_link_finds_its_user_by_way_of_the_sign_in_page(browser, other_browser
     assert page.content == (b"ada" if is_signed_in else b"the form")
 
 
-def test_a_host_that_is_not_allowed_is_refused(client):
+def test_landing_for_a_host_that_is_not_allowed_is_refused(client):
     with override_settings(ALLOWED_HOSTS=["other.example"]):
         assert client.get("/go/", {"next": "/orders/"}).status_code == 400

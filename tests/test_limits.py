@@ -1,4 +1,4 @@
-"""`MAX_SESSIONS_PER_USER`: the oldest makes way, or nobody new comes in."""
+"""`MAX_SESSIONS_PER_USER`: a new login ends the oldest session, or is refused."""
 
 import pytest
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -16,7 +16,7 @@ REFUSE = {"MAX_SESSIONS_PER_USER": 2, "MAX_SESSIONS_POLICY": "refuse"}
 
 @pytest.fixture
 def devices(ada, clock):
-    """Three of Ada's, of which the first two are signed in."""
+    """Return three browsers of ada, of which the first two are signed in."""
     found = [Browser() for _ in range(3)]
     for browser in found[:2]:
         browser.sign_in(ada)
@@ -25,14 +25,14 @@ def devices(ada, clock):
 
 
 @override_settings(JWTAUTH=OLDEST)
-def test_the_oldest_session_makes_way(devices, ada):
+def test_login_over_the_limit_ends_the_oldest_session(devices, ada):
     first, second, third = devices
     third.sign_in(ada)
     assert [browser.who() for browser in (first, second, third)] == [None, "ada", "ada"]
 
 
 @override_settings(JWTAUTH=REFUSE)
-def test_or_nobody_new_comes_in(devices, ada):
+def test_login_over_the_limit_is_refused_with_the_policy_refuse(devices, ada):
     first, second, third = devices
     assert third.post(f"/login/?user={ada.pk}").status_code == 403
     assert third.tokens() == {}
@@ -48,37 +48,37 @@ def test_or_nobody_new_comes_in(devices, ada):
 
 
 @override_settings(JWTAUTH=REFUSE)
-def test_a_login_in_the_same_browser_takes_the_place_of_its_session(devices, ada):
+def test_login_in_the_same_browser_does_not_exceed_the_limit(devices, ada):
     devices[0].sign_in(ada)
     assert Session.objects.count() == 2
 
 
 @override_settings(JWTAUTH=REFUSE)
-def test_a_new_password_takes_no_place(devices, ada):
+def test_password_change_does_not_exceed_the_limit(devices, ada):
     assert devices[0].post("/password/").status_code == 200
     assert devices[0].who() == "ada"
 
 
 @override_settings(JWTAUTH=REFUSE)
-def test_expired_sessions_take_no_place(devices, ada, clock):
+def test_expired_sessions_do_not_count_towards_the_limit(devices, ada, clock):
     clock.advance(IDLE)
     devices[2].sign_in(ada)
     assert devices[2].who() == "ada"
 
 
 @override_settings(JWTAUTH=REFUSE)
-def test_everybody_has_a_limit_of_their_own(devices, bob):
+def test_session_limit_applies_to_each_user_separately(devices, bob):
     devices[2].sign_in(bob)
     assert devices[2].who() == "bob"
 
 
 @override_settings(JWTAUTH={"MAX_SESSIONS_PER_USER": 1})
-def test_one_device_at_a_time(devices, ada):
+def test_limit_of_one_session_ends_all_others(devices, ada):
     devices[2].sign_in(ada)
     assert [browser.who() for browser in devices] == [None, None, "ada"]
 
 
-def test_there_is_no_limit_unless_the_settings_say_so(devices, ada):
+def test_sessions_are_not_limited_by_default(devices, ada):
     for _ in range(20):
         Browser().sign_in(ada)
     assert devices[0].who() == "ada"
@@ -91,7 +91,7 @@ def new_password(user):
 
 @override_settings(JWTAUTH=REFUSE)
 @pytest.mark.parametrize("url", ["/auth/login/", "/auth/token/"])
-def test_sessions_that_a_new_password_has_ended_take_no_place(devices, ada, url):
+def test_sessions_ended_by_a_new_password_do_not_count_towards_the_limit(devices, ada, url):
     new_password(ada)
     credentials = {"username": "ada", "password": "new password"}
     statuses = [Browser().post(url, credentials, content_type="application/json").status_code for _ in range(3)]
@@ -99,7 +99,7 @@ def test_sessions_that_a_new_password_has_ended_take_no_place(devices, ada, url)
 
 
 @override_settings(JWTAUTH=OLDEST)
-def test_nor_do_they_make_a_valid_session_end(devices, ada):
+def test_sessions_ended_by_a_new_password_do_not_end_valid_sessions(devices, ada):
     new_password(ada)
     found = [Browser(), Browser()]
     for browser in found:
@@ -107,7 +107,7 @@ def test_nor_do_they_make_a_valid_session_end(devices, ada):
     assert [browser.who() for browser in (*devices[:2], *found)] == [None, None, "ada", "ada"]
 
 
-def test_sessions_of_a_replaced_secret_key_still_take_a_place(devices, ada, settings):
+def test_sessions_of_a_fallback_secret_key_count_towards_the_limit(devices, ada, settings):
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key for tests only, " * 3, [settings.SECRET_KEY]
     settings.JWTAUTH = REFUSE
     assert devices[2].post(f"/login/?user={ada.pk}").status_code == 403
@@ -127,11 +127,11 @@ def test_only_valid_sessions_are_listed_and_counted(devices, ada, settings, inte
     assert browser.get(f"/auth/sessions/{ended.pk}/").status_code == 404
     assert browser.delete(f"/auth/sessions/{ended.pk}/").status_code == 404
     assert browser.post("/auth/sessions/others/").json() == {"ended": 1}
-    assert Session.objects.count() == 1, "what a replaced SECRET_KEY could bring back has gone as well"
+    assert Session.objects.count() == 1, "sessions that a restored SECRET_KEY would make valid have ended too"
     assert [one.who() for one in (browser, other)] == ["ada", None]
 
 
-def test_a_user_model_without_a_session_hash_has_its_sessions(devices, ada, monkeypatch):
+def test_sessions_are_listed_for_a_user_model_without_a_session_hash(devices, ada, monkeypatch):
     monkeypatch.delattr(AbstractBaseUser, "get_session_auth_hash")
     monkeypatch.delattr(AbstractBaseUser, "get_session_auth_fallback_hash")
     devices[2].sign_in(ada)
@@ -139,5 +139,5 @@ def test_a_user_model_without_a_session_hash_has_its_sessions(devices, ada, monk
     assert len(devices[2].get("/auth/sessions/").json()) == 1
 
 
-def test_an_anonymous_user_has_no_sessions(devices):
+def test_anonymous_user_has_no_valid_sessions(devices):
     assert not Session.objects.valid_for(AnonymousUser()).exists()

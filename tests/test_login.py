@@ -1,4 +1,4 @@
-"""``login``: cookies, the session's row, who is there at once, and what it replaces."""
+"""``login``: its cookies, the session's row, the user of the request, and the session that it replaces."""
 
 from datetime import timedelta
 
@@ -29,12 +29,12 @@ def test_login_sets_both_cookies_as_the_settings_say(browser, ada, clock):
         assert cookie["max-age"] == life
 
 
-def test_login_is_seen_in_the_same_request(browser, ada):
+def test_user_is_signed_in_within_the_request_of_the_login(browser, ada):
     assert browser.sign_in(ada).json() == {"user": "ada", "auth": 1}
     assert browser.get(f"/login/plain/?user={ada.pk}").content == b"ada"
 
 
-def test_the_next_request_is_the_person_s(signed_in):
+def test_user_is_signed_in_at_the_next_request(signed_in):
     assert signed_in.who() == "ada"
 
 
@@ -47,7 +47,7 @@ def test_cookies_without_remember_last_until_the_browser_is_closed(browser, ada,
 
 
 @pytest.mark.parametrize("lifetime", [ACCESS_LIFETIME, IDLE // 2, 3 * IDLE, 2 * ABSOLUTE])
-def test_a_lifetime_of_its_own_takes_the_place_of_both_limits(browser, ada, clock, lifetime):
+def test_lifetime_argument_replaces_both_lifetimes_of_the_session(browser, ada, clock, lifetime):
     response = browser.sign_in(ada, f"&lifetime={lifetime}")
     assert response.cookies["refresh_token"]["max-age"] == lifetime
     began = clock.now
@@ -60,7 +60,7 @@ def test_a_lifetime_of_its_own_takes_the_place_of_both_limits(browser, ada, cloc
     assert browser.who() is None
 
 
-def test_a_new_password_keeps_the_end_of_a_lifetime(browser, ada, clock):
+def test_password_change_keeps_the_lifetime_set_at_login(browser, ada, clock):
     browser.sign_in(ada, f"&lifetime={2 * ABSOLUTE}")
     ends = only_session().expires_at
     clock.advance(ABSOLUTE)
@@ -68,7 +68,7 @@ def test_a_new_password_keeps_the_end_of_a_lifetime(browser, ada, clock):
     assert (only_session().expires_at, browser.who()) == (ends, "ada")
 
 
-def test_settings_that_change_leave_a_lifetime_alone(browser, other_browser, ada, bob, clock, settings):
+def test_changed_settings_do_not_affect_a_lifetime_set_at_login(browser, other_browser, ada, bob, clock, settings):
     browser.sign_in(ada, f"&lifetime={IDLE}")
     other_browser.sign_in(bob)
     settings.JWTAUTH = {"REFRESH_TOKEN_LIFETIME": 1000, "SESSION_LIFETIME": 1000}
@@ -77,7 +77,7 @@ def test_settings_that_change_leave_a_lifetime_alone(browser, other_browser, ada
 
 
 @pytest.mark.parametrize("lifetime", [0, -1, 0.5, timedelta(0), 10**12, float("nan"), "300", True])
-def test_what_is_no_lifetime_is_refused(rf, ada, lifetime):
+def test_invalid_lifetime_is_refused(rf, ada, lifetime):
     request = rf.post("/")
     Flow.attach(request)
     with pytest.raises(ValueError, match="lifetime must be"):
@@ -85,7 +85,7 @@ def test_what_is_no_lifetime_is_refused(rf, ada, lifetime):
     assert not Session.objects.exists()
 
 
-def test_the_row_says_who_when_and_from_where(browser, ada, clock):
+def test_session_row_has_user_times_user_agent_and_address(browser, ada, clock):
     browser.sign_in(ada, HTTP_USER_AGENT="Firefox\x00\r\n" + "x" * 600, REMOTE_ADDR="2001:db8::1%eth0")
     session = only_session()
     assert session.user == ada
@@ -95,12 +95,12 @@ def test_the_row_says_who_when_and_from_where(browser, ada, clock):
     assert str(session) == str(session.pk)
 
 
-def test_an_address_that_is_none_is_left_out(browser, ada):
+def test_empty_address_is_stored_as_null(browser, ada):
     browser.sign_in(ada, REMOTE_ADDR="")
     assert only_session().ip_address is None
 
 
-def test_no_token_and_no_sid_is_in_the_database(signed_in):
+def test_database_stores_no_token_and_no_sid(signed_in):
     import base64
     import json
 
@@ -110,7 +110,7 @@ def test_no_token_and_no_sid_is_in_the_database(signed_in):
     assert not any(sid in value or payload in value for value in row)
 
 
-def test_login_over_login_ends_the_older_session(signed_in, other_browser, ada):
+def test_second_login_in_a_browser_ends_the_first_session(signed_in, other_browser, ada):
     other_browser.carry(signed_in.tokens())
     signed_in.sign_in(ada)
     assert Session.objects.count() == 1
@@ -124,7 +124,7 @@ def test_login_ends_the_session_of_stale_cookies(signed_in, bob, clock):
     assert [session.user for session in Session.objects.all()] == [bob]
 
 
-def test_login_leaves_other_devices_alone(signed_in, other_browser, ada):
+def test_login_keeps_sessions_on_other_devices(signed_in, other_browser, ada):
     other_browser.sign_in(ada)
     assert signed_in.who() == other_browser.who() == "ada"
 
@@ -145,7 +145,7 @@ def test_login_sends_django_s_signal_and_sets_last_login(browser, ada):
     assert ada.last_login is not None
 
 
-def test_an_inactive_person_is_refused(browser, ada):
+def test_login_refuses_an_inactive_user(browser, ada):
     User.objects.update(is_active=False)
     response = browser.post(f"/login/?user={ada.pk}")
     assert response.status_code == 403
@@ -153,25 +153,25 @@ def test_an_inactive_person_is_refused(browser, ada):
     assert not Session.objects.exists()
 
 
-@pytest.mark.parametrize("nobody", [None, AnonymousUser(), User(username="unsaved")])
-def test_nobody_cannot_be_signed_in(nobody):
+@pytest.mark.parametrize("user", [None, AnonymousUser(), User(username="unsaved")])
+def test_login_refuses_a_user_that_is_not_saved(user):
     request = RequestFactory().post("/")
     Flow.attach(request)
     with pytest.raises(ValueError, match="saved"):
-        login(request, nobody)
+        login(request, user)
 
 
-def test_without_the_middleware_login_says_what_is_missing(ada):
+def test_login_without_the_middleware_names_check_e002(ada):
     with pytest.raises(ImproperlyConfigured, match=r"jwtauth\.E002.*Add 'jwtauth\.middleware"):
         login(RequestFactory().post("/"), ada)
 
 
-def test_a_csrf_token_that_was_planted_before_is_replaced(browser, ada):
+def test_login_rotates_the_csrf_token(browser, ada):
     browser.cookies["csrftoken"] = "a" * 32
     assert browser.sign_in(ada).cookies["csrftoken"].value != "a" * 32
 
 
-def test_a_project_without_csrf_cookies_gets_none(browser, ada):
+def test_login_sets_no_csrf_cookie_if_the_project_has_none(browser, ada):
     assert "csrftoken" not in browser.sign_in(ada).cookies
 
 
@@ -186,7 +186,7 @@ def test_a_project_without_csrf_cookies_gets_none(browser, ada):
     }
 )
 @pytest.mark.parametrize("leave", [False, True])
-def test_every_attribute_is_that_of_the_settings_also_when_cookies_are_cleared(browser, ada, leave):
+def test_cookie_attributes_of_the_settings_are_used_to_set_and_to_clear(browser, ada, leave):
     response = browser.sign_in(ada)
     if leave:
         response = browser.post("/logout/", SERVER_NAME="testserver")
@@ -199,11 +199,11 @@ def test_every_attribute_is_that_of_the_settings_also_when_cookies_are_cleared(b
 
 
 @override_settings(DEBUG=True)
-def test_in_development_cookies_travel_over_http(browser, ada):
+def test_cookies_are_sent_over_http_with_debug(browser, ada):
     assert not browser.sign_in(ada).cookies["access_token"]["secure"]
 
 
-def test_the_access_token_never_outlives_the_session(browser, ada, clock):
+def test_access_token_expires_no_later_than_the_session(browser, ada, clock):
     with override_settings(JWTAUTH={"SESSION_LIFETIME": 86_400}):
         browser.sign_in(ada)
         clock.advance(86_400 - 100)

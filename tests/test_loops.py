@@ -1,4 +1,4 @@
-"""Logins in the callback of another site, which no ``SameSite=Strict`` cookie reaches."""
+"""Logins in a provider's callback, a cross-site request without the ``SameSite=Strict`` cookies."""
 
 from contextlib import contextmanager
 
@@ -15,7 +15,7 @@ NAME = "refresh_token_session"
 
 @contextmanager
 def only_lax(browser):
-    """What another site's link or redirect brings; then the cookies that were kept back, unless they were replaced."""
+    """Withhold Strict cookies as in a cross-site navigation; then restore those that were not replaced."""
     strict = {name: cookie for name, cookie in browser.cookies.items() if cookie["samesite"] == "Strict"}
     for name in strict:
         del browser.cookies[name]
@@ -32,7 +32,7 @@ def call_back(browser, user, headers=CROSS_SITE, url="/login/plain/"):
     return response
 
 
-def test_each_round_takes_the_place_of_the_one_before(browser, ada):
+def test_each_callback_login_replaces_the_session_of_the_one_before(browser, ada):
     for _ in range(20):
         call_back(browser, ada)
         assert Session.objects.count() == 1
@@ -40,7 +40,7 @@ def test_each_round_takes_the_place_of_the_one_before(browser, ada):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_ends_as_any_session_that_is_replaced(browser, ada):
+def test_session_of_the_callback_login_before_ends_as_replaced(browser, ada):
     ended = []
 
     def receiver(sender, session, reason, **kwargs):
@@ -56,7 +56,7 @@ def test_it_ends_as_any_session_that_is_replaced(browser, ada):
     assert ended == [(first, "replaced")]
 
 
-def test_two_browsers_of_one_office_keep_their_sessions(browser, other_browser, ada):
+def test_callback_logins_in_two_browsers_keep_both_sessions(browser, other_browser, ada):
     for _ in range(3):
         for each in (browser, other_browser):
             call_back(each, ada)
@@ -64,18 +64,18 @@ def test_two_browsers_of_one_office_keep_their_sessions(browser, other_browser, 
     assert Session.objects.count() == 2
 
 
-def test_two_logins_at_a_time_leave_both_sessions(browser, ada):
+def test_concurrent_callback_logins_leave_both_sessions(browser, ada):
     call_back(browser, ada)
     first, second = Browser(), Browser()
     for racing in (first, second):
         racing.cookies.load({NAME: browser.token(NAME)})
         call_back(racing, ada)
-    # Both came with the cookie of the first login, and it does not matter which answer the browser keeps.
+    # Both requests had the cookie of the first login, and it does not matter which response the browser keeps.
     assert (first.who(), second.who()) == ("ada", "ada")
     assert browser.who() is None
 
 
-def test_a_login_in_the_browser_itself_ends_its_session_as_ever(browser, ada):
+def test_same_site_login_replaces_the_session_of_a_callback_login(browser, ada):
     call_back(browser, ada)
     browser.sign_in(ada)
     assert Session.objects.count() == 1
@@ -83,7 +83,7 @@ def test_a_login_in_the_browser_itself_ends_its_session_as_ever(browser, ada):
     assert browser.who() == "ada"
 
 
-def test_the_session_of_another_user_stays(browser, other_browser, ada, bob):
+def test_callback_login_keeps_the_session_of_another_user(browser, other_browser, ada, bob):
     other_browser.sign_in(bob)
     browser.cookies.load({NAME: str(only_session().pk)})
     call_back(browser, ada)
@@ -92,14 +92,14 @@ def test_the_session_of_another_user_stays(browser, other_browser, ada, bob):
 
 
 @pytest.mark.parametrize("value", ["", "x", "0" * 32, "é", "9" * 5000])
-def test_a_cookie_that_names_no_session_is_ignored(browser, ada, value):
+def test_callback_login_ignores_a_cookie_that_names_no_session(browser, ada, value):
     browser.cookies.load({NAME: "x"})
     browser.cookies[NAME].set(NAME, value, value)
     call_back(browser, ada)
     assert browser.who() == "ada"
 
 
-def test_a_login_that_is_rolled_back_ends_nothing_and_names_nothing(browser, ada):
+def test_callback_login_that_is_rolled_back_ends_no_session_and_sets_no_cookie(browser, ada):
     call_back(browser, ada)
     before = browser.token(NAME)
     assert not call_back(browser, ada, url="/login/rolled-back/").cookies
@@ -108,7 +108,7 @@ def test_a_login_that_is_rolled_back_ends_nothing_and_names_nothing(browser, ada
 
 
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "none", None])
-def test_no_other_login_sets_the_cookie_or_reads_it(browser, ada, site):
+def test_same_site_logins_neither_set_nor_read_the_callback_cookie(browser, ada, site):
     call_back(browser, ada)
     response = call_back(browser, ada, {} if site is None else {"sec-fetch-site": site})
     assert set(response.cookies) == {"access_token", "refresh_token"}
@@ -116,7 +116,7 @@ def test_no_other_login_sets_the_cookie_or_reads_it(browser, ada, site):
     assert set(Browser().sign_in(ada).cookies) == {"access_token", "refresh_token"}
 
 
-def test_lax_cookies_need_no_other(browser, ada):
+def test_callback_login_sets_no_extra_cookie_with_samesite_lax(browser, ada):
     with override_settings(JWTAUTH={"COOKIE_SAMESITE": "Lax"}):
         for _ in range(2):
             response = call_back(browser, ada)
@@ -124,13 +124,13 @@ def test_lax_cookies_need_no_other(browser, ada):
     assert Session.objects.count() == 1
 
 
-def test_a_refresh_sets_only_tokens(browser, ada, clock):
+def test_refresh_sets_no_callback_cookie(browser, ada, clock):
     call_back(browser, ada)
     clock.advance(400)
     assert set(browser.get("/me/", headers=CROSS_SITE).cookies) == {"access_token", "refresh_token"}
 
 
-def test_the_cookie_is_as_the_refresh_token_s_but_lax(browser, ada):
+def test_callback_cookie_has_the_refresh_token_s_attributes_but_is_lax(browser, ada):
     settings = {"REFRESH_TOKEN_COOKIE_NAME": "__Host-refresh", "COOKIE_SECURE": True}
     with override_settings(JWTAUTH=settings):
         cookies = call_back(browser, ada).cookies
@@ -140,7 +140,7 @@ def test_the_cookie_is_as_the_refresh_token_s_but_lax(browser, ada):
     assert {**session, "samesite": "Strict"} == {**refresh}
 
 
-def test_logout_clears_the_cookie_that_the_request_brought(browser, other_browser, ada):
+def test_logout_clears_the_callback_cookie(browser, other_browser, ada):
     call_back(browser, ada)
     assert browser.post("/logout/").status_code == 200
     assert not {name for name, cookie in browser.cookies.items() if cookie.value}
@@ -149,7 +149,7 @@ def test_logout_clears_the_cookie_that_the_request_brought(browser, other_browse
 
 
 @pytest.mark.parametrize("policy", ["end_oldest", "refuse"])
-def test_no_round_counts_against_the_limit(browser, other_browser, ada, policy):
+def test_callback_logins_do_not_exceed_the_session_limit(browser, other_browser, ada, policy):
     with override_settings(JWTAUTH={"MAX_SESSIONS_PER_USER": 2, "MAX_SESSIONS_POLICY": policy}):
         other_browser.sign_in(ada)
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""Migrations: the tables of 0.0.8, the upgrade from them, and that nothing is left to make."""
+"""Migrations: the tables of 0.0.8, the upgrade from them, and no missing migration."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ OLD_TABLES = {"jwtauth_activetoken", "jwtauth_blacklistedtoken"}
 
 
 def migrate(target):
-    """Migrates, and returns the models as they are there, if there are any."""
+    """Migrate to this migration, and return its models if it has any."""
     MigrationExecutor(connection).migrate(target)
     if target != NOTHING:
         return MigrationExecutor(connection).loader.project_state(target).apps
@@ -48,12 +48,12 @@ def unique_columns(table):
 
 @pytest.fixture
 def old_database(transactional_db):
-    """A database that has run 0.0.8; migrated up again afterwards."""
+    """Provide a database of 0.0.8, which is migrated up again afterwards."""
     yield migrate(OLD)
     migrate_all()
 
 
-def test_the_first_migration_makes_the_tables_of_0_0_8(old_database):
+def test_first_migration_creates_the_tables_of_0_0_8(old_database):
     assert tables() == OLD_TABLES
     assert columns("jwtauth_blacklistedtoken") == {"id", "token_string", "exp"}
     assert columns("jwtauth_activetoken") == {"id", "token_string", "exp", "owner_id"}
@@ -66,7 +66,7 @@ def test_the_first_migration_makes_the_tables_of_0_0_8(old_database):
         assert fields["token_string"].max_length == 30
 
 
-def test_a_database_of_0_0_8_upgrades_with_its_rows(old_database):
+def test_database_of_0_0_8_is_upgraded_with_its_rows(old_database):
     user = get_user_model().objects.create_user("ada")
     active, blacklisted = (old_database.get_model("jwtauth", name) for name in ("ActiveToken", "BlacklistedToken"))
     for index in range(3):
@@ -79,7 +79,7 @@ def test_a_database_of_0_0_8_upgrades_with_its_rows(old_database):
     assert get_user_model().objects.get() == user
 
 
-def test_the_upgrade_goes_back(transactional_db):
+def test_upgrade_from_0_0_8_is_reversible(transactional_db):
     assert tables() == {"jwtauth_session"}
     try:
         apps = migrate(OLD)
@@ -96,7 +96,7 @@ def test_the_upgrade_goes_back(transactional_db):
 @pytest.mark.parametrize(
     ("before", "column", "value"), [("0002_session", "end_is_fixed", False), ("0003_fixed_end", "backend", "")]
 )
-def test_workers_of_the_version_before_go_on_after_the_migration(transactional_db, before, column, value):
+def test_workers_of_the_previous_version_work_after_the_migration(transactional_db, before, column, value):
     state = MigrationExecutor(connection).loader.project_state([("jwtauth", before)])
     model = state.apps.get_model("jwtauth", "Session")
     assert column not in {field.name for field in model._meta.concrete_fields}
@@ -108,7 +108,7 @@ def test_workers_of_the_version_before_go_on_after_the_migration(transactional_d
 
 
 @pytest.mark.parametrize("field", ["AutoField", "BigAutoField", "SmallAutoField"])
-def test_nothing_is_left_to_make_whatever_keys_a_project_defaults_to(field, tmp_path):
+def test_no_migration_is_missing_with_any_default_auto_field(field, tmp_path):
     (tmp_path / "project_settings.py").write_text(
         f"from tests.settings import *\nDEFAULT_AUTO_FIELD = 'django.db.models.{field}'\n"
     )

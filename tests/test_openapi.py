@@ -1,4 +1,4 @@
-"""The OpenAPI schema: of the ready-made views, by drf-spectacular, and of the demo site, against its answers."""
+"""The OpenAPI schema that drf-spectacular generates for the views, and the demo site's, checked by requests."""
 
 import re
 
@@ -24,7 +24,7 @@ from schemathesis import GenerationMode
 from jwtauth import views
 from tests.waiting import PATIENCE
 
-OURS = [path("auth/", include("jwtauth.urls"))]
+AUTH_URLS = [path("auth/", include("jwtauth.urls"))]
 ANSWERS = {
     ("POST", "/auth/login/"): [200, 400, 401, 403, 429, 503],
     ("POST", "/auth/logout/"): [204, 401, 403, 503],
@@ -42,8 +42,8 @@ ANSWERS = {
 OF_THE_DEMO = [*ANSWERS, ("GET", "/api/ping/"), ("GET", "/api/log/")]
 
 
-def generated(patterns=OURS):
-    """The schema, which is valid and made without a warning."""
+def generated(patterns=AUTH_URLS):
+    """Return the schema, which must be valid and generated without a warning."""
     GENERATOR_STATS.reset()
     schema = SchemaGenerator(patterns=patterns).get_schema(request=None, public=True)
     assert not GENERATOR_STATS
@@ -59,15 +59,15 @@ def operations(schema):
     }
 
 
-def test_every_view_is_there_with_what_it_answers():
+def test_schema_has_every_view_with_its_responses():
     found = operations(generated())
     assert {key: [int(status) for status in operation["responses"]] for key, operation in found.items()} == ANSWERS
 
 
 @pytest.mark.parametrize("url", ["auth/", ".well-known/", "api/v1.0/"])
 @pytest.mark.parametrize("position", ["PRE", "POST"])
-def test_operation_ids_are_identifiers(url, position):
-    others = path("others/", views.MeView.as_view())  # so that paths keep their prefix
+def test_operation_ids_are_identifiers_in_any_prefix(url, position):
+    others = path("others/", views.MeView.as_view())  # a second path, so that the schema keeps the prefix
     with patched_settings({"OPERATION_ID_METHOD_POSITION": position}):
         found = operations(generated([path(url, include("jwtauth.urls")), others]))
     names = [operation["operationId"] for operation in found.values()]
@@ -75,7 +75,7 @@ def test_operation_ids_are_identifiers(url, position):
     assert len(set(names)) == len(names)
 
 
-def test_a_project_s_schema_class_keeps_its_operation_ids():
+def test_schema_class_of_a_project_keeps_its_operation_ids():
     class Dotted(AutoSchema):
         def get_operation_id(self):
             return f"site.{self.method.lower()}.{self.path}"
@@ -85,7 +85,7 @@ def test_a_project_s_schema_class_keeps_its_operation_ids():
     assert found["GET", "/auth/jwks.json"]["operationId"] == "site.get./auth/jwks.json"
 
 
-def test_a_subclass_keeps_the_operation_id_that_it_sets():
+def test_subclass_of_a_view_keeps_the_operation_id_that_it_sets():
     class Keys(views.JwkSetView):
         @extend_schema(operation_id="our.keys.json")
         def get(self, request):
@@ -96,7 +96,7 @@ def test_a_subclass_keeps_the_operation_id_that_it_sets():
 
 
 @override_settings(JWTAUTH={"ACCESS_TOKEN_COOKIE_NAME": "mine"})
-def test_a_cookie_or_a_bearer_signs_in():
+def test_schema_lists_cookie_and_bearer_authentication():
     schema = generated()
     assert schema["components"]["securitySchemes"] == {
         "jwtauthCookie": {"type": "apiKey", "in": "cookie", "name": "mine"},
@@ -110,13 +110,13 @@ def test_a_cookie_or_a_bearer_signs_in():
 
 
 @override_settings(JWTAUTH={"BEARER_TOKENS": False})
-def test_a_bearer_that_is_not_taken_is_not_named():
+def test_schema_omits_bearer_authentication_if_it_is_disabled():
     schema = generated()
     assert list(schema["components"]["securitySchemes"]) == ["jwtauthCookie"]
     assert operations(schema)["GET", "/auth/me/"]["security"] == [{"jwtauthCookie": []}]
 
 
-def test_components_have_names_that_are_no_project_s():
+def test_component_names_do_not_collide_with_a_project_s():
     assert set(generated()["components"]["schemas"]) == {
         "JwtauthEnded",
         "JwtauthError",
@@ -136,13 +136,13 @@ def test_components_have_names_that_are_no_project_s():
         "USER_SERIALIZER": "tests.serializers.EmailSerializer",
     }
 )
-def test_serializers_of_the_project_s_own_are_described():
+def test_schema_describes_serializers_of_the_project():
     schemas = generated()["components"]["schemas"]
     assert list(schemas["Pin"]["properties"]) == ["pin"]
     assert schemas["JwtauthMe"]["properties"]["user"] == {"$ref": "#/components/schemas/Email"}
 
 
-def test_descriptions_are_in_the_language_of_the_request(monkeypatch):
+def test_schema_descriptions_are_translated(monkeypatch):
     catalogue = translation.trans_real.translation("de")
     german = {
         "List the current user's sessions, most recently seen first.": "Sitzungen",
@@ -160,7 +160,7 @@ def test_descriptions_are_in_the_language_of_the_request(monkeypatch):
     assert schema["components"]["schemas"]["JwtauthEnded"]["properties"]["ended"]["description"] == "Anzahl"
 
 
-def test_a_subclass_of_a_view_is_described_as_the_view_is():
+def test_schema_describes_a_subclass_as_its_view():
     class Here(views.LogoutView):
         serializer_class = Serializer
 
@@ -168,7 +168,7 @@ def test_a_subclass_of_a_view_is_described_as_the_view_is():
     assert list(found["POST", "/out/"]["responses"]) == ["204", "401", "403", "503"]
 
 
-def test_pages_of_sessions_are_described():
+def test_schema_describes_pagination_of_sessions():
     listed = operations(generated())["GET", "/auth/sessions/"]
     assert [parameter["name"] for parameter in listed["parameters"]] == ["page"]
     answer = listed["responses"]["200"]
@@ -187,7 +187,7 @@ def test_pages_of_sessions_are_described():
         (views.SessionPagination, ["page"], "array"),
     ],
 )
-def test_another_pagination_describes_itself(pagination, parameters, kind):
+def test_schema_describes_another_pagination_class(pagination, parameters, kind):
     class Here(views.SessionListView):
         pagination_class = pagination
 
@@ -200,7 +200,7 @@ def test_another_pagination_describes_itself(pagination, parameters, kind):
     assert answer["type"] == kind
 
 
-def test_views_below_a_captured_prefix_are_described():
+def test_schema_describes_views_below_a_captured_prefix():
     found = operations(generated([path("<slug:tenant>/auth/", include("jwtauth.urls"))]))
     assert len(found) == len(ANSWERS)
 
@@ -211,8 +211,8 @@ def test_views_below_a_captured_prefix_are_described():
 LOGOUT = "/auth/logout/"
 
 
-def bearer_of_somebody_new_here(url):
-    """The token of a person who signs in with the form of the demo site."""
+def bearer_of_a_new_user(url):
+    """Return the token of a user who signs in with the form of the demo site."""
     with requests.Session() as browser:
         csrf = re.search('name="csrfmiddlewaretoken" value="(.+?)"', browser.get(f"{url}/sign-in/").text)[1]
         form = {"username": "ada", "password": "ada-demo-pass", "csrfmiddlewaretoken": csrf}
@@ -229,7 +229,7 @@ def demo_schema(demo):
 
     class Bearer:
         def get(self, case, context):
-            return bearer_of_somebody_new_here(demo.url)
+            return bearer_of_a_new_user(demo.url)
 
         def set(self, case, token, context):
             case.headers["Authorization"] = f"Bearer {token}"
@@ -239,7 +239,7 @@ def demo_schema(demo):
     return schema
 
 
-def test_every_operation_of_the_demo_is_tried_below(demo_schema):
+def test_every_operation_of_the_demo_is_fuzzed(demo_schema):
     assert {(found.ok().method.upper(), found.ok().path) for found in demo_schema.get_all_operations()} == set(
         OF_THE_DEMO
     )
@@ -258,4 +258,4 @@ def test_the_demo_answers_as_its_schema_says(demo_schema, method, url, mode):
     try:
         answers()
     except Unsatisfiable:
-        assert mode is GenerationMode.NEGATIVE, "nothing about it can be wrong"
+        assert mode is GenerationMode.NEGATIVE, "no request to it can be invalid"

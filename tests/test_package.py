@@ -1,4 +1,4 @@
-"""The package as a whole: what it exports, that importing it is free, and that its reference is complete."""
+"""The package as a whole: its exports, imports without side effects, and a complete reference."""
 
 import ast
 import os
@@ -21,7 +21,7 @@ MODULES = sorted(
 )
 
 
-# The floors of the package: what is at its top is public, but for these.
+# The parts of the package. Modules at its top level are public, except these.
 PRIVATE = {"internal", "contrib", "management", "migrations"}
 PUBLIC = [name for name in MODULES if name != "jwtauth" and name.split(".")[1] not in PRIVATE]
 
@@ -47,7 +47,7 @@ def imported(module):
 
 
 def run_python(source, **environment):
-    """The standard output of a new interpreter that runs this, without settings unless given."""
+    """Return the standard output of a new interpreter that runs this source, without settings unless given."""
     inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", source],
@@ -60,7 +60,7 @@ def run_python(source, **environment):
     return done.stdout.split()
 
 
-def test_a_site_without_sqlite_imports_none():
+def test_package_does_not_import_sqlite_on_a_site_without_it():
     source = """
 import sys
 sys.modules["sqlite3"] = sys.modules["_sqlite3"] = None
@@ -79,17 +79,17 @@ print(*(name for name in sys.modules if name.startswith("django.db.backends.sqli
 
 
 @pytest.mark.parametrize("name", jwtauth.__all__)
-def test_exports_are_there(name):
+def test_every_name_in_all_exists(name):
     assert callable(getattr(jwtauth, name))
     assert name in dir(jwtauth)
 
 
-def test_the_old_names_are_aliases():
+def test_names_of_0_0_8_are_aliases():
     assert jwtauth.JwtAuthentication is jwtauth.JWTAuthentication
     assert middleware.AuthenticationMiddleware is middleware.JWTAuthMiddleware
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error():
+def test_unknown_name_raises_attribute_error():
     with pytest.raises(AttributeError, match="module 'jwtauth' has no attribute 'sign_in'"):
         _ = jwtauth.sign_in
 
@@ -102,7 +102,7 @@ def test_importing_the_package_needs_no_settings_and_no_models():
     assert run_python(source) == [jwtauth.__version__, "[]"]
 
 
-# Projects in which the package is installed but not used, or not yet.
+# Projects in which the package is installed but not in use, or not yet.
 BARE = "import jwtauth"
 NO_APP = """
 import django, jwtauth
@@ -119,7 +119,7 @@ PROJECTS = {
 
 
 @pytest.mark.parametrize("project", PROJECTS.values(), ids=PROJECTS)
-def test_looking_at_the_package_loads_nothing_and_raises_nothing(project):
+def test_inspecting_the_package_loads_no_models_and_raises_no_error(project):
     source = """
 import inspect, pydoc, sys
 members = dict(inspect.getmembers(jwtauth))
@@ -140,7 +140,7 @@ print(found, models, "rotating" in help_text, jwtauth.__version__)
     ],
 )
 @pytest.mark.parametrize("statement", ["from jwtauth import login", "from jwtauth import *"])
-def test_an_import_that_is_too_early_says_why(project, statement, reason):
+def test_import_before_setup_explains_the_error(project, statement, reason):
     source = f"""
 {PROJECTS[project]}
 try:
@@ -151,13 +151,13 @@ except Exception as error:
     assert " ".join(run_python(source)).startswith(reason)
 
 
-def test_an_attribute_that_is_asked_for_too_early_says_what_it_needs():
+def test_attribute_access_before_setup_explains_the_error():
     source = PROJECTS["not the app"] + "\njwtauth.login"
     with pytest.raises(AssertionError, match=r"jwtauth\.login needs Django's apps"):
         run_python(source)
 
 
-def test_everything_is_exported_to_a_site_that_has_the_app():
+def test_star_import_works_on_a_site_with_the_app():
     source = (
         NOT_READY
         + """
@@ -171,7 +171,7 @@ print(listed, all(name in globals() for name in jwtauth.__all__))
 
 
 def test_every_module_can_be_imported_first():
-    # A new interpreter for each would take a second for each, so each import is made in a fork of one.
+    # A new interpreter takes a second, so one interpreter forks for each import.
     source = f"""
 import importlib, os, sys, warnings
 import django
@@ -194,22 +194,22 @@ for module in {MODULES!r}:
     assert run_python(source, DJANGO_SETTINGS_MODULE="tests.settings") == MODULES
 
 
-def test_no_import_leads_back_to_where_it_started():
+def test_package_has_no_import_cycles():
     graph = {module: imported(module) for module in MODULES}
     assert "jwtauth.request" in graph["jwtauth.internal.flow"]
     while leaves := [module for module, needed in graph.items() if not needed & graph.keys()]:
         for module in leaves:
             del graph[module]
-    assert graph == {}, "these import each other, or import those that do"
+    assert graph == {}, "these modules import each other, or import such modules"
 
 
 @pytest.mark.parametrize("module", PUBLIC)
-def test_the_reference_names_every_public_module(module):
+def test_reference_names_every_public_module(module):
     pages = " ".join(page.read_text() for page in (ROOT / "docs/reference").glob("*.md"))
     assert re.search(rf"(?<![\w.]){re.escape(module)}(?!\w)", pages), "name it in docs/reference, or make it internal"
 
 
-def test_pytest_loads_nothing_with_the_plugin():
+def test_pytest_plugin_imports_no_django_module():
     source = """
 import sys, jwtauth.contrib.pytest_plugin
 print(*sorted(name for name in sys.modules if name.split(".")[0] in ("django", "jwtauth", "rest_framework")))
@@ -217,12 +217,12 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] in ("django", "
     assert run_python(source) == ["jwtauth", "jwtauth.contrib", "jwtauth.contrib.pytest_plugin"]
 
 
-def test_the_package_is_typed():
+def test_package_has_py_typed():
     assert (PACKAGE / "py.typed").is_file()
     assert (PACKAGE / "_engine.pyi").is_file()
 
 
-def test_the_version_is_cargo_s():
+def test_version_equals_cargo_s():
     cargo = (ROOT / "Cargo.toml").read_text()
     version = re.search(r'^\[workspace\.package\]\n(?:.+\n)*?version = "(.+)"$', cargo, re.M)
     assert jwtauth.__version__ == version[1]

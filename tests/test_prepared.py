@@ -1,4 +1,4 @@
-"""The strict check's statement is compiled once, and only where nothing about it can change."""
+"""The session check's statement is compiled once, but only if its manager cannot change it."""
 
 import gc
 import weakref
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """Counts the statements about users that Django compiles in a call."""
+    """Count the statements about users that Django compiles in a call."""
 
     def count(call, *args):
         seen = []
@@ -43,7 +43,7 @@ def compiled(monkeypatch):
 
 @pytest.fixture
 def default_manager(monkeypatch):
-    """Makes this the default manager of users."""
+    """Set the default manager of users."""
 
     def use(manager):
         manager.model, manager.name = User, "objects"
@@ -53,7 +53,7 @@ def default_manager(monkeypatch):
 
 
 class Moment:
-    """What a manager goes by: the tenant of this thread, the time, a feature flag."""
+    """Stand in for what a manager depends on: the tenant of this thread, the time, a feature flag."""
 
     hides = False
 
@@ -80,7 +80,7 @@ class SiftingQuerySet(QuerySet):
 
 
 class MoreMethods(QuerySet):
-    """Of Django, and then some."""
+    """Add a method to Django's queryset."""
 
     def staff(self):
         return self.filter(is_staff=True)
@@ -104,7 +104,7 @@ DYNAMIC = [
 
 
 @pytest.mark.parametrize("make", DYNAMIC, ids=lambda make: getattr(make, "__qualname__", ""))
-def test_a_manager_that_depends_on_the_moment_is_asked_each_time(signed_in, default_manager, monkeypatch, make):
+def test_manager_that_may_change_is_asked_at_each_request(signed_in, default_manager, monkeypatch, make):
     default_manager(make())
     for hides in (False, False, True, False):
         monkeypatch.setattr(Moment, "hides", hides)
@@ -112,9 +112,9 @@ def test_a_manager_that_depends_on_the_moment_is_asked_each_time(signed_in, defa
 
 
 @pytest.mark.parametrize("make", [UserManager, MoreMethods.as_manager, UserManager.from_queryset(MoreMethods)])
-def test_for_a_manager_of_django_s_it_is_compiled_once(signed_in, default_manager, compiled, make):
+def test_statement_of_a_plain_manager_is_compiled_once(signed_in, default_manager, compiled, make):
     default_manager(make())
-    assert compiled(signed_in.who) == 2  # with two ids, by which the parameter is found
+    assert compiled(signed_in.who) == 2  # compiled with two ids, to find the parameter
     assert compiled(signed_in.who) == 0
     assert signed_in.who() == "ada"
 
@@ -129,26 +129,26 @@ class Annotating(UserManager):
         return super().get_queryset().annotate(label=Value("hi"))
 
 
-def test_an_alias_of_the_manager_is_no_obstacle(signed_in, default_manager):
+def test_manager_with_an_alias_works(signed_in, default_manager):
     default_manager(Aliasing())
     assert signed_in.who() == "ada"
 
 
-def test_what_the_manager_annotates_is_on_the_user(signed_in, default_manager):
+def test_annotations_of_the_manager_are_on_the_user(signed_in, default_manager):
     default_manager(Annotating())
     found = sessions.find(only_session().pk)
     assert found.user.label == "hi"
     assert not [name for name in vars(found.user) if name.startswith("jwtauth")]
 
 
-def test_another_default_manager_is_another_statement(signed_in, default_manager, monkeypatch):
+def test_changed_default_manager_is_used(signed_in, default_manager, monkeypatch):
     assert signed_in.who() == "ada"
     default_manager(Tenants())
     monkeypatch.setattr(Moment, "hides", True)
     assert signed_in.who() is None
 
 
-def test_a_statement_with_the_id_in_two_places_is_not_compiled_once(signed_in, other_browser, bob, monkeypatch):
+def test_statement_with_the_id_in_two_places_is_not_prepared(signed_in, other_browser, bob, monkeypatch):
     real = sessions._with_session
 
     def twice(users, session_id):
@@ -162,7 +162,7 @@ def test_a_statement_with_the_id_in_two_places_is_not_compiled_once(signed_in, o
 
 @pytest.fixture
 def fresh_lookup(monkeypatch):
-    """A lookup that has prepared nothing yet."""
+    """Replace the lookup by one that has prepared no statement."""
     real = sessions._lookup
     lookup = sessions.Lookup(real._queryset_of, real._key, real._names)
     monkeypatch.setattr(sessions, "_lookup", lookup)
@@ -194,7 +194,7 @@ class DerivesFromMore(MoreMethods):
         (WithMixin, False),
     ],
 )
-def test_a_queryset_may_add_names_but_replace_none(kind, is_plain):
+def test_queryset_that_only_adds_methods_is_plain(kind, is_plain):
     assert prepared.is_plain(UserManager.from_queryset(kind)()) is is_plain
 
 
@@ -206,13 +206,13 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("owner", "name", "error"), UNKNOWN, ids=[name for _owner, name, _error in UNKNOWN])
-def test_on_an_unknown_django_the_orm_answers_and_the_log_says_so_once(
+def test_orm_is_used_on_an_unknown_django_with_one_warning(
     signed_in, compiled, fresh_lookup, monkeypatch, caplog, owner, name, error
 ):
     real, asked = getattr(owner, name), []
 
     def fail(*args, **kwargs):
-        if owner is SQLCompiler and asked:  # the ORM's own use of it
+        if owner is SQLCompiler and asked:  # the ORM uses it too
             return real(*args, **kwargs)
         asked.append(name)
         raise error
@@ -224,7 +224,7 @@ def test_on_an_unknown_django_the_orm_answers_and_the_log_says_so_once(
     assert "could not be prepared" in caplog.text
 
 
-def test_a_database_that_is_away_is_asked_again(signed_in, compiled, fresh_lookup, monkeypatch):
+def test_session_query_is_prepared_after_a_database_error(signed_in, compiled, fresh_lookup, monkeypatch):
     with monkeypatch.context() as patch:
 
         def fail(*args):
@@ -236,14 +236,14 @@ def test_a_database_that_is_away_is_asked_again(signed_in, compiled, fresh_looku
     assert compiled(signed_in.who) == 0
 
 
-def test_who_watches_statements_sees_it_with_the_id(signed_in):
+def test_captured_queries_include_the_prepared_session_query(signed_in):
     signed_in.who()
     with CaptureQueriesContext(connection) as captured:
         signed_in.who()
     assert [only_session().pk.hex in query["sql"].replace("-", "") for query in captured] == [True]
 
 
-def test_who_wraps_statements_may_refuse_it(signed_in):
+def test_execute_wrapper_can_refuse_the_prepared_session_query(signed_in):
     def refuse(execute, sql, params, many, context):
         raise PermissionError("no statements here")
 
@@ -253,7 +253,7 @@ def test_who_wraps_statements_may_refuse_it(signed_in):
     assert signed_in.who() == "ada"
 
 
-def test_settings_that_change_what_columns_mean_hold_at_once(signed_in):
+def test_changed_use_tz_applies_to_prepared_queries(signed_in):
     found = sessions.find(only_session().pk)
     assert found.session.created_at.tzinfo is not None
     with override_settings(USE_TZ=False):
@@ -262,12 +262,12 @@ def test_settings_that_change_what_columns_mean_hold_at_once(signed_in):
 
 
 def hang_up():
-    """Also of a database in memory, whose connections Django itself never closes."""
+    """Close the connection, also to a database in memory, which Django keeps open."""
     BaseDatabaseWrapper.close(connections["default"])
 
 
 @pytest.mark.django_db(transaction=True)
-def test_each_thread_converts_with_its_own_connection(signed_in):
+def test_each_thread_converts_values_with_its_own_connection(signed_in):
     expected = sessions.find(only_session().pk)
     found = []
 
@@ -289,7 +289,7 @@ def test_each_thread_converts_with_its_own_connection(signed_in):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_thread_s_connection_goes_with_the_thread(signed_in):
+def test_connection_of_a_thread_is_freed_with_the_thread(signed_in):
     session_id, seen = only_session().pk, []
 
     def work():
@@ -306,7 +306,7 @@ def test_a_thread_s_connection_goes_with_the_thread(signed_in):
     assert seen[0]() is None
 
 
-def test_it_brings_what_django_s_own_queryset_brings(signed_in, ada):
+def test_prepared_query_returns_what_django_s_queryset_returns(signed_in, ada):
     found, session = sessions.find(only_session().pk), only_session()
     assert {name: value for name, value in vars(found.session).items() if name != "_state"} == {
         name: value for name, value in vars(session).items() if name != "_state"
@@ -316,7 +316,7 @@ def test_it_brings_what_django_s_own_queryset_brings(signed_in, ada):
     assert (found.user._state.db, found.user._state.adding) == (same._state.db, same._state.adding)
 
 
-def test_times_are_of_the_time_zone_that_the_database_keeps(signed_in, ada, monkeypatch):
+def test_times_have_the_time_zone_of_the_database(signed_in, ada, monkeypatch):
     connection.__dict__.pop("_jwtauth_converters", None)
     monkeypatch.setitem(connection.settings_dict, "TIME_ZONE", "Asia/Tokyo")
     for name in ("timezone", "timezone_name"):
@@ -330,10 +330,10 @@ def test_times_are_of_the_time_zone_that_the_database_keeps(signed_in, ada, monk
         connection.__dict__.pop(name, None)
 
 
-# --- the auth hash
+# --- the session hash
 
 
-def test_a_hash_that_a_project_makes_of_more_is_made_each_time(signed_in, monkeypatch, clock):
+def test_replaced_session_hash_is_computed_at_each_request(signed_in, monkeypatch, clock):
     mark = {"value": ""}
     monkeypatch.setattr(User, "get_session_auth_hash", lambda user: user.password + mark["value"])
     signed_in.sign_in(User.objects.get())
@@ -342,7 +342,7 @@ def test_a_hash_that_a_project_makes_of_more_is_made_each_time(signed_in, monkey
     assert signed_in.who() is None
 
 
-def test_the_memory_of_hashes_is_bounded_and_has_no_password_in_it(ada, bob):
+def test_cache_of_session_hashes_is_bounded_and_contains_no_password(ada, bob):
     hashes = admission._AuthHashes(2)
     users = [ada, bob, User(password="third")]
     for _ in range(2):
@@ -351,16 +351,16 @@ def test_the_memory_of_hashes_is_bounded_and_has_no_password_in_it(ada, bob):
     assert not any(user.password in repr(vars(hashes)) for user in users)
 
 
-def test_a_new_secret_key_is_another_hash(ada, settings):
+def test_new_secret_key_changes_the_cached_session_hash(ada, settings):
     hashes = admission._AuthHashes(2)
     before = hashes.of(ada)
     settings.SECRET_KEY = "another key, which is long enough for SHA-256"
     assert hashes.of(ada) == ada.get_session_auth_hash() != before
 
 
-@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="other databases have a type for times")
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="other databases have a type for timestamps")
 @pytest.mark.parametrize("column", ["created_at", "last_seen_at", "expires_at"])
-def test_a_time_that_another_program_has_written_is_read_as_django_reads_it(signed_in, clock, column):
+def test_time_written_by_another_program_is_read_as_django_reads_it(signed_in, clock, column):
     session = only_session()
     expected = getattr(session, column).replace(microsecond=250_000)
     with connection.cursor() as cursor:

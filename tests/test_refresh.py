@@ -1,4 +1,4 @@
-"""Silent refresh: the rotation table as a browser, a proxy, a slow network and a thief see it."""
+"""Silent refresh: the rotation table, as seen by browsers, proxies, slow networks and thieves."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from tests.conftest import ACCESS_LIFETIME, GRACE, only_session, refresh
 pytestmark = pytest.mark.django_db
 
 
-def test_an_expired_access_token_is_refreshed_in_the_same_request(signed_in, clock):
+def test_expired_access_token_is_refreshed_in_the_same_request(signed_in, clock):
     before = signed_in.tokens()
     clock.advance(ACCESS_LIFETIME)
     response = signed_in.get("/me/")
@@ -26,7 +26,7 @@ def test_an_expired_access_token_is_refreshed_in_the_same_request(signed_in, clo
     assert not set(before.values()) & set(signed_in.tokens().values())
 
 
-def test_a_refresh_is_seen_on_the_request(signed_in, clock):
+def test_request_jwtauth_tells_of_the_refresh(signed_in, clock):
     assert not signed_in.get("/me/session/").json()["renewed"]
     clock.advance(ACCESS_LIFETIME)
     seen = signed_in.get("/me/session/").json()
@@ -37,7 +37,7 @@ def test_a_refresh_is_seen_on_the_request(signed_in, clock):
 
 
 @pytest.mark.parametrize("access_token", [None, "", "broken", "a.b.c"])
-def test_a_missing_or_broken_access_token_recovers(signed_in, clock, access_token):
+def test_missing_or_invalid_access_token_is_replaced(signed_in, clock, access_token):
     clock.advance(GRACE)
     signed_in.forget_access_token()
     if access_token is not None:
@@ -46,12 +46,12 @@ def test_a_missing_or_broken_access_token_recovers(signed_in, clock, access_toke
     assert signed_in.token("access_token") != access_token
 
 
-def test_a_view_that_asks_for_nobody_refreshes_as_well(signed_in, clock):
+def test_view_that_does_not_use_request_user_refreshes_too(signed_in, clock):
     clock.advance(ACCESS_LIFETIME)
     assert "refresh_token" in signed_in.get("/idle/").cookies
 
 
-def test_a_view_that_fails_delivers_the_new_tokens(signed_in, clock):
+def test_failing_view_sends_the_refreshed_tokens(signed_in, clock):
     clock.advance(ACCESS_LIFETIME)
     response = signed_in.get("/failing/")
     assert response.status_code == 500
@@ -59,7 +59,7 @@ def test_a_view_that_fails_delivers_the_new_tokens(signed_in, clock):
     assert signed_in.who() == "ada"
 
 
-def test_an_access_cookie_lost_within_the_grace_is_made_again_without_a_rotation(signed_in):
+def test_access_cookie_lost_within_the_grace_is_issued_again_without_a_rotation(signed_in):
     signed_in.forget_access_token()
     response = signed_in.get("/me/session/")
     assert set(response.cookies) == {"access_token"}
@@ -68,10 +68,10 @@ def test_an_access_cookie_lost_within_the_grace_is_made_again_without_a_rotation
     assert only_session().generation == 1
 
 
-def test_a_generation_is_not_replaced_before_it_has_been_in_use_for_the_grace(signed_in, clock):
+def test_generation_is_not_replaced_until_the_grace_after_its_first_use(signed_in, clock):
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/me/")
-    clock.advance(ACCESS_LIFETIME)  # nothing of generation 2 was seen: this request is its first sight
+    clock.advance(ACCESS_LIFETIME)  # this request is the first with a token of generation 2
     assert set(signed_in.get("/idle/").cookies) == {"access_token"}
     clock.advance(GRACE - 1)
     signed_in.forget_access_token()
@@ -94,17 +94,17 @@ def test_parallel_requests_with_the_old_token_get_the_same_new_one(signed_in, ot
     assert only_session().generation == 2
 
 
-def test_a_lost_response_is_harmless_however_long_ago(signed_in, clock):
+def test_old_token_is_accepted_after_a_lost_response_until_the_new_one_is_used(signed_in, clock):
     old = signed_in.tokens()
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/idle/")
-    signed_in.carry(old)  # the browser never got it
+    signed_in.carry(old)  # the browser did not receive the response
     clock.advance(50_000)
     assert signed_in.who() == "ada"
     assert only_session().generation == 2
 
 
-def test_the_old_token_is_good_within_the_grace_of_the_new_one_s_first_use(signed_in, other_browser, clock):
+def test_old_token_is_accepted_within_the_grace_after_the_new_one_s_first_use(signed_in, other_browser, clock):
     old = signed_in.tokens()
     refresh(signed_in, clock)
     clock.advance(GRACE - 1)
@@ -116,7 +116,7 @@ UPLOADS = [{"CONTENT_LENGTH": str(64 * 1024 + 1)}, {"HTTP_TRANSFER_ENCODING": "c
 
 
 @pytest.mark.parametrize("upload", UPLOADS)
-def test_an_upload_with_the_newest_token_is_let_in_and_sets_no_cookie(signed_in, clock, upload):
+def test_upload_with_the_newest_token_is_admitted_and_sets_no_cookie(signed_in, clock, upload):
     clock.advance(ACCESS_LIFETIME)
     response = signed_in.post("/me/", **upload)
     assert response.status_code == 200
@@ -126,13 +126,13 @@ def test_an_upload_with_the_newest_token_is_let_in_and_sets_no_cookie(signed_in,
 
 @pytest.mark.parametrize("upload", UPLOADS)
 @pytest.mark.parametrize("method", ["get", "delete", "options"])
-def test_no_other_method_is_an_upload(signed_in, clock, method, upload):
+def test_only_post_put_and_patch_are_uploads(signed_in, clock, method, upload):
     clock.advance(ACCESS_LIFETIME)
     assert "refresh_token" in getattr(signed_in, method)("/public/", **upload).cookies
     assert only_session().generation == 2
 
 
-def test_an_upload_brings_the_token_before_for_a_quarter_of_an_hour(signed_in, clock):
+def test_upload_with_the_previous_token_is_admitted_for_15_minutes(signed_in, clock):
     old = signed_in.tokens()
     refresh(signed_in, clock)
     signed_in.carry(old)
@@ -142,7 +142,7 @@ def test_an_upload_brings_the_token_before_for_a_quarter_of_an_hour(signed_in, c
 
 
 @pytest.mark.parametrize("upload", UPLOADS)
-def test_a_late_upload_is_anonymous_ends_nothing_and_is_told(signed_in, clock, thefts, security_log, upload):
+def test_late_upload_is_refused_and_logged_and_ends_no_session(signed_in, clock, thefts, security_log, upload):
     old, told = signed_in.tokens(), []
     refresh(signed_in, clock)
     new = signed_in.tokens()
@@ -164,7 +164,7 @@ def test_a_late_upload_is_anonymous_ends_nothing_and_is_told(signed_in, clock, t
     assert signed_in.who() == "ada"
 
 
-def test_a_late_upload_to_a_public_view_is_anonymous(signed_in, clock):
+def test_late_upload_to_a_public_view_is_anonymous(signed_in, clock):
     old = signed_in.tokens()
     refresh(signed_in, clock)
     clock.advance(15 * 60 + 1)
@@ -172,34 +172,38 @@ def test_a_late_upload_to_a_public_view_is_anonymous(signed_in, clock):
     assert signed_in.post("/public/", **UPLOADS[0]).json() == {"is_authenticated": False}
 
 
-def test_a_body_of_64_kib_is_no_upload(signed_in, clock):
+def test_request_with_a_body_of_64_kib_is_not_an_upload(signed_in, clock):
     clock.advance(ACCESS_LIFETIME)
     assert "refresh_token" in signed_in.post("/public/", b"x" * 64 * 1024, "application/octet-stream").cookies
 
 
-@pytest.mark.parametrize(("lost", "believed"), [(1, True), (16, True), (17, False)])
-def test_a_database_that_lost_its_last_writes_signs_nobody_out(signed_in, clock, security_log, thefts, lost, believed):
+@pytest.mark.parametrize(("lost", "is_adopted"), [(1, True), (16, True), (17, False)])
+def test_newer_generation_than_the_database_s_is_adopted_up_to_16(
+    signed_in, clock, security_log, thefts, lost, is_adopted
+):
     for _ in range(lost):
         refresh(signed_in, clock)
     clock.advance(ACCESS_LIFETIME + 1)
     generation = only_session().generation
     Session.objects.update(generation=generation - lost)
-    assert signed_in.who() == ("ada" if believed else None)
+    assert signed_in.who() == ("ada" if is_adopted else None)
     (record,) = security_log()
-    assert record.event == ("generation_adopted" if believed else "generation_ahead")
-    assert (record.presented, record.current) == (generation, generation - lost), "how much was lost"
-    assert only_session().generation == (generation if believed else generation - lost)
+    assert record.event == ("generation_adopted" if is_adopted else "generation_ahead")
+    assert (record.presented, record.current) == (generation, generation - lost), (
+        "the record tells how many writes were lost"
+    )
+    assert only_session().generation == (generation if is_adopted else generation - lost)
     assert not thefts
 
 
-def test_an_unused_session_ends_after_the_refresh_token_s_lifetime(signed_in, clock):
+def test_unused_session_expires_after_the_refresh_token_s_lifetime(signed_in, clock):
     clock.advance(86_400 - 1)
     assert signed_in.who() == "ada"
     clock.advance(86_400)
     assert signed_in.who() is None
 
 
-def test_a_session_in_use_ends_at_its_absolute_limit(signed_in, clock):
+def test_session_in_use_expires_at_its_absolute_limit(signed_in, clock):
     for _ in range(30):
         clock.advance(86_300)
         assert signed_in.who() == "ada"
@@ -210,7 +214,7 @@ def test_a_session_in_use_ends_at_its_absolute_limit(signed_in, clock):
     assert signed_in.who() is None
 
 
-def test_a_shorter_absolute_limit_holds_at_once(signed_in, clock):
+def test_shorter_absolute_limit_applies_to_existing_sessions(signed_in, clock):
     clock.advance(200)
     with override_settings(
         JWTAUTH={
@@ -222,7 +226,7 @@ def test_a_shorter_absolute_limit_holds_at_once(signed_in, clock):
         assert signed_in.who() is None
 
 
-def test_without_an_absolute_limit_a_session_in_use_goes_on(browser, ada, clock):
+def test_session_in_use_does_not_expire_without_an_absolute_limit(browser, ada, clock):
     with override_settings(JWTAUTH={"SESSION_LIFETIME": None}):
         browser.sign_in(ada)
         for _ in range(60):
@@ -232,7 +236,7 @@ def test_without_an_absolute_limit_a_session_in_use_goes_on(browser, ada, clock)
             assert browser.who() == "ada"
 
 
-def test_a_swap_lost_to_another_request_is_decided_again(signed_in, clock, monkeypatch):
+def test_refresh_that_loses_the_race_reissues_the_winner_s_tokens(signed_in, clock, monkeypatch):
     clock.advance(ACCESS_LIFETIME)
     real = sessions.advance
 
@@ -248,7 +252,7 @@ def test_a_swap_lost_to_another_request_is_decided_again(signed_in, clock, monke
     assert only_session().generation == 2
 
 
-def test_a_session_that_keeps_changing_is_an_error_that_keeps_the_cookies(signed_in, clock, monkeypatch):
+def test_refresh_that_always_loses_the_race_is_503_and_keeps_the_cookies(signed_in, clock, monkeypatch):
     clock.advance(ACCESS_LIFETIME)
     with monkeypatch.context() as patch:
         patch.setattr(sessions, "advance", lambda *args: False)
@@ -261,7 +265,7 @@ def test_a_session_that_keeps_changing_is_an_error_that_keeps_the_cookies(signed
 
 
 @pytest.mark.parametrize("step", ["find", "advance"])
-def test_a_database_error_is_an_error_that_keeps_the_cookies(signed_in, clock, monkeypatch, step):
+def test_database_error_during_a_refresh_is_500_and_keeps_the_cookies(signed_in, clock, monkeypatch, step):
     def fail(*args):
         raise DatabaseError("the database is away")
 
@@ -274,7 +278,7 @@ def test_a_database_error_is_an_error_that_keeps_the_cookies(signed_in, clock, m
     assert signed_in.who() == "ada"
 
 
-def test_an_acknowledgement_that_fails_is_no_error(signed_in, clock, monkeypatch, caplog):
+def test_failed_acknowledgement_is_logged_and_made_again_later(signed_in, clock, monkeypatch, caplog):
     def fail(*args):
         raise DatabaseError("the database is away")
 
@@ -289,14 +293,14 @@ def test_an_acknowledgement_that_fails_is_no_error(signed_in, clock, monkeypatch
     assert only_session().acknowledged_at is not None
 
 
-def test_a_refresh_notes_when_the_session_was_last_seen(signed_in, clock):
+def test_refresh_updates_last_seen_at(signed_in, clock):
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/idle/")
     assert only_session().last_seen_at == _clock.to_datetime(clock.now)
 
 
 @override_settings(USE_TZ=False)
-def test_times_hold_without_time_zones(browser, ada, clock):
+def test_session_is_refreshed_without_use_tz(browser, ada, clock):
     browser.sign_in(ada)
     clock.advance(ACCESS_LIFETIME)
     assert browser.who() == "ada"
@@ -306,7 +310,7 @@ def test_times_hold_without_time_zones(browser, ada, clock):
     assert browser.who() is None
 
 
-def test_a_person_who_was_deactivated_is_not_refreshed(signed_in, clock):
+def test_session_of_a_deactivated_user_is_not_refreshed(signed_in, clock):
     get_user_model().objects.update(is_active=False)
     clock.advance(ACCESS_LIFETIME)
     response = signed_in.get("/me/")
@@ -322,8 +326,8 @@ def test_a_person_who_was_deactivated_is_not_refreshed(signed_in, clock):
         (ACCESS_LIFETIME + GRACE - 2, 3600, None),
     ],
 )
-def test_a_late_response_is_harmless_within_the_access_lifetime(signed_in, clock, late, until_the_next, user):
-    """A later one has to be mended by a request within the grace."""
+def test_late_response_within_the_access_lifetime_does_not_sign_out(signed_in, clock, late, until_the_next, user):
+    """After that, the next request must be within the grace."""
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/me/")
     held_back = signed_in.tokens()

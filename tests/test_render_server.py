@@ -1,4 +1,4 @@
-"""A server that renders pages: it fetches with the cookies of a browser, and may drop what the answers set."""
+"""A server that renders pages: it fetches with a browser's cookies, and may drop the cookies that responses set."""
 
 import logging
 from datetime import timedelta
@@ -18,7 +18,7 @@ UPLOAD_DELAY = 15 * 60
 
 
 class RenderServer:
-    """Renders the pages of a browser, by fetches with its cookies.
+    """Render the pages of a browser with fetches that have its cookies.
 
     The order of its requests is that of the guide: one ordinary request for the page, whose cookies the page hands on;
     then the fetches, with the cookies that there are now, and with the secret.
@@ -34,7 +34,7 @@ class RenderServer:
         return response, {name: morsel.value for name, morsel in response.cookies.items()}
 
     def ask(self, *, is_lost=False):
-        """The ordinary request; returns the cookies that the fetches take."""
+        """Make the ordinary request, and return the cookies for the fetches."""
         response, new = self.fetch(self.browser.tokens(), "/auth/me/")
         cookies = self.browser.tokens() | new
         if not is_lost:
@@ -42,12 +42,12 @@ class RenderServer:
         return response.status_code, cookies
 
     def page(self, *, is_lost=False):
-        """The statuses of a page: the ordinary request's, and those of three fetches."""
+        """Return the statuses of a page: the ordinary request's, and those of three fetches."""
         status, cookies = self.ask(is_lost=is_lost)
         return [status, *(self.fetch(cookies, **PROVEN)[0].status_code for _ in range(3))]
 
     def page_without_the_browser(self, **headers):
-        """The statuses of a page for which the server alone keeps the cookies that it gets."""
+        """Return the statuses of a page whose new cookies the server keeps and does not pass on."""
         cookies, statuses = self.browser.tokens(), []
         for _ in range(3):
             response, new = self.fetch(cookies, **headers)
@@ -71,7 +71,7 @@ def expire(server, clock):
     server.browser.forget_access_token()
 
 
-def test_a_server_that_drops_the_cookies_it_has_used_signs_no_user_out(server, clock, thefts):
+def test_render_server_that_drops_cookies_signs_no_user_out(server, clock, thefts):
     expire(server, clock)
     assert server.page_without_the_browser(**PROVEN) == [200] * 3
     clock.advance(2 * GRACE)
@@ -79,7 +79,7 @@ def test_a_server_that_drops_the_cookies_it_has_used_signs_no_user_out(server, c
     assert thefts == []
 
 
-def test_without_the_secret_that_server_signs_its_user_out(server, clock, thefts):
+def test_render_server_without_the_secret_signs_its_user_out(server, clock, thefts):
     expire(server, clock)
     assert server.page_without_the_browser() == [200] * 3
     clock.advance(2 * GRACE)
@@ -87,8 +87,8 @@ def test_without_the_secret_that_server_signs_its_user_out(server, clock, thefts
     assert len(thefts) == 1
 
 
-def test_a_response_that_gets_lost_behind_the_server_signs_no_user_out(server, clock, thefts):
-    """The fetches use new tokens that the browser never gets, and acknowledge nothing."""
+def test_response_lost_between_render_server_and_browser_signs_no_user_out(server, clock, thefts):
+    """The fetches use new tokens that the browser does not receive, and acknowledge nothing."""
     for pause in (2 * GRACE, UPLOAD_DELAY, IDLE - 3600):
         expire(server, clock)
         for _ in range(3):
@@ -99,7 +99,7 @@ def test_a_response_that_gets_lost_behind_the_server_signs_no_user_out(server, c
     assert thefts == []
 
 
-def test_a_user_who_only_sees_rendered_pages_stays_signed_in_to_the_end_of_the_session(server, clock):
+def test_user_of_rendered_pages_stays_signed_in_until_the_session_expires(server, clock):
     started = clock.now
     while clock.now + 7 * 3600 < started + ABSOLUTE:
         clock.advance(7 * 3600)
@@ -109,15 +109,15 @@ def test_a_user_who_only_sees_rendered_pages_stays_signed_in_to_the_end_of_the_s
     assert server.page() == [403] * 4
 
 
-def test_a_user_whose_server_never_refreshes_goes_idle(server, clock):
-    """Why the front end's middleware makes an ordinary request."""
+def test_session_expires_if_the_render_server_makes_no_ordinary_request(server, clock):
+    """This is why the front end's middleware makes an ordinary request."""
     for _ in range(24):
         assert server.fetch(server.browser.tokens(), **PROVEN)[0].status_code == 200
         clock.advance(3600)
     assert server.fetch(server.browser.tokens(), **PROVEN)[0].status_code == 403
 
 
-def test_nothing_is_rotated_and_no_cookie_set(server, clock):
+def test_request_with_the_render_secret_rotates_nothing_and_sets_no_cookie(server, clock):
     expire(server, clock)
     before = Session.objects.values().get()
     response, new = server.fetch(server.browser.tokens(), **PROVEN)
@@ -126,7 +126,7 @@ def test_nothing_is_rotated_and_no_cookie_set(server, clock):
     assert Session.objects.values().get() == before
 
 
-def test_the_newest_refresh_token_is_acknowledged_as_by_an_upload(server, clock):
+def test_request_with_the_render_secret_acknowledges_the_newest_refresh_token(server, clock):
     expire(server, clock)
     server.ask()
     server.browser.forget_access_token()
@@ -135,7 +135,7 @@ def test_the_newest_refresh_token_is_acknowledged_as_by_an_upload(server, clock)
     assert only_session().acknowledged_at is not None
 
 
-def test_an_access_token_is_not_acknowledged(server, clock):
+def test_request_with_the_render_secret_does_not_acknowledge_an_access_token(server, clock):
     expire(server, clock)
     _status, cookies = server.ask()
     assert server.fetch(cookies, **PROVEN)[0].status_code == 200
@@ -144,7 +144,7 @@ def test_an_access_token_is_not_acknowledged(server, clock):
     assert only_session().acknowledged_at is not None
 
 
-def test_the_token_before_is_good_for_15_minutes_whatever_was_seen(server, clock, thefts, security_log):
+def test_previous_token_is_admitted_for_15_minutes_with_the_render_secret(server, clock, thefts, security_log):
     expire(server, clock)
     old = server.browser.tokens()
     server.ask()
@@ -161,7 +161,7 @@ def test_the_token_before_is_good_for_15_minutes_whatever_was_seen(server, clock
     assert [record.event for record in security_log()] == ["late_upload"]
 
 
-def test_a_late_request_is_told(server, clock):
+def test_late_request_with_the_render_secret_is_logged_and_sends_a_signal(server, clock):
     told = []
 
     def receiver(sender, **kwargs):
@@ -180,7 +180,7 @@ def test_a_late_request_is_told(server, clock):
 
 
 @pytest.mark.parametrize("wrong", ["", "x", SECRET[:-1], f"{SECRET},{SECRET}", SECRET.upper(), "é"])
-def test_a_wrong_secret_is_ignored_and_logged_without_it(server, clock, security_log, wrong):
+def test_wrong_render_secret_is_ignored_and_logged_without_its_value(server, clock, security_log, wrong):
     expire(server, clock)
     response, new = server.fetch(server.browser.tokens(), **{HEADER: wrong})
     assert (response.status_code, new.keys()) == (200, {"access_token", "refresh_token"})
@@ -190,7 +190,7 @@ def test_a_wrong_secret_is_ignored_and_logged_without_it(server, clock, security
     assert not hasattr(record, "request")
 
 
-def test_a_wrong_secret_shields_no_thief(server, clock, thefts):
+def test_copied_token_with_a_wrong_render_secret_ends_the_session(server, clock, thefts):
     expire(server, clock)
     stolen = server.browser.tokens()
     server.page()
@@ -201,7 +201,7 @@ def test_a_wrong_secret_shields_no_thief(server, clock, thefts):
     assert len(thefts) == 1
 
 
-def test_without_the_setting_the_header_is_ignored(server, clock, settings, security_log):
+def test_render_secret_header_is_ignored_without_the_setting(server, clock, settings, security_log):
     settings.JWTAUTH = {}
     expire(server, clock)
     _response, new = server.fetch(server.browser.tokens(), **PROVEN)
@@ -209,14 +209,14 @@ def test_without_the_setting_the_header_is_ignored(server, clock, settings, secu
     assert security_log() == []
 
 
-def test_a_secret_can_be_replaced_while_both_are_in_use(server, clock, settings):
+def test_two_render_secrets_are_accepted_while_one_replaces_the_other(server, clock, settings):
     settings.JWTAUTH = {"RENDER_SERVER_SECRET": ["another-secret-that-takes-its-place", SECRET]}
     expire(server, clock)
     for given in (SECRET, "another-secret-that-takes-its-place"):
         assert server.fetch(server.browser.tokens(), **{HEADER: given})[1] == {}
 
 
-def test_a_login_and_a_logout_of_the_server_set_and_clear_cookies(ada, clock):
+def test_login_and_logout_with_the_render_secret_set_and_clear_cookies(ada, clock):
     client = Client()
     assert client.post(f"/login/?user={ada.pk}", **PROVEN).cookies.keys() == {"access_token", "refresh_token"}
     cleared = client.post("/logout/", **PROVEN)
@@ -224,7 +224,7 @@ def test_a_login_and_a_logout_of_the_server_set_and_clear_cookies(ada, clock):
     assert not Session.objects.exists()
 
 
-def test_a_bearer_is_as_with_any_other_request(server, clock):
+def test_bearer_request_is_unaffected_by_the_render_secret(server, clock):
     expire(server, clock)
     _status, cookies = server.ask()
     headers = {"HTTP_AUTHORIZATION": f"Bearer {cookies['access_token']}"}
@@ -232,7 +232,7 @@ def test_a_bearer_is_as_with_any_other_request(server, clock):
     assert only_session().acknowledged_at is not None
 
 
-def test_the_token_endpoint_refreshes_whatever_the_header_says(server, clock):
+def test_token_refresh_view_ignores_the_render_secret(server, clock):
     expire(server, clock)
     body = {"refresh": server.browser.token("refresh_token")}
     answer = Client().post("/auth/token/refresh/", body, content_type="application/json", **PROVEN)
@@ -240,7 +240,7 @@ def test_the_token_endpoint_refreshes_whatever_the_header_says(server, clock):
     assert only_session().generation == 2
 
 
-def test_an_ended_session_is_not_rendered(server, clock):
+def test_ended_session_is_refused_with_the_render_secret(server, clock):
     for forget in (False, True):
         if forget:
             server.browser.forget_access_token()
@@ -249,20 +249,20 @@ def test_an_ended_session_is_not_rendered(server, clock):
     assert server.fetch(server.browser.tokens(), **PROVEN)[0].status_code == 403
 
 
-def test_a_session_is_remembered_for_rendered_pages_too(server, clock, settings, statements):
+def test_check_interval_applies_to_requests_with_the_render_secret(server, clock, settings, statements):
     settings.JWTAUTH = {"RENDER_SERVER_SECRET": SECRET, "SESSION_CHECK_INTERVAL": timedelta(seconds=10)}
     cookies = server.browser.tokens()
     server.fetch(cookies, "/me/plain/", **PROVEN)
     assert len(statements(server.fetch, cookies, "/public/", **PROVEN)) <= 1
 
 
-def test_error_reports_hide_the_header_and_the_setting(rf):
+def test_error_reports_hide_the_render_secret(rf):
     shown = SafeExceptionReporterFilter().get_safe_request_meta(rf.get("/", **PROVEN))
     assert shown[HEADER] == SafeExceptionReporterFilter.cleansed_substitute
     assert SECRET not in str(SafeExceptionReporterFilter().get_safe_settings())
 
 
-def test_the_secret_is_in_no_repr_and_no_log(server, clock, caplog):
+def test_render_secret_is_in_no_repr_and_no_log(server, clock, caplog):
     from jwtauth.conf import get_config
 
     caplog.set_level(logging.DEBUG)

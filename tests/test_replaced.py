@@ -1,4 +1,4 @@
-"""A response that is not sent, because of an error after the view, is closed, and the files in it."""
+"""A response that an error after the view replaces is closed, with its files."""
 
 from io import BytesIO
 
@@ -19,7 +19,7 @@ SENT = []
 
 
 def download(request):
-    """Sign out, and send a file: the end of the session is written again after the view."""
+    """Sign out, and return a file: the end of the session is written again after the view."""
     logout(request)
     SENT.append(BytesIO(b"a file"))
     return FileResponse(SENT[-1])
@@ -55,7 +55,7 @@ def client_of_ada(ada):
 @pytest.mark.parametrize(
     ("error", "status"), [(OperationalError("the database is away"), 500), (SessionContention("busy", "busy"), 503)]
 )
-def test_it_is_closed_where_the_outcome_cannot_be_written(client_of_ada, monkeypatch, error, status):
+def test_replaced_response_is_closed_if_the_outcome_cannot_be_written(client_of_ada, monkeypatch, error, status):
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     monkeypatch.setattr(Flow, "run_deferred", fail(error))
     assert client_of_ada.get("/download/").status_code == status
@@ -63,7 +63,7 @@ def test_it_is_closed_where_the_outcome_cannot_be_written(client_of_ada, monkeyp
     assert file.closed
 
 
-def test_it_is_closed_where_no_token_can_be_issued(client_of_ada, monkeypatch):
+def test_replaced_response_is_closed_if_no_token_can_be_issued(client_of_ada, monkeypatch):
     monkeypatch.setattr(middleware, "write", fail(ValueError("no token")))
     assert client_of_ada.get("/download/").status_code == 500
     (file,) = SENT
@@ -71,7 +71,7 @@ def test_it_is_closed_where_no_token_can_be_issued(client_of_ada, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume synchronous iterators:Warning")
-def test_it_is_closed_in_async_code_as_well(monkeypatch):
+def test_replaced_response_is_closed_in_async_code(monkeypatch):
     from asgiref.sync import async_to_sync
 
     monkeypatch.setattr(middleware, "write", fail(ValueError("no token")))
@@ -81,7 +81,7 @@ def test_it_is_closed_in_async_code_as_well(monkeypatch):
     assert file.closed
 
 
-def test_it_is_not_closed_where_it_is_sent(client_of_ada):
+def test_response_that_is_sent_is_not_closed_early(client_of_ada):
     response = client_of_ada.get("/download/")
     assert not SENT[0].closed
     assert b"".join(response.streaming_content) == b"a file"

@@ -1,4 +1,4 @@
-"""Django's error reports: no password and no token in them, whatever fails in a view that reads or makes one."""
+"""Django's error reports: they show no password and no token, at any failure in a view that handles them."""
 
 import json
 import logging
@@ -60,7 +60,7 @@ class FailingRenderer(JSONRenderer):
 
 
 class OwnFilter(SafeExceptionReporterFilter):
-    """A project's: hides other names of cookies, and has another sign for what is hidden."""
+    """Filter of a project: hides other cookies too, with another substitute for hidden values."""
 
     cleansed_substitute = "(hidden by the project)"
 
@@ -72,7 +72,7 @@ def failing_view(request):
 
 
 class OwnView(APIView):
-    """A project's own way in."""
+    """Login view of a project."""
 
     def post(self, request):
         serializer = OwnSerializer(data=request.data, context={"request": request})
@@ -94,7 +94,7 @@ def _site(settings, db, django_user_model):
 
 
 class Reporter(logging.Handler):
-    """Makes the reports that Django's ``AdminEmailHandler`` sends, as text and as a page."""
+    """Create the reports that Django's ``AdminEmailHandler`` sends, as text and as HTML."""
 
     def __init__(self):
         super().__init__(logging.ERROR)
@@ -115,7 +115,7 @@ def reports():
 
 @pytest.fixture
 def made(monkeypatch):
-    """The tokens that the views make."""
+    """Record the tokens that the views issue."""
     found, pair = [], tokens.pair
 
     def kept(*args):
@@ -146,7 +146,7 @@ def shown(texts, secrets):
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize("url", ["login/", "token/"])
 @pytest.mark.parametrize("what", ["backend", "serializer", "receiver", "claims", "database", "renderer"])
-def test_no_report_of_a_sign_in_shows_the_password(settings, monkeypatch, reports, made, url, what, kind):
+def test_error_report_of_a_login_does_not_show_the_password(settings, monkeypatch, reports, made, url, what, kind):
     if what == "backend":
         settings.AUTHENTICATION_BACKENDS = ["tests.test_reports.FailingBackend"]
     elif what == "serializer":
@@ -167,14 +167,14 @@ def test_no_report_of_a_sign_in_shows_the_password(settings, monkeypatch, report
     assert not shown(reports, secrets_of(made, **browser.tokens()))
 
 
-def test_no_report_of_a_view_of_the_project_shows_what_the_serializer_reads(reports):
+def test_error_report_of_a_project_s_login_view_does_not_show_credentials(reports):
     body = json.dumps({"username": "ada", "password": PASSWORD})
     assert Browser().generic("POST", "/own/", body, "application/json").status_code == 500
     assert not shown(reports, [PASSWORD])
 
 
 @pytest.mark.parametrize("kind", [LoginSerializer, RefreshSerializer, RevokeSerializer])
-def test_the_repr_of_a_serializer_shows_nothing_that_it_reads(kind):
+def test_repr_of_a_serializer_shows_no_data(kind):
     assert repr(kind(data={"password": PASSWORD, "refresh": PASSWORD, "token": PASSWORD})) == f"<{kind.__name__}>"
 
 
@@ -186,7 +186,7 @@ def pair(made):
 
 @pytest.mark.parametrize("kind", BODIES)
 @pytest.mark.parametrize("what", ["claims", "database", "renderer"])
-def test_no_report_of_a_refresh_shows_a_token(settings, monkeypatch, reports, made, pair, clock, what, kind):
+def test_error_report_of_a_refresh_shows_no_token(settings, monkeypatch, reports, made, pair, clock, what, kind):
     clock.advance(ACCESS_LIFETIME + 60)
     if what == "claims":
         settings.JWTAUTH = {"ACCESS_TOKEN_CLAIMS": fail}
@@ -200,13 +200,13 @@ def test_no_report_of_a_refresh_shows_a_token(settings, monkeypatch, reports, ma
 
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
 @pytest.mark.parametrize("which", ["access", "refresh"])
-def test_no_report_of_a_revocation_shows_the_token(monkeypatch, reports, made, pair, kind, which):
+def test_error_report_of_a_revocation_does_not_show_the_token(monkeypatch, reports, made, pair, kind, which):
     monkeypatch.setattr(SessionQuerySet, "end", fail)
     assert post("token/revoke/", {"token": pair[which]}, kind)[0] == 500
     assert not shown(reports, secrets_of(made))
 
 
-def test_no_report_shows_cookies_and_headers(settings, reports, made, pair):
+def test_error_report_shows_no_token_of_cookies_and_headers(settings, reports, made, pair):
     settings.JWTAUTH = {"USER_SERIALIZER": "tests.test_reports.FailingUserSerializer"}
     browser = Browser()
     browser.post("/auth/login/", {"username": "ada", "password": PASSWORD})
@@ -218,7 +218,7 @@ def test_no_report_shows_cookies_and_headers(settings, reports, made, pair):
     assert not shown(reports, secrets_of(made))
 
 
-def test_a_refresh_that_fails_before_the_view_does_not_show_the_form(monkeypatch, reports, clock):
+def test_error_report_of_a_refresh_before_the_view_does_not_show_the_form(monkeypatch, reports, clock):
     browser = Browser()
     assert browser.post("/auth/login/", {"username": "ada", "password": PASSWORD}).status_code == 200
     clock.advance(ACCESS_LIFETIME + 60)
@@ -227,7 +227,7 @@ def test_a_refresh_that_fails_before_the_view_does_not_show_the_form(monkeypatch
     assert not shown(reports, secrets_of([], **browser.tokens()))
 
 
-def test_the_project_s_filter_says_what_is_hidden_otherwise(settings, reports):
+def test_exception_filter_of_the_project_is_used_too(settings, reports):
     settings.DEFAULT_EXCEPTION_REPORTER_FILTER = "tests.test_reports.OwnFilter"
     get_default_exception_reporter_filter.cache_clear()
     try:
@@ -237,7 +237,7 @@ def test_the_project_s_filter_says_what_is_hidden_otherwise(settings, reports):
     assert all("(hidden by the project)" in text and PASSWORD not in text for text in reports)
 
 
-def test_with_debug_everything_is_shown_as_django_does(settings):
+def test_error_report_shows_everything_with_debug(settings):
     settings.DEBUG = True
     request = RequestFactory().post("/failing/", {"word": PASSWORD})
     try:

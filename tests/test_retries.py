@@ -1,4 +1,4 @@
-"""A database that asks to try again is asked again, within bounds, and then it is an error that keeps the cookies."""
+"""Transient database errors are retried, within limits. After that, the response is an error that keeps the cookies."""
 
 import sqlite3
 from contextlib import ExitStack
@@ -12,12 +12,12 @@ from jwtauth.internal.store.retries import LostSwap
 from jwtauth.models import Session
 from tests.conftest import ACCESS_LIFETIME, only_session
 
-# Retries are for statements outside a transaction, where nothing else would have to be repeated with them.
+# Only statements outside a transaction are retried, since the rest of a transaction would have to be repeated too.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def locked():
-    """The error of Django's for a database file that another connection has locked."""
+    """Return Django's error for a database file that another connection has locked."""
     error = OperationalError("database is locked")
     error.__cause__ = sqlite3.OperationalError("database is locked")
     return error
@@ -25,7 +25,7 @@ def locked():
 
 @pytest.fixture
 def unlucky():
-    """Makes the next statements of a kind on sessions fail."""
+    """Make the next statements of a kind on sessions fail."""
     with ExitStack() as wrappers:
 
         def fail(word, times):
@@ -43,7 +43,7 @@ def unlucky():
         yield fail
 
 
-def test_a_refresh_that_met_a_lock_is_done_again(signed_in, clock, unlucky):
+def test_refresh_is_retried_after_a_lock(signed_in, clock, unlucky):
     clock.advance(ACCESS_LIFETIME)
     left = unlucky("UPDATE", 3)
     assert signed_in.who() == "ada"
@@ -51,7 +51,7 @@ def test_a_refresh_that_met_a_lock_is_done_again(signed_in, clock, unlucky):
     assert only_session().generation == 2
 
 
-def test_a_refresh_that_never_gets_the_lock_is_an_error_that_keeps_the_cookies(signed_in, clock, unlucky):
+def test_refresh_that_does_not_get_the_lock_is_an_error_that_keeps_the_cookies(signed_in, clock, unlucky):
     clock.advance(ACCESS_LIFETIME)
     before = signed_in.tokens()
     left = unlucky("UPDATE", 1000)
@@ -66,7 +66,7 @@ def test_a_refresh_that_never_gets_the_lock_is_an_error_that_keeps_the_cookies(s
 
 
 @pytest.mark.parametrize("times", [2, 1000])
-def test_logout_ends_the_session_or_says_that_it_did_not(signed_in, unlucky, times):
+def test_logout_that_cannot_end_the_session_is_an_error(signed_in, unlucky, times):
     left = unlucky("DELETE FROM", times)
     response = signed_in.post("/logout/")
     if times == 2:
@@ -78,7 +78,7 @@ def test_logout_ends_the_session_or_says_that_it_did_not(signed_in, unlucky, tim
         assert signed_in.who() == "ada"
 
 
-def test_a_login_that_meets_a_lock_is_done_again(browser, ada, monkeypatch):
+def test_login_is_retried_after_a_lock(browser, ada, monkeypatch):
     real, left = Session.save, [2]
 
     def save(session, **options):
@@ -94,10 +94,10 @@ def test_a_login_that_meets_a_lock_is_done_again(browser, ada, monkeypatch):
     response = browser.post(f"/login/?user={ada.pk}")
     assert response.status_code == 503
     assert not response.cookies
-    assert browser.who() == "ada", "the session before is not over"
+    assert browser.who() == "ada", "the session before has not ended"
 
 
-def test_an_acknowledgement_that_never_gets_the_lock_is_no_error(signed_in, clock, unlucky):
+def test_acknowledgement_that_does_not_get_the_lock_does_not_fail_the_request(signed_in, clock, unlucky):
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/idle/")
     left = unlucky("UPDATE", 1000)
@@ -107,7 +107,7 @@ def test_an_acknowledgement_that_never_gets_the_lock_is_no_error(signed_in, cloc
 
 
 @pytest.mark.parametrize("atomic", [False, True])
-def test_a_login_that_does_not_end_the_session_before_sets_no_cookies(browser, ada, unlucky, monkeypatch, atomic):
+def test_login_that_cannot_end_the_session_before_sets_no_cookies(browser, ada, unlucky, monkeypatch, atomic):
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", atomic)
     browser.sign_in(ada)
     before = browser.tokens()
@@ -119,10 +119,10 @@ def test_a_login_that_does_not_end_the_session_before_sets_no_cookies(browser, a
     assert browser.who() == "ada"
 
 
-# --- which errors
+# --- which errors are retried
 
 
-def test_a_real_lock_of_sqlite_is_one_to_try_again(tmp_path):
+def test_lock_of_sqlite_is_retried(tmp_path):
     path = tmp_path / "db.sqlite3"
     one, other = (sqlite3.connect(path, timeout=0, isolation_level=None) for _ in range(2))
     one.execute("CREATE TABLE t (n)")
@@ -169,11 +169,11 @@ def error(*args, cause=None):
         (error(), False),
     ],
 )
-def test_the_errors_to_try_again_are_those_of_locks_and_serialization(raised, transient):
+def test_only_errors_of_locks_and_serialization_are_retried(raised, transient):
     assert retries.is_transient(raised) is transient
 
 
-def test_other_errors_are_raised_at_once():
+def test_other_database_errors_are_not_retried():
     calls = []
 
     def work():
@@ -185,14 +185,14 @@ def test_other_errors_are_raised_at_once():
     assert len(calls) == 1
 
 
-def test_inside_a_transaction_its_owner_has_to_try_again():
+def test_statement_inside_a_transaction_is_not_retried():
     from django.db import transaction
 
     with pytest.raises(OperationalError), transaction.atomic():
         retries.retry_on_conflict(lambda: raise_(locked()), "default")
 
 
-def test_a_database_that_keeps_everybody_waiting_is_not_asked_six_times(monkeypatch):
+def test_slow_database_is_not_asked_six_times(monkeypatch):
     ticks = iter(range(0, 100, 2))
     monkeypatch.setattr(retries.time, "monotonic", lambda: next(ticks))
     calls = []
@@ -202,8 +202,8 @@ def test_a_database_that_keeps_everybody_waiting_is_not_asked_six_times(monkeypa
     assert isinstance(raised.value.__cause__, OperationalError)
 
 
-def test_a_lost_swap_is_decided_again_however_long_it_took(monkeypatch):
-    """A worker that was suspended for long between reading and writing has not waited for the database."""
+def test_lost_race_is_decided_again_after_any_delay(monkeypatch):
+    """The time in which a worker was suspended between reading and writing is not waiting time."""
     ticks = iter(range(0, 100, 10))
     monkeypatch.setattr(retries.time, "monotonic", lambda: next(ticks))
     calls = []

@@ -56,7 +56,7 @@ test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; 
 
 
 def load(name):
-    sys.path.insert(0, str(ROOT / "scripts"))  # where Python puts the folder of the script that it runs
+    sys.path.insert(0, str(ROOT / "scripts"))  # as Python does for the script that it runs
     spec = importlib.util.spec_from_file_location(f"make_{name}", ROOT / f"scripts/{name}.py")
     module = importlib.util.module_from_spec(spec)
     try:
@@ -68,7 +68,7 @@ def load(name):
 
 @pytest.fixture
 def script():
-    """`scripts/test.py`, which has run nothing yet."""
+    """Load `scripts/test.py`, which has run no step."""
     return load("test")
 
 
@@ -100,7 +100,7 @@ def test_failed_tests_are_named_in_the_last_lines(script, tmp_path, capfd, aside
     ]
 
 
-def test_a_lane_that_stops_at_an_error_has_failed(script, capfd):
+def test_lane_that_stops_at_an_error_has_failed(script, capfd):
     def lane():
         raise OSError("no such program")
 
@@ -161,7 +161,7 @@ def test_program_from_crates_io_is_announced_before_it_is_compiled(monkeypatch, 
     ("ci", "status", "last_line"),
     [("", 0, "Everything else passed."), ("true", 1, "FAILED: CI=true and not everything was checked.")],
 )
-def test_a_program_that_is_missing_fails_in_ci_alone(script, capfd, monkeypatch, ci, status, last_line):
+def test_missing_program_fails_the_run_in_ci_only(script, capfd, monkeypatch, ci, status, last_line):
     monkeypatch.setenv("CI", ci)
     assert script.check("fuzzing", sys.executable, "-c", f"exit({script.NEEDS_MORE})") == script.NEEDS_MORE
     script.left_out.append("fuzzing (no nightly Rust)")
@@ -182,7 +182,7 @@ def test_a_program_that_is_missing_fails_in_ci_alone(script, capfd, monkeypatch,
         ),
     ],
 )
-def test_types_of_other_crates_are_looked_for_with_the_rustdoc_that_the_tool_reads(
+def test_external_types_are_checked_with_the_rustdoc_that_the_tool_reads(
     monkeypatch, tmp_path, capsys, error, status, passed, line
 ):
     api, tool = load("api"), tmp_path / "tool"
@@ -225,7 +225,7 @@ class Checkout:
             (self.folder / name).touch()
 
     def make_run(self, port):
-        """Start `make run`, as at a terminal: a shell lets what it starts in the background ignore SIGINT."""
+        """Start `make run` as on a terminal: background processes of a shell ignore SIGINT."""
         names = ("CARGO_TARGET_DIR", "DEMO_DATABASE", "MAKEFLAGS", "MAKELEVEL")
         environment = {name: value for name, value in os.environ.items() if name not in names}
         environment["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{environment['PATH']}"
@@ -239,7 +239,7 @@ class Checkout:
         return self.process
 
     def started(self):
-        """Return what runs or has run, as process id and command line."""
+        """Return every process started so far, as process id and command line."""
         path = self.folder / "started"
         lines = path.read_text().splitlines() if path.exists() else []
         return {int(line.partition(" ")[0]): line.partition(" ")[2] for line in lines}
@@ -268,7 +268,7 @@ def checkout(tmp_path):
 
 
 def body(url):
-    """Return what this address answers with, if anything."""
+    """Return the body of the response at this address, if there is one."""
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             return answer.read().decode()

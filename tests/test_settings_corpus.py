@@ -1,4 +1,4 @@
-"""The values of settings that the Django app and the Rust service take alike (testdata/settings.json)."""
+"""Values of settings that the Django app and the Rust service both accept or refuse (testdata/settings.json)."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def problems(name, value):
 
 
 @pytest.mark.parametrize(("name", "value", "kind"), ROWS)
-def test_a_value_is_taken_or_refused_as_by_rust(name, value, kind):
+def test_django_accepts_or_refuses_the_same_values_as_rust(name, value, kind):
     assert bool(problems(name, value)) is (kind == "bad")
 
 

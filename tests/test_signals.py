@@ -1,4 +1,4 @@
-"""What the package tells others: signals, and records of `jwtauth.security`."""
+"""Signals, and log records of `jwtauth.security`."""
 
 import logging
 
@@ -28,7 +28,7 @@ SIGNALS = {
 
 @pytest.fixture
 def heard():
-    """Every signal, with its arguments, in order."""
+    """Record every signal, with its arguments, in order."""
     seen = []
     receivers = []
     for name, signal in SIGNALS.items():
@@ -51,7 +51,7 @@ def reasons(heard):
     return [arguments["reason"] for name, arguments in heard if name == "ended"]
 
 
-def test_a_login_starts_a_session(browser, ada, clock, heard):
+def test_login_sends_session_started(browser, ada, clock, heard):
     browser.sign_in(ada)
     assert names(heard) == ["started", "logged_in"]
     started = heard[0][1]
@@ -59,13 +59,13 @@ def test_a_login_starts_a_session(browser, ada, clock, heard):
     assert started["request"].path == "/login/"
 
 
-def test_a_refresh(signed_in, clock, heard):
+def test_refresh_sends_session_refreshed(signed_in, clock, heard):
     refresh(signed_in, clock)
     assert names(heard) == ["refreshed"]
     assert heard[0][1]["session"].generation == 2
 
 
-def test_a_logout_ends_it(signed_in, ada, heard):
+def test_logout_sends_session_ended_once(signed_in, ada, heard):
     session = only_session()
     signed_in.post("/logout/")
     assert names(heard) == ["ended", "logged_out"]
@@ -73,21 +73,21 @@ def test_a_logout_ends_it(signed_in, ada, heard):
     assert heard[0][1]["session"].user == ada
     assert reasons(heard) == ["logout"]
     signed_in.post("/logout/")
-    assert reasons(heard) == ["logout"]  # once
+    assert reasons(heard) == ["logout"]  # only once
 
 
-def test_a_login_replaces_the_session_of_the_browser(signed_in, bob, heard):
+def test_second_login_in_a_browser_sends_session_ended_as_replaced(signed_in, bob, heard):
     signed_in.sign_in(bob)
     assert reasons(heard) == ["replaced"]
 
 
-def test_a_revocation(signed_in, other_browser, ada, heard):
+def test_end_sends_session_ended_as_revoked(signed_in, other_browser, ada, heard):
     other_browser.sign_in(ada)
     assert Session.objects.of(ada).end() == 2
     assert reasons(heard) == ["revoked", "revoked"]
 
 
-def test_a_theft(signed_in, clock, heard):
+def test_copied_token_sends_session_ended_and_refresh_token_reused(signed_in, clock, heard):
     tokens = signed_in.tokens()
     refresh(signed_in, clock)
     clock.advance(GRACE)
@@ -97,14 +97,14 @@ def test_a_theft(signed_in, clock, heard):
     assert reasons(heard) == ["reused"]
 
 
-def test_the_limit(browser, other_browser, ada, clock, heard, settings):
+def test_login_over_the_session_limit_sends_session_ended(browser, other_browser, ada, clock, heard, settings):
     settings.JWTAUTH = {"MAX_SESSIONS_PER_USER": 1}
     browser.sign_in(ada)
     other_browser.sign_in(ada)
     assert reasons(heard) == ["limit"]
 
 
-def test_wrong_credentials(browser, ada, heard):
+def test_wrong_credentials_send_user_login_failed(browser, ada, heard):
     data = {"username": "ada", "password": "wrong"}
     browser.post("/auth/login/", data, content_type="application/json")
     assert names(heard) == ["failed"]
@@ -112,7 +112,7 @@ def test_wrong_credentials(browser, ada, heard):
     assert "wrong" not in str(heard[0][1]["credentials"])
 
 
-def test_a_receiver_that_raises_harms_nobody(browser, ada, clock):
+def test_receiver_that_raises_does_not_fail_the_request(browser, ada, clock):
     def fail(sender, **kwargs):
         raise RuntimeError("the receiver failed")
 
@@ -128,7 +128,7 @@ def test_a_receiver_that_raises_harms_nobody(browser, ada, clock):
             signal.disconnect(fail)
 
 
-def test_the_log_names_events_and_no_token(browser, ada, clock, caplog):
+def test_security_log_has_events_and_no_tokens(browser, ada, clock, caplog):
     caplog.set_level(logging.INFO, "jwtauth.security")
     browser.sign_in(ada)
     secrets = list(browser.tokens().values())
@@ -141,23 +141,23 @@ def test_the_log_names_events_and_no_token(browser, ada, clock, caplog):
     assert not any(part in caplog.text for secret in secrets for part in secret.split(".")[1:])
 
 
-# --- transactions: told is what was committed
+# --- transactions: events are sent with the commit
 
 
 @pytest.fixture
 def records(caplog):
-    """The events of `jwtauth.security` from now on, in order."""
+    """Return the events of `jwtauth.security` from now on, in order."""
     caplog.set_level(logging.INFO, "jwtauth.security")
     caplog.clear()
     return lambda: [record.event for record in caplog.records if record.name == "jwtauth.security"]
 
 
 def told(heard):
-    """What was sent, without Django's own, which is sent at once."""
+    """Return the signals sent, without Django's own, which are sent immediately."""
     return [name for name in names(heard) if name not in ("logged_in", "logged_out")]
 
 
-def test_ends_are_told_of_when_they_are_committed(signed_in, ada, heard, records):
+def test_ends_are_reported_when_committed(signed_in, ada, heard, records):
     with transaction.atomic():
         assert Session.objects.of(ada).end() == 1
         with transaction.atomic():
@@ -167,7 +167,7 @@ def test_ends_are_told_of_when_they_are_committed(signed_in, ada, heard, records
 
 
 @pytest.mark.parametrize("listens", [True, False])
-def test_ends_that_are_rolled_back_are_not_told_of(signed_in, ada, records, listens, request):
+def test_ends_that_are_rolled_back_are_not_reported(signed_in, ada, records, listens, request):
     seen = request.getfixturevalue("heard") if listens else []
     with transaction.atomic():
         Session.objects.of(ada).end()
@@ -183,14 +183,14 @@ def test_ends_that_are_rolled_back_are_not_told_of(signed_in, ada, records, list
 
 
 @pytest.mark.parametrize("listens", [True, False])
-def test_a_login_that_is_rolled_back_is_not_told_of(signed_in, bob, records, listens, request):
+def test_login_that_is_rolled_back_is_not_reported(signed_in, bob, records, listens, request):
     seen = request.getfixturevalue("heard") if listens else []
     signed_in.get(f"/login/rolled-back/?user={bob.pk}")
     assert (told(seen), records()) == ([], [])
     assert signed_in.who() == "ada"
 
 
-def test_a_login_in_the_view_s_transaction_is_told_of_with_its_commit(signed_in, bob, heard, records, atomic_requests):
+def test_login_in_the_view_s_transaction_is_reported_with_its_commit(signed_in, bob, heard, records, atomic_requests):
     signed_in.sign_in(bob)
     assert names(heard) == ["logged_in", "started", "ended"]
     assert records() == ["session_started", "session_ended"]
@@ -198,21 +198,21 @@ def test_a_login_in_the_view_s_transaction_is_told_of_with_its_commit(signed_in,
 
 
 @pytest.mark.parametrize("url", ["/logout/", "/logout/rolled-back/"])
-def test_a_logout_in_a_transaction_is_one_event(signed_in, heard, records, atomic_requests, url):
-    """Rolled back or not: then the end is written again after the view."""
+def test_logout_in_a_transaction_is_reported_once(signed_in, heard, records, atomic_requests, url):
+    """After a rollback, the end is written again after the view."""
     signed_in.get(url) if "rolled" in url else signed_in.post(url)
     assert (told(heard), reasons(heard)) == (["ended"], ["logout"])
     assert records() == ["session_ended"]
     assert not Session.objects.exists()
 
 
-def test_a_view_that_fails_after_its_logout_has_signed_out_once(signed_in, heard, records, settings, atomic_requests):
+def test_logout_in_a_failing_view_is_reported_once(signed_in, heard, records, settings, atomic_requests):
     settings.ROOT_URLCONF = "tests.test_signals"
     signed_in.get("/fail/")
     assert (told(heard), records()) == (["ended"], ["session_ended"])
 
 
-def test_a_receiver_that_raises_with_the_commit_harms_nobody(signed_in, ada, heard):
+def test_receiver_that_raises_at_the_commit_does_not_stop_other_callbacks(signed_in, ada, heard):
     def fail(sender, **kwargs):
         raise RuntimeError("the receiver failed")
 
@@ -227,7 +227,7 @@ def test_a_receiver_that_raises_with_the_commit_harms_nobody(signed_in, ada, hea
 
 
 @pytest.mark.django_db
-def test_in_a_test_that_never_commits_events_are_told_of_at_once(browser, ada, heard, records):
+def test_events_are_reported_immediately_in_a_test_that_does_not_commit(browser, ada, heard, records):
     browser.sign_in(ada)
     browser.post("/logout/")
     assert names(heard) == ["started", "logged_in", "ended", "logged_out"]
@@ -235,7 +235,7 @@ def test_in_a_test_that_never_commits_events_are_told_of_at_once(browser, ada, h
 
 
 @pytest.mark.django_db
-def test_a_test_that_never_commits_captures_what_its_transactions_send(
+def test_events_of_atomic_requests_are_sent_by_captured_on_commit_callbacks(
     browser, ada, heard, django_capture_on_commit_callbacks, atomic_requests
 ):
     browser.sign_in(ada)
@@ -262,12 +262,12 @@ urlpatterns = [path("fail/", sign_out_and_fail)]
 # --- last seen
 
 
-def test_a_read_does_not_note_when_somebody_was_seen(signed_in, clock, statements):
+def test_get_request_does_not_update_last_seen_at(signed_in, clock, statements):
     clock.advance(120)
     assert "UPDATE" not in statements(signed_in.get, "/me/")
 
 
-def test_other_requests_do_at_most_once_a_minute(signed_in, clock, statements):
+def test_post_request_updates_last_seen_at_at_most_once_a_minute(signed_in, clock, statements):
     clock.advance(60)
     assert statements(signed_in.post, "/me/") == ["SELECT", "UPDATE"]
     assert only_session().last_seen_at.timestamp() == clock.now
@@ -275,7 +275,7 @@ def test_other_requests_do_at_most_once_a_minute(signed_in, clock, statements):
     assert statements(signed_in.post, "/me/") == ["SELECT"]
 
 
-def test_an_error_in_noting_it_is_no_error_of_the_request(signed_in, clock, monkeypatch, caplog):
+def test_error_in_updating_last_seen_at_does_not_fail_the_request(signed_in, clock, monkeypatch, caplog):
     def fail(session):
         raise OperationalError("the database is away")
 

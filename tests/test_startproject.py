@@ -1,4 +1,4 @@
-"""Projects as people make them: ``startproject``, the documented examples pasted in, and a server asked over HTTP."""
+"""Projects as users make them: ``startproject``, the documented examples pasted in, and requests over HTTP."""
 
 import json
 import os
@@ -22,7 +22,7 @@ README, QUICKSTART, MOBILE = (
 )
 PASSWORD = "correct horse battery"
 
-# --- the text of 0.0.8, as written there; what it leaves out (imports, REST framework in INSTALLED_APPS) completed
+# --- the text of 0.0.8, completed with what it omits (imports, REST framework in INSTALLED_APPS)
 
 SETTINGS_0_0_8 = """
 INSTALLED_APPS = [
@@ -143,7 +143,7 @@ urlpatterns = [
 
 
 class Browser:
-    """A client that keeps cookies, and says what came back. Cookies that are ``Secure`` go over a loopback only."""
+    """Client that keeps cookies. It sends ``Secure`` cookies over a loopback only."""
 
     def __init__(self, port):
         self.origin = f"http://127.0.0.1:{port}"
@@ -153,7 +153,7 @@ class Browser:
         )
 
     def ask(self, method, path, body=None):
-        """Status and body."""
+        """Make a request, and return its status and body."""
         data = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}
         request = urllib.request.Request(self.origin + path, data, headers, method=method)
@@ -190,7 +190,7 @@ def clean_environment():
 
 @pytest.fixture
 def serve(tmp_path):
-    """Makes a project of these texts with one user, serves it, and gives a browser."""
+    """Create a project from these texts with one user, serve it, and return a browser."""
     servers = []
 
     def start(name, *, settings, views, urls):
@@ -226,7 +226,7 @@ def serve(tmp_path):
 
 
 @pytest.mark.parametrize("jwtauth", ["", JWTAUTH_0_0_8], ids=["defaults", "its six settings"])
-def test_a_project_written_for_0_0_8_runs_as_its_text_says(serve, jwtauth):
+def test_project_written_for_0_0_8_works_as_documented_there(serve, jwtauth):
     browser = serve("mysite", settings=SETTINGS_0_0_8 + jwtauth, views=VIEWS_0_0_8, urls=URLS_0_0_8)
     right = {"username": "ada", "password": PASSWORD}
 
@@ -259,13 +259,13 @@ def test_a_project_written_for_0_0_8_runs_as_its_text_says(serve, jwtauth):
 
 
 def example(page, name):
-    """The fenced block that follows the marker of this name."""
+    """Return the fenced block that follows the marker of this name."""
     found = re.findall(rf"^<!-- example: {name} -->\n+```\w+\n(.*?)^```$", page.read_text(), re.M | re.S)
     assert len(found) == 1, f"{page.name} has {len(found)} examples named {name}"
     return found[0]
 
 
-def test_the_example_of_the_readme_works_pasted_into_a_new_project(serve):
+def test_readme_example_works_in_a_new_project(serve):
     browser = serve("mysite", **{name: example(README, name) for name in ("settings", "urls")}, views="")
     right = {"username": "ada", "password": PASSWORD}
     assert f'password: "{PASSWORD}"' in README.read_text()
@@ -280,7 +280,7 @@ def test_the_example_of_the_readme_works_pasted_into_a_new_project(serve):
 
 
 def in_a_shell(page, name, browser, folder, **environment):
-    """What each command of this example prints, which is JSON or nothing."""
+    """Return the output of each command of this example, which is JSON or empty."""
     port = browser.origin.rpartition(":")[2]
     commands = example(page, name).replace("localhost:8000", f"127.0.0.1:{port}").replace('"secret"', f'"{PASSWORD}"')
     answers = []
@@ -292,14 +292,14 @@ def in_a_shell(page, name, browser, folder, **environment):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the guides' commands are curl's; .ci/run installs it")
-def test_the_quickstart_and_the_guide_for_apps_work_as_they_are_written(serve, tmp_path):
+def test_commands_of_the_quickstart_and_the_guide_for_apps_work_as_written(serve, tmp_path):
     assert example(MOBILE, "urls") == example(QUICKSTART, "urls")
     browser = serve("mysite", **{name: example(QUICKSTART, name) for name in ("settings", "urls")}, views="")
 
     signed_in, me, signed_out = in_a_shell(QUICKSTART, "curl", browser, tmp_path)
     assert signed_in["user"]["username"] == me["user"]["username"] == "ada"
     assert signed_out is None
-    # Of two cookies that are cleared, this curl keeps one in its jar. Nobody is signed in by it.
+    # This curl keeps one of the two cleared cookies in its jar. It does not sign a user in.
     status = ["curl", "-sS", "-b", "jar", "-o", "/dev/null", "-w", "%{http_code}", f"{browser.origin}/auth/me/"]
     assert subprocess.run(status, cwd=tmp_path, capture_output=True, check=True).stdout == b"403"
 
@@ -307,7 +307,7 @@ def test_the_quickstart_and_the_guide_for_apps_work_as_they_are_written(serve, t
     tokens = {"ACCESS": pair["access"], "REFRESH": pair["refresh"]}
     me, renewed, revoked = in_a_shell(MOBILE, "curl", browser, tmp_path, **tokens)
     assert me["user"]["username"] == "ada"
-    # The end of the same token, counted from each answer.
+    # The expiry of the same token, counted from each response.
     assert 0 <= pair["refresh_expires_in"] - renewed["refresh_expires_in"] < 60
     assert revoked == {}
     with pytest.raises(subprocess.CalledProcessError):
@@ -331,10 +331,10 @@ urlpatterns = [path("auth/", include("jwtauth.urls"))]
 
 
 @pytest.mark.parametrize("view", ["login", "token"])
-def test_django_axes_locks_out_who_guesses(serve, view):
+def test_django_axes_locks_out_a_client_that_guesses_passwords(serve, view):
     browser = serve("mysite", settings=SETTINGS_WITH_AXES, views="", urls=OUR_URLS)
     right, wrong = ({"username": "ada", "password": password} for password in (PASSWORD, "wrong"))
-    # A success is counted as one, and so are failures.
+    # One success is counted, and the failures.
     statuses = [browser.status("POST", f"/auth/{view}/", sent) for sent in (wrong, wrong, right, wrong, wrong)]
     assert statuses == [401, 401, 200, 401, 401]
     assert browser.status("POST", f"/auth/{view}/", wrong) == 429

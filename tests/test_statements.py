@@ -1,4 +1,4 @@
-"""What each flow costs in SQL statements."""
+"""Number of SQL statements of each flow."""
 
 import pytest
 from django.db import connection
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def statements():
-    """Counts the SQL statements of a call, with those that begin and end a transaction."""
+    """Return the SQL statements of a call, with those that begin and end a transaction."""
 
     def count(call, *args, **kwargs):
         with CaptureQueriesContext(connection) as captured:
@@ -26,32 +26,32 @@ def statements():
 
 
 @pytest.mark.parametrize("url", ["/me/", "/me/class/", "/me/plain/", "/me/template/", "/me/session/"])
-def test_an_authenticated_request_is_one_query(signed_in, statements, url):
+def test_authenticated_request_is_one_query(signed_in, statements, url):
     assert statements(signed_in.get, url) == ["SELECT"]
 
 
-def test_a_view_that_asks_for_nobody_is_none(signed_in, statements):
+def test_view_that_does_not_use_request_user_costs_no_query(signed_in, statements):
     assert statements(signed_in.get, "/idle/") == []
 
 
 @pytest.mark.parametrize("url", ["/me/", "/me/plain/", "/public/", "/idle/"])
-def test_an_anonymous_request_is_none(db, browser, statements, url):
+def test_anonymous_request_costs_no_query(db, browser, statements, url):
     assert statements(browser.get, url) == []
 
 
-def test_a_silent_refresh_is_two_with_the_user(signed_in, clock, statements):
+def test_silent_refresh_is_a_select_with_the_user_and_an_update(signed_in, clock, statements):
     clock.advance(ACCESS_LIFETIME)
     assert statements(signed_in.get, "/me/") == ["SELECT", "UPDATE"]
 
 
-def test_the_first_use_of_a_generation_acknowledges_it_once(signed_in, clock, statements):
+def test_first_use_of_a_generation_is_one_more_update(signed_in, clock, statements):
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/me/")
     assert statements(signed_in.get, "/me/") == ["SELECT", "UPDATE"]
     assert statements(signed_in.get, "/me/") == ["SELECT"]
 
 
-def test_a_racing_request_is_one(signed_in, other_browser, clock, statements):
+def test_request_that_races_with_a_refresh_is_one_query(signed_in, other_browser, clock, statements):
     old = signed_in.tokens()
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/idle/")
@@ -59,19 +59,19 @@ def test_a_racing_request_is_one(signed_in, other_browser, clock, statements):
     assert statements(other_browser.get, "/me/") == ["SELECT"]
 
 
-def test_login_is_an_insert_and_django_s_last_login(browser, ada, statements):
+def test_login_is_an_insert_and_the_update_of_last_login(browser, ada, statements):
     assert statements(browser.get, f"/login/plain/?user={ada.pk}") == [
         "SELECT",
         "INSERT",
         "UPDATE",
-    ]  # the view's own first
+    ]  # the first is the view's
 
 
-def test_logout_is_the_check_and_a_delete(signed_in, statements):
+def test_logout_is_a_select_and_a_delete(signed_in, statements):
     assert statements(signed_in.post, "/logout/") == ["SELECT", "DELETE"]
 
 
-def test_whoever_wants_to_hear_of_each_row_hears_of_it(signed_in, statements):
+def test_logout_with_a_post_delete_receiver_sends_the_signal(signed_in, statements):
     heard = []
 
     def receiver(sender, instance, **kwargs):
@@ -87,7 +87,7 @@ def test_whoever_wants_to_hear_of_each_row_hears_of_it(signed_in, statements):
 
 
 @isolate_apps("tests")
-def test_a_table_that_refers_to_sessions_is_noticed(monkeypatch):
+def test_model_that_refers_to_sessions_is_detected(monkeypatch):
     class Note(Model):
         session = ForeignKey(Session, CASCADE)
 
@@ -103,11 +103,11 @@ def test_a_table_that_refers_to_sessions_is_noticed(monkeypatch):
     assert has_dependents()
 
 
-def test_logout_of_nobody_is_none(db, browser, statements):
+def test_logout_without_cookies_costs_no_query(db, browser, statements):
     assert statements(browser.post, "/logout/") == []
 
 
-def test_a_copied_token_costs_a_delete(signed_in, clock, statements):
+def test_copied_token_is_a_select_and_a_delete(signed_in, clock, statements):
     stolen = signed_in.tokens()
     refresh(signed_in, clock)
     clock.advance(GRACE)
@@ -115,14 +115,14 @@ def test_a_copied_token_costs_a_delete(signed_in, clock, statements):
     assert statements(signed_in.get, "/me/") == ["SELECT", "DELETE"]
 
 
-def test_within_the_check_interval_it_is_none(browser, ada, clock, statements):
+def test_request_within_the_check_interval_costs_no_query(browser, ada, clock, statements):
     with override_settings(JWTAUTH={"SESSION_CHECK_INTERVAL": 10}):
         browser.sign_in(ada)
         browser.get("/me/")
         assert statements(browser.get, "/public/") == []
 
 
-def test_logout_within_the_check_interval_is_the_check_and_a_delete(browser, ada, clock, statements):
+def test_logout_within_the_check_interval_is_a_select_and_a_delete(browser, ada, clock, statements):
     with override_settings(JWTAUTH={"SESSION_CHECK_INTERVAL": 10}):
         browser.sign_in(ada)
         browser.get("/me/")

@@ -1,4 +1,4 @@
-"""Sub-interpreters, as mod_wsgi gives each site one: the first to import the engine has it, others are refused."""
+"""Sub-interpreters, one for each site as with mod_wsgi: the first may import the engine, others are refused."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# `run` runs code in a sub-interpreter that shares the lock of the process, as those of mod_wsgi do.
+# `run` runs code in a sub-interpreter that shares the process's GIL, as those of mod_wsgi do.
 SUBINTERPRETERS = """
 import json, sys
 
@@ -100,22 +100,22 @@ ANSWERS = {
 
 
 def process(code):
-    """What this code prints, line by line, in a process of its own."""
-    # Without the end of the interpreters: CPython 3.10's sqlite3 locks up when it closes a connection in one of them.
+    """Return the lines that this code prints in its own process."""
+    # Do not end the interpreters: CPython 3.10's sqlite3 hangs when it closes a connection in one of them.
     script = f"{SUBINTERPRETERS}{textwrap.dedent(code)}\nimport os; sys.stdout.flush(); os._exit(0)"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 
 
-def test_a_site_works_in_the_one_interpreter_of_the_process_that_has_it():
+def test_site_works_in_the_interpreter_that_imported_the_engine():
     [said] = process(f"run(create(), {SITE!r})")
     assert json.loads(said) == ANSWERS
 
 
 @pytest.mark.parametrize("algorithm", ["HS256", "EdDSA"])
-def test_the_site_s_own_origin_is_asked_for_in_the_interpreter_of_the_request(algorithm):
-    """Also where the engine lets go of the interpreter while it verifies a signature."""
+def test_own_origin_callback_runs_in_the_interpreter_of_the_request(algorithm):
+    """This holds although the engine releases the GIL while it verifies a signature."""
     code = f"""
 import sys
 from jwtauth import _engine
@@ -143,7 +143,7 @@ print(identity.access.subject, asked)
     assert process(f"run(create(), {code!r})") == ["1 [True]"]
 
 
-def test_a_second_interpreter_is_refused_and_the_first_goes_on():
+def test_second_interpreter_is_refused_and_the_first_keeps_working():
     second = "try:\n    import jwtauth._engine\nexcept ImportError as error:\n    print(error)"
     again = "import sys\ndel sys.modules['jwtauth._engine']\nimport jwtauth._engine\nprint('again')"
     lines = process(
@@ -164,8 +164,8 @@ def test_a_second_interpreter_is_refused_and_the_first_goes_on():
         assert cure in refusals[0]
 
 
-def test_the_first_that_has_ended_is_still_the_first():
-    """Its classes are there still, and would be those of the next."""
+def test_engine_is_refused_after_its_first_interpreter_has_ended():
+    """Its classes still exist, and the next interpreter would share them."""
     second = "try:\n    import jwtauth._engine\nexcept ImportError:\n    print('refused')"
     lines = process(
         f"""
@@ -179,7 +179,7 @@ def test_the_first_that_has_ended_is_still_the_first():
     assert lines == ["refused"] * 20
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="no interpreter had a lock of its own")
-def test_an_interpreter_with_a_lock_of_its_own_is_refused_by_python():
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="interpreters had no GIL of their own before")
+def test_interpreter_with_its_own_gil_is_refused_by_python():
     second = "try:\n    import jwtauth._engine\nexcept ImportError:\n    print('refused')"
     assert process(f"run(interpreters.create(), {second!r})") == ["refused"]

@@ -1,4 +1,4 @@
-"""Tenants: what is remembered within ``SESSION_CHECK_INTERVAL`` for one of them does not answer for another."""
+"""Tenants: a session remembered within ``SESSION_CHECK_INTERVAL`` for one tenant is not used for another."""
 
 from contextlib import contextmanager
 
@@ -19,7 +19,7 @@ from tests.test_websocket import open_socket
 
 @pytest.mark.parametrize("kind", ["database", "manager", "host"])
 def test_no_token_of_one_tenant_is_accepted_at_another(kind, tmp_path):
-    options = {"init_command": "PRAGMA synchronous = OFF"}  # no test pulls the plug of the machine
+    options = {"init_command": "PRAGMA synchronous = OFF"}  # tests need no protection from power failures
     engine = {"ENGINE": "django.db.backends.sqlite3", "OPTIONS": options}
     sqlite = {name: {**engine, "NAME": str(tmp_path / name)} for name in "ab"}
     databases = {"default": sqlite["a"]} | (sqlite if kind == "database" else {})
@@ -34,7 +34,7 @@ def request_to(host="testserver", **extra):
     return RequestFactory().get("/", HTTP_HOST=host, **extra)
 
 
-def test_equal_requests_are_in_one_scope_and_other_hosts_in_others():
+def test_requests_of_one_host_share_a_scope():
     requests = [
         request_to(),
         request_to("other.example"),
@@ -46,7 +46,7 @@ def test_equal_requests_are_in_one_scope_and_other_hosts_in_others():
     assert [scope.of(request) for request in requests] == numbers
 
 
-def test_a_request_without_a_host_goes_by_the_server_s_name():
+def test_scope_of_a_request_without_a_host_is_the_server_s_name():
     def of(**extra):
         return scope.of(RequestFactory().get("/", **extra))
 
@@ -54,7 +54,7 @@ def test_a_request_without_a_host_goes_by_the_server_s_name():
     assert len({of(), of(SERVER_NAME="other.example"), of(SERVER_PORT="8000")}) == 3
 
 
-def test_another_schema_or_database_is_another_scope(monkeypatch):
+def test_scope_depends_on_schema_and_database(monkeypatch):
     request = request_to()
     numbers = {scope.of(request)}
     for schema in ("a", "b"):
@@ -66,7 +66,7 @@ def test_another_schema_or_database_is_another_scope(monkeypatch):
     assert scope.of(request) not in {*numbers, scope.NOWHERE}
 
 
-def test_nothing_is_remembered_for_a_manager_that_is_not_plain(monkeypatch):
+def test_sessions_are_not_remembered_with_a_manager_that_is_not_plain(monkeypatch):
     users = get_user_model()._meta.default_manager
     plain = scope.of(request_to())
 
@@ -81,7 +81,7 @@ def test_nothing_is_remembered_for_a_manager_that_is_not_plain(monkeypatch):
     assert scope.of(request_to()) not in {plain, scope.NOWHERE}
 
 
-def test_scopes_are_bounded_and_no_number_is_given_twice(monkeypatch):
+def test_scopes_are_bounded_and_their_numbers_are_not_reused(monkeypatch):
     monkeypatch.setattr(scope, "_scopes", {})
     monkeypatch.setattr(scope, "_CAPACITY", 10)
     numbers = {scope.of(request_to(f"{index}.example")) for index in range(100)}
@@ -91,7 +91,7 @@ def test_scopes_are_bounded_and_no_number_is_given_twice(monkeypatch):
     assert scope.of(request_to("a" * 400)) == scope.of(request_to(HTTP_X_FORWARDED_HOST="a" * 400)) == scope.NOWHERE
 
 
-def test_async_code_remembers_nothing_where_a_thread_may_have_the_tenant(monkeypatch):
+def test_async_code_has_no_scope_if_a_thread_may_hold_the_tenant(monkeypatch):
     async def on_the_loop():
         return scope.of(request_to())
 
@@ -100,7 +100,7 @@ def test_async_code_remembers_nothing_where_a_thread_may_have_the_tenant(monkeyp
     assert async_to_sync(on_the_loop)() == scope.NOWHERE != scope.of(request_to())
 
 
-# --- what answers in another scope
+# --- requests in another scope
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def remembered(signed_in, settings):
 
 @contextmanager
 def at(request, host):
-    """What a middleware does that goes to another tenant, or a view for a while."""
+    """Switch to another tenant, as middleware or a view does."""
     before = request.META["HTTP_HOST"]
     request.META["HTTP_HOST"] = host
     yield
@@ -126,13 +126,13 @@ def identified(browser, **extra):
     return request
 
 
-def test_at_another_host_the_database_is_asked(remembered, statements):
+def test_remembered_session_is_queried_at_another_host(remembered, statements):
     assert statements(remembered.get, "/public/", headers={"host": "testserver"}) == []
     assert statements(remembered.get, "/public/", headers={"host": "other.example"}) == ["SELECT"]
     assert statements(remembered.get, "/public/", headers={"host": "other.example"}) == []
 
 
-def test_an_end_at_one_host_is_effective_at_every_other(remembered, other_browser):
+def test_session_ended_at_one_host_is_forgotten_at_every_other(remembered, other_browser):
     other_browser.carry(remembered.tokens())
     assert other_browser.who(headers={"host": "other.example"}) == "ada"
     remembered.post("/logout/", headers={"host": "testserver"})
@@ -141,11 +141,11 @@ def test_an_end_at_one_host_is_effective_at_every_other(remembered, other_browse
 
 
 @pytest.mark.parametrize("ask", ["is_authenticated", "pk", "username"])
-def test_a_user_who_is_remembered_is_asked_for_again_where_a_middleware_goes_elsewhere(remembered, ada, ask):
+def test_remembered_session_is_queried_again_after_middleware_switches_tenants(remembered, ada, ask):
     request = identified(remembered)
     user = request.jwtauth.user
     assert user.is_authenticated
-    Session.objects.all()._raw_delete("default")  # as another tenant's database has no such session
+    Session.objects.all()._raw_delete("default")  # another tenant's database has no such session
     assert user.is_authenticated
     with at(request, "other.example"):
         assert request.jwtauth.is_authenticated is False
@@ -153,7 +153,7 @@ def test_a_user_who_is_remembered_is_asked_for_again_where_a_middleware_goes_els
         assert not user.is_authenticated
 
 
-def test_a_view_that_goes_elsewhere_does_so_for_the_user_that_it_has(remembered, ada, django_assert_num_queries):
+def test_view_that_switches_tenants_keeps_its_user(remembered, ada, django_assert_num_queries):
     request = identified(remembered)
     request.resolver_match = resolve("/me/")
     user = request.jwtauth.user
@@ -163,7 +163,7 @@ def test_a_view_that_goes_elsewhere_does_so_for_the_user_that_it_has(remembered,
         assert request.jwtauth.is_authenticated
 
 
-def test_what_a_refresh_remembers_is_for_its_scope_alone(remembered, clock, statements):
+def test_session_remembered_at_its_refresh_is_used_in_its_scope_only(remembered, clock, statements):
     clock.advance(11)
     remembered.forget_access_token()
     assert remembered.who(headers={"host": "other.example"}) == "ada"
@@ -172,7 +172,7 @@ def test_what_a_refresh_remembers_is_for_its_scope_alone(remembered, clock, stat
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_a_handshake_remembers_is_for_its_scope_alone(remembered, statements):
+def test_session_remembered_at_a_handshake_is_used_in_its_scope_only(remembered, statements):
     cookie = f"access_token={remembered.token('access_token')}"
     headers = {"host": "other.example", "origin": "http://other.example", "cookie": cookie}
     headers = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -181,8 +181,8 @@ def test_what_a_handshake_remembers_is_for_its_scope_alone(remembered, statement
     assert statements(remembered.get, "/public/", headers={"host": "testserver"}) == ["SELECT"]
 
 
-def test_a_refresh_that_is_looked_up_again_acknowledges_nothing(signed_in, clock, monkeypatch):
-    """Its tokens are on their way: they may get lost, and the old ones come back."""
+def test_query_after_a_refresh_does_not_acknowledge_the_new_tokens(signed_in, clock, monkeypatch):
+    """Its response may get lost, and the old tokens come back."""
     manager = get_user_model()._meta.default_manager
 
     class Filtering(type(manager)):

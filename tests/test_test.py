@@ -1,4 +1,4 @@
-"""`jwtauth.test` and the pytest plugin: what the tests of other sites use."""
+"""`jwtauth.test` and the pytest plugin, which the tests of sites use."""
 
 import pytest
 from django.test import AsyncClient, Client
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("client_class", [Client, APIClient])
 @pytest.mark.parametrize("enforce", [False, True])
-def test_a_client_is_signed_in(ada, client_class, enforce):
+def test_force_login_signs_a_client_in(ada, client_class, enforce):
     client = client_class(enforce_csrf_checks=enforce)
     force_login(client, ada)
     assert client.get("/me/").json()["user"] == "ada"
@@ -23,7 +23,7 @@ def test_a_client_is_signed_in(ada, client_class, enforce):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_async_client_is_signed_in(ada):
+def test_force_login_signs_an_async_client_in(ada):
     from asgiref.sync import async_to_sync
 
     async def sign_in_and_look():
@@ -34,14 +34,14 @@ def test_an_async_client_is_signed_in(ada):
     assert async_to_sync(sign_in_and_look)() == b"ada"
 
 
-def test_somebody_else_takes_the_client_over(ada, bob):
+def test_force_login_replaces_the_user_of_a_client(ada, bob):
     client = Client()
     force_login(client, ada)
     force_login(client, bob)
     assert client.get("/me/").json()["user"] == "bob"
 
 
-def test_time_passes_at_will(ada):
+def test_travel_advances_the_clock(ada):
     client = Client()
     with stopped_clock() as clock:
         force_login(client, ada, remember=False)
@@ -52,7 +52,7 @@ def test_time_passes_at_will(ada):
 
 
 @pytest.mark.parametrize(("step", "times"), [(0.5, 2), (0.1, 10), (0.001, 1000), (-0.25, -4)])
-def test_parts_of_a_second_add_up(step, times):
+def test_travel_adds_up_parts_of_a_second(step, times):
     with stopped_clock() as stopped:
         before = clock.now(), clock.monotonic_ms()
         for _ in range(abs(times)):
@@ -61,14 +61,14 @@ def test_parts_of_a_second_add_up(step, times):
         assert clock.monotonic_ms() - before[1] == round(step * abs(times)) * 1000
 
 
-def test_half_a_second_is_half_a_second():
+def test_travel_by_half_a_second_does_not_round():
     with stopped_clock() as stopped:
         before = clock.monotonic_ms()
         stopped.advance(0.5)
         assert clock.monotonic_ms() - before == 500
 
 
-def test_the_fixtures(ada, client, jwtauth_login, jwtauth_clock):
+def test_pytest_fixtures_sign_in_and_travel(ada, client, jwtauth_login, jwtauth_clock):
     jwtauth_login(client, ada)
     jwtauth_clock.advance(ACCESS_LIFETIME)
     response = client.get("/me/")

@@ -1,4 +1,4 @@
-"""A copied refresh token: found, told once, and nothing else can cause it."""
+"""A copied refresh token is detected and reported once, and nothing else is taken for one."""
 
 import pytest
 from django.db import DatabaseError
@@ -14,9 +14,7 @@ from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, only_session, refres
 pytestmark = pytest.mark.django_db
 
 
-def test_a_copied_token_ends_the_session_for_thief_and_owner(
-    signed_in, other_browser, clock, thefts, security_log, ada
-):
+def test_copied_token_ends_the_session_for_thief_and_owner(signed_in, other_browser, clock, thefts, security_log, ada):
     stolen = signed_in.tokens()
     refresh(signed_in, clock)
     clock.advance(GRACE)
@@ -24,7 +22,7 @@ def test_a_copied_token_ends_the_session_for_thief_and_owner(
     session = only_session()
     response = other_browser.get("/me/")
     assert response.status_code == 403
-    assert not response.cookies, "a late answer must not wipe newer cookies"
+    assert not response.cookies, "a late response must not clear newer cookies"
     assert not Session.objects.exists()
     assert signed_in.who() is None
     assert len(thefts) == 1
@@ -37,7 +35,7 @@ def test_a_copied_token_ends_the_session_for_thief_and_owner(
     assert not any(part in record.getMessage() for token in stolen.values() for part in token.split("."))
 
 
-def test_a_theft_touches_no_other_session(signed_in, other_browser, ada, clock, thefts):
+def test_copied_token_ends_no_other_session(signed_in, other_browser, ada, clock, thefts):
     other_browser.sign_in(ada)
     stolen = signed_in.tokens()
     refresh(signed_in, clock)
@@ -48,7 +46,7 @@ def test_a_theft_touches_no_other_session(signed_in, other_browser, ada, clock, 
     assert other_browser.who() == "ada"
 
 
-def test_a_receiver_that_fails_does_not_fail_the_request(signed_in, clock):
+def test_receiver_of_refresh_token_reused_that_raises_does_not_fail_the_request(signed_in, clock):
     def receiver(**kwargs):
         raise RuntimeError
 
@@ -64,7 +62,7 @@ def test_a_receiver_that_fails_does_not_fail_the_request(signed_in, clock):
     assert not Session.objects.exists()
 
 
-def test_a_setting_ends_every_session_of_the_person(signed_in, other_browser, ada, bob, clock, thefts):
+def test_reuse_ends_all_sessions_ends_every_session_of_the_user(signed_in, other_browser, ada, bob, clock, thefts):
     phone = Browser()
     phone.sign_in(ada)
     other_browser.sign_in(bob)
@@ -79,7 +77,7 @@ def test_a_setting_ends_every_session_of_the_person(signed_in, other_browser, ad
     assert len(thefts) == 1
 
 
-def test_a_theft_is_told_although_the_other_sessions_do_not_end(signed_in, clock, thefts, security_log, monkeypatch):
+def test_theft_is_reported_if_the_other_sessions_cannot_be_ended(signed_in, clock, thefts, security_log, monkeypatch):
     stolen = signed_in.tokens()
     refresh(signed_in, clock)
     clock.advance(GRACE)
@@ -96,7 +94,7 @@ def test_a_theft_is_told_although_the_other_sessions_do_not_end(signed_in, clock
     assert len(thefts) == len(security_log()) == 1
 
 
-def test_one_theft_is_one_event_however_many_requests_find_it(signed_in, clock, thefts, security_log, monkeypatch):
+def test_theft_is_reported_once_if_several_requests_detect_it(signed_in, clock, thefts, security_log, monkeypatch):
     stolen = signed_in.tokens()
     refresh(signed_in, clock)
     clock.advance(GRACE)
@@ -115,8 +113,8 @@ def test_one_theft_is_one_event_however_many_requests_find_it(signed_in, clock, 
     assert len(thefts) == len(security_log()) == 1
 
 
-def test_knowing_the_session_is_not_enough(signed_in, clock, thefts):
-    """Nothing but an authentic token ends a session: not its id, not its name under another key, not half a token."""
+def test_forged_tokens_of_a_known_session_do_not_end_it(signed_in, clock, thefts):
+    """Only an authentic token ends a session: not its id, its sid signed with another key, or a part of a token."""
     session = only_session()
     refresh(signed_in, clock)
     clock.advance(GRACE)
@@ -146,10 +144,10 @@ def test_knowing_the_session_is_not_enough(signed_in, clock, thefts):
     assert not thefts
     forger.carry({"refresh_token": good})
     assert forger.who() is None
-    assert len(thefts) == 1, "the same claims under our key are what ends it"
+    assert len(thefts) == 1, "the same claims signed with the site's key end it"
 
 
-def test_a_copy_is_found_where_sessions_are_remembered(signed_in, other_browser, clock, settings):
+def test_copied_token_is_detected_within_the_check_interval(signed_in, other_browser, clock, settings):
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": None}
     other_browser.carry(signed_in.tokens())
     clock.advance(ACCESS_LIFETIME)

@@ -1,4 +1,4 @@
-"""Attempts at `login/` and `token/`: what counts as one, and whose it is."""
+"""Throttling of `login/` and `token/`: which requests count as attempts, and of which client."""
 
 import pytest
 from django.test import override_settings
@@ -17,7 +17,7 @@ URLS = ["login/", "token/"]
 
 @pytest.fixture
 def rate(settings):
-    """Sets the rate, and more of ``REST_FRAMEWORK``."""
+    """Set the rate, and more settings of ``REST_FRAMEWORK``."""
 
     def set_rate(rate, **values):
         rates = {"DEFAULT_THROTTLE_RATES": {"jwtauth_login": rate}}
@@ -38,10 +38,10 @@ def attempts(count, url="login/", **headers):
     return [post(url, ADA | {"password": "wrong"}, **headers).status_code for _ in range(count)]
 
 
-# --- how many
+# --- the number of attempts
 
 
-def test_attempts_are_throttled_for_both_ways_in_together(ada):
+def test_attempts_at_login_and_token_are_throttled_together(ada):
     assert attempts(15) + attempts(15, "token/") == [401] * 30
     response = post()
     assert response.status_code == 429
@@ -49,12 +49,12 @@ def test_attempts_are_throttled_for_both_ways_in_together(ada):
     assert int(response["Retry-After"]) > 0
 
 
-def test_the_project_sets_the_rate(ada, rate):
+def test_throttle_rate_of_the_project_is_used(ada, rate):
     rate("2/min")
     assert attempts(3) == [401, 401, 429]
 
 
-def test_or_no_limit(ada, rate):
+def test_attempts_are_not_limited_with_a_rate_of_none(ada, rate):
     rate(None)
     assert attempts(40) == [401] * 40
 
@@ -66,18 +66,18 @@ class NoScope(views.LoginView):
 urlpatterns = [path("auth/login/", NoScope.as_view())]
 
 
-def test_a_subclass_without_a_scope_has_no_limit(ada, rate, settings):
+def test_throttle_subclass_without_a_scope_has_no_limit(ada, rate, settings):
     settings.ROOT_URLCONF = __name__
     rate("1/min")
     assert attempts(3) == [401] * 3
 
 
-# --- what counts
+# --- which requests are attempts
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options"])
 @pytest.mark.parametrize("url", URLS)
-def test_safe_methods_are_not_attempts(ada, rate, url, method):
+def test_safe_methods_do_not_count_as_attempts(ada, rate, url, method):
     rate("1/min")
     statuses = {getattr(Browser(), method)(f"/auth/{url}", HTTP_ACCEPT="text/html").status_code for _ in range(5)}
     assert statuses == {200 if method == "options" else 405}
@@ -88,7 +88,7 @@ def test_safe_methods_are_not_attempts(ada, rate, url, method):
     "kind", ["application/json", "application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"]
 )
 @pytest.mark.parametrize("url", [*URLS, "logout/"])
-def test_a_form_elsewhere_is_refused_before_it_counts_as_an_attempt(ada, rate, url, kind, security_log):
+def test_cross_origin_request_does_not_count_as_an_attempt(ada, rate, url, kind, security_log):
     rate("1/min")
     for _ in range(3):
         refused = Browser().generic("POST", f"/auth/{url}", "username=ada&password=x", kind, **CROSS_SITE)
@@ -99,23 +99,23 @@ def test_a_form_elsewhere_is_refused_before_it_counts_as_an_attempt(ada, rate, u
 
 
 @pytest.mark.parametrize("body", [{}, "{", {"username": "ada"}])
-def test_a_body_that_cannot_be_read_is_an_attempt(ada, rate, body):
+def test_malformed_body_counts_as_an_attempt(ada, rate, body):
     rate("2/min")
     assert [post(data=body).status_code for _ in range(3)] == [400, 400, 429]
 
 
-# --- whose it is
+# --- the client of an attempt
 
 
 @pytest.mark.parametrize("of_drf", [None, 0])
-def test_a_forwarded_address_that_is_made_up_buys_no_attempt(ada, rate, of_drf):
+def test_forged_forwarded_address_gives_no_further_attempt(ada, rate, of_drf):
     rate("2/min", NUM_PROXIES=of_drf)
     found = [attempts(1, HTTP_X_FORWARDED_FOR=f"203.0.113.{n}")[0] for n in range(4)]
     assert found == [401, 401, 429, 429]
 
 
 @pytest.mark.parametrize("of_drf", [None, 0, 1, 2])
-def test_clients_behind_a_proxy_are_told_apart_by_what_it_adds(ada, rate, settings, of_drf):
+def test_clients_behind_a_proxy_are_distinguished_by_the_address_it_adds(ada, rate, settings, of_drf):
     settings.JWTAUTH = {"NUM_PROXIES": 1}
     rate("1/min", NUM_PROXIES=of_drf)
     assert attempts(1, HTTP_X_FORWARDED_FOR="192.0.2.66, 203.0.113.1") == [401]
@@ -123,7 +123,7 @@ def test_clients_behind_a_proxy_are_told_apart_by_what_it_adds(ada, rate, settin
     assert attempts(1, HTTP_X_FORWARDED_FOR="192.0.2.66, 203.0.113.2") == [401]
 
 
-def test_drf_s_number_of_proxies_counts_if_ours_is_not_set(ada, rate):
+def test_num_proxies_of_drf_is_used_if_jwtauth_s_is_unset(ada, rate):
     rate("1/min", NUM_PROXIES=1)
     assert attempts(1, HTTP_X_FORWARDED_FOR="203.0.113.1") == [401]
     assert attempts(1, HTTP_X_FORWARDED_FOR="203.0.113.1") == [429]
@@ -132,7 +132,7 @@ def test_drf_s_number_of_proxies_counts_if_ours_is_not_set(ada, rate):
         assert attempts(2, HTTP_X_FORWARDED_FOR="203.0.113.2") == [401, 429]
 
 
-def test_a_port_buys_no_attempt(ada, rate, settings):
+def test_another_port_gives_no_further_attempt(ada, rate, settings):
     settings.JWTAUTH = {"NUM_PROXIES": 1}
     rate("2/min")
     found = [attempts(1, HTTP_X_FORWARDED_FOR=f"203.0.113.9:{port}")[0] for port in (22272, 22273, 22274)]
@@ -149,10 +149,10 @@ def test_a_port_buys_no_attempt(ada, rate, settings):
         ("::ffff:192.0.2.1", "::ffff:192.0.2.2", 401),
         ("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2", 401),  # IPv4 behind a translator
         ("fe80::1%eth0", "fe80::1%eth1", 429),
-        ("", "unix:", 429),  # no address: all such clients together
+        ("", "unix:", 429),  # clients without an address are counted together
     ],
 )
-def test_addresses_of_one_client_count_together(ada, rate, first, second, status):
+def test_addresses_of_one_client_are_counted_together(ada, rate, first, second, status):
     rate("1/min")
     assert attempts(1, REMOTE_ADDR=first) == [401]
     assert attempts(1, REMOTE_ADDR=second) == [status]

@@ -1,4 +1,4 @@
-"""Transactions of the view: they undo neither a refresh nor a logout, and a login that was rolled back never was."""
+"""Transactions of the view: a rollback undoes a login, but neither a refresh nor a logout."""
 
 from contextlib import suppress
 
@@ -17,7 +17,7 @@ def atomic_requests(monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
 
 
-def test_a_view_that_fails_does_not_undo_the_refresh(signed_in, clock, atomic_requests):
+def test_failing_view_does_not_undo_the_refresh(signed_in, clock, atomic_requests):
     clock.advance(ACCESS_LIFETIME)
     assert signed_in.get("/failing/").status_code == 500
     assert only_session().generation == 2
@@ -35,18 +35,18 @@ def test_login_and_logout_work_in_the_view_s_transaction(browser, ada, bob, atom
     assert not Session.objects.exists()
 
 
-def test_a_login_that_was_rolled_back_never_was(browser, ada):
+def test_login_that_is_rolled_back_sets_no_cookies_and_leaves_no_session(browser, ada):
     response = browser.get(f"/login/rolled-back/?user={ada.pk}")
     assert not response.cookies
     assert not Session.objects.exists()
 
 
-def test_a_login_that_was_rolled_back_leaves_the_older_session(signed_in, bob):
+def test_login_that_is_rolled_back_keeps_the_older_session(signed_in, bob):
     assert not signed_in.get(f"/login/rolled-back/?user={bob.pk}").cookies
     assert signed_in.who() == "ada"
 
 
-def test_a_rollback_does_not_bring_a_session_back(signed_in, other_browser):
+def test_rollback_does_not_restore_an_ended_session(signed_in, other_browser):
     other_browser.carry(signed_in.tokens())
     response = signed_in.get("/logout/rolled-back/")
     assert response.cookies["refresh_token"]["max-age"] == 0
@@ -55,8 +55,8 @@ def test_a_rollback_does_not_bring_a_session_back(signed_in, other_browser):
 
 
 @override_settings(ROOT_URLCONF="tests.test_transactions")
-def test_the_last_of_login_and_logout_in_one_transaction_counts(browser, ada):
-    assert not browser.get(f"/in-and-out/?user={ada.pk}").cookies, "the request brought none to clear"
+def test_last_of_login_and_logout_in_one_transaction_takes_effect(browser, ada):
+    assert not browser.get(f"/in-and-out/?user={ada.pk}").cookies, "the request had no cookies to clear"
     assert not Session.objects.exists()
     assert browser.get(f"/twice/?user={ada.pk}").cookies["refresh_token"].value
     assert Session.objects.count() == 1
@@ -89,14 +89,14 @@ def twice(request):
 
 
 @override_settings(ROOT_URLCONF="tests.test_transactions")
-def test_two_logins_rolled_back_together_never_were(signed_in, bob):
+def test_two_logins_rolled_back_together_set_no_cookies(signed_in, bob):
     assert not signed_in.get(f"/twice/rolled-back/?user={bob.pk}").cookies
     assert Session.objects.count() == 1
     assert signed_in.who() == "ada"
 
 
 @override_settings(ROOT_URLCONF="tests.test_transactions")
-def test_a_logout_stays_although_a_later_login_is_rolled_back_with_it(signed_in, other_browser, bob):
+def test_logout_takes_effect_if_a_later_login_is_rolled_back_with_it(signed_in, other_browser, bob):
     other_browser.carry(signed_in.tokens())
     response = signed_in.get(f"/out-and-in/rolled-back/?user={bob.pk}")
     assert response.cookies["refresh_token"]["max-age"] == 0
@@ -105,7 +105,7 @@ def test_a_logout_stays_although_a_later_login_is_rolled_back_with_it(signed_in,
 
 
 @override_settings(ROOT_URLCONF="tests.test_transactions")
-def test_a_second_login_that_was_rolled_back_alone_leaves_the_first(signed_in, other_browser, ada, bob):
+def test_second_login_that_is_rolled_back_alone_keeps_the_first(signed_in, other_browser, ada, bob):
     other_browser.carry(signed_in.tokens())
     signed_in.get(f"/nested/rolled-back/?user={bob.pk}")
     assert only_session().user_id == bob.pk, "the first login has replaced the session that the request brought"
@@ -115,7 +115,7 @@ def test_a_second_login_that_was_rolled_back_alone_leaves_the_first(signed_in, o
 
 @override_settings(ROOT_URLCONF="tests.test_transactions")
 @pytest.mark.parametrize("asked", ["", "&asked"])
-def test_request_jwtauth_is_as_before_a_login_that_was_rolled_back(signed_in, ada, bob, settings, asked):
+def test_request_jwtauth_is_restored_after_a_login_that_is_rolled_back(signed_in, ada, bob, settings, asked):
     settings.MIDDLEWARE = ["tests.test_transactions.telling", *settings.MIDDLEWARE]
     signed_in.handler._middleware_chain = None
     told = signed_in.get(f"/once/rolled-back/?user={bob.pk}{asked}")
@@ -123,7 +123,7 @@ def test_request_jwtauth_is_as_before_a_login_that_was_rolled_back(signed_in, ad
 
 
 def telling(get_response):
-    """A middleware outside ours, which looks at the request when its transaction is over."""
+    """Middleware before jwtauth's, which reads the request after its transaction."""
 
     def middleware(request):
         response, auth = get_response(request), request.jwtauth
@@ -134,7 +134,7 @@ def telling(get_response):
 
 
 class Undone(Exception):
-    """What undoes a transaction."""
+    """Exception that rolls a transaction back."""
 
 
 def once_rolled_back(request):

@@ -25,7 +25,7 @@ from tests.instants import made
 
 ROOT = Path(__file__).parents[1]
 
-# The zone, USE_TZ, the connection's zone, and by how much the clocks are set twice a year.
+# The zone, USE_TZ, the connection's zone, and the size of the daylight saving transition.
 SITES = [
     ("America/New_York", False, None, 3600),
     ("Australia/Lord_Howe", False, None, 1800),
@@ -36,7 +36,7 @@ SITES = [
 
 
 @pytest.mark.parametrize(("zone", "use_tz", "of_connection", "shift"), SITES)
-def test_local_times_are_stored_as_instants_and_sign_nobody_out(zone, use_tz, of_connection, shift):
+def test_local_times_are_stored_as_instants_and_sign_no_user_out(zone, use_tz, of_connection, shift):
     arguments = [zone, str(use_tz), *([of_connection] if of_connection else [])]
     done = subprocess.run(
         [sys.executable, "-m", "tests.local_time", *arguments], cwd=ROOT, capture_output=True, text=True
@@ -59,8 +59,8 @@ def test_local_times_are_stored_as_instants_and_sign_nobody_out(zone, use_tz, of
 
 
 @override_settings(USE_TZ=False, TIME_ZONE="America/New_York")
-def test_of_two_hours_that_a_driver_does_not_tell_apart_the_later_counts():
-    """Of psycopg 2; the next version of it says which hour is meant."""
+def test_ambiguous_hour_of_a_driver_is_read_as_the_later_one():
+    """psycopg 2 does not tell them apart; its next version does."""
     features, at = SimpleNamespace(supports_timezones=True), datetime(2026, 11, 1, 1, 30)
     found = {}
     for name in ("psycopg2", "psycopg"):
@@ -83,8 +83,8 @@ def root(db):
 
 
 @pytest.mark.parametrize(("use_tz", "zone"), [(False, "Asia/Tokyo"), (False, "America/New_York"), (True, "Asia/Tokyo")])
-def test_the_admin_s_dates_are_local(root, use_tz, zone):
-    """In a subclass that has the admin's filter and hierarchy of dates, which look for a session of the evening."""
+def test_dates_in_the_admin_are_local(root, use_tz, zone):
+    """Use a subclass with the admin's date filter and hierarchy, and a session of the evening."""
     site = AdminSite()
 
     class WithDates(SessionAdmin):
@@ -126,7 +126,7 @@ def test_the_admin_s_dates_are_local(root, use_tz, zone):
     ],
     ids=repr,
 )
-def test_times_of_sessions_and_of_users_are_in_one_expression(root, expression):
+def test_times_of_sessions_and_users_can_be_compared_in_a_query(root, expression):
     session = made(UUID(int=1), root, 1_000_000_000)
     session.save()
     assert get_user_model().objects.annotate(time=expression).get().time == session.created_at

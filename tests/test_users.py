@@ -1,4 +1,4 @@
-"""User models with other keys or without a password, databases behind a router: each a project of its own."""
+"""User models with other keys or without a password, and databases behind a router, each in its own project."""
 
 import json
 import subprocess
@@ -12,11 +12,11 @@ HERE = Path(__file__).resolve().parent
 
 
 @pytest.mark.parametrize("model", ["UuidUser", "TextUser", "PlainUser", "MemberUser"])
-def test_any_user_model_signs_in_refreshes_and_signs_out(model, tmp_path):
+def test_login_refresh_and_logout_work_with_other_user_models(model, tmp_path):
     run("--user", model, tmp_path)
 
 
-def test_sessions_and_users_may_live_in_another_database_and_no_replica_is_asked(tmp_path):
+def test_sessions_and_users_in_another_database_use_no_replica(tmp_path):
     run("--router", "primary", tmp_path)
 
 
@@ -27,7 +27,7 @@ def run(option, value, tmp_path):
     assert done.stdout.strip() == "signed in, refreshed, acknowledged, signed out"
 
 
-def test_django_makes_the_auth_hashes_that_the_engine_is_tested_with(settings):
+def test_auth_hashes_of_the_engine_s_tests_equal_django_s(settings):
     vectors = json.loads((HERE.parent / "testdata/auth-hash.json").read_text())
     assert len(vectors) > 3
     for vector in vectors:

@@ -39,19 +39,19 @@ pytestmark = pytest.mark.django_db
 ADA = {"username": "ada", "password": "old password"}
 CROSS_SITE = {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_ORIGIN": "https://elsewhere.example"}
 
-ours = include("jwtauth.urls")
+auth_urls = include("jwtauth.urls")
 urlpatterns = [
-    path("auth/", ours),
-    path("api/<version>/auth/", ours),
-    path("<slug:tenant>/<lang>/auth/", ours),
-    re_path(r"^(\d+)/auth/", ours),
-    path("extra/auth/", ours, {"tenant": "one", "pk": 1}),
-    path("ours/<pk>/<session>/<user>/<token>/auth/", ours),
-    path("suffix/<format>/auth/", ours),
+    path("auth/", auth_urls),
+    path("api/<version>/auth/", auth_urls),
+    path("<slug:tenant>/<lang>/auth/", auth_urls),
+    re_path(r"^(\d+)/auth/", auth_urls),
+    path("extra/auth/", auth_urls, {"tenant": "one", "pk": 1}),
+    path("many/<pk>/<session>/<user>/<token>/auth/", auth_urls),
+    path("suffix/<format>/auth/", auth_urls),
     path("space/auth/", include("jwtauth.urls", namespace="v2")),
 ]
 
-# What a signed-in user's request is answered with; other methods are 405.
+# The status of each method for a signed-in user; other methods are 405.
 ANSWERS = {
     "login/": {"POST": 200},
     "logout/": {"POST": 204},
@@ -73,7 +73,7 @@ def _urls(settings):
 
 @pytest.fixture
 def framework(settings):
-    """Adds to the project's ``REST_FRAMEWORK``."""
+    """Add settings to the project's ``REST_FRAMEWORK``."""
 
     def set_framework(**values):
         settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | values
@@ -89,7 +89,7 @@ SHOWN = {url: {method: 200 if status == 204 else status for method, status in AN
 
 @pytest.fixture
 def asked(ada):
-    """The status of each method at each view."""
+    """Return the status of each method at each view."""
 
     def ask(prefix, accept="application/json", others=()):
         found = {}
@@ -113,18 +113,18 @@ def asked(ada):
 
 @pytest.mark.parametrize(
     "prefix",
-    ["/auth/", "/api/v1/auth/", "/one/de/auth/", "/1/auth/", "/extra/auth/", "/ours/1/2/3/4/auth/", "/space/auth/"],
+    ["/auth/", "/api/v1/auth/", "/one/de/auth/", "/1/auth/", "/extra/auth/", "/many/1/2/3/4/auth/", "/space/auth/"],
 )
-def test_captured_arguments_are_ignored(asked, prefix):
+def test_captured_url_arguments_are_ignored(asked, prefix):
     assert asked(prefix, others=["OPTIONS"]) == {url: answers | {"OPTIONS": 200} for url, answers in ANSWERS.items()}
 
 
-@pytest.mark.parametrize("prefix", ["/auth/", "/api/v1/auth/", "/ours/1/2/3/4/auth/"])
-def test_captured_arguments_are_ignored_in_the_browsable_api(asked, prefix):
+@pytest.mark.parametrize("prefix", ["/auth/", "/api/v1/auth/", "/many/1/2/3/4/auth/"])
+def test_captured_url_arguments_are_ignored_in_the_browsable_api(asked, prefix):
     assert asked(prefix, "text/html") == SHOWN
 
 
-def test_a_captured_format_is_drf_s_suffix(asked):
+def test_captured_format_selects_the_renderer_as_in_drf(asked):
     assert asked("/suffix/json/auth/") == ANSWERS
 
 
@@ -137,12 +137,12 @@ def test_a_captured_format_is_drf_s_suffix(asked):
         (versioning.QueryParameterVersioning, "/auth/", "application/json"),
     ],
 )
-def test_each_versioning_of_drf_works(asked, monkeypatch, scheme, prefix, accept):
+def test_each_versioning_class_of_drf_works(asked, monkeypatch, scheme, prefix, accept):
     monkeypatch.setattr(APIView, "versioning_class", scheme)
     assert asked(prefix, accept) == ANSWERS
 
 
-def test_an_unknown_version_is_404(monkeypatch, browser):
+def test_unknown_api_version_is_404(monkeypatch, browser):
     scheme = type("Versioning", (versioning.URLPathVersioning,), {"allowed_versions": ["v1"]})
     monkeypatch.setattr(APIView, "versioning_class", scheme)
     assert browser.post("/api/v9/auth/login/", ADA, "application/json").status_code == 404
@@ -159,7 +159,7 @@ class Frozen(dict):
 
 
 def handler_of(answer):
-    """An ``EXCEPTION_HANDLER`` that makes its answer of DRF's."""
+    """Return an ``EXCEPTION_HANDLER`` that builds its response from DRF's."""
 
     def handler(exc, context):
         response = exception_handler(exc, context)
@@ -189,7 +189,7 @@ HANDLERS = {
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("name", HANDLERS)
-def test_exception_handlers_may_answer_with_anything(browser, ada, framework, settings, name, debug):
+def test_exception_handlers_may_return_any_response(browser, ada, framework, settings, name, debug):
     settings.DEBUG = debug
     framework(EXCEPTION_HANDLER=handler_of(HANDLERS[name]))
     asked = {
@@ -212,7 +212,7 @@ def test_exception_handlers_may_answer_with_anything(browser, ada, framework, se
     assert not any(b'"code"' in response.getvalue() for response in asked.values() if name != "an envelope")
 
 
-def test_a_handler_that_adds_to_drf_s_answer_keeps_the_code(browser, framework):
+def test_exception_handler_that_extends_drf_s_response_keeps_the_code(browser, framework):
     def add_status(response, context):
         response.data["status_code"] = response.status_code
         return response
@@ -222,7 +222,7 @@ def test_a_handler_that_adds_to_drf_s_answer_keeps_the_code(browser, framework):
     assert (answer["code"], answer["status_code"]) == ("not_authenticated", 403)
 
 
-def test_a_handler_that_answers_with_its_own_code_keeps_it(browser, framework):
+def test_code_set_by_an_exception_handler_is_kept(browser, framework):
     def own_code(response, context):
         response.data["code"] = 4711
         return response
@@ -233,7 +233,7 @@ def test_a_handler_that_answers_with_its_own_code_keeps_it(browser, framework):
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("headers", [{}, CROSS_SITE], ids=["refused by the view", "from elsewhere"])
-def test_a_handler_without_an_answer_leaves_the_exception_to_django(ada, framework, settings, headers, debug):
+def test_exception_handler_that_returns_none_leaves_the_exception_to_django(ada, framework, settings, headers, debug):
     settings.DEBUG = debug
     framework(EXCEPTION_HANDLER=lambda exc, context: None)
     with pytest.raises(APIException):
@@ -241,8 +241,8 @@ def test_a_handler_without_an_answer_leaves_the_exception_to_django(ada, framewo
 
 
 @pytest.mark.parametrize("name", HANDLERS)
-def test_the_answer_to_a_late_upload_may_be_anything(browser, rf, framework, name):
-    """The middleware names the reason in DRF's own answer alone."""
+def test_exception_handler_may_return_any_response_to_a_late_upload(browser, rf, framework, name):
+    """Verify that the middleware adds the reason to DRF's own response only."""
     data = HANDLERS[name](
         Response({"detail": ErrorDetail("sorry", "not_authenticated")}, 403), {"request": rf.get("/")}
     )
@@ -257,7 +257,7 @@ def test_the_answer_to_a_late_upload_may_be_anything(browser, rf, framework, nam
 
 
 class EnvelopeRenderer(JSONRenderer):
-    """Answers in the shape of the project: `{"data": ..., "isError": ...}`."""
+    """Render in the project's format: `{"data": ..., "isError": ...}`."""
 
     def render(self, data, accepted_media_type=None, renderer_context=None):
         failed = renderer_context["response"].exception
@@ -284,7 +284,7 @@ class NothingParser(PlainTextParser):
 
 
 class PatientThrottle(BaseThrottle):
-    """Neither scope nor rate nor time to wait."""
+    """Throttle without scope, rate and waiting time."""
 
     def allow_request(self, request, view):
         return request.method != "POST" or "HTTP_X_OFTEN" not in request.META
@@ -324,20 +324,20 @@ class Deny(BasePermission):
         (APIView, "schema", None),
     ],
 )
-def test_classes_of_the_project_are_not_in_the_way(asked, monkeypatch, owner, name, value):
+def test_views_work_with_default_classes_of_the_project(asked, monkeypatch, owner, name, value):
     monkeypatch.setattr(owner, name, value)
     assert asked("/auth/") == ANSWERS
 
 
 @pytest.mark.parametrize(("metadata", "status"), [(SimpleMetadata, 200), (None, 405)])
-def test_options_are_described_as_the_project_says(asked, monkeypatch, metadata, status):
+def test_options_response_uses_the_metadata_class_of_the_project(asked, monkeypatch, metadata, status):
     monkeypatch.setattr(APIView, "metadata_class", metadata)
     assert asked("/auth/", others=["OPTIONS"]) == {
         url: answers | {"OPTIONS": status} for url, answers in ANSWERS.items()
     }
 
 
-def test_other_methods_are_405(asked):
+def test_methods_that_a_view_does_not_handle_are_405(asked):
     others = ["TRACE", "PUT", "PATCH"]
     expected = {url: answers | dict.fromkeys(others, 405) for url, answers in ANSWERS.items()}
     assert asked("/one/de/auth/", others=others) == expected
@@ -346,19 +346,19 @@ def test_other_methods_are_405(asked):
 @pytest.mark.parametrize("parser", [MultiPartParser, PlainTextParser, NothingParser, FileUploadParser])
 @pytest.mark.parametrize("url", ["login/", "token/", "token/refresh/", "token/revoke/", "logout/"])
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
-def test_any_parser_may_read_the_body(browser, ada, monkeypatch, parser, url, kind):
+def test_request_body_may_be_read_by_any_parser(browser, ada, monkeypatch, parser, url, kind):
     monkeypatch.setattr(APIView, "parser_classes", [parser])
     status = browser.generic("POST", f"/auth/{url}", '{"username": "ada"}', content_type=kind).status_code
     assert status in ((204,) if url == "logout/" else (400, 415))
 
 
-def test_a_site_that_reads_forms_alone_signs_in(browser, ada, monkeypatch):
+def test_login_works_with_a_form_parser_only(browser, ada, monkeypatch):
     monkeypatch.setattr(APIView, "parser_classes", [MultiPartParser])
     assert browser.post("/auth/login/", ADA).status_code == 200
     assert browser.who("/auth/me/") == {"id": ada.pk, "username": "ada"}
 
 
-def test_a_throttle_of_the_project_answers_for_a_view(browser, db, monkeypatch):
+def test_throttle_of_the_project_applies_to_the_views(browser, db, monkeypatch):
     monkeypatch.setattr(APIView, "throttle_classes", [PatientThrottle])
     response = browser.post("/auth/token/refresh/", {"refresh": "x"}, HTTP_X_OFTEN="1")
     assert (response.status_code, response.json()["code"]) == (429, "throttled")
@@ -380,20 +380,20 @@ def test_a_throttle_of_the_project_answers_for_a_view(browser, db, monkeypatch):
     ],
 )
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
-def test_settings_of_the_project_are_not_in_the_way(asked, framework, values, accept):
+def test_views_work_with_other_rest_framework_settings(asked, framework, values, accept):
     framework(**values)
     assert asked("/auth/", accept) == (ANSWERS if accept == "application/json" else SHOWN)
 
 
 @pytest.mark.parametrize("search", ["ordering=device", "ordering=-is_current", "search=x", "limit=x&offset=-1"])
-def test_sessions_are_not_filtered_by_the_backends_of_the_project(browser, ada, monkeypatch, search):
+def test_default_filter_backends_do_not_filter_sessions(browser, ada, monkeypatch, search):
     monkeypatch.setattr(GenericAPIView, "filter_backends", [SearchFilter, OrderingFilter])
     force_login(browser, ada)
     assert len(browser.get(f"/auth/sessions/?{search}").json()) == 1
 
 
 @override_settings(JWTAUTH={"USER_SERIALIZER": "tests.test_view_settings.NosySerializer"})
-def test_the_user_serializer_knows_the_request(browser, ada):
+def test_user_serializer_receives_the_request(browser, ada):
     expected = {"asked_by": "ada", "view": "LoginView"}
     assert browser.post("/auth/login/", ADA).json()["user"] == expected
     assert browser.get("/auth/me/").json()["user"] == expected | {"view": "MeView"}
@@ -406,7 +406,7 @@ class NosySerializer(BaseSerializer):
 
 @pytest.mark.filterwarnings("ignore:You have a duplicated operationId:UserWarning")  # of two views with one serializer
 @pytest.mark.parametrize("at", [0, 1])
-def test_drf_s_own_schema_describes_the_views(monkeypatch, at):
+def test_schema_of_drf_describes_the_views(monkeypatch, at):
     monkeypatch.setattr(APIView, "schema", AutoSchema())
     pattern = urlpatterns[at]
     schema = SchemaGenerator(title="Site", patterns=[pattern]).get_schema()
@@ -414,7 +414,7 @@ def test_drf_s_own_schema_describes_the_views(monkeypatch, at):
     assert {path.removeprefix(prefix) for path in schema["paths"]} == {url.format("{id}") for url in ANSWERS}
 
 
-# --- beside DRF's SessionAuthentication, in a view of the project
+# --- with DRF's SessionAuthentication, in a view of the project
 
 
 class Both(APIView):
@@ -427,7 +427,7 @@ class Both(APIView):
 urlpatterns.append(path("both/", Both.as_view()))
 
 
-def test_session_authentication_may_be_listed_after_ours(browser, ada):
+def test_session_authentication_may_be_listed_after_jwt_authentication(browser, ada):
     force_login(browser, ada)
     assert browser.post("/both/").json() == "ada Claims"
     by_session = Client()

@@ -1,4 +1,4 @@
-"""The views of `jwtauth.urls`: in and out by cookies, pairs for apps, one's own sessions."""
+"""The views of `jwtauth.urls`: login and logout with cookies, token pairs for apps, and the user's sessions."""
 
 import re
 import uuid
@@ -40,7 +40,7 @@ def who(browser, **headers):
 
 @pytest.fixture
 def pair(browser, ada, clock):
-    """The tokens of an app that Ada has signed in to."""
+    """Return the token pair of an app in which ada has signed in."""
     response = post(browser, "token/", ADA)
     assert response.status_code == 200
     return response.json()
@@ -49,7 +49,7 @@ def pair(browser, ada, clock):
 # --- login and logout
 
 
-def test_login_sets_cookies_and_says_who_is_signed_in(browser, ada, clock):
+def test_login_sets_cookies_and_returns_user_and_session(browser, ada, clock):
     response = post(browser, "login/", ADA)
     assert response.status_code == 200
     body = response.json()
@@ -64,7 +64,7 @@ def test_login_sets_cookies_and_says_who_is_signed_in(browser, ada, clock):
 
 
 @pytest.mark.parametrize("url", ["login/", "token/"])
-def test_an_error_after_the_password_check_holds_no_password(ada, url):
+def test_error_after_the_password_check_does_not_contain_the_password(ada, url):
     def fail(**kwargs):
         raise RuntimeError
 
@@ -80,7 +80,7 @@ def test_an_error_after_the_password_check_holds_no_password(ada, url):
     assert not [each for each in variables if ADA["password"] in each]
 
 
-def test_login_may_be_forgotten_with_the_browser(browser, ada):
+def test_login_without_remember_sets_session_cookies(browser, ada):
     post(browser, "login/", {**ADA, "remember": False})
     assert browser.cookies["refresh_token"]["max-age"] == ""
     assert not only_session().remember
@@ -88,7 +88,7 @@ def test_login_may_be_forgotten_with_the_browser(browser, ada):
 
 @pytest.mark.parametrize("url", ["login/", "token/"])
 @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"username": "nobody"}, {"password": "é" * 5000}])
-def test_wrong_credentials_are_401_and_do_not_say_which(browser, ada, url, wrong):
+def test_wrong_username_and_wrong_password_get_the_same_401(browser, ada, url, wrong):
     response = post(browser, url, ADA | wrong)
     assert response.status_code == 401
     assert response.json() == {
@@ -101,7 +101,7 @@ def test_wrong_credentials_are_401_and_do_not_say_which(browser, ada, url, wrong
 
 
 @pytest.mark.parametrize("url", ["login/", "token/"])
-def test_an_inactive_user_is_out(browser, ada, url):
+def test_login_view_refuses_an_inactive_user(browser, ada, url):
     ada.is_active = False
     ada.save()
     assert post(browser, url, ADA).status_code == 401
@@ -121,19 +121,19 @@ def test_an_inactive_user_is_out(browser, ada, url):
     ],
 )
 @pytest.mark.parametrize("url", ["login/", "token/", "token/refresh/", "token/revoke/"])
-def test_a_body_of_another_shape_is_400(browser, url, body):
+def test_malformed_body_is_400(browser, url, body):
     response = browser.post(f"/auth/{url}", body, content_type="application/json")
     assert response.status_code == 400
 
 
-def test_stale_tokens_do_not_stand_in_the_way_of_a_login(browser, ada):
+def test_login_ignores_stale_tokens(browser, ada):
     browser.cookies["access_token"] = browser.cookies["refresh_token"] = "nonsense"
     assert post(browser, "login/", ADA, HTTP_AUTHORIZATION="Bearer nonsense").status_code == 200
     assert browser.who() == "ada"
 
 
 @pytest.mark.parametrize("url", ["login/", "token/"])
-def test_no_page_of_another_origin_signs_a_visitor_in(browser, ada, url):
+def test_cross_origin_login_is_refused(browser, ada, url):
     response = browser.post(f"/auth/{url}", ADA, **CROSS_SITE)
     assert response.status_code == 403
     assert response.json()["code"] == "cross_origin"
@@ -150,16 +150,19 @@ def test_logout_ends_the_session_and_clears_the_cookies(browser, ada):
     assert who(browser) == 403
 
 
-def test_logout_of_nobody_is_no_error(browser, db):
+def test_logout_without_cookies_is_204_and_clears_none(browser, db):
     response = post(browser, "logout/")
     assert response.status_code == 204
-    assert not response.cookies, "there is none to clear"
+    assert not response.cookies, "there are no cookies to clear"
 
 
-def test_no_page_of_another_origin_signs_a_visitor_out(browser, ada):
+def test_cross_origin_logout_is_refused_with_and_without_cookies(browser, ada):
     post(browser, "login/", ADA)
     assert post(browser, "logout/", **CROSS_SITE).status_code == 403
-    cookies, browser.cookies = browser.cookies, SimpleCookie()  # SameSite=Strict keeps them off such a request
+    cookies, browser.cookies = (
+        browser.cookies,
+        SimpleCookie(),
+    )  # browsers withhold SameSite=Strict cookies from such a request
     refused = post(browser, "logout/", **CROSS_SITE)
     assert (refused.status_code, refused.json()["code"]) == (403, "cross_origin")
     assert not refused.cookies
@@ -167,32 +170,32 @@ def test_no_page_of_another_origin_signs_a_visitor_out(browser, ada):
     assert browser.who() == "ada"
 
 
-# --- serializers of the project's own
+# --- serializers of the project
 
 
 @override_settings(JWTAUTH={"LOGIN_SERIALIZER": "tests.serializers.PinSerializer"})
-def test_the_login_serializer_can_be_replaced(browser, ada):
+def test_login_serializer_can_be_replaced(browser, ada):
     assert post(browser, "login/", {"pin": ada.pk}).status_code == 200
     assert browser.who() == "ada"
 
 
 @override_settings(JWTAUTH={"LOGIN_SERIALIZER": "tests.serializers.KioskSerializer"})
 @pytest.mark.parametrize("view", ["login", "token"])
-def test_the_login_serializer_says_for_how_long(browser, ada, view):
+def test_login_serializer_can_set_the_lifetime_of_the_session(browser, ada, view):
     assert post(browser, f"{view}/", {"pin": ada.pk}).status_code == 200
     session = only_session()
     assert session.expires_at - session.created_at == timedelta(minutes=20)
 
 
 @override_settings(JWTAUTH={"USER_SERIALIZER": "tests.serializers.EmailSerializer"})
-def test_the_user_serializer_can_be_replaced(browser, ada):
+def test_user_serializer_can_be_replaced(browser, ada):
     assert post(browser, "login/", ADA).json()["user"] == {"email": ""}
 
 
 # --- me
 
 
-def test_me_refuses_nobody_s_question(browser, db):
+def test_me_refuses_an_anonymous_request(browser, db):
     response = browser.get("/auth/me/")
     assert response.status_code == 403
     assert response.json() == {
@@ -201,23 +204,23 @@ def test_me_refuses_nobody_s_question(browser, db):
     }
 
 
-def test_me_is_nobody_else_s(signed_in):
+def test_me_response_is_private_and_not_stored(signed_in):
     response = signed_in.get("/auth/me/")
     assert "no-store" in response["Cache-Control"]
     assert "Cookie" in response["Vary"]
 
 
-# --- pairs
+# --- token pairs
 
 
-def test_a_pair_signs_an_app_in_without_cookies(pair, browser):
+def test_token_pair_signs_an_app_in_without_cookies(pair, browser):
     assert browser.tokens() == {}
     assert who(Browser(), **bearer(pair)) == "ada"
     assert pair["access_expires_in"] == ACCESS_LIFETIME
     assert pair["refresh_expires_in"] == 86_400
 
 
-def test_a_pair_leaves_the_session_of_the_cookies(signed_in):
+def test_token_view_keeps_the_session_of_the_cookies(signed_in):
     post(signed_in, "token/", ADA)
     assert signed_in.who() == "ada"
     assert Session.objects.count() == 2
@@ -227,7 +230,7 @@ def refreshed(browser, token):
     return post(browser, "token/refresh/", {"refresh": token})
 
 
-def test_a_refresh_token_gives_the_next_pair(pair, browser, clock):
+def test_refresh_token_returns_a_new_pair(pair, browser, clock):
     clock.advance(ACCESS_LIFETIME)
     second = refreshed(browser, pair["refresh"]).json()
     assert second["refresh"] != pair["refresh"]
@@ -235,7 +238,7 @@ def test_a_refresh_token_gives_the_next_pair(pair, browser, clock):
     assert only_session().generation == 2
 
 
-def test_racing_and_lost_answers_give_the_same_pair(pair, browser, clock):
+def test_racing_and_lost_refreshes_return_the_same_pair(pair, browser, clock):
     clock.advance(ACCESS_LIFETIME)
     answers = [refreshed(browser, pair["refresh"]).json() for _ in range(3)]
     clock.advance(3600)
@@ -244,12 +247,12 @@ def test_racing_and_lost_answers_give_the_same_pair(pair, browser, clock):
     assert only_session().generation == 2
 
 
-def test_within_the_grace_it_is_the_same_refresh_token(pair, browser, clock):
+def test_second_refresh_within_the_grace_returns_the_same_refresh_token(pair, browser, clock):
     clock.advance(GRACE - 1)
     assert refreshed(browser, pair["refresh"]).json()["refresh"] == pair["refresh"]
 
 
-def test_a_copied_token_ends_the_session(pair, browser, clock, thefts):
+def test_copied_refresh_token_ends_the_session_of_the_app(pair, browser, clock, thefts):
     clock.advance(ACCESS_LIFETIME)
     second = refreshed(browser, pair["refresh"]).json()
     assert who(browser, **bearer(second)) == "ada"
@@ -262,18 +265,18 @@ def test_a_copied_token_ends_the_session(pair, browser, clock, thefts):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_under_atomic_requests_a_theft_stays_found(pair, browser, clock, thefts, monkeypatch):
+def test_session_ended_for_a_copied_token_stays_ended_under_atomic_requests(pair, browser, clock, thefts, monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     clock.advance(ACCESS_LIFETIME)
     second = refreshed(browser, pair["refresh"]).json()
     assert who(browser, **bearer(second)) == "ada"
     clock.advance(GRACE)
-    assert refreshed(browser, pair["refresh"]).status_code == 401  # a rollback, if there were a transaction
+    assert refreshed(browser, pair["refresh"]).status_code == 401  # a transaction would be rolled back here
     assert not Session.objects.exists()
 
 
 @pytest.mark.parametrize("bad", ["nonsense", "", " ", "x" * 10_000, None, 5, [], {}, "\x00"])
-def test_a_bad_refresh_token_is_refused(browser, db, bad):
+def test_invalid_refresh_token_is_refused(browser, db, bad):
     response = refreshed(browser, bad)
     assert response.status_code in (400, 401)
     if response.status_code == 401:
@@ -281,11 +284,11 @@ def test_a_bad_refresh_token_is_refused(browser, db, bad):
         assert response["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
-def test_an_access_token_is_no_refresh_token(pair, browser):
+def test_access_token_is_refused_as_a_refresh_token(pair, browser):
     assert refreshed(browser, pair["access"]).status_code == 401
 
 
-def test_tokens_are_not_cached(pair, browser, clock):
+def test_response_with_a_token_pair_is_not_stored(pair, browser, clock):
     assert "no-store" in refreshed(browser, pair["refresh"])["Cache-Control"]
 
 
@@ -302,7 +305,7 @@ def test_revoking_either_token_ends_the_session(pair, browser, clock, kind, form
     assert not Session.objects.exists()
 
 
-def test_revoking_what_is_no_token_is_200(pair, browser):
+def test_revoking_an_invalid_token_is_200(pair, browser):
     for token in ("nonsense", pair["access"] + "x"):
         assert post(browser, "token/revoke/", {"token": token}).status_code == 200
     assert Session.objects.count() == 1
@@ -321,7 +324,7 @@ def two_devices(browser, other_browser, ada, clock):
     return browser, other_browser
 
 
-def test_the_devices_on_which_one_is_signed_in(two_devices, bob):
+def test_sessions_of_the_user_are_listed(two_devices, bob):
     browser, _ = two_devices
     stranger = Browser()
     stranger.sign_in(bob)
@@ -331,7 +334,7 @@ def test_the_devices_on_which_one_is_signed_in(two_devices, bob):
     assert found[0]["ip_address"] == "127.0.0.1"
 
 
-def test_an_expired_session_is_not_listed(two_devices):
+def test_expired_session_is_not_listed(two_devices):
     browser, _ = two_devices
     Session.objects.filter(user_agent="second").update(expires_at="2000-01-01T00:00:00Z")
     assert len(browser.get("/auth/sessions/").json()) == 1
@@ -339,7 +342,7 @@ def test_an_expired_session_is_not_listed(two_devices):
 
 @pytest.fixture
 def many(signed_in, ada):
-    """205 sessions of Ada's besides that of her browser."""
+    """Return ada's browser; ada has 205 more sessions."""
     now = timezone.now() - timedelta(minutes=5)
     times = dict.fromkeys(["rotated_at", "created_at", "last_seen_at"], now) | {"expires_at": now + timedelta(days=1)}
     fixed = {"user": ada, "generation": 1, "auth_hash": ada.get_session_auth_hash(), "remember": True, **times}
@@ -351,7 +354,7 @@ def links_of(response):
     return {link["rel"]: link["url"] for link in parse_header_links(response.get("Link", ""))}
 
 
-def test_sessions_come_in_pages_that_the_link_header_names(many):
+def test_sessions_are_paginated_with_a_link_header(many):
     pages, url = [], "/auth/sessions/"
     while url:
         response = many.get(url)
@@ -367,25 +370,25 @@ def test_sessions_come_in_pages_that_the_link_header_names(many):
     assert set(links_of(many.get("/auth/sessions/?page=last"))) == {"prev"}
 
 
-def test_the_browsable_api_has_pages_of_sessions(many):
+def test_browsable_api_paginates_sessions(many):
     response = many.get("/auth/sessions/", HTTP_ACCEPT="text/html")
     assert response.status_code == 200
     assert b"?page=3" in response.content
 
 
-def test_one_page_names_no_other(signed_in):
+def test_single_page_of_sessions_has_no_link_header(signed_in):
     response = signed_in.get("/auth/sessions/")
     assert len(response.json()) == 1
     assert "Link" not in response
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "3", "1" * 400, "x", "%00", "1.5", "é"])
-def test_a_page_that_is_not_there_is_404(signed_in, page):
+def test_page_of_sessions_that_does_not_exist_is_404(signed_in, page):
     response = signed_in.get(f"/auth/sessions/?page={page}")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-def test_another_device_is_signed_out(two_devices):
+def test_session_on_another_device_can_be_ended(two_devices):
     browser, other = two_devices
     session = Session.objects.get(user_agent="second")
     url = f"/auth/sessions/{session.pk}/"
@@ -396,14 +399,14 @@ def test_another_device_is_signed_out(two_devices):
     assert browser.delete(url).status_code == 404
 
 
-def test_one_s_own_device_is_a_logout(two_devices):
+def test_ending_the_current_session_is_a_logout(two_devices):
     browser, other = two_devices
     browser.delete(f"/auth/sessions/{Session.objects.get(user_agent='first').pk}/")
     assert browser.tokens() == {}
     assert other.who() == "ada"
 
 
-def test_somebody_else_s_session_is_not_there(two_devices, bob):
+def test_session_of_another_user_is_404(two_devices, bob):
     stranger = Browser()
     stranger.sign_in(bob)
     for session in Session.objects.filter(user__username="ada"):
@@ -417,33 +420,33 @@ def test_somebody_else_s_session_is_not_there(two_devices, bob):
 
 
 @pytest.mark.parametrize("method", ["delete", "post"])
-def test_all_other_devices_are_signed_out(two_devices, method):
+def test_all_other_sessions_can_be_ended(two_devices, method):
     browser, other = two_devices
     assert getattr(browser, method)("/auth/sessions/others/").json() == {"ended": 1}
     assert other.who() is None
     assert browser.who() == "ada"
 
 
-def test_no_page_of_another_origin_ends_a_session(two_devices):
+def test_cross_origin_request_ends_no_session(two_devices):
     browser, other = two_devices
     assert browser.delete("/auth/sessions/others/", **CROSS_SITE).status_code == 403
     assert other.who() == "ada"
 
 
 @pytest.mark.parametrize("url", ["me/", "sessions/", "sessions/others/"])
-def test_nobody_has_no_sessions(browser, db, url):
+def test_anonymous_request_is_refused_by_the_views_of_sessions(browser, db, url):
     assert browser.get(f"/auth/{url}").status_code in (403, 405)
     assert browser.delete(f"/auth/{url}").status_code in (403, 405)
 
 
 @pytest.mark.parametrize("url", ["me/", "sessions/"])
-def test_safe_methods_change_nothing(signed_in, statements, url):
+def test_safe_methods_write_nothing(signed_in, statements, url):
     signed_in.get("/me/")
     assert set(statements(signed_in.get, f"/auth/{url}")) == {"SELECT"}
 
 
 @pytest.mark.parametrize("url", ["login/", "logout/", "token/", "token/refresh/", "token/revoke/", "me/", "sessions/"])
-def test_the_browsable_api_shows_it(signed_in, url):
+def test_browsable_api_shows_each_view(signed_in, url):
     response = signed_in.get(f"/auth/{url}", HTTP_ACCEPT="text/html")
     assert response.status_code in (200, 405)
     assert b"<html" in response.content
@@ -452,14 +455,14 @@ def test_the_browsable_api_shows_it(signed_in, url):
 @pytest.mark.parametrize(
     ("own_docstring", "shown"), [(None, "List the current user"), ("Their devices.", "Their devices.")]
 )
-def test_the_browsable_api_describes_a_subclass_by_its_docstring(own_docstring, shown):
+def test_browsable_api_describes_a_subclass_with_its_docstring(own_docstring, shown):
     subclass = type("DeviceList", (SessionListView,), {"__doc__": own_docstring})
     assert subclass().get_view_name() == "Device List"
     assert str(subclass().get_view_description()).startswith(shown)
     assert str(SessionListView().get_view_name()) == "Sessions"
 
 
-def test_the_browsable_form_labels_its_fields_alike(browser):
+def test_login_form_of_the_browsable_api_has_capitalised_labels(browser):
     page = browser.get("/auth/login/", HTTP_ACCEPT="text/html").content.decode()
     labels = [label.strip() for label in re.findall(r"<label[^>]*>\s*([^<]+)", page)]
     assert "Username" in labels
@@ -467,18 +470,18 @@ def test_the_browsable_form_labels_its_fields_alike(browser):
     assert [label for label in labels if label[0].islower()] == []
 
 
-def test_a_bearer_sees_its_own_session_as_the_current_one(pair, browser):
+def test_session_of_a_bearer_token_is_the_current_one(pair, browser):
     (session,) = browser.get("/auth/sessions/", **bearer(pair)).json()
     assert session["is_current"]
 
 
-def test_views_work_in_a_transaction_of_somebody_else_s(pair, browser):
+def test_views_work_in_a_transaction_of_the_caller(pair, browser):
     with transaction.atomic():
         assert who(browser, **bearer(pair)) == "ada"
 
 
-def test_what_people_read_can_be_translated(browser, ada, monkeypatch):
-    """Each answer that tells somebody something asks for its translation in the language of the request."""
+def test_messages_are_translated(browser, ada, monkeypatch):
+    """Verify that each message is translated into the language of the request."""
     catalogue = translation.trans_real.translation("de")
     german = {
         "No active account found with the given credentials.": "Kein aktives Konto mit diesen Angaben.",

@@ -1,4 +1,4 @@
-"""How tests wait: for events, and no test for a number of seconds that a slow machine exceeds."""
+"""How tests wait: for events, never for a number of seconds that a slow machine exceeds."""
 
 import ast
 import signal
@@ -13,9 +13,9 @@ from tests.waiting import stop, wait_until
 TESTS = Path(__file__).parent
 # Methods that give up after so many seconds, or milliseconds.
 LIMITS = {"wait", "join", "alarm", "set_default_timeout", "settimeout"}
-# Those of asgiref's ApplicationCommunicator, whose limit is one second where none is given.
+# Methods of asgiref's ApplicationCommunicator, whose default limit is one second.
 LIMITED = {"receive_output", "wait"}
-# The ports that a server is told of come from here; and a server of the tests listens on the one that it was told.
+# The only places that may bind a port: `free_port`, and the servers of the tests that receive a port from it.
 MAY_BIND = {TESTS / "databases/servers.py", TESTS / "test_ports.py", TESTS / "seams/browsers/cross_origin_site.py"}
 
 
@@ -31,8 +31,8 @@ def is_seconds(node):
     return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value > 0
 
 
-def test_no_limit_is_a_number_of_its_own():
-    """`PATIENCE` is the limit of whatever must happen, and `BEFORE_KILL` of what may be killed."""
+def test_every_time_limit_is_a_named_constant():
+    """`PATIENCE` limits what must happen, and `BEFORE_KILL` what may be killed."""
     found = [
         f"{path.name}:{node.lineno}"
         for path, node, name in calls()
@@ -42,8 +42,8 @@ def test_no_limit_is_a_number_of_its_own():
     assert found == []
 
 
-def test_no_limit_is_the_one_second_of_asgiref():
-    names = {"socket", "client", "server"}  # of the communicators, whose tests import it
+def test_no_time_limit_is_asgiref_s_default_of_one_second():
+    names = {"socket", "client", "server"}  # the tests of communicators import it
     found = [
         f"{path.name}:{node.lineno}"
         for path, node, name in calls(of="import ApplicationCommunicator")
@@ -52,13 +52,13 @@ def test_no_limit_is_the_one_second_of_asgiref():
     assert found == []
 
 
-def test_no_port_is_bound_and_let_go_but_kept():
+def test_ports_for_servers_come_from_free_port():
     assert [
         f"{path.name}:{node.lineno}" for path, node, name in calls() if name == "bind" and path not in MAY_BIND
     ] == []
 
 
-def test_a_process_that_ends_is_not_waited_for(tmp_path):
+def test_waiting_fails_when_the_process_ends(tmp_path):
     log = tmp_path / "log"
     with (
         log.open("w") as output,
@@ -68,7 +68,7 @@ def test_a_process_that_ends_is_not_waited_for(tmp_path):
         wait_until(lambda: False, process, log)
 
 
-def test_a_process_that_does_not_stop_is_killed():
+def test_process_that_does_not_stop_is_killed():
     deaf = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
     )

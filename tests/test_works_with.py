@@ -1,4 +1,4 @@
-"""`make neighbours`: what it takes from the suites of other packages into its table."""
+"""`make neighbours`: the table of results of other packages' test suites."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def script(monkeypatch, tmp_path):
-    """`scripts/neighbours.py`, whose table and figures are elsewhere."""
+    """Load `scripts/neighbours.py`, with its table and figures in a temporary folder."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     monkeypatch.delitem(sys.modules, "neighbours", raising=False)
     import neighbours
@@ -83,7 +83,7 @@ def suite(script, **options):
     return script.Suite("package", "1.0", ("pytest",), **options)
 
 
-def test_equal_suites_are_a_row_and_no_failure(script):
+def test_suite_with_equal_results_is_a_row_without_a_failure(script):
     assert script.write_table(figures(result({})), [suite(script)]) == 0
     row = "| package | 1.0 | 10 | 9 passed, 1 skipped | 9 passed, 1 skipped | none |"
     assert row in script.TABLE.read_text().splitlines()
@@ -97,7 +97,7 @@ def test_equal_suites_are_a_row_and_no_failure(script):
         ({"other": "no"}, 1, "1, **1 unexpl"),
     ],
 )
-def test_a_difference_fails_without_an_explanation(script, explanations, status, cell):
+def test_difference_without_an_explanation_fails(script, explanations, status, cell):
     found = figures(result({"tests.test_bad": ["passed", "failed"]}, failed=1))
     assert script.write_table(found, [suite(script, differences=explanations)]) == status
     table = script.TABLE.read_text()
@@ -105,12 +105,12 @@ def test_a_difference_fails_without_an_explanation(script, explanations, status,
     assert ("it counts queries" in table) is (status == 0)
 
 
-def test_an_explanation_of_nothing_fails(script):
+def test_explanation_without_a_difference_fails(script):
     assert script.write_table(figures(result({})), [suite(script, differences={"test_bad$": "mended"})]) == 1
 
 
 @pytest.mark.parametrize("found", [None, result({}) | {"beside": {"passed": 0, "skipped": 0, "failed": 0}}])
-def test_a_suite_without_a_result_fails(script, found):
+def test_suite_without_a_result_fails(script, found):
     assert script.write_table(figures(found), [suite(script)]) == 1
     assert "| package | 1.0 | – | not run | not run | – |" in script.TABLE.read_text()
 
@@ -137,7 +137,7 @@ def test_outcomes_are_compared_by_name(script):
         ),
     ],
 )
-def test_each_outcome_is_recorded(tmp_path, kind, source, expected):
+def test_each_outcome_of_a_test_is_recorded(tmp_path, kind, source, expected):
     (tmp_path / "test_tiny.py").write_text(source)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     results = tmp_path / "results.json"

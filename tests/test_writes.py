@@ -1,4 +1,4 @@
-"""The statements that write a session's row are compiled once, and are those of Django's ORM."""
+"""Statements that write session rows are compiled once, and equal those of Django's ORM."""
 
 import pytest
 from django.core.signals import setting_changed
@@ -20,7 +20,7 @@ COMPILERS = [compiler.SQLInsertCompiler, compiler.SQLUpdateCompiler, compiler.SQ
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """Counts the statements that write sessions and that Django compiles in a call."""
+    """Count the statements that write sessions and that Django compiles in a call."""
 
     def count(call, *args, **kwargs):
         seen = []
@@ -40,7 +40,7 @@ def compiled(monkeypatch):
 
 @pytest.fixture
 def unprepared(monkeypatch):
-    """Forgets what was prepared."""
+    """Forget the prepared statements."""
     monkeypatch.setattr(writes, "_statements", {})
 
 
@@ -54,12 +54,12 @@ def whole_life(browser, user, clock):
     browser.post("/logout/")
 
 
-def test_a_session_s_life_compiles_no_statement_again(browser, ada, clock, compiled, unprepared):
+def test_second_session_compiles_no_statement(browser, ada, clock, compiled, unprepared):
     assert compiled(whole_life, browser, ada, clock) == 5
     assert compiled(whole_life, browser, ada, clock) == 0
 
 
-def test_the_statements_are_those_of_the_orm(browser, ada, clock, monkeypatch):
+def test_prepared_writes_equal_those_of_the_orm(browser, ada, clock, monkeypatch):
     def written():
         with CaptureQueriesContext(connection) as captured:
             whole_life(browser, ada, clock)
@@ -75,7 +75,7 @@ def test_the_statements_are_those_of_the_orm(browser, ada, clock, monkeypatch):
     assert [text.split()[0] for text in prepared] == ["INSERT", "UPDATE", "UPDATE", "UPDATE", "DELETE"]
 
 
-def test_each_column_gets_its_own_value(browser, ada, clock, monkeypatch):
+def test_prepared_writes_set_each_column_to_its_value(browser, ada, clock, monkeypatch):
     def row():
         session = only_session()
         return {name: session.__dict__[name] for name in sessions._NAMES if name != "id"}
@@ -97,7 +97,7 @@ def test_each_column_gets_its_own_value(browser, ada, clock, monkeypatch):
 
 
 @pytest.mark.parametrize(("owner", "name"), [(Session, "save"), (SessionQuerySet, "update")])
-def test_what_a_project_has_replaced_is_called(browser, ada, clock, monkeypatch, owner, name):
+def test_replaced_method_of_a_project_is_called_at_a_write(browser, ada, clock, monkeypatch, owner, name):
     called, real = [], getattr(owner, name)
 
     def replaced(self, *args, **kwargs):
@@ -110,7 +110,7 @@ def test_what_a_project_has_replaced_is_called(browser, ada, clock, monkeypatch,
 
 
 @pytest.mark.parametrize("signal", [pre_save, post_save])
-def test_receivers_of_a_saved_session_are_told(browser, ada, signal):
+def test_receivers_of_post_save_are_called_for_a_session(browser, ada, signal):
     told = []
 
     def receiver(sender, instance, **kwargs):
@@ -124,15 +124,13 @@ def test_receivers_of_a_saved_session_are_told(browser, ada, signal):
     assert told == [(only_session().pk, True if signal is post_save else None)]
 
 
-def test_a_new_session_is_one_that_the_database_has(rf, ada):
+def test_new_session_is_marked_as_stored(rf, ada):
     session, _sid = sessions.start(rf.get("/"), ada, get_config().policy, remember=True)
     assert (session._state.adding, session._state.db) == (False, "default")
     session.refresh_from_db()
 
 
-def test_on_an_unknown_django_the_orm_writes_and_the_log_says_so(
-    browser, ada, clock, compiled, unprepared, monkeypatch, caplog
-):
+def test_orm_writes_on_an_unknown_django_with_a_warning(browser, ada, clock, compiled, unprepared, monkeypatch, caplog):
     monkeypatch.setattr(Writes, "_prepared", lambda *args: {}["gone in the next Django"])
     for _ in range(2):
         assert compiled(whole_life, browser, ada, clock) == 5
@@ -141,9 +139,7 @@ def test_on_an_unknown_django_the_orm_writes_and_the_log_says_so(
     ] * 5
 
 
-def test_a_statement_whose_parameters_are_not_told_apart_is_not_prepared(
-    browser, ada, clock, compiled, unprepared, monkeypatch
-):
+def test_write_with_ambiguous_parameters_is_not_prepared(browser, ada, clock, compiled, unprepared, monkeypatch):
     monkeypatch.setattr("jwtauth.internal.store.writes._Probe.of", lambda self, name, value: value)
     for _ in range(2):
         assert compiled(browser.sign_in, ada)
@@ -151,7 +147,7 @@ def test_a_statement_whose_parameters_are_not_told_apart_is_not_prepared(
     assert Session.objects.count() == 2
 
 
-def test_a_database_that_is_away_is_asked_again(browser, ada, compiled, unprepared, monkeypatch):
+def test_write_is_prepared_after_a_database_error(browser, ada, compiled, unprepared, monkeypatch):
     with monkeypatch.context() as patch:
 
         def fail(*args):
@@ -164,13 +160,13 @@ def test_a_database_that_is_away_is_asked_again(browser, ada, compiled, unprepar
     assert compiled(browser.sign_in, ada) == 0
 
 
-def test_other_settings_forget_what_was_prepared(browser, ada, compiled):
+def test_changed_settings_discard_prepared_writes(browser, ada, compiled):
     browser.sign_in(ada)
     setting_changed.send(None, setting="USE_TZ", value=True, enter=True)
-    assert compiled(browser.sign_in, ada) == 2  # the insert, and the delete of the session before
+    assert compiled(browser.sign_in, ada) == 2  # the insert, and the deletion of the session before
 
 
-def test_an_error_inside_a_transaction_marks_it_as_broken(ada):
+def test_write_error_inside_a_transaction_marks_it_as_broken(ada):
     with transaction.atomic():
         with pytest.raises(IntegrityError):
             writes.insert("default", dict.fromkeys(sessions._NAMES))
@@ -178,7 +174,7 @@ def test_an_error_inside_a_transaction_marks_it_as_broken(ada):
         transaction.set_rollback(True)
 
 
-def test_who_wraps_statements_may_refuse_a_write(signed_in, clock):
+def test_execute_wrapper_can_refuse_a_prepared_write(signed_in, clock):
     def refuse(execute, sql, params, many, context):
         if sql.startswith("UPDATE"):
             raise PermissionError("no statements here")

@@ -1,4 +1,4 @@
-"""What sites write, as mypy (strict) and pyright see it: `make lint` checks that no part of it is of unknown type."""
+"""Code of a site, for mypy (strict) and pyright: `make lint` checks that no part of it has an unknown type."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What the test project serves."""
+"""URLs of the test project."""
 
 from django.apps import apps
 from django.contrib import admin

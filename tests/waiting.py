@@ -1,4 +1,4 @@
-"""Waiting for other processes: for the event itself, never for a time in which it should have happened."""
+"""Wait for events in other processes, never for a fixed time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-# Seconds after which a test gives up. Only a test that fails waits this long, so no machine is too slow.
+# Seconds after which a test gives up. Only a failing test waits this long, so a slow machine passes.
 PATIENCE = 180
-# Seconds that a process has to end by itself; then it is killed, and no test fails for it.
+# Seconds that a process has to end by itself. Then it is killed, which does not fail a test.
 BEFORE_KILL = 60
 
 
@@ -34,8 +34,8 @@ def wait_until(
 def stop(process: subprocess.Popen, how: int = signal.SIGTERM, within: float = BEFORE_KILL) -> int:
     """Send this signal and return the exit status, that of SIGKILL if the process has not ended in time.
 
-    A process that is left running makes a test fail that has nothing to do with it: the one in which its object is
-    collected, by the ResourceWarning.
+    A process that is left running fails an unrelated test, with a ResourceWarning: the one in which its object is
+    collected.
     """
     process.send_signal(how)
     try:
