@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import replace
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -85,6 +86,15 @@ class Project:
     @property
     def now(self) -> int:
         return struct.unpack("q", self.clock[:8])[0]
+
+    def refreshing(self) -> list[str]:
+        """Return for each refresh under way the name of its `Pause`, or an empty text."""
+        found = []
+        for mark in self.folder.glob("refreshing-*"):
+            with suppress(FileNotFoundError):  # it has ended meanwhile
+                if Path("/proc", mark.name.split("-")[1]).exists():
+                    found.append(mark.read_text())
+        return found
 
     def advance(self, seconds: int) -> None:
         self.clock[:8] = struct.pack("q", self.now + seconds)
@@ -182,6 +192,7 @@ class Pause:
     """A request that waits at one of the steps of `site.py` until it is released."""
 
     def __init__(self, site: Project, where: str) -> None:
+        self.site = site
         self.path = site.folder / f"paused-{uuid4()}"
         self.headers = {"X-Pause-At": where, "X-Pause-File": self.path.name}
 
@@ -193,7 +204,7 @@ class Pause:
     @property
     def has_ended(self) -> bool:
         """Return whether its refresh has ended, or the process that ran it."""
-        return self.path.with_suffix(".ended").exists() or not Path(f"/proc/{self.worker}").exists()
+        return self.path.name not in self.site.refreshing()
 
     def let_go(self) -> None:
         """Release the request, also if it does not wait yet: its connection may have been lost before."""

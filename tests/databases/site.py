@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from uuid import uuid4
 
 import django
 
@@ -64,19 +65,19 @@ def obey(where):
             time.sleep(0.01)
 
 
-def note_end(owner, name):
-    """Record when this call ends in a request that was held, even if its client has left."""
+def track(owner, name):
+    """Mark, in a file, that this call is under way; it may go on after its client has left."""
     call = getattr(owner, name)
 
-    def noted(*args, **kwargs):
+    def tracked(*args, **kwargs):
+        mark = CLOCK.with_name(f"refreshing-{os.getpid()}-{uuid4()}")
+        mark.write_text(orders.get()[2] or "")
         try:
             return call(*args, **kwargs)
         finally:
-            file = orders.get()[2]
-            if file is not None:
-                CLOCK.with_name(file).with_suffix(".ended").touch()
+            mark.unlink()
 
-    setattr(owner, name, noted)
+    setattr(owner, name, tracked)
 
 
 def application(environ, start_response):
@@ -98,5 +99,5 @@ step(sessions, "find", "reading")
 step(sessions, "advance", "writing")
 step(Flow, "end", "ending")
 step(middleware, "write", "the cookies")
-note_end(middleware, "_settle")
+track(middleware, "_settle")
 got_request_exception.connect(report)

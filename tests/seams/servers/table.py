@@ -170,8 +170,9 @@ GUNICORN = WebServer("gunicorn asgi", "gunicorn", gunicorn("asgi", ASGI), asgi=T
 UVICORN = WebServer("uvicorn", "uvicorn", uvicorn, asgi=True)
 HYPERCORN = WebServer("hypercorn", "hypercorn", hypercorn, asgi=True, respawns=False)
 DAPHNE = WebServer("daphne", "daphne", daphne, asgi=True, has_workers=False, respawns=False, reload=None)
-GRANIAN = WebServer("granian", "granian", granian("asgi", "1"), asgi=True)
-GRANIAN_WSGI = WebServer("granian wsgi", "granian", granian("wsgi", "1"), unknown_length="lost")
+# It ends as a whole when a worker dies within seconds of its start.
+GRANIAN = WebServer("granian", "granian", granian("asgi", "1"), asgi=True, respawns=False)
+GRANIAN_WSGI = WebServer("granian wsgi", "granian", granian("wsgi", "1"), unknown_length="lost", respawns=False)
 WAITRESS = WebServer("waitress", "waitress", waitress, has_workers=False, respawns=False, reload=None)
 UWSGI = WebServer("uwsgi", "uwsgi", uwsgi, unknown_length="lost")
 
@@ -189,7 +190,9 @@ GTHREAD_2 = WebServer(
 GUNICORN_2 = WebServer("gunicorn asgi, HTTP/2", "gunicorn", gunicorn("asgi", ASGI, *H2), asgi=True, http2=True).secure
 # In a reload, its worker waits for connections that stay open, and meanwhile no worker accepts new ones.
 HYPERCORN_2 = replace(HYPERCORN, name="hypercorn, HTTP/2", http2=True, reload=None).secure
-GRANIAN_2 = WebServer("granian, HTTP/2", "granian", granian("asgi", "auto"), asgi=True, http2=True).secure
+GRANIAN_2 = WebServer(
+    "granian, HTTP/2", "granian", granian("asgi", "auto"), asgi=True, http2=True, respawns=False
+).secure
 
 SERVERS = (
     *(SYNC, GTHREAD, GTHREAD_2, GEVENT, GUNICORN, GUNICORN_2, UVICORN, HYPERCORN, HYPERCORN_2, DAPHNE, DAPHNE.secure),
