@@ -67,7 +67,7 @@ class Demo:
     async def run(self) -> None:
         """Build, serve, and return when the site has ended."""
         await asyncio.start_server(self.front.connected, sock=self.listener)
-        await self.make("1 of 3: the Python packages", "a minute", "run", "build", env={"PIP_QUIET": "1"})
+        await self.make("1 of 3: the Python packages", "a minute", "run", "build")
         await self.make("2 of 3: the engine, compiled from Rust", "four minutes on two cores", "engine")
         print("3 of 3: the Rust service, compiled in the background", end="")
         print("." if SERVICE.exists() else ", three minutes the first time. The site does not wait for it.")
@@ -82,14 +82,15 @@ class Demo:
         finally:
             service.cancel()
 
-    async def make(self, title: str, first: str, *stamps: str, env: dict[str, str] | None = None) -> None:
+    async def make(self, title: str, first: str, *stamps: str) -> None:
         """Build what these stamps of the Makefile stand for, and say how long it took."""
         files = [".venv/.engine" if stamp == "engine" else f".venv/.installed-{stamp}" for stamp in stamps]
         is_first = not all((ROOT / file).exists() for file in files)
         print(f"{title}{f', {first} the first time.' if is_first else '.'}", flush=True)
         began = time.monotonic()
         program = shutil.which("gmake") or "make"
-        building = await self.start(program, "--silent", *files, cwd=ROOT, env=self.environment | (env or {}))
+        environment = self.environment | {"PIP_QUIET": "1"}
+        building = await self.start(program, "--silent", *files, cwd=ROOT, env=environment)
         while True:
             try:
                 status = await asyncio.wait_for(building.wait(), STILL)
