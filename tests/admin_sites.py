@@ -14,7 +14,7 @@ User = get_user_model()
 
 
 class WithTemplate(UserAdmin):
-    """Mixin with its own template for the change page, as other packages have."""
+    """Set a template for the change page, as mixins of other packages do."""
 
     change_form_template = "another/change_form.html"
 
@@ -24,7 +24,7 @@ class WithMixin(SessionsLinkMixin, WithTemplate):
 
 
 class OtherSessions(ModelAdmin):
-    """`ModelAdmin` of sessions of a project, instead of jwtauth's."""
+    """Replace jwtauth's `ModelAdmin` of sessions by a project's."""
 
 
 users = AdminSite("users")

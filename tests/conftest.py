@@ -23,7 +23,7 @@ ACCESS_LIFETIME, GRACE, IDLE, ABSOLUTE = 300, 30, 86_400, 30 * 86_400
 
 
 class Clock:
-    """Clock that tests advance, in Unix seconds."""
+    """Keep a time that tests advance, in Unix seconds."""
 
     def __init__(self) -> None:
         self.now = int(time.time())
@@ -33,7 +33,7 @@ class Clock:
 
 
 class Browser(Client):
-    """Django's test client as a browser: keeps cookies, drops those that expire at once, enforces CSRF checks."""
+    """Act as a browser: Django's test client that keeps unexpired cookies and enforces CSRF checks."""
 
     def __init__(self, **options) -> None:
         super().__init__(enforce_csrf_checks=True, raise_request_exception=False, **options)

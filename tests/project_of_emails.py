@@ -55,7 +55,7 @@ PASSWORD = "correct horse"
 
 
 class Documented(ModelBackend):
-    """Backend with the signature in Django's documentation."""
+    """Authenticate with the signature in Django's documentation."""
 
     def authenticate(self, request, username=None, password=None):
         user = EmailUser.objects.filter(email=username).first()
@@ -63,7 +63,7 @@ class Documented(ModelBackend):
 
 
 class Credentials(ModelBackend):
-    """Backend that takes any credentials, as allauth's does."""
+    """Take any credentials, as allauth's backend does."""
 
     def authenticate(self, request, **credentials):
         email = credentials.get("email", credentials.get("username"))
@@ -79,7 +79,7 @@ class NeedsRequest(BaseBackend):
 
 
 class ByField(ModelBackend):
-    """Backend with a keyword named after the field, which Django's forms do not pass."""
+    """Take a keyword named after the field, which Django's forms do not pass."""
 
     def authenticate(self, request, email, password):
         raise AssertionError("Django's form does not reach this backend")

@@ -18,7 +18,7 @@ def database(name):
 
 
 class Router:
-    """Router that writes to ``primary`` and sends reads of other apps to ``replica``, which is empty."""
+    """Send writes to ``primary``, and reads of other apps to ``replica``, which is empty."""
 
     def db_for_read(self, model, **hints):
         return "replica"

@@ -327,7 +327,7 @@ def test_ending_a_session_needs_the_permission_to_delete_sessions(sites, ada, pe
 
 
 def test_deleting_unregistered_users_needs_no_permission_for_their_sessions(sites, rf, ada):
-    """Without users on the site Django requires no permission to delete them, so none for their sessions either."""
+    # Without users on the site Django requires no permission to delete them, so none for their sessions either.
     force_login(Client(), ada)
     request = rf.get("/")
     request.user = get_user_model().objects.create_user("clerk", is_staff=True)

@@ -55,7 +55,7 @@ FORGERIES = {
 
 
 class Anything(Morsel):
-    """Cookie with any value. The class of newer Python versions refuses control characters."""
+    """Hold a cookie of any value. The class of newer Python versions refuses control characters."""
 
     def __init__(self, key, value):
         super().__init__()
@@ -130,7 +130,7 @@ def test_tokens_of_two_users_in_one_request_are_ignored(signed_in, other_browser
 
 
 def test_refresh_token_of_an_ended_session_does_not_sign_another_user_out(browser, other_browser, ada, bob):
-    """After ``COOKIE_DOMAIN`` changes, browsers keep the cookie of the old domain even after a logout."""
+    # After ``COOKIE_DOMAIN`` changes, browsers keep the cookie of the old domain even after a logout.
     other_browser.sign_in(bob)
     stale = other_browser.token("refresh_token")
     Session.objects.get(user=bob).end()

@@ -28,11 +28,11 @@ NEEDED = [
 
 
 class Subclass(JWTAuthMiddleware):
-    """Middleware of a project."""
+    """Stand in for a project's middleware."""
 
 
 class Elsewhere:
-    """Router that stores sessions in another database than users."""
+    """Store sessions in another database than users."""
 
     def db_for_write(self, model, **hints):
         return "sessions" if model._meta.app_label == "jwtauth" else "default"
@@ -320,7 +320,7 @@ TAKEN_FOR_LOCAL = {
 
 @pytest.mark.django_db
 def test_column_of_local_times_is_reported_if_the_database_may_be_queried(monkeypatch):
-    """Test the message alone; tests/databases/test_zones.py tests the types on database servers."""
+    # Only the message; tests/databases/test_zones.py tests the types on database servers.
     monkeypatch.setattr(checks, "_LOCAL_TIMES", TAKEN_FOR_LOCAL)
     assert checks.check_columns(databases=None) == checks.check_columns(databases=["other"]) == []
     messages = checks.check_columns(databases=["default"])
@@ -347,7 +347,7 @@ def test_database_that_cannot_be_queried_reports_no_columns(monkeypatch):
 
 
 def test_columns_are_queried_only_in_databases_named_in_the_check(monkeypatch):
-    """Since Django 6.1, every check receives all databases."""
+    # Since Django 6.1, every check receives all databases.
     monkeypatch.setattr(checks, "_LOCAL_TIMES", TAKEN_FOR_LOCAL)
     monkeypatch.setattr(connection, "cursor", lambda: pytest.fail("opened"))
     assert "jwtauth.E018" not in {message.id for message in run_checks()}
@@ -356,7 +356,7 @@ def test_columns_are_queried_only_in_databases_named_in_the_check(monkeypatch):
 
 
 def test_database_without_types_of_local_times_is_not_opened(monkeypatch):
-    """Opening it would create the file in SQLite."""
+    # In SQLite, opening the database would create the file.
     monkeypatch.setattr(checks, "_LOCAL_TIMES", {})
     monkeypatch.setattr(connection, "cursor", lambda: pytest.fail("opened"))
     assert checks.check_columns(databases=["default"]) == []

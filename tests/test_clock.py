@@ -18,7 +18,7 @@ HALF = MINUTES / 2
 
 
 class Worker:
-    """Process with its own clock, which learns the database's time from its queries."""
+    """Simulate a process with its own clock, which learns the database's time from its queries."""
 
     def __init__(self, monkeypatch, off):
         self.heard = _engine.DatabaseClock()
@@ -46,9 +46,8 @@ def test_worker_learns_the_database_s_time_with_its_first_session_query(browser,
 @pytest.mark.parametrize("off", [-MINUTES, MINUTES])
 @override_settings(JWTAUTH={"REFRESH_TOKEN_GRACE_PERIOD": HALF})
 def test_requests_over_workers_minutes_apart_sign_no_user_out(browser, ada, off, monkeypatch):
-    """One worker rotates and receives the new token. By the other's clock that was long ago, and the old token
-    would count as copied.
-    """
+    # One worker rotates and receives the new token. By the other's clock that was long ago, and the old token
+    # would count as copied.
     browser.sign_in(ada)
     only_session()
     before = browser.tokens()

@@ -109,7 +109,7 @@ def test_custom_claims_too_large_for_a_cookie_are_refused_before_a_write(browser
 
 
 def test_largest_custom_claims_fit_into_a_cookie_of_4096_bytes(browser, ada):
-    """Browsers keep 4096 bytes of name and value together (RFC 6265bis section 5.5)."""
+    # Browsers keep 4096 bytes of name and value together (RFC 6265bis section 5.5).
     name = "n" * 128
     browser.raise_request_exception = True
     with override_settings(JWTAUTH={"ACCESS_TOKEN_CLAIMS": claims, "ACCESS_TOKEN_COOKIE_NAME": name}):

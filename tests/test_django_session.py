@@ -84,7 +84,7 @@ def cart(request):
 
 @api_view(["POST"])
 def refused_after_login(request):
-    """DRF view under ATOMIC_REQUESTS whose error rolls its login back."""
+    """Sign in, and roll the login back by an error of a DRF view under ATOMIC_REQUESTS."""
     with transaction.atomic():
         jwtauth.login(request, user_named(request))
         transaction.set_rollback(True)
@@ -393,7 +393,7 @@ def test_login_form_of_the_admin_can_sign_in_another_user(browser, ada):
 
 
 def test_login_with_django_without_the_session_s_cookies_ends_the_session(browser, ada, bob):
-    """In a provider's callback the browser withholds SameSite=Strict cookies."""
+    # In a provider's callback the browser withholds SameSite=Strict cookies.
     browser.get("/in/?user=ada")
     tokens = {name: browser.cookies.pop(name) for name in ("access_token", "refresh_token")}
     response = browser.get("/django/in/?user=bob", headers={"sec-fetch-site": "cross-site"})
@@ -408,7 +408,7 @@ def test_login_with_django_without_a_session_clears_no_cookies(browser, bob):
 
 
 def test_user_logged_in_signals_of_other_packages_end_no_session(browser, ada, bob, receivers):
-    """Packages that sign in without Django's session send such signals."""
+    # Packages that sign in without Django's session send such signals.
 
     def other_login(request):
         user_logged_in.send(sender=type(bob), request=request, user=bob)

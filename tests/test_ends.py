@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 
 
 class BanList(ModelBackend):
-    """Backend of a project with its own rule for admitting users."""
+    """Admit users by a project's own rule."""
 
     banned = False
 
@@ -54,7 +54,7 @@ def test_ended_session_is_refused_at_the_next_request(signed_in, bob, ada, clock
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_ended_session_is_refused_with_tokens_of_a_late_response(signed_in, ada, clock, end):
-    """A response that arrives late sets cookies of the ended session, of its newest generation."""
+    # A response that arrives late sets cookies of the ended session, of its newest generation.
     clock.advance(ACCESS_LIFETIME)
     late = {name: morsel.value for name, morsel in signed_in.get("/idle/").cookies.items()}
     end(ada)

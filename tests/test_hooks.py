@@ -53,7 +53,7 @@ MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class Member(User):
-    """User whose sessions end also when the email address changes."""
+    """End sessions also when the email address changes."""
 
     class Meta:
         proxy = True

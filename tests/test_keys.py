@@ -344,7 +344,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_key_generated_by_the_command_signs_tokens(algorithm, browser, ada):
+def test_jwtauth_generate_key_prints_a_key_that_signs_tokens(algorithm, browser, ada):
     private, note = run("jwtauth_generate_key", algorithm)
     with override_settings(JWTAUTH={"ALGORITHM": algorithm, "SIGNING_KEY": private}):
         browser.sign_in(ada)
@@ -360,7 +360,7 @@ def test_key_generated_by_the_command_signs_tokens(algorithm, browser, ada):
         assert note == ""
 
 
-def test_key_generated_by_the_command_has_the_given_id():
+def test_jwtauth_generate_key_uses_the_given_key_id():
     private, note = run("jwtauth_generate_key", "ES256", "--format", "jwk", "--key-id", "2026-11")
     assert json.loads(private)["kid"] == json.loads(note.splitlines()[1])["kid"] == "2026-11"
     assert run("jwtauth_generate_key", "--verbosity", "0")[1] == ""
@@ -375,12 +375,12 @@ def test_key_generated_by_the_command_has_the_given_id():
         (["ES256", "--format", "jwk", "--key-id", "x" * 257], "a key id must have 1 to 256 bytes"),
     ],
 )
-def test_command_refuses_contradictory_options_for_a_key(arguments, message):
+def test_jwtauth_generate_key_refuses_invalid_options(arguments, message):
     with pytest.raises(CommandError, match=message):
         run("jwtauth_generate_key", *arguments)
 
 
-def test_command_lists_the_keys_without_secrets():
+def test_jwtauth_keys_lists_the_keys_without_secrets():
     with using("ES256", VERIFYING_KEYS=[("HS256", "v" * 32), ("EdDSA", file("Ed", "spki"))]):
         shown, _ = run("jwtauth_keys")
         published, _ = run("jwtauth_keys", "--jwks")

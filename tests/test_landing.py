@@ -1,4 +1,4 @@
-"""``landing``: a page that redirects by itself, so that the next request has ``SameSite=Strict`` cookies."""
+"""``landing``: a page that redirects in the browser, so that the next request has ``SameSite=Strict`` cookies."""
 
 import re
 from html.parser import HTMLParser
@@ -94,7 +94,7 @@ def target(response):
 
 
 @pytest.mark.parametrize("view", ["/go/", "/go/async/", "/go/drf/"])
-def test_landing_page_redirects_by_itself(client, view):
+def test_landing_page_redirects_in_the_browser(client, view):
     response = client.get(view, {"next": "/orders/?a=1&b=2"})
     assert target(response) == "/orders/?a=1&b=2"
     assert response["Content-Type"] == "text/html; charset=utf-8"
@@ -187,7 +187,7 @@ def test_landing_refuses_urls_of_other_hosts(client, scheme, to):
     assert b"elsewhere" not in response.content
 
 
-def test_landing_refuses_an_empty_url(client):
+def test_landing_without_a_url_is_refused(client):
     assert client.get("/go/").status_code == 400
 
 
@@ -236,7 +236,7 @@ LOGIN_REQUIRED = {
 
 @pytest.mark.parametrize("is_signed_in", [True, False])
 def test_cross_site_link_reaches_the_signed_in_page_through_the_sign_in_page(browser, other_browser, ada, is_signed_in):
-    """A browser sends Strict cookies only with requests that the site's own pages make."""
+    # A browser sends Strict cookies only with requests that the site's own pages make.
     if is_signed_in:
         other_browser.sign_in(ada)
     with override_settings(**LOGIN_REQUIRED):

@@ -35,7 +35,7 @@ def test_copied_cookies_are_refused_after_logout(signed_in, other_browser):
 
 
 def test_logout_without_cookies_clears_none(browser):
-    """A form on another site is sent without cookies, but the browser applies the cookies of its response."""
+    # A form on another site is sent without cookies, but the browser applies the cookies of its response.
     response = browser.post("/logout/")
     assert response.status_code == 200
     assert not response.cookies

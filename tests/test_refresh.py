@@ -327,7 +327,7 @@ def test_session_of_a_deactivated_user_is_not_refreshed(signed_in, clock):
     ],
 )
 def test_late_response_within_the_access_lifetime_does_not_sign_out(signed_in, clock, late, until_the_next, user):
-    """After that, the next request must be within the grace."""
+    # After the access token's lifetime, the next request must be within the grace.
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/me/")
     held_back = signed_in.tokens()

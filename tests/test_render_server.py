@@ -88,7 +88,7 @@ def test_render_server_without_the_secret_signs_its_user_out(server, clock, thef
 
 
 def test_response_lost_between_render_server_and_browser_signs_no_user_out(server, clock, thefts):
-    """The fetches use new tokens that the browser does not receive, and acknowledge nothing."""
+    # The fetches use new tokens that the browser does not receive, and acknowledge nothing.
     for pause in (2 * GRACE, UPLOAD_DELAY, IDLE - 3600):
         expire(server, clock)
         for _ in range(3):
@@ -110,7 +110,7 @@ def test_user_of_rendered_pages_stays_signed_in_until_the_session_expires(server
 
 
 def test_session_expires_if_the_render_server_makes_no_ordinary_request(server, clock):
-    """This is why the front end's middleware makes an ordinary request."""
+    # This is why the front end's middleware makes an ordinary request.
     for _ in range(24):
         assert server.fetch(server.browser.tokens(), **PROVEN)[0].status_code == 200
         clock.advance(3600)

@@ -60,7 +60,7 @@ class FailingRenderer(JSONRenderer):
 
 
 class OwnFilter(SafeExceptionReporterFilter):
-    """Filter of a project: hides other cookies too, with another substitute for hidden values."""
+    """Hide other cookies too, and substitute hidden values by another text, as a project's filter may."""
 
     cleansed_substitute = "(hidden by the project)"
 
@@ -72,7 +72,7 @@ def failing_view(request):
 
 
 class OwnView(APIView):
-    """Login view of a project."""
+    """Sign in with a project's own view."""
 
     def post(self, request):
         serializer = OwnSerializer(data=request.data, context={"request": request})

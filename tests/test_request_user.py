@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls(__name__
 
 
 class Later:
-    """Base of middleware that changes ``request.user``, sync and async."""
+    """Change ``request.user`` in middleware, sync and async."""
 
     sync_capable = async_capable = True
 
@@ -223,7 +223,7 @@ def test_user_is_signed_in_with_the_middleware_before_after_or_without_django_s(
 @pytest.mark.parametrize("url", URLS[:-1])
 @pytest.mark.parametrize(("later", "seen"), [("Gate", "ada"), ("ViewGate", "anonymous")])
 def test_with_jwtauth_s_middleware_first_only_a_gate_right_before_the_view_applies(ada, url, later, seen):
-    """A gate's ``__call__`` does not see jwtauth's users then; its ``process_view`` runs last."""
+    # A gate's ``__call__`` does not see jwtauth's users in this order; its ``process_view`` runs last.
     expected = "302" if seen == "anonymous" and url == "/private/" else seen
     assert asked(force_login, ada, url, stack(JWTAUTH, DJANGO, later)) == expected
 

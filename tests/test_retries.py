@@ -203,7 +203,7 @@ def test_slow_database_is_not_asked_six_times(monkeypatch):
 
 
 def test_lost_race_is_decided_again_after_any_delay(monkeypatch):
-    """The time in which a worker was suspended between reading and writing is not waiting time."""
+    # The time in which a worker was suspended between reading and writing is not waiting time.
     ticks = iter(range(0, 100, 10))
     monkeypatch.setattr(retries.time, "monotonic", lambda: next(ticks))
     calls = []

@@ -199,7 +199,7 @@ def test_external_types_are_checked_with_the_rustdoc_that_the_tool_reads(
 
 
 class Checkout:
-    """A checkout in which the programs that `make run` starts are stand-ins."""
+    """Make a checkout in which the programs that `make run` starts are stand-ins."""
 
     def __init__(self, folder):
         self.folder, self.log, self.process = folder, folder / "log", None

@@ -199,7 +199,7 @@ def test_login_in_the_view_s_transaction_is_reported_with_its_commit(signed_in, 
 
 @pytest.mark.parametrize("url", ["/logout/", "/logout/rolled-back/"])
 def test_logout_in_a_transaction_is_reported_once(signed_in, heard, records, atomic_requests, url):
-    """After a rollback, the end is written again after the view."""
+    # After a rollback, the end is written again after the view.
     signed_in.get(url) if "rolled" in url else signed_in.post(url)
     assert (told(heard), reasons(heard)) == (["ended"], ["logout"])
     assert records() == ["session_ended"]

@@ -143,7 +143,7 @@ urlpatterns = [
 
 
 class Browser:
-    """Client that keeps cookies. It sends ``Secure`` cookies over a loopback only."""
+    """Act as a browser that keeps cookies and sends ``Secure`` cookies over a loopback only."""
 
     def __init__(self, port):
         self.origin = f"http://127.0.0.1:{port}"

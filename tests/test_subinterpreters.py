@@ -115,7 +115,7 @@ def test_site_works_in_the_interpreter_that_imported_the_engine():
 
 @pytest.mark.parametrize("algorithm", ["HS256", "EdDSA"])
 def test_own_origin_callback_runs_in_the_interpreter_of_the_request(algorithm):
-    """This holds although the engine releases the GIL while it verifies a signature."""
+    # The engine releases the GIL while it verifies a signature.
     code = f"""
 import sys
 from jwtauth import _engine
@@ -165,7 +165,7 @@ def test_second_interpreter_is_refused_and_the_first_keeps_working():
 
 
 def test_engine_is_refused_after_its_first_interpreter_has_ended():
-    """Its classes still exist, and the next interpreter would share them."""
+    # Its classes still exist, and the next interpreter would share them.
     second = "try:\n    import jwtauth._engine\nexcept ImportError:\n    print('refused')"
     lines = process(
         f"""

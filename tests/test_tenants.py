@@ -34,7 +34,7 @@ def request_to(host="testserver", **extra):
     return RequestFactory().get("/", HTTP_HOST=host, **extra)
 
 
-def test_requests_of_one_host_share_a_scope():
+def test_each_host_has_its_own_scope():
     requests = [
         request_to(),
         request_to("other.example"),
@@ -46,7 +46,7 @@ def test_requests_of_one_host_share_a_scope():
     assert [scope.of(request) for request in requests] == numbers
 
 
-def test_scope_of_a_request_without_a_host_is_the_server_s_name():
+def test_scope_of_a_request_without_a_host_is_that_of_the_server_s_name():
     def of(**extra):
         return scope.of(RequestFactory().get("/", **extra))
 
@@ -182,7 +182,7 @@ def test_session_remembered_at_a_handshake_is_used_in_its_scope_only(remembered,
 
 
 def test_query_after_a_refresh_does_not_acknowledge_the_new_tokens(signed_in, clock, monkeypatch):
-    """Its response may get lost, and the old tokens come back."""
+    # Its response may get lost. Then the client sends the old tokens again.
     manager = get_user_model()._meta.default_manager
 
     class Filtering(type(manager)):

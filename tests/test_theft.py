@@ -114,7 +114,7 @@ def test_theft_is_reported_once_if_several_requests_detect_it(signed_in, clock, 
 
 
 def test_forged_tokens_of_a_known_session_do_not_end_it(signed_in, clock, thefts):
-    """Only an authentic token ends a session: not its id, its sid signed with another key, or a part of a token."""
+    # Only an authentic token ends a session: not its id, its sid signed with another key, or a part of a token.
     session = only_session()
     refresh(signed_in, clock)
     clock.advance(GRACE)

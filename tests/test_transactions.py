@@ -123,7 +123,7 @@ def test_request_jwtauth_is_restored_after_a_login_that_is_rolled_back(signed_in
 
 
 def telling(get_response):
-    """Middleware before jwtauth's, which reads the request after its transaction."""
+    """Return middleware before jwtauth's that reads the request after its transaction."""
 
     def middleware(request):
         response, auth = get_response(request), request.jwtauth
@@ -134,7 +134,7 @@ def telling(get_response):
 
 
 class Undone(Exception):
-    """Exception that rolls a transaction back."""
+    """Roll a transaction back."""
 
 
 def once_rolled_back(request):

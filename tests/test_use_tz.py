@@ -60,7 +60,7 @@ def test_local_times_are_stored_as_instants_and_sign_no_user_out(zone, use_tz, o
 
 @override_settings(USE_TZ=False, TIME_ZONE="America/New_York")
 def test_ambiguous_hour_of_a_driver_is_read_as_the_later_one():
-    """psycopg 2 does not tell them apart; its next version does."""
+    # psycopg 2 returns the same value for both occurrences; its next version does not.
     features, at = SimpleNamespace(supports_timezones=True), datetime(2026, 11, 1, 1, 30)
     found = {}
     for name in ("psycopg2", "psycopg"):
@@ -84,7 +84,7 @@ def root(db):
 
 @pytest.mark.parametrize(("use_tz", "zone"), [(False, "Asia/Tokyo"), (False, "America/New_York"), (True, "Asia/Tokyo")])
 def test_dates_in_the_admin_are_local(root, use_tz, zone):
-    """Use a subclass with the admin's date filter and hierarchy, and a session of the evening."""
+    # In a subclass with the admin's date filter and hierarchy, for a session of the evening.
     site = AdminSite()
 
     class WithDates(SessionAdmin):

@@ -32,7 +32,7 @@ def is_seconds(node):
 
 
 def test_every_time_limit_is_a_named_constant():
-    """`PATIENCE` limits what must happen, and `BEFORE_KILL` what may be killed."""
+    # `PATIENCE` limits what must happen, and `BEFORE_KILL` what may be killed.
     found = [
         f"{path.name}:{node.lineno}"
         for path, node, name in calls()
@@ -43,7 +43,7 @@ def test_every_time_limit_is_a_named_constant():
 
 
 def test_no_time_limit_is_asgiref_s_default_of_one_second():
-    names = {"socket", "client", "server"}  # the tests of communicators import it
+    names = {"socket", "client", "server"}  # of communicators, in the files that import the class
     found = [
         f"{path.name}:{node.lineno}"
         for path, node, name in calls(of="import ApplicationCommunicator")

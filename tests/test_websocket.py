@@ -153,7 +153,7 @@ def test_scheme_is_derived_from_cookie_secure_if_the_server_gives_none(signed_in
 
 
 def test_handshake_with_several_cookie_headers_is_authenticated(signed_in):
-    """HTTP/2 (RFC 9113 section 8.2.3); Django 5.2 joins them with commas."""
+    # HTTP/2 allows several (RFC 9113 section 8.2.3); Django 5.2 joins them with commas.
     tokens = signed_in.tokens()
     signed_in.cookies.clear()
     fields = [("cookie", f"{name}={value}") for name, value in tokens.items()]

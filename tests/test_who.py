@@ -237,7 +237,7 @@ def test_cross_origin_request_is_refused_under_asgi(ada, clock):
 
 @pytest.fixture
 def on_the_event_loop(monkeypatch):
-    """Send requests to an async server with jwtauth's middleware alone, which fail if they use a thread."""
+    """Return a function that sends a request to an async server, and fails if a thread is used."""
 
     async def answer(cookies, headers):
         handler, factory = ASGIHandler(), AsyncRequestFactory()
@@ -418,7 +418,7 @@ def test_within_the_check_interval_the_first_request_of_a_generation_is_acknowle
 
 @pytest.mark.parametrize("interval", [10, None])
 def test_session_remembered_at_its_refresh_is_acknowledged_by_the_next_request(remembered, settings, clock, interval):
-    """Otherwise a copy of the old token would stay valid while the new one is remembered."""
+    # Otherwise a copy of the old token would stay valid while the new one is remembered.
     settings.JWTAUTH = {"SESSION_CHECK_INTERVAL": interval}
     clock.advance(ACCESS_LIFETIME)
     remembered.get("/public/")
@@ -444,7 +444,7 @@ def test_identity_of_a_remembered_user_needs_no_query(remembered, ada, django_as
 
 
 def test_forged_subject_does_not_use_the_remembered_session_of_another_user(remembered, bob, clock, settings):
-    """Replay what a thief of the signing key could do who has a session too."""
+    # A thief of the signing key who has a session could try this.
     claims = jwt.decode(remembered.token("access_token"), options={"verify_signature": False})
     forged = jwt.encode(claims | {"sub": str(bob.pk)}, settings.SECRET_KEY, headers={"typ": "at+jwt"})
     remembered.carry({"access_token": forged})

@@ -45,7 +45,7 @@ def unprepared(monkeypatch):
 
 
 def whole_life(browser, user, clock):
-    """Log in, refresh, acknowledge, note when the user was last seen, and log out."""
+    """Log in, refresh, acknowledge, update `last_seen_at`, and log out."""
     browser.sign_in(user)
     refresh(browser, clock)
     browser.get("/me/")

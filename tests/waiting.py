@@ -21,7 +21,7 @@ BEFORE_KILL = 60
 def wait_until(
     happened: Callable[[], object], process: subprocess.Popen | None = None, log: Path | None = None
 ) -> None:
-    """Return once this is true. Fail, with the end of the log, if the process ends first or after `PATIENCE`."""
+    """Wait until this is true. Fail, with the end of the log, if the process ends first or after `PATIENCE`."""
     deadline = time.monotonic() + PATIENCE
     while not happened():
         ended = None if process is None else process.poll()
