@@ -87,12 +87,12 @@ def test_schema_class_of_a_project_keeps_its_operation_ids():
 
 def test_subclass_of_a_view_keeps_the_operation_id_that_it_sets():
     class Keys(views.JwkSetView):
-        @extend_schema(operation_id="our.keys.json")
+        @extend_schema(operation_id="site.keys.json")
         def get(self, request):
             return super().get(request)
 
     (operation,) = operations(generated([path("keys.json", Keys.as_view())])).values()
-    assert operation["operationId"] == "our.keys.json"
+    assert operation["operationId"] == "site.keys.json"
 
 
 @override_settings(JWTAUTH={"ACCESS_TOKEN_COOKIE_NAME": "mine"})

@@ -122,7 +122,7 @@ def test_login_that_cannot_end_the_session_before_sets_no_cookies(browser, ada, 
 # --- which errors are retried
 
 
-def test_lock_of_sqlite_is_retried(tmp_path):
+def test_lock_of_sqlite_is_a_transient_error(tmp_path):
     path = tmp_path / "db.sqlite3"
     one, other = (sqlite3.connect(path, timeout=0, isolation_level=None) for _ in range(2))
     one.execute("CREATE TABLE t (n)")
@@ -169,7 +169,7 @@ def error(*args, cause=None):
         (error(), False),
     ],
 )
-def test_only_errors_of_locks_and_serialization_are_retried(raised, transient):
+def test_only_errors_of_locks_and_serialization_are_transient(raised, transient):
     assert retries.is_transient(raised) is transient
 
 

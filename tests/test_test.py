@@ -41,7 +41,7 @@ def test_force_login_replaces_the_user_of_a_client(ada, bob):
     assert client.get("/me/").json()["user"] == "bob"
 
 
-def test_travel_advances_the_clock(ada):
+def test_stopped_clock_can_be_advanced(ada):
     client = Client()
     with stopped_clock() as clock:
         force_login(client, ada, remember=False)
@@ -52,7 +52,7 @@ def test_travel_advances_the_clock(ada):
 
 
 @pytest.mark.parametrize(("step", "times"), [(0.5, 2), (0.1, 10), (0.001, 1000), (-0.25, -4)])
-def test_travel_adds_up_parts_of_a_second(step, times):
+def test_stopped_clock_adds_up_parts_of_a_second(step, times):
     with stopped_clock() as stopped:
         before = clock.now(), clock.monotonic_ms()
         for _ in range(abs(times)):
@@ -61,14 +61,14 @@ def test_travel_adds_up_parts_of_a_second(step, times):
         assert clock.monotonic_ms() - before[1] == round(step * abs(times)) * 1000
 
 
-def test_travel_by_half_a_second_does_not_round():
+def test_stopped_clock_advances_by_half_a_second():
     with stopped_clock() as stopped:
         before = clock.monotonic_ms()
         stopped.advance(0.5)
         assert clock.monotonic_ms() - before == 500
 
 
-def test_pytest_fixtures_sign_in_and_travel(ada, client, jwtauth_login, jwtauth_clock):
+def test_pytest_fixtures_sign_in_and_advance_the_clock(ada, client, jwtauth_login, jwtauth_clock):
     jwtauth_login(client, ada)
     jwtauth_clock.advance(ACCESS_LIFETIME)
     response = client.get("/me/")

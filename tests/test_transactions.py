@@ -108,7 +108,7 @@ def test_logout_takes_effect_if_a_later_login_is_rolled_back_with_it(signed_in, 
 def test_second_login_that_is_rolled_back_alone_keeps_the_first(signed_in, other_browser, ada, bob):
     other_browser.carry(signed_in.tokens())
     signed_in.get(f"/nested/rolled-back/?user={bob.pk}")
-    assert only_session().user_id == bob.pk, "the first login has replaced the session that the request brought"
+    assert only_session().user_id == bob.pk, "the first login has replaced the session of the request"
     assert signed_in.who() == "bob"
     assert other_browser.who() is None
 

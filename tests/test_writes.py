@@ -110,7 +110,7 @@ def test_replaced_method_of_a_project_is_called_at_a_write(browser, ada, clock, 
 
 
 @pytest.mark.parametrize("signal", [pre_save, post_save])
-def test_receivers_of_post_save_are_called_for_a_session(browser, ada, signal):
+def test_receivers_of_pre_save_and_post_save_are_called_for_a_session(browser, ada, signal):
     told = []
 
     def receiver(sender, instance, **kwargs):

@@ -67,7 +67,7 @@ def authenticator(request: Request) -> object:
     return JWTAuthentication().authenticate(request)
 
 
-class OurLoginView(LoginView):
+class OwnLoginView(LoginView):
     throttle_scope = "ours"
 
 
