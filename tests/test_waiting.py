@@ -15,8 +15,14 @@ TESTS = Path(__file__).parent
 LIMITS = {"wait", "join", "alarm", "set_default_timeout", "settimeout"}
 # Methods of asgiref's ApplicationCommunicator, whose default limit is one second.
 LIMITED = {"receive_output", "wait"}
-# The only places that may bind a port: `free_port`, and the servers of the tests that receive a port from it.
-MAY_BIND = {TESTS / "databases/servers.py", TESTS / "test_ports.py", TESTS / "seams/browsers/cross_origin_site.py"}
+# The only places that may bind a port: `free_port`, the servers of the tests that receive a port from it, and tests
+# that keep the port bound while they use it.
+MAY_BIND = {
+    TESTS / "databases/servers.py",
+    TESTS / "test_ports.py",
+    TESTS / "test_scripts.py",
+    TESTS / "seams/browsers/cross_origin_site.py",
+}
 
 
 def calls(of=""):
