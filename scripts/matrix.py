@@ -39,7 +39,7 @@ OF_THE_CHECKOUT = (
     "test_guides.py",
     "test_language.py",
     "test_locale.py",
-    "test_new_guides.py",
+    "test_tutorials.py",
     "test_ports.py",
     "test_scripts.py",
     "test_waiting.py",

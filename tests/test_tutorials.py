@@ -1,4 +1,4 @@
-"""The guides are typed as they are written, into a project that ``startproject`` has made."""
+"""The tutorial, troubleshooting and the guides that move a site, typed literally into a new project."""
 
 import re
 import subprocess
@@ -139,7 +139,7 @@ def needs(*modules):
 
 
 @needs("rest_framework_simplejwt")
-def test_simplejwt_s_logins_are_exchanged_or_ignored(project):
+def test_simplejwt_logins_are_exchanged_or_ignored(project):
     guide = "coming-from-simplejwt.md"
     project.type(blocks(guide, "Before"))
     project.run("""
@@ -190,7 +190,7 @@ assert me(client) == 200
 
 
 @needs("dj_rest_auth", "rest_framework_simplejwt")
-def test_dj_rest_auth_s_cookies_are_exchanged_or_ignored(project):
+def test_dj_rest_auth_cookies_are_exchanged_or_ignored(project):
     guide = "coming-from-dj-rest-auth.md"
     project.type(blocks(guide, "Before"))
     project.run("""
@@ -244,7 +244,7 @@ assert post(client, "/session/logout/").status_code == 204 and me(client) == 403
 
 
 @needs("knox")
-def test_knox_s_tokens_are_exchanged_or_ignored(project):
+def test_knox_tokens_are_exchanged_or_ignored(project):
     guide = "coming-from-knox.md"
     project.type(blocks(guide, "Before"))
     project.run("""
@@ -281,7 +281,7 @@ assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(clien
 """)
 
 
-def test_django_s_sessions_are_handed_over(project):
+def test_django_sessions_are_handed_over(project):
     guide = "coming-from-django-sessions.md"
     project.type(blocks(guide, "Before"))
     project.run("""
@@ -510,7 +510,7 @@ def test_the_troubleshooting_page_names_what_there_is():
         assert "**Remedy.**" in entry, entry
 
 
-def test_the_tutorial_s_site_works_as_typed(project):
+def test_the_site_of_the_tutorial_works_as_typed(project):
     project.python("manage.py", "startapp", "notes")
     typed = blocks("tutorial.md")
     assert len(re.findall("^```(?:python|html)$", (GUIDES / "tutorial.md").read_text(), re.M)) == len(typed)
