@@ -524,8 +524,8 @@ class DatabaseClock:
     """Track the offset between the clocks of the database and this process. Times are Unix milliseconds."""
 
     def __new__(cls) -> DatabaseClock: ...
-    def hear(self, *, asked: int, answered: int, database: int) -> None:
-        """Record that the database reported ``database`` between the local times ``asked`` and ``answered``."""
+    def hear(self, *, asked: int, answered: int, reported: int) -> None:
+        """Record that the clock of the database showed ``reported`` between the local times ``asked`` and ``answered``."""
 
     def now(self, local: int) -> int:
         """Return the database's time at this local time, in whole seconds (``NumericDate``, RFC 7519 section 2)."""
