@@ -525,7 +525,7 @@ class DatabaseClock:
 
     def __new__(cls) -> DatabaseClock: ...
     def hear(self, *, asked: int, answered: int, reported: int) -> None:
-        """Record that the clock of the database showed ``reported`` between the local times ``asked`` and ``answered``."""
+        """Record that the database reported this time between the local times ``asked`` and ``answered``."""
 
     def now(self, local: int) -> int:
         """Return the database's time at this local time, in whole seconds (``NumericDate``, RFC 7519 section 2)."""
