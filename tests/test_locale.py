@@ -55,7 +55,8 @@ def test_every_text_is_translated(updated, language):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_client_reads_the_refusal_in_its_language(client, db, language):
     code = translation.to_language(language)
-    with override_settings(MIDDLEWARE=["django.middleware.locale.LocaleMiddleware"]):
+    # The middleware leaves the language active in this thread.
+    with translation.override("en"), override_settings(MIDDLEWARE=["django.middleware.locale.LocaleMiddleware"]):
         refused = client.post(
             "/auth/login/",
             {"username": "ada", "password": "wrong"},
