@@ -33,7 +33,7 @@ use run::{find, run, run_once, say, until};
 use wrong::Wrong;
 
 /// Seeds that once broke a promise, because of a bug in the layer, the engine or this simulation.
-const KEPT: [u64; 3] = [1, 2, 3];
+const KEPT: [u64; 4] = [1, 2, 3, 1314];
 
 /// The default number of refreshes. Without optimisation, one takes about 1 ms.
 const IN_TESTS: u64 = 100_000;

@@ -341,7 +341,7 @@ impl Oracle {
     }
 
     fn way(&self, flight: &Flight) -> Way {
-        let (Some(begun), skew) = (flight.begun, self.plan.skew) else { return Way::Unknown };
+        let (Some(begun), skew) = (flight.begun, self.plan.clock_error()) else { return Way::Unknown };
         match (&flight.brought.access, &flight.brought.refresh) {
             (None, Some(_)) => Way::Refresh,
             (Some(access), refresh) => {
@@ -414,7 +414,7 @@ impl Oracle {
         let known = self.sessions.get(session)?;
         let idle = known.newest.1 + self.plan.idle;
         let absolute = self.plan.absolute.map_or(u64::MAX, |absolute| known.inserted.at + absolute);
-        Some(idle.min(absolute) + self.plan.skew)
+        Some(idle.min(absolute) + self.plan.clock_error())
     }
 
     fn check_served(
@@ -446,7 +446,7 @@ impl Oracle {
         }
         let (access, refresh) = (&flight.brought.access, &flight.brought.refresh);
         let has_expired = |skew| access.as_ref().is_some_and(|it| it.has_expired(begun.at.saturating_sub(skew)));
-        if refresh.is_none() && has_expired(self.plan.skew) {
+        if refresh.is_none() && has_expired(self.plan.clock_error()) {
             return broken(Promise::AccessExpires, "served with an expired access token");
         }
         let is_upload = flight.kind.is_upload();
@@ -459,7 +459,7 @@ impl Oracle {
                 );
             }
             if let Some((newest, rotated_at)) = flight.newest_at_begin.filter(|_| is_upload) {
-                let is_late = begun.at > rotated_at + UPLOAD_DELAY + SECOND + self.plan.skew;
+                let is_late = begun.at > rotated_at + UPLOAD_DELAY + SECOND + self.plan.clock_error();
                 if newest > refresh.generation + 1 || newest > refresh.generation && is_late {
                     return broken(
                         Promise::UploadInTime,
@@ -474,7 +474,7 @@ impl Oracle {
                 Way::Access => self.longest.by_access = self.longest.by_access.max(since),
                 Way::Refresh if is_upload && reply.cookies.is_empty() => {
                     self.longest.by_upload = self.longest.by_upload.max(since);
-                    let bound = lockout.second_at + UPLOAD_DELAY + SECOND + self.plan.skew;
+                    let bound = lockout.second_at + UPLOAD_DELAY + SECOND + self.plan.clock_error();
                     if begun.at > bound {
                         self.longest.beyond = self.longest.beyond.max(begun.at - bound);
                         return broken(
@@ -512,7 +512,7 @@ impl Oracle {
         let Some(token) = refresh.as_ref().or(access.as_ref()) else { return Ok(()) };
         let Some(known) = self.sessions.get(&token.session) else { return Ok(()) };
         if flight.lockout.is_some() && self.way(flight) == Way::Refresh && !is_upload && !has_failed {
-            let has_expired = token.has_expired(now.at + self.plan.skew);
+            let has_expired = token.has_expired(now.at + self.plan.clock_error());
             if !known.is_gone && !has_expired {
                 return broken(Promise::LockedOut, "a locked-out thief is rejected, but the session continues");
             }
@@ -521,17 +521,17 @@ impl Oracle {
             || known.may_end
             || known.is_tainted
             || flight.brought.names_two_users()
-            || token.has_expired(now.at + self.plan.skew)
+            || token.has_expired(now.at + self.plan.clock_error())
         {
             return Ok(());
         }
-        let is_access_good = access.as_ref().is_some_and(|it| !it.has_expired(now.at + self.plan.skew));
+        let is_access_good = access.as_ref().is_some_and(|it| !it.has_expired(now.at + self.plan.clock_error()));
         if flight.brought.by_header {
             return if is_access_good { broken(Promise::SignedIn, format!("a bearer: {reply:?}")) } else { Ok(()) };
         }
         if is_upload && !is_access_good {
             let (newest, rotated_at) = known.newest;
-            let is_late = now.at + SECOND + self.plan.skew >= rotated_at + UPLOAD_DELAY;
+            let is_late = now.at + SECOND + self.plan.clock_error() >= rotated_at + UPLOAD_DELAY;
             if newest > token.generation + 1 || newest > token.generation && is_late {
                 return Ok(());
             }

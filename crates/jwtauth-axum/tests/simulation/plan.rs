@@ -46,6 +46,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Return how wrong a process can be about the database's time, in milliseconds.
+    ///
+    /// Its clock was slow by `skew` when the database last answered, and has since become fast by as much.
+    pub fn clock_error(&self) -> u64 {
+        2 * self.skew
+    }
+
     pub fn new(random: &mut Random) -> Self {
         let access = random.pick(&[MINUTE, 5 * MINUTE, 5 * MINUTE, 15 * MINUTE]);
         let grace = random.pick(&[10, 30, 30, 60]) * SECOND;

@@ -83,7 +83,7 @@ impl Run {
         let told: Vec<_> = self.told.iter().take(1).chain(self.told.iter().skip(skipped.max(1))).cloned().collect();
         panic!(
             "{}\n{promise:?}: {how}\n{page} promises: {words}\nRepeat it: JWTAUTH_SIMULATE_SEED={} cargo test -p jwtauth-axum \
-             --all-features --test simulation -- no_seed_breaks_a_promise",
+             --all-features --test simulation -- seeds_keep_every_promise",
             told.join("\n"),
             self.seed
         );
