@@ -1,7 +1,7 @@
 """The long version of tests/seams: writes docs/seams.json, and from it docs/seams-table.md.
 
 `make seams` runs every department; ``scripts/seams.py DEPARTMENT...`` runs some, and keeps the rows of the others.
-``servers:PART`` runs only the servers whose title begins with this.
+``servers:NAME`` and ``browsers:NAME`` run only the parts whose name begins with this.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ def uvicorn(start: Start) -> list[str]:
 def hypercorn(start: Start) -> list[str]:
     return python(
         *("hypercorn", "--bind", start.address, "--log-level", "warning", "--workers", start.workers),
-        *("--graceful-timeout", BEFORE_KILL),
+        *("--graceful-timeout", BEFORE_KILL, "--config", Path(__file__).with_name("hypercorn.toml")),
         *(() if start.pem is None else ("--certfile", start.pem, "--keyfile", start.pem)),
         ASGI,
     )
