@@ -51,6 +51,6 @@ def test_a_column_of_local_times_is_an_error_in_both(kind, change, right, progra
         assert said.returncode != 0
         assert "jwtauth.E018" in said.stderr
         assert "column expires_at" in said.stderr
-        assert f"Make it '{right}'" in said.stderr
+        assert f"Change the type to '{right}'" in said.stderr
     with pytest.raises(RuntimeError, match="expires_at"):
         Service(program, site, database)
