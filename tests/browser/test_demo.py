@@ -311,6 +311,16 @@ def test_stolen_token_is_found_when_it_is_used_and_ends_the_session(demo, jar, s
     expect(other.get_by_text("Signed in as ada")).to_be_visible()
 
 
+def test_theft_of_a_client_without_a_refresh_token_is_refused(demo, jar, sign_in):
+    context = jar()
+    sign_in(context)
+    context.clear_cookies(name="refresh_token")
+    for address in ("copy", "use"):
+        answer = context.request.post(f"{demo.url}/api/theft/{address}/", headers={"Origin": demo.url})
+        assert answer.status == 409
+        assert answer.json()["detail"]
+
+
 def test_signing_out_everywhere_else_leaves_this_session_alone(demo, jar, sign_in):
     other, page = sign_in(jar()), sign_in(jar())
     page.get_by_role("button", name="Sign out everywhere else").click()
