@@ -161,7 +161,7 @@ def _start_afresh(way: str) -> None:
     users = get_user_model().objects
     for name in USERS:
         users.create_user(name, f"{name}@example.com", PASSWORD)
-    users.create_superuser("root", "root@example.com", PASSWORD)
+    users.create_superuser("chief", "chief@example.com", PASSWORD)
 
 
 def main(name: str) -> None:

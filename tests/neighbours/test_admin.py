@@ -52,9 +52,9 @@ for name, model_admin in {"guarded": Guarded, "linked": Linked}.items():
 urlpatterns = [path("hijack/", include("hijack.urls")), *(path(f"{name}/", site.urls) for name, site in sites.items())]
 
 call_command("migrate", verbosity=0, run_syncdb=True)
-root, ada = User.objects.create_superuser("root"), User.objects.create_user("ada")
+chief, ada = User.objects.create_superuser("chief"), User.objects.create_user("ada")
 client = Client()
-client.force_login(root)
+client.force_login(chief)
 force_login(Client(), ada)
 found = {}
 for name in sites:

@@ -55,5 +55,5 @@ def pages_have_the_toolbar_without_tokens(browser: Browser) -> Any:
 
 @case([200, 200, 200])
 def the_admin_has_the_toolbar(browser: Browser) -> Any:
-    browser.sign_in("root")
+    browser.sign_in("chief")
     return [browser.get(page).status_code for page in ("/admin/", "/admin/jwtauth/session/", "/admin/auth/user/")]

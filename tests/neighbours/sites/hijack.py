@@ -67,19 +67,19 @@ def acquire(browser: Browser, name: str, url: str = "/hijack/acquire/") -> int:
     return browser.post(url, {"user_pk": get_user_model().objects.get(username=name).pk}).status_code
 
 
-ROOT, BOB = ([[name, hijacked], [name, hijacked], name] for name, hijacked in (("root", False), ("bob", True)))
+CHIEF, BOB = ([[name, hijacked], [name, hijacked], name] for name, hijacked in (("chief", False), ("bob", True)))
 
 
-@case([ROOT, 302, BOB, 302, ROOT], orders=ORDERS)
+@case([CHIEF, 302, BOB, 302, CHIEF], orders=ORDERS)
 def a_superuser_becomes_another_user_and_comes_back(browser: Browser) -> Any:
-    browser.sign_in("root")
+    browser.sign_in("chief")
     before, acquired, during = pages(browser), acquire(browser, "bob"), pages(browser)
     return [before, acquired, during, browser.post("/hijack/release/").status_code, pages(browser)]
 
 
-@case([BOB, ROOT], orders=ORDERS)
+@case([BOB, CHIEF], orders=ORDERS)
 def a_superuser_stays_another_user_when_tokens_are_refreshed(browser: Browser) -> Any:
-    browser.sign_in("root")
+    browser.sign_in("chief")
     acquire(browser, "bob")
     browser.outlive_access_token()
     during = pages(browser)
@@ -97,7 +97,7 @@ def a_user_without_the_right_stays_the_same(browser: Browser) -> Any:
 
 @case([[[None, False], 403, 302], [["ada", False], ["ada", False], "ada"]], orders=ORDERS)
 def a_sign_out_ends_the_hijack(browser: Browser) -> Any:
-    browser.sign_in("root")
+    browser.sign_in("chief")
     acquire(browser, "bob")
     browser.sign_out()
     signed_out = pages(browser)
@@ -105,8 +105,8 @@ def a_sign_out_ends_the_hijack(browser: Browser) -> Any:
     return [signed_out, pages(browser)]
 
 
-@case([ROOT, 302, BOB, 302, ROOT])
+@case([CHIEF, 302, BOB, 302, CHIEF])
 def a_superuser_without_a_session_becomes_another_user_and_comes_back(browser: Browser) -> Any:
-    browser.post("/sign-in/alone/root/")
+    browser.post("/sign-in/alone/chief/")
     before, acquired, during = pages(browser), acquire(browser, "bob", "/acquire/"), pages(browser)
     return [before, acquired, during, browser.post("/hijack/release/").status_code, pages(browser)]

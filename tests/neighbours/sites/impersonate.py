@@ -43,20 +43,20 @@ def start(browser: Browser, name: str) -> int:
     return browser.get(f"/impersonate/{get_user_model().objects.get(username=name).pk}/").status_code
 
 
-ROOT = [["root", False, None], ["root", False, None], "root"]
-AS_BOB = [["bob", True, "root"], ["bob", True, "root"], "bob"]
+ROOT = [["chief", False, None], ["chief", False, None], "chief"]
+AS_BOB = [["bob", True, "chief"], ["bob", True, "chief"], "bob"]
 
 
 @case([ROOT, 302, AS_BOB, 302, ROOT])
 def a_superuser_acts_as_another_user_and_stops(browser: Browser) -> Any:
-    browser.sign_in("root")
+    browser.sign_in("chief")
     before, started, during = pages(browser), start(browser, "bob"), pages(browser)
     return [before, started, during, browser.get("/impersonate/stop/").status_code, pages(browser)]
 
 
 @case(AS_BOB)
 def a_refresh_keeps_the_impersonation(browser: Browser) -> Any:
-    browser.sign_in("root")
+    browser.sign_in("chief")
     start(browser, "bob")
     seen = []
     for page in ("/impersonating/", "/impersonating/drf/", "/who/required/"):
@@ -73,18 +73,18 @@ def a_user_without_the_right_stays_the_same(browser: Browser) -> Any:
 
 @case([[["ada", False, None], ["ada", False, None], "ada"], ROOT])
 def a_login_ends_the_impersonation(browser: Browser) -> Any:
-    browser.sign_in("root")
+    browser.sign_in("chief")
     start(browser, "bob")
     browser.sign_in("ada")
     as_ada = pages(browser)
     browser.sign_out()
-    browser.sign_in("root")
+    browser.sign_in("chief")
     return [as_ada, pages(browser)]
 
 
-@case([[200, "root"], [200, "bob"]], ways=("jwtauth",))
+@case([[200, "chief"], [200, "bob"]], ways=("jwtauth",))
 def the_view_of_the_current_user_shows_the_impersonated_one(browser: Browser) -> Any:
-    browser.sign_in("root")
+    browser.sign_in("chief")
     before = browser.get("/auth/me/")
     start(browser, "bob")
     return [[answer.status_code, answer.json()["user"]["username"]] for answer in (before, browser.get("/auth/me/"))]
