@@ -225,8 +225,8 @@ class Checkout:
             (self.folder / name).touch()
 
     def make_run(self, port):
-        """Start `make run` as on a terminal: background processes of a shell ignore SIGINT."""
-        names = ("CARGO_TARGET_DIR", "DEMO_DATABASE", "MAKEFLAGS", "MAKELEVEL")
+        """Start `make run` as a visitor does on a terminal: background processes of a shell ignore SIGINT."""
+        names = ("CARGO_TARGET_DIR", "CI", "DEMO_DATABASE", "MAKEFLAGS", "MAKELEVEL")
         environment = {name: value for name, value in os.environ.items() if name not in names}
         environment["PATH"] = f"{self.folder / 'bin'}{os.pathsep}{environment['PATH']}"
         command = ["make", "run", f"PORT={port}", f"PYTHON={sys.executable}"]

@@ -33,6 +33,8 @@ from tests.neighbours.settings import settings as site_settings
 
 CASES: dict[str, Case] = {}
 PASSWORD = "correct horse battery"
+# How every token of jwtauth begins: '{"alg":'. Less of it also occurs in random text, such as a CSRF token.
+TOKEN_START = "eyJhbGciOi"
 USERS = ("ada", "bob", "eve")
 ACCESS_LIFETIME = 300
 # How the running case signs in: Django's session or jwtauth.
@@ -104,11 +106,10 @@ class Browser:
 
     def tokens(self) -> list[str]:
         """Return every secret cookie of this browser."""
-        return [
-            self.client.cookies[name].value
-            for name in ("access_token", "refresh_token", "sessionid")
-            if name in self.client.cookies
-        ]
+        names = ("access_token", "refresh_token", "sessionid")
+        found = {name: self.client.cookies[name].value for name in names if name in self.client.cookies}
+        assert all(value.startswith(TOKEN_START) for name, value in found.items() if name != "sessionid")
+        return list(found.values())
 
 
 def said(response: Any) -> Any:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from tests.neighbours import views
 from tests.neighbours.servers import ask
-from tests.neighbours.site import Browser, case
+from tests.neighbours.site import TOKEN_START, Browser, case
 
 exporter = InMemorySpanExporter()
 provider = TracerProvider()
@@ -63,7 +63,7 @@ def each_request_is_a_span_without_tokens(browser: Browser) -> Any:
             browser.outlive_access_token()
             statuses.append(ask(browser, page))
         codes = [span.attributes["http.status_code"] for span in spans()]
-        return [statuses, codes, leaks(*browser.tokens(), "eyJ")]
+        return [statuses, codes, leaks(*browser.tokens(), TOKEN_START)]
 
 
 @case([500, [500], []])
@@ -86,4 +86,4 @@ def captured_headers_hold_no_token_if_sanitized(browser: Browser) -> Any:
     with Instrumented(**captured):
         status = ask(browser, "/who/")
         (span,) = spans()
-        return [status, any("cookie" in name for name in span.attributes), leaks(*browser.tokens(), "eyJ")]
+        return [status, any("cookie" in name for name in span.attributes), leaks(*browser.tokens(), TOKEN_START)]

@@ -18,7 +18,7 @@ from sentry_sdk.transport import Transport
 from jwtauth.signals import refresh_token_reused, session_ended
 from tests.neighbours import views
 from tests.neighbours.servers import ask
-from tests.neighbours.site import PASSWORD, Browser, case
+from tests.neighbours.site import PASSWORD, TOKEN_START, Browser, case
 
 
 class Kept(Transport):
@@ -133,8 +133,7 @@ def errors_of_a_login_hold_no_password_and_no_token(browser: Browser) -> Any:
     watch()
     body = json.dumps({"username": "eve", "password": PASSWORD}).encode()
     statuses = [ask(browser, f"/auth/{page}/", body) for page in ("login", "token")]
-    # All tokens begin with these letters.
-    return [statuses, len(errors()), leaks(PASSWORD, "eyJ")]
+    return [statuses, len(errors()), leaks(PASSWORD, TOKEN_START)]
 
 
 @case([True, []], ways=("jwtauth",))
@@ -142,7 +141,7 @@ def errors_of_a_logout_hold_no_token(browser: Browser) -> Any:
     watch()
     browser.sign_in("bob")
     ask(browser, "/sign-out/")
-    return [bool(errors()), leaks(*browser.tokens(), "eyJ")]
+    return [bool(errors()), leaks(*browser.tokens(), TOKEN_START)]
 
 
 @case([[200], True, []], ways=("jwtauth",))
@@ -157,7 +156,7 @@ def errors_of_a_refresh_by_cookies_hold_no_token(browser: Browser) -> Any:
     later = browser.tokens()
     del browser.client.cookies["access_token"]
     browser.client.cookies["refresh_token"] = copied
-    return [[ask(browser, "/who/")], bool(errors()), leaks(*later, "eyJ")]
+    return [[ask(browser, "/who/")], bool(errors()), leaks(*later, TOKEN_START)]
 
 
 @case([[401], True, []], ways=("jwtauth",))
@@ -169,7 +168,7 @@ def errors_of_a_refresh_by_the_body_hold_no_token_if_its_field_is_on_the_denylis
         tokens.append(browser.post_json("/auth/token/refresh/", {"refresh": tokens[-1]["refresh"]}).json())
     browser.outlive_access_token()
     body = json.dumps({"refresh": tokens[0]["refresh"]}).encode()
-    return [[ask(browser, "/auth/token/refresh/", body)], bool(errors()), leaks("eyJ")]
+    return [[ask(browser, "/auth/token/refresh/", body)], bool(errors()), leaks(TOKEN_START)]
 
 
 @case([True, []])
@@ -180,4 +179,4 @@ def traces_hold_no_token(browser: Browser) -> Any:
     for page in ("/who/", "/who/async/", "/who/drf/"):
         ask(browser, page)
     sentry_sdk.flush()
-    return [any(event.get("type") == "transaction" for event in kept.events), leaks(*browser.tokens(), "eyJ")]
+    return [any(event.get("type") == "transaction" for event in kept.events), leaks(*browser.tokens(), TOKEN_START)]
