@@ -36,6 +36,7 @@ import services  # noqa: E402
 
 from jwtauth import _engine  # noqa: E402
 from tests.databases.servers import MariaDB, PostgreSQL, Server, free_port  # noqa: E402
+from tests.waiting import answers, stop, wait_until  # noqa: E402
 
 PROTOTYPE = ROOT / ".tools/prototype-0.0.8"
 RESULTS = ROOT / "docs/performance/results.json"
@@ -223,19 +224,10 @@ def server(name: str, database: dict):
         return float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])
 
     try:
-        for _ in range(100):
-            if (
-                subprocess.run(
-                    ["wrk", "-t1", "-c1", "-d1s", f"http://127.0.0.1:{port}/"], capture_output=True
-                ).returncode
-                == 0
-            ):
-                break
-            time.sleep(0.1)
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/"), process)
         yield rate
     finally:
-        process.terminate()
-        process.wait()
+        stop(process)
 
 
 def asynchronous(quick: bool) -> dict:
