@@ -29,7 +29,7 @@ export PIP_NO_COMPILE := 1
 help:
 	@echo 'make run     build and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
 	@echo 'make check   the checks that find most mistakes, in under three minutes once all is built'
-	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage; the better part of an hour'
+	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage; the better part of an hour (STEPS="rust fuzz" for some)'
 	@echo 'make lint    format, clippy, ruff, mypy, pyright, stubtest, migrations'
 	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make simulate  seeded worlds over axum (nine tenths) and Django (one tenth): REFRESHES=$(REFRESHES), a night'
@@ -50,7 +50,7 @@ run: interpreter
 	@$(if $(wildcard $(ENV)),$(BIN)/python,$(PYTHON)) scripts/run.py '$(PORT)'
 
 test: $(REQUIRED)-seams $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
-	$(BIN)/python scripts/test.py
+	$(BIN)/python scripts/test.py $(STEPS)
 
 check: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	@$(BIN)/python scripts/test.py quick

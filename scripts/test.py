@@ -1,5 +1,7 @@
 """The checks of the project: all, as `make test` runs them, or with the argument ``quick`` those of `make check`.
 
+Arguments name some steps of `make test` instead: ``scripts/test.py rust fuzz``.
+
 Make has built the extension module and set up `.venv`. Checks that need a program this machine lacks are left out and
 named at the end; with CI=true that is a failure. A line says when each step starts and ends, and what runs is named at
 least once a minute.
@@ -15,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
 
@@ -171,7 +174,7 @@ def failures(lines: Iterable[str]) -> Iterator[str]:
 
 def beside_python() -> None:
     """Run the checks that use the processor which Python's tests, mostly waiting, leave free."""
-    check("lint", "make", "--no-print-directory", "lint", aside=True)
+    lint()
     rust()
     oldest_rust()
     packages()
@@ -183,10 +186,17 @@ def beside_python() -> None:
 def apart() -> None:
     """Run the tests with browsers, servers, other packages and databases: they wait more than they compute."""
     for name in APART:
-        check(f"Python tests: {name}", sys.executable, "-m", "pytest", "-q", f"tests/{name}", aside=True)
-    for server in SERVERS:
-        if server.is_installed():
-            on_server(server)
+        folder(name)
+    databases()
+
+
+def lint() -> None:
+    check("lint", "make", "--no-print-directory", "lint", aside=True)
+
+
+def folder(name: str) -> None:
+    """Run the tests of a folder that is left out of the coverage."""
+    check(f"Python tests: {name}", sys.executable, "-m", "pytest", "-q", f"tests/{name}", aside=True)
 
 
 def rust() -> None:
@@ -263,8 +273,8 @@ def llvm_tools() -> dict[str, str] | None:
     return None
 
 
-def python() -> None:
-    """Note what is left out, and run the tests whose lines are counted."""
+def missing_programs() -> None:
+    """Note the tests that are left out because this machine lacks a program."""
     if not shutil.which("chromium"):
         left_out.append("browser tests (no chromium: apt install chromium)")
     for browser in BROWSERS:
@@ -285,6 +295,10 @@ def python() -> None:
             left_out.append(f"tests on {server.name} (apt install {server.packages})")
     if not Galera.is_installed():
         left_out.append(f"tests on a Galera cluster (apt install {Galera.packages})")
+
+
+def python() -> None:
+    """Run the tests whose lines are counted."""
     apart = [f"--ignore=tests/{path}" for path in APART]
     check("Python tests and coverage", sys.executable, "-m", "pytest", "--cov", "--cov-report=term", *apart)
 
@@ -306,6 +320,13 @@ def mariadb_driver() -> None:
         installed.touch()
 
 
+def databases() -> None:
+    """Test the flows again, on each database server that this machine has."""
+    for server in SERVERS:
+        if server.is_installed():
+            on_server(server)
+
+
 def on_server(server: type[Server]) -> None:
     """Test the flows again, on another database than SQLite."""
     with server() as running:
@@ -319,18 +340,47 @@ def on_server(server: type[Server]) -> None:
         )
 
 
-def main(which: str) -> int:
+# What `make test STEPS="rust fuzz"` can name: every step of `make test`.
+STEPS: dict[str, Callable[[], None]] = {
+    "lint": lint,
+    "rust": rust,
+    "oldest-rust": oldest_rust,
+    "packages": packages,
+    "fuzz": fuzz,
+    "instructions": instructions,
+    "matrix": matrix,
+    "python": python,
+    "databases": databases,
+    **{name: partial(folder, name) for name in APART},
+}
+
+
+def main(names: list[str]) -> int:
+    if unknown := [name for name in names if name not in STEPS] if names != ["quick"] else []:
+        print(f"No such step: {' '.join(unknown)}. The steps are {' '.join(STEPS)}.", file=sys.stderr)
+        return 2
     done = Event()
     Thread(target=break_silence, args=(done,), daemon=True).start()
     try:
-        return quick() if which == "quick" else everything()
+        return quick() if names == ["quick"] else some(names) if names else everything()
     finally:
         done.set()
 
 
 def everything() -> int:
+    missing_programs()
     mariadb_driver()
     in_lanes(python, beside_python, apart)
+    return report()
+
+
+def some(names: list[str]) -> int:
+    """Run these steps, one after another."""
+    if {"python", "databases", *APART} & set(names):
+        missing_programs()
+        mariadb_driver()
+    for name in names:
+        STEPS[name]()
     return report()
 
 
@@ -407,4 +457,4 @@ def report() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:] or ["all"]))
+    sys.exit(main(sys.argv[1:]))

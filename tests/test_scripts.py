@@ -157,6 +157,36 @@ def test_program_from_crates_io_is_announced_before_it_is_compiled(monkeypatch, 
     assert "--quiet" not in command
 
 
+@pytest.fixture
+def ran(script, monkeypatch):
+    """Replace every step by a note that it ran, and return the notes."""
+    notes = []
+    for name, step in script.STEPS.items():
+        if name not in script.APART:
+            monkeypatch.setattr(script, step.__name__, lambda name=name: notes.append(name))
+            monkeypatch.setitem(script.STEPS, name, getattr(script, step.__name__))
+    monkeypatch.setattr(script, "check", lambda name, *command, **options: notes.append(name.split()[-1]))
+    for preparation in ("missing_programs", "mariadb_driver"):
+        monkeypatch.setattr(script, preparation, lambda: None)
+    return notes
+
+
+def test_make_test_runs_every_step_once(script, ran):
+    script.main([])
+    assert sorted(ran) == sorted(script.STEPS)
+
+
+def test_named_steps_run_alone_in_their_order(script, ran):
+    assert script.main(["seams", "fuzz", "databases"]) == 0
+    assert ran == ["seams", "fuzz", "databases"]
+
+
+def test_unknown_step_is_refused_before_another_runs(script, ran, capfd):
+    assert script.main(["fuzz", "fuz"]) == 2
+    assert capfd.readouterr().err.startswith("No such step: fuz. The steps are lint rust ")
+    assert ran == []
+
+
 @pytest.mark.parametrize(
     ("ci", "status", "last_line"),
     [("", 0, "Everything else passed."), ("true", 1, "FAILED: CI=true and not everything was checked.")],
