@@ -30,7 +30,7 @@ help:
 	@echo 'make run     build and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
 	@echo 'make check   the checks that find most mistakes, in under three minutes once all is built'
 	@echo 'make test    every check: lint, Rust tests, Python tests, browser tests, coverage; the better part of an hour (STEPS="rust fuzz" for some)'
-	@echo 'make lint    format, clippy, ruff, mypy, pyright, stubtest, migrations'
+	@echo 'make lint    format, clippy, ruff, mypy, pyright, stubtest, migrations, workflows'
 	@echo 'make model   the rules of rotation, in more states than make test visits'
 	@echo 'make simulate  seeded worlds over axum (nine tenths) and Django (one tenth): REFRESHES=$(REFRESHES), a night'
 	@echo 'make fuzz    random bytes for everything that reads bytes from the network: FUZZ_SECONDS=600 for each target'
@@ -67,6 +67,8 @@ lint: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
 	$(BIN)/python -m mypy.stubtest jwtauth._engine --mypy-config-file pyproject.toml
 	$(BIN)/typos
 	$(BIN)/python scripts/language.py
+	$(BIN)/actionlint -shellcheck= -pyflakes=
+	$(BIN)/zizmor --offline --pedantic --quiet .github
 	$(BIN)/python scripts/audit.py
 	$(BIN)/python scripts/api.py
 	$(BIN)/python -m django makemigrations --check --settings tests.settings jwtauth
