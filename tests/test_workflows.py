@@ -118,6 +118,15 @@ def test_dependabot_waits_a_week_and_sees_every_lock_file():
     assert {("github-actions", "/"), ("pip", "/requirements")} <= seen
 
 
+def test_hooks_run_the_programs_that_make_lint_installs():
+    hooks = [hook for repo in read(ROOT / ".pre-commit-config.yaml")["repos"] for hook in repo["hooks"]]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    lint = MAKEFILE.split("\nlint:")[1].split("\n\n")[0].replace("$(BIN)", ".venv/bin")
+    for hook in hooks:
+        words = hook["entry"].replace(" --force-exclude", "")
+        assert f"\t{words}" in lint, hook["id"]
+
+
 @pytest.mark.parametrize("path", sorted(GITHUB.glob("ISSUE_TEMPLATE/*")), ids=lambda path: path.stem)
 def test_links_of_issue_forms_lead_to_files_of_the_repository(path):
     [repository] = re.findall(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
