@@ -127,6 +127,14 @@ def test_hooks_run_the_programs_that_make_lint_installs():
         assert f"\t{words}" in lint, hook["id"]
 
 
+def test_git_keeps_every_byte_of_vectors_and_seeds():
+    names = subprocess.check_output(["git", "ls-files", "-z", "testdata", "fuzz/corpus"], cwd=ROOT)
+    command = ["git", "check-attr", "-z", "--stdin", "text"]
+    answers = subprocess.check_output(command, cwd=ROOT, input=names).split(b"\0")[2::3]
+    assert len(answers) == names.count(b"\0") > 0
+    assert set(answers) == {b"unset"}
+
+
 @pytest.mark.parametrize("path", sorted(GITHUB.glob("ISSUE_TEMPLATE/*")), ids=lambda path: path.stem)
 def test_links_of_issue_forms_lead_to_files_of_the_repository(path):
     [repository] = re.findall(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
