@@ -17,15 +17,44 @@ def user_agent(request: HttpRequest) -> str:
     return "".join(character for character in text if character.isprintable())
 
 
+# Without ua-parser: parts of the header, and the families of browsers and systems as ua-parser names them. The first
+# match counts, since Edge also says "Chrome", and Android also says "Linux".
+_BROWSERS = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "SamsungBrowser/": "Samsung Internet",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "Chrome/": "Chrome",
+    "CriOS/": "Chrome",
+    "Safari/": "Safari",
+}
+_SYSTEMS = {
+    "Windows": "Windows",
+    "Android": "Android",
+    "iPhone": "iOS",
+    "iPad": "iOS",
+    "Mac OS X": "Mac OS X",
+    "CrOS": "Chrome OS",
+    "Linux": "Linux",
+}
+
+
 @lru_cache(maxsize=1024)
 def _names(text: str) -> tuple[str, str]:
     """Return the browser or app and the operating system, each ``""`` if unknown."""
-    from ua_parser import parse  # imported here because it loads slowly and few requests need it
-
+    try:
+        from ua_parser import parse  # imported here because it loads slowly and few requests need it
+    except ImportError:
+        return _common_name(text, _BROWSERS), _common_name(text, _SYSTEMS)
     found = parse(text)
     browser = found.user_agent.family if found.user_agent else ""
     system = found.os.family if found.os else ""
     return browser, system
+
+
+def _common_name(text: str, names: dict[str, str]) -> str:
+    return next((name for part, name in names.items() if part in text), "")
 
 
 def name(user_agent: str) -> str:
