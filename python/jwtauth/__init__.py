@@ -1,13 +1,15 @@
 """Cookie and JWT authentication for Django REST Framework, with rotating refresh tokens in HttpOnly cookies.
 
 ``login(request, user)`` starts a session and ``logout(request)`` ends it immediately. ``JWTAuthentication`` gives DRF
-the user of the request. ``jwtauth.middleware.JWTAuthMiddleware`` verifies and refreshes the tokens.
+the user of the request. ``jwtauth.middleware.JWTAuthMiddleware`` verifies and refreshes the tokens. DRF is imported by
+the parts that are for it, and by nothing else.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -50,12 +52,21 @@ _HOMES = {
     "logout": "jwtauth.signin",
     "update_session_auth_hash": "jwtauth.signin",
 }
+_OF_DRF = {"JWTAuthentication", "JwtAuthentication"}
 
 
 def _can_load() -> bool:
     """Return whether Django has loaded this app. Imports nothing, since Django itself may not be loaded."""
     registry = sys.modules.get("django.apps")
     return registry is not None and registry.apps.apps_ready and registry.apps.is_installed(__name__)
+
+
+def _lacks_drf(name: str) -> bool:
+    """Return whether this name needs DRF, which is not installed. Imports nothing."""
+    try:
+        return name in _OF_DRF and find_spec("rest_framework") is None
+    except ImportError:  # from an import hook
+        return True
 
 
 def __getattr__(name: str) -> object:
@@ -66,10 +77,13 @@ def __getattr__(name: str) -> object:
     is_imported = sys._getframe(1).f_code.co_name == "_handle_fromlist"
     if name in __all__ and not is_imported and not _can_load():
         raise AttributeError(f"{__name__}.{name} needs Django's apps, with {__name__!r} in INSTALLED_APPS")
+    if not is_imported and _lacks_drf(name):
+        raise AttributeError(f"{__name__}.{name} needs Django REST Framework: install djangorestframework")
     value: object = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *(__all__ if _can_load() else ())})
+    names = [name for name in __all__ if not _lacks_drf(name)] if _can_load() else []
+    return sorted({*globals(), *names})

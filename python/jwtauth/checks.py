@@ -12,7 +12,6 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.db import Error as DatabaseError
 from django.db import connections, router
 from django.utils.module_loading import import_string
-from rest_framework.settings import api_settings
 
 from jwtauth import conf
 from jwtauth.internal.engine_config import Problem
@@ -220,9 +219,9 @@ def check_columns(databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 
 def check_serializers(**kwargs: Any) -> list[CheckMessage]:
-    """Check that the serializers of the views can be imported (E014)."""
+    """Check that the project's own serializers can be imported (E014). The defaults are not, since they import DRF."""
     values, messages = conf.values(), list[CheckMessage]()
-    for name in ("LOGIN_SERIALIZER", "USER_SERIALIZER"):
+    for name in filter(_is_set, ("LOGIN_SERIALIZER", "USER_SERIALIZER")):
         try:
             import_string(values[name])
         except ImportError as error:
@@ -336,7 +335,7 @@ def _is_behind_a_proxy() -> bool:
 
 
 def _proxies_are_counted() -> bool:
-    return _is_set("NUM_PROXIES") or api_settings.NUM_PROXIES is not None
+    return _is_set("NUM_PROXIES") or conf.proxies_of_drf() is not None
 
 
 def _is_set(name: str) -> bool:

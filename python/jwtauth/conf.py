@@ -17,7 +17,6 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.encoding import force_bytes
-from rest_framework.settings import api_settings
 
 from jwtauth.internal import engine_config
 from jwtauth.internal import settings_parsers as parse
@@ -184,7 +183,7 @@ class _State:
                 and self.secret_key_fallbacks == read["SECRET_KEY_FALLBACKS"]
                 and self.debug == read["DEBUG"]
                 and self.trusted_origins == read["CSRF_TRUSTED_ORIGINS"]
-                and self.proxies_of_drf == api_settings.NUM_PROXIES
+                and self.proxies_of_drf == proxies_of_drf()
             )
         except KeyError:
             return self == _state()
@@ -200,12 +199,18 @@ def _state() -> _State:
         secret_key_fallbacks=copy(settings.SECRET_KEY_FALLBACKS),
         debug=settings.DEBUG,
         trusted_origins=copy(settings.CSRF_TRUSTED_ORIGINS),
-        proxies_of_drf=api_settings.NUM_PROXIES,
+        proxies_of_drf=proxies_of_drf(),
     )
 
 
 def _user_settings() -> object:
     return getattr(settings, "JWTAUTH", None)
+
+
+def proxies_of_drf() -> int | None:
+    """Return DRF's ``NUM_PROXIES``, or ``None`` if it is not set. Imports nothing, since the site may not use DRF."""
+    of_drf = _LOOKED_UP.get("REST_FRAMEWORK") or getattr(settings, "REST_FRAMEWORK", None)
+    return of_drf.get("NUM_PROXIES") if isinstance(of_drf, Mapping) else None
 
 
 def _copy(user: object) -> object:

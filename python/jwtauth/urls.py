@@ -1,6 +1,15 @@
-"""The URL patterns, included with ``path("auth/", include("jwtauth.urls"))``."""
+"""The URL patterns, included with ``path("auth/", include("jwtauth.urls"))``. They need Django REST Framework."""
 
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import path
+
+try:
+    import rest_framework  # noqa: F401
+except ImportError as error:
+    raise ImproperlyConfigured(
+        "jwtauth.urls needs Django REST Framework: install djangorestframework. Without it, call jwtauth.login() and "
+        "jwtauth.logout() in the site's own views."
+    ) from error
 
 from jwtauth import views
 
