@@ -300,3 +300,78 @@ def test_the_settings_of_the_deployment_guide_pass_the_checks(project):
     project.manage("migrate", "--verbosity", "0")
     said = project.manage("check", "--deploy", "--tag", "jwtauth", "--fail-level", "INFO")
     assert "no issues" in said
+
+
+# --- sites without Django REST Framework
+
+VISIT = """
+import sys
+from django.test import Client
+client = Client(enforce_csrf_checks=True)
+def ask(method, path, *sent, **headers):
+    answer = getattr(client, method)(prefix + path, *sent, content_type=content_type, headers=headers)
+    said.append([answer.status_code, answer.json() if answer.content else None])
+ask("get", "me/")
+ask("post", "login/", {"username": "ada", "password": "wrong"})
+ask("post", "login/", {"username": "ada", "password": password}, origin="https://elsewhere.example")
+ask("post", "login/", {"username": "ada", "password": password})
+ask("get", "me/")
+"""
+REFUSED_ORIGIN = [403, {"detail": "CSRF Failed: origin does not match.", "code": "cross_origin"}]
+ADA = {"username": "ada"}
+
+
+@pytest.fixture
+def project_without_drf(tmp_path):
+    made = Project(tmp_path)
+    made.append(example(GUIDES / "plain-django.md", "settings"))
+    return made
+
+
+def test_the_views_of_plain_django_sign_in_and_out(project_without_drf):
+    for name, text in FILES.findall((GUIDES / "plain-django.md").read_text()):
+        project_without_drf.write(name, text)
+    project_without_drf.prepare()
+    code = """
+ask("get", "sessions/")
+ask("post", "logout/")
+ask("get", "me/")
+said.append("rest_framework" in sys.modules)
+"""
+    anonymous, wrong, foreign, signed_in, me, sessions, *rest = project_without_drf.shell(
+        VISIT.replace("content_type=content_type, ", "") + code, password=PASSWORD, prefix="/"
+    )
+    assert anonymous == [403, {"detail": "Sign in first."}]
+    assert wrong[0] == 403
+    assert "__all__" in wrong[1]["errors"]
+    assert foreign == REFUSED_ORIGIN
+    assert signed_in == me == [200, ADA]
+    assert [session["device"] for session in sessions[1]["sessions"]] == ["Unknown device"]
+    assert rest == [[204, None], anonymous, False]
+
+
+def test_the_operations_of_ninja_sign_in_and_out(project_without_drf):
+    for name, text in FILES.findall((GUIDES / "django-ninja.md").read_text()):
+        project_without_drf.write(name, text)
+    project_without_drf.append("DEBUG = False\n")
+    project_without_drf.prepare()
+    code = """
+ask("get", "me/async/")
+ask("get", "me/", authorization="Bearer garbage")
+ask("post", "logout/")
+ask("get", "me/")
+said.append("rest_framework" in sys.modules)
+"""
+    anonymous, wrong, foreign, signed_in, me, me_async, bearer, *rest = project_without_drf.shell(
+        VISIT + code, password=PASSWORD, prefix="/api/", content_type="application/json"
+    )
+    assert anonymous == [
+        403,
+        {"detail": "Authentication credentials were not provided.", "code": "not_authenticated"},
+    ]
+    assert wrong == [403, {"detail": "Wrong username or password."}]
+    assert foreign == REFUSED_ORIGIN
+    assert signed_in == me == me_async == [200, ADA]
+    assert bearer[0] == 401
+    assert bearer[1]["code"] == "token_not_valid"
+    assert rest == [[204, None], anonymous, False]

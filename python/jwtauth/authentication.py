@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import ImproperlyConfigured
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 
 from jwtauth import _engine
-from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.exceptions import CrossOriginRefused
 from jwtauth.internal import bearer, cross_origin
-from jwtauth.internal.flow import Flow
-from jwtauth.internal.request_user import replaced_user
+from jwtauth.internal.request_user import authenticated_user
 from jwtauth.request import RequestAuth
 
 
@@ -51,25 +48,14 @@ class JWTAuthentication(BaseAuthentication):
         pass the middleware may not use its cookies.
         """
         inner = request._request
-        flow = Flow.of(inner)
-        skipped_middleware = flow is None
-        if flow is None:
-            if not middleware_is_installed():
-                raise ImproperlyConfigured(str(MISSING_MIDDLEWARE))
-            # The request did not pass the middleware, as in tests with a request factory. No response will set cookies,
-            # so nothing may be rotated.
-            flow = Flow.attach(inner)
-            try:
-                flow.identify()
-            except CrossOriginRefused as error:
-                raise PermissionDenied(cross_origin.detail(error), "cross_origin") from None
+        try:
+            user = authenticated_user(inner)
+        except CrossOriginRefused as error:
+            raise PermissionDenied(cross_origin.detail(error), "cross_origin") from None
         auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
-        if auth.is_authenticated:
-            is_replaced, user = (False, None) if skipped_middleware else replaced_user(inner)
-            if not is_replaced:
-                return auth.user, auth.claims
-            return (user, auth.claims) if user and user.is_authenticated else None
-        if auth.is_bearer:
+        if user is not None:
+            return user, auth.claims
+        if auth.is_bearer and not auth.is_authenticated:
             raise InvalidBearerToken
         return None
 

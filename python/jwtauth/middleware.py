@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
-from jwtauth.internal import bearer, cross_origin, django_session
+from jwtauth.internal import anonymous, bearer, cross_origin, django_session
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
 from jwtauth.internal.refresh import refresh
@@ -92,7 +92,12 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None:
             flow.look_again()
-        if flow is None or not flow.identity.is_bearer or _asks_drf(view) or request.jwtauth.is_authenticated:  # type: ignore[attr-defined]
+        if (
+            flow is None
+            or not flow.identity.is_bearer
+            or _authenticates_itself(view)
+            or request.jwtauth.is_authenticated
+        ):  # type: ignore[attr-defined]
             return None
         return bearer.refusal()
 
@@ -100,7 +105,7 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None and flow.is_found_by_refresh:
             await sync_to_async(flow.look_again)()
-        if flow is None or not flow.identity.is_bearer or _asks_drf(view):
+        if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
         if not flow.is_known:
             await sync_to_async(lambda: flow.found)()
@@ -111,8 +116,8 @@ class JWTAuthMiddleware:
         flow = Flow.of(request)
         if flow is not None and flow.refusal is not None and response.status_code in (401, 403):
             data = getattr(response, "data", None)  # any type, if the project has its own exception handler
-            if type(data) is dict and getattr(data.get("detail"), "code", None) == "not_authenticated":
-                data["detail"], data["code"] = _late_upload(), flow.refusal
+            if type(data) is dict and getattr(data.get("detail"), "code", None) == anonymous.NOT_AUTHENTICATED:
+                data["detail"], data["code"] = anonymous.late_upload(), flow.refusal
         return response
 
     async def _process_template_response_async(self, request: HttpRequest, response: Any) -> Any:
@@ -166,7 +171,7 @@ def _contended(error: SessionContention) -> JsonResponse:
 
 
 def _is_to_be_finished(flow: Flow) -> bool:
-    return bool(flow.deferred) or _has_written_session(flow)
+    return bool(flow.deferred) or flow.on_response is not None or _has_written_session(flow)
 
 
 def _has_written_session(flow: Flow) -> bool:
@@ -187,16 +192,15 @@ def _finish(flow: Flow, response: HttpResponseBase, session_is_saved: bool) -> H
         response.close()
         flow.outcome = UNCHANGED
         return _contended(error)
+    if flow.on_response is not None:
+        flow.on_response(flow, response)
     return response
 
 
-def _late_upload() -> str:
-    return _("The tokens of this request have been replaced. Send an ordinary request, then try again.")
-
-
-def _asks_drf(view: Any) -> bool:
-    """Return whether this is a DRF view, which authenticates by its own authentication classes."""
-    return hasattr(getattr(view, "cls", None), "authentication_classes")
+def _authenticates_itself(view: Any) -> bool:
+    """Return whether this is a view of DRF or django-ninja, which has authentication classes for bearer tokens."""
+    is_drfs = hasattr(getattr(view, "cls", None), "authentication_classes")
+    return is_drfs or getattr(view, "__module__", None) == "ninja.operation"
 
 
 AuthenticationMiddleware = JWTAuthMiddleware  # the name in 0.0.8

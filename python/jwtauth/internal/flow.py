@@ -16,6 +16,7 @@ from typing import Any
 from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from jwtauth import _engine
 from jwtauth.conf import get_config
@@ -68,6 +69,8 @@ class Flow:
     announced: Any = None
     """The primary key of the user for whom Django's login has sent ``user_logged_in``."""
     is_signing_out = False
+    on_response: Callable[[Flow, HttpResponseBase], None] | None = None
+    """The function that changes the response if an API's authentication class did not authenticate the request."""
     resolved: SessionAndUser | None = None
     """The session and its user, if they have been looked up."""
     grant: _engine.Grant | None = None

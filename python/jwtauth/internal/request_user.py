@@ -8,9 +8,11 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.lazy_user import set_up
 from jwtauth.request import RequestAuth
@@ -56,10 +58,30 @@ def install_again(request: HttpRequest) -> Flow | None:
     return flow
 
 
-def replaced_user(request: HttpRequest) -> tuple[bool, Any]:
-    """Return whether later middleware or the view has replaced ``request.user``, and its current value."""
+def authenticated_user(request: HttpRequest) -> Any:
+    """Return the user whom the request's tokens authenticate, or ``None``, for the authentication classes of APIs.
+
+    If a later middleware has replaced ``request.user``, return that user, or ``None`` if it is anonymous.
+
+    Raises ``ImproperlyConfigured`` if the middleware is missing, and ``CrossOriginRefused`` if a request that did not
+    pass the middleware may not use its cookies.
+    """
+    flow = Flow.of(request)
+    skipped_middleware = flow is None
+    if flow is None:
+        if not middleware_is_installed():
+            raise ImproperlyConfigured(str(MISSING_MIDDLEWARE))
+        # The request did not pass the middleware, as in tests with a request factory. No response will set cookies, so
+        # nothing may be rotated.
+        flow = Flow.attach(request)
+        flow.identify()
+    auth: RequestAuth = request.jwtauth  # type: ignore[attr-defined]
+    if not auth.is_authenticated:
+        return None
     user = vars(request).get("user")
-    return "user" in vars(request) and type(user) is not _LazyUser, user
+    if skipped_middleware or "user" not in vars(request) or type(user) is _LazyUser:
+        return auth.user
+    return user if user and user.is_authenticated else None
 
 
 def _is_set_by_django(user: object) -> bool:
