@@ -56,6 +56,7 @@ ONLY_ON_SQLITE = (
     "test_ports.py",
     "test_scripts.py",
     "test_waiting.py",
+    "test_workflows.py",
 )
 RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 
