@@ -85,12 +85,35 @@ def test_newer_run_never_cancels_an_upload(path):
     assert (concurrency["cancel-in-progress"] == "false") == publishes
 
 
-def test_every_make_target_that_a_workflow_runs_exists():
+def test_job_that_publishes_runs_after_the_checks_and_waits_for_approval():
+    release = read(GITHUB / "workflows/release.yml")
+    assert release["on"] == {"push": {"tags": ["v*"]}}
+    publishing = {name for name, job in release["jobs"].items() if uses_any(job, *PUBLISHING)}
+    assert publishing == {"pypi", "crates-io"}
+    for name in publishing:
+        assert release["jobs"][name]["environment"]["name"] == name
+        assert {"checks", "wheels", "crates"} <= before(release["jobs"], name)
+    other = [path for path in WORKFLOWS if path.name != "release.yml"]
+    assert not [path for path in other for job in read(path)["jobs"].values() if uses_any(job, *PUBLISHING)]
+    assert not [path for path in WORKFLOWS if "secrets." in path.read_text()]
+
+
+def before(found, name):
+    """Return the names of the jobs that succeed before this one starts."""
+    needs = found[name].get("needs", [])
+    names = {needs} if isinstance(needs, str) else set(needs)
+    return names.union(*(before(found, needed) for needed in names))
+
+
+def test_every_target_and_script_that_a_workflow_runs_exists():
     found = {
         target for path in WORKFLOWS for text in commands(path) for target in re.findall(r"\bmake ([a-z-]+)", text)
     }
-    assert {"docs", "matrix"} <= found
-    assert [target for target in found if not re.search(rf"^{target}:", MAKEFILE, re.M)] == []
+    assert {"docs", "matrix", "package", "rebuild", "wheels"} <= found
+    assert [target for target in found if not re.search(rf"^(?:[a-z-]+ )*{target}(?: [a-z-]+)*:", MAKEFILE, re.M)] == []
+    scripts = {name for path in WORKFLOWS for text in commands(path) for name in re.findall(r"\S+/\S+\.py", text)}
+    assert scripts
+    assert [name for name in scripts if not (ROOT / name).is_file()] == []
 
 
 def test_checks_run_every_step_of_make_test_once():
