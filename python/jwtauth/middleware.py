@@ -92,14 +92,9 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None:
             flow.look_again()
-        if (
-            flow is None
-            or not flow.identity.is_bearer
-            or _authenticates_itself(view)
-            or request.jwtauth.is_authenticated
-        ):  # type: ignore[attr-defined]
+        if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
-        return bearer.refusal()
+        return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
 
     async def _process_view_async(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
         flow = install_again(request)
