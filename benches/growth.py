@@ -73,7 +73,7 @@ def main():
     model.objects.bulk_create(model(username=f"user {number}") for number in range(1000))
     model.objects.create(username="ada")
     users = list(model.objects.exclude(username="ada"))
-    cleanup._next_at = float("inf")
+    cleanup.is_due = lambda: False
     results, filled = {}, 0
     for wanted in SIZES:
         fill(users, wanted - filled, age=filled // 2)

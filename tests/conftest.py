@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from jwtauth import _engine
 from jwtauth.internal.store import cleanup
 from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
@@ -67,11 +68,10 @@ class Browser(Client):
 
 @pytest.fixture(autouse=True)
 def _no_upkeep(monkeypatch):
-    """Remove no expired rows after logins and refreshes, unless a test asks for it."""
-    monkeypatch.setattr(cleanup, "_next_at", math.inf)
+    """Remove no expired rows after logins and refreshes, unless a test asks for it. Batches then take no time."""
+    monkeypatch.setattr(cleanup, "time", SimpleNamespace(**vars(time) | {"monotonic_ns": lambda: 0}))
+    monkeypatch.setattr(cleanup, "_schedule", _engine.CleanupSchedule(1, random=0))
     monkeypatch.setattr(cleanup, "_place", None)
-    monkeypatch.setattr(cleanup, "_size", cleanup._BATCH)
-    monkeypatch.setattr(cleanup, "_BATCH_SECONDS", math.inf)  # however busy the machine is
 
 
 @pytest.fixture(autouse=True)

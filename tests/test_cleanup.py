@@ -1,6 +1,5 @@
 """Removal of expired sessions: after logins and refreshes, and with the command."""
 
-import math
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -13,6 +12,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.db.models.signals import pre_delete
 
+from jwtauth import _engine
 from jwtauth.internal.store import cleanup
 from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
@@ -22,12 +22,15 @@ from tests.test_websocket import SAME_ORIGIN, open_socket
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR = 3600
+MILLISECOND = 1_000_000  # nanoseconds
 
 
 @pytest.fixture
 def due(monkeypatch):
-    """Make the next login or refresh remove a batch."""
-    monkeypatch.setattr(cleanup, "_next_at", 0.0)
+    """Make the next login or refresh remove a batch. Return the schedule."""
+    schedule = _engine.CleanupSchedule(0, random=0)
+    monkeypatch.setattr(cleanup, "_schedule", schedule)
+    return schedule
 
 
 def make_sessions(user, count, ended_ago):
@@ -86,22 +89,17 @@ def test_request_closed_by_another_thread_removes_no_sessions(ada, rf, due):
     assert cleanup.is_due()
 
 
-@pytest.mark.parametrize(
-    ("longest", "size", "left"),
-    [
-        pytest.param(0.0, 200, [500, 300, 200, 150, 125, 113, 107, 102, 97], id="smaller if batches are slow"),
-        pytest.param(math.inf, 50, [650, 550, 350, 150, 0], id="larger again if they are fast"),
-    ],
-)
-def test_batch_size_adapts_to_the_time_that_batches_take(ada, due, monkeypatch, longest, size, left):
+def test_batch_size_adapts_to_the_time_that_batches_take(ada, due, monkeypatch):
     make_sessions(ada, 700, ended_ago=HOUR)
-    monkeypatch.setattr(cleanup, "_BATCH_SECONDS", longest)
-    monkeypatch.setattr(cleanup, "_size", size)
-    found = []
-    for _ in left:
+
+    def left_after(took):
+        monkeypatch.setattr(cleanup.time, "monotonic_ns", iter([0, took]).__next__)
         cleanup.remove_batch()
-        found.append(Session.objects.count())
-    assert found == left
+        return Session.objects.count()
+
+    slow = [left_after(2 * MILLISECOND) for _ in range(9)]
+    assert slow == [500, 300, 200, 150, 125, 113, 107, 102, 97]
+    assert [left_after(0) for _ in range(5)] == [92, 82, 62, 22, 0]
 
 
 def test_each_login_and_refresh_removes_a_batch_while_expired_sessions_remain(browser, ada, clock, due):
@@ -305,15 +303,14 @@ def test_clearsessions_removes_the_rest_if_another_table_protects_some_sessions(
 
 
 @pytest.mark.parametrize("hold", HOLDS.values(), ids=HOLDS)
-def test_logins_remove_the_rest_if_another_table_protects_some_sessions(
-    browser, ada, clock, due, dependents, hold, monkeypatch
-):
-    monkeypatch.setattr(cleanup, "_BATCH", 5)
+def test_logins_remove_the_rest_if_another_table_protects_some_sessions(browser, ada, clock, due, dependents, hold):
+    for _ in range(7):  # slow batches, until their size is 5
+        due.end(began=0, now=2 * MILLISECOND, is_full=True)
     make_sessions(ada, 18, ended_ago=HOUR)
     held = in_order()[:12]
     for session in held:
         hold(dependents, session)
-    for _ in range(4):
+    for _ in range(3):
         assert cleanup.is_due()
         browser.sign_in(ada)
     assert in_order()[:-1] == held

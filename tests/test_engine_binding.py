@@ -109,6 +109,7 @@ def one_of_each():
         _engine.VerifiedSessions(4),
         _engine.VerifiedSessions(4).asking(SID.session_id, scope=1, now=0),
         _engine.DatabaseClock(),
+        _engine.CleanupSchedule(NOW, random=0),
     ]
 
 
@@ -425,6 +426,17 @@ def test_verified_sessions_are_remembered_for_the_check_interval():
     assert not sessions.is_fresh(ada, scope=1, now=1000, interval=None), "the row was read before the session ended"
 
 
+def test_schedule_of_the_cleanup_continues_after_a_full_batch():
+    minute = 60_000_000_000
+    schedule = _engine.CleanupSchedule(NOW, random=2**32 - 1)
+    assert schedule.begin(NOW + minute - 1, random=0) is None
+    for is_full in (True, False):
+        assert schedule.is_due(NOW + minute)
+        assert schedule.begin(NOW + minute, random=0) == 200
+        schedule.end(began=NOW, now=NOW, is_full=is_full)
+    assert not schedule.is_due(NOW + minute)
+
+
 # --- invalid text and numbers
 
 
@@ -452,6 +464,8 @@ def test_integers_out_of_range_raise_overflow_error(number):
         lambda: _engine.VerifiedSessions(number),
         lambda: _engine.VerifiedSessions(1).asking(SID.session_id, scope=number, now=1),
         lambda: _engine.VerifiedSessions(1).asking(SID.session_id, scope=1, now=number),
+        lambda: _engine.CleanupSchedule(1, random=number),
+        lambda: _engine.CleanupSchedule(number, random=1),
         lambda: claims(generation=number),
         lambda: TOKENS.verify(ACCESS, TOKENS.issue(ACCESS, claims()), number),
     ):
@@ -496,7 +510,7 @@ key_texts = (
         st.sampled_from([*PUBLIC, "d", "k"]), st.text(max_size=4) | st.sampled_from(list(PUBLIC.values()))
     ).map(lambda members: json.dumps({**PUBLIC, **members}).encode())
 )
-MEMORY = _engine.VerifiedSessions(4)
+MEMORY, CLEANUP = _engine.VerifiedSessions(4), _engine.CleanupSchedule(0, random=0)
 METAS = st.dictionaries(
     st.sampled_from(
         [
@@ -599,6 +613,10 @@ CALLS = {
         {"asked": integers, "answered": integers, "reported": integers},
     ),
     "DatabaseClock.now": (_engine.DatabaseClock().now, [integers], {}),
+    "CleanupSchedule": (_engine.CleanupSchedule, [integers], {"random": integers}),
+    "CleanupSchedule.is_due": (CLEANUP.is_due, [integers], {}),
+    "CleanupSchedule.begin": (CLEANUP.begin, [integers], {"random": integers}),
+    "CleanupSchedule.end": (CLEANUP.end, [], {"began": integers, "now": integers, "is_full": st.booleans()}),
     "OriginPolicy": (_engine.OriginPolicy, [st.lists(texts, max_size=3)], {}),
     "RenderSecrets": (_engine.RenderSecrets, [st.lists(texts, max_size=3)], {}),
     "Site": (

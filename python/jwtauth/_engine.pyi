@@ -14,6 +14,7 @@ __all__ = [
     "Answer",
     "Asked",
     "Claims",
+    "CleanupSchedule",
     "DatabaseClock",
     "Decision",
     "Grant",
@@ -563,6 +564,28 @@ class VerifiedSessions:
 
     def forget(self, session: UUID) -> None:
         """Forget a session that has ended, in every scope."""
+
+@final
+class CleanupSchedule:
+    """Decide when a process removes expired sessions, and how many at once. Times are monotonic nanoseconds.
+
+    ``random`` is a number of 32 bits, drawn anew for each call, so that processes do not remove together.
+    """
+
+    MARGIN: Final[int]
+    """How many seconds after its expiry a session is removed."""
+
+    def __new__(cls, now: int, *, random: int) -> CleanupSchedule:
+        """Create the schedule of a process that starts at ``now``. The first batch is due within a minute."""
+
+    def is_due(self, now: int) -> bool:
+        """Return whether a batch is due."""
+
+    def begin(self, now: int, *, random: int) -> int | None:
+        """Return the size of the next batch if one is due, and schedule the one after it."""
+
+    def end(self, *, began: int, now: int, is_full: bool) -> None:
+        """Record the end of a batch that began at ``began``. A batch that failed was not full."""
 
 def algorithms() -> list[str]:
     """Return the names of all algorithms (RFC 7518 section 3.1)."""

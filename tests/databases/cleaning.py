@@ -202,10 +202,11 @@ def beside_logins(count):
     user = get_user_model().objects.first()
     without, beside = [], []
     before = cleanup.expired().count()
+    never, due = (_engine.CleanupSchedule(now, random=0) for now in (2**63, 0))
     for _ in range(count):
-        cleanup._next_at = float("inf")
+        cleanup._schedule = never
         without.append(login(user))
-        cleanup._next_at = 0.0
+        cleanup._schedule = due  # it stays due while batches are full
         beside.append(login(user))
     (alone, alone_done), (answered, done) = zip(*without, strict=True), zip(*beside, strict=True)
     return {
@@ -223,7 +224,6 @@ def main(rows):
     call_command("migrate", verbosity=0)
     model = get_user_model()
     model.objects.bulk_create(model(username=f"user {number}") for number in range(USERS))
-    cleanup._next_at = float("inf")
     random.seed(18)
     fill(rows, share=0.5)
     analyze()

@@ -12,6 +12,7 @@ import pytest
 import time_machine
 from django.test import Client
 
+from jwtauth import _engine
 from jwtauth.internal.store import cleanup, clock
 from jwtauth.models import Session
 from jwtauth.test import force_login
@@ -118,7 +119,7 @@ def test_nothing_is_remembered_across_time_travels(travel, ada, settings):
 
 
 def test_no_cleanup_is_due_in_travelled_time(travel, ada, monkeypatch):
-    monkeypatch.setattr(cleanup, "_next_at", 0.0)
+    monkeypatch.setattr(cleanup, "_schedule", _engine.CleanupSchedule(0, random=0))
     assert cleanup.is_due()
     with travel(THEN):
         assert not cleanup.is_due()

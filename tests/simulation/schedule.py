@@ -52,6 +52,10 @@ class Random:
         """Return a number between these two."""
         return least + self.random() * (most - least)
 
+    def getrandbits(self, count: int) -> int:
+        """Return a number of this many bits."""
+        return int(self.random() * 2**count)
+
 
 class Task:
     """A request at the server, from its arrival until it is answered or its worker dies."""
@@ -195,4 +199,9 @@ def sleep(seconds: float) -> None:
 
 
 # Replaces the module `time`.
-TIME = SimpleNamespace(monotonic=lambda: now_ms() / 1000, sleep=sleep, time=lambda: now_ms() / 1000)
+TIME = SimpleNamespace(
+    monotonic=lambda: now_ms() / 1000,
+    monotonic_ns=lambda: now_ms() * 1_000_000,
+    sleep=sleep,
+    time=lambda: now_ms() / 1000,
+)

@@ -130,7 +130,7 @@ class Process:
             raise RuntimeError(problems[0])
         self._current = state, config
         self._clock = _engine.DatabaseClock()
-        self._cleanup: dict[str, Any] = {"_next_at": 0.0, "_place": None, "_size": 200, "_was_slow": False}
+        self._cleanup: dict[str, Any] = {"_schedule": _engine.CleanupSchedule(0, random=0), "_place": None}
 
     def enter(self, task: Task | None) -> None:
         """Make this the process whose code runs, with this request's connection."""

@@ -14,7 +14,7 @@ use crate::{AuthError, StoreError, error::Failure};
 /// the row usually needs no swap on the next attempt, however long the worker was suspended.
 const ATTEMPTS: u32 = 6;
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The pause after failure n is random below 2ⁿ times this, so that requests that collided do not collide again.
+/// The pause after failure n is random, up to 2ⁿ times this, so that requests that collided do not collide again.
 const PAUSE: Duration = Duration::from_millis(4);
 
 /// Return whether a retry may succeed.
@@ -48,13 +48,12 @@ where
 
 /// Return a random pause after this many failures.
 fn pause(failures: u32) -> Duration {
-    random_below(PAUSE * (1 << failures))
+    PAUSE * (1 << failures) * random() / u32::MAX
 }
 
-/// Return a random duration below `limit`, in whole microseconds. Not for secrets.
-pub(crate) fn random_below(limit: Duration) -> Duration {
-    let micros = limit.as_micros().try_into().unwrap_or(u64::MAX).max(1);
-    Duration::from_micros(RandomState::new().hash_one(()) % micros)
+/// Return a random number. Not for secrets.
+pub(crate) fn random() -> u32 {
+    (RandomState::new().hash_one(()) >> 32) as u32
 }
 
 #[cfg(test)]
@@ -119,7 +118,7 @@ mod tests {
     #[test]
     fn pauses_are_random_and_bounded() {
         let pauses: Vec<Duration> = (0..100).map(|_| pause(3)).collect();
-        assert!(pauses.iter().all(|pause| *pause < Duration::from_millis(32)));
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_millis(32)));
         let distinct: std::collections::HashSet<_> = pauses.iter().collect();
         assert!(distinct.len() > 50, "pauses after a collision differ");
     }

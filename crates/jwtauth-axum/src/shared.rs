@@ -3,9 +3,9 @@
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::request::Parts;
-use jwtauth::{Claims, CustomClaims, VerifiedSessions};
+use jwtauth::{Claims, CleanupSchedule, CustomClaims, VerifiedSessions};
 
-use crate::{Config, cleanup::Cleanup, clock::Clock, event::Receivers, store::ErasedStore, task::Tasks};
+use crate::{Config, clock::Clock, event::Receivers, retry::random, store::ErasedStore, task::Tasks};
 
 /// The most verified sessions that a process caches if `SESSION_CHECK_INTERVAL` allows it; about 100 bytes each.
 const REMEMBERED_SESSIONS: usize = 65_536;
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) custom_claims: Option<CustomClaimsOf>,
     pub(crate) address: Option<AddressOf>,
     pub(crate) receivers: Receivers,
-    pub(crate) cleanup: Arc<Cleanup>,
+    pub(crate) cleanup: Arc<CleanupSchedule>,
     pub(crate) tasks: Tasks,
 }
 
@@ -39,7 +39,7 @@ impl Shared {
             custom_claims: None,
             address: None,
             receivers: Receivers::default(),
-            cleanup: Arc::default(),
+            cleanup: Arc::new(CleanupSchedule::new(Duration::ZERO, random())),
             tasks: Tasks::default(),
         }
     }

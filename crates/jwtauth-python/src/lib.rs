@@ -7,6 +7,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "PyO3 passes arguments by value")]
 
 mod cache;
+mod cleanup;
 mod clock;
 mod cookie;
 mod error;
@@ -25,6 +26,7 @@ mod _engine {
     #[pymodule_export]
     use crate::{
         cache::{Asked, VerifiedSessions},
+        cleanup::CleanupSchedule,
         clock::{DatabaseClock, stored_seconds},
         cookie::cookie_problems,
         key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},

@@ -69,7 +69,7 @@ impl RequestAuth {
         shared.receivers.send(|| Event::SessionStarted { session: record });
         self.tell_ended(&surplus, EndReason::Limit);
         self.tell_ended(&replaced, EndReason::Replaced);
-        self.remove_expired();
+        shared.remove_expired();
         Ok(())
     }
 

@@ -196,7 +196,7 @@ impl RequestAuth {
             }
             self.sign_in(record, claims.sid, decision.issues(), custom, asked);
             if matches!(decision, Decision::Rotate(_)) {
-                self.remove_expired();
+                shared.remove_expired();
             }
         }
         Ok(None)

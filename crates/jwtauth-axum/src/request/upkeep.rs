@@ -1,7 +1,5 @@
 //! Secondary writes. If one fails, the next request repeats it.
 
-use std::sync::Arc;
-
 use super::RequestAuth;
 use crate::{AuthError, Record, event, retry::retrying};
 
@@ -21,13 +19,5 @@ impl RequestAuth {
         if let Err(error) = self.shared.store.touch(record.id, self.shared.clock.now()).await {
             event::upkeep("marked as seen", record.id, &error);
         }
-    }
-
-    /// Remove a batch of expired sessions, if one is due. It runs in its own task, so the response does not wait.
-    pub(super) fn remove_expired(&self) {
-        let Some(size) = self.shared.cleanup.take_up(&self.shared.clock) else { return };
-        let (cleanup, store, clock) =
-            (Arc::clone(&self.shared.cleanup), Arc::clone(&self.shared.store), self.shared.clock.clone());
-        self.shared.tasks.begin(async move { cleanup.remove_batch(size, &*store, &clock).await });
     }
 }

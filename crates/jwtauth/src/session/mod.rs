@@ -1,5 +1,6 @@
 //! Sessions: their names, their rows, and their lifetimes.
 
+mod cleanup;
 mod clock;
 mod lifetimes;
 mod verified;
@@ -8,6 +9,7 @@ use std::{fmt, str, time::Duration};
 
 use aws_lc_rs::{digest, rand::SecureRandom};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+pub use cleanup::CleanupSchedule;
 pub use clock::DatabaseClock;
 pub use lifetimes::{Lifetimes, LifetimesError};
 use uuid::{Builder, Uuid};

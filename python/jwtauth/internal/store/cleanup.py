@@ -14,24 +14,13 @@ from uuid import UUID
 from django.db import IntegrityError, connections, models, transaction
 from django.http import HttpRequest
 
+from jwtauth import _engine
 from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet, database, has_dependents
 
 _log = logging.getLogger("jwtauth")
 
 _END: Any = Session._meta.get_field("expires_at")
-
-# The largest and smallest batch after a login or refresh, and the seconds that a batch may take. Two slow batches in a
-# row halve the size, since a single one may have waited for the machine. Each removed row changes a page of the table
-# and of each index if keys, users and expiry times are in different orders: a tenth of a millisecond on SQLite.
-_BATCH, _LEAST_BATCH, _BATCH_SECONDS = 200, 5, 0.001
-
-# Seconds between two batches of a process, after a batch that was not full.
-_PAUSE = 60
-
-# Remove sessions this many seconds after they expire. A worker whose clock is minutes fast must not remove live
-# sessions.
-_MARGIN = 3600
 
 # The target duration in seconds of each statement of the command, and so the longest wait of other writers.
 _TARGET = 0.01
@@ -41,21 +30,17 @@ _LEAST, _MOST = 100, 2_000
 # rests for so many to let others write.
 _WORK, _REST = 0.03, 0.01
 
-# On the monotonic clock. The random start spreads processes that start together.
-_next_at = time.monotonic() + random.uniform(0, _PAUSE)  # noqa: S311 - not a secret
+# The schedule of this process. Python reseeds ``random`` after a fork, so forked processes do not remove together.
+_schedule = _engine.CleanupSchedule(time.monotonic_ns(), random=random.getrandbits(32))
 
 # Expiry time and key of the last examined session, where the next batch continues. Earlier sessions are removed or
 # cannot be removed. ``None`` after a batch that reached the end.
 _place: tuple[datetime, Any] | None = None
 
 
-# The size of the next batch, and whether the last one was slow.
-_size, _was_slow = _BATCH, False
-
-
 def is_due() -> bool:
     """Return whether it is time for this process to remove a batch."""
-    return time.monotonic() >= _next_at and not clock.is_travelling()
+    return _schedule.is_due(time.monotonic_ns()) and not clock.is_travelling()
 
 
 def remove_after(request: HttpRequest) -> None:
@@ -76,24 +61,18 @@ def remove_after(request: HttpRequest) -> None:
 
 
 def remove_batch() -> None:
-    """Remove one small batch. Errors are only logged. Does nothing in a transaction, where it would hold locks."""
-    global _next_at, _size, _was_slow
+    """Remove one small batch, if due. Errors are only logged. Does nothing in a transaction, as it would hold locks."""
     if transaction.get_connection(database()).in_atomic_block:
         return
-    started = time.monotonic()
-    _next_at = started + random.uniform(_PAUSE / 2, _PAUSE)  # noqa: S311 - not a secret
+    began, is_full = time.monotonic_ns(), False
+    size = _schedule.begin(began, random=random.getrandbits(32))
+    if size is None:
+        return  # another thread has begun it
     try:
-        if _remove(min(_size, _BATCH))[1]:
-            _next_at = 0.0  # the next login or refresh continues
+        _, is_full = _remove(size)
     except Exception:  # including errors of receivers, which Django would not report here
         _log.warning("expired sessions could not be removed", exc_info=True)
-    took = time.monotonic() - started
-    is_slow = took > _BATCH_SECONDS
-    if is_slow and _was_slow:
-        _size = max(_LEAST_BATCH, _size // 2)
-    elif took < _BATCH_SECONDS / 2:
-        _size = min(_BATCH, _size * 2)
-    _was_slow = is_slow
+    _schedule.end(began=began, now=time.monotonic_ns(), is_full=is_full)
 
 
 def expired() -> SessionQuerySet:
@@ -103,7 +82,7 @@ def expired() -> SessionQuerySet:
 
 
 def _cutoff() -> datetime:
-    return clock.to_datetime(clock.now() - _MARGIN)
+    return clock.to_datetime(clock.now() - _engine.CleanupSchedule.MARGIN)
 
 
 def remove_all() -> Iterator[int]:
