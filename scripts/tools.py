@@ -5,11 +5,13 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / ".tools"
 VERSIONS = {
+    "cargo-auditable": "0.7.7",
     "cargo-check-external-types": "0.5.0",  # reads format 57 of rustdoc's JSON
     "cargo-deny": "0.20.2",
     "cargo-fuzz": "0.13.2",
     "cargo-llvm-cov": "0.9.1",
     "cargo-semver-checks": "0.51.0",
+    "rust-audit-info": "0.5.4",
 }
 
 
