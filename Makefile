@@ -24,7 +24,7 @@ export PIP_NO_COMPILE := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench matrix neighbours package semver clean
+.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench matrix neighbours package wheels rebuild semver clean
 
 help:
 	@echo 'make run     build and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -40,6 +40,8 @@ help:
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
 	@echo 'make neighbours  suites of other packages with jwtauth beside them, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
 	@echo 'make package  each crate as crates.io would get it, built and tested as unpacked; nothing is sent'
+	@echo 'make wheels  the wheels for every platform and the source distribution, into dist/ (TARGETS="..." for some)'
+	@echo 'make rebuild  build them again in another folder: the same bytes'
 	@echo 'make semver SINCE=REVISION  breaking changes in the API of the crates since this commit'
 	@echo 'make bench   measurements beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
 	@echo 'make clean   remove everything that was built'
@@ -109,6 +111,10 @@ semver: $(ENV)
 package: $(ENV)
 	$(BIN)/python scripts/package.py
 
+# The last commit, for TARGETS="x86_64-unknown-linux-gnu ..." or for all of scripts/wheels.py.
+wheels rebuild: $(REQUIRED)-wheels
+	$(BIN)/python scripts/wheels.py $@ $(TARGETS)
+
 docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
 
@@ -146,6 +152,7 @@ $(REQUIRED)-%: requirements/%.txt $(ENV)
 # These files include requirements/run.txt.
 $(REQUIRED)-test $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-docs $(REQUIRED)-bench: requirements/run.txt
 $(REQUIRED)-seams: requirements/run.txt requirements/test.txt
+$(REQUIRED)-wheels: requirements/build.txt
 
 $(ENGINE): $(ENGINE_SOURCES) $(REQUIRED)-build $(REQUIRED)-run
 	@command -v cargo >/dev/null || { echo 'cargo not found: install Rust, https://rustup.rs' >&2; exit 1; }

@@ -1,0 +1,136 @@
+"""Installs the wheel that pip selects from dist/, signs in to a new project with it, and runs the tests.
+
+    try_wheel.py PYTHON ...         the interpreters, by name or path
+
+Needs nothing but Python, so it runs in a chroot too. Writes what it found out to dist/tried.json, from which
+`scripts/wheels.py table` makes a page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DIST = ROOT / "dist"
+
+# Tests that need other programs, or this checkout and its environment.
+LEFT_OUT = ("browser", "databases", "neighbours", "seams", "simulation", "test_startproject.py", "test_docs.py")
+LEFT_OUT += ("test_guides.py", "test_language.py", "test_locale.py", "test_tutorials.py", "test_ports.py")
+LEFT_OUT += ("test_scripts.py", "test_waiting.py", "test_wheels.py", "test_works_with.py")
+
+
+def run(*command: str | Path, **options: object) -> str:
+    """Run this command, and return what it printed."""
+    return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, **options).stdout
+
+
+def try_with(python: str) -> int:
+    """Install the wheel that this interpreter selects, sign in to a new project with it, and run the tests."""
+    (version,) = {path.name.split("-")[1] for path in DIST.glob("*.whl")}
+    with tempfile.TemporaryDirectory() as folder:
+        environment = Path(folder, "environment")
+        run(python, "-m", "venv", environment)
+        inside = environment / "bin/python"
+        began = time.monotonic()
+        pip = (inside, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--only-binary", ":all:")
+        run(*pip, "--find-links", DIST, f"drf-cookie-jwtauth=={version}")
+        sign_in(inside, Path(folder))
+        seconds = time.monotonic() - began
+        described = run(inside, "-c", DESCRIBE, environment.name).splitlines()
+        where, tag = described[0], described[1]
+        wheel = next(path.name for path in DIST.glob("*.whl") if tag in path.name)
+        passed = test(inside, pip, Path(folder))
+    tried = DIST / "tried.json"
+    found = json.loads(tried.read_text()) if tried.exists() else {}
+    found.setdefault(wheel, {})[where] = {"seconds": round(seconds, 1), **passed}
+    tried.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    print(wheel, where, found[wheel][where], sep="\n", flush=True)
+    return passed["failed"]
+
+
+# Prints the interpreter and its system, and the tag of the wheel that is installed.
+DESCRIBE = """
+import importlib.metadata, platform, sys, sysconfig
+threads = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+libc = "musl" if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or "") else " ".join(platform.libc_ver())
+print(f"CPython {platform.python_version()}{threads}, {libc}, {platform.machine()}")
+wheel = importlib.metadata.distribution("drf-cookie-jwtauth").read_text("WHEEL")
+print(next(line.split()[1] for line in wheel.splitlines() if line.startswith("Tag:")))
+"""
+
+
+def sign_in(python: Path, folder: Path) -> None:
+    """Follow the README in a new project, and make the first request that is signed in."""
+    readme = (ROOT / "README.md").read_text()
+    blocks = dict(re.findall(r"^<!-- example: (settings|urls) -->\n```python\n(.*?)^```$", readme, re.M | re.S))
+    run(python, "-m", "django", "startproject", "mysite", cwd=folder)
+    project = folder / "mysite"
+    with (project / "mysite/settings.py").open("a") as settings:
+        settings.write(blocks["settings"])
+    (project / "mysite/urls.py").write_text(blocks["urls"])
+    manage = (python, "manage.py")
+    run(*manage, "migrate", cwd=project)
+    user = {"DJANGO_SUPERUSER_PASSWORD": "correct horse battery"}
+    name = ("--noinput", "--username", "ada", "--email", "ada@example.org")
+    run(*manage, "createsuperuser", *name, cwd=project, env=os.environ | user)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [*manage, "runserver", "--noreload", str(port)], cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor())
+        url, body = f"http://127.0.0.1:{port}/auth", {"username": "ada", "password": "correct horse battery"}
+        login = urllib.request.Request(f"{url}/login/", json.dumps(body).encode(), {"Content-Type": "application/json"})
+        for _attempt in range(600):
+            try:
+                opener.open(login).close()
+                break
+            except urllib.error.URLError:
+                assert server.poll() is None, server.stderr.read()
+                time.sleep(0.1)
+        with opener.open(f"{url}/me/") as answer:
+            assert json.load(answer)["user"]["username"] == "ada"
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def test(python: Path, pip: tuple, folder: Path) -> dict:
+    """Run the tests of the package that need no other programs, and return what came of them."""
+    source = folder / "source"
+    shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "dist", "target"))
+    shutil.rmtree(source / "python")  # the tests import what is installed
+    # Not every package has a wheel for every platform. Tests that import one of those are left out, and counted.
+    for line in (source / "requirements/test.txt").read_text().splitlines():
+        if line and not line.startswith(("#", "-r")):
+            subprocess.run([*pip, line], stderr=subprocess.DEVNULL)
+    options = ("-q", "--no-cov", "-p", "no:cacheprovider", *(f"--ignore=tests/{name}" for name in LEFT_OUT))
+    command = [python, "-m", "pytest", *options]
+    done = subprocess.run([*command, "--collect-only"], cwd=source, capture_output=True, text=True)
+    unimportable = sorted(set(re.findall(r"^ERROR (tests/\w+\.py)", done.stdout, re.M)))
+    done = subprocess.run(
+        [*command, *(f"--ignore={name}" for name in unimportable)], cwd=source, text=True, capture_output=True
+    )
+    print(done.stdout[-6000:], done.stderr[-2000:])
+    counts = {
+        word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped)", done.stdout.splitlines()[-1])
+    }
+    return {"passed": counts.get("passed", 0), "failed": counts.get("failed", 0), "without": unimportable}
+
+
+if __name__ == "__main__":
+    failed = [python for python in sys.argv[1:] if try_with(python)]
+    sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
