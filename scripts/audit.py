@@ -1,8 +1,9 @@
-"""Checks licences, advisories, duplicates and sources of the dependencies; part of `make lint`.
+"""Checks licences, advisories, duplicates, sources and records of the dependencies; part of `make lint`.
 
 Advisories come from the RustSec database and from OSV. If these are unreachable, the output says so.
 """
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from tools import installed
 
 ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "supply-chain"
+# A record of cargo-vet: the crate's name, and its lines.
+RECORD = r"^\[\[(?:[\w-]+\.)*(?:audits|exemptions)\.([\w-]+)\]\]\n((?:.+\n)+)"
 
 
 def main() -> int:
@@ -19,7 +23,22 @@ def main() -> int:
     pins = [argument for path in sorted((ROOT / "requirements").glob("*.txt")) for argument in ("-r", str(path))]
     audit = [sys.executable, "-m", "pip_audit", "--disable-pip", "--no-deps", "--vulnerability-service", "osv", *pins]
     failed |= not advisories("Python", audit, "ConnectionError")
-    return int(failed)
+    missing = unrecorded((ROOT / "Cargo.lock").read_text(), [path.read_text() for path in RECORDS.glob("*")])
+    print(f"Crates without a record in supply-chain: {', '.join(missing) or 'none'}.")
+    return int(failed or bool(missing))
+
+
+def unrecorded(lock: str, records: list[str]) -> list[str]:
+    """Return the crates, with their versions, that have neither an audit nor an exemption.
+
+    `make release-check` runs `cargo vet`, which knows more about records, and takes minutes to compile.
+    """
+    recorded = set()
+    for name, record in re.findall(RECORD, "\n".join(records), re.M):
+        versions = re.findall(r'^(?:version|delta) = "(?:.+ -> )?(.+)"$', record, re.M)
+        recorded |= {(name, version) for version in versions}
+    locked = re.findall(r'^name = "(.+)"\nversion = "(.+)"\nsource = ', lock, re.M)
+    return [f"{name} {version}" for name, version in locked if (name, version) not in recorded]
 
 
 def advisories(language: str, command: list[str], unreachable: str) -> bool:

@@ -41,6 +41,7 @@ OF_THE_CHECKOUT = (
     "test_locale.py",
     "test_tutorials.py",
     "test_ports.py",
+    "test_release.py",
     "test_scripts.py",
     "test_waiting.py",
     "test_works_with.py",

@@ -11,6 +11,7 @@ VERSIONS = {
     "cargo-fuzz": "0.13.2",
     "cargo-llvm-cov": "0.9.1",
     "cargo-semver-checks": "0.51.0",
+    "cargo-vet": "0.10.3",
     "rust-audit-info": "0.5.4",
 }
 
