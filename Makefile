@@ -24,7 +24,7 @@ export PIP_NO_COMPILE := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench matrix neighbours package wheels rebuild semver clean
+.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench matrix neighbours package wheels rebuild semver release-check clean
 
 help:
 	@echo 'make run     build and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -43,6 +43,7 @@ help:
 	@echo 'make wheels  the wheels for every platform and the source distribution, into dist/ (TARGETS="..." for some)'
 	@echo 'make rebuild  build them again in another folder: the same bytes'
 	@echo 'make semver SINCE=REVISION  breaking changes in the API of the crates since this commit'
+	@echo 'make release-check  everything of a release but publishing it, from a clean clone'
 	@echo 'make bench   measurements beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
@@ -114,6 +115,9 @@ package: $(ENV)
 # The last commit, for TARGETS="x86_64-unknown-linux-gnu ..." or for all of scripts/wheels.py.
 wheels rebuild: $(REQUIRED)-wheels
 	$(BIN)/python scripts/wheels.py $@ $(TARGETS)
+
+release-check: $(REQUIRED)-lint $(REQUIRED)-build $(REQUIRED)-release
+	@$(BIN)/python scripts/release.py
 
 docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
