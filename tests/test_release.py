@@ -1,6 +1,8 @@
 """`make release-check`: what it refuses, and what this checkout states."""
 
 import datetime
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -12,14 +14,14 @@ import pytest
 from tests.test_scripts import load
 
 ROOT = Path(__file__).resolve().parents[1]
-TODAY = datetime.date(2026, 11, 26)
+TODAY = datetime.date(2020, 11, 26)
 CRATES = {"jwtauth": "", "jwtauth-axum": "jwtauth", "jwtauth-python": "jwtauth"}
 LOCKED = '[[package]]\nname = "{}"\nversion = "{}"\n'
 CHANGELOG = """# Changelog
 
 ## Unreleased
 
-## 0.2.0 - 2026-11-25
+## 0.2.0 - 2020-11-25
 
 ### Added
 
@@ -39,8 +41,9 @@ def commit(root, subject="Change something"):
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
     """Return a repository whose version 0.2.0 can be released."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)  # no signatures
     root = tmp_path / "project"
     files = {
         "Cargo.toml": '[workspace]\nresolver = "3"\nmembers = ["crates/*"]\n[workspace.package]\nversion = "0.2.0"\n'
@@ -57,6 +60,7 @@ def project(tmp_path):
     for name, needs in CRATES.items():
         dependency = f"[dependencies]\n{needs}.workspace = true\n" if needs else ""
         package = f'[package]\nname = "{name}"\nversion.workspace = true\nedition = "2024"\n'
+        package += "publish = false\n" if name == release.BINDING else ""
         files |= {f"crates/{name}/Cargo.toml": package + dependency, f"crates/{name}/src/lib.rs": ""}
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -171,16 +175,16 @@ def test_place_that_states_another_version_is_refused(project, path, old, new, r
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("## 0.2.0 - 2026-11-25", "## 0.2.0", "no section '## 0.2.0 - 2026-11-26' at the top"),
-        ("## 0.2.0 - 2026-11-25", "## 0.2.0 - soon", "no section '## 0.2.0 - 2026-11-26' at the top"),
-        ("## 0.2.0 - 2026-11-25", "## 0.2.1 - 2026-11-25", "no section '## 0.2.0 - 2026-11-26' at the top"),
-        ("## 0.2.0 - 2026-11-25", "## 0.3.0 - 2026-11-25\n\n## 0.2.0 - 2026-11-25", "no section"),
-        ("## Unreleased\n\n## 0.2.0 - 2026-11-25", "## Unreleased", "entries under Unreleased: move them to 0.2.0"),
+        ("## 0.2.0 - 2020-11-25", "## 0.2.0", "no section '## 0.2.0 - 2020-11-26' at the top"),
+        ("## 0.2.0 - 2020-11-25", "## 0.2.0 - soon", "no section '## 0.2.0 - 2020-11-26' at the top"),
+        ("## 0.2.0 - 2020-11-25", "## 0.2.1 - 2020-11-25", "no section '## 0.2.0 - 2020-11-26' at the top"),
+        ("## 0.2.0 - 2020-11-25", "## 0.3.0 - 2020-11-25\n\n## 0.2.0 - 2020-11-25", "no section"),
+        ("## Unreleased\n\n## 0.2.0 - 2020-11-25", "## Unreleased", "entries under Unreleased: move them to 0.2.0"),
         ("## Unreleased", "## Unreleased\n\n- A late entry.", "entries under Unreleased: move them to 0.2.0"),
-        ("2026-11-25", "2026-11-27", "the date 2026-11-27, today is 2026-11-26"),
-        ("2026-11-25", "2026-02-30", "the date 2026-02-30, today is 2026-11-26"),
+        ("2020-11-25", "2020-11-27", "the date 2020-11-27, today is 2020-11-26"),
+        ("2020-11-25", "2020-02-30", "the date 2020-02-30, today is 2020-11-26"),
         ("### Added\n\n- An entry.\n\n", "", "no entries for 0.2.0"),
-        (CHANGELOG, "# Changelog\n", "no section '## 0.2.0 - 2026-11-26' at the top"),
+        (CHANGELOG, "# Changelog\n", "no section '## 0.2.0 - 2020-11-26' at the top"),
     ],
 )
 def test_changelog_without_a_dated_section_for_the_version_is_refused(old, new, reason):
@@ -224,6 +228,41 @@ def test_refused_version_is_neither_built_nor_packaged(project):
     assert not (project / "target").exists()
 
 
+SDIST, WHEEL = "drf_cookie_jwtauth-0.2.0.tar.gz", "drf_cookie_jwtauth-0.2.0-cp310-abi3-manylinux_2_28_x86_64.whl"
+PACKAGES = ("jwtauth-0.2.0.crate", "jwtauth-axum-0.2.0.crate")
+
+
+@pytest.mark.parametrize(
+    ("made", "status", "failed"),
+    [
+        ([SDIST, WHEEL, *PACKAGES], 0, []),
+        ([SDIST, WHEEL, PACKAGES[0]], 1, ["jwtauth-axum-0.2.0.crate was not packaged"]),
+        ([WHEEL, *PACKAGES], 1, [f"dist should have {SDIST} and wheels, and has {WHEEL}"]),
+    ],
+)
+def test_files_of_the_clean_clone_are_listed_and_not_uploaded(project, monkeypatch, capfd, made, status, failed):
+    target = project / "target"
+    monkeypatch.setattr(release, "ROOT", project)
+    monkeypatch.setattr(release, "TARGET", target)
+
+    def steps(clone, since):
+        assert (clone / "CHANGELOG.md").read_text() == CHANGELOG
+        for name in made:
+            folder = target / "package" if name.endswith(".crate") else clone / "dist"
+            yield name, ["sh", "-c", f"mkdir -p {folder}; echo {name} > {folder / name}"]
+        yield "docs", ["sh", "-c", f"exit {status}"]
+
+    monkeypatch.setattr(release, "steps", steps)
+    assert release.main() == status
+    printed = capfd.readouterr().out
+    for name in made:
+        content = f"{name}\n".encode()
+        assert f"{name}\n        {len(content)} bytes, sha256 {hashlib.sha256(content).hexdigest()}\n" in printed
+    failed = ["docs", *failed] if status else []
+    assert re.findall(r"^FAILED: (.+)$", printed, re.M) == failed
+    assert ("Every step passed." in printed) is (failed == [])
+
+
 def test_places_of_this_checkout_state_one_version():
     packages = release.cargo_packages(ROOT)
     stated = dict(release.statements(ROOT, packages))
@@ -235,13 +274,12 @@ def test_places_of_this_checkout_state_one_version():
 
 
 def test_files_of_another_version_or_kind_are_not_uploaded():
-    sdist, wheel = "drf_cookie_jwtauth-0.2.0.tar.gz", "drf_cookie_jwtauth-0.2.0-cp310-abi3-manylinux_2_28_x86_64.whl"
-    assert list(release.unexpected([sdist, wheel], "0.2.0")) == []
-    for names in ([], [sdist], [wheel], [sdist, wheel, "notes.txt"], [sdist, wheel, wheel.replace("0.2.0", "0.1.0")]):
+    assert list(release.unexpected([SDIST, WHEEL], "0.2.0")) == []
+    for names in ([], [SDIST], [WHEEL], [SDIST, WHEEL, "notes.txt"], [SDIST, WHEEL, WHEEL.replace("0.2.0", "0.1.0")]):
         (reason,) = release.unexpected(names, "0.2.0")
         assert re.match(r"dist should have drf_cookie_jwtauth-0\.2\.0\.tar\.gz and wheels, and has ", reason)
     local = "drf_cookie_jwtauth-0.2.0-cp310-abi3-linux_x86_64.whl"
-    assert list(release.unexpected([sdist, local], "0.2.0")) == [f"the index refuses {local}"]
+    assert list(release.unexpected([SDIST, local], "0.2.0")) == [f"the index refuses {local}"]
 
 
 def test_crate_without_a_record_is_reported():
