@@ -1,1 +1,1 @@
-"""Support for other packages, loaded if they are installed."""
+"""Support for other packages, imported only where they are used."""
