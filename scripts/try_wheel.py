@@ -28,6 +28,7 @@ DIST = ROOT / "dist"
 LEFT_OUT = ("browser", "databases", "neighbours", "seams", "simulation", "test_startproject.py", "test_docs.py")
 LEFT_OUT += ("test_guides.py", "test_language.py", "test_locale.py", "test_tutorials.py", "test_ports.py")
 LEFT_OUT += ("test_scripts.py", "test_waiting.py", "test_wheels.py", "test_works_with.py")
+LEFT_OUT += ("test_release.py", "test_supported.py", "test_workflows.py")
 
 
 def run(*command: str | Path, **options: object) -> str:
@@ -41,7 +42,7 @@ def try_with(python: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         environment = Path(folder, "environment")
         run(python, "-m", "venv", environment)
-        inside = environment / "bin/python"
+        inside = environment / ("bin/python" if os.name == "posix" else "Scripts/python.exe")
         began = time.monotonic()
         pip = (inside, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--only-binary", ":all:")
         run(*pip, "--find-links", DIST, f"drf-cookie-jwtauth=={version}")
