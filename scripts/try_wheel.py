@@ -1,6 +1,6 @@
 """Installs the wheel that pip selects from dist/, signs in to a new project with it, and runs the tests.
 
-    try_wheel.py PYTHON ...         the interpreters, by name or path
+    try_wheel.py [--brief] PYTHON ...   the interpreters, by name or path; --brief leaves the tests out
 
 Needs nothing but Python, so it runs in a chroot too. Writes what it found out to dist/tried.json, from which
 `scripts/wheels.py table` makes a page.
@@ -36,7 +36,7 @@ def run(*command: str | Path, **options: object) -> str:
     return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, **options).stdout
 
 
-def try_with(python: str) -> int:
+def try_with(python: str, brief: bool) -> int:
     """Install the wheel that this interpreter selects, sign in to a new project with it, and run the tests."""
     (version,) = {path.name.split("-")[1] for path in DIST.glob("*.whl")}
     with tempfile.TemporaryDirectory() as folder:
@@ -51,13 +51,13 @@ def try_with(python: str) -> int:
         described = run(inside, "-c", DESCRIBE, environment.name).splitlines()
         where, tag = described[0], described[1]
         wheel = next(path.name for path in DIST.glob("*.whl") if tag in path.name)
-        passed = test(inside, pip, Path(folder))
+        passed = {} if brief else test(inside, pip, Path(folder))
     tried = DIST / "tried.json"
     found = json.loads(tried.read_text()) if tried.exists() else {}
     found.setdefault(wheel, {})[where] = {"seconds": round(seconds, 1), **passed}
     tried.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     print(wheel, where, found[wheel][where], sep="\n", flush=True)
-    return passed["failed"]
+    return passed.get("failed", 0)
 
 
 # Prints the interpreter and its system, and the tag of the wheel that is installed.
@@ -114,10 +114,12 @@ def test(python: Path, pip: tuple, folder: Path) -> dict:
     source = folder / "source"
     shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "dist", "target"))
     shutil.rmtree(source / "python")  # the tests import what is installed
-    # Not every package has a wheel for every platform. Tests that import one of those are left out, and counted.
-    for line in (source / "requirements/test.txt").read_text().splitlines():
-        if line and not line.startswith(("#", "-r")):
-            subprocess.run([*pip, line], stderr=subprocess.DEVNULL)
+    required = source / "requirements/test.txt"
+    if subprocess.run([*pip, "--requirement", required], stderr=subprocess.DEVNULL).returncode:
+        # A package has no wheel for this platform. The tests that import it are left out, and named in the result.
+        pinned = "".join(path.read_text() for path in (required, required.with_name("run.txt")))
+        for requirement in re.findall(r"^(\w[^\\\n]+==[^\\\n]+)", pinned, re.M):
+            subprocess.run([*pip, requirement], stderr=subprocess.DEVNULL)
     options = ("-q", "--no-cov", "-p", "no:cacheprovider", *(f"--ignore=tests/{name}" for name in LEFT_OUT))
     command = [python, "-m", "pytest", *options]
     done = subprocess.run([*command, "--collect-only"], cwd=source, capture_output=True, text=True)
@@ -133,5 +135,6 @@ def test(python: Path, pip: tuple, folder: Path) -> dict:
 
 
 if __name__ == "__main__":
-    failed = [python for python in sys.argv[1:] if try_with(python)]
+    brief = sys.argv[1:2] == ["--brief"]
+    failed = [python for python in sys.argv[1 + brief :] if try_with(python, brief)]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)

@@ -206,9 +206,11 @@ def write_table() -> None:
 
 def described(result: dict) -> str:
     """Return how many tests passed, which were left out, and the seconds to the first request."""
-    failed = f", **{result['failed']} failed**" if result["failed"] else ""
-    without = f", without {', '.join(Path(name).name for name in result['without'])}" if result["without"] else ""
-    return f"{result['passed']} tests{failed}{without}; {result['seconds']:.0f} s"
+    tests = f"{result['passed']} tests" if "passed" in result else "a login"
+    failed = f", **{result['failed']} failed**" if result.get("failed") else ""
+    names = [Path(name).name for name in result.get("without", ())]
+    without = f", without {', '.join(names)}" if names else ""
+    return f"{tests}{failed}{without}; {result['seconds']:.0f} s"
 
 
 def main(action: str, *arguments: str) -> int:
