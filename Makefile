@@ -43,7 +43,7 @@ help:
 	@echo 'make wheels  the wheels for every platform and the source distribution, into dist/ (TARGETS="..." for some)'
 	@echo 'make rebuild  build them again in another folder: the same bytes'
 	@echo 'make semver SINCE=REVISION  breaking changes in the API of the crates since this commit'
-	@echo 'make release-check  everything of a release but publishing it, from a clean clone'
+	@echo 'make release-check  everything of a release but publishing it, from a clean clone (TARGETS="..." for some wheels)'
 	@echo 'make bench   measurements beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
@@ -116,7 +116,7 @@ package: $(ENV)
 wheels rebuild: $(REQUIRED)-wheels
 	$(BIN)/python scripts/wheels.py $@ $(TARGETS)
 
-release-check: $(REQUIRED)-lint $(REQUIRED)-build $(REQUIRED)-release
+release-check: $(REQUIRED)-lint $(REQUIRED)-release
 	@$(BIN)/python scripts/release.py
 
 docs: $(REQUIRED)-docs $(ENGINE)
