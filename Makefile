@@ -24,7 +24,7 @@ export PIP_NO_COMPILE := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench matrix neighbours package wheels rebuild semver release-check clean
+.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench lock matrix neighbours package wheels rebuild semver release-check clean
 
 help:
 	@echo 'make run     build and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -45,6 +45,7 @@ help:
 	@echo 'make semver SINCE=REVISION  breaking changes in the API of the crates since this commit'
 	@echo 'make release-check  everything of a release but publishing it, from a clean clone (TARGETS="..." for some wheels)'
 	@echo 'make bench   measurements beside the alternatives, into docs/performance (PARTS="engine calls" for some)'
+	@echo 'make lock    pin the dependency groups of pyproject.toml in requirements/ (LOCK="--upgrade" for the newest versions)'
 	@echo 'make clean   remove everything that was built'
 	@echo 'PYTHON=python3.13 makes .venv with another Python than python3 (make clean first).'
 
@@ -92,12 +93,10 @@ fuzz: $(ENV)
 miri:
 	cargo +nightly miri test -p jwtauth --lib -- rotation:: session::clock:: origin:: cookie:: request::head:: --skip proptest
 
-reliability: $(REQUIRED)-test $(ENGINE)
-	$(BIN)/pip install --requirement requirements/mariadb.txt
+reliability: $(REQUIRED)-test $(REQUIRED)-mariadb $(ENGINE)
 	$(BIN)/python scripts/reliability.py
 
-seams: $(REQUIRED)-seams $(ENGINE)
-	$(BIN)/pip install --requirement requirements/mariadb.txt
+seams: $(REQUIRED)-seams $(REQUIRED)-mariadb $(ENGINE)
 	$(BIN)/python scripts/seams.py $(DEPARTMENTS)
 
 matrix: $(REQUIRED)-test $(REQUIRED)-build
@@ -118,6 +117,9 @@ wheels rebuild: $(REQUIRED)-wheels
 
 release-check: $(REQUIRED)-lint $(REQUIRED)-release
 	@$(BIN)/python scripts/release.py
+
+lock: $(REQUIRED)-nox
+	$(BIN)/nox --session lock -- $(LOCK)
 
 docs: $(REQUIRED)-docs $(ENGINE)
 	$(BIN)/python -m sphinx -W --keep-going docs docs/_build/html
@@ -149,14 +151,10 @@ $(ENV):
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
+# Each file lists everything that its group needs, so pip has nothing to resolve.
 $(REQUIRED)-%: requirements/%.txt $(ENV)
-	$(BIN)/pip install --requirement $<
+	$(BIN)/pip install --require-hashes --no-deps --requirement $<
 	@touch $@
-
-# These files include requirements/run.txt.
-$(REQUIRED)-test $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-docs $(REQUIRED)-bench: requirements/run.txt
-$(REQUIRED)-seams: requirements/run.txt requirements/test.txt
-$(REQUIRED)-wheels: requirements/build.txt
 
 $(ENGINE): $(ENGINE_SOURCES) $(REQUIRED)-build $(REQUIRED)-run
 	@command -v cargo >/dev/null || { echo 'cargo not found: install Rust, https://rustup.rs' >&2; exit 1; }

@@ -117,8 +117,7 @@ def test(python: Path, pip: tuple, folder: Path) -> dict:
     required = source / "requirements/test.txt"
     if subprocess.run([*pip, "--requirement", required], stderr=subprocess.DEVNULL).returncode:
         # A package has no wheel for this platform. The tests that import it are left out, and named in the result.
-        pinned = "".join(path.read_text() for path in (required, required.with_name("run.txt")))
-        for requirement in re.findall(r"^(\w[^\\\n]+==[^\\\n]+)", pinned, re.M):
+        for requirement in re.findall(r"^(\w[^\\\n]+==[^\\\n]+)", required.read_text(), re.M):
             subprocess.run([*pip, requirement], stderr=subprocess.DEVNULL)
     options = ("-q", "--no-cov", "-p", "no:cacheprovider", *(f"--ignore=tests/{name}" for name in LEFT_OUT))
     command = [python, "-m", "pytest", *options]
