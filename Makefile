@@ -53,7 +53,7 @@ help:
 run: interpreter
 	@$(if $(wildcard $(ENV)),$(BIN)/python,$(PYTHON)) scripts/run.py '$(PORT)'
 
-test: $(REQUIRED)-seams $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(ENGINE)
+test: $(REQUIRED)-seams $(REQUIRED)-neighbours $(REQUIRED)-lint $(REQUIRED)-build $(REQUIRED)-nox $(ENGINE)
 	$(BIN)/python scripts/test.py $(STEPS)
 
 check: $(REQUIRED)-test $(REQUIRED)-lint $(ENGINE)
@@ -99,11 +99,11 @@ reliability: $(REQUIRED)-test $(REQUIRED)-mariadb $(ENGINE)
 seams: $(REQUIRED)-seams $(REQUIRED)-mariadb $(ENGINE)
 	$(BIN)/python scripts/seams.py $(DEPARTMENTS)
 
-matrix: $(REQUIRED)-test $(REQUIRED)-build
-	$(BIN)/python scripts/matrix.py
+matrix: $(REQUIRED)-nox $(REQUIRED)-build
+	$(BIN)/nox --parallel auto --session table
 
-neighbours: $(REQUIRED)-build
-	$(BIN)/python scripts/neighbours.py $(SUITES)
+neighbours: $(REQUIRED)-nox $(REQUIRED)-build
+	$(BIN)/nox --session neighbours -- $(SUITES)
 
 semver: $(ENV)
 	$(BIN)/python scripts/api.py $(SINCE)

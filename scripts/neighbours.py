@@ -1,7 +1,9 @@
 """Run the test suites of other packages, alone and with jwtauth, and write docs/reference/works-with-table.md.
 
-`make neighbours` runs every suite; ``scripts/neighbours.py NAME...`` runs some, and keeps the figures of the others.
-The suites come from the source distributions on the package index; packages without tests are named in the table. Each
+    scripts/neighbours.py WHEEL [NAME ...]
+
+`make neighbours` runs every suite, on Python 3.13. With names it runs some, and keeps the figures of the others. The
+suites come from the source distributions on the package index; packages without tests are named in the table. Each
 suite runs twice in its own virtual environment under .tools/neighbours, the second time with jwtauth (``run_suite.py
 beside``). Tests whose outcome differs run once more, by themselves. If it still differs, `Suite.differences` must say
 why.
@@ -12,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -21,8 +24,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import matrix
-
 ROOT = Path(__file__).resolve().parent.parent
 SUITE_FILES = ROOT / "scripts/neighbours"
 FOLDER = ROOT / ".tools/neighbours"
@@ -30,7 +31,6 @@ PACKAGE = FOLDER / "package"  # the wheel of this checkout, installed separately
 FIGURES = ROOT / "docs/reference/works-with.json"
 TABLE = ROOT / "docs/reference/works-with-table.md"
 
-PYTHONS = ("3.13", "3.12")
 DJANGO, DRF = "6.1.3", "3.18.3"
 # What the wheel needs; the same in both runs, so that jwtauth is the only difference.
 ALWAYS = (f"Django=={DJANGO}", f"djangorestframework=={DRF}", "ua-parser==1.0.2", "ua-parser-builtins==202610")
@@ -83,12 +83,12 @@ class Suite:
     def python(self) -> str:
         return str(self.home / "venv/bin/python")
 
-    def prepare(self, interpreter: str) -> None:
+    def prepare(self) -> None:
         """Create the environment, unless the requirements are unchanged, and unpack the tests again."""
         wanted = (f"{self.name}{self.extras}=={self.version}", *self.needs, *ALWAYS)
         stamp = self.home / "venv/.installed"
         if not stamp.exists() or stamp.read_text() != "\n".join(wanted):
-            run([interpreter, "-m", "venv", "--clear", str(self.home / "venv")])
+            run([sys.executable, "-m", "venv", "--clear", str(self.home / "venv")])
             run([self.python, "-m", "pip", "install", "--quiet", "--no-compile", *wanted])
             stamp.write_text("\n".join(wanted))
         sources = self.home / f"sdist-{self.version}"
@@ -384,15 +384,14 @@ NOT_RUN = {
 }
 
 
-def install_package(interpreter: str) -> None:
-    """Build the wheel and unpack it with its metadata, through which pytest finds the plugin."""
-    wheel = Path(os.environ.get("NEIGHBOURS_WHEEL") or matrix.wheel())
+def install_package(wheel: Path) -> None:
+    """Unpack the wheel with its metadata, through which pytest finds the plugin."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     stamp = PACKAGE / ".installed"
     if stamp.exists() and stamp.read_text() == digest:
         return
     shutil.rmtree(PACKAGE, ignore_errors=True)
-    run([interpreter, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(PACKAGE), str(wheel)])
+    run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(PACKAGE), str(wheel)])
     stamp.write_text(digest)
 
 
@@ -400,23 +399,18 @@ def read_figures() -> dict:
     return json.loads(FIGURES.read_text()) if FIGURES.exists() else {"suites": {}}
 
 
-def main(names: list[str]) -> int:
+def main(wheel: Path, names: list[str]) -> int:
     known = {suite.name: suite for suite in suites()}
     if unknown := set(names) - set(known):
         print(f"Unknown: {', '.join(sorted(unknown))}. Known: {' '.join(known)}")
         return 2
-    interpreter = next((found for version in PYTHONS if (found := matrix.python(version)) and not found.prefix), None)
-    if interpreter is None:
-        print(f"Left out: Django {DJANGO} needs Python {' or '.join(PYTHONS)}, which this machine does not have.")
-        return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
-    install_package(interpreter.command)
-    full = subprocess.check_output([interpreter.command, "-c", "import platform; print(platform.python_version())"])
-    versions = {"python": full.decode().strip(), "django": DJANGO, "drf": DRF}
+    install_package(wheel)
+    versions = {"python": platform.python_version(), "django": DJANGO, "drf": DRF}
     for name in names or list(known):
         suite = known[name]
         try:
-            suite.prepare(interpreter.command)
+            suite.prepare()
         except RuntimeError as error:
             print(f"{name}: cannot be prepared: {error}", flush=True)
             continue
@@ -481,4 +475,4 @@ def cell(figures: dict[str, int]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -310,7 +310,8 @@ def python() -> None:
 
 def matrix() -> None:
     """Test the oldest and the newest pair of Python and Django that this machine has."""
-    check("Python tests on the oldest and the newest pair", sys.executable, "scripts/matrix.py", "ends", aside=True)
+    nox = (sys.executable, "-m", "nox", "--session", "ends")
+    check("Python tests on the oldest and the newest pair", *nox, aside=True)
 
 
 def mariadb_driver() -> None:
