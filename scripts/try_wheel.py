@@ -122,15 +122,17 @@ def test(python: Path, pip: tuple, folder: Path) -> dict:
     options = ("-q", "--no-cov", "-p", "no:cacheprovider", *(f"--ignore=tests/{name}" for name in LEFT_OUT))
     command = [python, "-m", "pytest", *options]
     done = subprocess.run([*command, "--collect-only"], cwd=source, capture_output=True, text=True)
-    unimportable = sorted(set(re.findall(r"^ERROR (tests/\w+\.py)", done.stdout, re.M)))
+    unimportable = sorted(set(re.findall(r"^ERROR (tests/\S+\.py)", done.stdout, re.M)))
     done = subprocess.run(
         [*command, *(f"--ignore={name}" for name in unimportable)], cwd=source, text=True, capture_output=True
     )
     print(done.stdout[-6000:], done.stderr[-2000:])
-    counts = {
-        word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped)", done.stdout.splitlines()[-1])
-    }
-    return {"passed": counts.get("passed", 0), "failed": counts.get("failed", 0), "without": unimportable}
+    last = done.stdout.splitlines()[-1] if done.stdout else ""
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|errors?)", last)}
+    passed = counts.pop("passed", 0)
+    # pytest's status says more than its last line: that no test ran, for one.
+    failed = sum(counts.values()) or int(done.returncode != 0)
+    return {"passed": passed, "failed": failed, "without": unimportable}
 
 
 if __name__ == "__main__":
