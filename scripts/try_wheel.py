@@ -73,7 +73,7 @@ print(next(line.split()[1] for line in wheel.splitlines() if line.startswith("Ta
 
 def sign_in(python: Path, folder: Path) -> None:
     """Follow the README in a new project, and make the first request that is signed in."""
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = dict(re.findall(r"^<!-- example: (settings|urls) -->\n```python\n(.*?)^```$", readme, re.M | re.S))
     run(python, "-m", "django", "startproject", "mysite", cwd=folder)
     project = folder / "mysite"
