@@ -20,13 +20,13 @@ FILES = ("LICENSE", "README.md")
 
 
 def main() -> int:
-    forget_unpacked()
+    command = ["cargo", "metadata", "--format-version=1", "--locked", "--no-deps"]
+    metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
+    forget_unpacked(Path(metadata["target_directory"]))
     # --allow-dirty is safe, because nothing is uploaded.
     done = subprocess.run(["cargo", "publish", "--workspace", "--dry-run", "--locked", "--allow-dirty"], cwd=ROOT)
     if done.returncode:
         return done.returncode
-    command = ["cargo", "metadata", "--format-version=1", "--locked", "--no-deps"]
-    metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     published = [package for package in metadata["packages"] if package["publish"] != []]
     failed = [f"{package['name']}: no {field}" for package in published for field in FIELDS if not package[field]]
     # Test outside the checkout, so that only its profiles are visible; most dependencies are already compiled.
@@ -47,11 +47,14 @@ def main() -> int:
     return int(bool(failed))
 
 
-def forget_unpacked() -> None:
-    """Remove what cargo has unpacked from the registries of earlier dry runs: it compares names and versions alone."""
+def forget_unpacked(target: Path) -> None:
+    """Remove what earlier dry runs have unpacked and compiled: cargo compares its names and versions alone."""
     home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     for folder in home.glob("registry/src/-*/jwtauth*"):
         shutil.rmtree(folder)
+    for sources in target.glob("debug/deps/jwtauth-*.d"):
+        if "/registry/src/-" in sources.read_text():
+            shutil.rmtree(target / "debug/.fingerprint" / sources.stem, ignore_errors=True)
 
 
 def unpack(package: dict, target: Path, folder: str) -> Path:

@@ -283,6 +283,20 @@ def test_files_of_another_version_or_kind_are_not_uploaded():
     assert list(release.unexpected([SDIST, local], "0.2.0")) == [f"the index refuses {local}"]
 
 
+def test_crate_compiled_from_an_earlier_package_is_compiled_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("CARGO_HOME", str(tmp_path / "cargo"))
+    unpacked = tmp_path / "cargo/registry/src/-1a2b/jwtauth-0.2.0"
+    other = tmp_path / "cargo/registry/src/index.crates.io-3c4d/jwt-1.0.0"
+    compiled = {name: tmp_path / f"target/debug/.fingerprint/jwtauth-{name}" for name in ("packaged", "checkout")}
+    for folder in (unpacked, other, *compiled.values(), tmp_path / "target/debug/deps"):
+        folder.mkdir(parents=True)
+    for name, source in {"packaged": unpacked, "checkout": ROOT / "crates/jwtauth"}.items():
+        (tmp_path / f"target/debug/deps/jwtauth-{name}.d").write_text(f"jwtauth.d: {source}/src/lib.rs\n")
+    load("package").forget_unpacked(tmp_path / "target")
+    assert [path.exists() for path in (unpacked, other)] == [False, True]
+    assert {name: path.exists() for name, path in compiled.items()} == {"packaged": False, "checkout": True}
+
+
 def test_crate_without_a_record_is_reported():
     lock = "".join(
         f'[[package]]\nname = "{name}"\nversion = "{version}"\nsource = "registry"\n\n'
