@@ -121,8 +121,9 @@ def test_nothing_is_remembered_across_time_travels(travel, ada, settings):
 def test_no_cleanup_is_due_in_travelled_time(travel, ada, monkeypatch):
     monkeypatch.setattr(cleanup, "_schedule", _engine.CleanupSchedule(0, random=0))
     assert cleanup.is_due()
-    with travel(THEN):
-        assert not cleanup.is_due()
+    for moment in (THEN, LONG_AGO, datetime(1960, 1, 1, tzinfo=timezone.utc)):
+        with travel(moment):
+            assert not cleanup.is_due()
     assert cleanup.is_due()
 
 

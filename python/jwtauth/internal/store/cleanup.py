@@ -40,7 +40,7 @@ _place: tuple[datetime, Any] | None = None
 
 def is_due() -> bool:
     """Return whether it is time for this process to remove a batch."""
-    return _schedule.is_due(time.monotonic_ns()) and not clock.is_travelling()
+    return not clock.is_travelling() and _schedule.is_due(time.monotonic_ns())
 
 
 def remove_after(request: HttpRequest) -> None:
