@@ -144,9 +144,11 @@ def test_matrix_tests_the_versions_that_are_locked():
         ("Makefile", r"version_info < \((\d+, \d+)\)", [OLDEST.replace(".", ", ")]),
         ("docs/reference/compatibility-table.md", r"^\| ([\d.]+) \|", PYTHONS),
         (".github/workflows/checks.yml", r"^ +(3\.\d+)$", PYTHONS),
+        ("scripts/neighbours.py", r'^DJANGO, DRF = "([\d.]+)"', [[*DJANGOS][-1]]),
+        ("scripts/neighbours.py", r'^DJANGO, DRF = .+ "([\d.]+)"', [[*DRFS][-1]]),
     ],
 )
-def test_tools_are_set_for_the_supported_pythons(path, pattern, expected):
+def test_tools_are_set_for_the_supported_versions(path, pattern, expected):
     assert re.findall(pattern, (ROOT / path).read_text(), re.M) == expected
 
 
