@@ -37,7 +37,7 @@ help:
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: hours'
 	@echo 'make seams   browsers, servers, proxies, clients and clusters, into docs/seams-table.md: an hour or more (DEPARTMENTS="proxies" for some)'
 	@echo 'make docs    the documentation, into docs/_build/html'
-	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: a quarter of an hour'
+	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: three quarters of an hour'
 	@echo 'make neighbours  suites of other packages with jwtauth beside them, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
 	@echo 'make package  each crate as crates.io would get it, built and tested as unpacked; nothing is sent'
 	@echo 'make wheels  the wheels for every platform and the source distribution, into dist/ (TARGETS="..." for some)'
