@@ -50,7 +50,7 @@ def try_with(python: str, brief: bool) -> int:
         seconds = time.monotonic() - began
         described = run(inside, "-c", DESCRIBE, environment.name).splitlines()
         where, tag = described[0], described[1]
-        wheel = next(path.name for path in DIST.glob("*.whl") if tag in path.name)
+        wheel = next(path.name for path in DIST.glob("*.whl") if has_tag(path.stem, tag))
         passed = {} if brief else test(inside, pip, Path(folder))
     tried = DIST / "tried.json"
     found = json.loads(tried.read_text()) if tried.exists() else {}
@@ -58,6 +58,11 @@ def try_with(python: str, brief: bool) -> int:
     tried.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
     print(wheel, where, found[wheel][where], sep="\n", flush=True)
     return passed.get("failed", 0)
+
+
+def has_tag(name: str, tag: str) -> bool:
+    """Return whether a wheel of this name has the tag. A name may have several, as in ``cp315-abi3.abi3t-linux``."""
+    return all(part in parts.split(".") for part, parts in zip(tag.split("-"), name.split("-")[-3:], strict=True))
 
 
 # Prints the interpreter and its system, and the tag of the wheel that is installed.

@@ -125,3 +125,17 @@ def test_table_lists_the_archives_and_where_they_were_tested(wheels, monkeypatch
         "| `cp310-abi3-musllinux_1_2_x86_64` | 1.23 | CPython 3.12.1, musl: 150 tests, without test_x.py; 12 s |",
         "| source distribution | 0.00 | - |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        ("cp315-abi3-manylinux_2_17_x86_64", True),
+        ("cp315-abi3t-manylinux2014_x86_64", True),
+        ("cp310-abi3-manylinux2014_x86_64", False),
+        ("cp315-abi3-musllinux_1_2_x86_64", False),
+    ],
+)
+def test_wheel_is_found_by_each_of_its_tags(tag, expected):
+    name = "drf_cookie_jwtauth-1.0-cp315-abi3.abi3t-manylinux2014_x86_64.manylinux_2_17_x86_64"
+    assert load("try_wheel").has_tag(name, tag) is expected
