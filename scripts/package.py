@@ -57,12 +57,17 @@ def forget_unpacked(target: Path) -> None:
             shutil.rmtree(target / "debug/.fingerprint" / sources.stem, ignore_errors=True)
 
 
+def untimed(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    """Leave out the time, which is of 2006 in every package: cargo would take what it compiled before to be newer."""
+    return tarfile.data_filter(member, folder).replace(mtime=None, deep=False)
+
+
 def unpack(package: dict, target: Path, folder: str) -> Path:
     name = f"{package['name']}-{package['version']}"
     # Which folder it is in depends on the version of cargo.
     newest = max(target.glob(f"package/**/{name}.crate"), key=lambda path: path.stat().st_mtime)
     with tarfile.open(newest) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder, filter=untimed)
     return Path(folder, name)
 
 

@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -295,6 +297,18 @@ def test_crate_compiled_from_an_earlier_package_is_compiled_again(tmp_path, monk
     load("package").forget_unpacked(tmp_path / "target")
     assert [path.exists() for path in (unpacked, other)] == [False, True]
     assert {name: path.exists() for name, path in compiled.items()} == {"packaged": False, "checkout": True}
+
+
+def test_files_of_a_package_are_unpacked_as_new(tmp_path):
+    (tmp_path / "lib.rs").touch()
+    os.utime(tmp_path / "lib.rs", (0, 0))
+    crate = tmp_path / "package/jwtauth-0.2.0.crate"
+    crate.parent.mkdir()
+    with tarfile.open(crate, "w:gz") as archive:
+        archive.add(tmp_path / "lib.rs", "jwtauth-0.2.0/src/lib.rs")
+    began = time.time()
+    unpacked = load("package").unpack({"name": "jwtauth", "version": "0.2.0"}, tmp_path, tmp_path / "folder")
+    assert (unpacked / "src/lib.rs").stat().st_mtime > began - 60
 
 
 def test_crate_without_a_record_is_reported():
