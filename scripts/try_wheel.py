@@ -118,7 +118,7 @@ def test(python: Path, pip: tuple, folder: Path) -> dict:
     """Run the tests of the package that need no other programs, and return what came of them."""
     source = folder / "source"
     shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "dist", "target"))
-    shutil.rmtree(source / "python")  # the tests import what is installed
+    # `python/` is not on the path of the tests: they import what is installed.
     required = source / "requirements/test.txt"
     if subprocess.run([*pip, "--requirement", required], stderr=subprocess.DEVNULL).returncode:
         # A package has no wheel for this platform. The tests that import it are left out, and named in the result.
