@@ -163,7 +163,7 @@ def test_every_reference_of_the_readme_is_defined_and_used():
 def test_the_readme_names_the_rust_of_the_manifests():
     readme = (ROOT / "README.md").read_text()
     for manifest, sentence in {
-        "Cargo.toml": r"Install from a checkout, with Rust\s+{}",
+        "Cargo.toml": r"install from a checkout, with Rust\s+{}",
         "examples/service/Cargo.toml": r"Both need Rust\s+{}",
     }.items():
         version = re.search(r'^rust-version = "(.+)"$', (ROOT / manifest).read_text(), re.M)[1]
