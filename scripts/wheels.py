@@ -71,7 +71,7 @@ def environment(folder: Path) -> dict[str, str]:
     return {
         **inherited,
         **kept,
-        "AWS_LC_SYS_PREBUILT_NASM": "1",  # for Windows, instead of NASM; the crate ships what that makes
+        "AWS_LC_SYS_PREBUILT_NASM": "1",  # for Windows: the crate ships what NASM makes, if that is missing
         "CARGO_AUDITABLE_ORIG_ARGS": json.dumps({"offline": False, "locked": True, "frozen": False, "config": []}),
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags),
         "CARGO_INCREMENTAL": "0",
