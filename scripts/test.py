@@ -279,7 +279,8 @@ def llvm_tools() -> dict[str, str] | None:
 
 
 def missing_programs() -> None:
-    """Note the tests that are left out because this machine lacks a program."""
+    """Install the driver of MariaDB, and note the tests that are left out because this machine lacks a program."""
+    mariadb_driver()
     if not shutil.which("chromium"):
         left_out.append("browser tests (no chromium: apt install chromium)")
     for browser in BROWSERS:
@@ -375,7 +376,6 @@ def main(names: list[str]) -> int:
 
 def everything() -> int:
     missing_programs()
-    mariadb_driver()
     in_lanes(python, beside_python, apart)
     return report()
 
@@ -384,7 +384,6 @@ def some(names: list[str]) -> int:
     """Run these steps, one after another."""
     if {"python", "databases", *APART} & set(names):
         missing_programs()
-        mariadb_driver()
     for name in names:
         STEPS[name]()
     return report()

@@ -199,6 +199,19 @@ def test_missing_program_fails_the_run_in_ci_only(script, capfd, monkeypatch, ci
     assert f"Left out: fuzzing (no nightly Rust).\n{last_line}\n" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("names", [[], ["databases"]], ids=["all steps", "some steps"])
+def test_database_whose_driver_is_installed_here_is_not_left_out(script, monkeypatch, names):
+    installed = []
+    monkeypatch.setattr(script, "mariadb_driver", lambda: installed.append("driver"))
+    for server in (script.MariaDB, script.Galera):
+        monkeypatch.setattr(server, "is_installed", lambda: "driver" in installed)
+    monkeypatch.setattr(script, "in_lanes", lambda *lanes: None)
+    monkeypatch.setitem(script.STEPS, "databases", lambda: None)
+    script.main(names)
+    assert installed == ["driver"]
+    assert [what for what in script.left_out if "MariaDB" in what or "Galera" in what] == []
+
+
 @pytest.mark.parametrize(
     ("error", "status", "passed", "line"),
     [
