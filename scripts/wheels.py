@@ -4,9 +4,10 @@
     wheels.py rebuild [TARGET ...]  build again in another folder, and compare with dist/ (make rebuild)
     wheels.py table                 write docs/reference/artifacts-table.md
 
-`zig cc` compiles AWS-LC and links for every target, so one Linux machine builds all wheels. Two builds of one commit
-are equal in every bit: times are the commit's, and no path of the machine is in a wheel. Each extension module carries
-the list of its crates that `cargo audit bin` reads, and each wheel an SBOM and the licences of what is linked.
+`zig cc` compiles AWS-LC and links for every target but Windows, for which MinGW does, so one Linux machine builds all
+wheels. Two builds of one commit are equal in every bit: times are the commit's, and no path of the machine is in a
+wheel. Each extension module carries the list of its crates that `cargo audit bin` reads, and each wheel an SBOM and the
+licences of what is linked.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ TARGETS = {
     "aarch64-apple-darwin": "pypi",
     "x86_64-pc-windows-gnu": "pypi",
 }
+# Debian's gcc-mingw-w64-x86-64. With zig, maturin 1.16 exports a wrong name on Windows, "PyInit_jwtauth._engine".
+MINGW = "x86_64-w64-mingw32-gcc"
 # One wheel for every CPython from 3.10; one for free-threaded 3.14, which has no stable ABI; one for free-threaded
 # CPython from 3.15. maturin knows these interpreters, so they need not be installed.
 PYTHONS = ("python3.10", "python3.14t", "python3.15t")
@@ -101,7 +104,8 @@ def build(folder: Path, out: Path, targets: list[str]) -> None:
         bill.write_text(linked.sbom(source, target, tools, int(variables["SOURCE_DATE_EPOCH"])))
         for python in PYTHONS:
             print(f"== {target}, {python}", flush=True)
-            options = ("--release", "--locked", "--zig", "--target", target, "--interpreter", python)
+            options = ("--release", "--locked", "--target", target, "--interpreter", python)
+            options += () if "windows" in target else ("--zig",)
             options += ("--compatibility", TARGETS[target], "--sbom-include", bill, "--out", out)
             run(*maturin, "build", *options, cwd=source, env=variables)
 
@@ -165,6 +169,9 @@ def audit(wheel: Path) -> list[str]:
 
 def make(targets: list[str]) -> int:
     """Build into dist/, and check what was built."""
+    if any("windows" in target for target in targets) and not shutil.which(MINGW):
+        print(f"Wheels for Windows need {MINGW}: apt install gcc-mingw-w64-x86-64, or name other TARGETS.")
+        return 1
     shutil.rmtree(DIST, ignore_errors=True)
     DIST.mkdir()
     with tempfile.TemporaryDirectory(prefix="jwtauth-") as folder:
