@@ -31,7 +31,7 @@ def copy(request):
     """Keep a copy of the refresh token, as a thief would: no script in the page can read it."""
     token = request.COOKIES.get(COOKIE)
     if token is None:
-        return Response({"detail": "There is no refresh token to copy."}, status=409)
+        return Response({"detail": "The request has no refresh token to copy."}, status=409)
     with _lock:
         _copies[request.auth.session_id] = token
         while len(_copies) > _MAX_COPIES:
