@@ -73,14 +73,14 @@ def test_database_of_0_0_8_is_upgraded_with_its_rows(old_database):
         active.objects.create(token_string=f"a{index}", exp=1_700_000_000, owner_id=user.pk)
         blacklisted.objects.create(token_string=f"b{index}", exp=1_700_000_000)
     migrate_all()
-    assert tables() == {"jwtauth_session"}
+    assert tables() == {"jwtauth_oldlogin", "jwtauth_session"}
     assert columns("jwtauth_session") == {field.column for field in Session._meta.concrete_fields}
     assert not Session.objects.exists()
     assert get_user_model().objects.get() == user
 
 
 def test_upgrade_from_0_0_8_is_reversible(transactional_db):
-    assert tables() == {"jwtauth_session"}
+    assert tables() == {"jwtauth_oldlogin", "jwtauth_session"}
     try:
         apps = migrate(OLD)
         assert tables() == OLD_TABLES
@@ -90,7 +90,7 @@ def test_upgrade_from_0_0_8_is_reversible(transactional_db):
         assert tables() == set()
     finally:
         migrate_all()
-    assert tables() == {"jwtauth_session"}
+    assert tables() == {"jwtauth_oldlogin", "jwtauth_session"}
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,10 @@ class Sid:
         Raises ``OSError`` if the operating system provides no random bytes.
         """
 
+    @staticmethod
+    def derived(secret: bytes, now: int) -> Sid:
+        """Return the ``sid`` of a session that starts at ``now``, from 16 bytes that the caller can derive again."""
+
     @property
     def session_id(self) -> UUID:
         """Return the id of the session's row: a digest of the ``sid``, which is not secret."""
@@ -282,6 +286,38 @@ class RotationPolicy:
 
     def succeed(self, session: Session, now: int) -> Session:
         """Return the row of a session that replaces this one and keeps its absolute limit."""
+
+    def take_over(self, end: int | None, now: int) -> Session:
+        """Return the row of a session that continues a login of another package, whose tokens are not yet seen.
+
+        ``end`` is when the old login would have ended, or ``None`` if it was extended by use.
+        """
+
+    def decide_old_login(
+        self,
+        identity: Identity,
+        *,
+        since: int,
+        until: int,
+        credential: tuple[int | None, int | None, bool] | None,
+        moved: tuple[int, int, int | None, bool] | None,
+        password_changed_at: int | None,
+        is_certain: bool,
+        now: int,
+    ) -> str:
+        """Decide what to do with a credential of another package.
+
+        - ``since``, ``until``: from when on it starts sessions, and from when on it is refused.
+        - ``credential``: when it was issued and when it expires, if known, and whether it may start a session. ``None``
+          if the other package refuses it.
+        - ``moved``: when its session started and would first have expired, when its tokens were first seen, and whether
+          it is still valid. ``None`` if it has started none.
+        - ``password_changed_at``: when the user last got a new password, if known.
+        - ``is_certain``: whether the request would bring the new tokens if the client had them.
+
+        Returns ``"start"``, ``"reissue"``, ``"admit"``, ``"refuse"``, or ``"refresh_token_reused"`` if the session must
+        end.
+        """
 
     def is_over(self, session: Session, now: int) -> bool:
         """Return whether the session has passed its idle or absolute limit."""

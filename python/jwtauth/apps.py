@@ -4,8 +4,10 @@ from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.checks import Tags, register
+from django.db.models.signals import post_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -33,10 +35,14 @@ class JwtAuthConfig(AppConfig):
             checks.check_serializers,
             checks.check_access_token_claims,
             checks.check_issuer_and_audience,
+            checks.check_old_logins,
         ):
             register(check, Tags.security, "jwtauth")
         register(checks.check_columns, Tags.database, "jwtauth")
         register(checks.check_deployment, Tags.security, "jwtauth", deploy=True)
+        post_save.connect(
+            _follow_new_password, sender=settings.AUTH_USER_MODEL, dispatch_uid="jwtauth.follow_new_password"
+        )
         if apps.is_installed("drf_spectacular"):
             import_module("jwtauth.contrib.spectacular")
 
@@ -51,3 +57,13 @@ def _follow_logout(request: Any = None, **kwargs: Any) -> None:
     from jwtauth.signin import follow_django_logout
 
     follow_django_logout(request)
+
+
+def _follow_new_password(instance: Any, created: bool = False, **kwargs: Any) -> None:
+    """Refuse the older credentials of other packages of a user whose new password has just been saved."""
+    # Set by ``set_password`` and reset at the end of ``AbstractBaseUser.save``, which sends this signal.
+    if created or getattr(instance, "_password", None) is None:
+        return
+    from jwtauth.internal.store.old_logins import follow_new_password
+
+    follow_new_password(instance)

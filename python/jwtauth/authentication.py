@@ -8,10 +8,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 
-from jwtauth import _engine
 from jwtauth.exceptions import CrossOriginRefused
 from jwtauth.internal import bearer, cross_origin
-from jwtauth.internal.request_user import authenticated_user
+from jwtauth.internal.request_user import authenticated_user, authorization
 from jwtauth.request import RequestAuth
 
 
@@ -33,11 +32,12 @@ class InvalidBearerToken(APIException):
 class JWTAuthentication(BaseAuthentication):
     """Authenticate requests by the tokens that the middleware has verified.
 
-    ``request.auth`` is set to the claims of the access token. There is no ``authenticate_header``, so DRF answers an
+    ``request.auth`` is set to the claims of the access token, or to what the other package would set if the request is
+    admitted by ``ACCEPT_LOGINS_OF``. There is no ``authenticate_header``, so DRF answers an
     anonymous request with 403 if the view requires a user.
     """
 
-    def authenticate(self, request: Request) -> tuple[Any, _engine.Claims | None] | None:
+    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Return the user and the claims, or ``None`` if the request is anonymous. Invalid cookies are ignored.
 
         The user is the ``user`` of Django's request, as with DRF's ``SessionAuthentication``. If a later middleware has
@@ -54,7 +54,7 @@ class JWTAuthentication(BaseAuthentication):
             raise PermissionDenied(cross_origin.detail(error), "cross_origin") from None
         auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if user is not None:
-            return user, auth.claims
+            return user, authorization(inner)
         if auth.is_bearer and not auth.is_authenticated:
             raise InvalidBearerToken
         return None

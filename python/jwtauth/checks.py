@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -254,6 +256,54 @@ def check_issuer_and_audience(**kwargs: Any) -> list[CheckMessage]:
     """Warn of an issuer or audience that may be new while older keys are accepted (W008)."""
     values = conf.values()
     return _new_names(values, "older keys are accepted") if values["VERIFYING_KEYS"] else []
+
+
+# Warn so many seconds before another package's logins are refused.
+_SOON = 14 * 24 * 3600
+
+
+def check_old_logins(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the sources of ACCEPT_LOGINS_OF can be imported (E019), and warn before and after their end (W009)."""
+    from jwtauth.internal.store import clock, old_logins
+
+    messages, now = list[CheckMessage](), clock.local_ms() // 1000
+    for name, since, until in conf.values()["ACCEPT_LOGINS_OF"]:
+        try:
+            package = old_logins.load(name).package
+            if package:
+                import_module(package)
+        except Exception as error:  # also of the other package, which may need to be in INSTALLED_APPS
+            messages.append(
+                Error(
+                    f"JWTAUTH['ACCEPT_LOGINS_OF']: the source {name!r} cannot be used: {error}.",
+                    hint="Keep the other package installed until the end of the period. The sources are "
+                    f"{', '.join(_OLD_LOGINS)}, or the dotted path of a class.",
+                    id="jwtauth.E019",
+                )
+            )
+        if since >= until:
+            messages.append(
+                Error(
+                    f"JWTAUTH['ACCEPT_LOGINS_OF']: 'since' of {name!r} is not before 'until'.",
+                    hint="Logins move in between the two.",
+                    id="jwtauth.E019",
+                )
+            )
+        elif now >= until - _SOON:
+            message = "have been refused since" if now >= until else "will be refused from"
+            messages.append(
+                Warning(
+                    f"JWTAUTH['ACCEPT_LOGINS_OF']: logins of {name!r} {message} "
+                    f"{datetime.fromtimestamp(until, timezone.utc):%Y-%m-%d %H:%M} UTC.",
+                    hint="manage.py jwtauth_moved tells how many old credentials are still in use. Then remove the "
+                    "entry, or set a later 'until'.",
+                    id="jwtauth.W009",
+                )
+            )
+    return messages
+
+
+_OLD_LOGINS = ("allauth", "authtoken", "dj_rest_auth", "django_sessions", "knox", "prototype", "simplejwt")
 
 
 def _new_names(values: dict[str, Any], evidence: str) -> list[CheckMessage]:

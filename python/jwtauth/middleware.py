@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
-from jwtauth.internal import anonymous, bearer, cross_origin, django_session
+from jwtauth.internal import anonymous, bearer, cross_origin, django_session, old_logins
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
 from jwtauth.internal.refresh import refresh
@@ -134,13 +134,20 @@ def _identify(flow: Flow) -> HttpResponseBase | None:
 
 
 def _is_to_be_settled(flow: Flow) -> bool:
-    return flow.needs_refresh or SIGNED_IN in vars(flow.request)
+    return flow.needs_refresh or SIGNED_IN in vars(flow.request) or _may_move_in(flow)
+
+
+def _may_move_in(flow: Flow) -> bool:
+    """Return whether the request may show a credential of another package, and has no valid access token."""
+    return bool(flow.config.accept_logins_of) and flow.claims is None and old_logins.may_be_shown(flow)
 
 
 def _settle(flow: Flow) -> HttpResponseBase | None:
     """Refresh the session, and follow a login by an earlier middleware."""
     try:
         refresh(flow)
+        if _may_move_in(flow):
+            old_logins.move_in(flow)
         signed_in = vars(flow.request).pop(SIGNED_IN, None)
         if signed_in is not None:
             supersede(flow, signed_in)

@@ -88,9 +88,11 @@ class SessionQuerySet(models.QuerySet["Session"]):
         if session_ended.has_listeners(Session):
             count = sum(_end_one(session, reason, alias) for session in found)
         else:
-            ids = list(found.values_list("pk", flat=True)) if config.check_interval_ms != 0 else []
+            needs_ids = config.check_interval_ms != 0 or config.accept_logins_of
+            ids = list(found.values_list("pk", flat=True)) if needs_ids else []
             count = retry_on_conflict(lambda: _delete(found, alias), alias)
             _forget(ids, alias)
+            _spend(ids, alias)
         if count:
             after_commit(partial(_log_ends, count, reason), alias)
         return count
@@ -104,9 +106,18 @@ def _end_one(session: Session, reason: str, alias: str) -> int:
     row: SessionQuerySet = Session.objects.using(alias).filter(pk=session.pk)
     count = retry_on_conflict(lambda: _delete(row, alias), alias)
     _forget([session.pk], alias)
+    _spend([session.pk], alias)
     if count:  # otherwise another request ended it and sends the signal
         after_commit(partial(session_ended.send_robust, Session, session=session, reason=reason), alias)
     return count
+
+
+def _spend(ids: Collection[Any], alias: str) -> None:
+    """Make other packages refuse the credentials that started these sessions, if logins have moved in."""
+    if ids and get_config().accept_logins_of:
+        from jwtauth.internal.store import old_logins  # needs this module
+
+        after_commit(partial(old_logins.spend_of, ids), alias)
 
 
 def has_dependents() -> bool:
@@ -217,6 +228,40 @@ class Session(models.Model):
         return end_by_id(self.pk, reason)
 
 
+class OldLogin(models.Model):
+    """Record a credential of another package that was presented here, for ``ACCEPT_LOGINS_OF``.
+
+    The primary key is a digest of the credential, which is not stored. The row outlives the session that the credential
+    started, so that it does not start another.
+    """
+
+    id = models.UUIDField(_("id"), primary_key=True, editable=False)
+    source = models.TextField(_("source"), help_text=_("The package that issued the credential."))
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    session_id = models.UUIDField(
+        _("session"), null=True, db_index=True, help_text=_("The session that the credential has started.")
+    )
+    reference = models.TextField(
+        _("reference"), blank=True, help_text=_("What makes the other package refuse the credential; not a secret.")
+    )
+    created_at = InstantField(_("signed in"))
+    first_end = InstantField(
+        _("first expiry"), null=True, help_text=_("When the session expires if it is never refreshed.")
+    )
+    seen_at = InstantField(
+        _("acknowledged at"), null=True, help_text=_("When the client first sent a token of the session.")
+    )
+    last_shown_at = InstantField(_("last shown"), help_text=_("When a client last sent the credential."))
+    expires_at = InstantField(_("expires"), db_index=True)
+
+    class Meta:
+        verbose_name = _("login of another package")
+        verbose_name_plural = _("logins of other packages")
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 writes = Writes(Session)
 
 
@@ -233,6 +278,7 @@ def end_by_id(session_id: Any, reason: str) -> int:
 
     count = retry_on_conflict(delete, alias)
     _forget([session_id] if config.check_interval_ms != 0 else [], alias)
+    _spend([session_id], alias)
     if count:
         after_commit(partial(_log_ends, count, reason), alias)
     return count

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser
 from jwtauth import _engine
 
 if TYPE_CHECKING:
+    from jwtauth.internal.flow import Visitor
     from jwtauth.internal.lazy_user import SessionUser
     from jwtauth.internal.store.sessions import SessionAndUser
     from jwtauth.models import Session
@@ -23,6 +24,7 @@ class _Flow(Protocol):
     was_asked: bool
     refreshed: bool
     renewed: bool
+    visitor: Visitor | None
 
     @property
     def found(self) -> SessionAndUser | None: ...
@@ -50,7 +52,8 @@ class RequestAuth:
     def is_authenticated(self) -> bool:
         """Return whether the request's tokens identify a user."""
         self._flow.was_asked = True
-        return self._flow.lazy_user is not None or self._flow.found is not None
+        flow = self._flow
+        return flow.lazy_user is not None or flow.found is not None or flow.visitor is not None
 
     @property
     def user(self) -> AbstractBaseUser | AnonymousUser | SessionUser:
@@ -59,7 +62,7 @@ class RequestAuth:
         user = self._flow.lazy_user
         if user is not None:
             return user
-        found = self._flow.found
+        found = self._flow.found or self._flow.visitor
         return AnonymousUser() if found is None else found.user
 
     @property

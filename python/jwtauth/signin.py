@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
-from jwtauth.internal import django_session
+from jwtauth.internal import django_session, old_logins
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import (
     SIGNED_IN,
@@ -148,9 +148,11 @@ def logout(request: HttpRequest) -> None:
     if flow.is_signing_out:
         return
     flow.check_origin()
-    found = flow.found
+    found = flow.found or flow.visitor
     user = django_session.user_of(inner) if found is None else found.user
     end(flow)
+    if flow.config.accept_logins_of:
+        old_logins.end_shown(flow)
     _set_user(request, inner, flow, AnonymousUser())
     flow.is_signing_out = True
     try:

@@ -31,11 +31,12 @@ from jwtauth import _engine
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
-from jwtauth.internal import bearer, cross_origin, devices, tokens
+from jwtauth.internal import bearer, cross_origin, devices, old_logins, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.reports import hide_secrets
 from jwtauth.internal.store import clock
+from jwtauth.internal.store.old_logins import refuse_older
 from jwtauth.models import Session, SessionQuerySet, database
 from jwtauth.request import RequestAuth
 from jwtauth.serializers import (
@@ -251,10 +252,11 @@ class TokenRefreshView(_Secret):
         """Return the new tokens ``access`` and ``refresh``, which replace the old ones."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        grant = exchange_refresh_token(django_request(request), serializer.validated_data["refresh"])
-        if grant is None:
+        inner, token = django_request(request), serializer.validated_data["refresh"]
+        answer = exchange_refresh_token(inner, token) or old_logins.exchange(inner, token)
+        if answer is None:
             raise TokenRefused
-        return Response(tokens.pair(grant, get_config()))
+        return Response(answer if isinstance(answer, dict) else tokens.pair(answer, get_config()))
 
 
 class TokenRevokeView(_Secret):
@@ -386,6 +388,8 @@ class OtherSessionsView(_OwnSessions):
         others = Session.objects.of(request.user.pk).exclude(pk=self.get_serializer_context()["current"])
         ended = others.valid_for(request.user).end()
         others.end()
+        if get_config().accept_logins_of:
+            refuse_older(request.user)
         return Response({"ended": ended})
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:

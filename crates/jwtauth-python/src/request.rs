@@ -220,7 +220,7 @@ impl Site {
 /// The identity that a request claims.
 #[pyclass(frozen, module = "jwtauth._engine")]
 pub(crate) struct Identity {
-    identity: jwtauth::Identity,
+    pub(crate) identity: jwtauth::Identity,
     error: Option<jwtauth::IdentifyError>,
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jwtauth::{Lifetimes, UnixTime};
+use jwtauth::{Lifetimes, MovedLogin, OldCredential, OldLoginPeriod, UnixTime};
 use pyo3::prelude::*;
 
-use crate::{error::Error, session::Session};
+use crate::{error::Error, request::Identity, session::Session};
 
 /// The rules of rotation, with durations in seconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
@@ -33,6 +33,43 @@ impl RotationPolicy {
 
     fn succeed(&self, session: &Bound<'_, Session>, now: u64) -> Session {
         Session(self.0.succeed(&session.get().0, UnixTime::from_secs(now)))
+    }
+
+    fn take_over(&self, end: Option<u64>, now: u64) -> Session {
+        Session(self.0.take_over(end.map(UnixTime::from_secs), UnixTime::from_secs(now)))
+    }
+
+    /// Return the code of the decision. The tuples are the fields of `OldCredential` and `MovedLogin`, in their order.
+    #[expect(clippy::too_many_arguments, reason = "all are keywords in Python")]
+    #[pyo3(signature = (identity, *, since, until, credential, moved, password_changed_at, is_certain, now))]
+    fn decide_old_login(
+        &self,
+        identity: &Bound<'_, Identity>,
+        since: u64,
+        until: u64,
+        credential: Option<(Option<u64>, Option<u64>, bool)>,
+        moved: Option<(u64, u64, Option<u64>, bool)>,
+        password_changed_at: Option<u64>,
+        is_certain: bool,
+        now: u64,
+    ) -> &'static str {
+        let at = UnixTime::from_secs;
+        let credential = credential.map(|(issued_at, expires_at, is_renewable)| {
+            OldCredential::new(issued_at.map(at), expires_at.map(at), is_renewable)
+        });
+        let moved = moved.map(|(moved_at, first_end, seen_at, is_live)| {
+            MovedLogin::new(at(moved_at), at(first_end), seen_at.map(at), is_live)
+        });
+        self.0
+            .decide_old_login(
+                &OldLoginPeriod::new(at(since), at(until)),
+                credential.as_ref(),
+                moved.as_ref(),
+                password_changed_at.map(at),
+                identity.get().identity.is_upload() || !is_certain,
+                at(now),
+            )
+            .code()
     }
 
     fn is_over(&self, session: &Bound<'_, Session>, now: u64) -> bool {

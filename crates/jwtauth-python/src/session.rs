@@ -18,6 +18,11 @@ impl Sid {
         Ok(Self(jwtauth::Sid::generate(&SystemRandom::new(), UnixTime::from_secs(now))?))
     }
 
+    #[staticmethod]
+    fn derived(secret: [u8; 16], now: u64) -> Self {
+        Self(jwtauth::Sid::derived(secret, UnixTime::from_secs(now)))
+    }
+
     #[getter]
     fn session_id(&self) -> Uuid {
         self.0.session_id()

@@ -28,6 +28,7 @@ mod base64url;
 mod cookie;
 mod key;
 mod keyring;
+mod old_login;
 mod origin;
 mod request;
 mod rotation;
@@ -48,6 +49,7 @@ pub use auth_hash::AuthHasher;
 pub use cookie::{CookieError, CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
 pub use key::{GeneratedKey, KeyError, MAX_KEY_ID_LENGTH, SigningError, SigningKey, VerifyingKey};
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
+pub use old_login::{MovedLogin, OldCredential, OldLoginDecision, OldLoginPeriod};
 pub use origin::{InvalidOrigin, Origin, OriginError, OriginPolicy, OriginPolicyError};
 pub use request::{
     Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity, MAX_DUPLICATES,

@@ -286,7 +286,7 @@ impl RotationPolicy {
 
     /// Return whether the grace period has passed. A `since` in the future, written by another worker's clock, counts
     /// as now.
-    fn is_past_grace(&self, since: UnixTime, now: UnixTime) -> bool {
+    pub(crate) fn is_past_grace(&self, since: UnixTime, now: UnixTime) -> bool {
         now.saturating_duration_since(since) >= self.grace && now >= since
     }
 

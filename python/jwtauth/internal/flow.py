@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError
 from django.http import HttpRequest
@@ -44,7 +45,16 @@ _STATE = (
     "resolved",
     "grant",
     "_refreshed_in",
+    "visitor",
 )
+
+
+class Visitor(NamedTuple):
+    """Hold a user who is admitted by a credential of another package, without a session."""
+
+    user: AbstractBaseUser
+    auth: Any
+    """The value of ``request.auth``."""
 
 
 class Flow:
@@ -75,6 +85,8 @@ class Flow:
     """The session and its user, if they have been looked up."""
     grant: _engine.Grant | None = None
     """The newest tokens of the session, if this request was given any."""
+    visitor: Visitor | None = None
+    """The user of a request that is admitted without a session."""
     _lazy_user: SessionUser | None = None
     _refreshed_in: int | None = None
     """The scope in which a refresh found the user, until the view uses the user."""
@@ -215,7 +227,7 @@ class Flow:
 
     def settle(self, found: SessionAndUser | None, claims: _engine.Claims | None) -> None:
         """Record the resolved identity; no further query is needed."""
-        self.resolved, self.claims = found, claims
+        self.resolved, self.claims, self.visitor = found, claims, None
         self.is_resolved, self._lazy_user, self._refreshed_in = True, None, None
 
     def state(self) -> dict[str, Any]:
@@ -288,6 +300,8 @@ class Flow:
         self.remember(asked, is_acknowledged=is_first_sight or found.row.acknowledged_at is not None)
         if is_first_sight:
             self.deferred.append(lambda: acknowledge(found.session))
+            if not self.identity.is_bearer:  # otherwise the client may have dropped the refresh token
+                self.deferred.append(lambda: note_seen(found.session))
         if is_to_be_noted:
             self.deferred.append(lambda: _update_last_seen(found.session))
 
@@ -381,6 +395,18 @@ def acknowledge(session: Session) -> None:
     except (DatabaseError, SessionContention):
         # The next request of this generation tries again.
         security_log.warning("session %s could not be acknowledged", session.pk, exc_info=True)
+
+
+def note_seen(session: Session) -> None:
+    """Spend the credential of another package that has started the session, now that its refresh token is seen."""
+    if not get_config().accept_logins_of:
+        return
+    from jwtauth.internal.store import old_logins  # an import that most sites do not need
+
+    try:
+        old_logins.note_seen(session.pk)
+    except DatabaseError:
+        security_log.warning("the old login of session %s could not be spent", session.pk, exc_info=True)
 
 
 def _update_last_seen(session: Session) -> None:

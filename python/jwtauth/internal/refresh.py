@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from jwtauth import _engine
 from jwtauth.internal import tokens
-from jwtauth.internal.flow import Flow, acknowledge, security_log
+from jwtauth.internal.flow import Flow, acknowledge, note_seen, security_log
 from jwtauth.internal.store import cleanup, clock, sessions
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
 from jwtauth.internal.store.sessions import SessionAndUser
@@ -68,15 +68,17 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
     decision, found, custom, asked = decided
     session = found.session
     if decision.code == _REUSED:
-        _end_reused(flow, found, claims)
+        end_reused(flow, found, claims.generation)
         return
     if decision.warning is not None:
-        _log(decision.warning, found, claims)
+        _log(decision.warning, found, claims.generation)
     if decision.code == _LATE_UPLOAD:
         flow.refusal = _LATE_UPLOAD
         late_upload.send_robust(Session, request=flow.request, user=found.user, session=session)
     if decision.acknowledge:
         acknowledge(session)
+    if found.row.generation == 1 and decision.admits:
+        note_seen(session)
     if not decision.admits:
         return
     flow.set_tokens(found, claims.sid, custom, decision)
@@ -89,16 +91,17 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
         cleanup.remove_after(flow.request)
 
 
-def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> None:
+def end_reused(flow: Flow, found: SessionAndUser, presented: int) -> None:
     """End the session of a copied token, or every session of the user if ``REUSE_ENDS_ALL_SESSIONS`` is set.
 
+    ``presented`` is the generation of the token, or 0 for the credential of another package that started the session.
     Only the request that ended the session logs it and sends the signal, so that one theft is one event.
     """
     session = found.session
     flow.settle(None, None)
     if not session.end("reused"):
         return
-    _log(_REUSED, found, claims)
+    _log(_REUSED, found, presented)
     try:
         if flow.config.reuse_ends_all_sessions:
             Session.objects.of(found.user).end("reused")
@@ -106,20 +109,20 @@ def _end_reused(flow: Flow, found: SessionAndUser, claims: _engine.Claims) -> No
         refresh_token_reused.send_robust(Session, request=flow.request, user=found.user, session=session)
 
 
-def _log(event: str, found: SessionAndUser, claims: _engine.Claims) -> None:
+def _log(event: str, found: SessionAndUser, presented: int) -> None:
     session, current = found.session, found.row.generation  # as found, before an adoption changed it
     security_log.warning(
         "%s: session %s of user %s, presented generation %d, current %d",
         event,
         session.pk,
         session.user_id,
-        claims.generation,
+        presented,
         current,
         extra={
             "event": event,
             "session_id": str(session.pk),
             "user_id": str(session.user_id),
-            "presented": claims.generation,
+            "presented": presented,
             "current": current,
         },
     )

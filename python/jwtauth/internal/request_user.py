@@ -41,7 +41,8 @@ def install(request: HttpRequest, flow: Flow) -> None:
         if type(current) is not _LazyUser:  # a later middleware has replaced the user
             return await sync_to_async(_loaded)(current)
         # Return a loaded user, since async code cannot load the fields of a lazy one.
-        found = flow.found if flow.is_resolved else await sync_to_async(lambda: flow.found)()
+        resolved = flow.found if flow.is_resolved else await sync_to_async(lambda: flow.found)()
+        found = resolved or flow.visitor
         if found is not None:
             return found.user
         return await auser_before() if auser_before is not None else user()
@@ -82,6 +83,14 @@ def authenticated_user(request: HttpRequest) -> Any:
     if skipped_middleware or "user" not in vars(request) or type(user) is _LazyUser:
         return auth.user
     return user if user and user.is_authenticated else None
+
+
+def authorization(request: HttpRequest) -> Any:
+    """Return the claims of the access token, or what another package sets if its credential admits the request."""
+    flow = Flow.of(request)
+    if flow is None:
+        return None
+    return flow.claims if flow.visitor is None else flow.visitor.auth
 
 
 def _is_set_by_django(user: object) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, datetime, timedelta, timezone
 from http.cookies import Morsel
 from typing import Any
 
@@ -123,6 +123,29 @@ def fallbacks(value: object) -> list[str | None]:
     ):
         return [text_or_none(item) for item in value]
     raise ValueError("a list of strings, or of None for tokens without the claim")
+
+
+def old_logins(value: object) -> list[tuple[str, int, int]]:
+    """Return the source, ``since`` and ``until`` of each entry, in Unix seconds. ``since`` is 0 if it is left out."""
+    if isinstance(value, (list, tuple)):
+        with suppress(KeyError, TypeError, ValueError):
+            return [_old_login(**entry) for entry in value]
+    raise ValueError('a list such as [{"source": "simplejwt", "until": "2027-03-01"}], with "since" if needed')
+
+
+def _old_login(*, source: object, until: object, since: object = 0) -> tuple[str, int, int]:
+    return text(source), 0 if since == 0 else _instant(since), _instant(until)
+
+
+def _instant(value: object) -> int:
+    """Return the Unix seconds of a date or time, which is in UTC unless it has an offset."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    if not isinstance(value, date):
+        raise TypeError
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)
+    return int((value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp())
 
 
 def flag(value: object) -> bool:

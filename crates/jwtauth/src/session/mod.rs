@@ -72,11 +72,19 @@ impl Sid {
     ///
     /// [`RandomnessError`]: the operating system supplied no random bytes.
     pub fn generate(random: &dyn SecureRandom, now: UnixTime) -> Result<Self, RandomnessError> {
+        let mut secret = [0; 16];
+        random.fill(&mut secret).map_err(|_| RandomnessError)?;
+        Ok(Self::derived(secret, now))
+    }
+
+    /// Return the name of a session that begins at `now`, from a secret that the caller can derive again: the first 128
+    /// bits of a keyed digest. So a [login that moves in](crate::OldLoginDecision::Reissue) gets the same tokens again.
+    pub fn derived(secret: [u8; 16], now: UnixTime) -> Self {
         let mut bytes = [0; SID_LENGTH];
-        let (minute, secret) = bytes.split_at_mut(4);
+        let (minute, rest) = bytes.split_at_mut(4);
         minute.copy_from_slice(&u32::try_from(now.as_secs() / 60).unwrap_or(u32::MAX).to_be_bytes());
-        random.fill(secret).map_err(|_| RandomnessError)?;
-        Ok(Self(bytes))
+        rest.copy_from_slice(&secret);
+        Self(bytes)
     }
 
     /// Return the name with these bytes.

@@ -176,23 +176,22 @@ def start(
     predecessor: Session | None = None,
     replaced: Collection[Any] = (),
     backend: str = "",
+    taken_over: tuple[_engine.Sid, _engine.Session] | None = None,
 ) -> tuple[Session, _engine.Sid]:
     """Create a session of this user. Return it and its secret ``sid``, which is not stored.
 
     ``backend`` is the path of the authentication backend that authenticated the user. It defaults to the backend of the
     predecessor, or to the one that Django's ``authenticate`` set on the user. With a ``predecessor``, the session keeps
     its absolute limit. The sessions in ``replaced`` are about to end and do not count for ``MAX_SESSIONS_PER_USER``.
+    ``taken_over`` is the ``sid`` and the row of a session that continues a login of another package.
 
     Raises ``SessionLimitReached``, ``SessionContention``, and ``ValueError`` if ``lifetime`` is less than a second.
     """
     now = clock.now()
-    sid = _engine.Sid.generate(now)
-    if predecessor is not None:
-        row = policy.succeed(predecessor.row(), now)
-    elif lifetime is not None:
-        row = policy.start_for(lifetime_seconds(lifetime), now)
+    if taken_over is not None:
+        sid, row = taken_over
     else:
-        row = policy.start(now)
+        sid, row = _engine.Sid.generate(now), _row(policy, lifetime, predecessor, now)
     session = Session(
         id=sid.session_id,
         created_at=clock.to_datetime(row.created_at),
@@ -214,6 +213,16 @@ def start(
 
     after_commit(tell, database())
     return session, sid
+
+
+def _row(
+    policy: _engine.RotationPolicy, lifetime: timedelta | float | None, predecessor: Session | None, now: int
+) -> _engine.Session:
+    if predecessor is not None:
+        return policy.succeed(predecessor.row(), now)
+    if lifetime is not None:
+        return policy.start_for(lifetime_seconds(lifetime), now)
+    return policy.start(now)
 
 
 def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils.translation import ngettext
 
-from jwtauth.internal.store import cleanup
+from jwtauth.internal.store import cleanup, old_logins
 
 
 class Command(BaseCommand):
@@ -30,6 +30,7 @@ class Command(BaseCommand):
             )
             self.stdout.write(message % {"count": total})
             return
+        old_logins.remove_expired()
         removed = 0
         for removed in cleanup.remove_all():
             if self._shows_progress(verbosity):

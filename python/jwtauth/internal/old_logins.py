@@ -1,0 +1,263 @@
+"""Logins of other packages that move in: a request with a credential of another package, and no tokens."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+
+from jwtauth import _engine
+from jwtauth.contrib.old_logins import Login, Place, Shown
+from jwtauth.exceptions import SessionLimitReached
+from jwtauth.internal import tokens
+from jwtauth.internal.flow import Flow, Visitor
+from jwtauth.internal.refresh import end_reused
+from jwtauth.internal.store import cleanup, clock, old_logins, sessions
+from jwtauth.internal.store.admission import user_can_authenticate
+from jwtauth.internal.store.commits import after_commit
+from jwtauth.internal.store.old_logins import Accepted, accepted, id_of
+from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
+from jwtauth.internal.store.sessions import SessionAndUser
+from jwtauth.models import OldLogin, database
+
+_log = logging.getLogger("jwtauth.security")
+
+
+def may_be_shown(flow: Flow) -> bool:
+    """Return whether the request may show a credential of another package. Makes no query."""
+    return any(one.logins.may_show(flow.request) for one in accepted())
+
+
+def move_in(flow: Flow) -> None:
+    """Sign the request in by a credential of another package, if it shows one. A renewable one starts a session.
+
+    Raises ``CrossOriginRefused`` if it is in a cookie that the request's origin may not use, and ``SessionContention``.
+    """
+    for one in accepted():
+        for shown in one.logins.shown(flow.request):
+            if shown.place is Place.COOKIE:
+                flow.check_origin()
+            if _take(flow, one, shown):
+                if shown.place is Place.HEADER:
+                    flow.request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+                return
+
+
+def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] | None:
+    """Exchange another package's refresh token for tokens, or for that package's answer before ``since``.
+
+    Returns ``None`` if it is refused.
+    """
+    for one in accepted():
+        shown = one.logins.shown_as_refresh_token(text)
+        if shown is None:
+            continue
+        flow = Flow(request)
+        if _take(flow, one, shown):
+            return flow.grant or one.logins.renew(request, shown)
+    return None
+
+
+def end_shown(flow: Flow) -> None:
+    """Refuse the credentials of other packages that this request shows, since its user signs out."""
+    for one in accepted():
+        for shown in one.logins.shown(flow.request):
+            id = id_of(one.name, shown.secret)
+            if id in old_logins.find(id):
+                continue  # its session has just ended
+            login = one.logins.verify(flow.request, shown)
+            if login is None:
+                continue
+            try:
+                with transaction.atomic(using=database()):
+                    expires_at = login.expires_at
+                    old_logins.add(
+                        id, one.name, login.user.pk, expires_at=expires_at, reference=login.reference, is_ended=True
+                    )
+            except IntegrityError:
+                pass  # another request ends it
+            old_logins.spend(old_logins.find(id).values())
+
+
+class _Found(NamedTuple):
+    """Hold what is known of a credential."""
+
+    id: UUID
+    row: OldLogin | None
+    session: SessionAndUser | None
+    """The session that the credential has started, if it is valid."""
+    login: Login | None
+    """The login, if the other package was asked and accepts the credential."""
+    decision: str
+
+
+def _take(flow: Flow, one: Accepted, shown: Shown) -> bool:
+    """Do what the engine decides about the credential. Return whether the request is now authenticated."""
+    if not shown.is_renewable:
+        return _admit(flow, one, shown)
+    found = retry_on_conflict(lambda: _move(flow, one, shown), database())
+    if found.decision == "refresh_token_reused" and found.session is not None:
+        end_reused(flow, found.session, 0)
+    elif found.decision == "refuse" and found.row is not None and found.session is None:
+        one.logins.end(flow.request)
+    return flow.resolved is not None or flow.visitor is not None
+
+
+def _move(flow: Flow, one: Accepted, shown: Shown) -> _Found:
+    """Decide about a renewable credential, and write a session if it starts one.
+
+    Raises `LostSwap` if another request started it first. The next decision then repeats that session's tokens.
+    """
+    found = _decide(flow, one, shown)
+    login, session = found.login, found.session
+    if found.decision == "start" and login is not None:
+        if not user_can_authenticate(login.user, login.backend):
+            flow.visitor = Visitor(login.user, login.auth)
+        else:
+            _start(flow, one, shown, found, login)
+    elif found.decision == "reissue" and session is not None:
+        _reissue(flow, shown, found, session)
+    elif found.decision == "admit":
+        if login is not None:
+            flow.visitor = Visitor(login.user, login.auth)
+        elif session is not None:
+            flow.visitor = Visitor(session.user, None)
+    return found
+
+
+def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
+    id, policy, now = id_of(one.name, shown.secret), flow.config.policy, clock.now()
+    row = old_logins.find(id).get(id)
+    session = None if row is None or row.session_id is None else sessions.find(row.session_id)
+    if session is not None and policy.is_over(session.row, now):
+        session = None
+    # Once the new tokens have been seen, the other package has been told to refuse the credential.
+    login = one.logins.verify(flow.request, shown) if row is None or row.seen_at is None else None
+    changed = None
+    if login is not None:
+        of_password = id_of(old_logins.PASSWORD, str(login.user.pk))
+        changed = old_logins.password_changed_at(old_logins.find(of_password).get(of_password))
+    decision = policy.decide_old_login(
+        flow.identity,
+        since=one.since,
+        until=one.until,
+        credential=None if login is None else (login.issued_at, login.expires_at, _keeps_cookies(flow, shown)),
+        moved=None if row is None else _moved(row, session is not None),
+        password_changed_at=changed,
+        is_certain=_brings_all_cookies(flow, shown),
+        now=now,
+    )
+    return _Found(id, row, session, login, decision)
+
+
+def _moved(row: OldLogin, is_live: bool) -> tuple[int, int, int | None, bool]:
+    moved_at, first_end = row.created_at, row.first_end or row.created_at
+    seen_at = None if row.seen_at is None else clock.from_datetime(row.seen_at)
+    return clock.from_datetime(moved_at), clock.from_datetime(first_end), seen_at, is_live
+
+
+def _keeps_cookies(flow: Flow, shown: Shown) -> bool:
+    """Return whether the client will keep the new tokens: not an app that sends a header and ignores cookies."""
+    return shown.place is not Place.HEADER or _is_same_origin(flow)
+
+
+def _brings_all_cookies(flow: Flow, shown: Shown) -> bool:
+    """Return whether the client would have sent the new tokens as well, if it had them.
+
+    A page that is opened by a link on another site brings cookies of ``SameSite=Lax``, as many packages set, but not
+    those of ``SameSite=Strict``.
+    """
+    return shown.place is Place.BODY or flow.config.cookie_samesite != "Strict" or _is_same_origin(flow)
+
+
+def _is_same_origin(flow: Flow) -> bool:
+    site: object = flow.request.META.get("HTTP_SEC_FETCH_SITE")
+    return site == "same-origin"
+
+
+def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login) -> None:
+    user, now, alias = login.user, clock.now(), database()
+    custom = tokens.custom_claims(flow.request, user, flow.config)
+    sid = _sid(shown, now)
+    row = flow.config.policy.take_over(None if login.slides else login.expires_at, now)
+    try:
+        with transaction.atomic(using=alias):
+            session, _ = sessions.start(
+                flow.request, user, flow.config.policy, login.remember, backend=login.backend, taken_over=(sid, row)
+            )
+            if found.row is None:
+                old_logins.add(
+                    found.id,
+                    one.name,
+                    user.pk,
+                    expires_at=login.expires_at,
+                    session=session,
+                    reference=login.reference,
+                )
+            elif not old_logins.restart(found.row, session):
+                raise LostSwap
+            after_commit(partial(_log_moved, one.name, session.pk, user.pk), alias)
+    except SessionLimitReached:
+        flow.visitor = Visitor(user, login.auth)  # as the other package would
+        return
+    except IntegrityError as error:
+        if found.id in old_logins.find(found.id):
+            raise LostSwap from error
+        raise
+    _set_tokens(flow, shown, SessionAndUser(session, user), sid, custom)
+    cleanup.remove_after(flow.request)
+
+
+def _log_moved(source: str, session_id: UUID, user_id: Any) -> None:
+    extra = {"event": "login_moved_in", "source": source, "session_id": str(session_id), "user_id": str(user_id)}
+    _log.info("login_moved_in: from %s, session %s of user %s", source, session_id, user_id, extra=extra)
+
+
+def _reissue(flow: Flow, shown: Shown, found: _Found, session: SessionAndUser) -> None:
+    sid = _sid(shown, session.row.created_at)
+    if sid.session_id != session.session_id:  # SECRET_KEY has changed
+        flow.visitor = Visitor(session.user, None)
+        return
+    _set_tokens(flow, shown, session, sid, tokens.custom_claims(flow.request, session.user, flow.config))
+
+
+def _set_tokens(flow: Flow, shown: Shown, found: SessionAndUser, sid: _engine.Sid, custom: str | None) -> None:
+    flow.set_tokens(found, sid, custom)
+    if shown.place is not Place.BODY:
+        flow.note_refresh()
+
+
+def _sid(shown: Shown, now: int) -> _engine.Sid:
+    """Return the name of the session: the same for each request with this credential."""
+    digest = salted_hmac("jwtauth.old_login", shown.secret, algorithm="sha256").digest()
+    return _engine.Sid.derived(digest[:16], now)
+
+
+def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
+    """Admit the request by a credential that starts no session, such as an access token."""
+    login = one.logins.verify(flow.request, shown)
+    if login is None:
+        return False
+    id, key = id_of(one.name, shown.secret), str(login.user.pk)
+    of_password, of_user = id_of(old_logins.PASSWORD, key), id_of(f"{one.name}:access", key)
+    rows = old_logins.find(id, of_password, of_user)
+    decision = flow.config.policy.decide_old_login(
+        flow.identity,
+        since=one.since,
+        until=one.until,
+        credential=(login.issued_at, login.expires_at, False),
+        moved=_moved(rows[id], is_live=False) if id in rows else None,
+        password_changed_at=old_logins.password_changed_at(rows.get(of_password)),
+        is_certain=True,
+        now=clock.now(),
+    )
+    if decision != "admit":
+        return False
+    flow.visitor = Visitor(login.user, login.auth)
+    old_logins.note_shown(one.name, login.user.pk, of_user, rows.get(of_user))
+    return True

@@ -1,0 +1,192 @@
+"""Records of credentials of other packages: which session each has started, and when it was last shown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import DatabaseError, IntegrityError
+from django.utils.module_loading import import_string
+
+from jwtauth.conf import get_config
+from jwtauth.contrib.old_logins import OldLogins
+from jwtauth.internal.store import clock
+from jwtauth.models import OldLogin, Session, database
+
+_log = logging.getLogger("jwtauth.security")
+
+PASSWORD = "password"
+"""The source of a record of when the user got a new password."""
+
+# Records of credentials that do not expire are kept for so many seconds.
+_FOREVER = 10 * 365 * 24 * 3600
+# A record notes at most once in so many seconds that the credential was shown.
+_NOTED = 3600
+
+
+class Accepted(NamedTuple):
+    """Hold an entry of ``ACCEPT_LOGINS_OF``. Times are Unix seconds."""
+
+    name: str
+    logins: OldLogins
+    since: int
+    until: int
+
+
+def accepted() -> Iterator[Accepted]:
+    """Yield the sources whose credentials are accepted now."""
+    now = clock.now()
+    for name, since, until in get_config().accept_logins_of:
+        if now < until:
+            yield Accepted(name, _logins(name), since, until)
+
+
+@lru_cache(maxsize=16)
+def _logins(name: str) -> OldLogins:
+    path = name if "." in name else f"jwtauth.contrib.old_logins.{name}.Logins"
+    made: OldLogins = import_string(path)()
+    return made
+
+
+def load(name: str) -> OldLogins:
+    """Return the source of this name. Raises ``ImportError``."""
+    return _logins(name)
+
+
+def id_of(source: str, text: str) -> UUID:
+    """Return the id of the record of this credential: a digest, from which the credential cannot be guessed."""
+    return UUID(bytes=sha256(f"jwtauth.old_login:{source}:{text}".encode(errors="surrogatepass")).digest()[:16])
+
+
+def find(*ids: UUID) -> dict[UUID, OldLogin]:
+    """Return the records with these ids."""
+    rows = OldLogin.objects.using(database()).filter(pk__in=ids)
+    return {row.pk: row for row in rows}
+
+
+def password_changed_at(row: OldLogin | None) -> int | None:
+    """Return the time of a record of a new password."""
+    return None if row is None else clock.from_datetime(row.created_at)
+
+
+def add(
+    id: UUID,
+    source: str,
+    user_id: Any,
+    *,
+    expires_at: int | None,
+    session: Session | None = None,
+    reference: str = "",
+    is_ended: bool = False,
+) -> None:
+    """Record a credential. Raises ``IntegrityError`` if another request has recorded it."""
+    now = clock.now()
+    at = clock.to_datetime(now)
+    OldLogin.objects.using(database()).create(
+        id=id,
+        source=source,
+        user_id=user_id,
+        session_id=None if session is None else session.pk,
+        reference=reference,
+        created_at=at if session is None else session.created_at,
+        first_end=None if session is None else session.expires_at,
+        seen_at=at if is_ended else None,
+        last_shown_at=at,
+        expires_at=_kept_until(expires_at, now),
+    )
+
+
+def _kept_until(expires_at: int | None, now: int) -> datetime:
+    return clock.to_datetime(min(now + _FOREVER, max(now, expires_at)) if expires_at is not None else now + _FOREVER)
+
+
+def restart(row: OldLogin, session: Session) -> bool:
+    """Record that the credential has started another session. Return ``False`` if another request was first."""
+    rows = OldLogin.objects.using(database()).filter(pk=row.pk, session_id=row.session_id, seen_at=None)
+    now = clock.to_datetime(clock.now())
+    changes = {"session_id": session.pk, "created_at": session.created_at, "first_end": session.expires_at}
+    return bool(rows.update(last_shown_at=now, **changes))
+
+
+def note_shown(source: str, user_id: Any, id: UUID, row: OldLogin | None) -> None:
+    """Note that a credential was shown, at most once an hour. A record of these is kept for a month."""
+    now = clock.now()
+    if row is not None and now - clock.from_datetime(row.last_shown_at) < _NOTED:
+        return
+    try:
+        if row is None:
+            add(id, source, user_id, expires_at=now + 30 * 24 * 3600)
+        else:
+            OldLogin.objects.using(database()).filter(pk=id).update(last_shown_at=clock.to_datetime(now))
+    except IntegrityError:
+        pass  # another request has just noted it
+    except DatabaseError:
+        _log.warning("an old login could not be noted", exc_info=True)
+
+
+def note_seen(session_id: UUID) -> None:
+    """Record that the client has used the new tokens, and spend the credentials that started the session."""
+    rows = OldLogin.objects.using(database()).filter(session_id=session_id, seen_at=None)
+    found = list(rows)
+    if found:
+        rows.update(seen_at=clock.to_datetime(clock.now()))
+        spend(found)
+
+
+def spend_of(session_ids: Collection[Any]) -> None:
+    """Spend the credentials that started these sessions, which have ended."""
+    spend(OldLogin.objects.using(database()).filter(session_id__in=session_ids).exclude(reference=""))
+
+
+def spend(rows: Collection[OldLogin] | Any) -> None:
+    """Make the other packages refuse these credentials. A failure is logged, and ``jwtauth_moved`` tries again."""
+    for row in rows:
+        if not row.reference:
+            continue
+        try:
+            load(row.source).spend(row.reference, row.user_id)
+            OldLogin.objects.using(database()).filter(pk=row.pk).update(reference="")
+        except Exception:  # of the other package, whose errors must not fail the request
+            _log.warning("the old login of session %s could not be spent", row.session_id, exc_info=True)
+
+
+def unspent() -> Any:
+    """Return the records whose new tokens were seen, but whose credential is not spent."""
+    return OldLogin.objects.using(database()).exclude(reference="").filter(seen_at__isnull=False)
+
+
+def refuse_older(user: Any) -> None:
+    """Refuse all credentials of other packages that this user was given before now, and spend what has started one."""
+    alias, now = database(), clock.to_datetime(clock.now())
+    id = id_of(PASSWORD, str(user.pk))
+    changes = {"created_at": now, "last_shown_at": now}
+    rows = OldLogin.objects.using(alias).filter(pk=id)
+    if not rows.update(**changes):
+        OldLogin.objects.using(alias).get_or_create(
+            pk=id,
+            defaults={
+                **changes,
+                "source": PASSWORD,
+                "user_id": user.pk,
+                "expires_at": _kept_until(None, clock.now()),
+            },
+        )
+    spend(OldLogin.objects.using(alias).filter(user_id=user.pk).exclude(reference=""))
+
+
+def follow_new_password(instance: Any) -> None:
+    """Do `refuse_older` if logins of other packages are accepted."""
+    if get_config().accept_logins_of:
+        refuse_older(instance)
+
+
+def remove_expired() -> int:
+    """Remove the records of credentials that have expired."""
+    cutoff = clock.to_datetime(clock.now())
+    removed: int = OldLogin.objects.using(database()).filter(expires_at__lte=cutoff).delete()[0]
+    return removed
