@@ -52,6 +52,7 @@ DEFAULTS = {
     "MAX_SESSIONS_PER_USER": None,
     "MAX_SESSIONS_POLICY": "end_oldest",
     "NUM_PROXIES": 0,
+    "ACCEPT_LOGINS_OF": [],
     "LOGIN_SERIALIZER": "jwtauth.serializers.LoginSerializer",
     "USER_SERIALIZER": "jwtauth.serializers.UserSerializer",
 }

@@ -605,7 +605,22 @@ CALLS = {
     "RotationPolicy.start": (POLICY.start, [integers], {}),
     "RotationPolicy.start_for": (POLICY.start_for, [integers, integers], {}),
     "RotationPolicy.succeed": (POLICY.succeed, [rows, integers], {}),
+    "RotationPolicy.take_over": (POLICY.take_over, [st.none() | integers, integers], {}),
+    "RotationPolicy.decide_old_login": (
+        POLICY.decide_old_login,
+        [IDENTITIES],
+        {
+            "since": integers,
+            "until": integers,
+            "credential": st.none() | st.tuples(st.none() | integers, st.none() | integers, st.booleans()),
+            "moved": st.none() | st.tuples(integers, integers, st.none() | integers, st.booleans()),
+            "password_changed_at": st.none() | integers,
+            "is_certain": st.booleans(),
+            "now": integers,
+        },
+    ),
     "RotationPolicy.is_over": (POLICY.is_over, [rows, integers], {}),
+    "Sid.derived": (_engine.Sid.derived, [st.binary(min_size=16, max_size=16), integers], {}),
     "DatabaseClock": (_engine.DatabaseClock, [], {}),
     "DatabaseClock.hear": (
         _engine.DatabaseClock().hear,

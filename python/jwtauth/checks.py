@@ -264,12 +264,13 @@ _SOON = 14 * 24 * 3600
 
 def check_old_logins(**kwargs: Any) -> list[CheckMessage]:
     """Check that the sources of ACCEPT_LOGINS_OF can be imported (E019), and warn before and after their end (W009)."""
-    from jwtauth.internal.store import clock, old_logins
+    from jwtauth.internal import sources
+    from jwtauth.internal.store import clock
 
     messages, now = list[CheckMessage](), clock.local_ms() // 1000
     for name, since, until in conf.values()["ACCEPT_LOGINS_OF"]:
         try:
-            package = old_logins.load(name).package
+            package = sources.load(name).package
             if package:
                 import_module(package)
         except Exception as error:  # also of the other package, which may need to be in INSTALLED_APPS

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from jwtauth import _engine
 from jwtauth.conf import get_config
 from jwtauth.internal import devices
+from jwtauth.internal.sources import load
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import auth_hashes
 from jwtauth.internal.store.commits import after_commit
@@ -115,9 +116,8 @@ def _end_one(session: Session, reason: str, alias: str) -> int:
 def _spend(ids: Collection[Any], alias: str) -> None:
     """Make other packages refuse the credentials that started these sessions, if logins have moved in."""
     if ids and get_config().accept_logins_of:
-        from jwtauth.internal.store import old_logins  # needs this module
-
-        after_commit(partial(old_logins.spend_of, ids), alias)
+        ended: OldLoginQuerySet = OldLogin.objects.using(alias).filter(session_id__in=ids)
+        after_commit(ended.spend, alias)
 
 
 def has_dependents() -> bool:
@@ -228,6 +228,19 @@ class Session(models.Model):
         return end_by_id(self.pk, reason)
 
 
+class OldLoginQuerySet(models.QuerySet["OldLogin"]):
+    """Select credentials of other packages."""
+
+    def spend(self) -> None:
+        """Make the other packages refuse these credentials. A failure is logged, and ``jwtauth_moved`` tries again."""
+        for row in self.exclude(reference=""):
+            try:
+                load(row.source).spend(row.reference, row.user_id)
+                type(row)._base_manager.using(self.db).filter(pk=row.pk).update(reference="")
+            except Exception:  # of the other package, whose errors must not fail the request
+                _log.warning("the old login of session %s could not be spent", row.session_id, exc_info=True)
+
+
 class OldLogin(models.Model):
     """Record a credential of another package that was presented here, for ``ACCEPT_LOGINS_OF``.
 
@@ -235,28 +248,30 @@ class OldLogin(models.Model):
     started, so that it does not start another.
     """
 
-    id = models.UUIDField(_("id"), primary_key=True, editable=False)
-    source = models.TextField(_("source"), help_text=_("The package that issued the credential."))
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    id = models.UUIDField("id", primary_key=True, editable=False)
+    source = models.TextField("source", help_text="The package that issued the credential.")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name="user")
     session_id = models.UUIDField(
-        _("session"), null=True, db_index=True, help_text=_("The session that the credential has started.")
+        "session", null=True, db_index=True, help_text="The session that the credential has started."
     )
     reference = models.TextField(
-        _("reference"), blank=True, help_text=_("What makes the other package refuse the credential; not a secret.")
+        "reference", blank=True, help_text="What makes the other package refuse the credential; not a secret."
     )
-    created_at = InstantField(_("signed in"))
+    created_at = InstantField("signed in")
     first_end = InstantField(
-        _("first expiry"), null=True, help_text=_("When the session expires if it is never refreshed.")
+        "first expiry", null=True, help_text="When the session expires if it is never refreshed."
     )
     seen_at = InstantField(
-        _("acknowledged at"), null=True, help_text=_("When the client first sent a token of the session.")
+        "acknowledged at", null=True, help_text="When the client first sent a token of the session."
     )
-    last_shown_at = InstantField(_("last shown"), help_text=_("When a client last sent the credential."))
-    expires_at = InstantField(_("expires"), db_index=True)
+    last_shown_at = InstantField("last shown", help_text="When a client last sent the credential.")
+    expires_at = InstantField("expires", db_index=True)
+
+    objects = OldLoginQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("login of another package")
-        verbose_name_plural = _("logins of other packages")
+        verbose_name = "login of another package"
+        verbose_name_plural = "logins of other packages"
 
     def __str__(self) -> str:
         return str(self.pk)

@@ -17,10 +17,11 @@ from jwtauth.exceptions import SessionLimitReached
 from jwtauth.internal import tokens
 from jwtauth.internal.flow import Flow, Visitor
 from jwtauth.internal.refresh import end_reused
+from jwtauth.internal.sources import Accepted, accepted
 from jwtauth.internal.store import cleanup, clock, old_logins, sessions
 from jwtauth.internal.store.admission import user_can_authenticate
 from jwtauth.internal.store.commits import after_commit
-from jwtauth.internal.store.old_logins import Accepted, accepted, id_of
+from jwtauth.internal.store.old_logins import id_of
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
 from jwtauth.internal.store.sessions import SessionAndUser
 from jwtauth.models import OldLogin, database
@@ -81,7 +82,7 @@ def end_shown(flow: Flow) -> None:
                     )
             except IntegrityError:
                 pass  # another request ends it
-            old_logins.spend(old_logins.find(id).values())
+            OldLogin.objects.using(database()).filter(pk=id).spend()
 
 
 class _Found(NamedTuple):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, IntegrityError
-from django.utils.module_loading import import_string
 
 from jwtauth.conf import get_config
-from jwtauth.contrib.old_logins import OldLogins
 from jwtauth.internal.store import clock
 from jwtauth.models import OldLogin, Session, database
 
@@ -27,35 +23,6 @@ PASSWORD = "password"
 _FOREVER = 10 * 365 * 24 * 3600
 # A record notes at most once in so many seconds that the credential was shown.
 _NOTED = 3600
-
-
-class Accepted(NamedTuple):
-    """Hold an entry of ``ACCEPT_LOGINS_OF``. Times are Unix seconds."""
-
-    name: str
-    logins: OldLogins
-    since: int
-    until: int
-
-
-def accepted() -> Iterator[Accepted]:
-    """Yield the sources whose credentials are accepted now."""
-    now = clock.now()
-    for name, since, until in get_config().accept_logins_of:
-        if now < until:
-            yield Accepted(name, _logins(name), since, until)
-
-
-@lru_cache(maxsize=16)
-def _logins(name: str) -> OldLogins:
-    path = name if "." in name else f"jwtauth.contrib.old_logins.{name}.Logins"
-    made: OldLogins = import_string(path)()
-    return made
-
-
-def load(name: str) -> OldLogins:
-    """Return the source of this name. Raises ``ImportError``."""
-    return _logins(name)
 
 
 def id_of(source: str, text: str) -> UUID:
@@ -132,32 +99,8 @@ def note_shown(source: str, user_id: Any, id: UUID, row: OldLogin | None) -> Non
 def note_seen(session_id: UUID) -> None:
     """Record that the client has used the new tokens, and spend the credentials that started the session."""
     rows = OldLogin.objects.using(database()).filter(session_id=session_id, seen_at=None)
-    found = list(rows)
-    if found:
-        rows.update(seen_at=clock.to_datetime(clock.now()))
-        spend(found)
-
-
-def spend_of(session_ids: Collection[Any]) -> None:
-    """Spend the credentials that started these sessions, which have ended."""
-    spend(OldLogin.objects.using(database()).filter(session_id__in=session_ids).exclude(reference=""))
-
-
-def spend(rows: Collection[OldLogin] | Any) -> None:
-    """Make the other packages refuse these credentials. A failure is logged, and ``jwtauth_moved`` tries again."""
-    for row in rows:
-        if not row.reference:
-            continue
-        try:
-            load(row.source).spend(row.reference, row.user_id)
-            OldLogin.objects.using(database()).filter(pk=row.pk).update(reference="")
-        except Exception:  # of the other package, whose errors must not fail the request
-            _log.warning("the old login of session %s could not be spent", row.session_id, exc_info=True)
-
-
-def unspent() -> Any:
-    """Return the records whose new tokens were seen, but whose credential is not spent."""
-    return OldLogin.objects.using(database()).exclude(reference="").filter(seen_at__isnull=False)
+    if rows.update(seen_at=clock.to_datetime(clock.now())):
+        OldLogin.objects.using(database()).filter(session_id=session_id).spend()
 
 
 def refuse_older(user: Any) -> None:
@@ -176,7 +119,7 @@ def refuse_older(user: Any) -> None:
                 "expires_at": _kept_until(None, clock.now()),
             },
         )
-    spend(OldLogin.objects.using(alias).filter(user_id=user.pk).exclude(reference=""))
+    OldLogin.objects.using(alias).filter(user_id=user.pk).spend()
 
 
 def follow_new_password(instance: Any) -> None:

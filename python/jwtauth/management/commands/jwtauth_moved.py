@@ -22,7 +22,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        old_logins.spend(old_logins.unspent())
+        OldLogin.objects.using(database()).filter(seen_at__isnull=False).spend()
         since = clock.to_datetime(clock.now()) - timedelta(days=1)
         moved = Q(session_id__isnull=False)
         rows = (
