@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from unittest.mock import patch
 
@@ -16,6 +17,7 @@ from django.test import override_settings
 
 import jwtauth
 from jwtauth import _engine, checks, conf
+from jwtauth.contrib.old_logins import OldLogins
 from jwtauth.middleware import JWTAuthMiddleware
 
 JWTAUTH_MIDDLEWARE = "jwtauth.middleware.JWTAuthMiddleware"
@@ -570,3 +572,53 @@ def test_num_proxies_in_either_setting_is_not_reported(settings, own, of_drf):
     settings.JWTAUTH = {} if own is None else {"NUM_PROXIES": own}
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": of_drf}
     assert "jwtauth.W007" not in found(deploy=True)
+
+
+# --- logins of other packages
+
+
+def accepting(**entry):
+    until = (datetime.now(timezone.utc) + timedelta(days=30)).isoformat()
+    return {"ACCEPT_LOGINS_OF": [{"source": "tests.test_checks.OtherLogins", "until": until, **entry}]}
+
+
+class OtherLogins(OldLogins):
+    """Read the logins of a package that is installed."""
+
+    package = "django"
+
+    def shown(self, request):
+        return []
+
+    def verify(self, request, shown):
+        return None
+
+
+class MissingLogins(OtherLogins):
+    """Read the logins of a package that is not installed."""
+
+    package = "no_such_package"
+
+
+def test_accepted_logins_of_an_installed_package_have_no_messages():
+    assert found_with(**accepting()) == {}
+
+
+@pytest.mark.parametrize("source", ["simple_jwt", "no.such.Logins", "tests.test_checks.MissingLogins"])
+def test_source_that_cannot_be_used_is_an_error(source):
+    message = found_with(**accepting(source=source))["jwtauth.E019"]
+    assert repr(source) in message.msg
+    assert "simplejwt" in message.hint
+
+
+def test_logins_that_are_accepted_after_they_are_refused_are_an_error():
+    message = found_with(**accepting(since="2999-01-01"))["jwtauth.E019"]
+    assert "not before 'until'" in message.msg
+
+
+@pytest.mark.parametrize(("days", "words"), [(13, "will be refused from"), (-1, "have been refused since")])
+def test_the_end_of_old_logins_is_warned_of_before_and_after(days, words):
+    until = datetime.now(timezone.utc) + timedelta(days=days)
+    message = found_with(**accepting(until=until))["jwtauth.W009"]
+    assert f"{words} {until:%Y-%m-%d %H:%M} UTC" in message.msg
+    assert "jwtauth_moved" in message.hint

@@ -1,6 +1,6 @@
 """The ``JWTAUTH`` settings: defaults, types, read at use, and what is refused."""
 
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 
 import jwt
@@ -178,6 +178,13 @@ def test_fallback_secret_key_too_short_to_sign_is_skipped():
         ("RENDER_SERVER_SECRET", "r" * 32, ["r" * 32]),
         ("RENDER_SERVER_SECRET", ["r" * 32, "s" * 32], ["r" * 32, "s" * 32]),
         ("RENDER_SERVER_SECRET", None, []),
+        ("ACCEPT_LOGINS_OF", [{"source": "knox", "until": "2027-03-01"}], [("knox", 0, 1_803_859_200)]),
+        ("ACCEPT_LOGINS_OF", ({"source": "a.B", "until": date(2027, 3, 1)},), [("a.B", 0, 1_803_859_200)]),
+        (
+            "ACCEPT_LOGINS_OF",
+            [{"source": "knox", "since": "2027-03-01T00:00:00+01:00", "until": datetime(2027, 3, 1, 0, 0, 1)}],
+            [("knox", 1_803_855_600, 1_803_859_201)],
+        ),
         ("COOKIE_SAMESITE", "lax", "Lax"),
         ("COOKIE_DOMAIN", "example.org", "example.org"),
         ("USER_ID_FIELD", "username", "username"),
@@ -270,6 +277,11 @@ BAD = {
     "key that is not Unicode": {"SIGNING_KEY": SECRET + "\ud800"},
     "key of a number": {"SIGNING_KEY": 10**40},
     "key None": {"SIGNING_KEY": None},
+    "logins of a name": {"ACCEPT_LOGINS_OF": ["knox"]},
+    "logins without an end": {"ACCEPT_LOGINS_OF": [{"source": "knox"}]},
+    "logins until a word": {"ACCEPT_LOGINS_OF": [{"source": "knox", "until": "spring"}]},
+    "logins until a number": {"ACCEPT_LOGINS_OF": [{"source": "knox", "until": 2027}]},
+    "logins with another key": {"ACCEPT_LOGINS_OF": [{"source": "knox", "until": "2027-03-01", "from": "2027-01-01"}]},
     "claims of a class": {"ACCESS_TOKEN_CLAIMS": dict},
     "claims of a number": {"ACCESS_TOKEN_CLAIMS": 1},
     "pair of three": {"VERIFYING_KEYS": [("HS256", SECRET, SECRET)]},
