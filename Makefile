@@ -4,6 +4,7 @@ PYTHON ?= python3
 PORT ?= 8000
 FUZZ_SECONDS ?= 600
 REFRESHES ?= 10000000
+REQUESTS ?= 8000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +25,7 @@ export PIP_NO_COMPILE := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams docs bench lock matrix neighbours package wheels rebuild semver release-check clean
+.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams switch docs bench lock matrix neighbours package wheels rebuild semver release-check clean
 
 help:
 	@echo 'make run     build and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -36,6 +37,7 @@ help:
 	@echo 'make fuzz    random bytes for everything that reads bytes from the network: FUZZ_SECONDS=600 for each target'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: hours'
 	@echo 'make seams   browsers, servers, proxies, clients and clusters, into docs/seams-table.md: an hour or more (DEPARTMENTS="proxies" for some)'
+	@echo 'make switch  a site switches to jwtauth and back under load, from four packages on three databases: half an hour'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: three quarters of an hour'
 	@echo 'make neighbours  suites of other packages with jwtauth beside them, into docs/reference/works-with-table.md (SUITES="django-otp" for some)'
@@ -117,6 +119,9 @@ wheels rebuild: $(REQUIRED)-wheels
 
 release-check: $(REQUIRED)-lint $(REQUIRED)-release
 	@$(BIN)/python scripts/release.py
+
+switch: $(REQUIRED)-neighbours $(REQUIRED)-mariadb $(ENGINE)
+	$(BIN)/python -m tests.neighbours.switch.traffic --databases sqlite postgresql mariadb --requests $(REQUESTS) --clients 250
 
 lock: $(REQUIRED)-nox
 	$(BIN)/nox --session lock -- $(LOCK)

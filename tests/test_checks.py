@@ -613,7 +613,7 @@ def test_source_that_cannot_be_used_is_an_error(source):
 
 def test_logins_that_are_accepted_after_they_are_refused_are_an_error():
     message = found_with(**accepting(since="2999-01-01"))["jwtauth.E019"]
-    assert "not before 'until'" in message.msg
+    assert "is after 'until'" in message.msg
 
 
 @pytest.mark.parametrize(("days", "words"), [(13, "will be refused from"), (-1, "have been refused since")])

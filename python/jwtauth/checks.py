@@ -282,11 +282,11 @@ def check_old_logins(**kwargs: Any) -> list[CheckMessage]:
                     id="jwtauth.E019",
                 )
             )
-        if since >= until:
+        if since > until:
             messages.append(
                 Error(
-                    f"JWTAUTH['ACCEPT_LOGINS_OF']: 'since' of {name!r} is not before 'until'.",
-                    hint="Logins move in between the two.",
+                    f"JWTAUTH['ACCEPT_LOGINS_OF']: 'since' of {name!r} is after 'until'.",
+                    hint="Logins move in between the two. With the same time, none does.",
                     id="jwtauth.E019",
                 )
             )

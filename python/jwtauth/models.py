@@ -258,12 +258,8 @@ class OldLogin(models.Model):
         "reference", blank=True, help_text="What makes the other package refuse the credential; not a secret."
     )
     created_at = InstantField("signed in")
-    first_end = InstantField(
-        "first expiry", null=True, help_text="When the session expires if it is never refreshed."
-    )
-    seen_at = InstantField(
-        "acknowledged at", null=True, help_text="When the client first sent a token of the session."
-    )
+    first_end = InstantField("first expiry", null=True, help_text="When the session expires if it is never refreshed.")
+    seen_at = InstantField("acknowledged at", null=True, help_text="When the client first sent a token of the session.")
     last_shown_at = InstantField("last shown", help_text="When a client last sent the credential.")
     expires_at = InstantField("expires", db_index=True)
 

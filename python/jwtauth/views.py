@@ -280,6 +280,7 @@ class TokenRevokeView(_Secret):
             except TokenError:
                 continue
             Session.objects.filter(pk=claims.session_id).end()
+        old_logins.revoke(django_request(request), serializer.validated_data["token"])
         return Response({})
 
 
@@ -389,7 +390,7 @@ class OtherSessionsView(_OwnSessions):
         ended = others.valid_for(request.user).end()
         others.end()
         if get_config().accept_logins_of:
-            refuse_older(request.user)
+            refuse_older(request.user.pk)
         return Response({"ended": ended})
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -24,7 +25,7 @@ from jwtauth.internal.store.commits import after_commit
 from jwtauth.internal.store.old_logins import id_of
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
 from jwtauth.internal.store.sessions import SessionAndUser
-from jwtauth.models import OldLogin, database
+from jwtauth.models import OldLogin, database, end_by_id
 
 _log = logging.getLogger("jwtauth.security")
 
@@ -68,21 +69,31 @@ def end_shown(flow: Flow) -> None:
     """Refuse the credentials of other packages that this request shows, since its user signs out."""
     for one in accepted():
         for shown in one.logins.shown(flow.request):
-            id = id_of(one.name, shown.secret)
-            if id in old_logins.find(id):
-                continue  # its session has just ended
-            login = one.logins.verify(flow.request, shown)
-            if login is None:
-                continue
-            try:
-                with transaction.atomic(using=database()):
-                    expires_at = login.expires_at
-                    old_logins.add(
-                        id, one.name, login.user.pk, expires_at=expires_at, reference=login.reference, is_ended=True
-                    )
-            except IntegrityError:
-                pass  # another request ends it
-            OldLogin.objects.using(database()).filter(pk=id).spend()
+            _end(flow.request, one, shown, "logout")
+
+
+def revoke(request: HttpRequest, text: str) -> None:
+    """Refuse this refresh token of another package, and end the session that it has started."""
+    for one in accepted():
+        shown = one.logins.shown_as_refresh_token(text)
+        if shown is not None:
+            _end(request, one, shown, "revoked")
+
+
+def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None:
+    id = id_of(one.name, shown.secret)
+    row = old_logins.find(id).get(id)
+    if row is not None and row.session_id is not None:
+        end_by_id(row.session_id, reason)
+        return
+    login = None if row is not None else one.logins.verify(request, shown)
+    if login is None:
+        return
+    with suppress(IntegrityError), transaction.atomic(using=database()):  # another request may end it
+        old_logins.add(
+            id, one.name, login.user.pk, expires_at=login.expires_at, reference=login.reference, is_ended=True
+        )
+    OldLogin.objects.using(database()).filter(pk=id).spend()
 
 
 class _Found(NamedTuple):

@@ -175,3 +175,53 @@ def test_a_reached_limit_of_sessions_signs_nobody_out(client, ada):
         assert answer.status_code == 200
         assert AccessToken(answer.json()["access"])
     assert Session.objects.count() == 1
+
+
+def test_views_see_a_user_without_a_session(client, ada):
+    token = bearer(RefreshToken.for_user(ada).access_token)
+    with accepting():
+        me = client.get("/auth/me/", **token).json()
+        assert (me["user"], me["session"], me["access_expires_in"]) == ({"id": ada.pk, "username": "ada"}, None, None)
+        assert client.get("/auth/sessions/", **token).json() == []
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_revoking_a_refresh_token_ends_it_in_both_packages(client, ada, is_moved):
+    old = RefreshToken.for_user(ada)
+    with accepting():
+        if is_moved:
+            assert refresh(client, old).status_code == 200
+        answer = client.post("/auth/token/revoke/", {"token": str(old)}, content_type="application/json")
+        assert answer.status_code == 200
+        assert refresh(client, old).status_code == 401
+    assert not Session.objects.exists()
+    assert BlacklistedToken.objects.get().token.jti == old["jti"]
+
+
+def test_the_command_that_signs_users_out_refuses_their_old_tokens(client, ada):
+    old, other = RefreshToken.for_user(ada), RefreshToken.for_user(make_user("bob"))
+    old.set_iat(at_time=old.current_time.replace(year=2020))
+    with accepting():
+        call_command("jwtauth_logout", "ada", verbosity=0)
+        assert refresh(client, old).status_code == 401
+        assert refresh(client, other).status_code == 200
+
+
+def test_refresh_tokens_of_parallel_requests_start_one_session(client, ada):
+    old = RefreshToken.for_user(ada)
+    with accepting():
+        pairs = {refresh(Client(), old).json()["refresh"] for _ in range(5)}
+    assert len(pairs) == 1
+    assert Session.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)  # records are written after the commit
+def test_no_secret_is_stored_or_logged(client, ada, caplog):
+    old = RefreshToken.for_user(ada)
+    with accepting(), caplog.at_level("INFO", "jwtauth"):
+        pair = refresh(client, old).json()
+        refresh(client, pair["refresh"])
+    stored = repr([vars(row) for row in (*OldLogin.objects.all(), *Session.objects.all())]) + caplog.text
+    assert str(old).rpartition(".")[2] not in stored
+    assert pair["refresh"].rpartition(".")[2] not in stored
+    assert "login_moved_in: from simplejwt" in caplog.text

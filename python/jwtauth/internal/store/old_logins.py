@@ -103,10 +103,10 @@ def note_seen(session_id: UUID) -> None:
         OldLogin.objects.using(database()).filter(session_id=session_id).spend()
 
 
-def refuse_older(user: Any) -> None:
+def refuse_older(user_id: Any) -> None:
     """Refuse all credentials of other packages that this user was given before now, and spend what has started one."""
     alias, now = database(), clock.to_datetime(clock.now())
-    id = id_of(PASSWORD, str(user.pk))
+    id = id_of(PASSWORD, str(user_id))
     changes = {"created_at": now, "last_shown_at": now}
     rows = OldLogin.objects.using(alias).filter(pk=id)
     if not rows.update(**changes):
@@ -115,17 +115,17 @@ def refuse_older(user: Any) -> None:
             defaults={
                 **changes,
                 "source": PASSWORD,
-                "user_id": user.pk,
+                "user_id": user_id,
                 "expires_at": _kept_until(None, clock.now()),
             },
         )
-    OldLogin.objects.using(alias).filter(user_id=user.pk).spend()
+    OldLogin.objects.using(alias).filter(user_id=user_id).spend()
 
 
 def follow_new_password(instance: Any) -> None:
     """Do `refuse_older` if logins of other packages are accepted."""
     if get_config().accept_logins_of:
-        refuse_older(instance)
+        refuse_older(instance.pk)
 
 
 def remove_expired() -> int:

@@ -9,6 +9,8 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import ngettext
 
+from jwtauth.conf import get_config
+from jwtauth.internal.store.old_logins import refuse_older
 from jwtauth.models import Session, SessionQuerySet, database
 
 # Sessions ended by one statement.
@@ -29,14 +31,20 @@ class Command(BaseCommand):
         if bool(username) == all:
             raise CommandError("Give either usernames or --all.")
         chosen: SessionQuerySet = Session.objects.using(database())
+        keys = [self._user(name) for name in username]
         if username:
-            chosen = chosen.filter(user__in=[self._user(name) for name in username])
+            chosen = chosen.filter(user__in=keys)
         if dry_run:
             count = chosen.count()
             message = ngettext("%(count)d session would be ended.", "%(count)d sessions would be ended.", count)
             self.stdout.write(message % {"count": count})
             return
         ended = self._end(chosen, verbosity)
+        if get_config().accept_logins_of:
+            for key in keys:
+                refuse_older(key)
+            if all:
+                self.stderr.write("Logins of other packages are still accepted: remove ACCEPT_LOGINS_OF to end them.")
         if verbosity:
             message = ngettext("Ended %(count)d session.", "Ended %(count)d sessions.", ended)
             self.stdout.write(message % {"count": ended})
