@@ -11,9 +11,11 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.test import override_settings
 
 from jwtauth.internal.store import clock as _clock
-from jwtauth.models import Session
+from jwtauth.internal.store.old_logins import id_of
+from jwtauth.models import OldLogin, Session
 
 OLD = [("jwtauth", "0001_initial")]
 NOTHING = [("jwtauth", None)]
@@ -77,6 +79,47 @@ def test_database_of_0_0_8_is_upgraded_with_its_rows(old_database):
     assert columns("jwtauth_session") == {field.column for field in Session._meta.concrete_fields}
     assert not Session.objects.exists()
     assert get_user_model().objects.get() == user
+
+
+def blacklisting(apps):
+    """Put an expired and an unexpired token on the blacklist of 0.0.8. Return the expiry of the unexpired one."""
+    blacklisted, now = apps.get_model("jwtauth", "BlacklistedToken"), _clock.local_ms() // 1000
+    blacklisted.objects.create(token_string="e" * 30, exp=now - 1)
+    return blacklisted.objects.create(token_string="u" * 30, exp=now + 3600).exp
+
+
+@pytest.mark.parametrize("settings_of_time", [{"USE_TZ": True}, {"USE_TZ": False, "TIME_ZONE": "Asia/Tokyo"}])
+def test_unexpired_blacklist_of_0_0_8_is_kept(old_database, settings_of_time):
+    with override_settings(**settings_of_time):
+        exp = blacklisting(old_database)
+        migrate_all()
+        row = OldLogin.objects.get()
+        assert (row.pk, row.source, row.user, row.session_id) == (id_of("prototype", "u" * 30), "prototype", None, None)
+        assert _clock.from_datetime(row.expires_at) == exp
+        assert row.seen_at is not None
+        migrate(OLD)
+        assert tables() == OLD_TABLES
+
+
+def drop_old_tables(apps):
+    """Drop the tables of 0.0.8 at migration 0004, as 0002 did before 0005 was written."""
+    with connection.schema_editor() as editor:
+        editor.delete_model(apps.get_model("jwtauth", "BlacklistedToken"))
+        editor.delete_model(apps.get_model("jwtauth", "ActiveToken"))
+    assert tables() == {"jwtauth_session"}
+
+
+@pytest.mark.parametrize("via_newest", [True, False])
+def test_database_whose_old_tables_were_dropped_earlier_is_migrated_both_ways(old_database, via_newest):
+    drop_old_tables(migrate([("jwtauth", "0004_session_backend")]))
+    if via_newest:
+        migrate_all()
+        assert tables() == {"jwtauth_oldlogin", "jwtauth_session"}
+        assert not OldLogin.objects.exists()
+    blacklisting(migrate(OLD))
+    assert tables() == OLD_TABLES
+    migrate_all()
+    assert OldLogin.objects.count() == 1
 
 
 def test_upgrade_from_0_0_8_is_reversible(transactional_db):

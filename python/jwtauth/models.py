@@ -250,7 +250,13 @@ class OldLogin(models.Model):
 
     id = models.UUIDField("id", primary_key=True, editable=False)
     source = models.TextField("source", help_text="The package that issued the credential.")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name="user")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        null=True,  # the blacklist of 0.0.8 does not name the user
+        related_name="+",
+        verbose_name="user",
+    )
     session_id = models.UUIDField(
         "session", null=True, db_index=True, help_text="The session that the credential has started."
     )
