@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
@@ -16,7 +18,7 @@ from tests.test_startproject import PASSWORD, clean_environment
 ROOT = Path(__file__).parents[1]
 GUIDES = ROOT / "docs/guides"
 # A line such as "At the end of `mysite/settings.py`:", and the block below it.
-BLOCK = re.compile(r"^([^\n`]*)`([\w./-]+\.(?:py|html))`[^\n]*:\n\n```\w+\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^ *([^\n`]*)`([\w./-]+\.(?:py|html))`[^\n]*:\n\n *```\w+\n(.*?)^ *```$", re.M | re.S)
 # What each step begins with: Django is set up, and nothing is reported.
 PRELUDE = (
     f"""
@@ -106,11 +108,17 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def type(self, blocks):
-        """Write each block into its file: at the end, where its line says so."""
+    def type(self, blocks, since=-1):
+        """Write each block into its file: at the end, where its line says so.
+
+        Logins of other packages are accepted until in 60 days, and move in from in ``since`` days on.
+        """
         (self.folder / "mysite/settings.py").write_text(self.settings)
         for line, name, text in blocks:
             path = self.folder / name
+            for key, days in (("since", since), ("until", 60)):
+                at = (datetime.now(timezone.utc) + timedelta(days=days)).isoformat()
+                text = re.sub(rf'"{key}": "[^"]+"', f'"{key}": "{at}"', text)
             path.parent.mkdir(parents=True, exist_ok=True)
             if "the end of" in line:
                 text = path.read_text() + "\n\n" + text
@@ -128,7 +136,8 @@ def project(tmp_path):
 
 def blocks(guide, phase=""):
     """The blocks of a guide with their lines and file names, of those whose line begins so."""
-    found = [block for block in BLOCK.findall((GUIDES / guide).read_text()) if block[0].startswith(phase)]
+    every = [(line, name, dedent(text)) for line, name, text in BLOCK.findall((GUIDES / guide).read_text())]
+    found = [block for block in every if block[0].startswith(phase)]
     assert found
     return found
 
@@ -138,55 +147,138 @@ def needs(*modules):
     return pytest.mark.skipif(bool(missing), reason=f"{missing} not installed: requirements/neighbours.txt")
 
 
+SIMPLEJWT = """
+def seen(pair):
+    answer = Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]})
+    return answer.json() if answer.status_code == 200 else answer.status_code
+
+
+def refresh(pair):
+    return post(Client(), "/api/token/refresh/", {"refresh": pair["refresh"]})
+
+
+def renewed(pair):
+    answer = refresh(pair)
+    assert answer.status_code == 200, answer.content
+    return {**pair, **answer.json()}
+"""
+
+
 @needs("rest_framework_simplejwt")
-def test_simplejwt_logins_are_exchanged_or_ignored(project):
+def test_simplejwt_logins_move_in_and_back(project):
     guide = "coming-from-simplejwt.md"
-    project.type(blocks(guide, "Before"))
+    before = blocks(guide, "Before")
+    settings = blocks(guide, "For a while, at the end")
+    first = blocks(guide, "Clients sign out") + blocks(guide, "For a while, in")
+    second = [*settings, *first, *blocks(guide, "From the second deploy")]
+    project.type(before)
     project.run("""
-client = Client()
-for name in ("a", "b", "c"):
-    pair = post(client, "/api/token/", CREDENTIALS).json()
-    save(name, pair)
-wrong = post(client, "/api/token/", {**CREDENTIALS, "password": "wrong"})
+for name in ("app", "page", "stays", "leaves", "late"):
+    save(name, post(Client(), "/api/token/", CREDENTIALS).json())
+wrong = post(Client(), "/api/token/", {**CREDENTIALS, "password": "wrong"})
 assert wrong.status_code == 401 and set(wrong.json()) == {"detail"}
-assert post(client, "/api/token/refresh/", {"refresh": pair["refresh"]}).status_code == 200
 """)
 
-    project.type(blocks(guide, "For a while"))
-    project.run("""
-a, b, c = load("a"), load("b"), load("c")
-old = {"authorization": "Bearer " + a["access"]}
-assert Client().get("/who/", headers=old).json() == "ada"
-assert Client().get("/who/").status_code == 401
-assert Client().get("/who/", headers={"authorization": "Bearer x"}).json()["code"] == "token_not_valid"
+    # Deployed beside workers that do not know jwtauth: these go on with what each client has.
+    project.type([*settings, *first], since=1)
+    project.run(
+        SIMPLEJWT
+        + """
+app = renewed(load("app"))
+assert seen(app) == "ada"
+save("app", app)
+assert post(Client(), "/api/token/blacklist/", {"refresh": load("leaves")["refresh"]}).status_code == 200
+assert refresh(load("leaves")).status_code == 401
+"""
+    )
+    project.type(before)
+    project.run(
+        SIMPLEJWT
+        + """
+assert seen(load("app")) == "ada"
+save("app", renewed(load("app")))
+save("leaves", post(Client(), "/api/token/", CREDENTIALS).json())
+"""
+    )
 
-browser = Client()
-assert post(browser, "/auth/handover/", {"refresh": "x"}).json()["code"] == "no_active_account"
-assert post(browser, "/auth/handover/", {"refresh": a["refresh"]}).json()["user"]["username"] == "ada"
-assert me(browser) == 200 and browser.get("/who/").json() == "ada"
-assert post(Client(), "/auth/handover/", {"refresh": a["refresh"]}).status_code == 401
-assert post(Client(), "/auth/handover/", {"refresh": c["refresh"]}).status_code == 401
+    project.type([*settings, *first])
+    project.run(
+        SIMPLEJWT
+        + """
+app = renewed(load("app"))
+assert seen(app) == "ada" and "refresh_expires_in" in app
+app = renewed(app)
+assert seen(app) == "ada" and refresh({"refresh": "x"}).status_code == 401
+save("moved", app)
+assert User.objects.get().jwtauth_sessions.count() == 1
+leaves = renewed(load("leaves"))
+assert post(Client(), "/api/token/blacklist/", {"refresh": leaves["refresh"]}).status_code == 200
+assert refresh(leaves).status_code == refresh(load("leaves")).status_code == 401
+assert Client().get("/who/").status_code == 403
+said = StringIO()
+call_command("jwtauth_moved", stdout=said)
+assert said.getvalue().startswith("simplejwt: 2 moved in, 1 of them in use; "), said.getvalue()
+"""
+    )
 
-pair = post(Client(), "/auth/token/handover/", {"refresh": b["refresh"]}).json()
-save("new", pair)
-assert Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]}).json() == "ada"
-last = post(Client(), "/api/token/", CREDENTIALS).json()
-User.objects.update(is_active=False)
-assert post(Client(), "/auth/handover/", {"refresh": last["refresh"]}).status_code == 401
-User.objects.update(is_active=True)
-""")
+    project.type(second)
+    project.run(
+        SIMPLEJWT
+        + """
+assert seen(load("moved")) == "ada"
+assert "refresh_expires_in" in post(Client(), "/api/token/", CREDENTIALS).json()
+page = Client()
+assert post(page, "/auth/cookies/", authorization="Bearer " + load("page")["access"]).status_code == 403
+pair = post(page, "/auth/token/refresh/", {"refresh": load("page")["refresh"]}).json()
+assert post(page, "/auth/cookies/", authorization="Bearer " + pair["access"]).status_code == 204
+assert me(page) == 200 and seen(pair) == 401 and refresh(load("page")).status_code == 401
+assert post(Client(), "/auth/cookies/").status_code == 403
+save("page", {name: cookie.value for name, cookie in page.cookies.items()})
+save("moved", renewed(load("moved")))
+"""
+    )
+
+    # Going back: no login moves in any more, those who moved stay, and new logins are simplejwt's.
+    project.type([*settings, *first], since=60)
+    project.run(
+        SIMPLEJWT
+        + """
+moved = renewed(load("moved"))
+assert seen(moved) == "ada" and "refresh_expires_in" in moved
+page = Client()
+page.cookies.load(load("page"))
+assert me(page) == 200
+stays = renewed(load("stays"))
+assert seen(stays) == "ada" and "refresh_expires_in" not in stays
+new = post(Client(), "/api/token/", CREDENTIALS).json()
+assert seen(new) == "ada" and set(new) == {"access", "refresh"}
+save("stays", stays)
+"""
+    )
+    project.type(before)
+    project.run(
+        SIMPLEJWT
+        + """
+assert seen(load("stays")) == "ada" and seen(renewed(load("stays"))) == "ada"
+assert seen(load("moved")) == 401
+"""
+    )
 
     project.type(blocks(guide, "Now"))
-    project.run("""
-a, new = load("a"), load("new")
-assert me(Client(), authorization="Bearer " + a["access"]) == 401
-assert me(Client(), authorization="Bearer " + new["access"]) == 200
+    project.run(
+        SIMPLEJWT
+        + """
+page = Client()
+page.cookies.load(load("page"))
+assert me(page) == 200 and page.get("/who/").json() == "ada"
+assert seen(load("moved")) == "ada" and seen(load("late")) == 401
 assert me(Client()) == 403
 client = Client()
 assert post(client, "/auth/login/", {**CREDENTIALS, "password": "wrong"}).json()["code"] == "no_active_account"
 assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
 assert me(client) == 200
-""")
+"""
+    )
 
 
 @needs("dj_rest_auth", "rest_framework_simplejwt")
