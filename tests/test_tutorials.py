@@ -13,7 +13,7 @@ import yaml
 
 import jwtauth
 from jwtauth import urls
-from tests.test_startproject import PASSWORD, clean_environment
+from tests.test_startproject import PASSWORD, SETTINGS_0_0_8, URLS_0_0_8, VIEWS_0_0_8, clean_environment
 
 ROOT = Path(__file__).parents[1]
 GUIDES = ROOT / "docs/guides"
@@ -99,21 +99,23 @@ class Project:
     def __init__(self, folder):
         self.folder = folder
         self.python("-m", "django", "startproject", "mysite", ".")
-        self.settings = (folder / "mysite/settings.py").read_text()
+        self.made = {path: path.read_text() for path in (folder / "mysite").glob("*s.py")}
 
-    def python(self, *arguments):
+    def python(self, *arguments, **environment):
+        environment = {**clean_environment(), **environment}
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=self.folder, env=clean_environment(), capture_output=True, text=True
+            [sys.executable, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def type(self, blocks, since=-1):
-        """Write each block into its file: at the end, where its line says so.
+        """Write each block into its file: at the end, where its line says so. All others are as Django made them.
 
         Logins of other packages are accepted until in 60 days, and move in from in ``since`` days on.
         """
-        (self.folder / "mysite/settings.py").write_text(self.settings)
+        for path, text in self.made.items():
+            path.write_text(text)
         for line, name, text in blocks:
             path = self.folder / name
             for key, days in (("since", since), ("until", 60)):
@@ -124,9 +126,9 @@ class Project:
                 text = path.read_text() + "\n\n" + text
             path.write_text(text)
 
-    def run(self, steps):
+    def run(self, steps, **environment):
         """Run these statements inside the project, after its checks."""
-        return self.python("-c", PRELUDE + steps)
+        return self.python("-c", PRELUDE + steps, **environment)
 
 
 @pytest.fixture
@@ -145,6 +147,14 @@ def blocks(guide, phase=""):
 def needs(*modules):
     missing = [name for name in modules if find_spec(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"{missing} not installed: requirements/neighbours.txt")
+
+
+DJANGO_SESSIONS = """
+def signed_in(name):
+    browser = Client()
+    browser.cookies["sessionid"] = load(name)
+    return browser
+"""
 
 
 SIMPLEJWT = """
@@ -373,11 +383,12 @@ assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(clien
 """)
 
 
-def test_django_sessions_are_handed_over(project):
+def test_django_sessions_move_in(project):
     guide = "coming-from-django-sessions.md"
+    urls = [block for block in blocks(guide, "Now") if block[1] == "mysite/urls.py"]
     project.type(blocks(guide, "Before"))
     project.run("""
-for name in ("a", "b"):
+for name in ("a", "b", "late"):
     client = Client()
     assert client.login(**CREDENTIALS)
     assert client.get("/who/").json() == "ada"
@@ -385,27 +396,53 @@ for name in ("a", "b"):
 assert Client().get("/who/").status_code == 403
 """)
 
-    project.type(blocks(guide, "For a while"))
-    project.run("""
-browser = Client()
-browser.cookies["sessionid"] = load("a")
+    while_moving = [*urls, *blocks(guide, "For a while")]
+    project.type(while_moving, since=1)
+    project.run(
+        DJANGO_SESSIONS
+        + """
+browser = signed_in("a")
+assert browser.get("/who/").json() == "ada" and set(browser.cookies) == {"sessionid"}
+"""
+    )
+    project.type(while_moving)
+    project.run(
+        DJANGO_SESSIONS
+        + """
+browser = signed_in("a")
 assert browser.get("/who/").json() == "ada"
-assert set(browser.cookies) == {"sessionid"}
-assert browser.get("/admin/", headers={"sec-fetch-dest": "document"}).status_code == 302  # not staff
 assert set(browser.cookies) == {"sessionid", "access_token", "refresh_token"}
+assert me(browser) == 200 and browser.get("/admin/").status_code == 302  # not staff
 session = User.objects.get().jwtauth_sessions.get()
 assert session.backend == "django.contrib.auth.backends.ModelBackend"
-assert browser.get("/admin/", headers={"sec-fetch-dest": "document"}).status_code == 302
-assert User.objects.get().jwtauth_sessions.count() == 1
-del browser.cookies["sessionid"]
-assert me(browser) == 200 and browser.get("/who/").json() == "ada"
 save("new", {name: cookie.value for name, cookie in browser.cookies.items()})
+leaves = signed_in("b")
+assert post(leaves, "/auth/logout/", origin="http://testserver").status_code == 204
+assert me(leaves) == me(signed_in("b")) == 403
+"""
+    )
+
+    project.type(while_moving, since=60)
+    project.run("""
+browser, new = Client(), Client()
+browser.cookies.load(load("new"))
+assert me(browser) == 200 and new.login(**CREDENTIALS)
+assert new.get("/who/").json() == "ada" and set(new.cookies) == {"sessionid"}
+save("back", [new.cookies["sessionid"].value, browser.cookies["sessionid"].value])
+""")
+    project.type(blocks(guide, "Before"))
+    project.run("""
+for key in load("back"):
+    browser = Client()
+    browser.cookies["sessionid"] = key
+    assert browser.get("/who/").json() == "ada"
 """)
 
     project.type(blocks(guide, "Now"))
-    project.run("""
-old, new = Client(), Client()
-old.cookies["sessionid"] = load("b")
+    project.run(
+        DJANGO_SESSIONS
+        + """
+old, new = signed_in("late"), Client()
 new.cookies.load(load("new"))
 assert me(old) == 403 and me(new) == 200
 assert old.get("/admin/").wsgi_request.user.username == "ada"
@@ -413,6 +450,52 @@ client = Client(enforce_csrf_checks=True)
 assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(client) == 200
 assert post(client, "/auth/logout/", origin="https://elsewhere.example").json()["code"] == "cross_origin"
 assert post(client, "/auth/logout/", origin="http://testserver").status_code == 204 and me(client) == 403
+"""
+    )
+
+
+PROTOTYPE = ROOT / ".tools/prototype-0.0.8"
+
+
+@pytest.mark.skipif(not PROTOTYPE.is_dir() or find_spec("jwt") is None, reason="0.0.8 not installed: make bench")
+def test_logins_of_0_0_8_move_in(project):
+    urls = [("", "mysite/views.py", VIEWS_0_0_8), ("", "mysite/urls.py", URLS_0_0_8)]
+    names = SETTINGS_0_0_8.replace("JWTAuthM", "AuthenticationM").replace("JWTAuthen", "JwtAuthen")  # as 0.0.8 has them
+    settings = ("At the end of", "mysite/settings.py", names)
+    project.type([*urls, settings])
+    project.run(
+        """
+for name in ("a", "b"):
+    client = Client()
+    assert post(client, "/login/", CREDENTIALS).status_code == 204
+    assert client.get("/who/").json() == "ada"
+    save(name, {name: cookie.value for name, cookie in client.cookies.items()})
+client.delete("/logout/")
+assert client.get("/who/").status_code == 403
+""",
+        PYTHONPATH=str(PROTOTYPE),
+    )
+
+    project.type([*urls, settings, *blocks("upgrade-from-0.0.8.md", "last login of 0.0.8")])
+    project.run("""
+browser, ended = Client(), Client()
+browser.cookies.load(load("a"))
+ended.cookies.load(load("b"))
+assert browser.get("/who/").json() == "ada"
+assert browser.cookies["access_token"].value != load("a")["access_token"]
+assert browser.get("/who/").json() == "ada"
+assert ended.get("/who/").status_code == 403
+save("new", {name: cookie.value for name, cookie in browser.cookies.items()})
+""")
+
+    project.type([*urls, settings])
+    project.run("""
+old, new = Client(), Client()
+old.cookies.load(load("a"))
+new.cookies.load(load("new"))
+assert old.get("/who/").status_code == 403
+assert new.get("/who/").json() == "ada"
+assert new.delete("/logout/").status_code == 204 and new.get("/who/").status_code == 403
 """)
 
 
