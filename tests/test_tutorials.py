@@ -149,6 +149,31 @@ def needs(*modules):
     return pytest.mark.skipif(bool(missing), reason=f"{missing} not installed: requirements/neighbours.txt")
 
 
+KNOX = """
+from base64 import b64encode
+
+from_page = {"sec-fetch-site": "same-origin"}
+
+
+def basic_of(name):
+    return "Basic " + b64encode(f"{name}:{PASSWORD}".encode()).decode()
+
+
+basic = {"authorization": basic_of("ada")}
+
+
+def old(name):
+    return {"authorization": "Token " + load(name)}
+
+
+def seen(headers):
+    answer = Client().get("/who/", headers=headers)
+    return answer.json() if answer.status_code == 200 else answer.status_code
+
+
+"""
+
+
 DJANGO_SESSIONS = """
 def signed_in(name):
     browser = Client()
@@ -346,41 +371,81 @@ assert post(client, "/session/logout/").status_code == 204 and me(client) == 403
 
 
 @needs("knox")
-def test_knox_tokens_are_exchanged_or_ignored(project):
+def test_knox_tokens_move_in(project):
     guide = "coming-from-knox.md"
     project.type(blocks(guide, "Before"))
-    project.run("""
-from base64 import b64encode
-basic = {"authorization": "Basic " + b64encode(f"ada:{PASSWORD}".encode()).decode()}
-for name in ("a", "b", "c"):
+    project.run(
+        KNOX
+        + """
+for name in ("page", "app", "new app", "leaves", "everywhere", "late"):
     save(name, post(Client(), "/api/auth/login/", **basic).json()["token"])
-assert Client().get("/who/", headers={"authorization": "Token " + load("a")}).json() == "ada"
+assert seen(old("page")) == "ada"
 assert Client().get("/who/").status_code == 401
 assert post(Client(), "/api/auth/login/").status_code == 401
-""")
+"""
+    )
 
-    project.type(blocks(guide, "For a while"))
-    project.run("""
-browser = Client()
-old = {"authorization": "Token " + load("a")}
-assert browser.get("/who/", headers=old).json() == "ada"
-assert post(browser, "/auth/handover/", {"token": load("a")}).json()["user"]["username"] == "ada"
-assert me(browser) == 200 and browser.get("/who/").json() == "ada"
-assert Client().get("/who/", headers=old).status_code == 401
-assert post(Client(), "/auth/handover/", {"token": load("a")}).json()["code"] == "no_active_account"
-pair = post(Client(), "/auth/token/handover/", {"token": load("b")}).json()
-save("new", pair)
-assert Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]}).json() == "ada"
-assert Client().get("/who/").status_code == 401
-""")
+    while_moving = blocks(guide, "For a while") + blocks(guide, "knox's view")
+    project.type(while_moving, since=1)
+    project.run(
+        KNOX
+        + """
+page = Client()
+assert page.get("/who/", headers={**old("page"), **from_page}).json() == "ada" and not page.cookies
+"""
+    )
+
+    project.type(while_moving)
+    project.run(
+        KNOX
+        + """
+page = Client()
+assert page.get("/auth/me/", headers={**old("page"), **from_page}).status_code == 200
+assert me(page) == 200 and page.get("/who/").json() == "ada" and page.get("/who/", headers=old("page")).json() == "ada"
+assert seen(old("app")) == "ada"
+pair = post(Client(), "/auth/token/refresh/", {"refresh": load("new app")}).json()
+assert seen({"authorization": "Bearer " + pair["access"]}) == "ada"
+save("new", post(Client(), "/auth/token/refresh/", {"refresh": pair["refresh"]}).json())
+assert post(Client(), "/api/auth/logout/", **old("leaves")).status_code == 204
+assert seen(old("leaves")) == 403 and seen(old("app")) == "ada"
+save("page cookies", {name: cookie.value for name, cookie in page.cookies.items()})
+
+User.objects.create_user("bob", password=PASSWORD)
+bob = post(Client(), "/api/auth/login/", authorization=basic_of("bob")).json()["token"]
+phone, page = {"authorization": "Token " + bob}, Client()
+other = post(Client(), "/api/auth/login/", authorization=basic_of("bob")).json()["token"]
+assert page.get("/who/", headers={"authorization": "Token " + other, **from_page}).json() == "bob"
+assert post(page, "/api/auth/logoutall/").status_code == 204
+assert seen(phone) == seen({"authorization": "Token " + other}) == me(page) == 403
+"""
+    )
+
+    project.type(while_moving, since=60)
+    project.run(
+        KNOX
+        + """
+page = Client()
+page.cookies.load(load("page cookies"))
+assert me(page) == 200 and seen(old("app")) == "ada"
+save("again", post(Client(), "/api/auth/login/", **basic).json()["token"])
+"""
+    )
+    project.type(blocks(guide, "Before"))
+    project.run(KNOX + """assert seen(old("app")) == seen(old("again")) == "ada" and seen(old("page")) == 401""")
 
     project.type(blocks(guide, "Now"))
-    project.run("""
-assert me(Client(), authorization="Token " + load("c")) == 403
-assert me(Client(), authorization="Bearer " + load("new")["access"]) == 200
+    project.run(
+        KNOX
+        + """
+page = Client()
+page.cookies.load(load("page cookies"))
+assert me(page) == 200 and page.get("/who/").json() == "ada"
+assert seen(old("late")) == 403
+assert seen({"authorization": "Bearer " + load("new")["access"]}) == "ada"
 client = Client()
 assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(client) == 200
-""")
+"""
+    )
 
 
 def test_django_sessions_move_in(project):
