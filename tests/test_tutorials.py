@@ -149,6 +149,23 @@ def needs(*modules):
     return pytest.mark.skipif(bool(missing), reason=f"{missing} not installed: requirements/neighbours.txt")
 
 
+DJ_REST_AUTH = """
+ME = "/session/me/"
+
+
+def having(name):
+    browser = Client()
+    browser.cookies.load(load(name))
+    return browser
+
+
+def keep(name, browser):
+    save(name, {name: cookie.value for name, cookie in browser.cookies.items()})
+
+
+"""
+
+
 KNOX = """
 from base64 import b64encode
 
@@ -317,47 +334,91 @@ assert me(client) == 200
 
 
 @needs("dj_rest_auth", "rest_framework_simplejwt")
-def test_dj_rest_auth_cookies_are_exchanged_or_ignored(project):
+def test_dj_rest_auth_cookies_move_in(project):
     guide = "coming-from-dj-rest-auth.md"
     project.type(blocks(guide, "Before"))
-    project.run("""
-client = Client()
-answer = post(client, "/auth/login/", CREDENTIALS)
-assert answer.status_code == 200 and set(answer.json()) == {"access", "refresh", "user"}, answer.json()
-assert answer.json()["refresh"] == ""
-save("old", {name: cookie.value for name, cookie in client.cookies.items()})
-assert set(load("old")) == {"jwt-auth", "jwt-refresh"}
+    project.run(
+        DJ_REST_AUTH
+        + """
+for name in ("a", "b", "late"):
+    client = Client()
+    answer = post(client, "/auth/login/", CREDENTIALS)
+    assert answer.status_code == 200 and set(answer.json()) == {"access", "refresh", "user"}, answer.json()
+    assert answer.json()["refresh"] == ""
+    keep(name, client)
+assert set(load("a")) == {"jwt-auth", "jwt-refresh"}
 assert client.get("/who/").json() == "ada"
 wrong = post(Client(), "/auth/login/", {**CREDENTIALS, "password": "wrong"})
 assert wrong.status_code == 400 and set(wrong.json()) == {"non_field_errors"}
 assert Client().get("/who/").status_code == 401
 client.cookies["jwt-auth"] = "x"
 assert client.get("/who/").json()["code"] == "token_not_valid"
-""")
+"""
+    )
 
-    project.type(blocks(guide, "For a while"))
-    project.run("""
-ME = "/session/me/"
-browser = Client()
-browser.cookies.load(load("old"))
-assert browser.get("/who/").json() == "ada" and me(browser) == 403
-assert post(browser, "/session/handover/").json()["user"]["username"] == "ada"
-assert me(browser) == 200 and browser.get("/who/").json() == "ada"
-assert set(browser.cookies) == {"access_token", "refresh_token"}
-again = Client()
-again.cookies.load(load("old"))
-assert post(again, "/session/handover/").json()["code"] == "no_active_account"
-assert post(Client(), "/session/handover/").status_code == 401
-assert Client().get("/who/").status_code == 401
-assert post(Client(), "/auth/login/", CREDENTIALS).status_code == 200
-""")
+    settings, sign_out = blocks(guide, "For a while, at the end"), blocks(guide, "dj-rest-auth's view to sign out")
+    first = [*settings, *sign_out, *blocks(guide, "For a while, in")]
+    project.type(first, since=1)
+    project.run(
+        DJ_REST_AUTH
+        + """
+browser = having("a")
+assert browser.get("/who/").json() == "ada" and set(browser.cookies) == {"jwt-auth", "jwt-refresh"}
+del browser.cookies["jwt-auth"]
+answer = post(browser, "/auth/token/refresh/")
+assert answer.status_code == 200 and set(browser.cookies) == {"jwt-auth", "jwt-refresh"}, answer.content
+keep("a", browser)
+"""
+    )
+
+    project.type(first)
+    project.run(
+        DJ_REST_AUTH
+        + """
+browser = having("a")
+assert browser.get("/who/").json() == "ada" and me(browser) == 200
+assert set(browser.cookies) == {"jwt-auth", "jwt-refresh", "access_token", "refresh_token"}
+assert post(browser, "/auth/token/refresh/").status_code == 200 and browser.get("/auth/user/").status_code == 200
+keep("new", browser)
+leaves = having("b")
+assert me(leaves) == 200
+assert post(leaves, "/auth/logout/").status_code == 204 and not leaves.cookies
+assert me(having("b")) == 403 and Client().get("/who/").status_code == 403
+"""
+    )
+
+    project.type([*settings, *sign_out, *blocks(guide, "From the second deploy")])
+    project.run(
+        DJ_REST_AUTH
+        + """
+assert me(having("new")) == 200
+client = Client()
+assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
+assert set(client.cookies) == {"access_token", "refresh_token"}
+assert post(client, "/auth/token/refresh/").status_code == 200
+assert post(client, "/auth/logout/").status_code == 204 and me(client) == 403
+"""
+    )
+
+    project.type(first, since=60)
+    project.run(
+        DJ_REST_AUTH
+        + """
+assert me(having("new")) == 200
+client = Client()
+assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
+assert set(client.cookies) == {"jwt-auth", "jwt-refresh"} and client.get("/who/").json() == "ada"
+keep("back", client)
+"""
+    )
+    project.type(blocks(guide, "Before"))
+    project.run(DJ_REST_AUTH + """assert having("back").get("/who/").json() == "ada" """)
 
     project.type(blocks(guide, "Now"))
-    project.run("""
-ME = "/session/me/"
-old = Client()
-old.cookies.load(load("old"))
-assert me(old) == 403
+    project.run(
+        DJ_REST_AUTH
+        + """
+assert me(having("new")) == 200 and me(having("late")) == 403
 client, other = Client(), Client()
 for each in (client, other):
     assert post(each, "/session/login/", CREDENTIALS).status_code == 200
@@ -367,7 +428,8 @@ assert post(client, "/auth/password/change/", new).status_code == 200
 assert me(client) == 200 and me(other) == 403
 assert post(Client(), "/auth/password/reset/", {"email": "unknown@example.org"}).status_code == 200
 assert post(client, "/session/logout/").status_code == 204 and me(client) == 403
-""")
+"""
+    )
 
 
 @needs("knox")
