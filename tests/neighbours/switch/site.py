@@ -1,8 +1,8 @@
 """Settings, URLs and the application of one worker of a site that switches to jwtauth, and of its old and later ones.
 
-The environment names the package (``SOURCE``), the database (``DATABASE``, as JSON) and the part that this worker plays
-(``PART``): "old", as before jwtauth; "new", with jwtauth, for which ``SINCE`` is when logins begin to move in; or "back",
-on the way back to the other package, when no more logins move in.
+The environment names the package (``SOURCE``), the database (``DATABASE``, as JSON) and the part that this worker
+plays (``PART``): "old", as before jwtauth; "new", with jwtauth, for which ``SINCE`` is when logins begin to move in; or
+"back", on the way back to the other package, when no more logins move in.
 """
 
 import json
@@ -15,7 +15,7 @@ from django.conf import settings
 SOURCE, PART, UNTIL = os.environ["SOURCE"], os.environ["PART"], "2999-01-01"
 SINCE = UNTIL if PART == "back" else os.environ.get("SINCE", "2000-01-01")
 # Seconds. Long enough for a slow request, short enough for many refreshes.
-ACCESS, REFRESH = 10, 7 * 24 * 3600
+ACCESS, REFRESH = 3, 7 * 24 * 3600
 
 OLD_CLASS = {
     "simplejwt": "rest_framework_simplejwt.authentication.JWTAuthentication",

@@ -166,7 +166,9 @@ class Client:
     def _refreshes(self, address):
         if self.source == "simplejwt":
             response = self._send("POST", f"{address}/token/refresh/", json={"refresh": self.tokens["refresh"]})
-            if response.status_code == 200 and not self.loses():
+            while response.status_code == 200 and self.loses():
+                response = self._send("POST", f"{address}/token/refresh/", json={"refresh": self.tokens["refresh"]})
+            if response.status_code == 200:
                 self.tokens |= {name: value for name, value in response.json().items() if name in self.tokens}
             return response.status_code == 200
         if self.source == "dj_rest_auth":
