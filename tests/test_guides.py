@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -289,6 +290,55 @@ for origin in ("https://elsewhere.example", "http://testserver"):
     said.append([answer.status_code, sorted(answer.cookies)])
 """
     assert project.shell(code, password=PASSWORD) == [[403, []], [204, ["access_token", "refresh_token"]]]
+
+
+def test_the_source_and_the_class_of_the_guide_move_logins_in_and_answer_401(project):
+    page = GUIDES / "moving-in.md"
+    for name, text in FILES.findall(page.read_text()):
+        project.write(name, text)
+    until = (datetime.now(timezone.utc) + timedelta(days=1)).isoformat()
+    project.append(example(page, "own source").replace("2027-03-01", until))
+    classes = {"DEFAULT_AUTHENTICATION_CLASSES": ["mysite.authentication.Authentication"]}
+    project.append(f"REST_FRAMEWORK |= {classes}\n")
+    project.write(
+        "mysite/urls.py",
+        """
+from django.urls import include, path
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+
+@api_view()
+@permission_classes([IsAuthenticated])
+def who(request):
+    return Response(request.user.username)
+
+urlpatterns = [path("who/", who), path("auth/", include("jwtauth.urls"))]
+""",
+    )
+    project.prepare()
+    code = """
+from time import time
+from django.core import signing
+from django.test import Client
+def remembered(at, salt="remember", user=1):
+    client = Client()
+    client.cookies["remember"] = signing.dumps({"user": user, "at": at}, salt=salt)
+    return client
+now = int(time())
+said.append(Client().get("/who/").status_code)
+said.append([remembered(now, **wrong).get("/who/").status_code for wrong in ({"salt": "other"}, {"user": 2})])
+client = remembered(now - 60)
+said.append([client.get("/who/").json(), sorted(client.cookies)])
+del client.cookies["remember"]
+said.append(client.get("/who/").json())
+said.append(client.post("/auth/logout/").status_code)
+said.append(remembered(now - 60).get("/who/").status_code)
+said.append(remembered(now).get("/who/").json())
+"""
+    signed_in = ["ada", ["access_token", "refresh_token", "remember"]]
+    assert project.shell(code) == [401, [401, 401], signed_in, "ada", 204, 401, "ada"]
+    assert project.manage("jwtauth_moved").startswith("mysite.old_logins.Remembered: 2 moved in, 1 of them in use; ")
 
 
 def test_the_settings_of_the_deployment_guide_pass_the_checks(project):

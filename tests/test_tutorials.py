@@ -3,20 +3,22 @@
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
 
 import jwtauth
 from jwtauth import urls
-from tests.test_startproject import PASSWORD, clean_environment
+from tests.test_startproject import PASSWORD, SETTINGS_0_0_8, URLS_0_0_8, VIEWS_0_0_8, clean_environment
 
 ROOT = Path(__file__).parents[1]
 GUIDES = ROOT / "docs/guides"
 # A line such as "At the end of `mysite/settings.py`:", and the block below it.
-BLOCK = re.compile(r"^([^\n`]*)`([\w./-]+\.(?:py|html))`[^\n]*:\n\n```\w+\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^ *([^\n`]*)`([\w./-]+\.(?:py|html))`[^\n]*:\n\n *```\w+\n(.*?)^ *```$", re.M | re.S)
 # What each step begins with: Django is set up, and nothing is reported.
 PRELUDE = (
     f"""
@@ -97,28 +99,36 @@ class Project:
     def __init__(self, folder):
         self.folder = folder
         self.python("-m", "django", "startproject", "mysite", ".")
-        self.settings = (folder / "mysite/settings.py").read_text()
+        self.made = {path: path.read_text() for path in (folder / "mysite").glob("*s.py")}
 
-    def python(self, *arguments):
+    def python(self, *arguments, **environment):
+        environment = {**clean_environment(), **environment}
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=self.folder, env=clean_environment(), capture_output=True, text=True
+            [sys.executable, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def type(self, blocks):
-        """Write each block into its file: at the end, where its line says so."""
-        (self.folder / "mysite/settings.py").write_text(self.settings)
+    def type(self, blocks, since=-1):
+        """Write each block into its file: at the end, where its line says so. All others are as Django made them.
+
+        Logins of other packages are accepted until in 60 days, and move in from in ``since`` days on.
+        """
+        for path, text in self.made.items():
+            path.write_text(text)
         for line, name, text in blocks:
             path = self.folder / name
+            for key, days in (("since", since), ("until", 60)):
+                at = (datetime.now(timezone.utc) + timedelta(days=days)).isoformat()
+                text = re.sub(rf'"{key}": "[^"]+"', f'"{key}": "{at}"', text)
             path.parent.mkdir(parents=True, exist_ok=True)
             if "the end of" in line:
                 text = path.read_text() + "\n\n" + text
             path.write_text(text)
 
-    def run(self, steps):
+    def run(self, steps, **environment):
         """Run these statements inside the project, after its checks."""
-        return self.python("-c", PRELUDE + steps)
+        return self.python("-c", PRELUDE + steps, **environment)
 
 
 @pytest.fixture
@@ -128,7 +138,8 @@ def project(tmp_path):
 
 def blocks(guide, phase=""):
     """The blocks of a guide with their lines and file names, of those whose line begins so."""
-    found = [block for block in BLOCK.findall((GUIDES / guide).read_text()) if block[0].startswith(phase)]
+    every = [(line, name, dedent(text)) for line, name, text in BLOCK.findall((GUIDES / guide).read_text())]
+    found = [block for block in every if block[0].startswith(phase)]
     assert found
     return found
 
@@ -138,99 +149,276 @@ def needs(*modules):
     return pytest.mark.skipif(bool(missing), reason=f"{missing} not installed: requirements/neighbours.txt")
 
 
+DJ_REST_AUTH = """
+ME = "/session/me/"
+
+
+def having(name):
+    browser = Client()
+    browser.cookies.load(load(name))
+    return browser
+
+
+def keep(name, browser):
+    save(name, {name: cookie.value for name, cookie in browser.cookies.items()})
+
+
+"""
+
+
+KNOX = """
+from base64 import b64encode
+
+from_page = {"sec-fetch-site": "same-origin"}
+
+
+def basic_of(name):
+    return "Basic " + b64encode(f"{name}:{PASSWORD}".encode()).decode()
+
+
+basic = {"authorization": basic_of("ada")}
+
+
+def old(name):
+    return {"authorization": "Token " + load(name)}
+
+
+def seen(headers):
+    answer = Client().get("/who/", headers=headers)
+    return answer.json() if answer.status_code == 200 else answer.status_code
+
+
+"""
+
+
+DJANGO_SESSIONS = """
+def signed_in(name):
+    browser = Client()
+    browser.cookies["sessionid"] = load(name)
+    return browser
+"""
+
+
+SIMPLEJWT = """
+def seen(pair):
+    answer = Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]})
+    return answer.json() if answer.status_code == 200 else answer.status_code
+
+
+def refresh(pair):
+    return post(Client(), "/api/token/refresh/", {"refresh": pair["refresh"]})
+
+
+def renewed(pair):
+    answer = refresh(pair)
+    assert answer.status_code == 200, answer.content
+    return {**pair, **answer.json()}
+"""
+
+
 @needs("rest_framework_simplejwt")
-def test_simplejwt_logins_are_exchanged_or_ignored(project):
+def test_simplejwt_logins_move_in_and_back(project):
     guide = "coming-from-simplejwt.md"
-    project.type(blocks(guide, "Before"))
+    before = blocks(guide, "Before")
+    settings = blocks(guide, "For a while, at the end")
+    first = blocks(guide, "Clients sign out") + blocks(guide, "For a while, in")
+    second = [*settings, *first, *blocks(guide, "From the second deploy")]
+    project.type(before)
     project.run("""
-client = Client()
-for name in ("a", "b", "c"):
-    pair = post(client, "/api/token/", CREDENTIALS).json()
-    save(name, pair)
-wrong = post(client, "/api/token/", {**CREDENTIALS, "password": "wrong"})
+for name in ("app", "page", "stays", "leaves", "late"):
+    save(name, post(Client(), "/api/token/", CREDENTIALS).json())
+wrong = post(Client(), "/api/token/", {**CREDENTIALS, "password": "wrong"})
 assert wrong.status_code == 401 and set(wrong.json()) == {"detail"}
-assert post(client, "/api/token/refresh/", {"refresh": pair["refresh"]}).status_code == 200
 """)
 
-    project.type(blocks(guide, "For a while"))
-    project.run("""
-a, b, c = load("a"), load("b"), load("c")
-old = {"authorization": "Bearer " + a["access"]}
-assert Client().get("/who/", headers=old).json() == "ada"
-assert Client().get("/who/").status_code == 401
-assert Client().get("/who/", headers={"authorization": "Bearer x"}).json()["code"] == "token_not_valid"
+    # Deployed beside workers that do not know jwtauth: these go on with what each client has.
+    project.type([*settings, *first], since=1)
+    project.run(
+        SIMPLEJWT
+        + """
+app = renewed(load("app"))
+assert seen(app) == "ada"
+save("app", app)
+assert post(Client(), "/api/token/blacklist/", {"refresh": load("leaves")["refresh"]}).status_code == 200
+assert refresh(load("leaves")).status_code == 401
+"""
+    )
+    project.type(before)
+    project.run(
+        SIMPLEJWT
+        + """
+assert seen(load("app")) == "ada"
+save("app", renewed(load("app")))
+save("leaves", post(Client(), "/api/token/", CREDENTIALS).json())
+"""
+    )
 
-browser = Client()
-assert post(browser, "/auth/handover/", {"refresh": "x"}).json()["code"] == "no_active_account"
-assert post(browser, "/auth/handover/", {"refresh": a["refresh"]}).json()["user"]["username"] == "ada"
-assert me(browser) == 200 and browser.get("/who/").json() == "ada"
-assert post(Client(), "/auth/handover/", {"refresh": a["refresh"]}).status_code == 401
-assert post(Client(), "/auth/handover/", {"refresh": c["refresh"]}).status_code == 401
+    project.type([*settings, *first])
+    project.run(
+        SIMPLEJWT
+        + """
+app = renewed(load("app"))
+assert seen(app) == "ada" and "refresh_expires_in" in app
+app = renewed(app)
+assert seen(app) == "ada" and refresh({"refresh": "x"}).status_code == 401
+save("moved", app)
+assert User.objects.get().jwtauth_sessions.count() == 1
+leaves = renewed(load("leaves"))
+assert post(Client(), "/api/token/blacklist/", {"refresh": leaves["refresh"]}).status_code == 200
+assert refresh(leaves).status_code == refresh(load("leaves")).status_code == 401
+assert Client().get("/who/").status_code == 403
+said = StringIO()
+call_command("jwtauth_moved", stdout=said)
+assert said.getvalue().startswith("simplejwt: 2 moved in, 1 of them in use; "), said.getvalue()
+"""
+    )
 
-pair = post(Client(), "/auth/token/handover/", {"refresh": b["refresh"]}).json()
-save("new", pair)
-assert Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]}).json() == "ada"
-last = post(Client(), "/api/token/", CREDENTIALS).json()
-User.objects.update(is_active=False)
-assert post(Client(), "/auth/handover/", {"refresh": last["refresh"]}).status_code == 401
-User.objects.update(is_active=True)
-""")
+    project.type(second)
+    project.run(
+        SIMPLEJWT
+        + """
+assert seen(load("moved")) == "ada"
+assert "refresh_expires_in" in post(Client(), "/api/token/", CREDENTIALS).json()
+page = Client()
+assert post(page, "/auth/cookies/", authorization="Bearer " + load("page")["access"]).status_code == 403
+pair = post(page, "/auth/token/refresh/", {"refresh": load("page")["refresh"]}).json()
+assert post(page, "/auth/cookies/", authorization="Bearer " + pair["access"]).status_code == 204
+assert me(page) == 200 and seen(pair) == 401 and refresh(load("page")).status_code == 401
+assert post(Client(), "/auth/cookies/").status_code == 403
+save("page", {name: cookie.value for name, cookie in page.cookies.items()})
+save("moved", renewed(load("moved")))
+"""
+    )
+
+    # Going back: no login moves in any more, those who moved stay, and new logins are simplejwt's.
+    project.type([*settings, *first], since=60)
+    project.run(
+        SIMPLEJWT
+        + """
+moved = renewed(load("moved"))
+assert seen(moved) == "ada" and "refresh_expires_in" in moved
+page = Client()
+page.cookies.load(load("page"))
+assert me(page) == 200
+stays = renewed(load("stays"))
+assert seen(stays) == "ada" and "refresh_expires_in" not in stays
+new = post(Client(), "/api/token/", CREDENTIALS).json()
+assert seen(new) == "ada" and set(new) == {"access", "refresh"}
+save("stays", stays)
+"""
+    )
+    project.type(before)
+    project.run(
+        SIMPLEJWT
+        + """
+assert seen(load("stays")) == "ada" and seen(renewed(load("stays"))) == "ada"
+assert seen(load("moved")) == 401
+"""
+    )
 
     project.type(blocks(guide, "Now"))
-    project.run("""
-a, new = load("a"), load("new")
-assert me(Client(), authorization="Bearer " + a["access"]) == 401
-assert me(Client(), authorization="Bearer " + new["access"]) == 200
+    project.run(
+        SIMPLEJWT
+        + """
+page = Client()
+page.cookies.load(load("page"))
+assert me(page) == 200 and page.get("/who/").json() == "ada"
+assert seen(load("moved")) == "ada" and seen(load("late")) == 401
 assert me(Client()) == 403
 client = Client()
 assert post(client, "/auth/login/", {**CREDENTIALS, "password": "wrong"}).json()["code"] == "no_active_account"
 assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
 assert me(client) == 200
-""")
+"""
+    )
 
 
 @needs("dj_rest_auth", "rest_framework_simplejwt")
-def test_dj_rest_auth_cookies_are_exchanged_or_ignored(project):
+def test_dj_rest_auth_cookies_move_in(project):
     guide = "coming-from-dj-rest-auth.md"
     project.type(blocks(guide, "Before"))
-    project.run("""
-client = Client()
-answer = post(client, "/auth/login/", CREDENTIALS)
-assert answer.status_code == 200 and set(answer.json()) == {"access", "refresh", "user"}, answer.json()
-assert answer.json()["refresh"] == ""
-save("old", {name: cookie.value for name, cookie in client.cookies.items()})
-assert set(load("old")) == {"jwt-auth", "jwt-refresh"}
+    project.run(
+        DJ_REST_AUTH
+        + """
+for name in ("a", "b", "late"):
+    client = Client()
+    answer = post(client, "/auth/login/", CREDENTIALS)
+    assert answer.status_code == 200 and set(answer.json()) == {"access", "refresh", "user"}, answer.json()
+    assert answer.json()["refresh"] == ""
+    keep(name, client)
+assert set(load("a")) == {"jwt-auth", "jwt-refresh"}
 assert client.get("/who/").json() == "ada"
 wrong = post(Client(), "/auth/login/", {**CREDENTIALS, "password": "wrong"})
 assert wrong.status_code == 400 and set(wrong.json()) == {"non_field_errors"}
 assert Client().get("/who/").status_code == 401
 client.cookies["jwt-auth"] = "x"
 assert client.get("/who/").json()["code"] == "token_not_valid"
-""")
+"""
+    )
 
-    project.type(blocks(guide, "For a while"))
-    project.run("""
-ME = "/session/me/"
-browser = Client()
-browser.cookies.load(load("old"))
-assert browser.get("/who/").json() == "ada" and me(browser) == 403
-assert post(browser, "/session/handover/").json()["user"]["username"] == "ada"
-assert me(browser) == 200 and browser.get("/who/").json() == "ada"
-assert set(browser.cookies) == {"access_token", "refresh_token"}
-again = Client()
-again.cookies.load(load("old"))
-assert post(again, "/session/handover/").json()["code"] == "no_active_account"
-assert post(Client(), "/session/handover/").status_code == 401
-assert Client().get("/who/").status_code == 401
-assert post(Client(), "/auth/login/", CREDENTIALS).status_code == 200
-""")
+    settings, sign_out = blocks(guide, "For a while, at the end"), blocks(guide, "dj-rest-auth's view to sign out")
+    first = [*settings, *sign_out, *blocks(guide, "For a while, in")]
+    project.type(first, since=1)
+    project.run(
+        DJ_REST_AUTH
+        + """
+browser = having("a")
+assert browser.get("/who/").json() == "ada" and set(browser.cookies) == {"jwt-auth", "jwt-refresh"}
+del browser.cookies["jwt-auth"]
+answer = post(browser, "/auth/token/refresh/")
+assert answer.status_code == 200 and set(browser.cookies) == {"jwt-auth", "jwt-refresh"}, answer.content
+keep("a", browser)
+"""
+    )
+
+    project.type(first)
+    project.run(
+        DJ_REST_AUTH
+        + """
+browser = having("a")
+assert browser.get("/who/").json() == "ada" and me(browser) == 200
+assert set(browser.cookies) == {"jwt-auth", "jwt-refresh", "access_token", "refresh_token"}
+assert post(browser, "/auth/token/refresh/").status_code == 200 and browser.get("/auth/user/").status_code == 200
+keep("new", browser)
+leaves = having("b")
+assert me(leaves) == 200
+assert post(leaves, "/auth/logout/").status_code == 204 and not leaves.cookies
+assert me(having("b")) == 403 and Client().get("/who/").status_code == 403
+"""
+    )
+
+    project.type([*settings, *sign_out, *blocks(guide, "From the second deploy")])
+    project.run(
+        DJ_REST_AUTH
+        + """
+assert me(having("new")) == 200
+client = Client()
+assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
+assert set(client.cookies) == {"access_token", "refresh_token"}
+assert post(client, "/auth/token/refresh/").status_code == 200
+assert post(client, "/auth/logout/").status_code == 204 and me(client) == 403
+"""
+    )
+
+    project.type(first, since=60)
+    project.run(
+        DJ_REST_AUTH
+        + """
+assert me(having("new")) == 200
+client = Client()
+assert post(client, "/auth/login/", CREDENTIALS).status_code == 200
+assert set(client.cookies) == {"jwt-auth", "jwt-refresh"} and client.get("/who/").json() == "ada"
+keep("back", client)
+"""
+    )
+    project.type(blocks(guide, "Before"))
+    project.run(DJ_REST_AUTH + """assert having("back").get("/who/").json() == "ada" """)
 
     project.type(blocks(guide, "Now"))
-    project.run("""
-ME = "/session/me/"
-old = Client()
-old.cookies.load(load("old"))
-assert me(old) == 403
+    project.run(
+        DJ_REST_AUTH
+        + """
+assert me(having("new")) == 200 and me(having("late")) == 403
 client, other = Client(), Client()
 for each in (client, other):
     assert post(each, "/session/login/", CREDENTIALS).status_code == 200
@@ -240,52 +428,94 @@ assert post(client, "/auth/password/change/", new).status_code == 200
 assert me(client) == 200 and me(other) == 403
 assert post(Client(), "/auth/password/reset/", {"email": "unknown@example.org"}).status_code == 200
 assert post(client, "/session/logout/").status_code == 204 and me(client) == 403
-""")
+"""
+    )
 
 
 @needs("knox")
-def test_knox_tokens_are_exchanged_or_ignored(project):
+def test_knox_tokens_move_in(project):
     guide = "coming-from-knox.md"
     project.type(blocks(guide, "Before"))
-    project.run("""
-from base64 import b64encode
-basic = {"authorization": "Basic " + b64encode(f"ada:{PASSWORD}".encode()).decode()}
-for name in ("a", "b", "c"):
+    project.run(
+        KNOX
+        + """
+for name in ("page", "app", "new app", "leaves", "everywhere", "late"):
     save(name, post(Client(), "/api/auth/login/", **basic).json()["token"])
-assert Client().get("/who/", headers={"authorization": "Token " + load("a")}).json() == "ada"
+assert seen(old("page")) == "ada"
 assert Client().get("/who/").status_code == 401
 assert post(Client(), "/api/auth/login/").status_code == 401
-""")
+"""
+    )
 
-    project.type(blocks(guide, "For a while"))
-    project.run("""
-browser = Client()
-old = {"authorization": "Token " + load("a")}
-assert browser.get("/who/", headers=old).json() == "ada"
-assert post(browser, "/auth/handover/", {"token": load("a")}).json()["user"]["username"] == "ada"
-assert me(browser) == 200 and browser.get("/who/").json() == "ada"
-assert Client().get("/who/", headers=old).status_code == 401
-assert post(Client(), "/auth/handover/", {"token": load("a")}).json()["code"] == "no_active_account"
-pair = post(Client(), "/auth/token/handover/", {"token": load("b")}).json()
-save("new", pair)
-assert Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]}).json() == "ada"
-assert Client().get("/who/").status_code == 401
-""")
+    while_moving = blocks(guide, "For a while") + blocks(guide, "knox's view")
+    project.type(while_moving, since=1)
+    project.run(
+        KNOX
+        + """
+page = Client()
+assert page.get("/who/", headers={**old("page"), **from_page}).json() == "ada" and not page.cookies
+"""
+    )
+
+    project.type(while_moving)
+    project.run(
+        KNOX
+        + """
+page = Client()
+assert page.get("/auth/me/", headers={**old("page"), **from_page}).status_code == 200
+assert me(page) == 200 and page.get("/who/").json() == "ada" and page.get("/who/", headers=old("page")).json() == "ada"
+assert seen(old("app")) == "ada"
+pair = post(Client(), "/auth/token/refresh/", {"refresh": load("new app")}).json()
+assert seen({"authorization": "Bearer " + pair["access"]}) == "ada"
+save("new", post(Client(), "/auth/token/refresh/", {"refresh": pair["refresh"]}).json())
+assert post(Client(), "/api/auth/logout/", **old("leaves")).status_code == 204
+assert seen(old("leaves")) == 403 and seen(old("app")) == "ada"
+save("page cookies", {name: cookie.value for name, cookie in page.cookies.items()})
+
+User.objects.create_user("bob", password=PASSWORD)
+bob = post(Client(), "/api/auth/login/", authorization=basic_of("bob")).json()["token"]
+phone, page = {"authorization": "Token " + bob}, Client()
+other = post(Client(), "/api/auth/login/", authorization=basic_of("bob")).json()["token"]
+assert page.get("/who/", headers={"authorization": "Token " + other, **from_page}).json() == "bob"
+assert post(page, "/api/auth/logoutall/").status_code == 204
+assert seen(phone) == seen({"authorization": "Token " + other}) == me(page) == 403
+"""
+    )
+
+    project.type(while_moving, since=60)
+    project.run(
+        KNOX
+        + """
+page = Client()
+page.cookies.load(load("page cookies"))
+assert me(page) == 200 and seen(old("app")) == "ada"
+save("again", post(Client(), "/api/auth/login/", **basic).json()["token"])
+"""
+    )
+    project.type(blocks(guide, "Before"))
+    project.run(KNOX + """assert seen(old("app")) == seen(old("again")) == "ada" and seen(old("page")) == 401""")
 
     project.type(blocks(guide, "Now"))
-    project.run("""
-assert me(Client(), authorization="Token " + load("c")) == 403
-assert me(Client(), authorization="Bearer " + load("new")["access"]) == 200
+    project.run(
+        KNOX
+        + """
+page = Client()
+page.cookies.load(load("page cookies"))
+assert me(page) == 200 and page.get("/who/").json() == "ada"
+assert seen(old("late")) == 403
+assert seen({"authorization": "Bearer " + load("new")["access"]}) == "ada"
 client = Client()
 assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(client) == 200
-""")
+"""
+    )
 
 
-def test_django_sessions_are_handed_over(project):
+def test_django_sessions_move_in(project):
     guide = "coming-from-django-sessions.md"
+    urls = [block for block in blocks(guide, "Now") if block[1] == "mysite/urls.py"]
     project.type(blocks(guide, "Before"))
     project.run("""
-for name in ("a", "b"):
+for name in ("a", "b", "late"):
     client = Client()
     assert client.login(**CREDENTIALS)
     assert client.get("/who/").json() == "ada"
@@ -293,27 +523,53 @@ for name in ("a", "b"):
 assert Client().get("/who/").status_code == 403
 """)
 
-    project.type(blocks(guide, "For a while"))
-    project.run("""
-browser = Client()
-browser.cookies["sessionid"] = load("a")
+    while_moving = [*urls, *blocks(guide, "For a while")]
+    project.type(while_moving, since=1)
+    project.run(
+        DJANGO_SESSIONS
+        + """
+browser = signed_in("a")
+assert browser.get("/who/").json() == "ada" and set(browser.cookies) == {"sessionid"}
+"""
+    )
+    project.type(while_moving)
+    project.run(
+        DJANGO_SESSIONS
+        + """
+browser = signed_in("a")
 assert browser.get("/who/").json() == "ada"
-assert set(browser.cookies) == {"sessionid"}
-assert browser.get("/admin/", headers={"sec-fetch-dest": "document"}).status_code == 302  # not staff
 assert set(browser.cookies) == {"sessionid", "access_token", "refresh_token"}
+assert me(browser) == 200 and browser.get("/admin/").status_code == 302  # not staff
 session = User.objects.get().jwtauth_sessions.get()
 assert session.backend == "django.contrib.auth.backends.ModelBackend"
-assert browser.get("/admin/", headers={"sec-fetch-dest": "document"}).status_code == 302
-assert User.objects.get().jwtauth_sessions.count() == 1
-del browser.cookies["sessionid"]
-assert me(browser) == 200 and browser.get("/who/").json() == "ada"
 save("new", {name: cookie.value for name, cookie in browser.cookies.items()})
+leaves = signed_in("b")
+assert post(leaves, "/auth/logout/", origin="http://testserver").status_code == 204
+assert me(leaves) == me(signed_in("b")) == 403
+"""
+    )
+
+    project.type(while_moving, since=60)
+    project.run("""
+browser, new = Client(), Client()
+browser.cookies.load(load("new"))
+assert me(browser) == 200 and new.login(**CREDENTIALS)
+assert new.get("/who/").json() == "ada" and set(new.cookies) == {"sessionid"}
+save("back", [new.cookies["sessionid"].value, browser.cookies["sessionid"].value])
+""")
+    project.type(blocks(guide, "Before"))
+    project.run("""
+for key in load("back"):
+    browser = Client()
+    browser.cookies["sessionid"] = key
+    assert browser.get("/who/").json() == "ada"
 """)
 
     project.type(blocks(guide, "Now"))
-    project.run("""
-old, new = Client(), Client()
-old.cookies["sessionid"] = load("b")
+    project.run(
+        DJANGO_SESSIONS
+        + """
+old, new = signed_in("late"), Client()
 new.cookies.load(load("new"))
 assert me(old) == 403 and me(new) == 200
 assert old.get("/admin/").wsgi_request.user.username == "ada"
@@ -321,6 +577,52 @@ client = Client(enforce_csrf_checks=True)
 assert post(client, "/auth/login/", CREDENTIALS).status_code == 200 and me(client) == 200
 assert post(client, "/auth/logout/", origin="https://elsewhere.example").json()["code"] == "cross_origin"
 assert post(client, "/auth/logout/", origin="http://testserver").status_code == 204 and me(client) == 403
+"""
+    )
+
+
+PROTOTYPE = ROOT / ".tools/prototype-0.0.8"
+
+
+@pytest.mark.skipif(not PROTOTYPE.is_dir() or find_spec("jwt") is None, reason="0.0.8 not installed: make bench")
+def test_logins_of_0_0_8_move_in(project):
+    urls = [("", "mysite/views.py", VIEWS_0_0_8), ("", "mysite/urls.py", URLS_0_0_8)]
+    names = SETTINGS_0_0_8.replace("JWTAuthM", "AuthenticationM").replace("JWTAuthen", "JwtAuthen")  # as 0.0.8 has them
+    settings = ("At the end of", "mysite/settings.py", names)
+    project.type([*urls, settings])
+    project.run(
+        """
+for name in ("a", "b"):
+    client = Client()
+    assert post(client, "/login/", CREDENTIALS).status_code == 204
+    assert client.get("/who/").json() == "ada"
+    save(name, {name: cookie.value for name, cookie in client.cookies.items()})
+client.delete("/logout/")
+assert client.get("/who/").status_code == 403
+""",
+        PYTHONPATH=str(PROTOTYPE),
+    )
+
+    project.type([*urls, settings, *blocks("upgrade-from-0.0.8.md", "last login of 0.0.8")])
+    project.run("""
+browser, ended = Client(), Client()
+browser.cookies.load(load("a"))
+ended.cookies.load(load("b"))
+assert browser.get("/who/").json() == "ada"
+assert browser.cookies["access_token"].value != load("a")["access_token"]
+assert browser.get("/who/").json() == "ada"
+assert ended.get("/who/").status_code == 403
+save("new", {name: cookie.value for name, cookie in browser.cookies.items()})
+""")
+
+    project.type([*urls, settings])
+    project.run("""
+old, new = Client(), Client()
+old.cookies.load(load("a"))
+new.cookies.load(load("new"))
+assert old.get("/who/").status_code == 403
+assert new.get("/who/").json() == "ada"
+assert new.delete("/logout/").status_code == 204 and new.get("/who/").status_code == 403
 """)
 
 
