@@ -176,7 +176,7 @@ class Client:
         return False
 
     def _send(self, method, url, **body):
-        headers = {"Sec-Fetch-Site": "same-origin"}
+        headers = {"Sec-Fetch-Site": "same-origin", "Connection": "close"}
         if self.source == "simplejwt":
             headers["Authorization"] = f"Bearer {self.tokens['access']}"
         elif self.source == "knox":
