@@ -27,7 +27,8 @@ _NOTED = 3600
 
 def id_of(source: str, text: str) -> UUID:
     """Return the id of the record of this credential: a digest, from which the credential cannot be guessed."""
-    return UUID(bytes=sha256(f"jwtauth.old_login:{source}:{text}".encode(errors="surrogatepass")).digest()[:16])
+    digest = sha256(f"jwtauth.old_login:{source}:{text}".encode(errors="surrogatepass")).digest()
+    return UUID(bytes=digest[:16], version=5)  # derived from a name; MariaDB refuses UUIDs of no version
 
 
 def find(*ids: UUID) -> dict[UUID, OldLogin]:
