@@ -23,6 +23,7 @@ from tests.neighbours.moved.cases import SAME_ORIGIN, make_user, sets_ours, who
 from tests.neighbours.moved.cases import accepting as accepting_logins
 from tests.neighbours.moved.urls import urlpatterns as shared
 
+AUTH = "django.contrib.auth"
 DAY = 24 * 3600
 NAMES = ["access_token", "refresh_token"]
 ENGINES = ["db", "cache", "cached_db", "signed_cookies"]
@@ -389,7 +390,7 @@ def test_the_admin_works_throughout(client, staff):
         assert Session.objects.count() == 1
         form = {"password1": "another secret 1", "password2": "another secret 1", "usable_password": "true"}
         assert post(client, change, **form).status_code == 302
-        assert client.get("/admin/").status_code == 200, "signed in after one's own password change"
+        assert client.get("/admin/").status_code == 200, "signed in after the change of their own password"
         assert post(client, "/admin/logout/").status_code == 200
         assert client.get("/admin/").status_code == 302
         sign_in(client, password="another secret 1", url="/admin/login/?next=/admin/")
@@ -407,7 +408,19 @@ def test_without_djangos_session_in_front_nothing_moves_in(client, ada, settings
     assert not Session.objects.exists()
 
 
-def test_a_reached_limit_of_sessions_signs_nobody_out(client, ada):
+def test_a_user_whom_the_web_server_names_does_not_move_in(client, ada, settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE]
+    settings.MIDDLEWARE.insert(3, "django.contrib.auth.middleware.RemoteUserMiddleware")
+    settings.AUTHENTICATION_BACKENDS = [*settings.AUTHENTICATION_BACKENDS, f"{AUTH}.backends.RemoteUserBackend"]
+    with accepting():
+        for _ in range(2):
+            assert who(client, "/plain/", REMOTE_USER="ada") == "ada"
+        assert who(client, "/plain/") == "", "the server no longer names the user"
+        assert who(sign_in(client)) == "ada", "by Django's login"
+    assert Session.objects.count() == 1
+
+
+def test_a_reached_limit_of_sessions_signs_no_user_out(client, ada):
     sign_in(client)
     other = sign_in(Client())
     with accepting(MAX_SESSIONS_PER_USER=1, MAX_SESSIONS_POLICY="refuse"):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY, load_backend
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.utils import timezone
@@ -48,7 +48,7 @@ class Logins(OldLogins):
         session = request.session
         backend = session.get(BACKEND_SESSION_KEY, "")
         user = django_session.user_of(request)
-        if user is None:
+        if user is None or _is_named_by_server(backend):
             return None
         expires_at, is_fixed = _end_of(session)
         login = Login(
@@ -85,6 +85,13 @@ class Logins(OldLogins):
 
 def _name_of(key: str) -> str:
     return sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _is_named_by_server(backend: str) -> bool:
+    """Return whether the web server names the user with each request. Such a login ends when it no longer does."""
+    from django.contrib.auth.backends import RemoteUserBackend
+
+    return isinstance(load_backend(backend), RemoteUserBackend)
 
 
 def _end_of(session: SessionBase) -> tuple[int, bool]:
