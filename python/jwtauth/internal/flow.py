@@ -293,6 +293,10 @@ class Flow:
         if found is None or check is None:
             self.settle(None, None)
             self.config.verified.forget(claims.session_id)
+            if self.config.accept_logins_of and not self.identity.is_bearer:
+                from jwtauth.internal.old_logins import end_remembered  # needs this module
+
+                end_remembered(self)
             return
         self.settle(found, claims)
         is_first_sight, is_to_be_noted = check

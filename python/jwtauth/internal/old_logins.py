@@ -43,11 +43,24 @@ def move_in(flow: Flow) -> None:
     for one in accepted():
         for shown in one.logins.shown(flow.request):
             if shown.place is Place.COOKIE:
+                if flow.identity.is_bearer:
+                    continue  # as jwtauth's own cookies
                 flow.check_origin()
             if _take(flow, one, shown):
                 if shown.place is Place.HEADER:
                     flow.request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
                 return
+
+
+def end_remembered(flow: Flow) -> None:
+    """End what other packages remember of a login whose session has ended, although the access token is still valid.
+
+    Starts no session, since the view may have begun a transaction.
+    """
+    for one in accepted():
+        for shown in one.logins.shown(flow.request):
+            if shown.is_renewable and _decide(flow, one, shown).has_ended:
+                one.logins.end(flow.request)
 
 
 def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] | None:
@@ -107,6 +120,11 @@ class _Found(NamedTuple):
     """The login, if the other package was asked and accepts the credential."""
     decision: str
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the credential is refused because its session has ended here."""
+        return self.decision == "refuse" and self.row is not None and self.session is None
+
 
 def _take(flow: Flow, one: Accepted, shown: Shown) -> bool:
     """Do what the engine decides about the credential. Return whether the request is now authenticated."""
@@ -115,7 +133,8 @@ def _take(flow: Flow, one: Accepted, shown: Shown) -> bool:
     found = retry_on_conflict(lambda: _move(flow, one, shown), database())
     if found.decision == "refresh_token_reused" and found.session is not None:
         end_reused(flow, found.session, 0)
-    elif found.decision == "refuse" and found.row is not None and found.session is None:
+        one.logins.end(flow.request)
+    elif found.has_ended:
         one.logins.end(flow.request)
     return flow.resolved is not None or flow.visitor is not None
 

@@ -444,7 +444,6 @@ def test_nothing_starts_before_since_or_after_until(client, ada):
 # --- what the driver does not do yet
 
 
-@pytest.mark.xfail(strict=True, reason="the access token hides Django's session from the driver until it expires")
 def test_a_session_that_ended_on_another_device_ends_in_django_at_once(engine, client, ada):
     sign_in(client)
     with accepting():
@@ -453,7 +452,6 @@ def test_a_session_that_ended_on_another_device_ends_in_django_at_once(engine, c
         assert client.get("/users/").json() == {"user": "", "auser": "", "cart": None, "signed in": False}
 
 
-@pytest.mark.xfail(strict=True, reason="the driver does not call `end` when it ends a session as stolen")
 def test_the_request_that_is_told_as_theft_is_anonymous(client, ada, clock):
     sign_in(client)
     with accepting():
@@ -487,7 +485,6 @@ def test_signing_out_elsewhere_ends_sessions_that_have_not_moved_in(client, ada,
         assert who(away, "/plain/") == ""
 
 
-@pytest.mark.xfail(strict=True, reason="the driver reads the cookies of a request with another package's header")
 def test_cookies_of_a_bearer_request_are_ignored(client, ada):
     sign_in(client)
     with accepting():
