@@ -122,8 +122,9 @@ class _Found(NamedTuple):
 
     @property
     def has_ended(self) -> bool:
-        """Return whether the credential is refused because its session has ended here."""
-        return self.decision == "refuse" and self.row is not None and self.session is None
+        """Return whether jwtauth refuses the credential although the other package may accept it."""
+        is_known = self.row is not None or self.login is not None
+        return self.decision == "refuse" and is_known and self.session is None
 
 
 def _take(flow: Flow, one: Accepted, shown: Shown) -> bool:
@@ -171,8 +172,9 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
     login = one.logins.verify(flow.request, shown) if row is None or row.seen_at is None else None
     changed = None
     if login is not None:
-        of_password = id_of(old_logins.PASSWORD, str(login.user.pk))
-        changed = old_logins.password_changed_at(old_logins.find(of_password).get(of_password))
+        changed = old_logins.refused_before(
+            old_logins.find(*old_logins.of_user(login.user.pk, login.follows_password)).values()
+        )
     decision = policy.decide_old_login(
         flow.identity,
         since=one.since,
@@ -275,15 +277,15 @@ def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
     if login is None:
         return False
     id, key = id_of(one.name, shown.secret), str(login.user.pk)
-    of_password, of_user = id_of(old_logins.PASSWORD, key), id_of(f"{one.name}:access", key)
-    rows = old_logins.find(id, of_password, of_user)
+    ends, of_user = old_logins.of_user(login.user.pk, login.follows_password), id_of(f"{one.name}:access", key)
+    rows = old_logins.find(id, of_user, *ends)
     decision = flow.config.policy.decide_old_login(
         flow.identity,
         since=one.since,
         until=one.until,
         credential=(login.issued_at, login.expires_at, False),
         moved=_moved(rows[id], is_live=False) if id in rows else None,
-        password_changed_at=old_logins.password_changed_at(rows.get(of_password)),
+        password_changed_at=old_logins.refused_before(map(rows.get, ends)),
         is_certain=True,
         now=clock.now(),
     )

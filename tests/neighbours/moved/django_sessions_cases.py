@@ -441,9 +441,6 @@ def test_nothing_starts_before_since_or_after_until(client, ada):
     assert not Session.objects.exists()
 
 
-# --- what the driver does not do yet
-
-
 def test_a_session_that_ended_on_another_device_ends_in_django_at_once(engine, client, ada):
     sign_in(client)
     with accepting():
@@ -460,7 +457,6 @@ def test_the_request_that_is_told_as_theft_is_anonymous(client, ada, clock):
         assert who(only_session_of(client), "/plain/", **SAME_ORIGIN) == ""
 
 
-@pytest.mark.xfail(strict=True, reason="the new login has the name of the one that ended")
 def test_a_login_by_django_after_the_end_moves_in(client, ada, clock):
     sign_in(client)
     with accepting():
@@ -474,7 +470,6 @@ def test_a_login_by_django_after_the_end_moves_in(client, ada, clock):
         assert who(client, "/plain/") == "ada"
 
 
-@pytest.mark.xfail(strict=True, reason="Django does not say when a session was signed in")
 def test_signing_out_elsewhere_ends_sessions_that_have_not_moved_in(client, ada, clock):
     sign_in(client)
     away = sign_in(Client())
@@ -483,6 +478,8 @@ def test_signing_out_elsewhere_ends_sessions_that_have_not_moved_in(client, ada,
         assert who(client) == who(client) == "ada"
         assert client.delete("/auth/sessions/others/").status_code == 200
         assert who(away, "/plain/") == ""
+        sign_in(away)
+        assert who(away) == "ada", "signed in after it"
 
 
 def test_cookies_of_a_bearer_request_are_ignored(client, ada):
