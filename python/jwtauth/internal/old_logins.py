@@ -203,9 +203,9 @@ def _brings_all_cookies(flow: Flow, shown: Shown) -> bool:
     """Return whether the client would have sent the new tokens as well, if it had them.
 
     A page that is opened by a link on another site brings cookies of ``SameSite=Lax``, as many packages set, but not
-    those of ``SameSite=Strict``.
+    those of ``SameSite=Strict``. An image on another site brings those of ``SameSite=None`` only.
     """
-    return shown.place is Place.BODY or flow.config.cookie_samesite != "Strict" or _is_same_origin(flow)
+    return shown.place is Place.BODY or flow.config.cookie_samesite == "None" or _is_same_origin(flow)
 
 
 def _is_same_origin(flow: Flow) -> bool:

@@ -269,6 +269,18 @@ def test_a_link_on_another_site_ends_nothing(client, ada, clock):
         assert who(client) == "ada"
 
 
+@pytest.mark.parametrize("same_site", ["Strict", "Lax"])
+def test_an_image_on_another_site_ends_nothing(client, ada, clock, same_site):
+    """It brings the cookie of Django's session if that is ``SameSite=None``, but not jwtauth's."""
+    with override_settings(SESSION_COOKIE_SAMESITE="None"):
+        sign_in(client)
+        with accepting(COOKIE_SAMESITE=same_site):
+            assert who(client) == who(client) == "ada"
+            clock.tick(600)
+            only_session_of(client).get("/plain/", HTTP_SEC_FETCH_SITE="cross-site")
+            assert Session.objects.exists()
+
+
 def test_a_copied_cookie_ends_the_session_as_stolen(client, ada, clock):
     sign_in(client)
     with accepting():
