@@ -130,6 +130,8 @@ def _identify(flow: Flow) -> HttpResponseBase | None:
         flow.identify()
     except CrossOriginRefused as error:
         return _foreign(error)
+    if flow.claims is not None and flow.config.accept_logins_of:
+        flow.on_ended = old_logins.end_remembered
     return None
 
 

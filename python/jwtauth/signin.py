@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
+from jwtauth.conf import get_config
 from jwtauth.internal import django_session, old_logins
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import (
@@ -28,6 +29,7 @@ from jwtauth.internal.login import (
     start_token_session,
     supersede,
 )
+from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import backend_of, user_can_authenticate
 
 
@@ -212,9 +214,13 @@ def follow_django_login(request: HttpRequest | None, user: AbstractBaseUser) -> 
     if not django_session.signs_in(inner, user):
         return  # not a login by Django, which stores the user in its session
     flow = Flow.of(inner)
+    if flow is not None and flow.announcing == user.pk:
+        return
+    if get_config().accept_logins_of:
+        django_session.note_login(inner, clock.now())
     if flow is None:
         vars(inner)[SIGNED_IN] = user  # for the middleware, which runs later
-    elif flow.announcing != user.pk:
+    else:
         flow.announced = user.pk
         supersede(flow, user)
 

@@ -19,7 +19,10 @@ from django.http import HttpRequest
 
 # The subject (``sub``) of the user whose data the session holds.
 _OWNER = "_jwtauth_subject"
-_OF_DJANGO = {SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY}
+# The name of a login that has moved in, for `jwtauth.contrib.old_logins.django_sessions`, and when Django's own login
+# signed the user in.
+OLD_LOGIN, SIGNED_IN_AT = "_jwtauth_old_login", "_jwtauth_signed_in_at"
+_OF_DJANGO = {SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY, SIGNED_IN_AT}
 
 
 class Before(NamedTuple):
@@ -79,6 +82,15 @@ def sign_in_elsewhere(request: HttpRequest, subject: str) -> None:
     if session is not None and session.pop(_OWNER, subject) != subject:
         for name in set(session.keys()) - _OF_DJANGO:
             del session[name]
+
+
+def note_login(request: HttpRequest, at: int) -> None:
+    """Record when Django's own login has signed the user in, under another name than an earlier login of the user."""
+    session = of(request)
+    if session is not None:
+        if session.pop(OLD_LOGIN, None) is not None:
+            session.cycle_key()
+        session[SIGNED_IN_AT] = at
 
 
 def change_password(request: HttpRequest, user: AbstractBaseUser) -> None:

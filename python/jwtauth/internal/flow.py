@@ -81,6 +81,8 @@ class Flow:
     is_signing_out = False
     on_response: Callable[[Flow, HttpResponseBase], None] | None = None
     """The function that changes the response if an API's authentication class did not authenticate the request."""
+    on_ended: Callable[[Flow], None] | None = None
+    """The function to call if the session of a valid access token has ended."""
     resolved: SessionAndUser | None = None
     """The session and its user, if they have been looked up."""
     grant: _engine.Grant | None = None
@@ -293,6 +295,8 @@ class Flow:
         if found is None or check is None:
             self.settle(None, None)
             self.config.verified.forget(claims.session_id)
+            if self.on_ended is not None and not self.identity.is_bearer:
+                self.on_ended(self)
             return
         self.settle(found, claims)
         is_first_sight, is_to_be_noted = check

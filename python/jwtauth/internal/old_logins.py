@@ -43,11 +43,24 @@ def move_in(flow: Flow) -> None:
     for one in accepted():
         for shown in one.logins.shown(flow.request):
             if shown.place is Place.COOKIE:
+                if flow.identity.is_bearer:
+                    continue  # as jwtauth's own cookies
                 flow.check_origin()
             if _take(flow, one, shown):
                 if shown.place is Place.HEADER:
                     flow.request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
                 return
+
+
+def end_remembered(flow: Flow) -> None:
+    """End what other packages remember of a login whose session has ended, although the access token is still valid.
+
+    Starts no session, since the view may have begun a transaction.
+    """
+    for one in accepted():
+        for shown in one.logins.shown(flow.request):
+            if shown.is_renewable and _decide(flow, one, shown).has_ended:
+                one.logins.end(flow.request)
 
 
 def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] | None:
@@ -107,6 +120,12 @@ class _Found(NamedTuple):
     """The login, if the other package was asked and accepts the credential."""
     decision: str
 
+    @property
+    def has_ended(self) -> bool:
+        """Return whether jwtauth refuses the credential although the other package may accept it."""
+        is_known = self.row is not None or self.login is not None
+        return self.decision == "refuse" and is_known and self.session is None
+
 
 def _take(flow: Flow, one: Accepted, shown: Shown) -> bool:
     """Do what the engine decides about the credential. Return whether the request is now authenticated."""
@@ -115,7 +134,8 @@ def _take(flow: Flow, one: Accepted, shown: Shown) -> bool:
     found = retry_on_conflict(lambda: _move(flow, one, shown), database())
     if found.decision == "refresh_token_reused" and found.session is not None:
         end_reused(flow, found.session, 0)
-    elif found.decision == "refuse" and found.row is not None and found.session is None:
+        one.logins.end(flow.request)
+    elif found.has_ended:
         one.logins.end(flow.request)
     return flow.resolved is not None or flow.visitor is not None
 
@@ -152,8 +172,9 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
     login = one.logins.verify(flow.request, shown) if row is None or row.seen_at is None else None
     changed = None
     if login is not None:
-        of_password = id_of(old_logins.PASSWORD, str(login.user.pk))
-        changed = old_logins.password_changed_at(old_logins.find(of_password).get(of_password))
+        changed = old_logins.refused_before(
+            old_logins.find(*old_logins.of_user(login.user.pk, login.follows_password)).values()
+        )
     decision = policy.decide_old_login(
         flow.identity,
         since=one.since,
@@ -182,9 +203,9 @@ def _brings_all_cookies(flow: Flow, shown: Shown) -> bool:
     """Return whether the client would have sent the new tokens as well, if it had them.
 
     A page that is opened by a link on another site brings cookies of ``SameSite=Lax``, as many packages set, but not
-    those of ``SameSite=Strict``.
+    those of ``SameSite=Strict``. An image on another site brings those of ``SameSite=None`` only.
     """
-    return shown.place is Place.BODY or flow.config.cookie_samesite != "Strict" or _is_same_origin(flow)
+    return shown.place is Place.BODY or flow.config.cookie_samesite == "None" or _is_same_origin(flow)
 
 
 def _is_same_origin(flow: Flow) -> bool:
@@ -256,15 +277,15 @@ def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
     if login is None:
         return False
     id, key = id_of(one.name, shown.secret), str(login.user.pk)
-    of_password, of_user = id_of(old_logins.PASSWORD, key), id_of(f"{one.name}:access", key)
-    rows = old_logins.find(id, of_password, of_user)
+    ends, of_user = old_logins.of_user(login.user.pk, login.follows_password), id_of(f"{one.name}:access", key)
+    rows = old_logins.find(id, of_user, *ends)
     decision = flow.config.policy.decide_old_login(
         flow.identity,
         since=one.since,
         until=one.until,
         credential=(login.issued_at, login.expires_at, False),
         moved=_moved(rows[id], is_live=False) if id in rows else None,
-        password_changed_at=old_logins.password_changed_at(rows.get(of_password)),
+        password_changed_at=old_logins.refused_before(map(rows.get, ends)),
         is_certain=True,
         now=clock.now(),
     )

@@ -57,6 +57,8 @@ class Login(NamedTuple):
     """The value of ``request.auth`` while the request is admitted by this credential."""
     backend: str = ""
     """The dotted path of the backend that authenticated the user, if it is known."""
+    follows_password: bool = False
+    """Whether the other package itself refuses the login once the user has a new password."""
 
     def __repr__(self) -> str:
         return f"<Login: user {self.user.pk}>"

@@ -7,7 +7,7 @@ from datetime import timedelta
 from hashlib import sha256
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY
+from django.contrib.auth import BACKEND_SESSION_KEY, SESSION_KEY, load_backend
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.utils import timezone
@@ -15,11 +15,8 @@ from django.utils import timezone
 from jwtauth.conf import get_config
 from jwtauth.contrib.old_logins import Login, OldLogins, Place, Shown
 from jwtauth.internal import django_session, tokens
+from jwtauth.internal.django_session import OLD_LOGIN, SIGNED_IN_AT
 from jwtauth.internal.store import clock
-
-# The name of the login, kept in the session itself. The key of a session changes when its user gets a new password, and
-# with ``signed_cookies`` whenever it is saved. Under another name, an ended login would move in again.
-_NAME = "_jwtauth_old_login"
 
 
 class Logins(OldLogins):
@@ -38,32 +35,32 @@ class Logins(OldLogins):
         key = None if session is None else session.session_key
         if session is None or key is None or SESSION_KEY not in session:
             return []
-        return [Shown(session.get(_NAME) or _name_of(key), Place.COOKIE, is_renewable=True)]
+        return [Shown(session.get(OLD_LOGIN) or _name_of(key), Place.COOKIE, is_renewable=True)]
 
     def verify(self, request: HttpRequest, shown: Shown) -> Login | None:
-        """Verify the session as Django does: its backend, its user, and its hash, also with the fallback keys.
-
-        The login counts as issued now, since the hash already depends on the user's current password.
-        """
+        """Verify the session as Django does: its backend, its user, and its hash, also with the fallback keys."""
         session = request.session
         backend = session.get(BACKEND_SESSION_KEY, "")
         user = django_session.user_of(request)
-        if user is None:
+        if user is None or _is_named_by_server(backend):
             return None
         expires_at, is_fixed = _end_of(session)
         login = Login(
             user,
-            issued_at=clock.now(),
+            issued_at=session.get(SIGNED_IN_AT),
             expires_at=expires_at,
             slides=settings.SESSION_SAVE_EVERY_REQUEST and not is_fixed,
             remember=not session.get_expire_at_browser_close(),
             backend=backend,
+            follows_password=True,
         )
-        if _NAME not in session:
+        if OLD_LOGIN not in session:
             # As jwtauth.login does; the key is not cycled, since the user was signed in before.
             django_session.sign_in(request, user, tokens.subject_of(user, get_config()), predecessor=None)
             if SESSION_KEY in session:
-                session[_NAME] = shown.secret
+                # The key of a session changes when its user gets a new password, and with ``signed_cookies`` whenever
+                # it is saved. Under another name, an ended login would move in again.
+                session[OLD_LOGIN] = shown.secret
         return login
 
     def end(self, request: HttpRequest) -> None:
@@ -85,6 +82,13 @@ class Logins(OldLogins):
 
 def _name_of(key: str) -> str:
     return sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _is_named_by_server(backend: str) -> bool:
+    """Return whether the web server names the user with each request. Such a login ends when it no longer does."""
+    from django.contrib.auth.backends import RemoteUserBackend
+
+    return isinstance(load_backend(backend), RemoteUserBackend)
 
 
 def _end_of(session: SessionBase) -> tuple[int, bool]:

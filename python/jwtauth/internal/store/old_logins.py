@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -16,8 +17,8 @@ from jwtauth.models import OldLogin, Session, database
 
 _log = logging.getLogger("jwtauth.security")
 
-PASSWORD = "password"
-"""The source of a record of when the user got a new password."""
+PASSWORD, SIGNED_OUT = "password", "signed_out"
+"""The sources of records of when a user got a new password, and of when all other logins of a user were ended."""
 
 # Records of credentials that do not expire are kept for so many seconds.
 _FOREVER = 10 * 365 * 24 * 3600
@@ -37,9 +38,17 @@ def find(*ids: UUID) -> dict[UUID, OldLogin]:
     return {row.pk: row for row in rows}
 
 
-def password_changed_at(row: OldLogin | None) -> int | None:
-    """Return the time of a record of a new password."""
-    return None if row is None else clock.from_datetime(row.created_at)
+def of_user(user_id: Any, follows_password: bool) -> list[UUID]:
+    """Return the ids of the records that refuse older credentials of this user.
+
+    A new password does not matter for a login of which the other package compares the password itself.
+    """
+    return [id_of(kind, str(user_id)) for kind in ([SIGNED_OUT] if follows_password else [PASSWORD, SIGNED_OUT])]
+
+
+def refused_before(rows: Iterable[OldLogin | None]) -> int | None:
+    """Return the latest time of these records. Credentials that were issued before are refused."""
+    return max((clock.from_datetime(row.created_at) for row in rows if row is not None), default=None)
 
 
 def add(
@@ -104,10 +113,10 @@ def note_seen(session_id: UUID) -> None:
         OldLogin.objects.using(database()).filter(session_id=session_id).spend()
 
 
-def refuse_older(user_id: Any) -> None:
+def refuse_older(user_id: Any, kind: str = SIGNED_OUT) -> None:
     """Refuse all credentials of other packages that this user was given before now, and spend what has started one."""
     alias, now = database(), clock.to_datetime(clock.now())
-    id = id_of(PASSWORD, str(user_id))
+    id = id_of(kind, str(user_id))
     changes = {"created_at": now, "last_shown_at": now}
     rows = OldLogin.objects.using(alias).filter(pk=id)
     if not rows.update(**changes):
@@ -115,7 +124,7 @@ def refuse_older(user_id: Any) -> None:
             pk=id,
             defaults={
                 **changes,
-                "source": PASSWORD,
+                "source": kind,
                 "user_id": user_id,
                 "expires_at": _kept_until(None, clock.now()),
             },
@@ -126,7 +135,7 @@ def refuse_older(user_id: Any) -> None:
 def follow_new_password(instance: Any) -> None:
     """Do `refuse_older` if logins of other packages are accepted."""
     if get_config().accept_logins_of:
-        refuse_older(instance.pk)
+        refuse_older(instance.pk, PASSWORD)
 
 
 def remove_expired() -> int:

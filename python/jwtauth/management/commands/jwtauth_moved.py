@@ -27,7 +27,7 @@ class Command(BaseCommand):
         moved = Q(session_id__isnull=False)
         rows = (
             OldLogin.objects.using(database())
-            .exclude(source=old_logins.PASSWORD)
+            .exclude(source__in=[old_logins.PASSWORD, old_logins.SIGNED_OUT])
             .values("source")
             .annotate(
                 moved=Count("pk", filter=moved),
