@@ -7,7 +7,6 @@ from asgiref.sync import async_to_sync
 from django.core.management import call_command
 from django.test import AsyncClient, override_settings
 
-from jwtauth import middleware
 from jwtauth.models import OldLogin, Session
 from jwtauth.signals import refresh_token_reused
 from tests.conftest import ACCESS_LIFETIME, GRACE, IDLE, Browser
@@ -45,6 +44,9 @@ def page(ticket):
     return browser
 
 
+URL = "/me/class/"
+
+
 def app(kind, ticket):
     return {"HTTP_AUTHORIZATION": f"{kind} {ticket}"}
 
@@ -57,19 +59,19 @@ def exchange(client, token):
 
 
 def test_the_first_request_signs_in_and_sets_the_cookies(page, ada):
-    response = page.get("/me/")
+    response = page.get(URL)
     assert response.json()["user"] == "ada"
     assert page.tokens().keys() == {"access_token", "refresh_token"}
     assert "no-store" in response.headers["Cache-Control"]
     assert "Cookie" in response.headers["Vary"]
     assert Session.objects.get().user == ada
-    assert page.who() == "ada"
+    assert page.who(URL) == "ada"
 
 
-@pytest.mark.parametrize("url", ["/me/plain/", "/me/async/", "/me/template/", "/public/"])
+@pytest.mark.parametrize("url", ["/me/plain/", "/me/async/", "/me/template/"])
 def test_every_view_sees_the_user(page, url):
-    assert b"ada" in page.get(url).content or url == "/public/"
-    assert page.who() == "ada"
+    assert b"ada" in page.get(url).content
+    assert page.who(URL) == "ada"
     assert Session.objects.count() == 1
 
 
@@ -78,7 +80,7 @@ def test_parallel_and_repeated_requests_start_one_session(ticket, clock):
     for _ in range(3):
         browser = Browser()
         browser.cookies["ticket"] = ticket
-        assert browser.who() == "ada"
+        assert browser.who(URL) == "ada"
         tokens.append(browser.token("refresh_token"))
         clock.advance(100)
     assert len(set(tokens)) == 1
@@ -87,47 +89,47 @@ def test_parallel_and_repeated_requests_start_one_session(ticket, clock):
 
 
 def test_the_ticket_is_spent_when_the_new_cookies_are_seen(page, ticket, clock):
-    page.get("/me/")
+    page.get(URL)
     assert Tickets.spent == []
-    page.get("/me/")
+    page.get(URL)
     assert Tickets.spent == [ticket]
     clock.advance(GRACE - 1)
     late = Browser()
     late.cookies["ticket"] = ticket
-    assert late.who(**SAME_ORIGIN) == "ada", "a slow request"
+    assert late.who(URL, **SAME_ORIGIN) == "ada", "a slow request"
 
 
 def test_a_copied_ticket_that_comes_back_ends_the_session(page, ticket, clock, caplog):
     stolen = []
     refresh_token_reused.connect(lambda user, **kwargs: stolen.append(user.username), weak=False, dispatch_uid="old")
     try:
-        page.get("/me/")
-        page.get("/me/")
+        page.get(URL)
+        page.get(URL)
         clock.advance(GRACE)
         thief = Browser()
         thief.cookies["ticket"] = ticket
         with caplog.at_level(logging.WARNING, "jwtauth.security"):
-            assert thief.who(**SAME_ORIGIN) is None
+            assert thief.who(URL, **SAME_ORIGIN) is None
     finally:
         refresh_token_reused.disconnect(dispatch_uid="old")
     assert stolen == ["ada"]
-    assert [record.presented for record in caplog.records] == [0]
-    assert page.who() is None
-    assert thief.who(**SAME_ORIGIN) is None
+    assert [record.presented for record in caplog.records if hasattr(record, "presented")] == [0]
+    assert page.who(URL) is None
+    assert thief.who(URL, **SAME_ORIGIN) is None
 
 
 def test_a_page_that_another_site_opens_is_no_theft(page, ticket, clock):
     """Its request brings the old cookie of SameSite=Lax, but not the new ones of SameSite=Strict."""
-    page.get("/me/")
-    page.get("/me/")
+    page.get(URL)
+    page.get(URL)
     for seconds, expected in ((600, "ada"), (600, None)):
         clock.advance(seconds)
         opened = Browser()
         opened.cookies["ticket"] = ticket
-        response = opened.get("/me/", **CROSS_SITE)
+        response = opened.get(URL, **CROSS_SITE)
         assert (response.json()["user"] if response.status_code == 200 else None) == expected
         assert not opened.tokens()
-    assert page.who() == "ada"
+    assert page.who(URL) == "ada"
 
 
 def test_a_foreign_page_cannot_use_the_ticket(page):
@@ -138,18 +140,18 @@ def test_a_foreign_page_cannot_use_the_ticket(page):
 
 
 def test_the_session_lasts_as_long_as_the_old_login(page, clock):
-    page.get("/me/")
+    page.get(URL)
     assert Session.objects.get().end_is_fixed
     clock.advance(7 * DAY - 1)
     page.cookies["access_token"] = ""
-    assert page.who() == "ada"
+    assert page.who(URL) == "ada"
     clock.advance(2)
-    assert page.who() is None
+    assert page.who(URL) is None
 
 
 def test_a_login_that_use_extends_gets_jwtauths_limits(page, monkeypatch):
     monkeypatch.setattr(Tickets, "slides", True)
-    page.get("/me/")
+    page.get(URL)
     assert not Session.objects.get().end_is_fixed
 
 
@@ -158,7 +160,7 @@ def test_a_session_that_expired_unseen_starts_again(ticket, clock, monkeypatch):
     for _ in range(2):
         browser = Browser()
         browser.cookies["ticket"] = ticket
-        assert browser.who() == "ada"
+        assert browser.who(URL) == "ada"
         clock.advance(IDLE + 1)
     call_command("jwtauth_clearsessions", verbosity=0)
     assert OldLogin.objects.count() == 1
@@ -167,9 +169,9 @@ def test_a_session_that_expired_unseen_starts_again(ticket, clock, monkeypatch):
 @pytest.mark.parametrize("how", ["logout", "revoked", "password", "inactive"])
 @pytest.mark.parametrize("is_seen", [False, True])
 def test_what_ended_does_not_come_back(page, ticket, ada, clock, how, is_seen):
-    page.get("/me/")
+    page.get(URL)
     if is_seen:
-        page.get("/me/")
+        page.get(URL)
     if how == "logout":
         assert page.post("/auth/logout/", **SAME_ORIGIN).status_code == 204
     elif how == "revoked":
@@ -182,43 +184,45 @@ def test_what_ended_does_not_come_back(page, ticket, ada, clock, how, is_seen):
         ada.is_active = False
         ada.save()
     clock.advance(GRACE)
-    assert page.who() is None
+    assert page.who(URL) is None
     again = Browser()
     again.cookies["ticket"] = ticket
-    assert again.who() is None
+    assert again.who(URL) is None
     assert not again.tokens()
     if how != "inactive":
         assert Tickets.spent == [ticket], "it is ended in the other package as well"
 
 
 def test_ended_sessions_are_ended_in_the_other_package(page):
-    page.get("/me/")
+    page.get(URL)
     Session.objects.get().end()
     page.cookies["access_token"] = page.cookies["refresh_token"] = ""
-    assert page.who() is None
-    assert Tickets.ended == ["/me/"]
+    assert page.who(URL) is None
+    assert Tickets.ended == [URL]
 
 
-def test_refused_credentials_leave_the_request_anonymous(clock):
+@pytest.mark.usefixtures("db")
+def test_refused_credentials_leave_the_request_anonymous():
     browser = Browser()
     for ticket in ("ticket-nobody", "ticket-", "\x7f", "x" * 5000):
         browser.cookies["ticket"] = ticket
-        assert browser.who() is None
+        assert browser.who(URL) is None
     assert not OldLogin.objects.exists()
 
 
 def test_after_until_nothing_is_accepted(page, ticket, clock):
     with accepting(clock, entry={"until": "2020-01-01"}):
-        assert page.who() is None
+        assert page.who(URL) is None
         assert exchange(Browser(), ticket).status_code == 401
 
 
-def test_the_new_key_of_a_site_still_admits(page, ticket):
-    page.get("/me/")
-    with override_settings(SECRET_KEY="another key, as long as SHA-256 needs it to be, for tests only"):
-        other = Browser()
-        other.cookies["ticket"] = ticket
-        assert other.who() is None or not other.tokens()
+def test_after_a_change_of_the_secret_key_a_lost_response_still_signs_nobody_out(page, ticket, settings):
+    page.get(URL)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another key, as long as SHA-256 needs it to be, for tests only"
+    other = Browser()
+    other.cookies["ticket"] = ticket
+    assert other.who(URL) == "ada"
     assert Session.objects.count() == 1
 
 
@@ -228,10 +232,10 @@ def test_the_new_key_of_a_site_still_admits(page, ticket):
 @pytest.mark.parametrize("kind", ["Pass", "Ticket"])
 def test_an_app_is_admitted_and_gets_no_cookie(ticket, kind):
     client = Browser()
-    response = client.get("/me/", **app(kind, ticket))
+    response = client.get(URL, **app(kind, ticket))
     assert response.json()["user"] == "ada"
     assert not client.tokens()
-    assert client.post("/upload/", b"x", content_type="text/plain", **app(kind, ticket)).status_code != 403
+    assert client.post("/upload/", b"x", content_type="text/plain", **app(kind, ticket)).status_code == 200
     assert not Session.objects.exists()
 
 
@@ -242,22 +246,22 @@ def test_an_asynchronous_view_sees_the_user_of_a_header(ticket):
 
 def test_a_page_that_sends_a_header_moves_in(ticket):
     browser = Browser()
-    assert browser.get("/me/", **app("Ticket", ticket), **SAME_ORIGIN).json()["user"] == "ada"
+    assert browser.get(URL, **app("Ticket", ticket), **SAME_ORIGIN).json()["user"] == "ada"
     assert browser.tokens()
-    assert browser.get("/me/", **app("Ticket", ticket), **SAME_ORIGIN).json()["user"] == "ada"
+    assert browser.get(URL, **app("Ticket", ticket), **SAME_ORIGIN).json()["user"] == "ada"
     assert Tickets.spent == [ticket]
 
 
 def test_logout_refuses_the_header_that_it_shows(ticket):
     client = Browser()
     assert client.post("/auth/logout/", **app("Pass", ticket), **SAME_ORIGIN).status_code == 204
-    assert client.get("/me/", **app("Pass", ticket)).status_code == 403
+    assert client.get(URL, **app("Pass", ticket)).status_code == 403
 
 
 def test_a_header_is_noted_once_an_hour(ticket, clock, capsys):
     client = Browser()
     for _ in range(3):
-        client.get("/me/", **app("Pass", ticket))
+        client.get(URL, **app("Pass", ticket))
         clock.advance(3601)
     assert OldLogin.objects.count() == 1
     call_command("jwtauth_moved")
@@ -271,7 +275,7 @@ def test_a_refresh_token_is_exchanged_until_its_successor_comes_back(ticket, clo
     client = Browser()
     pair = exchange(client, ticket).json()
     assert exchange(client, ticket).json()["refresh"] == pair["refresh"]
-    assert client.get("/me/", HTTP_AUTHORIZATION=f"Bearer {pair['access']}").json()["user"] == "ada"
+    assert client.get(URL, HTTP_AUTHORIZATION=f"Bearer {pair['access']}").json()["user"] == "ada"
     assert Tickets.spent == [], "the client may have dropped the new refresh token"
     clock.advance(ACCESS_LIFETIME)
     assert exchange(client, pair["refresh"]).status_code == 200
@@ -281,7 +285,7 @@ def test_a_refresh_token_is_exchanged_until_its_successor_comes_back(ticket, clo
 def test_before_since_the_other_package_renews(ticket, page, clock):
     with accepting(clock, entry={"since": "2998-01-01"}):
         assert exchange(Browser(), ticket).json() == {"access": "renewed by the other package"}
-        assert page.who() == "ada"
+        assert page.who(URL) == "ada"
         assert not page.tokens()
     assert not Session.objects.exists()
 
@@ -289,7 +293,7 @@ def test_before_since_the_other_package_renews(ticket, page, clock):
 def test_a_limit_of_sessions_that_is_reached_signs_nobody_out(ada, page, clock):
     with accepting(clock, MAX_SESSIONS_PER_USER=1, MAX_SESSIONS_POLICY="refuse"):
         Browser().sign_in(ada)
-        assert page.who() == "ada"
+        assert page.who(URL) == "ada"
         assert not page.tokens()
 
 
@@ -306,9 +310,9 @@ def test_revoking_a_ticket_ends_its_session(ticket):
 
 def test_a_package_that_fails_is_asked_again_by_the_command(page, ticket, caplog, capsys):
     Tickets.fails = True
-    page.get("/me/")
+    page.get(URL)
     with caplog.at_level(logging.WARNING, "jwtauth.security"):
-        assert page.who() == "ada"
+        assert page.who(URL) == "ada"
     assert "could not be spent" in caplog.text
     assert ticket not in caplog.messages[-1]
     Tickets.fails = False
@@ -325,7 +329,7 @@ def test_the_command_says_that_nothing_was_shown(capsys, db):
 def test_signing_a_user_out_refuses_their_old_credentials(page, ada, clock, capsys):
     clock.advance(1)
     call_command("jwtauth_logout", "ada", verbosity=0)
-    assert page.who() is None
+    assert page.who(URL) is None
     call_command("jwtauth_logout", "--all", verbosity=0)
     assert "remove ACCEPT_LOGINS_OF" in capsys.readouterr().err
 
@@ -335,12 +339,12 @@ def test_ending_the_other_sessions_refuses_older_credentials(ada, ticket, page, 
     browser.sign_in(ada)
     clock.advance(1)
     assert browser.delete("/auth/sessions/others/", **SAME_ORIGIN).status_code == 200
-    assert page.who() is None
-    assert browser.who() == "ada"
+    assert page.who(URL) is None
+    assert browser.who(URL) == "ada"
 
 
 def test_records_of_expired_credentials_are_removed(page, clock):
-    page.get("/me/")
+    page.get(URL)
     call_command("jwtauth_clearsessions", verbosity=0)
     assert OldLogin.objects.count() == 1
     clock.advance(8 * DAY)
@@ -349,7 +353,5 @@ def test_records_of_expired_credentials_are_removed(page, clock):
 
 
 @pytest.mark.usefixtures("ada")
-def test_requests_that_show_nothing_ask_nothing(queries):
-    assert middleware is not None
-    with queries(0):
-        assert Browser().get("/public/").status_code == 200
+def test_requests_that_show_nothing_ask_nothing(statements):
+    assert statements(Browser().get, "/public/") == []
