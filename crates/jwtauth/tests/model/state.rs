@@ -1,6 +1,6 @@
 //! The state of the model.
 
-use crate::thief::Thief;
+use crate::{old_login::OldLogin, thief::Thief};
 
 /// The oldest generation that is told apart; anything older is treated the same.
 pub(crate) const OLD: Offset = -4;
@@ -14,6 +14,8 @@ pub(crate) struct Row {
     pub(crate) acknowledged: Option<u8>,
     /// Ticks since the rotation, as far as a rule can tell them apart.
     pub(crate) rotated: u8,
+    /// Ticks until the session expires; `None` if it lasts longer than any run.
+    pub(crate) left: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,7 +29,7 @@ pub(crate) struct Access {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Jar {
     pub(crate) access: Option<Access>,
-    pub(crate) refresh: Offset,
+    pub(crate) refresh: Option<Offset>,
 }
 
 /// How the rules treat a request.
@@ -37,6 +39,9 @@ pub(crate) enum Kind {
     Upload,
     /// A request of the render server with its secret.
     Rendering,
+    /// A link on another site led here. Cookies of `SameSite=Strict` stay away, the old credential does not.
+    Link,
+    SignOut,
 }
 
 /// The stage that a request has reached.
@@ -46,6 +51,9 @@ pub(crate) enum Stage {
     There { jar: Jar, kind: Kind },
     /// A worker has read the row and decided. It will write if the row's generation is unchanged.
     Writing { jar: Jar, read: Offset, next: Row, generation: Offset, sets_refresh: bool },
+    /// A worker has decided to start a session for the old credential. It `is_late` if another request has started one
+    /// since, and `is_outdated` if the password has changed since.
+    Starting { kind: Kind, is_late: bool, is_outdated: bool },
     /// The request is admitted by its access token. The acknowledgement is not yet written.
     Acknowledging { generation: Offset },
     /// The answer is on its way back with these cookies.
@@ -68,6 +76,8 @@ pub(crate) struct State {
     /// Sorted, since their order does not matter.
     pub(crate) requests: Vec<Request>,
     pub(crate) thief: Option<Thief>,
+    /// The login of another package with which the browser starts.
+    pub(crate) old: Option<OldLogin>,
     pub(crate) wrong: Option<Wrong>,
 }
 
@@ -82,11 +92,22 @@ pub(crate) enum Wrong {
     NoRecord,
     ServedAtADistance,
     ForgeryAccepted,
+    LoginBroughtBack,
+    TwoSessions,
+    StartedByAccess,
+    AfterPeriod,
 }
 
 impl Row {
     pub(crate) fn acknowledged_now(self) -> Self {
         Self { acknowledged: Some(0), ..self }
+    }
+}
+
+impl Kind {
+    /// Return whether the rules for uploads apply.
+    pub(crate) fn is_late_by_nature(self) -> bool {
+        matches!(self, Self::Upload | Self::Rendering)
     }
 }
 
@@ -97,12 +118,18 @@ impl Access {
 }
 
 impl Jar {
+    pub(crate) const EMPTY: Self = Self { access: None, refresh: None };
+
+    pub(crate) fn is_empty(self) -> bool {
+        self == Self::EMPTY
+    }
+
     pub(crate) fn age(&mut self) {
         self.access = self.access.and_then(Access::aged);
     }
 
     pub(crate) fn shift(&mut self, risen: Offset) {
-        self.refresh = (self.refresh - risen).max(OLD);
+        self.refresh = self.refresh.map(|generation| (generation - risen).max(OLD));
         self.access = self.access.map(|access| Access { generation: (access.generation - risen).max(OLD), ..access });
     }
 }
@@ -123,6 +150,7 @@ impl State {
                     *generation = older(*generation);
                 }
                 Stage::Acknowledging { generation } => *generation = older(*generation),
+                Stage::Starting { .. } => {}
                 Stage::Back { access, refresh } => {
                     *access = access.map(|it| Access { generation: older(it.generation), ..it });
                     *refresh = refresh.map(older);

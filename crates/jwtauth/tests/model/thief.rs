@@ -9,11 +9,11 @@
 //! The thief does not know the render server's secret. If the render server fetches with the thief's cookies for a page
 //! that the thief opens, the rules for uploads apply to the refresh token, and the access token changes nothing.
 
-use jwtauth::{Decision, Refusal};
+use jwtauth::{Decision, OldLoginDecision, Refusal};
 
 use crate::{
     state::{OLD, Offset, Row, State, Wrong},
-    world::World,
+    world::{Action, Notes, World},
 };
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -28,6 +28,17 @@ pub(crate) struct Thief {
     /// Ticks since the thief was locked out, as far as a rule can tell them apart.
     locked_out: Option<u8>,
     distance: Distance,
+    loot: Loot,
+}
+
+/// What the thief copies.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Loot {
+    Tokens,
+    /// The credential of another package with which the browser starts.
+    OldCredential,
+    /// A credential of that package that starts no session.
+    AccessCredential,
 }
 
 /// The distance of a thief who [keeps away](World::distance) from the owner's refreshes.
@@ -52,20 +63,57 @@ pub(crate) struct Attempt {
 }
 
 impl Thief {
-    /// Copy the owner's cookies.
-    pub(crate) fn steal(generation: Offset) -> Self {
+    /// Copy the owner's cookies, or the credential of another package.
+    pub(crate) fn steal(world: &World, generation: Option<Offset>) -> Self {
+        let loot = world.moves.as_ref().map_or(Loot::Tokens, |moves| moves.loot);
         let mut thief = Self {
-            holds: [true, false, false],
-            owners: 0,
+            holds: [loot == Loot::Tokens, false, false],
+            owners: generation.unwrap_or_default(),
             refreshes: 0,
             locked_out: None,
             distance: Distance::default(),
+            loot,
         };
-        thief.shift(-generation);
+        if loot == Loot::Tokens {
+            thief.owners = 0;
+            thief.shift(-generation.unwrap_or_default());
+        }
         thief
     }
 
-    pub(crate) fn attempts(&self, world: &World) -> Vec<Attempt> {
+    /// Return whether the session may end because of this thief.
+    pub(crate) fn may_end_the_session(&self) -> bool {
+        self.loot != Loot::AccessCredential
+    }
+
+    pub(crate) fn actions(&self, world: &World) -> Vec<Action> {
+        let attempts = self.attempts(world).into_iter().map(Action::ThiefUses);
+        let shows = [false, true].into_iter().filter(|_| self.loot != Loot::Tokens);
+        attempts.chain(shows.map(|uncertain| Action::ThiefShows { uncertain })).collect()
+    }
+
+    pub(crate) fn forget_tokens(&mut self) {
+        *self = Self { holds: [false; 3], owners: 0, refreshes: 0, locked_out: None, ..*self };
+    }
+
+    /// Receive the newest tokens by the old credential.
+    pub(crate) fn gets_tokens(&mut self) {
+        self.holds[0] = true;
+        self.refreshes = 0;
+    }
+
+    pub(crate) fn judge_old_login(&self, world: &World, decision: OldLoginDecision) -> Option<Wrong> {
+        self.locked_out?;
+        match decision {
+            OldLoginDecision::Reuse => world.note("a locked out old credential is found"),
+            // By the limit for uploads, which counts from the start of the session.
+            OldLoginDecision::Refuse | OldLoginDecision::Admit => {}
+            _ => return Some(Wrong::Served),
+        }
+        None
+    }
+
+    fn attempts(&self, world: &World) -> Vec<Attempt> {
         let mut attempts = Vec::new();
         for (generation, _) in [0, -1, -2].into_iter().zip(self.holds).filter(|(_, held)| *held) {
             for upload in [false, true] {
@@ -155,6 +203,9 @@ impl World {
         let (Some(row), Some(mut thief)) = (state.row, state.thief) else { return };
         let Attempt { generation, upload, acknowledged } = attempt;
         let decision = self.decide(row, generation, upload);
+        if row.left == Some(0) {
+            return;
+        }
         if let Some(wrong) =
             self.judge_behind(row, generation, upload, decision).or(thief.judge(self, attempt, decision))
         {
@@ -162,7 +213,7 @@ impl World {
         }
         if decision == Decision::Reuse {
             self.note("the thief's refresh ends the session");
-            state.row = None;
+            self.end(state);
             return;
         }
         if decision.admits() && !upload {
@@ -176,6 +227,9 @@ impl World {
             thief.holds[0] = true;
         }
         state.thief = Some(thief);
+        if acknowledged && decision.admits() {
+            self.note_seen(state, generation == 0, Notes::All);
+        }
         match decision {
             Decision::Rotate(next) => {
                 self.write(state, self.row(next), 1);

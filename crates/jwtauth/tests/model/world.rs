@@ -14,6 +14,7 @@ use stateright::{Model, Property};
 
 use crate::{
     forgeries::Forgeries,
+    old_login::Moves,
     state::{Access, Jar, Kind, Offset, Request, Row, Stage, State, Wrong},
     thief::{Attempt, Thief},
 };
@@ -44,6 +45,8 @@ pub(crate) struct World {
     pub(crate) restores: bool,
     pub(crate) logout: bool,
     pub(crate) thief: bool,
+    /// How logins of another package move in, if the browser starts with one.
+    pub(crate) moves: Option<Moves>,
     /// How many refreshes of the owner must pass for a thief to be locked out.
     pub(crate) refreshes: u8,
     /// Whether the thief makes no ordinary request within the grace period before or after a refresh of the owner.
@@ -64,21 +67,41 @@ pub(crate) enum Action {
     Render(usize),
     ForgetAccess,
     /// A worker starts or continues the request, or the browser receives the answer.
-    Proceed(usize),
-    /// The request is admitted, but its acknowledgement gets lost.
-    ProceedUnacknowledged(usize),
+    Proceed(usize, Notes),
+    /// A worker that does not know this package answers the request.
+    ProceedElsewhere(usize),
     Lose(usize),
     Restore,
     Logout,
     Steal,
     ThiefUses(Attempt),
+    /// The thief presents the copied credential of another package.
+    ThiefShows {
+        uncertain: bool,
+    },
+    /// Old credentials start sessions from now on, or are not accepted any more.
+    NextPeriod,
+    ChangePassword,
+    /// `jwtauth_moved` spends what could not be spent before.
+    SpendAgain,
     Forge,
+}
+
+/// What is written after a request was admitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Notes {
+    All,
+    /// The other package cannot be told to refuse the credential.
+    Unspent,
+    /// The acknowledgement is written, but not that the new tokens were seen.
+    Unseen,
+    Nothing,
 }
 
 /// Conversions between the figures of the model and those of the engine.
 impl World {
     /// Return the duration of `count` ticks. The engine's fixed limit for uploads defines the length of a tick.
-    fn ticks(&self, count: u8) -> Duration {
+    pub(crate) fn ticks(&self, count: u8) -> Duration {
         MAX_UPLOAD_DELAY / u32::from(self.upload_delay) * u32::from(count)
     }
 
@@ -87,20 +110,29 @@ impl World {
         u8::try_from(age / self.ticks(1).as_secs()).unwrap()
     }
 
-    fn policy(&self) -> RotationPolicy {
-        let lifetimes = Lifetimes::new(self.ticks(self.access), Duration::from_secs(1_000_000), None).unwrap();
+    pub(crate) fn policy(&self) -> RotationPolicy {
+        let idle = self.moves.as_ref().map_or(Duration::from_secs(1_000_000), |moves| self.ticks(moves.idle));
+        let lifetimes = Lifetimes::new(self.ticks(self.access), idle, None).unwrap();
         RotationPolicy::new(lifetimes, self.ticks(self.grace))
     }
 
-    fn session(&self, row: Row) -> Session {
+    pub(crate) fn session(&self, row: Row) -> Session {
         let ago = |age| NOW - self.ticks(age);
-        Session::new(UnixTime::EPOCH, UnixTime::MAX)
+        let end = row.left.map_or(UnixTime::MAX, |left| NOW + self.ticks(left));
+        Session::new(UnixTime::EPOCH, end)
+            .with_fixed_end(self.moves.as_ref().is_some_and(|moves| moves.is_fixed))
             .with_generation(NEWEST, ago(row.rotated))
             .with_acknowledged_at(row.acknowledged.map(ago))
     }
 
     pub(crate) fn row(&self, next: RowUpdate) -> Row {
-        Row { acknowledged: next.acknowledged_at.map(|seen| self.age_of(seen)), rotated: self.age_of(next.rotated_at) }
+        let left = self.moves.as_ref().map(|_| self.left_until(next.expires_at));
+        let acknowledged = next.acknowledged_at.map(|seen| self.age_of(seen));
+        Row { acknowledged, rotated: self.age_of(next.rotated_at), left }
+    }
+
+    pub(crate) fn left_until(&self, end: UnixTime) -> u8 {
+        u8::try_from(end.saturating_duration_since(NOW).as_secs() / self.ticks(1).as_secs()).unwrap()
     }
 
     pub(crate) fn decide(&self, row: Row, generation: Offset, upload: bool) -> Decision {
@@ -137,6 +169,7 @@ impl World {
             restores: false,
             logout: false,
             thief: false,
+            moves: None,
             refreshes: 2,
             distance: false,
             decide: RotationPolicy::decide,
@@ -154,62 +187,82 @@ impl World {
         self.seen.lock().unwrap().insert(what);
     }
 
-    fn access_token(&self) -> Access {
-        Access { generation: 0, left: self.access }
+    /// Return an access token, which never outlives its session.
+    fn access_token(&self, row: Row) -> Access {
+        Access { generation: 0, left: row.left.map_or(self.access, |left| left.min(self.access)) }
     }
 
-    /// Let a worker start on a request: it verifies the access token, then reads the row.
-    fn arrive(&self, state: &mut State, jar: Jar, kind: Kind, acknowledged: bool) -> Option<Stage> {
-        let row = state.row?;
+    /// Let a worker start on a request, and decide about the old credential if there is one and no token admits it.
+    fn arrive(&self, state: &mut State, jar: Jar, kind: Kind, notes: Notes) -> Option<Stage> {
+        let goes_on = match self.settle(state, jar, kind, notes) {
+            Err(Anonymous) => state.old.and_then(|_| self.show(state, kind)),
+            Ok(goes_on) => goes_on,
+        };
+        if kind == Kind::SignOut && !matches!(goes_on, Some(Stage::Starting { .. })) {
+            self.sign_out(state);
+            return None;
+        }
+        goes_on
+    }
+
+    /// Let a worker verify the access token, then read the row and decide about the refresh token.
+    fn settle(&self, state: &mut State, jar: Jar, kind: Kind, notes: Notes) -> Result<Option<Stage>, Anonymous> {
+        let row = state.row.ok_or(Anonymous)?;
+        let acknowledged = notes != Notes::Nothing;
         if let Some(access) = jar.access {
             let is_first_sight = acknowledged && self.acknowledges(row, access.generation);
             if kind == Kind::Rendering && !self.secretless {
                 if is_first_sight {
                     self.note("a rendering with unseen tokens");
                 }
-                return None;
+                return Ok(None);
             }
-            return is_first_sight.then_some(Stage::Acknowledging { generation: access.generation });
+            return Ok(is_first_sight.then_some(Stage::Acknowledging { generation: access.generation }));
         }
-        let decision = self.decide(row, jar.refresh, kind != Kind::Ordinary);
-        self.judge_owner(state, row, jar, kind, decision);
+        let refresh = jar.refresh.ok_or(Anonymous)?;
+        let decision = self.decide(row, refresh, kind.is_late_by_nature());
+        self.judge_owner(state, row, refresh, kind, decision);
         let issues = |kind| decision.issues().contains(&kind);
         match decision {
-            Decision::Rotate(next) | Decision::Adopt(next) => Some(Stage::Writing {
+            Decision::Rotate(next) | Decision::Adopt(next) => Ok(Some(Stage::Writing {
                 jar,
                 read: 0,
                 next: self.row(next),
                 generation: offset(next.generation),
                 sets_refresh: issues(TokenKind::Refresh),
-            }),
+            })),
             Decision::Reuse => {
-                state.row = None;
-                None
+                self.end(state);
+                Err(Anonymous)
             }
-            _ if !decision.admits() => None,
+            _ if !decision.admits() => Err(Anonymous),
             _ => {
                 if acknowledged && decision.acknowledges() {
                     self.write(state, row.acknowledged_now(), 0);
                 }
-                issues(TokenKind::Access).then(|| self.answer(state, issues(TokenKind::Refresh)))
+                self.note_seen(state, false, notes);
+                Ok(issues(TokenKind::Access).then(|| self.answer(state, issues(TokenKind::Refresh))))
             }
         }
     }
 
-    fn judge_owner(&self, state: &mut State, row: Row, jar: Jar, kind: Kind, decision: Decision) {
-        let upload = kind != Kind::Ordinary;
+    fn judge_owner(&self, state: &mut State, row: Row, refresh: Offset, kind: Kind, decision: Decision) {
+        if row.left == Some(0) {
+            return;
+        }
+        let upload = kind.is_late_by_nature();
         if kind == Kind::Rendering {
             self.note(if decision.admits() { "a rendering is admitted" } else { "a rendering is late" });
         }
-        if state.thief.is_some() {
-            if let Some(wrong) = self.judge_behind(row, jar.refresh, upload, decision) {
+        if state.thief.is_some_and(|thief| thief.may_end_the_session()) {
+            if let Some(wrong) = self.judge_behind(row, refresh, upload, decision) {
                 state.wrong = Some(wrong);
             }
             if decision == Decision::Reuse {
                 self.note("the owner's refresh ends the session");
             }
         } else if upload {
-            let is_in_time = row.rotated <= self.upload_delay && [0, -1].contains(&jar.refresh);
+            let is_in_time = row.rotated <= self.upload_delay && [0, -1].contains(&refresh);
             if !decision.admits() && decision != Decision::Refuse(Refusal::LateUpload) {
                 state.wrong = Some(Wrong::SignedOut);
             } else if !decision.admits() && is_in_time {
@@ -228,13 +281,14 @@ impl World {
     }
 
     /// Run the compare-and-swap.
-    fn swap(&self, state: &mut State, request: Request) -> Option<Stage> {
+    fn swap(&self, state: &mut State, request: Request, notes: Notes) -> Option<Stage> {
         let Stage::Writing { jar, read, next, generation, sets_refresh } = request.stage else { unreachable!() };
         state.row?;
         if read != 0 {
             self.note("a lost swap");
             return Some(Stage::There { jar, kind: Kind::Ordinary });
         }
+        self.note_seen(state, false, notes);
         self.write(state, next, generation);
         Some(self.answer(state, sets_refresh))
     }
@@ -248,6 +302,7 @@ impl World {
         }
         state.row = Some(row);
         state.shift(risen);
+        state.old.iter_mut().for_each(|old| old.is_first_generation &= risen == 0);
     }
 
     fn age_row(&self, row: &mut Row) {
@@ -255,6 +310,7 @@ impl World {
         let longest = if has_uploads { self.grace.max(self.upload_delay + 1) } else { self.grace };
         row.acknowledged = row.acknowledged.map(|age| (age + 1).min(self.grace));
         row.rotated = (row.rotated + 1).min(longest);
+        row.left = row.left.map(|left| left.saturating_sub(1));
     }
 
     fn tick(&self, state: &mut State) {
@@ -262,6 +318,7 @@ impl World {
         state.before.iter_mut().for_each(|(row, _)| self.age_row(row));
         state.jar.age();
         state.thief.iter_mut().for_each(|thief| thief.age(self));
+        state.old.iter_mut().for_each(|old| old.age(self));
         for request in &mut state.requests {
             match &mut request.stage {
                 Stage::There { jar, kind } => {
@@ -273,7 +330,7 @@ impl World {
                     self.age_row(next);
                     request.age += 1;
                 }
-                Stage::Acknowledging { .. } => request.age += 1,
+                Stage::Starting { .. } | Stage::Acknowledging { .. } => request.age += 1,
                 Stage::Back { access, .. } => {
                     *access = access.and_then(Access::aged);
                     request.age += 1;
@@ -283,48 +340,51 @@ impl World {
     }
 
     /// Answer the owner with a new access token, and with the newest refresh token if `sets_refresh`.
-    fn answer(&self, state: &mut State, sets_refresh: bool) -> Stage {
+    pub(crate) fn answer(&self, state: &mut State, sets_refresh: bool) -> Stage {
         if let Some(thief) = state.thief.as_mut().filter(|_| sets_refresh) {
             thief.owner_is_answered(self);
         }
-        Stage::Back { access: Some(self.access_token()), refresh: sets_refresh.then_some(0) }
+        Stage::Back { access: Some(self.access_token(state.row.unwrap())), refresh: sets_refresh.then_some(0) }
     }
 }
+
+/// No token admits the request.
+struct Anonymous;
 
 impl Model for World {
     type State = State;
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State {
-            row: Some(Row { acknowledged: Some(0), rotated: 0 }),
-            before: Vec::new(),
-            jar: Jar { access: Some(self.access_token()), refresh: 0 },
-            requests: Vec::new(),
-            thief: None,
-            wrong: None,
-        }]
+        let row = Row { acknowledged: Some(0), rotated: 0, left: None };
+        let old = self.moves.as_ref().map(Moves::old_login);
+        let jar = Jar { access: Some(self.access_token(row)), refresh: Some(0) };
+        let (row, jar) = if old.is_some() { (None, Jar::EMPTY) } else { (Some(row), jar) };
+        vec![State { row, before: Vec::new(), jar, requests: Vec::new(), thief: None, old, wrong: None }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.wrong.is_some() || (state.row.is_none() && state.requests.is_empty()) {
+        let is_over = state.row.is_none() && state.old.is_none();
+        if state.wrong.is_some() || (is_over && state.requests.is_empty()) {
             return;
         }
         if state.requests.iter().all(|request| request.age < self.slowest) {
             actions.push(Action::Tick);
         }
         for index in 0..state.requests.len() {
-            actions.extend([Action::Proceed(index), Action::ProceedUnacknowledged(index), Action::Lose(index)]);
+            let proceed = |notes| Action::Proceed(index, notes);
+            actions.extend([proceed(Notes::All), proceed(Notes::Nothing), Action::Lose(index)]);
         }
-        if state.row.is_none() {
+        if is_over {
             return;
         }
+        self.moves(state, actions);
         if state.requests.len() < self.requests {
             actions.push(Action::Send { kind: Kind::Ordinary });
             if self.uploads {
                 actions.push(Action::Send { kind: Kind::Upload });
             }
-            if self.renders {
+            if self.renders && !state.jar.is_empty() {
                 actions.push(Action::Send { kind: Kind::Rendering });
                 let answers = state.requests.iter().enumerate();
                 let answers = answers.filter(|(_, request)| matches!(request.stage, Stage::Back { .. }));
@@ -338,10 +398,11 @@ impl Model for World {
             actions.push(Action::Restore);
         }
         if self.logout {
-            actions.extend([Action::Logout, Action::Forge]);
+            actions.push(Action::Forge);
+            actions.extend(state.row.map(|_| Action::Logout));
         }
         match state.thief {
-            Some(thief) => actions.extend(thief.attempts(self).into_iter().map(Action::ThiefUses)),
+            Some(thief) => actions.extend(thief.actions(self)),
             None if self.thief => actions.push(Action::Steal),
             None => {}
         }
@@ -352,42 +413,51 @@ impl Model for World {
         match action {
             Action::Tick => self.tick(&mut state),
             Action::Send { kind } => {
-                state.requests.push(Request { stage: Stage::There { jar: state.jar, kind }, age: 0 });
+                let jar = if kind == Kind::Link { Jar::EMPTY } else { state.jar };
+                state.requests.push(Request { stage: Stage::There { jar, kind }, age: 0 });
             }
             Action::Render(index) => {
                 let Request { stage, age } = *state.requests.get(index)?;
                 let Stage::Back { access: Some(access), refresh } = stage else { return None };
-                let jar = Jar { access: Some(access), refresh: refresh.unwrap_or(access.generation) };
+                let jar = Jar { access: Some(access), refresh: refresh.or(Some(access.generation)) };
                 state.requests.push(Request { stage: Stage::There { jar, kind: Kind::Rendering }, age });
             }
             Action::ForgetAccess => state.jar.access = None,
             Action::Lose(index) => {
                 state.requests.remove(index);
             }
-            Action::Proceed(index) | Action::ProceedUnacknowledged(index) => {
-                let acknowledged = matches!(action, Action::Proceed(_));
+            Action::Proceed(index, notes) => {
                 let request = state.requests.remove(index);
-                let was_over = state.row.is_none();
+                let was_over = state.row.is_none() && state.old.is_none();
                 let goes_on = match request.stage {
-                    Stage::There { jar, kind } => self.arrive(&mut state, jar, kind, acknowledged),
-                    Stage::Back { access, refresh } if acknowledged => {
+                    Stage::There { jar, kind } => self.arrive(&mut state, jar, kind, notes),
+                    _ if notes == Notes::Nothing => return None,
+                    Stage::Back { access, refresh } => {
                         state.jar.access = access.or(state.jar.access);
-                        state.jar.refresh = refresh.unwrap_or(state.jar.refresh);
+                        state.jar.refresh = refresh.or(state.jar.refresh);
                         None
                     }
-                    Stage::Writing { .. } if acknowledged => self.swap(&mut state, request),
-                    Stage::Acknowledging { generation } if acknowledged => {
+                    Stage::Writing { .. } => self.swap(&mut state, request, notes),
+                    Stage::Starting { kind, is_late, is_outdated } => {
+                        self.start(&mut state, kind, is_late, is_outdated)
+                    }
+                    Stage::Acknowledging { generation } => {
                         if let Some(row) = state.row.filter(|row| self.acknowledges(*row, generation)) {
                             self.write(&mut state, row.acknowledged_now(), 0);
                         }
+                        self.note_seen(&mut state, true, notes);
                         None
                     }
-                    _ => return None,
                 };
                 if was_over && (state.row.is_some() || goes_on.is_some()) {
                     state.wrong = Some(Wrong::BroughtBack);
                 }
                 state.requests.extend(goes_on.map(|stage| Request { stage, ..request }));
+            }
+            Action::ProceedElsewhere(index) => {
+                let request = state.requests.remove(index);
+                let Stage::There { kind, .. } = request.stage else { return None };
+                self.answer_elsewhere(&mut state, kind);
             }
             Action::Restore => {
                 self.note("a restore");
@@ -397,10 +467,14 @@ impl Model for World {
             }
             Action::Logout => {
                 self.note("a logout");
-                state.row = None;
+                self.end(&mut state);
             }
-            Action::Steal => state.thief = Some(Thief::steal(state.jar.refresh)),
+            Action::Steal => state.thief = Some(Thief::steal(self, state.jar.refresh)),
             Action::ThiefUses(attempt) => self.thief_uses(&mut state, attempt),
+            Action::ThiefShows { uncertain } => self.thief_shows(&mut state, uncertain),
+            Action::NextPeriod => state.old.as_mut()?.period = state.old?.period.next()?,
+            Action::ChangePassword => self.change_password(&mut state),
+            Action::SpendAgain => state.old.as_mut()?.is_spent = true,
             Action::Forge => {
                 if !self.forgeries.any_accepted() {
                     return None;
@@ -428,6 +502,10 @@ impl Model for World {
             never("a thief who is locked out gets nothing", |_, state| state.wrong != Some(Wrong::Served)),
             never("a refused thief leaves a record", |_, state| state.wrong != Some(Wrong::NoRecord)),
             never("a thief at a distance is not served", |_, state| state.wrong != Some(Wrong::ServedAtADistance)),
+            never("an ended login starts nothing", |_, state| state.wrong != Some(Wrong::LoginBroughtBack)),
+            never("an old login has one session", |_, state| state.wrong != Some(Wrong::TwoSessions)),
+            never("an access credential starts nothing", |_, state| state.wrong != Some(Wrong::StartedByAccess)),
+            never("nothing is accepted after the period", |_, state| state.wrong != Some(Wrong::AfterPeriod)),
             never("a forgery changes nothing", |_, state| state.wrong != Some(Wrong::ForgeryAccepted)),
         ]
     }

@@ -33,10 +33,11 @@ const LOSSES_ARE_THEFT: Decide = |policy, session, presented, now| match policy.
     decision => decision,
 };
 
-const THEFT_IS_IGNORED: Decide = |policy, session, presented, now| match policy.decide(session, presented, now) {
-    Decision::Reuse => Decision::Reissue,
-    decision => decision,
-};
+pub(crate) const THEFT_IS_IGNORED: Decide =
+    |policy, session, presented, now| match policy.decide(session, presented, now) {
+        Decision::Reuse => Decision::Reissue,
+        decision => decision,
+    };
 
 const UPLOADS_WITHOUT_BOUND: Decide = |policy, session, presented, now| {
     let rotated_at = session.rotated_at.max(now - MAX_UPLOAD_DELAY);
