@@ -201,6 +201,44 @@ def test_ended_sessions_are_ended_in_the_other_package(page):
     assert Tickets.ended == [URL]
 
 
+def test_a_session_that_ended_unseen_does_not_start_again_after_its_end(page, ticket, clock, monkeypatch):
+    """The other package may be unable to refuse the credential, and extend it."""
+    monkeypatch.setattr(Tickets, "slides", True)
+    monkeypatch.setattr(Tickets, "spend", lambda *args: None)
+    page.get(URL)
+    Session.objects.get().end()
+    clock.advance(IDLE + 1)
+    again = Browser()
+    again.cookies["ticket"] = ticket
+    assert again.who(URL) is None
+    assert not Session.objects.exists()
+
+
+def test_a_lost_record_of_the_first_use_does_not_hide_a_theft(page, ticket, clock):
+    page.get(URL)
+    page.get(URL)
+    OldLogin.objects.update(seen_at=None)
+    Tickets.spent.clear()
+    clock.advance(ACCESS_LIFETIME + 1)
+    assert page.who(URL) == "ada"
+    thief = Browser()
+    thief.cookies["ticket"] = ticket
+    assert thief.who(URL, **SAME_ORIGIN) is None
+    assert not Session.objects.exists()
+
+
+def test_a_late_request_of_the_render_server_is_no_theft(page, ticket, clock):
+    secret = "r" * 32
+    with accepting(clock, RENDER_SERVER_SECRET=secret):
+        page.get(URL)
+        page.get(URL)
+        clock.advance(1200)
+        rendering = Browser()
+        rendering.cookies["ticket"] = ticket
+        assert rendering.who(URL, **SAME_ORIGIN, HTTP_X_JWTAUTH_RENDER_SECRET=secret) is None
+        assert page.who(URL) == "ada"
+
+
 @pytest.mark.usefixtures("db")
 def test_refused_credentials_leave_the_request_anonymous():
     browser = Browser()

@@ -117,6 +117,7 @@ def _spend(ids: Collection[Any], alias: str) -> None:
     """Make other packages refuse the credentials that started these sessions, if logins have moved in."""
     if ids and get_config().accept_logins_of:
         ended: OldLoginQuerySet = OldLogin.objects.using(alias).filter(session_id__in=ids)
+        ended.filter(seen_at=None).update(seen_at=clock.to_datetime(clock.now()))  # so that it starts no other
         after_commit(ended.spend, alias)
 
 

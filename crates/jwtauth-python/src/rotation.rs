@@ -53,7 +53,7 @@ impl RotationPolicy {
         is_certain: bool,
         now: u64,
     ) -> &'static str {
-        let at = UnixTime::from_secs;
+        let (at, identity) = (UnixTime::from_secs, &identity.get().identity);
         let credential = credential.map(|(issued_at, expires_at, is_renewable)| {
             OldCredential::new(issued_at.map(at), expires_at.map(at), is_renewable)
         });
@@ -66,7 +66,7 @@ impl RotationPolicy {
                 credential.as_ref(),
                 moved.as_ref(),
                 password_changed_at.map(at),
-                identity.get().identity.is_upload() || !is_certain,
+                identity.is_upload() || identity.is_rendering() || !is_certain,
                 at(now),
             )
             .code()

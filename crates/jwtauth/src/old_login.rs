@@ -114,8 +114,8 @@ impl RotationPolicy {
     /// - `moved`: what is known of it, if it was presented before.
     /// - `password_changed_at`: when the user last got a new password. Older credentials are refused.
     /// - `uncertain`: whether the client may have the new tokens although the request does not bring them. The request
-    ///   [is an upload](crate::Head::is_upload), which a proxy may have held back, or another site's link led to it, and
-    ///   cookies of `SameSite=Strict` stay away.
+    ///   [is an upload](crate::Head::is_upload), which a proxy may have held back, the render server's, or another
+    ///   site's link led to it, and cookies of `SameSite=Strict` stay away.
     pub fn decide_old_login(
         &self,
         period: &OldLoginPeriod,
