@@ -1,4 +1,4 @@
-"""Threads that show one credential of another package at the same time. Prints what they and the database saw, as JSON."""
+"""Threads that show one credential of another package at once. Prints what they and the database saw, as JSON."""
 
 import json
 import os
