@@ -29,7 +29,7 @@ class Logins(simplejwt.Logins):
 
     def shown(self, request: HttpRequest) -> Sequence[Shown]:
         """Return the tokens of the cookies. A request with the header uses no cookie, as in dj-rest-auth."""
-        from dj_rest_auth.app_settings import api_settings  # type: ignore[import-untyped]
+        from dj_rest_auth.app_settings import api_settings
         from rest_framework_simplejwt.settings import api_settings as of_simplejwt
 
         if of_simplejwt.AUTH_HEADER_NAME in request.META:
@@ -76,7 +76,7 @@ def _answer(expires_at: int) -> Response:
 
 def _renewed_by_dj_rest_auth(request: Request) -> Response:
     """Return the response of dj-rest-auth's own view, which sets its cookies: no session has started."""
-    from dj_rest_auth.jwt_auth import get_refresh_view  # type: ignore[import-untyped]
+    from dj_rest_auth.jwt_auth import get_refresh_view
     from rest_framework_simplejwt.exceptions import TokenError
 
     view = get_refresh_view()(request=request, args=(), kwargs={}, format_kwarg=None, headers={})
