@@ -16,7 +16,9 @@ CASES = sorted(Path(__file__).with_name("moved").glob("*_cases.py"))
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda cases: cases.stem)
 def test_the_cases_of_a_source_pass(cases):
-    options = ["-q", "-p", "no:randomly", "--ds", "tests.neighbours.moved.settings"]
+    own = f"{cases.stem.removesuffix('_cases')}_settings"
+    settings = own if cases.with_name(f"{own}.py").exists() else "settings"
+    options = ["-q", "-p", "no:randomly", "--ds", f"tests.neighbours.moved.{settings}"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(cases)],
         cwd=ROOT,
