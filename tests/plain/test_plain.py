@@ -14,6 +14,8 @@ from tests.test_package import MODULES, PACKAGE, ROOT
 # The parts of the package that are for DRF.
 OF_DRF = {
     "jwtauth.authentication",
+    "jwtauth.contrib.old_logins.allauth",
+    "jwtauth.contrib.old_logins.dj_rest_auth",
     "jwtauth.contrib.spectacular",
     "jwtauth.serializers",
     "jwtauth.urls",

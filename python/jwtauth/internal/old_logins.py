@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -46,7 +47,10 @@ def move_in(flow: Flow) -> None:
                 if flow.identity.is_bearer:
                     continue  # as jwtauth's own cookies
                 flow.check_origin()
-            if _take(flow, one, shown):
+            verdict = _take(flow, one, shown)
+            if verdict is Verdict.ENDED:
+                break  # an access token beside it is of the same login
+            if verdict is Verdict.ADMITTED:
                 if shown.place is Place.HEADER:
                     flow.request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
                 return
@@ -73,7 +77,7 @@ def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] 
         if shown is None:
             continue
         flow = Flow(request)
-        if _take(flow, one, shown):
+        if _take(flow, one, shown) is Verdict.ADMITTED:
             return flow.grant or one.logins.renew(request, shown)
     return None
 
@@ -127,17 +131,30 @@ class _Found(NamedTuple):
         return self.decision == "refuse" and is_known and self.session is None
 
 
-def _take(flow: Flow, one: Accepted, shown: Shown) -> bool:
-    """Do what the engine decides about the credential. Return whether the request is now authenticated."""
+class Verdict(Enum):
+    """Say what became of a credential."""
+
+    ADMITTED = "admitted"
+    """The request is authenticated."""
+    REFUSED = "refused"
+    ENDED = "ended"
+    """The session that it started here has ended."""
+
+
+def _take(flow: Flow, one: Accepted, shown: Shown) -> Verdict:
+    """Do what the engine decides about the credential."""
     if not shown.is_renewable:
-        return _admit(flow, one, shown)
+        return Verdict.ADMITTED if _admit(flow, one, shown) else Verdict.REFUSED
     found = retry_on_conflict(lambda: _move(flow, one, shown), database())
     if found.decision == "refresh_token_reused" and found.session is not None:
         end_reused(flow, found.session, 0)
         one.logins.end(flow.request)
-    elif found.has_ended:
+        return Verdict.ENDED
+    if found.has_ended:
         one.logins.end(flow.request)
-    return flow.resolved is not None or flow.visitor is not None
+        return Verdict.ENDED
+    is_admitted = flow.resolved is not None or flow.visitor is not None
+    return Verdict.ADMITTED if is_admitted else Verdict.REFUSED
 
 
 def _move(flow: Flow, one: Accepted, shown: Shown) -> _Found:

@@ -133,7 +133,7 @@ def test_cookies_that_dj_rest_auth_refuses_are_refused_and_kept(ada, names):
             assert answer.json()["user"] == ""
             assert not answer.cookies, "nothing is cleared"
             assert refresh(browser(stale, token, names=names)).status_code == 401
-        assert who(browser(old, None, names=names)) == "", "a refresh token is no access token"
+        assert who(browser(old, None, names=names)) == "", "a refresh token is not an access token"
         ada.is_active = False
         ada.save()
         assert who(browser(None, old, names=names)) == ""
@@ -299,7 +299,7 @@ def test_a_page_without_a_login_gets_401_as_from_dj_rest_auth(db):
             assert answer.status_code == status
 
 
-def test_a_reached_limit_of_sessions_signs_nobody_out(ada):
+def test_after_the_limit_of_sessions_is_reached_dj_rest_auth_renews(ada):
     with accepting(MAX_SESSIONS_PER_USER=1, MAX_SESSIONS_POLICY="refuse"):
         assert who(browser(*sign_in())) == "ada"
         client = browser(*sign_in())
@@ -336,3 +336,12 @@ def test_a_forged_token_of_another_key_is_refused(ada):
         assert who(browser(access, old)) == ""
     assert not OldLogin.objects.exists()
     assert not BlacklistedToken.objects.exists()
+
+
+def test_after_a_theft_the_old_access_cookie_admits_nobody(ada, clock):
+    access, refresh = sign_in()
+    with accepting():
+        owner = browser(access, refresh)
+        assert who(owner, **SAME_ORIGIN) == who(owner, **SAME_ORIGIN) == "ada"
+        clock.tick(60)
+        assert [who(browser(access, refresh), **SAME_ORIGIN) for _ in range(2)] == ["", ""]

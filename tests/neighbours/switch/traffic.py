@@ -24,7 +24,7 @@ from pathlib import Path
 import requests
 
 from tests.databases.servers import MariaDB, PostgreSQL, free_port
-from tests.waiting import answers, stop, wait_until
+from tests.waiting import PATIENCE, answers, stop, wait_until
 
 ROOT = Path(__file__).parents[3]
 SOURCES = ("simplejwt", "dj_rest_auth", "knox", "django_sessions")
@@ -182,7 +182,7 @@ class Client:
         elif self.source == "knox":
             headers["Authorization"] = f"Token {self.tokens['token']}"
         before = self.session.cookies.copy()
-        response = self.session.request(method, url, headers=headers, timeout=60, **body)
+        response = self.session.request(method, url, headers=headers, timeout=PATIENCE, **body)
         # dj-rest-auth itself signs out a page whose rotated and blacklisted token is lost.
         if self.loses() and "old-refresh" not in response.cookies:
             self.session.cookies = before

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from jwtauth import views
 from jwtauth.conf import get_config
-from jwtauth.contrib.old_logins import Login, Place, Shown, simplejwt
+from jwtauth.contrib.old_logins import Place, Shown, simplejwt
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.store import clock
 from jwtauth.signin import django_request
@@ -37,13 +37,6 @@ class Logins(simplejwt.Logins):
         cookies = (api_settings.JWT_AUTH_REFRESH_COOKIE, True), (api_settings.JWT_AUTH_COOKIE, False)
         found = ((request.COOKIES.get(name), is_renewable) for name, is_renewable in cookies if name)
         return [Shown(token, Place.COOKIE, is_renewable) for token, is_renewable in found if token]
-
-    def verify(self, request: HttpRequest, shown: Shown) -> Login | None:
-        """Verify a token as simplejwt does, and refuse jwtauth's tokens, since the cookies may have the same names."""
-        try:
-            return super().verify(request, shown)
-        except KeyError:  # simplejwt expects a jti if the signature is valid
-            return None
 
 
 class TokenRefreshView(views.TokenRefreshView):
