@@ -118,7 +118,7 @@ def test_a_copied_ticket_that_comes_back_ends_the_session(page, ticket, clock, c
     assert thief.who(URL, **SAME_ORIGIN) is None
 
 
-def test_a_page_that_another_site_opens_is_no_theft(page, ticket, clock):
+def test_a_page_that_another_site_opens_is_not_taken_for_theft(page, ticket, clock):
     """Its request brings the old cookie of SameSite=Lax, but not the new ones of SameSite=Strict."""
     page.get(URL)
     page.get(URL)
@@ -227,7 +227,7 @@ def test_a_lost_record_of_the_first_use_does_not_hide_a_theft(page, ticket, cloc
     assert not Session.objects.exists()
 
 
-def test_a_late_request_of_the_render_server_is_no_theft(page, ticket, clock):
+def test_a_late_request_of_the_render_server_is_not_taken_for_theft(page, ticket, clock):
     secret = "r" * 32
     with accepting(clock, RENDER_SERVER_SECRET=secret):
         page.get(URL)
@@ -244,7 +244,7 @@ def test_a_late_request_of_the_render_server_is_no_theft(page, ticket, clock):
 @pytest.mark.usefixtures("db")
 def test_refused_credentials_leave_the_request_anonymous():
     browser = Browser()
-    for ticket in ("ticket-nobody", "ticket-", "\x7f", "x" * 5000):
+    for ticket in ("ticket-no_user", "ticket-", "\x7f", "x" * 5000):
         browser.cookies["ticket"] = ticket
         assert browser.who(URL) is None
     assert not OldLogin.objects.exists()
@@ -256,7 +256,7 @@ def test_after_until_nothing_is_accepted(page, ticket, clock):
         assert exchange(Browser(), ticket).status_code == 401
 
 
-def test_after_a_change_of_the_secret_key_a_lost_response_still_signs_nobody_out(page, ticket, settings):
+def test_after_a_change_of_the_secret_key_a_lost_response_still_keeps_the_user_signed_in(page, ticket, settings):
     page.get(URL)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another key, as long as SHA-256 needs it to be, for tests only"
@@ -330,7 +330,7 @@ def test_before_since_the_other_package_renews(ticket, page, clock):
     assert not Session.objects.exists()
 
 
-def test_a_limit_of_sessions_that_is_reached_signs_nobody_out(ada, page, clock):
+def test_a_limit_of_sessions_that_is_reached_keeps_the_user_signed_in(ada, page, clock):
     with accepting(clock, MAX_SESSIONS_PER_USER=1, MAX_SESSIONS_POLICY="refuse"):
         Browser().sign_in(ada)
         assert page.who(URL) == "ada"

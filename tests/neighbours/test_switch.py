@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_nobody_notices_the_switch(source):
+def test_no_client_notices_the_switch(source):
     given = ["--sources", source, "--requests", "400", "--clients", "20"]
     command = [sys.executable, "-m", "tests.neighbours.switch.traffic", *given]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)

@@ -2,7 +2,7 @@
 //!
 //! A site that changes to this crate has users who are signed in by another package. Their first request starts a
 //! session. The old credential stays valid until the new tokens are seen, and for the grace period after that, as the
-//! previous refresh token does in [rotation](RotationPolicy::decide). So a lost response signs nobody out, and parallel
+//! previous refresh token does in [rotation](RotationPolicy::decide). So a lost response signs no user out, and parallel
 //! requests start one session.
 
 use crate::{MAX_UPLOAD_DELAY, RotationPolicy, Session, UnixTime};

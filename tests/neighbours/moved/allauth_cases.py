@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from jwtauth.contrib.old_logins.allauth import TokenRefreshView
 from jwtauth.models import OldLogin, Session
 from tests.neighbours.moved import urls
-from tests.neighbours.moved.cases import OURS, SAME_ORIGIN, make_user, sets_ours, who
+from tests.neighbours.moved.cases import TOKENS, SAME_ORIGIN, make_user, sets_tokens, who
 from tests.neighbours.moved.cases import accepting as accepting_logins
 
 APP = "/_allauth/app/v1"
@@ -116,11 +116,11 @@ def test_a_page_that_sends_the_session_token_gets_cookies(ada, clock):
     with accepting("session_token"):
         page = Client(enforce_csrf_checks=True)
         answer = page.post("/who/", **old, **SAME_ORIGIN)
-        assert (answer.json()["user"], sets_ours(answer)) == ("ada", list(OURS))
+        assert (answer.json()["user"], sets_tokens(answer)) == ("ada", list(TOKENS))
         lost = Client().get("/plain/", **old, **SAME_ORIGIN)
-        assert [lost.cookies[name].value for name in OURS] == [answer.cookies[name].value for name in OURS]
+        assert [lost.cookies[name].value for name in TOKENS] == [answer.cookies[name].value for name in TOKENS]
         assert who(Client(), "/old/who/", **old) == "ada"
-        assert not sets_ours(page.get("/who/", **old, **SAME_ORIGIN)), "it brings the new cookies"
+        assert not sets_tokens(page.get("/who/", **old, **SAME_ORIGIN)), "it brings the new cookies"
         assert who(Client(), "/old/who/", **old) == ""
         assert who(Client(), **old, **SAME_ORIGIN) == "ada", "a parallel request that was sent before"
         clock.tick(60)

@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.test import override_settings
 
 SAME_ORIGIN = {"HTTP_SEC_FETCH_SITE": "same-origin"}
-OURS = ("access_token", "refresh_token")
+TOKENS = ("access_token", "refresh_token")
 
 
 def accepting(source, *, days=30, **entry):
@@ -23,11 +23,11 @@ def make_user(name="ada"):
 
 
 def who(client, path="/who/", **headers):
-    """Return the name of the user whom the site sees, and ``""`` if it sees nobody."""
+    """Return the name of the user whom the site sees, and ``""`` if the request is anonymous."""
     answer = client.get(path, **headers)
     assert answer.status_code in (200, 401, 403), answer.content
     return answer.json()["user"] if answer.status_code == 200 else ""
 
 
-def sets_ours(response):
-    return [name for name in OURS if response.cookies.get(name) is not None and response.cookies[name].value]
+def sets_tokens(response):
+    return [name for name in TOKENS if response.cookies.get(name) is not None and response.cookies[name].value]

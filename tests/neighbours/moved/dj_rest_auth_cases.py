@@ -20,12 +20,12 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from jwtauth.contrib.old_logins.dj_rest_auth import TokenRefreshView
 from jwtauth.models import OldLogin, Session
 from tests.neighbours.moved import urls
-from tests.neighbours.moved.cases import OURS, SAME_ORIGIN, make_user, sets_ours, who
+from tests.neighbours.moved.cases import TOKENS, SAME_ORIGIN, make_user, sets_tokens, who
 from tests.neighbours.moved.cases import accepting as accepting_logins
 
 OLD = ("old-access", "old-refresh")
 ACCESS, REFRESH = OLD
-NAMES = pytest.mark.parametrize("names", [OLD, OURS], ids=["other-names", "same-names"])
+NAMES = pytest.mark.parametrize("names", [OLD, TOKENS], ids=["other-names", "same-names"])
 CROSS_SITE = {"HTTP_SEC_FETCH_SITE": "cross-site", "HTTP_SEC_FETCH_MODE": "navigate", "HTTP_SEC_FETCH_DEST": "document"}
 
 
@@ -89,12 +89,12 @@ def test_the_cookies_become_one_session_and_the_old_token_is_spent_once_the_new_
         client = browser(access, old, names=names)
         answer = client.get(page, **SAME_ORIGIN)
         assert answer.json()["user"] == "ada"
-        assert sets_ours(answer) == list(OURS)
+        assert sets_tokens(answer) == list(TOKENS)
         assert Session.objects.get().user == ada
         lost = browser(access, old, names=names).get(page, **SAME_ORIGIN)
-        assert [lost.cookies[name].value for name in OURS] == [answer.cookies[name].value for name in OURS]
+        assert [lost.cookies[name].value for name in TOKENS] == [answer.cookies[name].value for name in TOKENS]
         assert is_accepted(old), "the browser may not have the new cookies yet"
-        assert not sets_ours(client.get(page, **SAME_ORIGIN)), "it brings the new cookies"
+        assert not sets_tokens(client.get(page, **SAME_ORIGIN)), "it brings the new cookies"
         assert not is_accepted(old)
         late = browser(access, old, names=names)
         assert who(late, page, **SAME_ORIGIN) == "ada", "a parallel request that was sent before"
@@ -255,7 +255,7 @@ def test_before_since_dj_rest_auth_renews(ada, rotates):
     rotation = {"ROTATE_REFRESH_TOKENS": rotates, "BLACKLIST_AFTER_ROTATION": rotates}
     with accepting(since="2999-01-01", days=400_000), patch.multiple(of_simplejwt, **rotation):
         client = browser(*cookies)
-        assert not sets_ours(client.get("/who/"))
+        assert not sets_tokens(client.get("/who/"))
         answer = refresh(client)
         assert sorted(answer.json()) == ["access", "access_expiration"]
         assert client.cookies[ACCESS].value == answer.json()["access"]
@@ -282,8 +282,8 @@ def test_a_page_that_refreshes_is_told_when_to_refresh_again(ada, clock):
         assert {answer.json()["access"] for answer in (*answers, late)} == {""}
         ends = [datetime.fromisoformat(answer.json()["access_expiration"]) for answer in (*answers, late)]
         assert [int((end - now).total_seconds()) for end in ends] == [300, 300, 300, 700, 300]
-        assert [sets_ours(answer) for answer in answers] == [list(OURS), [], [], list(OURS)]
-        assert not sets_ours(late), "it may come from another site, as far as the server knows"
+        assert [sets_tokens(answer) for answer in answers] == [list(TOKENS), [], [], list(TOKENS)]
+        assert not sets_tokens(late), "it may come from another site, as far as the server knows"
         assert who(client) == "ada"
     assert Session.objects.count() == 1
 
@@ -314,7 +314,7 @@ def test_the_path_of_the_refresh_cookie_may_be_that_of_the_view(ada):
         page = browser(access, None)
         assert who(page) == "ada"
         answer = refresh(browser(access, old), **SAME_ORIGIN)
-        assert (answer.status_code, sets_ours(answer)) == (200, list(OURS))
+        assert (answer.status_code, sets_tokens(answer)) == (200, list(TOKENS))
 
 
 @pytest.mark.parametrize("rotates", [False, True])
@@ -338,7 +338,7 @@ def test_a_forged_token_of_another_key_is_refused(ada):
     assert not BlacklistedToken.objects.exists()
 
 
-def test_after_a_theft_the_old_access_cookie_admits_nobody(ada, clock):
+def test_after_a_theft_the_old_access_cookie_admits_no_request(ada, clock):
     access, refresh = sign_in()
     with accepting():
         owner = browser(access, refresh)

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 import jwtauth
 from jwtauth.models import OldLogin, Session
-from tests.neighbours.moved.cases import SAME_ORIGIN, make_user, sets_ours, who
+from tests.neighbours.moved.cases import SAME_ORIGIN, make_user, sets_tokens, who
 from tests.neighbours.moved.cases import accepting as accepting_logins
 from tests.neighbours.moved.urls import urlpatterns as shared
 
@@ -124,10 +124,10 @@ def test_a_signed_in_session_becomes_a_session_and_stays_signed_in(engine, clien
     with accepting():
         response = client.get(path)
         assert response.json()["user"] == "ada"
-        assert sets_ours(response) == NAMES
+        assert sets_tokens(response) == NAMES
         again = client.get(path)
         assert again.json()["user"] == "ada"
-        assert not sets_ours(again)
+        assert not sets_tokens(again)
         assert client.get("/users/").json() == {"user": "ada", "auser": "ada", "cart": None, "signed in": True}
     assert Session.objects.get().user == ada
     assert Session.objects.get().backend == "django.contrib.auth.backends.ModelBackend"
@@ -239,7 +239,7 @@ def test_what_django_refuses_is_refused(engine, client, ada):
     with accepting():
         for each in (client, browser(sessionid=key), inactive, browser(sessionid="x" * 32), browser(sessionid="x")):
             response = each.get("/plain/")
-            assert (response.json()["user"], sets_ours(response)) == ("", [])
+            assert (response.json()["user"], sets_tokens(response)) == ("", [])
         with override_settings(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.AllowAllUsersModelBackend"]):
             assert who(stranger, "/plain/") == "", "its backend is no longer installed"
     assert not Session.objects.exists()
@@ -264,7 +264,7 @@ def test_a_link_on_another_site_ends_nothing(client, ada, clock):
             clock.tick(age)
             response = only_session_of(client).get("/users/", HTTP_SEC_FETCH_SITE="cross-site")
             assert (response.json()["user"], response.json()["auser"]) == ("ada", "ada")
-            assert not sets_ours(response)
+            assert not sets_tokens(response)
             assert Session.objects.exists()
         assert who(client) == "ada"
 
@@ -298,7 +298,7 @@ def test_a_page_of_another_origin_cannot_use_the_session(client, ada):
     with accepting():
         response = client.post("/users/", **evil)
         assert (response.status_code, response.json()["code"]) == (403, "cross_origin")
-        assert not sets_ours(response)
+        assert not sets_tokens(response)
         assert browser().post("/users/", **evil).status_code == 200, "an anonymous request to an exempt view"
     assert not Session.objects.exists()
 
@@ -352,8 +352,8 @@ def test_the_session_is_not_loaded_on_the_event_loop(ada):
     with accepting():
         first, second = async_to_sync(ask)()
     assert first.json() == second.json() == {"user": "ada"}
-    assert sets_ours(first) == NAMES
-    assert not sets_ours(second)
+    assert sets_tokens(first) == NAMES
+    assert not sets_tokens(second)
 
 
 def test_an_anonymous_cart_is_kept_and_costs_one_statement(client, db):
@@ -383,11 +383,11 @@ def test_the_next_user_of_the_browser_cannot_read_the_data(client, ada):
 def test_a_login_by_django_during_the_period_moves_in(client, ada):
     with accepting():
         sign_in(client)
-        assert sets_ours(client.get("/who/")) == NAMES
+        assert sets_tokens(client.get("/who/")) == NAMES
         assert post(client, "/logout/").status_code == 302
         assert who(client, "/plain/") == ""
         sign_in(client)
-        assert sets_ours(client.get("/who/")) == NAMES
+        assert sets_tokens(client.get("/who/")) == NAMES
         assert who(client) == "ada"
     assert Session.objects.count() == 1
     assert DjangoSession.objects.count() == 1
@@ -416,7 +416,7 @@ def test_without_djangos_session_in_front_nothing_moves_in(client, ada, settings
     with accepting():
         below = only_session_of(client)
         assert who(below, "/plain/") == "ada", "by Django's session"
-        assert not sets_ours(below.get("/plain/"))
+        assert not sets_tokens(below.get("/plain/"))
     assert not Session.objects.exists()
 
 
@@ -439,7 +439,7 @@ def test_a_reached_limit_of_sessions_signs_no_user_out(client, ada):
         assert who(other) == "ada"
         response = client.get("/who/")
         assert response.json()["user"] == "ada"
-        assert not sets_ours(response)
+        assert not sets_tokens(response)
     assert Session.objects.count() == 1
 
 
@@ -448,7 +448,7 @@ def test_nothing_starts_before_since_or_after_until(client, ada):
     for entry in ({"since": "2999-01-01", "days": 400_000}, {"days": -1}):
         with accepting(**entry):
             response = client.get("/who/")
-            assert not sets_ours(response)
+            assert not sets_tokens(response)
             assert who(client, "/plain/") == "ada", "by Django's session"
     assert not Session.objects.exists()
 
@@ -497,4 +497,4 @@ def test_signing_out_elsewhere_ends_sessions_that_have_not_moved_in(client, ada,
 def test_cookies_of_a_bearer_request_are_ignored(client, ada):
     sign_in(client)
     with accepting():
-        assert not sets_ours(client.get("/plain/", HTTP_AUTHORIZATION="Bearer x"))
+        assert not sets_tokens(client.get("/plain/", HTTP_AUTHORIZATION="Bearer x"))

@@ -7,7 +7,7 @@ from django.test import Client, override_settings
 from knox.models import AuthToken
 
 from jwtauth.models import Session
-from tests.neighbours.moved.cases import SAME_ORIGIN, make_user, sets_ours, who
+from tests.neighbours.moved.cases import SAME_ORIGIN, make_user, sets_tokens, who
 from tests.neighbours.moved.cases import accepting as accepting_logins
 
 
@@ -38,7 +38,7 @@ def test_an_app_is_admitted_and_keeps_its_token(client, token, path):
         for _ in range(2):
             response = client.get(path, **header(token))
             assert response.json()["user"] == "ada"
-            assert not sets_ours(response)
+            assert not sets_tokens(response)
         assert client.post("/who/", **header(token)).status_code == 200, "a header needs no CSRF token"
     assert not Session.objects.exists()
     assert AuthToken.objects.count() == 1
@@ -47,7 +47,7 @@ def test_an_app_is_admitted_and_keeps_its_token(client, token, path):
 def test_a_page_moves_in_and_its_token_is_deleted_once_its_cookies_are_seen(client, token):
     with accepting():
         first = client.get("/who/", **page(token))
-        assert len(sets_ours(first)) == 2
+        assert len(sets_tokens(first)) == 2
         lost = Client().get("/who/", **page(token))
         assert lost.cookies["refresh_token"].value == first.cookies["refresh_token"].value
         assert Session.objects.count() == 1
@@ -150,7 +150,7 @@ def test_after_until_nothing_is_accepted(client, token):
 
 def test_before_since_nothing_moves(client, token):
     with accepting(since="2999-01-01", days=400_000):
-        assert not sets_ours(client.get("/who/", **page(token)))
+        assert not sets_tokens(client.get("/who/", **page(token)))
         assert who(client, **page(token)) == "ada"
         assert exchange(client, token).status_code == 401, "knox has no refresh tokens"
     assert not Session.objects.exists()

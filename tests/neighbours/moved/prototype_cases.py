@@ -17,7 +17,7 @@ from jwt.utils import base64url_encode
 
 from jwtauth.internal.store.old_logins import id_of
 from jwtauth.models import OldLogin, Session
-from tests.neighbours.moved.cases import SAME_ORIGIN, make_user, sets_ours, who
+from tests.neighbours.moved.cases import SAME_ORIGIN, make_user, sets_tokens, who
 from tests.neighbours.moved.cases import accepting as accepting_logins
 
 NAMES = ("access_token", "refresh_token")
@@ -55,13 +55,13 @@ def test_a_browser_moves_in_at_its_next_request(ada, path, age):
     with accepting():
         response = client.get(path)
         assert response.json()["user"] == "ada"
-        assert sets_ours(response) == list(NAMES), "the new cookies replace the old ones, which have the same names"
+        assert sets_tokens(response) == list(NAMES), "the new cookies replace the old ones, which have the same names"
         assert not {response.cookies[name].value for name in NAMES} & set(old)
         assert {response.cookies[name]["max-age"] for name in NAMES} == {""}, "deleted with the browser, as before"
         assert {response.cookies[name]["path"] for name in NAMES} == {"/"}
         again = client.get(path)
         assert again.json()["user"] == "ada"
-        assert not sets_ours(again)
+        assert not sets_tokens(again)
     assert OldLogin.objects.get().seen_at is not None
     assert who(browser_with(old)) == "", "without the setting"
 
@@ -142,7 +142,7 @@ def test_what_0_0_8_refuses_is_refused(ada, number):
     name, cookies = list(cases.items())[number]
     with accepting():
         response = browser_with(cookies).get("/who/")
-        assert (response.json()["user"], sets_ours(response)) == ("", []), name
+        assert (response.json()["user"], sets_tokens(response)) == ("", []), name
     assert not Session.objects.exists()
     assert not OldLogin.objects.exists()
 
@@ -210,7 +210,7 @@ def test_the_last_access_token_outlives_the_refresh_token_as_in_0_0_8(ada, clock
     with accepting():
         response = client.get("/who/")
         assert response.json()["user"] == "ada"
-        assert not sets_ours(response)
+        assert not sets_tokens(response)
         clock.tick(200)
         assert who(client) == ""
     assert not Session.objects.exists()

@@ -9,7 +9,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from jwtauth.models import OldLogin, Session
 from tests.neighbours.moved.cases import accepting as accepting_logins
-from tests.neighbours.moved.cases import make_user, sets_ours, who
+from tests.neighbours.moved.cases import make_user, sets_tokens, who
 
 URLS = ("/api/token/refresh/", "/auth/token/refresh/")
 
@@ -32,7 +32,7 @@ def test_an_access_token_admits_and_starts_no_session(client, ada, path):
     with accepting():
         response = client.get(path, **bearer(token))
         assert response.json()["user"] == "ada"
-        assert not sets_ours(response)
+        assert not sets_tokens(response)
         assert client.post("/who/", **bearer(token)).status_code == 200, "a header needs no CSRF token"
         assert refresh(client, token).status_code == 401, "a copy of an access token never becomes a session"
     assert not Session.objects.exists()
@@ -50,7 +50,7 @@ def test_what_simplejwt_refuses_is_refused(client, ada):
         for token in (str(expired), str(blacklisted), f"{good}x", "", "x" * 10_000):
             assert refresh(client, token).status_code == 401
         assert who(client, **bearer(old)) == ""
-        assert who(client, **bearer(good)) == "", "a refresh token is no access token"
+        assert who(client, **bearer(good)) == "", "a refresh token is not an access token"
         ada.is_active = False
         ada.save()
         assert refresh(client, good).status_code == 401
@@ -166,7 +166,7 @@ def test_the_command_counts(client, ada, capsys):
     )
 
 
-def test_a_reached_limit_of_sessions_signs_nobody_out(client, ada):
+def test_a_reached_limit_of_sessions_keeps_the_user_signed_in(client, ada):
     """The other package knew no limit: its access token goes on, and its refresh token is not lost."""
     old = RefreshToken.for_user(ada)
     with accepting(MAX_SESSIONS_PER_USER=1, MAX_SESSIONS_POLICY="refuse"):

@@ -1,4 +1,4 @@
-"""A site switches to jwtauth and back under load, with old and new workers at once: nobody notices.
+"""A site switches to jwtauth and back under load, with old and new workers at once: no client notices.
 
     python -m tests.neighbours.switch.traffic [--requests N] [--clients N] [--databases sqlite ...] [--sources knox ...]
 
