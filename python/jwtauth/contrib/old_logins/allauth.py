@@ -105,9 +105,12 @@ def _by_access_token(text: str) -> Login | None:
     """Return the login of an access token. A deactivated user is refused, also where allauth does not look."""
     from allauth.headless.tokens.strategies.jwt.internal import validate_access_token
 
-    user, claims = validate_access_token(text) or (None, {})
+    found = validate_access_token(text)
+    if found is None:
+        return None
+    user, claims = found
     try:
-        if user is None or not user.is_active:
+        if not user.is_active:
             return None
     except ObjectDoesNotExist:  # the user is lazy
         return None
