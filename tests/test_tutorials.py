@@ -269,7 +269,7 @@ assert refresh(leaves).status_code == refresh(load("leaves")).status_code == 401
 assert Client().get("/who/").status_code == 403
 said = StringIO()
 call_command("jwtauth_moved", stdout=said)
-assert said.getvalue().startswith("simplejwt: 2 moved in, 1 of them in use; "), said.getvalue()
+assert said.getvalue().startswith("simplejwt: 2 moved in, "), said.getvalue()
 """
     )
 
@@ -631,6 +631,20 @@ from django.conf import settings
 
 HEADLESS = "/_allauth/browser/v1"
 
+def signed_in(name):
+    browser = Client()
+    browser.cookies["sessionid"] = load(name)
+    return browser
+
+def signed_in_by_new():
+    browser = Client()
+    browser.cookies["sessionid"] = load("new")["sessionid"]
+    return browser
+
+def app(name):
+    answer = Client().get("/who/", headers={"x-session-token": load(name)})
+    return answer.json() if answer.status_code == 200 else answer.status_code
+
 def headless(client, method, path, data=None):
     client.get(HEADLESS + "/config")
     token = client.cookies["csrftoken"].value
@@ -640,36 +654,85 @@ def headless(client, method, path, data=None):
 
 
 @needs("allauth")
-def test_allauth_signs_in_with_jwtauth(project):
+def test_allauth_logins_move_in(project):
     guide = "coming-from-allauth.md"
     project.type(blocks(guide, "Before"))
     project.run(
         ALLAUTH
         + """
-client = Client(enforce_csrf_checks=True)
-assert headless(client, "post", "/auth/login", CREDENTIALS).status_code == 200
-assert client.get("/who/").json() == "ada"
-save("old", client.cookies["sessionid"].value)
+for name in ("a", "b"):
+    client = Client(enforce_csrf_checks=True)
+    assert headless(client, "post", "/auth/login", CREDENTIALS).status_code == 200
+    assert client.get("/who/").json() == "ada"
+    save(name, client.cookies["sessionid"].value)
+for name in ("app", "new app"):
+    save(name, post(Client(), "/_allauth/app/v1/auth/login", CREDENTIALS).json()["meta"]["session_token"])
+assert app("app") == app("new app") == "ada"
 """
     )
 
-    middleware = [block for block in blocks("coming-from-django-sessions.md") if block[1] == "mysite/handover.py"]
-    others = [block for block in blocks(guide, "Now") if block[1] != "mysite/settings.py"]
-    project.type([*middleware, *others, *blocks(guide, "For a while")])
+    first = blocks(guide, "For a while")
+    project.type(first, since=1)
     project.run(
-        """
-browser = Client()
-browser.cookies["sessionid"] = load("old")
-assert browser.get("/who/").json() == "ada" and me(browser) == 403
-browser.get("/accounts/", headers={"sec-fetch-dest": "document"})
-assert me(browser) == 200
+        ALLAUTH
+        + """
+browser = signed_in("a")
+assert browser.get("/who/").json() == "ada" and set(browser.cookies) == {"sessionid"}
+assert app("app") == "ada"
 """
     )
+    project.type(first)
+    project.run(
+        ALLAUTH
+        + """
+browser = signed_in("a")
+assert browser.get("/who/").json() == "ada" and me(browser) == 200
+assert set(browser.cookies) == {"sessionid", "access_token", "refresh_token"}
+assert headless(browser, "get", "/auth/session").status_code == 200
+save("new", {name: browser.cookies[name].value for name in ("sessionid", "access_token", "refresh_token")})
+leaves = signed_in("b")
+assert me(leaves) == 200 and headless(leaves, "delete", "/auth/session").status_code == 401
+assert me(leaves) == me(signed_in("b")) == 403
+assert app("app") == "ada"
+"""
+    )
+
+    adapter = [block for block in blocks(guide, "Now") if block[1] == "mysite/adapter.py"]
+    project.type([*first, *adapter, *blocks(guide, "From the second deploy")])
+    project.run(
+        ALLAUTH
+        + """
+browser = Client()
+browser.cookies.load(load("new"))
+assert me(browser) == 200 and app("app") == "ada"
+client = Client(enforce_csrf_checks=True)
+assert headless(client, "post", "/auth/login", CREDENTIALS).status_code == 200
+assert {"access_token", "refresh_token"} < set(client.cookies)
+pair = post(Client(), "/auth/token/refresh/", {"refresh": load("new app")}).json()
+assert post(Client(), "/auth/token/refresh/", {"refresh": pair["refresh"]}).status_code == 200
+assert Client().get("/who/", headers={"authorization": "Bearer " + pair["access"]}).json() == "ada"
+"""
+    )
+
+    project.type(first, since=60)
+    project.run(
+        ALLAUTH
+        + """
+browser = Client()
+browser.cookies.load(load("new"))
+assert me(browser) == 200 and app("app") == "ada"
+"""
+    )
+    project.type(blocks(guide, "Before"))
+    project.run(ALLAUTH + """assert signed_in_by_new().get("/who/").json() == "ada" and app("app") == "ada" """)
 
     project.type(blocks(guide, "Now"))
     project.run(
         ALLAUTH
         + """
+browser = Client()
+browser.cookies.load(load("new"))
+assert me(browser) == 200 and app("app") == 403
 client = Client(enforce_csrf_checks=True)
 answer = headless(client, "post", "/auth/login", {**CREDENTIALS, "password": "wrong"})
 assert answer.status_code == 400, answer.content
