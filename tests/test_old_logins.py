@@ -227,6 +227,44 @@ def test_a_lost_record_of_the_first_use_does_not_hide_a_theft(page, ticket, cloc
     assert not Session.objects.exists()
 
 
+def test_a_page_of_another_host_that_shares_the_old_cookie_ends_nothing(page, ticket, clock, monkeypatch):
+    monkeypatch.setattr(Tickets, "cookie_domain", lambda self: "example.org")
+    page.get(URL)
+    page.get(URL)
+    clock.advance(1000)
+    other_host = Browser()
+    other_host.cookies["ticket"] = ticket
+    assert other_host.who(URL, **SAME_ORIGIN) is None
+    assert page.who(URL) == "ada"
+
+
+def test_a_page_over_plain_http_ends_nothing(page, ticket, clock):
+    """It brings the other package's cookie, without jwtauth's, which are ``Secure``."""
+    with accepting(clock, COOKIE_SECURE=True):
+        page.get(URL, secure=True)
+        page.get(URL, secure=True)
+        clock.advance(1000)
+        plain = Browser()
+        plain.cookies["ticket"] = ticket
+        assert plain.who(URL, **SAME_ORIGIN) is None
+        assert page.get(URL, secure=True).json()["user"] == "ada"
+
+
+def test_a_request_whose_ticket_is_spent_meanwhile_is_admitted(page, ticket, monkeypatch):
+    page.get(URL)
+    verify = Tickets.verify
+
+    def spent_before(self, request, shown):
+        monkeypatch.setattr(Tickets, "verify", verify)
+        assert page.who(URL) == "ada"  # a parallel request brings the new cookies
+        return verify(self, request, shown)
+
+    monkeypatch.setattr(Tickets, "verify", spent_before)
+    late = Browser()
+    late.cookies["ticket"] = ticket
+    assert late.who(URL, **SAME_ORIGIN) == "ada"
+
+
 def test_a_late_request_of_the_render_server_is_not_taken_for_theft(page, ticket, clock):
     secret = "r" * 32
     with accepting(clock, RENDER_SERVER_SECRET=secret):
@@ -296,6 +334,19 @@ def test_logout_refuses_the_header_that_it_shows(ticket):
     client = Browser()
     assert client.post("/auth/logout/", **app("Pass", ticket), **SAME_ORIGIN).status_code == 204
     assert client.get(URL, **app("Pass", ticket)).status_code == 403
+
+
+def test_a_client_that_keeps_its_old_token_is_counted(ticket, clock, capsys):
+    for kind in ("app", "refresh token"):
+        client = Browser()
+        if kind == "app":
+            client.get(URL, **app("Ticket", ticket))
+        else:
+            exchange(client, ticket)
+            clock.advance(2 * DAY)
+            exchange(client, ticket)
+        call_command("jwtauth_moved")
+        assert "1 old credentials shown in the last day" in capsys.readouterr().out
 
 
 def test_a_header_is_noted_once_an_hour(ticket, clock, capsys):

@@ -206,14 +206,17 @@ async def alogout(request: HttpRequest) -> None:
 def follow_django_login(request: HttpRequest | None, user: AbstractBaseUser) -> None:
     """End this browser's session if Django's own login signs in another user.
 
-    The previous user's data in Django's session is removed as well.
+    The previous user's data in Django's session is removed as well. So does the login of a package whose logins are
+    accepted, which then move in.
     """
     if request is None:
         return
     inner = django_request(request)
-    if not django_session.signs_in(inner, user):
-        return  # not a login by Django, which stores the user in its session
     flow = Flow.of(inner)
+    if not django_session.signs_in(inner, user):  # not a login by Django, which stores the user in its session
+        if flow is not None and flow.announcing is None and flow.config.accept_logins_of:
+            supersede(flow, user)
+        return
     if flow is not None and flow.announcing == user.pk:
         return
     if get_config().accept_logins_of:

@@ -124,6 +124,13 @@ class _Found(NamedTuple):
     """The login, if the other package was asked and accepts the credential."""
     decision: str
 
+    def row_is_stale(self) -> bool:
+        """Return whether the new tokens have been seen since the row was read."""
+        if self.login is not None or (self.row is not None and self.row.seen_at is not None):
+            return False
+        row = old_logins.find(self.id).get(self.id)
+        return row is not None and row.seen_at is not None
+
     @property
     def has_ended(self) -> bool:
         """Return whether jwtauth refuses the credential although the other package may accept it."""
@@ -163,6 +170,8 @@ def _move(flow: Flow, one: Accepted, shown: Shown) -> _Found:
     Raises `LostSwap` if another request started it first. The next decision then repeats that session's tokens.
     """
     found = _decide(flow, one, shown)
+    if found.decision == "refuse" and found.row_is_stale():
+        raise LostSwap  # another request has seen the new tokens meanwhile, and spent the credential
     login, session = found.login, found.session
     if found.decision == "start" and login is not None:
         if not user_can_authenticate(login.user, login.backend):
@@ -171,9 +180,13 @@ def _move(flow: Flow, one: Accepted, shown: Shown) -> _Found:
             _start(flow, one, shown, found, login)
     elif found.decision == "reissue" and session is not None:
         _reissue(flow, shown, found, session)
+        old_logins.note_again(found.id, found.row)
     elif found.decision == "admit":
         if login is not None:
             flow.visitor = Visitor(login.user, login.auth)
+            if found.row is None:
+                of_user = id_of(f"{one.name}:access", str(login.user.pk))
+                old_logins.note_shown(one.name, login, of_user, old_logins.find(of_user).get(of_user))
         elif session is not None:
             flow.visitor = Visitor(session.user, None)
     return found
@@ -199,7 +212,7 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
         credential=None if login is None else (login.issued_at, login.expires_at, _keeps_cookies(flow, shown)),
         moved=None if row is None else _moved(row, session, shown.place),
         password_changed_at=changed,
-        is_certain=_brings_all_cookies(flow, shown),
+        is_certain=_brings_all_cookies(flow, one, shown),
         now=now,
     )
     return _Found(id, row, session, login, decision)
@@ -220,13 +233,21 @@ def _keeps_cookies(flow: Flow, shown: Shown) -> bool:
     return shown.place is not Place.HEADER or _is_same_origin(flow)
 
 
-def _brings_all_cookies(flow: Flow, shown: Shown) -> bool:
+def _brings_all_cookies(flow: Flow, one: Accepted, shown: Shown) -> bool:
     """Return whether the client would have sent the new tokens as well, if it had them.
 
     A page that is opened by a link on another site brings cookies of ``SameSite=Lax``, as many packages set, but not
-    those of ``SameSite=Strict``. An image on another site brings those of ``SameSite=None`` only.
+    those of ``SameSite=Strict``. An image on another site brings those of ``SameSite=None`` only. A page of another
+    host may have the other package's cookie alone.
     """
-    return shown.place is Place.BODY or flow.config.cookie_samesite == "None" or _is_same_origin(flow)
+    config, request = flow.config, flow.request
+    if shown.place is Place.BODY:
+        return True
+    if shown.place is Place.HEADER:
+        return _is_same_origin(flow) or "HTTP_SEC_FETCH_SITE" not in request.META  # a page of this origin, or an app
+    has_same_scope = config.cookie_domain == one.logins.cookie_domain() and config.cookie_path == "/"
+    is_sent = has_same_scope and (request.is_secure() or not config.cookie_secure)
+    return is_sent and (config.cookie_samesite == "None" or _is_same_origin(flow))
 
 
 def _is_same_origin(flow: Flow) -> bool:
@@ -313,5 +334,5 @@ def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
     if decision != "admit":
         return False
     flow.visitor = Visitor(login.user, login.auth)
-    old_logins.note_shown(one.name, login.user.pk, of_user, rows.get(of_user))
+    old_logins.note_shown(one.name, login, of_user, rows.get(of_user))
     return True

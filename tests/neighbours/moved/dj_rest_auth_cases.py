@@ -20,7 +20,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from jwtauth.contrib.old_logins.dj_rest_auth import TokenRefreshView
 from jwtauth.models import OldLogin, Session
 from tests.neighbours.moved import urls
-from tests.neighbours.moved.cases import TOKENS, SAME_ORIGIN, make_user, sets_tokens, who
+from tests.neighbours.moved.cases import SAME_ORIGIN, TOKENS, make_user, sets_tokens, who
 from tests.neighbours.moved.cases import accepting as accepting_logins
 
 OLD = ("old-access", "old-refresh")

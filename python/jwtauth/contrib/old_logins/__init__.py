@@ -70,6 +70,10 @@ class OldLogins(ABC):
     package: ClassVar[str] = ""
     """The module that must be importable, for the system check; empty if none is needed."""
 
+    def cookie_domain(self) -> str | None:
+        """Return the ``Domain`` of the other package's cookies. If it differs from jwtauth's, one may come alone."""
+        return None
+
     def may_show(self, request: HttpRequest) -> bool:
         """Return whether the request may show a credential. Makes no query. Called for each request without tokens."""
         return bool(self.shown(request))

@@ -27,6 +27,13 @@ class Logins(simplejwt.Logins):
 
     package = "dj_rest_auth"
 
+    def cookie_domain(self) -> str | None:
+        """Return ``JWT_AUTH_COOKIE_DOMAIN``."""
+        from dj_rest_auth.app_settings import api_settings
+
+        domain: str | None = api_settings.JWT_AUTH_COOKIE_DOMAIN
+        return domain
+
     def shown(self, request: HttpRequest) -> Sequence[Shown]:
         """Return the tokens of the cookies. A request with the header uses no cookie, as in dj-rest-auth."""
         from dj_rest_auth.app_settings import api_settings

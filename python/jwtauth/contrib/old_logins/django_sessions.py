@@ -25,6 +25,10 @@ class Logins(OldLogins):
     Accepts none if jwtauth's middleware is listed before Django's ``SessionMiddleware``, as 0.0.8 allowed.
     """
 
+    def cookie_domain(self) -> str | None:
+        """Return ``SESSION_COOKIE_DOMAIN``."""
+        return settings.SESSION_COOKIE_DOMAIN
+
     def may_show(self, request: HttpRequest) -> bool:
         """Return whether the request has the cookie of a session, without loading the session."""
         return settings.SESSION_COOKIE_NAME in request.COOKIES and django_session.of(request) is not None

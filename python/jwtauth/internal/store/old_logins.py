@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import DatabaseError, IntegrityError
 
 from jwtauth.conf import get_config
+from jwtauth.contrib.old_logins import Login
 from jwtauth.internal.store import clock
 from jwtauth.models import OldLogin, Session, database
 
@@ -90,20 +91,28 @@ def restart(row: OldLogin, session: Session) -> bool:
     return bool(rows.update(last_shown_at=now, **changes))
 
 
-def note_shown(source: str, user_id: Any, id: UUID, row: OldLogin | None) -> None:
-    """Note that a credential was shown, at most once an hour. A record of these is kept for a month."""
-    now = clock.now()
-    if row is not None and now - clock.from_datetime(row.last_shown_at) < _NOTED:
+def note_shown(source: str, login: Login, id: UUID, row: OldLogin | None) -> None:
+    """Note that a credential was shown, at most once an hour, and how to spend it. The record is kept for a month."""
+    now, reference = clock.now(), login.reference
+    if row is not None and row.reference == reference and now - clock.from_datetime(row.last_shown_at) < _NOTED:
         return
     try:
         if row is None:
-            add(id, source, user_id, expires_at=now + 30 * 24 * 3600)
+            add(id, source, login.user.pk, expires_at=now + 30 * 24 * 3600, reference=reference)
         else:
-            OldLogin.objects.using(database()).filter(pk=id).update(last_shown_at=clock.to_datetime(now))
+            changes = {"last_shown_at": clock.to_datetime(now), "reference": reference}
+            OldLogin.objects.using(database()).filter(pk=id).update(**changes)
     except IntegrityError:
         pass  # another request has just noted it
     except DatabaseError:
         _log.warning("an old login could not be noted", exc_info=True)
+
+
+def note_again(id: UUID, row: OldLogin | None) -> None:
+    """Note that a credential was shown that has started a session, at most once an hour."""
+    now = clock.now()
+    if row is not None and now - clock.from_datetime(row.last_shown_at) >= _NOTED:
+        OldLogin.objects.using(database()).filter(pk=id).update(last_shown_at=clock.to_datetime(now))
 
 
 def note_seen(session_id: UUID) -> None:
