@@ -141,7 +141,7 @@ def _is_to_be_settled(flow: Flow) -> bool:
 
 def _may_move_in(flow: Flow) -> bool:
     """Return whether the request may show a credential of another package, and has no valid access token."""
-    return bool(flow.config.accept_logins_of) and flow.claims is None and old_logins.may_be_shown(flow)
+    return flow.claims is None and bool(flow.config.accept_logins_of) and old_logins.may_be_shown(flow)
 
 
 def _settle(flow: Flow) -> HttpResponseBase | None:
