@@ -118,7 +118,7 @@ def end_is_rolled_back() -> Any:
 @_mutant
 def thefts_are_ignored() -> Any:
     """Answer a copied token as an anonymous request, and keep the session."""
-    return mock.patch.object(refresh, "_end_reused", lambda flow, found, claims: flow.settle(None, None))
+    return mock.patch.object(refresh, "end_reused", lambda flow, found, presented: flow.settle(None, None))
 
 
 @_mutant
