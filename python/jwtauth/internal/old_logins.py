@@ -53,6 +53,9 @@ def move_in(flow: Flow) -> None:
             if verdict is Verdict.ADMITTED:
                 if shown.place is Place.HEADER:
                     flow.request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+                if flow.visitor is not None:
+                    flow.note_refresh()  # a later middleware may switch to another tenant
+                    flow.visitor = flow.visitor._replace(ask_again=partial(_visitor_again, flow, one, shown))
                 return
 
 
@@ -311,6 +314,16 @@ def _sid(shown: Shown, now: int) -> _engine.Sid:
     """Return the name of the session: the same for each request with this credential."""
     digest = salted_hmac("jwtauth.old_login", shown.secret, algorithm="sha256").digest()
     return _engine.Sid.derived(digest[:16], now)
+
+
+def _visitor_again(flow: Flow, one: Accepted, shown: Shown) -> Visitor | None:
+    """Return the user of the credential in the tenant that a later middleware has chosen. Starts no session."""
+    flow.visitor = None
+    if not shown.is_renewable:
+        return flow.visitor if _admit(flow, one, shown) else None
+    found = _decide(flow, one, shown)
+    is_admitted = found.login is not None and found.decision in ("start", "admit")
+    return Visitor(found.login.user, found.login.auth) if found.login is not None and is_admitted else None
 
 
 def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
