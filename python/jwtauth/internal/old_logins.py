@@ -101,7 +101,7 @@ def revoke(request: HttpRequest, text: str) -> None:
 
 
 def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None:
-    id = id_of(one.name, shown.secret)
+    id = id_of(one.name, shown.login_name)
     row = old_logins.find(id).get(id)
     if row is not None and row.session_id is not None:
         end_by_id(row.session_id, reason)
@@ -196,7 +196,7 @@ def _move(flow: Flow, one: Accepted, shown: Shown) -> _Found:
 
 
 def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
-    id, policy, now = id_of(one.name, shown.secret), flow.config.policy, clock.now()
+    id, policy, now = id_of(one.name, shown.login_name), flow.config.policy, clock.now()
     row = old_logins.find(id).get(id)
     session = None if row is None or row.session_id is None else sessions.find(row.session_id)
     if session is not None and policy.is_over(session.row, now):
@@ -312,7 +312,7 @@ def _set_tokens(flow: Flow, shown: Shown, found: SessionAndUser, sid: _engine.Si
 
 def _sid(shown: Shown, now: int) -> _engine.Sid:
     """Return the name of the session: the same for each request with this credential."""
-    digest = salted_hmac("jwtauth.old_login", shown.secret, algorithm="sha256").digest()
+    digest = salted_hmac("jwtauth.old_login", shown.login_name, algorithm="sha256").digest()
     return _engine.Sid.derived(digest[:16], now)
 
 
@@ -331,7 +331,7 @@ def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
     login = one.logins.verify(flow.request, shown)
     if login is None:
         return False
-    id, key = id_of(one.name, shown.secret), str(login.user.pk)
+    id, key = id_of(one.name, shown.login_name), str(login.user.pk)
     ends, of_user = old_logins.of_user(login.user.pk, login.follows_password), id_of(f"{one.name}:access", key)
     rows = old_logins.find(id, of_user, *ends)
     decision = flow.config.policy.decide_old_login(

@@ -41,9 +41,15 @@ class Logins(simplejwt.Logins):
 
         if of_simplejwt.AUTH_HEADER_NAME in request.META:
             return super().shown(request)
-        cookies = (api_settings.JWT_AUTH_REFRESH_COOKIE, True), (api_settings.JWT_AUTH_COOKIE, False)
-        found = ((request.COOKIES.get(name), is_renewable) for name, is_renewable in cookies if name)
-        return [Shown(token, Place.COOKIE, is_renewable) for token, is_renewable in found if token]
+        refresh, access = (
+            request.COOKIES.get(name, "") if name else ""
+            for name in (api_settings.JWT_AUTH_REFRESH_COOKIE, api_settings.JWT_AUTH_COOKIE)
+        )
+        found = [
+            self.renewable(refresh, Place.COOKIE) if refresh else None,
+            Shown(access, Place.COOKIE, is_renewable=False, name=simplejwt.signed_part(access)) if access else None,
+        ]
+        return [shown for shown in found if shown is not None]
 
 
 class TokenRefreshView(views.TokenRefreshView):

@@ -28,11 +28,22 @@ class Logins(OldLogins):
         kinds = api_settings.AUTH_HEADER_TYPES
         if not token or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
             return []
-        return [Shown(token.strip(), Place.HEADER, is_renewable=False)]
+        return [Shown(token.strip(), Place.HEADER, is_renewable=False, name=signed_part(token.strip()))]
 
     def shown_as_refresh_token(self, text: str) -> Shown | None:
-        """Return the refresh token, which may be any text."""
-        return Shown(text, Place.BODY, is_renewable=True)
+        """Return the refresh token if its signature is valid."""
+        return self.renewable(text, Place.BODY)
+
+    def renewable(self, text: str, place: Place) -> Shown | None:
+        """Return a refresh token, named by what its signature covers: the signature has several spellings."""
+        from rest_framework_simplejwt.exceptions import TokenBackendError
+        from rest_framework_simplejwt.tokens import RefreshToken
+
+        try:
+            RefreshToken(verify=False).get_token_backend().decode(text)
+        except (TokenBackendError, ValueError):
+            return None
+        return Shown(text, place, is_renewable=True, name=signed_part(text))
 
     def verify(self, request: HttpRequest, shown: Shown) -> Login | None:
         """Verify a token as simplejwt's authentication class does, a refresh token also as its refresh view does."""
@@ -87,6 +98,11 @@ class Logins(OldLogins):
         known = {"user_id": user_id, "created_at": datetime.now(timezone.utc), "expires_at": end, "token": ""}
         outstanding, _ = known_tokens.get_or_create(jti=jti, defaults=known)
         blacklist.get_or_create(token=outstanding)
+
+
+def signed_part(token: str) -> str:
+    """Return the part of a JWT that its signature covers, of which another spelling is another token."""
+    return token.rpartition(".")[0]
 
 
 def _reference(token: Any) -> str:
