@@ -80,7 +80,10 @@ def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] 
         if shown is None:
             continue
         flow = Flow(request)
-        if _take(flow, one, shown) is Verdict.ADMITTED:
+        verdict = _take(flow, one, shown)
+        if verdict is Verdict.ENDED:
+            return None  # another source may read the same token
+        if verdict is Verdict.ADMITTED:
             return flow.grant or one.logins.renew(request, shown)
     return None
 
