@@ -26,7 +26,7 @@ from jwtauth.internal.store.commits import after_commit
 from jwtauth.internal.store.old_logins import id_of
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
 from jwtauth.internal.store.sessions import SessionAndUser
-from jwtauth.models import OldLogin, database, end_by_id
+from jwtauth.models import OldLogin, Session, database, end_by_id
 
 _log = logging.getLogger("jwtauth.security")
 
@@ -282,6 +282,8 @@ def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login)
                 )
             elif not old_logins.restart(found.row, session):
                 raise LostSwap
+            if shown.place is not Place.BODY:
+                _join(flow, session, user)
             after_commit(partial(_log_moved, one.name, session.pk, user.pk), alias)
     except SessionLimitReached:
         flow.visitor = Visitor(user, login.auth)  # as the other package would
@@ -292,6 +294,22 @@ def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login)
         raise
     _set_tokens(flow, shown, SessionAndUser(session, user), sid, custom)
     cleanup.remove_after(flow.request)
+
+
+def _join(flow: Flow, session: Session, user: Any) -> None:
+    """Let the other renewable credentials of this user that the request shows belong to the session as well."""
+    for one in accepted():
+        for shown in one.logins.shown(flow.request):
+            id = id_of(one.name, shown.login_name)
+            if not shown.is_renewable or id in old_logins.find(id):
+                continue
+            login = one.logins.verify(flow.request, shown)
+            if login is None or login.user.pk != user.pk:
+                continue
+            with suppress(IntegrityError), transaction.atomic(using=database()):  # another request may have moved it
+                old_logins.add(
+                    id, one.name, user.pk, expires_at=login.expires_at, session=session, reference=login.reference
+                )
 
 
 def _log_moved(source: str, session_id: UUID, user_id: Any) -> None:
