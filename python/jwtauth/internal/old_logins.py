@@ -112,10 +112,15 @@ def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None
     login = None if row is not None else one.logins.verify(request, shown)
     if login is None:
         return
-    with suppress(IntegrityError), transaction.atomic(using=database()):  # another request may end it
-        old_logins.add(
-            id, one.name, login.user.pk, expires_at=login.expires_at, reference=login.reference, is_ended=True
-        )
+    try:
+        with transaction.atomic(using=database()):
+            old_logins.add(
+                id, one.name, login.user.pk, expires_at=login.expires_at, reference=login.reference, is_ended=True
+            )
+    except IntegrityError:  # another request has ended it, or it has just started a session
+        row = old_logins.find(id).get(id)
+        if row is not None and row.session_id is not None:
+            end_by_id(row.session_id, reason)
     OldLogin.objects.using(database()).filter(pk=id).spend()
 
 
