@@ -148,7 +148,11 @@ def follow_new_password(instance: Any) -> None:
 
 
 def remove_expired() -> int:
-    """Remove the records of credentials that have expired."""
-    cutoff = clock.to_datetime(clock.now())
-    removed: int = OldLogin.objects.using(database()).filter(expires_at__lte=cutoff).delete()[0]
+    """Remove the records of credentials that have expired, of packages whose logins are no longer accepted.
+
+    The other package may have extended a credential since it was recorded.
+    """
+    cutoff, kept = clock.to_datetime(clock.now()), [name for name, *_ in get_config().accept_logins_of]
+    expired = OldLogin.objects.using(database()).filter(expires_at__lte=cutoff).exclude(source__in=kept)
+    removed: int = expired.delete()[0]
     return removed
