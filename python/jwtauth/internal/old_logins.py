@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from functools import partial
@@ -19,7 +20,7 @@ from jwtauth.exceptions import SessionLimitReached
 from jwtauth.internal import tokens
 from jwtauth.internal.flow import Flow, Visitor
 from jwtauth.internal.refresh import end_reused
-from jwtauth.internal.sources import Accepted, accepted
+from jwtauth.internal.sources import Accepted, accepted, configured
 from jwtauth.internal.store import cleanup, clock, old_logins, sessions
 from jwtauth.internal.store.admission import user_can_authenticate
 from jwtauth.internal.store.commits import after_commit
@@ -33,7 +34,7 @@ _log = logging.getLogger("jwtauth.security")
 
 def may_be_shown(flow: Flow) -> bool:
     """Return whether the request may show a credential of another package. Makes no query."""
-    return any(one.logins.may_show(flow.request) for one in accepted())
+    return any(one.logins.may_show(flow.request) for one in configured())
 
 
 def move_in(flow: Flow) -> None:
@@ -41,6 +42,8 @@ def move_in(flow: Flow) -> None:
 
     Raises ``CrossOriginRefused`` if it is in a cookie that the request's origin may not use, and ``SessionContention``.
     """
+    # Django's session outlives ``until``, and by itself signs the user in.
+    _end_remembered(flow, [one for one in configured() if one.until <= clock.now()])
     for one in accepted():
         for shown in one.logins.shown(flow.request):
             if shown.place is Place.COOKIE:
@@ -64,10 +67,15 @@ def end_remembered(flow: Flow) -> None:
 
     Starts no session, since the view may have begun a transaction.
     """
-    for one in accepted():
+    _end_remembered(flow, accepted())
+
+
+def _end_remembered(flow: Flow, sources: Iterable[Accepted]) -> None:
+    for one in sources:
         for shown in one.logins.shown(flow.request):
-            if shown.is_renewable and _decide(flow, one, shown).has_ended:
-                one.logins.end(flow.request)
+            if shown.is_renewable and (found := _decide(flow, one, shown)).has_ended:
+                if found.row is not None or clock.now() < one.until:
+                    one.logins.end(flow.request)
 
 
 def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] | None:
