@@ -229,7 +229,7 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
         since=one.since,
         until=one.until,
         credential=None if login is None else (login.issued_at, login.expires_at, _keeps_cookies(flow, shown)),
-        moved=None if row is None else _moved(row, session, shown.place),
+        moved=None if row is None else _moved(row, session, _has_cookies(flow, shown)),
         password_changed_at=changed,
         is_certain=_brings_all_cookies(flow, one, shown),
         now=now,
@@ -237,14 +237,19 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
     return _Found(id, row, session, login, decision)
 
 
-def _moved(row: OldLogin, session: SessionAndUser | None, place: Place) -> tuple[int, int, int | None, bool]:
+def _moved(row: OldLogin, session: SessionAndUser | None, has_cookies: bool) -> tuple[int, int, int | None, bool]:
     moved_at, first_end = (clock.from_datetime(at) for at in (row.created_at, row.first_end or row.created_at))
     seen_at = None if row.seen_at is None else clock.from_datetime(row.seen_at)
     if session is not None and session.row.generation > 1:
         seen_at = moved_at  # a refresh needs the grace period after the new tokens were seen, recorded or not
-    elif session is not None and seen_at is None and place is not Place.BODY:
+    elif session is not None and seen_at is None and has_cookies:
         seen_at = session.row.acknowledged_at  # by another service, or a write was lost
     return moved_at, first_end, seen_at, session is not None
+
+
+def _has_cookies(flow: Flow, shown: Shown) -> bool:
+    """Return whether the client stores the new tokens as cookies. An app may have the access token alone."""
+    return shown.place is not Place.BODY and _keeps_cookies(flow, shown)
 
 
 def _keeps_cookies(flow: Flow, shown: Shown) -> bool:
@@ -373,7 +378,7 @@ def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
         since=one.since,
         until=one.until,
         credential=(login.issued_at, login.expires_at, False),
-        moved=_moved(rows[id], None, shown.place) if id in rows else None,
+        moved=_moved(rows[id], None, False) if id in rows else None,
         password_changed_at=old_logins.refused_before(map(rows.get, ends)),
         is_certain=True,
         now=clock.now(),
