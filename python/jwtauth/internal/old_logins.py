@@ -129,7 +129,7 @@ def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None
         row = old_logins.find(id).get(id)
         if row is not None and row.session_id is not None:
             end_by_id(row.session_id, reason)
-    OldLogin.objects.using(database()).filter(pk=id).spend()
+    after_commit(OldLogin.objects.using(database()).filter(pk=id).spend, database())
 
 
 class _Found(NamedTuple):

@@ -14,6 +14,7 @@ from django.db import DatabaseError, IntegrityError
 from jwtauth.conf import get_config
 from jwtauth.contrib.old_logins import Login
 from jwtauth.internal.store import clock
+from jwtauth.internal.store.commits import after_commit
 from jwtauth.models import OldLogin, Session, database
 
 _log = logging.getLogger("jwtauth.security")
@@ -138,7 +139,7 @@ def refuse_older(user_id: Any, kind: str = SIGNED_OUT) -> None:
                 "expires_at": _kept_until(None, clock.now()),
             },
         )
-    OldLogin.objects.using(alias).filter(user_id=user_id).spend()
+    after_commit(OldLogin.objects.using(alias).filter(user_id=user_id).spend, alias)
 
 
 def follow_new_password(instance: Any) -> None:
