@@ -220,7 +220,7 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
     # Once the new tokens have been seen, the other package has been told to refuse the credential.
     login = one.logins.verify(flow.request, shown) if row is None or row.seen_at is None else None
     changed = None
-    if login is not None:
+    if login is not None and session is None:  # a live session has outlived the new password, or was kept
         changed = old_logins.refused_before(
             old_logins.find(*old_logins.of_user(login.user.pk, login.follows_password)).values()
         )

@@ -123,8 +123,11 @@ def note_seen(session_id: UUID) -> None:
         OldLogin.objects.using(database()).filter(session_id=session_id).spend()
 
 
-def refuse_older(user_id: Any, kind: str = SIGNED_OUT) -> None:
-    """Refuse all credentials of other packages that this user was given before now, and spend what has started one."""
+def refuse_older(user_id: Any, kind: str = SIGNED_OUT, *, keep: Any = None) -> None:
+    """Refuse all credentials of other packages that this user was given before now, and spend what has started one.
+
+    ``keep`` is the id of the session whose credential stays valid.
+    """
     alias, now = database(), clock.to_datetime(clock.now())
     id = id_of(kind, str(user_id))
     changes = {"created_at": now, "last_shown_at": now}
@@ -139,7 +142,10 @@ def refuse_older(user_id: Any, kind: str = SIGNED_OUT) -> None:
                 "expires_at": _kept_until(None, clock.now()),
             },
         )
-    after_commit(OldLogin.objects.using(alias).filter(user_id=user_id).spend, alias)
+    older = OldLogin.objects.using(alias).filter(user_id=user_id)
+    if keep is not None:
+        older = older.exclude(session_id=keep)
+    after_commit(older.spend, alias)
 
 
 def follow_new_password(instance: Any) -> None:
