@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -59,14 +60,15 @@ class Logins(OldLogins):
             else:
                 token = classes.get_validated_token(shown.secret.encode())
             user: Any = classes.get_user(token)
-        except (APIException, TokenError, KeyError):  # its blacklist fails for a token without an id, as jwtauth's
+        # Its blacklist fails for a token without an id, as jwtauth's, and the query for a user id of another type.
+        except (APIException, TokenError, KeyError, TypeError, ValueError, ValidationError):
             return None
         if shown.is_renewable and not api_settings.USER_AUTHENTICATION_RULE(user):
             return None
         return Login(
             user,
-            issued_at=token.get("iat"),
-            expires_at=token["exp"],
+            issued_at=None if token.get("iat") is None else int(token["iat"]),  # RFC 7519 allows fractions
+            expires_at=int(token["exp"]),
             slides=bool(api_settings.ROTATE_REFRESH_TOKENS),
             reference=_reference(token) if shown.is_renewable else "",
             auth=token,
