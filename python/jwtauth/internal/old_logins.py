@@ -16,7 +16,7 @@ from django.utils.crypto import salted_hmac
 
 from jwtauth import _engine
 from jwtauth.contrib.old_logins import Login, Place, Shown
-from jwtauth.exceptions import SessionLimitReached
+from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached
 from jwtauth.internal import tokens
 from jwtauth.internal.flow import Flow, Visitor
 from jwtauth.internal.refresh import end_reused
@@ -49,7 +49,12 @@ def move_in(flow: Flow) -> None:
             if shown.place is Place.COOKIE:
                 if flow.identity.is_bearer:
                     continue  # as jwtauth's own cookies
-                flow.check_origin()
+                try:
+                    flow.check_origin()
+                except CrossOriginRefused:
+                    if one.logins.verify(flow.request, shown) is None:
+                        continue  # an expired or invalid cookie changes nothing, as one of jwtauth's own
+                    raise
             verdict = _take(flow, one, shown)
             if verdict is Verdict.ENDED:
                 break  # an access token beside it is of the same login
