@@ -25,9 +25,9 @@ class Logins(OldLogins):
         """Return the token of the header, which admits a request but starts no session."""
         from rest_framework_simplejwt.settings import api_settings
 
-        kind, _, token = request.META.get(api_settings.AUTH_HEADER_NAME, "").partition(" ")
+        kind, token, *others = [*request.META.get(api_settings.AUTH_HEADER_NAME, "").split(), "", ""]
         kinds = api_settings.AUTH_HEADER_TYPES
-        if not token or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
+        if not token or any(others) or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
             return []
         return [Shown(token.strip(), Place.HEADER, is_renewable=False, name=signed_part(token.strip()))]
 
