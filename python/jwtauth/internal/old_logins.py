@@ -78,9 +78,9 @@ def end_remembered(flow: Flow) -> None:
 def _end_remembered(flow: Flow, sources: Iterable[Accepted]) -> None:
     for one in sources:
         for shown in one.logins.shown(flow.request):
-            if shown.is_renewable and (found := _decide(flow, one, shown)).has_ended:
-                if found.row is not None or clock.now() < one.until:
-                    one.logins.end(flow.request)
+            found = _decide(flow, one, shown) if shown.is_renewable else None
+            if found is not None and found.has_ended and (found.row is not None or clock.now() < one.until):
+                one.logins.end(flow.request)
 
 
 def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] | None:

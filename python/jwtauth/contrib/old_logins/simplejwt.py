@@ -25,11 +25,13 @@ class Logins(OldLogins):
         """Return the token of the header, which admits a request but starts no session."""
         from rest_framework_simplejwt.settings import api_settings
 
-        kind, token, *others = [*request.META.get(api_settings.AUTH_HEADER_NAME, "").split(), "", ""]
-        kinds = api_settings.AUTH_HEADER_TYPES
-        if not token or any(others) or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
+        words: list[str] = request.META.get(api_settings.AUTH_HEADER_NAME, "").split()
+        if len(words) != 2:
             return []
-        return [Shown(token.strip(), Place.HEADER, is_renewable=False, name=signed_part(token.strip()))]
+        (kind, token), kinds = words, api_settings.AUTH_HEADER_TYPES
+        if kind not in ((kinds,) if isinstance(kinds, str) else kinds):
+            return []
+        return [Shown(token, Place.HEADER, is_renewable=False, name=signed_part(token))]
 
     def shown_as_refresh_token(self, text: str) -> Shown | None:
         """Return the refresh token if its signature is valid."""
@@ -37,11 +39,14 @@ class Logins(OldLogins):
 
     def renewable(self, text: str, place: Place) -> Shown | None:
         """Return a refresh token, named by what its signature covers: the signature has several spellings."""
-        from rest_framework_simplejwt.exceptions import TokenBackendError
-        from rest_framework_simplejwt.tokens import RefreshToken
+        from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
+        from rest_framework_simplejwt.state import token_backend
 
+        backend: Any = token_backend
         try:
-            RefreshToken(verify=False).get_token_backend().decode(text)
+            backend.decode(text)
+        except TokenBackendExpiredToken:  # whose signature is valid
+            pass
         except (TokenBackendError, ValueError):
             return None
         return Shown(text, place, is_renewable=True, name=signed_part(text))
