@@ -34,6 +34,14 @@ class Logins(simplejwt.Logins):
         domain: str | None = api_settings.JWT_AUTH_COOKIE_DOMAIN
         return domain
 
+    def may_show(self, request: HttpRequest) -> bool:
+        """Return whether the request has the header or one of the cookies, without verifying a signature."""
+        from dj_rest_auth.app_settings import api_settings
+        from rest_framework_simplejwt.settings import api_settings as of_simplejwt
+
+        names = api_settings.JWT_AUTH_REFRESH_COOKIE, api_settings.JWT_AUTH_COOKIE
+        return of_simplejwt.AUTH_HEADER_NAME in request.META or any(request.COOKIES.get(name) for name in names if name)
+
     def shown(self, request: HttpRequest) -> Sequence[Shown]:
         """Return the tokens of the cookies. A request with the header uses no cookie, as in dj-rest-auth."""
         from dj_rest_auth.app_settings import api_settings
