@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.checks import Tags, register
 from django.db.models.signals import post_save
@@ -40,9 +40,8 @@ class JwtAuthConfig(AppConfig):
             register(check, Tags.security, "jwtauth")
         register(checks.check_columns, Tags.database, "jwtauth")
         register(checks.check_deployment, Tags.security, "jwtauth", deploy=True)
-        post_save.connect(
-            _follow_new_password, sender=settings.AUTH_USER_MODEL, dispatch_uid="jwtauth.follow_new_password"
-        )
+        # Of any sender: a proxy of the user model, or a model that inherits from it, is its own sender.
+        post_save.connect(_follow_new_password, dispatch_uid="jwtauth.follow_new_password")
         if apps.is_installed("drf_spectacular"):
             import_module("jwtauth.contrib.spectacular")
 
@@ -62,7 +61,7 @@ def _follow_logout(request: Any = None, **kwargs: Any) -> None:
 def _follow_new_password(instance: Any, created: bool = False, **kwargs: Any) -> None:
     """Refuse the older credentials of other packages of a user whose new password has just been saved."""
     # Set by ``set_password`` and reset at the end of ``AbstractBaseUser.save``, which sends this signal.
-    if created or getattr(instance, "_password", None) is None:
+    if created or getattr(instance, "_password", None) is None or not isinstance(instance, get_user_model()):
         return
     from jwtauth.internal.store.old_logins import follow_new_password
 

@@ -11,6 +11,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest
 from django.middleware.csrf import rotate_token
 from django.utils.translation import gettext as _
@@ -31,6 +32,7 @@ from jwtauth.internal.login import (
 )
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import backend_of, user_can_authenticate
+from jwtauth.models import database
 
 
 def login(
@@ -155,6 +157,8 @@ def logout(request: HttpRequest) -> None:
     end(flow)
     if flow.config.accept_logins_of:
         old_logins.end_shown(flow)
+        if transaction.get_connection(database()).in_atomic_block:
+            flow.deferred.append(lambda: old_logins.end_shown(flow))  # in case of a rollback
     _set_user(request, inner, flow, AnonymousUser())
     flow.is_signing_out = True
     try:

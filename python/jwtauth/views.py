@@ -390,7 +390,7 @@ class OtherSessionsView(_OwnSessions):
         ended = others.valid_for(request.user).end()
         others.end()
         if get_config().accept_logins_of:
-            refuse_older(request.user.pk)
+            refuse_older(request.user.pk, keep=self.get_serializer_context()["current"])
         return Response({"ended": ended})
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:

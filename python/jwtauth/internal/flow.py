@@ -55,6 +55,8 @@ class Visitor(NamedTuple):
     user: AbstractBaseUser
     auth: Any
     """The value of ``request.auth``."""
+    ask_again: Callable[[], Visitor | None] = lambda: None
+    """Verify the credential again, in another tenant."""
 
 
 class Flow:
@@ -346,13 +348,15 @@ class Flow:
 
     def look_again(self) -> None:
         """Query again if a middleware may have switched to another tenant since the refresh."""
-        place, found = self._refreshed_in, self.resolved
+        place, found = self._refreshed_in, self.resolved or self.visitor
         if place is None or found is None:
             return
         if self.request.resolver_match is not None:
             self._refreshed_in = None  # the view keeps its user
         is_here = place != scope.NOWHERE and scope.of(self.request) == place
-        if not is_here or admit(found.user, found.session.backend) is None:
+        if isinstance(found, Visitor):
+            self.visitor = found if is_here else found.ask_again()
+        elif not is_here or admit(found.user, found.session.backend) is None:
             self._resolve()
 
     # Properties of the request.

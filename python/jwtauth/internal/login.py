@@ -100,6 +100,8 @@ def supersede(flow: Flow, user: AbstractBaseUser) -> None:
     The previous user's data in Django's session is removed as well.
     """
     django_session.sign_in_elsewhere(flow.request, tokens.subject_of(user, flow.config))
+    if flow.visitor is not None and flow.visitor.user.pk != user.pk:
+        flow.visitor = None
     if flow.identity.is_bearer:
         return
     found = flow.found

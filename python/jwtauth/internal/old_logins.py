@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from functools import partial
@@ -15,25 +16,25 @@ from django.utils.crypto import salted_hmac
 
 from jwtauth import _engine
 from jwtauth.contrib.old_logins import Login, Place, Shown
-from jwtauth.exceptions import SessionLimitReached
+from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached
 from jwtauth.internal import tokens
 from jwtauth.internal.flow import Flow, Visitor
 from jwtauth.internal.refresh import end_reused
-from jwtauth.internal.sources import Accepted, accepted
+from jwtauth.internal.sources import Accepted, accepted, configured
 from jwtauth.internal.store import cleanup, clock, old_logins, sessions
 from jwtauth.internal.store.admission import user_can_authenticate
 from jwtauth.internal.store.commits import after_commit
 from jwtauth.internal.store.old_logins import id_of
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
 from jwtauth.internal.store.sessions import SessionAndUser
-from jwtauth.models import OldLogin, database, end_by_id
+from jwtauth.models import OldLogin, Session, database, end_by_id
 
 _log = logging.getLogger("jwtauth.security")
 
 
 def may_be_shown(flow: Flow) -> bool:
     """Return whether the request may show a credential of another package. Makes no query."""
-    return any(one.logins.may_show(flow.request) for one in accepted())
+    return any(one.logins.may_show(flow.request) for one in configured())
 
 
 def move_in(flow: Flow) -> None:
@@ -41,18 +42,28 @@ def move_in(flow: Flow) -> None:
 
     Raises ``CrossOriginRefused`` if it is in a cookie that the request's origin may not use, and ``SessionContention``.
     """
+    # Django's session outlives ``until``, and by itself signs the user in.
+    _end_remembered(flow, [one for one in configured() if one.until <= clock.now()])
     for one in accepted():
         for shown in one.logins.shown(flow.request):
             if shown.place is Place.COOKIE:
                 if flow.identity.is_bearer:
                     continue  # as jwtauth's own cookies
-                flow.check_origin()
+                try:
+                    flow.check_origin()
+                except CrossOriginRefused:
+                    if one.logins.verify(flow.request, shown) is None:
+                        continue  # an expired or invalid cookie changes nothing, as one of jwtauth's own
+                    raise
             verdict = _take(flow, one, shown)
             if verdict is Verdict.ENDED:
                 break  # an access token beside it is of the same login
             if verdict is Verdict.ADMITTED:
                 if shown.place is Place.HEADER:
                     flow.request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]
+                if flow.visitor is not None:
+                    flow.note_refresh()  # a later middleware may switch to another tenant
+                    flow.visitor = flow.visitor._replace(ask_again=partial(_visitor_again, flow, one, shown))
                 return
 
 
@@ -61,9 +72,14 @@ def end_remembered(flow: Flow) -> None:
 
     Starts no session, since the view may have begun a transaction.
     """
-    for one in accepted():
+    _end_remembered(flow, accepted())
+
+
+def _end_remembered(flow: Flow, sources: Iterable[Accepted]) -> None:
+    for one in sources:
         for shown in one.logins.shown(flow.request):
-            if shown.is_renewable and _decide(flow, one, shown).has_ended:
+            found = _decide(flow, one, shown) if shown.is_renewable else None
+            if found is not None and found.has_ended and (found.row is not None or clock.now() < one.until):
                 one.logins.end(flow.request)
 
 
@@ -77,7 +93,10 @@ def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] 
         if shown is None:
             continue
         flow = Flow(request)
-        if _take(flow, one, shown) is Verdict.ADMITTED:
+        verdict = _take(flow, one, shown)
+        if verdict is Verdict.ENDED:
+            return None  # another source may read the same token
+        if verdict is Verdict.ADMITTED:
             return flow.grant or one.logins.renew(request, shown)
     return None
 
@@ -98,7 +117,7 @@ def revoke(request: HttpRequest, text: str) -> None:
 
 
 def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None:
-    id = id_of(one.name, shown.secret)
+    id = id_of(one.name, shown.login_name)
     row = old_logins.find(id).get(id)
     if row is not None and row.session_id is not None:
         end_by_id(row.session_id, reason)
@@ -106,11 +125,16 @@ def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None
     login = None if row is not None else one.logins.verify(request, shown)
     if login is None:
         return
-    with suppress(IntegrityError), transaction.atomic(using=database()):  # another request may end it
-        old_logins.add(
-            id, one.name, login.user.pk, expires_at=login.expires_at, reference=login.reference, is_ended=True
-        )
-    OldLogin.objects.using(database()).filter(pk=id).spend()
+    try:
+        with transaction.atomic(using=database()):
+            old_logins.add(
+                id, one.name, login.user.pk, expires_at=login.expires_at, reference=login.reference, is_ended=True
+            )
+    except IntegrityError:  # another request has ended it, or it has just started a session
+        row = old_logins.find(id).get(id)
+        if row is not None and row.session_id is not None:
+            end_by_id(row.session_id, reason)
+    after_commit(OldLogin.objects.using(database()).filter(pk=id).spend, database())
 
 
 class _Found(NamedTuple):
@@ -193,7 +217,7 @@ def _move(flow: Flow, one: Accepted, shown: Shown) -> _Found:
 
 
 def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
-    id, policy, now = id_of(one.name, shown.secret), flow.config.policy, clock.now()
+    id, policy, now = id_of(one.name, shown.login_name), flow.config.policy, clock.now()
     row = old_logins.find(id).get(id)
     session = None if row is None or row.session_id is None else sessions.find(row.session_id)
     if session is not None and policy.is_over(session.row, now):
@@ -201,7 +225,7 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
     # Once the new tokens have been seen, the other package has been told to refuse the credential.
     login = one.logins.verify(flow.request, shown) if row is None or row.seen_at is None else None
     changed = None
-    if login is not None:
+    if login is not None and session is None:  # a live session has outlived the new password, or was kept
         changed = old_logins.refused_before(
             old_logins.find(*old_logins.of_user(login.user.pk, login.follows_password)).values()
         )
@@ -210,7 +234,7 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
         since=one.since,
         until=one.until,
         credential=None if login is None else (login.issued_at, login.expires_at, _keeps_cookies(flow, shown)),
-        moved=None if row is None else _moved(row, session, shown.place),
+        moved=None if row is None else _moved(row, session, _has_cookies(flow, shown)),
         password_changed_at=changed,
         is_certain=_brings_all_cookies(flow, one, shown),
         now=now,
@@ -218,14 +242,19 @@ def _decide(flow: Flow, one: Accepted, shown: Shown) -> _Found:
     return _Found(id, row, session, login, decision)
 
 
-def _moved(row: OldLogin, session: SessionAndUser | None, place: Place) -> tuple[int, int, int | None, bool]:
+def _moved(row: OldLogin, session: SessionAndUser | None, has_cookies: bool) -> tuple[int, int, int | None, bool]:
     moved_at, first_end = (clock.from_datetime(at) for at in (row.created_at, row.first_end or row.created_at))
     seen_at = None if row.seen_at is None else clock.from_datetime(row.seen_at)
     if session is not None and session.row.generation > 1:
         seen_at = moved_at  # a refresh needs the grace period after the new tokens were seen, recorded or not
-    elif session is not None and seen_at is None and place is not Place.BODY:
+    elif session is not None and seen_at is None and has_cookies:
         seen_at = session.row.acknowledged_at  # by another service, or a write was lost
     return moved_at, first_end, seen_at, session is not None
+
+
+def _has_cookies(flow: Flow, shown: Shown) -> bool:
+    """Return whether the client stores the new tokens as cookies. An app may have the access token alone."""
+    return shown.place is not Place.BODY and _keeps_cookies(flow, shown)
 
 
 def _keeps_cookies(flow: Flow, shown: Shown) -> bool:
@@ -276,6 +305,8 @@ def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login)
                 )
             elif not old_logins.restart(found.row, session):
                 raise LostSwap
+            if shown.place is not Place.BODY:
+                _join(flow, session, user)
             after_commit(partial(_log_moved, one.name, session.pk, user.pk), alias)
     except SessionLimitReached:
         flow.visitor = Visitor(user, login.auth)  # as the other package would
@@ -286,6 +317,22 @@ def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login)
         raise
     _set_tokens(flow, shown, SessionAndUser(session, user), sid, custom)
     cleanup.remove_after(flow.request)
+
+
+def _join(flow: Flow, session: Session, user: Any) -> None:
+    """Let the other renewable credentials of this user that the request shows belong to the session as well."""
+    for one in accepted():
+        for shown in one.logins.shown(flow.request):
+            id = id_of(one.name, shown.login_name)
+            if not shown.is_renewable or id in old_logins.find(id):
+                continue
+            login = one.logins.verify(flow.request, shown)
+            if login is None or login.user.pk != user.pk:
+                continue
+            with suppress(IntegrityError), transaction.atomic(using=database()):  # another request may have moved it
+                old_logins.add(
+                    id, one.name, user.pk, expires_at=login.expires_at, session=session, reference=login.reference
+                )
 
 
 def _log_moved(source: str, session_id: UUID, user_id: Any) -> None:
@@ -309,8 +356,18 @@ def _set_tokens(flow: Flow, shown: Shown, found: SessionAndUser, sid: _engine.Si
 
 def _sid(shown: Shown, now: int) -> _engine.Sid:
     """Return the name of the session: the same for each request with this credential."""
-    digest = salted_hmac("jwtauth.old_login", shown.secret, algorithm="sha256").digest()
+    digest = salted_hmac("jwtauth.old_login", shown.login_name, algorithm="sha256").digest()
     return _engine.Sid.derived(digest[:16], now)
+
+
+def _visitor_again(flow: Flow, one: Accepted, shown: Shown) -> Visitor | None:
+    """Return the user of the credential in the tenant that a later middleware has chosen. Starts no session."""
+    flow.visitor = None
+    if not shown.is_renewable:
+        return flow.visitor if _admit(flow, one, shown) else None
+    found = _decide(flow, one, shown)
+    is_admitted = found.login is not None and found.decision in ("start", "admit")
+    return Visitor(found.login.user, found.login.auth) if found.login is not None and is_admitted else None
 
 
 def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
@@ -318,7 +375,7 @@ def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
     login = one.logins.verify(flow.request, shown)
     if login is None:
         return False
-    id, key = id_of(one.name, shown.secret), str(login.user.pk)
+    id, key = id_of(one.name, shown.login_name), str(login.user.pk)
     ends, of_user = old_logins.of_user(login.user.pk, login.follows_password), id_of(f"{one.name}:access", key)
     rows = old_logins.find(id, of_user, *ends)
     decision = flow.config.policy.decide_old_login(
@@ -326,7 +383,7 @@ def _admit(flow: Flow, one: Accepted, shown: Shown) -> bool:
         since=one.since,
         until=one.until,
         credential=(login.issued_at, login.expires_at, False),
-        moved=_moved(rows[id], None, shown.place) if id in rows else None,
+        moved=_moved(rows[id], None, False) if id in rows else None,
         password_changed_at=old_logins.refused_before(map(rows.get, ends)),
         is_certain=True,
         now=clock.now(),

@@ -23,11 +23,15 @@ class Accepted(NamedTuple):
 
 
 def accepted() -> Iterator[Accepted]:
-    """Yield the sources whose credentials are accepted now."""
+    """Return the sources whose credentials are accepted now."""
     now = clock.now()
+    return (one for one in configured() if now < one.until)
+
+
+def configured() -> Iterator[Accepted]:
+    """Yield all sources, also those whose time is over."""
     for name, since, until in get_config().accept_logins_of:
-        if now < until:
-            yield Accepted(name, load(name), since, until)
+        yield Accepted(name, load(name), since, until)
 
 
 @lru_cache(maxsize=16)

@@ -34,6 +34,14 @@ class Shown(NamedTuple):
     place: Place
     is_renewable: bool
     """Whether it may start a session: the other package would renew it, or issue new tokens for it."""
+    name: str = ""
+    """What names the login if the secret has several spellings, as a JWT has. Only for a signature that is verified,
+    unless ``verify`` is called each time: if it is not renewable."""
+
+    @property
+    def login_name(self) -> str:
+        """Return the text that names the login: the same for all spellings of the credential."""
+        return self.name or self.secret
 
     def __repr__(self) -> str:
         return f"<Shown: in the {self.place.value}>"

@@ -40,7 +40,7 @@ class Logins(OldLogins):
         if _issues_jwts():
             access = get_authorization_credential(request, app_settings.JWT_AUTHORIZATION_HEADER_SCHEME)
             if access:
-                return [Shown(access, Place.HEADER, is_renewable=False)]
+                return [Shown(access, Place.HEADER, is_renewable=False, name=access.rpartition(".")[0])]
         token = request.META.get("HTTP_X_SESSION_TOKEN")
         return [Shown(token, Place.HEADER, is_renewable=True)] if token else []
 

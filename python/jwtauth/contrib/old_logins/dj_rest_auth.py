@@ -34,6 +34,14 @@ class Logins(simplejwt.Logins):
         domain: str | None = api_settings.JWT_AUTH_COOKIE_DOMAIN
         return domain
 
+    def may_show(self, request: HttpRequest) -> bool:
+        """Return whether the request has the header or one of the cookies, without verifying a signature."""
+        from dj_rest_auth.app_settings import api_settings
+        from rest_framework_simplejwt.settings import api_settings as of_simplejwt
+
+        names = api_settings.JWT_AUTH_REFRESH_COOKIE, api_settings.JWT_AUTH_COOKIE
+        return of_simplejwt.AUTH_HEADER_NAME in request.META or any(request.COOKIES.get(name) for name in names if name)
+
     def shown(self, request: HttpRequest) -> Sequence[Shown]:
         """Return the tokens of the cookies. A request with the header uses no cookie, as in dj-rest-auth."""
         from dj_rest_auth.app_settings import api_settings
@@ -41,9 +49,15 @@ class Logins(simplejwt.Logins):
 
         if of_simplejwt.AUTH_HEADER_NAME in request.META:
             return super().shown(request)
-        cookies = (api_settings.JWT_AUTH_REFRESH_COOKIE, True), (api_settings.JWT_AUTH_COOKIE, False)
-        found = ((request.COOKIES.get(name), is_renewable) for name, is_renewable in cookies if name)
-        return [Shown(token, Place.COOKIE, is_renewable) for token, is_renewable in found if token]
+        refresh, access = (
+            request.COOKIES.get(name, "") if name else ""
+            for name in (api_settings.JWT_AUTH_REFRESH_COOKIE, api_settings.JWT_AUTH_COOKIE)
+        )
+        found = [
+            self.renewable(refresh, Place.COOKIE) if refresh else None,
+            Shown(access, Place.COOKIE, is_renewable=False, name=simplejwt.signed_part(access)) if access else None,
+        ]
+        return [shown for shown in found if shown is not None]
 
 
 class TokenRefreshView(views.TokenRefreshView):

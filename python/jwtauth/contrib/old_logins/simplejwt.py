@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
@@ -24,15 +25,31 @@ class Logins(OldLogins):
         """Return the token of the header, which admits a request but starts no session."""
         from rest_framework_simplejwt.settings import api_settings
 
-        kind, _, token = request.META.get(api_settings.AUTH_HEADER_NAME, "").partition(" ")
-        kinds = api_settings.AUTH_HEADER_TYPES
-        if not token or kind not in ((kinds,) if isinstance(kinds, str) else kinds):
+        words: list[str] = request.META.get(api_settings.AUTH_HEADER_NAME, "").split()
+        if len(words) != 2:
             return []
-        return [Shown(token.strip(), Place.HEADER, is_renewable=False)]
+        (kind, token), kinds = words, api_settings.AUTH_HEADER_TYPES
+        if kind not in ((kinds,) if isinstance(kinds, str) else kinds):
+            return []
+        return [Shown(token, Place.HEADER, is_renewable=False, name=signed_part(token))]
 
     def shown_as_refresh_token(self, text: str) -> Shown | None:
-        """Return the refresh token, which may be any text."""
-        return Shown(text, Place.BODY, is_renewable=True)
+        """Return the refresh token if its signature is valid."""
+        return self.renewable(text, Place.BODY)
+
+    def renewable(self, text: str, place: Place) -> Shown | None:
+        """Return a refresh token, named by what its signature covers: the signature has several spellings."""
+        from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
+        from rest_framework_simplejwt.state import token_backend
+
+        backend: Any = token_backend
+        try:
+            backend.decode(text)
+        except TokenBackendExpiredToken:  # whose signature is valid
+            pass
+        except (TokenBackendError, ValueError):
+            return None
+        return Shown(text, place, is_renewable=True, name=signed_part(text))
 
     def verify(self, request: HttpRequest, shown: Shown) -> Login | None:
         """Verify a token as simplejwt's authentication class does, a refresh token also as its refresh view does."""
@@ -48,14 +65,15 @@ class Logins(OldLogins):
             else:
                 token = classes.get_validated_token(shown.secret.encode())
             user: Any = classes.get_user(token)
-        except (APIException, TokenError, KeyError):  # its blacklist fails for a token without an id, as jwtauth's
+        # Its blacklist fails for a token without an id, as jwtauth's, and the query for a user id of another type.
+        except (APIException, TokenError, KeyError, TypeError, ValueError, ValidationError):
             return None
         if shown.is_renewable and not api_settings.USER_AUTHENTICATION_RULE(user):
             return None
         return Login(
             user,
-            issued_at=token.get("iat"),
-            expires_at=token["exp"],
+            issued_at=None if token.get("iat") is None else int(token["iat"]),  # RFC 7519 allows fractions
+            expires_at=int(token["exp"]),
             slides=bool(api_settings.ROTATE_REFRESH_TOKENS),
             reference=_reference(token) if shown.is_renewable else "",
             auth=token,
@@ -87,6 +105,11 @@ class Logins(OldLogins):
         known = {"user_id": user_id, "created_at": datetime.now(timezone.utc), "expires_at": end, "token": ""}
         outstanding, _ = known_tokens.get_or_create(jti=jti, defaults=known)
         blacklist.get_or_create(token=outstanding)
+
+
+def signed_part(token: str) -> str:
+    """Return the part of a JWT that its signature covers, of which another spelling is another token."""
+    return token.rpartition(".")[0]
 
 
 def _reference(token: Any) -> str:

@@ -14,6 +14,7 @@ from django.db import DatabaseError, IntegrityError
 from jwtauth.conf import get_config
 from jwtauth.contrib.old_logins import Login
 from jwtauth.internal.store import clock
+from jwtauth.internal.store.commits import after_commit
 from jwtauth.models import OldLogin, Session, database
 
 _log = logging.getLogger("jwtauth.security")
@@ -94,7 +95,7 @@ def restart(row: OldLogin, session: Session) -> bool:
 def note_shown(source: str, login: Login, id: UUID, row: OldLogin | None) -> None:
     """Note that a credential was shown, at most once an hour, and how to spend it. The record is kept for a month."""
     now, reference = clock.now(), login.reference
-    if row is not None and row.reference == reference and now - clock.from_datetime(row.last_shown_at) < _NOTED:
+    if row is not None and now - clock.from_datetime(row.last_shown_at) < _NOTED:
         return
     try:
         if row is None:
@@ -122,8 +123,11 @@ def note_seen(session_id: UUID) -> None:
         OldLogin.objects.using(database()).filter(session_id=session_id).spend()
 
 
-def refuse_older(user_id: Any, kind: str = SIGNED_OUT) -> None:
-    """Refuse all credentials of other packages that this user was given before now, and spend what has started one."""
+def refuse_older(user_id: Any, kind: str = SIGNED_OUT, *, keep: Any = None) -> None:
+    """Refuse all credentials of other packages that this user was given before now, and spend what has started one.
+
+    ``keep`` is the id of the session whose credential stays valid.
+    """
     alias, now = database(), clock.to_datetime(clock.now())
     id = id_of(kind, str(user_id))
     changes = {"created_at": now, "last_shown_at": now}
@@ -138,7 +142,10 @@ def refuse_older(user_id: Any, kind: str = SIGNED_OUT) -> None:
                 "expires_at": _kept_until(None, clock.now()),
             },
         )
-    OldLogin.objects.using(alias).filter(user_id=user_id).spend()
+    older = OldLogin.objects.using(alias).filter(user_id=user_id)
+    if keep is not None:
+        older = older.exclude(session_id=keep)
+    after_commit(older.spend, alias)
 
 
 def follow_new_password(instance: Any) -> None:
@@ -148,7 +155,11 @@ def follow_new_password(instance: Any) -> None:
 
 
 def remove_expired() -> int:
-    """Remove the records of credentials that have expired."""
-    cutoff = clock.to_datetime(clock.now())
-    removed: int = OldLogin.objects.using(database()).filter(expires_at__lte=cutoff).delete()[0]
+    """Remove the records of credentials that have expired, of packages whose logins are no longer accepted.
+
+    The other package may have extended a credential since it was recorded.
+    """
+    cutoff, kept = clock.to_datetime(clock.now()), [name for name, *_ in get_config().accept_logins_of]
+    expired = OldLogin.objects.using(database()).filter(expires_at__lte=cutoff).exclude(source__in=kept)
+    removed: int = expired.delete()[0]
     return removed
