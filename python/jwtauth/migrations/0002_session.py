@@ -81,5 +81,6 @@ class Migration(migrations.Migration):
             },
         ),
         # Until 0005 this migration dropped the tables of 0.0.8, so they may be missing.
-        migrations.RunPython(migrations.RunPython.noop, create_missing_tables),
+        # MariaDB creates no table in a transaction.
+        migrations.RunPython(migrations.RunPython.noop, create_missing_tables, atomic=False),
     ]

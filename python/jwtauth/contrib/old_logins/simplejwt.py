@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from django.apps import apps
@@ -96,13 +95,15 @@ class Logins(OldLogins):
         """Put the token on simplejwt's blacklist, if the project uses it."""
         if not apps.is_installed(_BLACKLIST):
             return
+        from rest_framework_simplejwt.utils import aware_utcnow, datetime_from_epoch
+
         known_tokens, blacklist = (
             apps.get_model("token_blacklist", name)._default_manager
             for name in ("OutstandingToken", "BlacklistedToken")
         )
         jti, _, expires_at = reference.rpartition(" ")
-        end = datetime.fromtimestamp(int(expires_at), timezone.utc)
-        known = {"user_id": user_id, "created_at": datetime.now(timezone.utc), "expires_at": end, "token": ""}
+        times = {"created_at": aware_utcnow(), "expires_at": datetime_from_epoch(int(expires_at))}
+        known = {"user_id": user_id, "token": "", **times}
         outstanding, _ = known_tokens.get_or_create(jti=jti, defaults=known)
         blacklist.get_or_create(token=outstanding)
 

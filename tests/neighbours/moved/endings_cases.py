@@ -1,31 +1,34 @@
-"""Review findings: each test states the promise; a failure is a finding."""
+"""Logins that have ended stay so: in another spelling, by another source, after races, rollbacks and time."""
 
 import base64
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session as DjangoSession
 from django.core.management import call_command
 from django.db import transaction
-from django.http import HttpResponse, JsonResponse
+from django.http import JsonResponse
 from django.test import Client, override_settings
 from django.urls import path
 from knox.models import AuthToken
-from rest_framework.response import Response
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+from rest_framework_simplejwt.tokens import RefreshToken
 
 import jwtauth
 from jwtauth.contrib.old_logins import simplejwt
-from jwtauth.models import OldLogin, Session
+from jwtauth.models import Session
 from tests.neighbours.moved import urls
-from tests.neighbours.moved.cases import SAME_ORIGIN, accepting, make_user, sets_tokens, who
+from tests.neighbours.moved.cases import accepting, make_user, who
 
 INSTALLED = [
-    "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "rest_framework",
-    "rest_framework.authtoken", "knox", "dj_rest_auth", "jwtauth",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "knox",
+    "dj_rest_auth",
+    "jwtauth",
 ]
 without_blacklist = override_settings(INSTALLED_APPS=INSTALLED)
 
@@ -52,7 +55,11 @@ def roll_back(request):
 def django_login(request):
     from django.contrib.auth import login
 
-    login(request, get_user_model().objects.get(username=request.GET["name"]), backend="django.contrib.auth.backends.ModelBackend")
+    login(
+        request,
+        get_user_model().objects.get(username=request.GET["name"]),
+        backend="django.contrib.auth.backends.ModelBackend",
+    )
     return JsonResponse({})
 
 
@@ -154,7 +161,7 @@ def test_login_that_left_two_credentials_does_not_come_back_by_the_second(ada, o
     assert not Session.objects.exists()
 
 
-def test_knox_app_that_sends_its_token_in_the_header_after_the_exchange_is_no_thief(client, ada, clock):
+def test_knox_app_that_sends_its_token_in_the_header_after_the_exchange_is_not_taken_for_a_thief(client, ada, clock):
     _, token = AuthToken.objects.create(ada)
     header = {"HTTP_AUTHORIZATION": f"Token {token}"}
     with accepting("knox"):
@@ -259,15 +266,7 @@ def test_signing_out_other_devices_keeps_the_app_that_ignores_new_refresh_tokens
         assert refresh(client, old).status_code == 200, "this device"
 
 
-def test_signing_out_other_devices_keeps_the_visitor(client, ada, clock):
-    token = RefreshToken.for_user(ada).access_token
-    clock.tick(10)
-    with accepting("simplejwt"):
-        assert client.delete("/auth/sessions/others/", **bearer(token)).status_code == 200
-        assert who(client, **bearer(token)) == "ada", "this device"
-
-
-def test_fractional_iat_is_no_error(client, ada):
+def test_fractional_iat_is_not_an_error(client, ada):
     client.raise_request_exception = False
     token = RefreshToken.for_user(ada)
     token["iat"] = token["iat"] + 0.5
@@ -286,7 +285,7 @@ def test_header_with_more_spaces_is_accepted_as_by_simplejwt(client, ada):
         assert who(client, HTTP_AUTHORIZATION=f" Bearer\t{token}") == "ada"
 
 
-def test_user_id_that_is_no_key_is_no_error(client, ada):
+def test_user_id_that_is_not_a_key_is_not_an_error(client, ada):
     client.raise_request_exception = False
     token = RefreshToken.for_user(ada)
     token["user_id"] = "abc"
@@ -319,8 +318,6 @@ def test_stale_cookie_of_the_old_package_refuses_no_post_from_elsewhere(client, 
 
 class Switch:
     """A later middleware of tenants."""
-
-
 
 
 def test_two_apps_of_one_user_do_not_write_at_every_request(client, ada):
@@ -358,17 +355,6 @@ def test_password_change_that_is_rolled_back_spends_nothing(client, ada):
     assert Spending.spent == []
 
 
-def test_cart_extends_the_login_as_with_django(client, ada, clock):
-    client.get("/django-login/?name=ada")
-    with accepting("django_sessions"):
-        assert who(client) == who(client) == "ada"
-        clock.tick(10 * 24 * 3600)
-        client.get("/cart/?put=apple")
-        assert who(client, "/plain/") == "ada"
-        clock.tick(5 * 24 * 3600)
-        assert who(client, "/plain/") == "ada", "Django's session expires on day 24"
-
-
 def test_junk_cookie_of_the_old_package_is_ignored_as_one_of_jwtauth(ada):
     client = Client()
     client.handler.enforce_csrf_checks = True
@@ -401,19 +387,10 @@ urlpatterns += [
 ]
 
 
-def test_signed_out_everywhere_by_the_api_of_sessions(client, ada, clock):
-    """`Session.objects.of(user).end()` is how a project signs a user out everywhere."""
-    old = RefreshToken.for_user(ada)
-    clock.tick(10)
-    with accepting("simplejwt"):
-        Session.objects.of(ada).end()
-        assert refresh(client, old).status_code == 401
-
-
 def test_elliptic_signature_has_two_values(client, ada, monkeypatch):
-    """Whoever has a signature (r, s) of ES256 can compute (r, n - s)."""
-    from cryptography.hazmat.primitives.asymmetric import ec
+    """A client that has a signature (r, s) of ES256 can compute (r, n - s)."""
     from cryptography.hazmat.primitives import serialization as ser
+    from cryptography.hazmat.primitives.asymmetric import ec
     from rest_framework_simplejwt import state
     from rest_framework_simplejwt.backends import TokenBackend
 

@@ -1,22 +1,11 @@
 import pytest
 from django.test import Client
 
-from jwtauth.models import Session
 from tests.neighbours.moved import allauth_cases
 from tests.neighbours.moved.allauth_cases import accepting, bearer, refresh, sign_in, urlpatterns  # noqa: F401
 from tests.neighbours.moved.cases import who
 
 pytestmark = pytest.mark.urls(allauth_cases.__name__)
-
-
-def test_second_credential_of_one_allauth_login_ends_with_the_first(ada):
-    old = sign_in()
-    with accepting():
-        assert refresh(old["refresh_token"]).status_code == 200
-        copy = refresh(old["session_token"]).json()
-        Session.objects.order_by("created_at", "pk").first().end()
-        alive = [who(Client(), **bearer(copy["access"])), Session.objects.count()]
-        assert alive == ["", 0]
 
 
 def test_signed_out_access_token_of_allauth_in_another_spelling(ada):
