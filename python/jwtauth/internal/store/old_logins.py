@@ -112,8 +112,12 @@ def note_shown(source: str, login: Login, id: UUID, row: OldLogin | None) -> Non
 def note_again(id: UUID, row: OldLogin | None) -> None:
     """Note that a credential was shown that has started a session, at most once an hour."""
     now = clock.now()
-    if row is not None and now - clock.from_datetime(row.last_shown_at) >= _NOTED:
+    if row is None or now - clock.from_datetime(row.last_shown_at) < _NOTED:
+        return
+    try:
         OldLogin.objects.using(database()).filter(pk=id).update(last_shown_at=clock.to_datetime(now))
+    except DatabaseError:
+        _log.warning("an old login could not be noted", exc_info=True)
 
 
 def note_seen(session_id: UUID) -> None:
