@@ -7,7 +7,7 @@ from django.apps import AppConfig, apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.checks import Tags, register
-from django.db.models.signals import post_save
+from django.db.models.signals import class_prepared, post_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -40,8 +40,9 @@ class JwtAuthConfig(AppConfig):
             register(check, Tags.security, "jwtauth")
         register(checks.check_columns, Tags.database, "jwtauth")
         register(checks.check_deployment, Tags.security, "jwtauth", deploy=True)
-        # Of any sender: a proxy of the user model, or a model that inherits from it, is its own sender.
-        post_save.connect(_follow_new_password, dispatch_uid="jwtauth.follow_new_password")
+        for model in apps.get_models():
+            _watch_passwords(model)
+        class_prepared.connect(_watch_passwords, dispatch_uid="jwtauth.watch_passwords")
         if apps.is_installed("drf_spectacular"):
             import_module("jwtauth.contrib.spectacular")
 
@@ -58,10 +59,19 @@ def _follow_logout(request: Any = None, **kwargs: Any) -> None:
     follow_django_logout(request)
 
 
+def _watch_passwords(sender: Any, **kwargs: Any) -> None:
+    """Follow new passwords of this model if it is the user model, or a proxy or child of it, which send own signals.
+
+    A receiver of every model's signal would keep sessions from being written by prepared statements.
+    """
+    if issubclass(sender, get_user_model()):
+        post_save.connect(_follow_new_password, sender=sender, dispatch_uid="jwtauth.follow_new_password")
+
+
 def _follow_new_password(instance: Any, created: bool = False, **kwargs: Any) -> None:
     """Refuse the older credentials of other packages of a user whose new password has just been saved."""
     # Set by ``set_password`` and reset at the end of ``AbstractBaseUser.save``, which sends this signal.
-    if created or getattr(instance, "_password", None) is None or not isinstance(instance, get_user_model()):
+    if created or getattr(instance, "_password", None) is None:
         return
     from jwtauth.internal.store.old_logins import follow_new_password
 
