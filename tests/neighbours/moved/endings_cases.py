@@ -389,14 +389,20 @@ urlpatterns += [
 
 def test_elliptic_signature_has_two_values(client, ada, monkeypatch):
     """A client that has a signature (r, s) of ES256 can compute (r, n - s)."""
-    from cryptography.hazmat.primitives import serialization as ser
+    from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from rest_framework_simplejwt import state
     from rest_framework_simplejwt.backends import TokenBackend
 
     key = ec.generate_private_key(ec.SECP256R1())
-    private = key.private_bytes(ser.Encoding.PEM, ser.PrivateFormat.PKCS8, ser.NoEncryption()).decode()
-    public = key.public_key().public_bytes(ser.Encoding.PEM, ser.PublicFormat.SubjectPublicKeyInfo).decode()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    public = (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
     monkeypatch.setattr(state, "token_backend", TokenBackend("ES256", private, public))
     old = str(RefreshToken.for_user(ada))
     head, sig = old.rsplit(".", 1)
