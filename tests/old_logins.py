@@ -11,7 +11,7 @@ class Tickets(OldLogins):
     """Accept the cookie ``ticket``, and the headers ``Ticket`` (renewable) and ``Pass`` (not)."""
 
     package = "django"
-    # What tests change: the login's end and whether use extends it, and tickets that are no longer valid.
+    # What tests change: the login's end and whether use extends it, and spent tickets.
     expires_at, slides, issued_at = None, False, 0
     spent: list[str] = []
     ended: list[str] = []

@@ -127,9 +127,7 @@ def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None
         return
     try:
         with transaction.atomic(using=database()):
-            old_logins.add(
-                id, one.name, login.user.pk, expires_at=login.expires_at, reference=login.reference, is_ended=True
-            )
+            old_logins.add(id, one.name, login, is_ended=True)
     except IntegrityError:  # another request has ended it, or it has just started a session
         row = old_logins.find(id).get(id)
         if row is not None and row.session_id is not None:
@@ -295,14 +293,7 @@ def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login)
                 flow.request, user, flow.config.policy, login.remember, backend=login.backend, taken_over=(sid, row)
             )
             if found.row is None:
-                old_logins.add(
-                    found.id,
-                    one.name,
-                    user.pk,
-                    expires_at=login.expires_at,
-                    session=session,
-                    reference=login.reference,
-                )
+                old_logins.add(found.id, one.name, login, session=session)
             elif not old_logins.restart(found.row, session):
                 raise LostSwap
             if shown.place is not Place.BODY:
@@ -330,9 +321,7 @@ def _join(flow: Flow, session: Session, user: Any) -> None:
             if login is None or login.user.pk != user.pk:
                 continue
             with suppress(IntegrityError), transaction.atomic(using=database()):  # another request may have moved it
-                old_logins.add(
-                    id, one.name, user.pk, expires_at=login.expires_at, session=session, reference=login.reference
-                )
+                old_logins.add(id, one.name, login, session=session)
 
 
 def _log_moved(source: str, session_id: UUID, user_id: Any) -> None:

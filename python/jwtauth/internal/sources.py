@@ -29,7 +29,7 @@ def accepted() -> Iterator[Accepted]:
 
 
 def configured() -> Iterator[Accepted]:
-    """Yield all sources, also those whose time is over."""
+    """Yield all sources, including those past their ``until``."""
     for name, since, until in get_config().accept_logins_of:
         yield Accepted(name, load(name), since, until)
 

@@ -241,7 +241,7 @@ def test_what_django_refuses_is_refused(engine, client, ada):
             response = each.get("/plain/")
             assert (response.json()["user"], sets_tokens(response)) == ("", [])
         with override_settings(AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.AllowAllUsersModelBackend"]):
-            assert who(stranger, "/plain/") == "", "its backend is no longer installed"
+            assert who(stranger, "/plain/") == "", "its backend has been removed"
     assert not Session.objects.exists()
 
 

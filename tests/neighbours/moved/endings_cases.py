@@ -310,16 +310,6 @@ def test_late_parallel_request_of_an_app_that_starts_to_use_the_new_refresh_toke
         assert refresh(client, new["refresh"]).status_code == 200
 
 
-def test_stale_cookie_of_the_old_package_refuses_no_post_from_elsewhere(client, ada):
-    client.cookies["old-refresh"] = "stale"
-    with accepting("dj_rest_auth"):
-        assert client.post("/plain/", HTTP_ORIGIN="https://pay.example").status_code != 403 or True
-
-
-class Switch:
-    """A later middleware of tenants."""
-
-
 def test_two_apps_of_one_user_do_not_write_at_every_request(client, ada):
     from django.db import connection
     from django.test.utils import CaptureQueriesContext

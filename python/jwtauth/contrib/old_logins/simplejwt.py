@@ -118,4 +118,4 @@ def _reference(token: Any) -> str:
     from rest_framework_simplejwt.settings import api_settings
 
     jti = token.get(api_settings.JTI_CLAIM) if api_settings.JTI_CLAIM else None
-    return f"{jti} {token['exp']}" if jti else ""
+    return f"{jti} {int(token['exp'])}" if jti else ""

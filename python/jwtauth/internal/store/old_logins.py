@@ -56,11 +56,9 @@ def refused_before(rows: Iterable[OldLogin | None]) -> int | None:
 def add(
     id: UUID,
     source: str,
-    user_id: Any,
+    login: Login,
     *,
-    expires_at: int | None,
     session: Session | None = None,
-    reference: str = "",
     is_ended: bool = False,
 ) -> None:
     """Record a credential. Raises ``IntegrityError`` if another request has recorded it."""
@@ -69,14 +67,14 @@ def add(
     OldLogin.objects.using(database()).create(
         id=id,
         source=source,
-        user_id=user_id,
+        user_id=login.user.pk,
         session_id=None if session is None else session.pk,
-        reference=reference,
+        reference=login.reference,
         created_at=at if session is None else session.created_at,
         first_end=None if session is None else session.expires_at,
         seen_at=at if is_ended else None,
         last_shown_at=at,
-        expires_at=_kept_until(expires_at, now),
+        expires_at=_kept_until(login.expires_at, now),
     )
 
 
@@ -99,7 +97,7 @@ def note_shown(source: str, login: Login, id: UUID, row: OldLogin | None) -> Non
         return
     try:
         if row is None:
-            add(id, source, login.user.pk, expires_at=now + 30 * 24 * 3600, reference=reference)
+            add(id, source, login._replace(expires_at=now + 30 * 24 * 3600))
         else:
             changes = {"last_shown_at": clock.to_datetime(now), "reference": reference}
             OldLogin.objects.using(database()).filter(pk=id).update(**changes)
@@ -159,7 +157,7 @@ def follow_new_password(instance: Any) -> None:
 
 
 def remove_expired() -> int:
-    """Remove the records of credentials that have expired, of packages whose logins are no longer accepted.
+    """Remove the records of expired credentials of packages that ``ACCEPT_LOGINS_OF`` does not name.
 
     The other package may have extended a credential since it was recorded.
     """
