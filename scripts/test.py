@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -38,12 +38,11 @@ VENV = ROOT / ".venv"
 NEEDS_MORE = 77
 SERVERS = (PostgreSQL, MariaDB)
 # Each is a separate step, without coverage: the other tests cover the same lines.
-APART = ("neighbours", "seams", "simulation")
+APART = ("seams", "databases", "neighbours", "simulation")
 # Tests that start their own databases, and tests that need none.
 ONLY_ON_SQLITE = (
     *APART,
     "browser",
-    "databases",
     "plain",
     "test_engine_binding.py",
     "test_startproject.py",
@@ -71,7 +70,6 @@ SILENCE = 45
 SLOW_TESTS = (
     *APART,
     "browser",
-    "databases",
     "plain",
     "test_corpus.py",
     "test_docs.py",
@@ -177,22 +175,19 @@ def failures(lines: Iterable[str]) -> Iterator[str]:
             section = ""
 
 
-def beside_python() -> None:
-    """Run the checks that use the processor which Python's tests, mostly waiting, leave free."""
+def compiled() -> None:
+    """Run the checks that compile, one after another: two would wait for each other."""
     lint()
     rust()
     oldest_rust()
     packages()
     fuzz()
     instructions()
-    matrix()
 
 
-def apart() -> None:
-    """Run the tests with browsers, servers, other packages and databases: they wait more than they compute."""
-    for name in APART:
-        folder(name)
-    databases()
+def others() -> list[Callable[[], None]]:
+    """Return the other checks, longest first. Those on databases and servers wait more than they compute."""
+    return [python, servers, *(partial(folder, name) for name in APART), matrix]
 
 
 def lint() -> None:
@@ -327,7 +322,7 @@ def mariadb_driver() -> None:
         installed.touch()
 
 
-def databases() -> None:
+def servers() -> None:
     """Test the flows again, on each database server that this machine has."""
     for server in SERVERS:
         if server.is_installed():
@@ -357,7 +352,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "instructions": instructions,
     "matrix": matrix,
     "python": python,
-    "databases": databases,
+    "servers": servers,
     **{name: partial(folder, name) for name in APART},
 }
 
@@ -376,13 +371,20 @@ def main(names: list[str]) -> int:
 
 def everything() -> int:
     missing_programs()
-    in_lanes(python, beside_python, apart)
+    waiting = others()
+
+    def one_by_one() -> None:
+        with suppress(IndexError):
+            while True:
+                to_the_end(waiting.pop(0))
+
+    in_lanes(one_by_one, one_by_one, compiled)
     return report()
 
 
 def some(names: list[str]) -> int:
     """Run these steps, one after another."""
-    if {"python", "databases", *APART} & set(names):
+    if {"python", "servers", *APART} & set(names):
         missing_programs()
     for name in names:
         STEPS[name]()
@@ -437,7 +439,7 @@ def to_the_end(lane: Callable[[], None]) -> None:
         lane()
     except Exception:
         traceback.print_exc()
-        failed[lane.__name__] = []
+        failed[str(getattr(lane, "__name__", lane))] = []
 
 
 def report() -> int:
