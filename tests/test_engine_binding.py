@@ -600,11 +600,18 @@ CALLS = {
     "RotationPolicy": (
         _engine.RotationPolicy,
         [],
-        {"access": integers, "idle": integers, "absolute": st.none() | integers, "grace": integers},
+        {
+            "access": integers,
+            "idle": integers,
+            "absolute": st.none() | integers,
+            "grace": integers,
+            "lock_after": st.none() | integers,
+        },
     ),
     "RotationPolicy.start": (POLICY.start, [integers], {}),
     "RotationPolicy.start_for": (POLICY.start_for, [integers, integers], {}),
     "RotationPolicy.succeed": (POLICY.succeed, [rows, integers], {}),
+    "RotationPolicy.reauthenticate": (POLICY.reauthenticate, [rows, integers, integers], {}),
     "RotationPolicy.take_over": (POLICY.take_over, [st.none() | integers, integers], {}),
     "RotationPolicy.decide_old_login": (
         POLICY.decide_old_login,
@@ -650,7 +657,11 @@ CALLS = {
         },
     ),
     "Site.check_origin": (SITE.check_origin, [METAS], HEADS),
-    "Site.refresh": (SITE.refresh, [IDENTITIES, st.just(claims()), rows], {"now": integers}),
+    "Site.refresh": (
+        SITE.refresh,
+        [IDENTITIES, st.just(claims()), rows],
+        {"no_activity": st.booleans(), "now": integers},
+    ),
     "Site.check": (
         SITE.check,
         [IDENTITIES, st.just(claims()), rows],
@@ -664,6 +675,10 @@ CALLS = {
             "decision": st.none() | DECISIONS,
             "custom": st.none() | texts | json_texts,
             "remember": st.booleans(),
+            "presented": st.none() | st.just(claims()),
+            "methods": texts,
+            "auth_time": st.none() | integers,
+            "actor": st.none() | texts,
             "now": integers,
         },
     ),
@@ -691,9 +706,11 @@ CALLS = {
     "VerifiedSessions.forget": (MEMORY.forget, [st.uuids()], {}),
     "Session.stored": (
         _engine.Session.stored,
-        [integers, st.booleans(), st.none() | STORED, STORED, STORED, STORED],
+        [integers, st.booleans(), *[st.none() | STORED] * 3, STORED, STORED, STORED],
         {},
     ),
+    "Session.auth_time_of": (POLICY.start(NOW).auth_time_of, [st.just(claims())], {}),
+    "stored_methods": (_engine.stored_methods, [st.lists(texts | st.sampled_from(["pwd", "otp"]), max_size=9)], {}),
     "stored_seconds": (_engine.stored_seconds, [STORED], {}),
     "cookie_problems": (
         _engine.cookie_problems,
@@ -913,7 +930,7 @@ def test_pyjwt_reads_a_valid_token_with_spaces():
 
 def test_session_row_is_read_as_sqlite_stores_it():
     stored = _engine.Session.stored(
-        3, True, None, "2026-01-31 23:59:59", "2024-02-29 00:00:00", "2026-02-28 00:00:01.5"
+        3, True, None, None, None, "2026-01-31 23:59:59", "2024-02-29 00:00:00", "2026-02-28 00:00:01.5"
     )
     assert (stored.generation, stored.end_is_fixed, stored.acknowledged_at) == (3, True, None)
     times = [
@@ -924,8 +941,10 @@ def test_session_row_is_read_as_sqlite_stores_it():
         "2024-02-29 00:00:00",
         "2026-02-28 00:00:01",
     ]
-    acknowledged = _engine.Session.stored(1, False, "1970-01-01 00:00:09", *["1970-01-01 00:00:00"] * 3)
-    assert (acknowledged.acknowledged_at, acknowledged.expires_at) == (9, 0)
+    assert (stored.auth_time, stored.locks_at) == (None, None)
+    optional = ["1970-01-01 00:00:09", "1970-01-01 00:00:08", "1970-01-01 00:00:07"]
+    seen = _engine.Session.stored(1, False, *optional, *["1970-01-01 00:00:00"] * 3)
+    assert (seen.acknowledged_at, seen.auth_time, seen.locks_at, seen.expires_at) == (9, 8, 7, 0)
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)))

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jwtauth.authentication import JWTAuthentication, JwtAuthentication
+    from jwtauth.internal.activity import no_activity
     from jwtauth.internal.landing import landing
+    from jwtauth.reauthentication import RecentlySignedIn, SignedInWith
     from jwtauth.signin import (
         alogin,
         alogout,
+        areauthenticate,
         aupdate_session_auth_hash,
         login,
         logout,
+        reauthenticate,
         update_session_auth_hash,
     )
 
@@ -29,12 +33,17 @@ __version__: str
 __all__ = [
     "JWTAuthentication",
     "JwtAuthentication",
+    "RecentlySignedIn",
+    "SignedInWith",
     "alogin",
     "alogout",
+    "areauthenticate",
     "aupdate_session_auth_hash",
     "landing",
     "login",
     "logout",
+    "no_activity",
+    "reauthenticate",
     "update_session_auth_hash",
 ]
 
@@ -44,12 +53,17 @@ _HOMES = {
     "__version__": "jwtauth._engine",
     "JWTAuthentication": "jwtauth.authentication",
     "JwtAuthentication": "jwtauth.authentication",
+    "RecentlySignedIn": "jwtauth.reauthentication",
+    "SignedInWith": "jwtauth.reauthentication",
     "alogin": "jwtauth.signin",
     "alogout": "jwtauth.signin",
+    "areauthenticate": "jwtauth.signin",
     "aupdate_session_auth_hash": "jwtauth.signin",
     "landing": "jwtauth.internal.landing",
     "login": "jwtauth.signin",
     "logout": "jwtauth.signin",
+    "no_activity": "jwtauth.internal.activity",
+    "reauthenticate": "jwtauth.signin",
     "update_session_auth_hash": "jwtauth.signin",
 }
 _OF_DRF = {"JWTAuthentication", "JwtAuthentication"}

@@ -36,6 +36,7 @@ __all__ = [
     "algorithms",
     "cookie_problems",
     "generate_key",
+    "stored_methods",
     "stored_seconds",
 ]
 
@@ -140,12 +141,16 @@ class Session:
         created_at: int,
         expires_at: int,
         end_is_fixed: bool,
+        auth_time: int | None = None,
+        locks_at: int | None = None,
     ) -> Session: ...
     @staticmethod
     def stored(
         generation: int,
         end_is_fixed: bool,
         acknowledged_at: str | None,
+        auth_time: str | None,
+        locks_at: str | None,
         rotated_at: str,
         created_at: str,
         expires_at: str,
@@ -174,6 +179,17 @@ class Session:
     @property
     def expires_at(self) -> int:
         """Return when the session expires unless it is refreshed before."""
+
+    @property
+    def auth_time(self) -> int | None:
+        """Return when the user last authenticated, or ``None`` if that was at login."""
+
+    def auth_time_of(self, claims: Claims) -> int:
+        """Return when the user authenticated according to tokens with these claims, which may be older copies."""
+
+    @property
+    def locks_at(self) -> int | None:
+        """Return when the session locks unless it is refreshed before, or ``None``."""
 
     @property
     def end_is_fixed(self) -> bool:
@@ -236,6 +252,18 @@ class Claims:
         """Return ``exp``, when the token expires."""
 
     @property
+    def auth_time(self) -> int | None:
+        """Return ``auth_time``, when the user authenticated, or ``None`` in tokens of earlier versions."""
+
+    @property
+    def methods(self) -> list[str]:
+        """Return ``amr``, the methods that the user has authenticated by (RFC 8176)."""
+
+    @property
+    def actor(self) -> str | None:
+        """Return the subject of the user who acts as this one (RFC 8693 section 4.1), or ``None``."""
+
+    @property
     def custom(self) -> dict[str, Any]:
         """Return the claims added by ``ACCESS_TOKEN_CLAIMS``, as a new dictionary for each call."""
 
@@ -275,7 +303,9 @@ class Tokens:
 class RotationPolicy:
     """Hold the lifetimes and the grace period of rotation, in seconds."""
 
-    def __new__(cls, *, access: int, idle: int, absolute: int | None, grace: int) -> RotationPolicy:
+    def __new__(
+        cls, *, access: int, idle: int, absolute: int | None, grace: int, lock_after: int | None = None
+    ) -> RotationPolicy:
         """Create a policy. Raises ``EngineConfigurationError`` if lifetimes are zero or out of order."""
 
     def start(self, now: int) -> Session:
@@ -286,6 +316,12 @@ class RotationPolicy:
 
     def succeed(self, session: Session, now: int) -> Session:
         """Return the row of a session that replaces this one and keeps its absolute limit."""
+
+    def reauthenticate(self, session: Session, presented: int, now: int) -> Session | None:
+        """Return the row of a session whose user authenticates again, or ``None`` if it is over.
+
+        ``presented`` is the generation of the token that the request brings.
+        """
 
     def take_over(self, end: int | None, now: int) -> Session:
         """Return the row of a session that continues a login of another package, whose tokens are not yet seen.
@@ -331,7 +367,7 @@ class Decision:
         """Return the code of the decision.
 
         The token is accepted: ``rotate``, ``renew_access``, ``reissue``, ``admit``, ``adopt``. It is refused:
-        ``session_expired``, ``generation_ahead``, ``late_upload``. The session must end: ``refresh_token_reused``.
+        ``session_expired``, ``session_locked``, ``generation_ahead``, ``late_upload``. The session must end: ``refresh_token_reused``.
         """
 
     @property
@@ -503,8 +539,13 @@ class Site:
     def check_origin(self, meta: dict[str, Any], *, method: str, version: str, own: Callable[[], str | None]) -> None:
         """Raise ``CrossOriginRefused`` if the request may not use cookies, even if it has none."""
 
-    def refresh(self, identity: Identity, claims: Claims, session: Session, *, now: int) -> Decision:
-        """Decide on a refresh token by the row of its session."""
+    def refresh(
+        self, identity: Identity, claims: Claims, session: Session, *, no_activity: bool = False, now: int
+    ) -> Decision:
+        """Decide on a refresh token by the row of its session.
+
+        ``no_activity`` says that the site does not count requests to this path as activity of the user.
+        """
 
     def check(
         self,
@@ -534,6 +575,10 @@ class Site:
         decision: Decision | None,
         custom: str | None,
         remember: bool,
+        presented: Claims | None = None,
+        methods: str = "",
+        auth_time: int | None = None,
+        actor: str | None = None,
         now: int,
     ) -> Grant:
         """Return the tokens of a session's row. ``decision`` says which the response sets. ``None`` means both."""

@@ -8,9 +8,12 @@
     ├── CrossOriginRefused           the request comes from another origin and may not use cookies: 403
     ├── SessionContention            the database was too busy to update the session: 503
     ├── SessionLimitReached          the user already has MAX_SESSIONS_PER_USER sessions: 403
+    ├── ReauthenticationRequired     the user must prove again who they are: 403
     ├── ClaimsRefused                a token cannot hold what ACCESS_TOKEN_CLAIMS returns: a bug of the site
     └── EngineConfigurationError     invalid or contradictory keys, lifetimes or names
 """
+
+from collections.abc import Collection
 
 from django.core.exceptions import PermissionDenied
 
@@ -47,6 +50,18 @@ class SessionContention(JwtAuthError):
 
 class SessionLimitReached(JwtAuthError, PermissionDenied):
     """Raised by a login beyond ``MAX_SESSIONS_PER_USER`` if ``MAX_SESSIONS_POLICY`` is ``"refuse"``."""
+
+
+class ReauthenticationRequired(JwtAuthError, PermissionDenied):
+    """Raised if the user must prove again who they are, for example by their password. The middleware answers 403.
+
+    ``max_age`` is the most seconds that may have passed since the user last did, or ``None`` if any time will do.
+    ``methods`` are the methods that the user has not used and must use (RFC 8176).
+    """
+
+    def __init__(self, message: str, *, max_age: int | None, methods: Collection[str] = ()) -> None:
+        super().__init__(message, "reauthentication_required")
+        self.max_age, self.methods = max_age, sorted(methods)
 
 
 class ClaimsRefused(JwtAuthError):

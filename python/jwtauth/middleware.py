@@ -11,10 +11,11 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
-from jwtauth.exceptions import CrossOriginRefused, SessionContention
+from jwtauth.exceptions import CrossOriginRefused, ReauthenticationRequired, SessionContention
 from jwtauth.internal import anonymous, bearer, cross_origin, django_session, old_logins
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
+from jwtauth.internal.reauthentication import body_of as reauthentication_body
 from jwtauth.internal.refresh import refresh
 from jwtauth.internal.request_user import install, install_again
 from jwtauth.internal.response import write
@@ -107,21 +108,23 @@ class JWTAuthMiddleware:
         return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
 
     def _process_template_response(self, request: HttpRequest, response: Any) -> Any:
-        """Put the code of a late upload into DRF's response, since DRF does not know why the request is anonymous."""
+        """Put the code of the refusal into DRF's response, since DRF does not know why the request is anonymous."""
         flow = Flow.of(request)
         if flow is not None and flow.refusal is not None and response.status_code in (401, 403):
             data = getattr(response, "data", None)  # any type, if the project has its own exception handler
             if type(data) is dict and getattr(data.get("detail"), "code", None) == anonymous.NOT_AUTHENTICATED:
-                data["detail"], data["code"] = anonymous.late_upload(), flow.refusal
+                data["detail"], data["code"] = anonymous.detail(flow.refusal), flow.refusal
         return response
 
     async def _process_template_response_async(self, request: HttpRequest, response: Any) -> Any:
         return self._process_template_response(request, response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Answer 403 or 503 if `login` or `logout` in a view was refused or met too many conflicts."""
+        """Answer 403 or 503 to the exceptions of this package that a view raises."""
         if isinstance(exception, SessionContention):
             return _contended(exception)
+        if isinstance(exception, ReauthenticationRequired):
+            return JsonResponse(reauthentication_body(exception), status=403)
         return _foreign(exception) if isinstance(exception, CrossOriginRefused) else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -205,6 +206,24 @@ class Session(models.Model):
     user_agent = models.TextField(_("user agent"), blank=True)
     ip_address = models.GenericIPAddressField(_("IP address"), null=True)
     last_seen_at = InstantField(_("last seen"))
+    auth_time = InstantField(
+        "authenticated",
+        null=True,
+        help_text="When the user last proved who they are in this session, if not only at login.",
+    )
+    amr = models.TextField(
+        "authentication methods",
+        blank=True,
+        default="",
+        db_default="",  # workers of the previous version and Rust services do not set it
+        help_text="How the user has proved who they are in this session, by the names of RFC 8176.",
+    )
+    locks_at = InstantField("locks", null=True, help_text="When the session locks unless it is used before.")
+    actor_session_id = models.UUIDField(
+        "session of the actor",
+        null=True,
+        help_text="The session of the user who acts as this one, if another user does.",
+    )
 
     objects = SessionManager()
 
@@ -304,22 +323,33 @@ def end_by_id(session_id: Any, reason: str) -> int:
 
 def row_of(column: Callable[[str], Any]) -> _engine.Session:
     """Return the engine's row of the values that ``column`` returns by name."""
-    acknowledged_at = column("acknowledged_at")
     return _engine.Session(
         generation=column("generation"),
-        acknowledged_at=None if acknowledged_at is None else clock.from_datetime(acknowledged_at),
+        acknowledged_at=_seconds(column("acknowledged_at")),
         rotated_at=clock.from_datetime(column("rotated_at")),
         created_at=clock.from_datetime(column("created_at")),
         expires_at=clock.from_datetime(column("expires_at")),
         end_is_fixed=column("end_is_fixed"),
+        auth_time=_seconds(column("auth_time")),
+        locks_at=_seconds(column("locks_at")),
     )
+
+
+def _seconds(time: datetime | None) -> int | None:
+    return None if time is None else clock.from_datetime(time)
+
+
+def _time(seconds: int | None) -> datetime | None:
+    return None if seconds is None else clock.to_datetime(seconds)
 
 
 def columns_of(row: _engine.Session) -> dict[str, Any]:
     """Return the columns that may change after login, with the values of the engine's row."""
     return {
         "generation": row.generation,
-        "acknowledged_at": None if row.acknowledged_at is None else clock.to_datetime(row.acknowledged_at),
+        "acknowledged_at": _time(row.acknowledged_at),
         "rotated_at": clock.to_datetime(row.rotated_at),
         "expires_at": clock.to_datetime(row.expires_at),
+        "auth_time": _time(row.auth_time),
+        "locks_at": _time(row.locks_at),
     }

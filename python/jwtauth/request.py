@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 
 from jwtauth import _engine
+from jwtauth.internal.store import clock
 
 if TYPE_CHECKING:
     from jwtauth.internal.flow import Visitor
@@ -21,6 +23,7 @@ class _Flow(Protocol):
 
     identity: _engine.Identity
     claims: _engine.Claims | None
+    locked: tuple[_engine.Claims, SessionAndUser] | None
     was_asked: bool
     refreshed: bool
     renewed: bool
@@ -78,6 +81,28 @@ class RequestAuth:
         After a refresh, these are the claims of the new token.
         """
         return self._flow.claims
+
+    @property
+    def auth_time(self) -> datetime | None:
+        """Return when the user last proved who they are, by the tokens of this request, or ``None``.
+
+        Tokens that were copied before the user last did so say an earlier time.
+        """
+        found, claims = self._flow.found, self._flow.claims
+        if found is None or claims is None:
+            return None
+        return clock.to_datetime(found.row.auth_time_of(claims))
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Return how the user has proved who they are, by the tokens of this request (``amr``, RFC 8176)."""
+        claims = None if self._flow.found is None else self._flow.claims
+        return frozenset() if claims is None else frozenset(claims.methods)
+
+    @property
+    def is_locked(self) -> bool:
+        """Return whether the session is locked until the user authenticates again. The request is anonymous then."""
+        return self._flow.locked is not None
 
     @property
     def refreshed(self) -> bool:

@@ -64,8 +64,8 @@ class LoginSerializer(_SecretInput):
     """Authenticate a username and a password with the project's authentication backends.
 
     The field of the username has the name of ``USERNAME_FIELD``. A subclass, or another serializer named by
-    ``LOGIN_SERIALIZER``, must set ``validated_data["user"]``. It may set ``remember`` and ``lifetime``, which are
-    passed to `login`.
+    ``LOGIN_SERIALIZER``, must set ``validated_data["user"]``. It may set ``remember``, ``lifetime`` and ``methods``, which
+    are passed to `login`. Without ``methods``, they are ``["pwd"]``.
     """
 
     password = serializers.CharField(
@@ -89,6 +89,32 @@ class LoginSerializer(_SecretInput):
             raise CredentialsRefused
         # Remove the password: error trackers show the view's local variables.
         return {field: value for field, value in attrs.items() if field != "password"} | {"user": user}
+
+
+class ReauthenticateSerializer(_SecretInput):
+    """Read the password of the user of a session."""
+
+    password = serializers.CharField(
+        label=_("Password"), write_only=True, min_length=1, trim_whitespace=False, style={"input_type": "password"}
+    )
+    refresh = serializers.CharField(
+        label=_("Refresh token"),
+        write_only=True,
+        required=False,
+        help_text=_("Only for clients that store their tokens: it names the session, even if that is locked."),
+    )
+
+    @sensitive_variables()
+    def authenticate(self, user: Any) -> Any:
+        """Return the user whom the authentication backends find by the password.
+
+        Raises `CredentialsRefused` if that is not ``user``.
+        """
+        credentials = {user.USERNAME_FIELD: user.get_username(), "password": self.validated_data["password"]}
+        found = authenticate(self.context["request"]._request, **credentials)
+        if found is None or found.pk != user.pk or not is_active(found):
+            raise CredentialsRefused
+        return found
 
 
 def check_validated(validated: Any) -> None:

@@ -18,6 +18,9 @@ session_started = Signal()
 # Sent when a refresh token was rotated, at most once per access token lifetime for each browser. Arguments: as above.
 session_refreshed = Signal()
 
+# Sent when the user of a session has authenticated again. Arguments: as above, and methods, the list of methods used.
+session_reauthenticated = Signal()
+
 # Sent once for each session that ends, when the deletion is committed. Arguments: sender=jwtauth.models.Session,
 # session (the row before the end), reason: "logout", "replaced" (by a login from the same browser or by a new
 # password), "revoked", "reused" (with `refresh_token_reused`) or "limit" (MAX_SESSIONS_PER_USER). While a receiver is

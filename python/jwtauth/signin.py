@@ -1,7 +1,8 @@
-"""``login``, ``logout`` and ``update_session_auth_hash``, for requests of Django and DRF."""
+"""``login``, ``logout``, ``reauthenticate`` and ``update_session_auth_hash``, for requests of Django and DRF."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ from jwtauth.internal.login import (
     start_token_session,
     supersede,
 )
+from jwtauth.internal.reauthentication import reauthenticate as authenticate_again
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import backend_of, user_can_authenticate
 from jwtauth.models import database
@@ -43,6 +45,7 @@ def login(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
+    methods: Sequence[str] = (),
 ) -> None:
     """Sign in the user: start a session and end the previous session of the request.
 
@@ -57,6 +60,8 @@ def login(
     - ``cross_origin``: if ``True``, accept a request from another origin, for callbacks that validate the request
       themselves (SAML, OpenID Connect's ``form_post``). By default such a request is refused, since a form on another
       site could sign the visitor in as another user.
+    - ``methods``: how the user has proved who they are, by the names of RFC 8176, such as ``["pwd", "otp"]``, or names of
+      up to 16 letters, digits and ``-_.:/+``. They become the claim ``amr``.
 
     If the request has a Django session, its key is cycled, or the session is flushed if it belongs to another user.
     Sends Django's ``user_logged_in``, unless Django's own login has just sent it for this user. A receiver of that
@@ -64,8 +69,8 @@ def login(
 
     Raises:
 
-    - ``ValueError``: the user is anonymous or unsaved, ``lifetime`` is less than a second, or ``backend`` is not in
-      ``AUTHENTICATION_BACKENDS``.
+    - ``ValueError``: the user is anonymous or unsaved, ``lifetime`` is less than a second, ``backend`` is not in
+      ``AUTHENTICATION_BACKENDS``, or ``methods`` are more than 6 or not valid.
     - ``PermissionDenied``: the backend does not allow the user to sign in, for example because they are inactive.
     - ``SessionLimitReached``: the user already has ``MAX_SESSIONS_PER_USER`` sessions.
     - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
@@ -76,12 +81,12 @@ def login(
     if flow is None and user is not None and middleware_is_installed() and django_session.signs_in(inner, user):
         return  # called by a receiver for a login without a response, as by Django's test client
     flow = _flow(inner)
-    path = _check(user, backend)
+    path, amr = _check(user, backend), _engine.stored_methods(list(methods))
     if flow.announcing == user.pk:
         return
     if not cross_origin:
         flow.check_origin()
-    start(flow, user, remember=remember, lifetime=lifetime, backend=path)
+    start(flow, user, remember=remember, lifetime=lifetime, backend=path, methods=amr)
     _set_user(request, inner, flow, user)
     if "CSRF_COOKIE" in inner.META:
         rotate_token(inner)
@@ -91,7 +96,11 @@ def login(
 
 
 def start_session(
-    request: HttpRequest, user: AbstractBaseUser, *, lifetime: timedelta | float | None = None
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    *,
+    lifetime: timedelta | float | None = None,
+    methods: Sequence[str] = (),
 ) -> _engine.Grant:
     """Start a session for a client that stores its tokens itself, and return the tokens.
 
@@ -99,7 +108,7 @@ def start_session(
     """
     inner = django_request(request)
     flow = _flow(inner)
-    grant = start_token_session(inner, user, lifetime, _check(user))
+    grant = start_token_session(inner, user, lifetime, _check(user), _engine.stored_methods(list(methods)))
     _announce(flow, user)
     return grant
 
@@ -168,6 +177,30 @@ def logout(request: HttpRequest) -> None:
         flush_django_session(flow)
 
 
+def reauthenticate(request: HttpRequest, user: AbstractBaseUser, *, methods: Sequence[str] = ()) -> _engine.Grant:
+    """Record that the user of the request's session has just proved again who they are, for example by their password.
+
+    The session goes on with new tokens, which say the new time and all ``methods`` used so far. Copies of the older
+    tokens never say so, and requests of other tabs stay signed in. A locked session is unlocked. A client that stores its
+    tokens itself must be given those of the returned grant; for others, the response sets the cookies.
+
+    Raises:
+
+    - ``PermissionDenied``: the session is another user's or is over, or another user acts as this one.
+    - ``ValueError``: ``methods`` are not valid, or more than 6 with those used before.
+    - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
+    - ``SessionContention``: the database kept asking to retry. The middleware answers 503.
+    - ``ImproperlyConfigured``: the request did not pass the middleware.
+    """
+    inner = django_request(request)
+    flow = _flow(inner)
+    _engine.stored_methods(list(methods))  # before anything is read
+    flow.check_origin()
+    grant = authenticate_again(flow, user, list(methods))
+    _set_user(request, inner, flow, user)
+    return grant
+
+
 def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> None:
     """Keep the current session of a user who has just changed their password, as Django's function of this name does.
 
@@ -197,9 +230,19 @@ async def alogin(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
+    methods: Sequence[str] = (),
 ) -> None:
     """Sign in the user in async views, as `login` does."""
-    await sync_to_async(login)(request, user, backend, remember=remember, lifetime=lifetime, cross_origin=cross_origin)
+    await sync_to_async(login)(
+        request, user, backend, remember=remember, lifetime=lifetime, cross_origin=cross_origin, methods=methods
+    )
+
+
+async def areauthenticate(
+    request: HttpRequest, user: AbstractBaseUser, *, methods: Sequence[str] = ()
+) -> _engine.Grant:
+    """Authenticate the user again in async views, as `reauthenticate` does."""
+    return await sync_to_async(reauthenticate)(request, user, methods=methods)
 
 
 async def alogout(request: HttpRequest) -> None:

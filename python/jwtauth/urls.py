@@ -17,6 +17,7 @@ app_name = "jwtauth"
 
 urlpatterns = [
     path("login/", views.LoginView.as_view(), name="login"),
+    path("reauthenticate/", views.ReauthenticateView.as_view(), name="reauthenticate"),
     path("logout/", views.LogoutView.as_view(), name="logout"),
     path("token/", views.TokenView.as_view(), name="token"),
     path("token/refresh/", views.TokenRefreshView.as_view(), name="token-refresh"),

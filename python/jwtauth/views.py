@@ -31,22 +31,24 @@ from jwtauth import _engine
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
-from jwtauth.internal import bearer, cross_origin, devices, old_logins, tokens
+from jwtauth.internal import anonymous, bearer, cross_origin, devices, old_logins, reauthentication, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.reports import hide_secrets
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.old_logins import refuse_older
 from jwtauth.models import Session, SessionQuerySet, database
+from jwtauth.reauthentication import RecentlySignedIn
 from jwtauth.request import RequestAuth
 from jwtauth.serializers import (
     EmptySerializer,
+    ReauthenticateSerializer,
     RefreshSerializer,
     RevokeSerializer,
     SessionSerializer,
     check_validated,
 )
-from jwtauth.signin import django_request, login, logout, start_session
+from jwtauth.signin import django_request, login, logout, reauthenticate, start_session
 
 
 class LoginThrottle(ScopedRateThrottle):
@@ -77,6 +79,15 @@ class TokenRefused(APIException):
     default_detail = _("The refresh token is invalid or expired, or its session has ended.")
     default_code = bearer.CODE
     auth_header = bearer.CHALLENGE
+
+
+class SessionRefused(APIException):
+    """Raised if the request has no session whose user could authenticate again: 401."""
+
+    status_code = 401
+    default_detail = _("Sign in first.")
+    default_code = anonymous.NOT_AUTHENTICATED
+    auth_header = 'Bearer realm="api"'
 
 
 class JwtAuthView(GenericAPIView[Any]):
@@ -202,8 +213,42 @@ class LoginView(_Credentials):
                 validated["user"],
                 remember=validated.get("remember", True),
                 lifetime=validated.get("lifetime"),
+                methods=validated.get("methods", ("pwd",)),
             )
         return Response(_me(self))
+
+
+class ReauthenticateView(_Credentials):
+    """Let the user of the current session prove by their password that it is still them."""
+
+    name = _("Confirm that it is you")
+    description = _(
+        "Enter your password again. The session continues with new tokens, and is unlocked if it was locked."
+    )
+    serializer_class = ReauthenticateSerializer
+
+    @sensitive_variables()
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the same body as `MeView`, or new tokens if the request has no cookies but a token of its own.
+
+        A client that stores its tokens sends its access token in ``Authorization``, or its refresh token in the body if
+        the session is locked. An anonymous request gets 401.
+        """
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        inner, token = django_request(request), serializer.validated_data.get("refresh")
+        flow = Flow.of(inner)
+        if token is not None:
+            flow = Flow(inner)
+            reauthentication.present(flow, token)
+        found = None if flow is None else flow.locked[1] if flow.locked is not None else flow.found
+        if flow is None or found is None:
+            raise SessionRefused
+        user = serializer.authenticate(found.user)
+        if token is not None:
+            return Response(tokens.pair(reauthentication.reauthenticate(flow, user, ["pwd"]), get_config()))
+        grant = reauthenticate(request, user, methods=["pwd"])
+        return Response(tokens.pair(grant, get_config()) if flow.identity.is_bearer else _me(self))
 
 
 class LogoutView(_OwnOrigin):
@@ -233,7 +278,12 @@ class TokenView(_Credentials):
         """Return the tokens ``access`` and ``refresh``, and the seconds until each expires."""
         validated = self.validated(request)
         with _limit_is_refusal():
-            grant = start_session(request, validated["user"], lifetime=validated.get("lifetime"))
+            grant = start_session(
+                request,
+                validated["user"],
+                lifetime=validated.get("lifetime"),
+                methods=validated.get("methods", ("pwd",)),
+            )
         return Response(tokens.pair(grant, get_config()))
 
 
@@ -253,7 +303,10 @@ class TokenRefreshView(_Secret):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         inner, token = django_request(request), serializer.validated_data["refresh"]
-        answer = exchange_refresh_token(inner, token) or old_logins.exchange(inner, token)
+        flow = exchange_refresh_token(inner, token)
+        answer = old_logins.exchange(inner, token) if flow is None or flow.grant is None else flow.grant
+        if answer is None and flow is not None and flow.refusal is not None:
+            raise TokenRefused(anonymous.detail(flow.refusal), flow.refusal)
         if answer is None:
             raise TokenRefused
         return Response(answer if isinstance(answer, dict) else tokens.pair(answer, get_config()))
@@ -371,10 +424,11 @@ class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
     description = _("Return or end one of the current user's sessions.")
 
     def perform_destroy(self, instance: Session) -> None:
-        """End the session. If it is the current one, log out."""
+        """End the session. If it is the current one, log out. To end another one may need ``SENSITIVE_MAX_AGE``."""
         if instance.pk == self.get_serializer_context()["current"]:
             logout(self.request)
         else:
+            _check_sensitive(self.request)
             instance.end()
 
 
@@ -386,6 +440,7 @@ class OtherSessionsView(_OwnSessions):
 
     def delete(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """End the sessions and return their number, without those that a password change had already invalidated."""
+        _check_sensitive(request)
         others = Session.objects.of(request.user.pk).exclude(pk=self.get_serializer_context()["current"])
         ended = others.valid_for(request.user).end()
         others.end()
@@ -396,6 +451,11 @@ class OtherSessionsView(_OwnSessions):
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Do the same as `delete`, for HTML forms."""
         return self.delete(request, *args, **kwargs)
+
+
+def _check_sensitive(request: Request) -> None:
+    """Raise DRF's exception if the user must authenticate again before this."""
+    RecentlySignedIn().has_permission(request, None)
 
 
 @contextmanager

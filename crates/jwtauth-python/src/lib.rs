@@ -33,7 +33,7 @@ mod _engine {
         request::{Answer, Grant, Identity, OriginPolicy, Outcome, RenderSecrets, Site},
         rotation::{Decision, RotationPolicy},
         session::{Session, Sid},
-        token::{Claims, TokenKind, Tokens},
+        token::{Claims, TokenKind, Tokens, stored_methods},
     };
 
     #[pymodule_init]

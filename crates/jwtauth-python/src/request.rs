@@ -1,6 +1,6 @@
 //! The flow of a request: the head read from Django's `META`, and the engine's steps.
 
-use jwtauth::{CookiePolicy, Grantee, Head, HttpVersion, Origin, UnixTime};
+use jwtauth::{Authentication, CookiePolicy, Grantee, Head, HttpVersion, Methods, Origin, UnixTime};
 use pyo3::{
     intern,
     prelude::*,
@@ -123,19 +123,20 @@ impl Site {
         }
     }
 
-    #[pyo3(signature = (identity, claims, session, *, now))]
+    /// `no_activity`: the site knows that requests to this path are no activity of the user.
+    #[pyo3(signature = (identity, claims, session, *, no_activity = false, now))]
     fn refresh(
         &self,
         identity: &Bound<'_, Identity>,
         claims: &Bound<'_, Claims>,
         session: &Bound<'_, Session>,
+        no_activity: bool,
         now: u64,
     ) -> Decision {
-        let session = session.get().0;
-        Decision {
-            decision: self.0.refresh(&identity.get().identity, &claims.get().0, &session, UnixTime::from_secs(now)),
-            session,
-        }
+        let (identity, session) = (&identity.get().identity, session.get().0);
+        let idle = no_activity.then(|| identity.clone().without_activity());
+        let identity = idle.as_ref().unwrap_or(identity);
+        Decision { decision: self.0.refresh(identity, &claims.get().0, &session, UnixTime::from_secs(now)), session }
     }
 
     /// Return `(acknowledge, update_last_seen)`, or `None` if the session is not valid.
@@ -160,8 +161,11 @@ impl Site {
         Ok(self.0.fits(subject, &custom_claims(Some(custom))?)?)
     }
 
-    /// Return a grant. `decision` tells which tokens the response sets; `None` means both.
-    #[pyo3(signature = (sid, subject, session, *, decision, custom, remember, now))]
+    /// Return a grant. `decision` tells which tokens the response sets; `None` means both. The tokens say what the token
+    /// with the claims `presented` says of the user's authentication; without it, that the row's newest authentication
+    /// was by these methods, as stored, or an older one at `auth_time`.
+    #[pyo3(signature = (sid, subject, session, *, decision, custom, remember, presented = None, methods = "",
+                        auth_time = None, actor = None, now))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn grant(
         &self,
@@ -171,12 +175,24 @@ impl Site {
         decision: Option<&Bound<'_, Decision>>,
         custom: Option<&str>,
         remember: bool,
+        presented: Option<&Bound<'_, Claims>>,
+        methods: &str,
+        auth_time: Option<u64>,
+        actor: Option<String>,
         now: u64,
     ) -> Result<Grant, Error> {
         let mut grantee = Grantee::new(sid.get().0, subject);
-        (grantee.custom, grantee.remember) = (custom_claims(custom)?, remember);
+        let row = &session.get().0;
+        grantee.authentication = Some(match presented {
+            Some(claims) => Authentication::of(&claims.get().0, row),
+            None => {
+                let time = auth_time.map_or(row.authenticated_at(), UnixTime::from_secs);
+                Authentication::new(time.min(row.authenticated_at()), Methods::from_stored(methods))
+            }
+        });
+        (grantee.custom, grantee.remember, grantee.actor) = (custom_claims(custom)?, remember, actor);
         let kinds = decision.map_or(BOTH, |decision| decision.get().decision.issues());
-        Ok(Grant(self.0.grant(grantee, &session.get().0, kinds, UnixTime::from_secs(now))))
+        Ok(Grant(self.0.grant(grantee, row, kinds, UnixTime::from_secs(now))))
     }
 
     fn issue(&self, py: Python<'_>, grant: &Bound<'_, Grant>, kind: TokenKind) -> Result<String, Error> {
@@ -390,6 +406,7 @@ struct Headers {
     transfer_encoding: Option<String>,
     /// Read only if the site has a render secret.
     render_secret: Option<String>,
+    activity: Option<String>,
 }
 
 impl Headers {
@@ -418,6 +435,7 @@ impl Headers {
             upgrade: text(meta, intern!(py, "HTTP_UPGRADE"))?,
             content_length: text(meta, intern!(py, "CONTENT_LENGTH"))?,
             transfer_encoding: text(meta, intern!(py, "HTTP_TRANSFER_ENCODING"))?,
+            activity: text(meta, intern!(py, "HTTP_X_JWTAUTH_ACTIVITY"))?,
             ..Self::default()
         })
     }
@@ -433,6 +451,7 @@ impl Headers {
         head.content_length = self.content_length.as_deref();
         head.transfer_encoding = self.transfer_encoding.as_deref();
         head.render_secret = self.render_secret.as_deref();
+        head.activity = self.activity.as_deref();
         head
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jwtauth::{Lifetimes, MovedLogin, OldCredential, OldLoginPeriod, UnixTime};
+use jwtauth::{Generation, Lifetimes, MovedLogin, OldCredential, OldLoginPeriod, UnixTime};
 use pyo3::prelude::*;
 
 use crate::{error::Error, request::Identity, session::Session};
@@ -14,13 +14,12 @@ pub(crate) struct RotationPolicy(pub(crate) jwtauth::RotationPolicy);
 #[pymethods]
 impl RotationPolicy {
     #[new]
-    #[pyo3(signature = (*, access, idle, absolute, grace))]
-    fn new(access: u64, idle: u64, absolute: Option<u64>, grace: u64) -> Result<Self, Error> {
+    #[pyo3(signature = (*, access, idle, absolute, grace, lock_after = None))]
+    fn new(access: u64, idle: u64, absolute: Option<u64>, grace: u64, lock_after: Option<u64>) -> Result<Self, Error> {
         let seconds = Duration::from_secs;
-        Ok(Self(jwtauth::RotationPolicy::new(
-            Lifetimes::new(seconds(access), seconds(idle), absolute.map(seconds))?,
-            seconds(grace),
-        )))
+        let lifetimes = Lifetimes::new(seconds(access), seconds(idle), absolute.map(seconds))?;
+        let policy = jwtauth::RotationPolicy::new(lifetimes, seconds(grace));
+        Ok(Self(policy.with_lock_after(lock_after.map(seconds))))
     }
 
     fn start(&self, now: u64) -> Session {
@@ -33,6 +32,11 @@ impl RotationPolicy {
 
     fn succeed(&self, session: &Bound<'_, Session>, now: u64) -> Session {
         Session(self.0.succeed(&session.get().0, UnixTime::from_secs(now)))
+    }
+
+    /// Return the row of a session whose user authenticates again, or `None` if it is over.
+    fn reauthenticate(&self, session: &Bound<'_, Session>, presented: u64, now: u64) -> Option<Session> {
+        self.0.reauthenticate(&session.get().0, Generation::new(presented), UnixTime::from_secs(now)).map(Session)
     }
 
     fn take_over(&self, end: Option<u64>, now: u64) -> Session {

@@ -1,11 +1,11 @@
 //! Session names and rows.
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{Generation, UnixTime};
+use jwtauth::{Authentication, Generation, UnixTime};
 use pyo3::prelude::*;
 use uuid::Uuid;
 
-use crate::{clock::stored_seconds, error::Error};
+use crate::{clock::stored_seconds, error::Error, token::Claims};
 
 /// The secret name of a session.
 #[pyclass(frozen, module = "jwtauth._engine")]
@@ -40,7 +40,9 @@ pub(crate) struct Session(pub(crate) jwtauth::Session);
 #[pymethods]
 impl Session {
     #[new]
-    #[pyo3(signature = (*, generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed))]
+    #[pyo3(signature = (*, generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed,
+                        auth_time = None, locks_at = None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn new(
         generation: u64,
         acknowledged_at: Option<u64>,
@@ -48,28 +50,47 @@ impl Session {
         created_at: u64,
         expires_at: u64,
         end_is_fixed: bool,
+        auth_time: Option<u64>,
+        locks_at: Option<u64>,
     ) -> Self {
         let at = UnixTime::from_secs;
         let session = jwtauth::Session::new(at(created_at), at(expires_at))
             .with_generation(Generation::new(generation), at(rotated_at))
             .with_acknowledged_at(acknowledged_at.map(at))
-            .with_fixed_end(end_is_fixed);
+            .with_fixed_end(end_is_fixed)
+            .with_auth_time(auth_time.map(at))
+            .with_locks_at(locks_at.map(at));
         Self(session)
     }
 
     /// Create the row from the columns that Python's sqlite3 returns, with times as Django stores them.
     #[staticmethod]
+    #[expect(clippy::too_many_arguments, reason = "they are the columns, in their order")]
     fn stored(
         generation: u64,
         end_is_fixed: bool,
         acknowledged_at: Option<&str>,
+        auth_time: Option<&str>,
+        locks_at: Option<&str>,
         rotated_at: &str,
         created_at: &str,
         expires_at: &str,
     ) -> PyResult<Self> {
         let [rotated_at, created_at, expires_at] = [rotated_at, created_at, expires_at].map(stored_seconds);
-        let acknowledged_at = acknowledged_at.map(stored_seconds).transpose()?;
-        Ok(Self::new(generation, acknowledged_at, rotated_at?, created_at?, expires_at?, end_is_fixed))
+        let optional = |time: Option<&str>| time.map(stored_seconds).transpose();
+        let (acknowledged_at, auth_time, locks_at) =
+            (optional(acknowledged_at)?, optional(auth_time)?, optional(locks_at)?);
+        let (rotated_at, created_at, expires_at) = (rotated_at?, created_at?, expires_at?);
+        Ok(Self::new(
+            generation,
+            acknowledged_at,
+            rotated_at,
+            created_at,
+            expires_at,
+            end_is_fixed,
+            auth_time,
+            locks_at,
+        ))
     }
 
     #[getter]
@@ -95,6 +116,21 @@ impl Session {
     #[getter]
     fn expires_at(&self) -> u64 {
         self.0.expires_at.as_secs()
+    }
+
+    #[getter]
+    fn auth_time(&self) -> Option<u64> {
+        self.0.auth_time.map(UnixTime::as_secs)
+    }
+
+    /// Return what the tokens with these claims say of when the user authenticated.
+    fn auth_time_of(&self, claims: &Bound<'_, Claims>) -> u64 {
+        Authentication::of(&claims.get().0, &self.0).time.as_secs()
+    }
+
+    #[getter]
+    fn locks_at(&self) -> Option<u64> {
+        self.0.locks_at.map(UnixTime::as_secs)
     }
 
     #[getter]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jwtauth::{Generation, UnixTime};
 use pyo3::{
+    exceptions::PyValueError,
     intern,
     prelude::*,
     types::{PyDict, PyString},
@@ -36,6 +37,13 @@ impl From<jwtauth::TokenKind> for TokenKind {
             jwtauth::TokenKind::Refresh => Self::Refresh,
         }
     }
+}
+
+/// Return these names of methods as a session stores them.
+#[pyfunction]
+pub(crate) fn stored_methods(names: Vec<String>) -> PyResult<String> {
+    let methods = jwtauth::Methods::new(names).map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(methods.as_str().to_owned())
 }
 
 /// The claims of a token.
@@ -88,6 +96,24 @@ impl Claims {
     #[getter]
     fn expires_at(&self) -> u64 {
         self.0.expires_at.as_secs()
+    }
+
+    /// `auth_time`, if the token has it.
+    #[getter]
+    fn auth_time(&self) -> Option<u64> {
+        self.0.auth_time.map(UnixTime::as_secs)
+    }
+
+    /// `amr`.
+    #[getter]
+    fn methods(&self) -> Vec<&str> {
+        self.0.methods.iter().collect()
+    }
+
+    /// The subject of who acts as the user, if somebody does.
+    #[getter]
+    fn actor(&self) -> Option<&str> {
+        self.0.actor.as_deref()
     }
 
     /// Return the claims that the site added, as a new dictionary each time.

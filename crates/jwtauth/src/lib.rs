@@ -24,6 +24,7 @@
 
 mod algorithm;
 mod auth_hash;
+mod authentication;
 mod base64url;
 mod cookie;
 mod key;
@@ -46,15 +47,16 @@ pub mod fuzzing {
 
 pub use algorithm::Algorithm;
 pub use auth_hash::AuthHasher;
+pub use authentication::{Authentication, MAX_METHODS, Methods, MethodsError};
 pub use cookie::{CookieError, CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
 pub use key::{GeneratedKey, KeyError, MAX_KEY_ID_LENGTH, SigningError, SigningKey, VerifyingKey};
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
 pub use old_login::{MovedLogin, OldCredential, OldLoginDecision, OldLoginPeriod};
 pub use origin::{InvalidOrigin, Origin, OriginError, OriginPolicy, OriginPolicyError};
 pub use request::{
-    Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity, MAX_DUPLICATES,
-    MIN_RENDER_SECRET, Outcome, RENDER_SECRET_HEADER, Refused, RenderSecretError, RenderSecrets, SetCookie, Site,
-    Transport,
+    ACTIVITY_HEADER, Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity,
+    MAX_DUPLICATES, MIN_RENDER_SECRET, Outcome, RENDER_SECRET_HEADER, Refused, RenderSecretError, RenderSecrets,
+    SetCookie, Site, Transport,
 };
 pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
 pub use session::{

@@ -98,14 +98,15 @@ impl OldLoginDecision {
 }
 
 impl RotationPolicy {
-    /// Return the row of a session that continues a login of another package. Its tokens count as not yet seen.
+    /// Return the row of a session that continues a login of another package. Its tokens count as not yet seen. When the
+    /// user authenticated is not known, so the row says 1970.
     ///
     /// `end` is when the old login would have ended; `None` if it was extended by use, so that the limits of this policy
     /// apply.
     pub fn take_over(&self, end: Option<UnixTime>, now: UnixTime) -> Session {
         let start = self.start(now);
         let ends = end.map_or(start, |end| Session { expires_at: end, end_is_fixed: true, ..start });
-        Session { acknowledged_at: None, ..ends }
+        Session { acknowledged_at: None, auth_time: Some(UnixTime::EPOCH), ..ends }
     }
 
     /// Decide what to do with a credential of another package.

@@ -25,6 +25,7 @@ pub const MAX_UPLOAD_DELAY: Duration = Duration::from_secs(900);
 pub struct RotationPolicy {
     lifetimes: Lifetimes,
     grace: Duration,
+    lock_after: Option<Duration>,
 }
 
 /// A verified refresh token, as presented by a request.
@@ -33,21 +34,29 @@ pub struct RotationPolicy {
 pub struct Presented {
     /// The generation of the token.
     pub generation: Generation,
-    /// Whether the rules for uploads apply: the request [is an upload](crate::Head::is_upload) or [is
-    /// rendering](crate::Identity::is_rendering).
+    /// Whether the rules for uploads apply: the request [is an upload](crate::Head::is_upload), [is
+    /// rendering](crate::Identity::is_rendering), or is [no activity](crate::Head::is_activity).
     pub upload: bool,
+    /// The token's `auth_time`; `None` in tokens of earlier versions.
+    pub auth_time: Option<UnixTime>,
 }
 
 impl Presented {
     /// Present a token of this generation, in a request to which the rules for uploads do not apply.
     pub const fn new(generation: Generation) -> Self {
-        Self { generation, upload: false }
+        Self { generation, upload: false, auth_time: None }
     }
 
     /// Set whether the rules for [uploads](Self::upload) apply.
     #[must_use]
     pub const fn with_upload(self, upload: bool) -> Self {
         Self { upload, ..self }
+    }
+
+    /// Set [when the user authenticated](Self::auth_time).
+    #[must_use]
+    pub const fn with_auth_time(self, auth_time: Option<UnixTime>) -> Self {
+        Self { auth_time, ..self }
     }
 }
 
@@ -64,6 +73,8 @@ pub struct RowUpdate {
     pub rotated_at: UnixTime,
     /// See [`Session::expires_at`].
     pub expires_at: UnixTime,
+    /// See [`Session::locks_at`].
+    pub locks_at: Option<UnixTime>,
 }
 
 /// The decision about a refresh token.
@@ -82,7 +93,8 @@ pub enum Decision {
     /// Parallel requests, a slow request, or a lost response: issue both tokens of the row's generation again, and
     /// write nothing.
     Reissue,
-    /// An upload or a request of the render server: admit it without setting cookies or rotating.
+    /// An upload, a request of the render server, or one that left before the user authenticated again: admit it without
+    /// setting cookies or rotating.
     Admit {
         /// Write `acknowledged_at = now` if it is empty and the generation is still the one that was read.
         acknowledge: bool,
@@ -103,6 +115,8 @@ pub enum Decision {
 pub enum Refusal {
     /// The session has expired.
     Expired,
+    /// The session is locked, until the user [authenticates again](RotationPolicy::reauthenticate).
+    Locked,
     /// The token is further ahead of its row than lost writes can explain.
     Ahead,
     /// An upload or a request of the render server whose token was replaced more than [`MAX_UPLOAD_DELAY`] ago, or more
@@ -120,6 +134,7 @@ impl Decision {
             Self::Admit { .. } => "admit",
             Self::Adopt(_) => "adopt",
             Self::Refuse(Refusal::Expired) => "session_expired",
+            Self::Refuse(Refusal::Locked) => "session_locked",
             Self::Refuse(Refusal::Ahead) => "generation_ahead",
             Self::Refuse(Refusal::LateUpload) => "late_upload",
             Self::Reuse => "refresh_token_reused",
@@ -153,6 +168,7 @@ impl Decision {
             acknowledged_at: next.acknowledged_at,
             rotated_at: next.rotated_at,
             expires_at: next.expires_at,
+            locks_at: next.locks_at,
             ..*session
         })
     }
@@ -176,7 +192,17 @@ impl RotationPolicy {
     /// Create a policy from lifetimes and a grace period. The grace period is at most the lifetime of an access token.
     /// Fractions of a second are ignored.
     pub fn new(lifetimes: Lifetimes, grace: Duration) -> Self {
-        Self { lifetimes, grace: whole_seconds(grace).min(lifetimes.access()) }
+        Self { lifetimes, grace: whole_seconds(grace).min(lifetimes.access()), lock_after: None }
+    }
+
+    /// Lock sessions that were not refreshed for this long. Fractions of a second are
+    /// ignored.
+    ///
+    /// A session is refreshed when its access token has expired. It may therefore lock sooner after the last request than
+    /// this, by up to the lifetime of an access token, but never later.
+    #[must_use]
+    pub fn with_lock_after(self, lock_after: Option<Duration>) -> Self {
+        Self { lock_after: lock_after.map(whole_seconds), ..self }
     }
 
     /// Return the lifetimes of this policy.
@@ -186,7 +212,7 @@ impl RotationPolicy {
 
     /// Return the row of a session that starts at `now`. It is acknowledged at once, since no older token exists.
     pub fn start(&self, now: UnixTime) -> Session {
-        Session::new(now, self.lifetimes.first_end(now))
+        Session::new(now, self.lifetimes.first_end(now)).with_locks_at(self.locks_at(now))
     }
 
     /// Return the row of a session that starts at `now` and ends after `lifetime`, whether it is used or not. Fractions
@@ -202,8 +228,35 @@ impl RotationPolicy {
             created_at: session.created_at,
             expires_at: self.lifetimes.session_end(session, now),
             end_is_fixed: session.end_is_fixed,
+            auth_time: session.auth_time,
             ..self.start(now)
         }
+    }
+
+    /// Return the row of a session whose user authenticates again at `now`, in a request that brings a token of the
+    /// generation `presented`. Both tokens must then be issued. `None` if the session is over; a locked session is
+    /// unlocked.
+    ///
+    /// The tokens are of the next generation, and the first to say when the user authenticated. Those of the previous one
+    /// stay valid as after any rotation, so that no other tab is signed out, and [never say
+    /// more](crate::Authentication::of) than before. If the client may not have the newest generation yet, the tokens are
+    /// of that one: if this response is lost as well, the client is still only one generation behind.
+    pub fn reauthenticate(&self, session: &Session, presented: Generation, now: UnixTime) -> Option<Session> {
+        if self.lifetimes.is_over(session, now) {
+            return None;
+        }
+        let next = if session.acknowledged_at.is_some() || presented == session.generation {
+            RowUpdate { acknowledged_at: None, ..self.next(session, session.generation.next(), now) }
+        } else {
+            let Session { generation, acknowledged_at, rotated_at, .. } = *session;
+            RowUpdate { acknowledged_at, rotated_at, ..self.next(session, generation, now) }
+        };
+        Decision::Rotate(next).next(session).map(|session| session.with_auth_time(Some(now)))
+    }
+
+    /// Return whether the session is locked.
+    pub fn is_locked(&self, session: &Session, now: UnixTime) -> bool {
+        self.lock_after.is_some() && session.locks_at.is_some_and(|locks_at| now >= locks_at)
     }
 
     /// Return whether seeing a token of `generation` acknowledges the row: the token is of the newest generation, and
@@ -237,9 +290,15 @@ impl RotationPolicy {
         if self.lifetimes.is_over(session, now) {
             return Decision::Refuse(Refusal::Expired);
         }
-        if presented.upload {
-            return self.decide_upload(session, presented.generation, now);
-        }
+        let decision = if presented.upload {
+            self.decide_upload(session, presented.generation, now)
+        } else {
+            self.decide_rotation(session, presented, now)
+        };
+        if decision.admits() && self.is_locked(session, now) { Decision::Refuse(Refusal::Locked) } else { decision }
+    }
+
+    fn decide_rotation(&self, session: &Session, presented: Presented, now: UnixTime) -> Decision {
         let acknowledge = self.acknowledges(session, presented.generation);
         if presented.generation == session.generation {
             return if self.grace_is_over(session, now) {
@@ -250,6 +309,12 @@ impl RotationPolicy {
             };
         }
         if is_previous(session, presented.generation) && self.previous_is_good(session, now) {
+            // These tokens are older than the user's newest authentication. If their response came after that one's, the
+            // browser would lose what it has just been given.
+            let is_older = presented.auth_time.unwrap_or(session.created_at) < session.authenticated_at();
+            if is_older && !self.is_past_grace(session.rotated_at, now) {
+                return Decision::Admit { acknowledge: false };
+            }
             return Decision::Reissue;
         }
         match presented.generation.checked_distance_from(session.generation) {
@@ -290,12 +355,17 @@ impl RotationPolicy {
         now.saturating_duration_since(since) >= self.grace && now >= since
     }
 
+    fn locks_at(&self, now: UnixTime) -> Option<UnixTime> {
+        self.lock_after.map(|lock_after| now + lock_after)
+    }
+
     fn next(&self, session: &Session, generation: Generation, now: UnixTime) -> RowUpdate {
         RowUpdate {
             generation,
             acknowledged_at: Some(now),
             rotated_at: now,
             expires_at: self.lifetimes.session_end(session, now),
+            locks_at: self.locks_at(now),
         }
     }
 }

@@ -11,13 +11,15 @@ NOT_AUTHENTICATED = "not_authenticated"
 _NO_CREDENTIALS = "Authentication credentials were not provided."
 
 
-def late_upload() -> str:
-    """Return the text for an upload whose refresh token was replaced too long ago."""
+def detail(code: str) -> str:
+    """Return the text for a refresh token that was refused for a reason that the client can act on."""
+    if code == "session_locked":
+        return _("The session is locked. Confirm that it is you.")
     return _("The tokens of this request have been replaced. Send an ordinary request, then try again.")
 
 
 def body(flow: Flow) -> dict[str, str]:
     """Return the body of the response, with the code for which the tokens were refused if the client can act on it."""
     if flow.refusal is not None:
-        return {"detail": late_upload(), "code": flow.refusal}
+        return {"detail": detail(flow.refusal), "code": flow.refusal}
     return {"detail": _(_NO_CREDENTIALS), "code": NOT_AUTHENTICATED}

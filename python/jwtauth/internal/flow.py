@@ -46,6 +46,8 @@ _STATE = (
     "grant",
     "_refreshed_in",
     "visitor",
+    "refusal",
+    "locked",
 )
 
 
@@ -71,7 +73,9 @@ class Flow:
     """The claims of a refresh token that is not yet decided on."""
     outcome = UNCHANGED
     refusal: str | None = None
-    """The code for which a refresh token was refused, if the client can act on it."""
+    """The code for which a refresh token was refused, if the client can act on it: an upload, or a locked session."""
+    locked: tuple[_engine.Claims, SessionAndUser] | None = None
+    """The claims of a refresh token whose session is locked, and that session."""
     was_asked = False
     refreshed = False
     renewed = False
@@ -249,8 +253,15 @@ class Flow:
         sid: _engine.Sid,
         custom: str | None,
         decision: _engine.Decision | None = None,
+        *,
+        presented: _engine.Claims | None = None,
+        auth_time: int | None = None,
     ) -> _engine.Grant:
-        """Make this the request's session. The response sets the tokens that the decision names, by default both."""
+        """Make this the request's session. The response sets the tokens that the decision names, by default both.
+
+        The tokens say of the user's authentication what the token with the claims ``presented`` says. Without it, they
+        say that it is the newest of the session, or an older one at ``auth_time``.
+        """
         session = found.session
         self.grant = grant = self.config.site.grant(
             sid,
@@ -259,6 +270,9 @@ class Flow:
             decision=decision,
             custom=custom,
             remember=session.remember,
+            presented=presented,
+            methods=session.amr,
+            auth_time=auth_time,
             now=clock.now(),
         )
         self.outcome = _engine.Outcome.granted(grant)

@@ -32,12 +32,13 @@ def start(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
     backend: str = "",
+    methods: str = "",
 ) -> None:
     """Start a session of this user for the request, and end its previous sessions. See `jwtauth.login`."""
     request, subject = flow.request, tokens.subject_of(user, flow.config)
     before = django_session.before(request)
     predecessor = None if flow.claims is None or flow.identity.is_bearer else flow.claims.subject
-    _start(flow, user, remember, lifetime=lifetime, backend=backend, before=before)
+    _start(flow, user, remember, lifetime=lifetime, backend=backend, methods=methods, before=before)
     django_session.sign_in(request, user, subject, predecessor)
 
 
@@ -139,19 +140,29 @@ def _start(
     before: django_session.Before,
     lifetime: timedelta | float | None = None,
     backend: str = "",
+    methods: str = "",
     predecessor: Session | None = None,
 ) -> None:
+    presented = None if predecessor is None else flow.claims
     older = flow.named_sessions | loops.sessions_left_behind(flow, user)
     custom = tokens.custom_claims(flow.request, user, flow.config)
     state, waiting = flow.state(), list(flow.deferred)
     session, sid = sessions.start(
-        flow.request, user, flow.config.policy, remember, lifetime, predecessor, older, backend=backend
+        flow.request,
+        user,
+        flow.config.policy,
+        remember,
+        lifetime,
+        predecessor,
+        older,
+        backend=backend,
+        methods=methods,
     )
     is_certain = not transaction.get_connection(database()).in_atomic_block
     if is_certain:  # before the tokens are set, so that an error here fails the login
         flow.end(older, "replaced")
     flow.deferred.clear()
-    flow.set_tokens(SessionAndUser(session, user), sid, custom)
+    flow.set_tokens(SessionAndUser(session, user), sid, custom, presented=presented)
     if not is_certain:
         # The view may still roll back and undo this login, so end the replaced sessions after the commit.
         flow.deferred.append(lambda: _settle_start(flow, session, older, state, waiting, before))
@@ -179,26 +190,38 @@ def _settle_start(
 
 
 def start_token_session(
-    request: HttpRequest, user: AbstractBaseUser, lifetime: timedelta | float | None = None, backend: str = ""
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    lifetime: timedelta | float | None = None,
+    backend: str = "",
+    methods: str = "",
 ) -> _engine.Grant:
     """Start a session for a client that stores its tokens itself. The request's own session is kept."""
     flow = Flow(request)
     custom = tokens.custom_claims(request, user, flow.config)
-    session, sid = sessions.start(request, user, flow.config.policy, remember=True, lifetime=lifetime, backend=backend)
+    session, sid = sessions.start(
+        request, user, flow.config.policy, remember=True, lifetime=lifetime, backend=backend, methods=methods
+    )
     grant = flow.set_tokens(SessionAndUser(session, user), sid, custom)
     cleanup.remove_after(request)
     return grant
 
 
-def exchange_refresh_token(request: HttpRequest, refresh_token: str) -> _engine.Grant | None:
-    """Exchange a refresh token from the request's body by the rotation table. Return ``None`` if it is invalid.
+def exchange_refresh_token(request: HttpRequest, refresh_token: str) -> Flow | None:
+    """Exchange a refresh token from the request's body by the rotation table, and return the flow with the grant.
 
-    Such a request is never treated as an upload, since the token is itself the body.
+    Without a grant, the token is refused. Returns ``None`` if it is invalid. Such a request is never treated as an
+    upload, since the token is itself the body.
     """
     flow = Flow(request)
+    claims = _refresh_claims(flow, refresh_token)
+    if claims is not None:
+        refresh_by(flow, claims)
+    return None if claims is None else flow
+
+
+def _refresh_claims(flow: Flow, refresh_token: str) -> _engine.Claims | None:
     try:
-        claims = flow.config.tokens.verify(_engine.TokenKind.REFRESH, refresh_token, clock.now())
+        return flow.config.tokens.verify(_engine.TokenKind.REFRESH, refresh_token, clock.now())
     except TokenError:
         return None
-    refresh_by(flow, claims)
-    return flow.grant

@@ -338,7 +338,7 @@ def _reissue(flow: Flow, shown: Shown, found: _Found, session: SessionAndUser) -
 
 
 def _set_tokens(flow: Flow, shown: Shown, found: SessionAndUser, sid: _engine.Sid, custom: str | None) -> None:
-    flow.set_tokens(found, sid, custom)
+    flow.set_tokens(found, sid, custom, auth_time=0)  # when the user authenticated is not known
     if shown.place is not Place.BODY:
         flow.note_refresh()
 

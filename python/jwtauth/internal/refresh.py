@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jwtauth import _engine
-from jwtauth.internal import tokens
+from jwtauth.internal import activity, tokens
 from jwtauth.internal.flow import Flow, acknowledge, note_seen, security_log
 from jwtauth.internal.store import cleanup, clock, sessions
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
@@ -13,7 +13,7 @@ from jwtauth.internal.store.sessions import SessionAndUser
 from jwtauth.models import Session, database
 from jwtauth.signals import late_upload, refresh_token_reused, session_refreshed
 
-_REUSED, _LATE_UPLOAD = "refresh_token_reused", "late_upload"
+_REUSED, _LATE_UPLOAD, _LOCKED = "refresh_token_reused", "late_upload", "session_locked"
 
 
 class Decided(NamedTuple):
@@ -56,7 +56,8 @@ def _decide(flow: Flow, claims: _engine.Claims) -> Decided | None:
     found = sessions.find(claims.session_id)
     if found is None:
         return None
-    decision = flow.config.site.refresh(flow.identity, claims, found.row, now=clock.now())
+    no_activity = activity.is_none(flow.request)
+    decision = flow.config.site.refresh(flow.identity, claims, found.row, no_activity=no_activity, now=clock.now())
     # Before any write, so that an error of ACCESS_TOKEN_CLAIMS does not sign the user out.
     custom = tokens.custom_claims(flow.request, found.user, flow.config) if decision.admits else None
     if decision.next is not None and not sessions.advance(found, decision.next):
@@ -75,13 +76,15 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
     if decision.code == _LATE_UPLOAD:
         flow.refusal = _LATE_UPLOAD
         late_upload.send_robust(Session, request=flow.request, user=found.user, session=session)
+    if decision.code == _LOCKED:
+        flow.refusal, flow.locked = _LOCKED, (claims, found)
     if decision.acknowledge:
         acknowledge(session)
     if found.row.generation == 1 and decision.admits:
         note_seen(session)
     if not decision.admits:
         return
-    flow.set_tokens(found, claims.sid, custom, decision)
+    flow.set_tokens(found, claims.sid, custom, decision, presented=claims)
     flow.note_refresh()
     flow.remember(asked, is_acknowledged=session.acknowledged_at is not None)
     if decision.code == "rotate":

@@ -45,7 +45,7 @@ impl Site {
     /// exist or its user may not sign in.
     ///
     /// The first use of the newest generation acknowledges it, unless the request [is
-    /// rendering](Identity::is_rendering). Only requests that are not [safe](crate::Head::is_safe) update when the user
+    /// rendering](Identity::is_rendering). Only requests that are not [safe](crate::Head::is_safe) but [activity](crate::Head::is_activity) update when the user
     /// was last seen, at most once per [`LAST_SEEN_INTERVAL`](crate::LAST_SEEN_INTERVAL).
     ///
     /// ```
@@ -66,7 +66,7 @@ impl Site {
         }
         Check::Live {
             acknowledge: !identity.is_rendering() && self.policy.acknowledges(session, claims.generation),
-            update_last_seen: !identity.is_safe && is_last_seen_stale(last_seen_at, now),
+            update_last_seen: !identity.is_safe && !identity.is_idle && is_last_seen_stale(last_seen_at, now),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The claims of a session's newest tokens.
 
 use super::Site;
-use crate::{Claims, CustomClaims, Generation, IssueError, Session, Sid, TokenKind, UnixTime};
+use crate::{Authentication, Claims, CustomClaims, Generation, IssueError, Methods, Session, Sid, TokenKind, UnixTime};
 
 /// The newest tokens of a session, and which of them the response sets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,6 +50,11 @@ pub struct Grantee<'a> {
     pub sid: Sid,
     /// The user, as named in tokens.
     pub subject: &'a str,
+    /// When and how the user authenticated. A login or another authentication says it; a refresh takes it from
+    /// [the presented token](Authentication::of). By default, at the time of the row's newest authentication, by unknown methods.
+    pub authentication: Option<Authentication>,
+    /// Who acts as the user, named as in their own tokens.
+    pub actor: Option<String>,
     /// The site's custom claims for the access token.
     pub custom: CustomClaims,
     /// Whether the cookies persist after the browser is closed.
@@ -59,7 +64,8 @@ pub struct Grantee<'a> {
 impl<'a> Grantee<'a> {
     /// Create the grantee for this session and user, without custom claims and with persistent cookies.
     pub fn new(sid: Sid, subject: &'a str) -> Self {
-        Self { sid, subject, custom: CustomClaims::default(), remember: true }
+        let (authentication, actor, custom) = (None, None, CustomClaims::default());
+        Self { sid, subject, authentication, actor, custom, remember: true }
     }
 }
 
@@ -78,17 +84,13 @@ impl Site {
     /// # }
     /// ```
     pub fn grant(&self, grantee: Grantee<'_>, session: &Session, kinds: &'static [TokenKind], now: UnixTime) -> Grant {
-        let Grantee { sid, subject, custom, remember } = grantee;
-        let refresh = Claims {
-            subject: subject.to_owned(),
-            sid,
-            generation: session.generation,
-            issued_at: session.rotated_at,
-            expires_at: session.expires_at,
-            custom: CustomClaims::default(),
-        };
+        let Grantee { sid, subject, authentication, actor, custom, remember } = grantee;
+        let authentication =
+            authentication.unwrap_or_else(|| Authentication::new(session.authenticated_at(), Methods::default()));
+        let refresh = Claims::new(subject, sid, session.generation, session.rotated_at, session.expires_at)
+            .with_authentication(authentication);
         let expires_at = self.policy.lifetimes().access_end(session, now);
-        let access = Claims { issued_at: now, expires_at, custom, ..refresh.clone() };
+        let access = Claims { issued_at: now, expires_at, actor, custom, ..refresh.clone() };
         Grant { access, refresh, kinds, remember }
     }
 
@@ -111,14 +113,10 @@ impl Site {
         if custom.is_empty() {
             return Ok(());
         }
-        let longest = Claims {
-            subject: subject.to_owned(),
-            sid: Sid::from_bytes([0; 20]),
-            generation: Generation::new((1 << 53) - 1),
-            issued_at: LATEST,
-            expires_at: LATEST,
-            custom: custom.clone(),
-        };
+        let (sid, generation) = (Sid::from_bytes([0; 20]), Generation::new((1 << 53) - 1));
+        let longest = Claims::new(subject, sid, generation, LATEST, LATEST)
+            .with_authentication(Authentication::new(LATEST, Methods::longest()))
+            .with_custom(custom.clone());
         self.tokens.issue(TokenKind::Access, &longest).map(drop)
     }
 }

@@ -31,6 +31,9 @@ impl HttpVersion {
     }
 }
 
+/// The request header by which a page says that [nobody is at the keyboard](Head::is_activity).
+pub const ACTIVITY_HEADER: &str = "x-jwtauth-activity";
+
 /// The parts of a request's head that authentication reads.
 ///
 /// Join the values of a header that occurs several times with commas (RFC 9110 §5.2), as frameworks do. Only the
@@ -68,6 +71,8 @@ pub struct Head<'a> {
     pub transfer_encoding: Option<&'a str>,
     /// [`RENDER_SECRET_HEADER`](crate::RENDER_SECRET_HEADER).
     pub render_secret: Option<&'a str>,
+    /// [`ACTIVITY_HEADER`].
+    pub activity: Option<&'a str>,
 }
 
 impl<'a> Head<'a> {
@@ -84,7 +89,15 @@ impl<'a> Head<'a> {
             content_length: None,
             transfer_encoding: None,
             render_secret: None,
+            activity: None,
         }
+    }
+
+    /// Return whether the request is an activity of the user. A page that polls says that it is not, by
+    /// [`ACTIVITY_HEADER`]`: none`. Such a request is authenticated as any other, but it refreshes nothing: the rules for
+    /// [uploads](Self::is_upload) apply to its refresh token. So the session ends or locks as if it had not been made.
+    pub fn is_activity(&self) -> bool {
+        !self.activity.is_some_and(|activity| activity.trim().eq_ignore_ascii_case("none"))
     }
 
     /// Return whether the method is safe: `GET`, `HEAD` or `OPTIONS`.

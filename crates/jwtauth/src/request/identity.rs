@@ -77,7 +77,12 @@ impl Transport {
         own: impl FnOnce() -> Option<Origin>,
         now: UnixTime,
     ) -> Result<Identity, Box<Refused>> {
-        let mut identity = Identity { is_upload: head.is_upload(), is_safe: head.is_safe(), ..Identity::default() };
+        let mut identity = Identity {
+            is_upload: head.is_upload(),
+            is_safe: head.is_safe(),
+            is_idle: !head.is_activity(),
+            ..Identity::default()
+        };
         if let Some(token) = self.bearer.then(|| head.bearer()).flatten() {
             identity.is_bearer = true;
             return match verifier.verify(TokenKind::Access, token, now) {
@@ -158,6 +163,7 @@ pub struct Identity {
     disputed: Vec<(TokenKind, Claims)>,
     pub(super) is_upload: bool,
     pub(super) is_safe: bool,
+    pub(super) is_idle: bool,
     /// Whether the request's render secret is right; `None` if it has no secret that counts.
     has_render_secret: Option<bool>,
 }
@@ -231,6 +237,11 @@ impl Identity {
     /// Return whether the request brought a cookie with either name, whatever its value.
     pub fn has_cookies(&self) -> bool {
         self.has_cookies
+    }
+
+    /// Mark a request that is [no activity](Head::is_activity), as the site knows of its path.
+    pub fn without_activity(self) -> Self {
+        Self { is_idle: true, ..self }
     }
 
     /// Return whether the request is an [upload](Head::is_upload).

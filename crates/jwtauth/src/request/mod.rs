@@ -19,7 +19,7 @@ mod render;
 pub use answer::{Answer, Outcome, SetCookie};
 pub use check::{Check, FoundRow};
 pub use grant::{Grant, Grantee};
-pub use head::{Head, HttpVersion};
+pub use head::{ACTIVITY_HEADER, Head, HttpVersion};
 pub use identity::{IdentifyError, Identity, MAX_DUPLICATES, Refused, Transport};
 pub use render::{MIN_RENDER_SECRET, RENDER_SECRET_HEADER, RenderSecretError, RenderSecrets};
 
@@ -71,8 +71,11 @@ impl Site {
     /// Decide what to do with a verified refresh token, given the row of its session as read at `now`. Calls
     /// [`RotationPolicy::decide`].
     pub fn refresh(&self, identity: &Identity, claims: &Claims, session: &Session, now: UnixTime) -> Decision {
-        let upload = identity.is_upload || identity.is_rendering();
-        let presented = Presented { generation: claims.generation, upload };
+        let presented = Presented {
+            generation: claims.generation,
+            upload: identity.is_upload || identity.is_idle || identity.is_rendering(),
+            auth_time: claims.auth_time,
+        };
         self.policy.decide(session, presented, now)
     }
 }

@@ -24,14 +24,8 @@ fn site() -> Site {
 }
 
 fn claims(subject: &str, session: u8, generation: u64) -> Claims {
-    Claims {
-        subject: subject.to_owned(),
-        sid: Sid::from_bytes([session; 20]),
-        generation: Generation::new(generation),
-        issued_at: NOW - secs(10),
-        expires_at: NOW + secs(100),
-        custom: CustomClaims::default(),
-    }
+    let (sid, generation) = (Sid::from_bytes([session; 20]), Generation::new(generation));
+    Claims::new(subject, sid, generation, NOW - secs(10), NOW + secs(100))
 }
 
 fn access(claims: &Claims) -> String {
@@ -383,6 +377,8 @@ mod strict_check {
         created_at: NOW.saturating_sub(secs(1000)),
         expires_at: NOW.saturating_add(secs(1000)),
         end_is_fixed: false,
+        auth_time: None,
+        locks_at: None,
     };
 
     fn check(method: &str, generation: u64, row: Option<FoundRow<'_>>) -> Check {

@@ -27,6 +27,8 @@ const SESSION: Session = Session {
     created_at: LOGIN,
     expires_at: ROTATED.saturating_add(IDLE),
     end_is_fixed: false,
+    auth_time: None,
+    locks_at: None,
 };
 
 /// Generation 5, issued and not yet acknowledged.
@@ -37,7 +39,7 @@ fn policy_with(access: Duration, grace: Duration) -> RotationPolicy {
 }
 
 fn presented(generation: u64, upload: bool) -> Presented {
-    Presented { generation: Generation::new(generation), upload }
+    Presented::new(Generation::new(generation)).with_upload(upload)
 }
 
 fn token(session: &Session, generation: u64, now: UnixTime) -> Decision {
@@ -55,12 +57,19 @@ fn refreshed(session: &Session, now: UnixTime) -> Decision {
         acknowledged_at: None,
         rotated_at: now,
         expires_at,
+        locks_at: None,
     })
 }
 
 fn adopted(generation: u64, now: UnixTime) -> Decision {
     let generation = Generation::new(generation);
-    Decision::Adopt(RowUpdate { generation, acknowledged_at: Some(now), rotated_at: now, expires_at: now + IDLE })
+    Decision::Adopt(RowUpdate {
+        generation,
+        acknowledged_at: Some(now),
+        rotated_at: now,
+        expires_at: now + IDLE,
+        locks_at: None,
+    })
 }
 
 #[test]
@@ -73,6 +82,8 @@ fn login_starts_with_generation_1_acknowledged() {
         created_at: LOGIN,
         expires_at: LOGIN + IDLE,
         end_is_fixed: false,
+        auth_time: None,
+        locks_at: None,
     };
     assert_eq!(row, expected);
     assert_eq!(token(&row, 1, LOGIN + GRACE - secs(1)), Decision::RenewAccess { acknowledge: false });
@@ -387,7 +398,16 @@ prop_compose! {
         created_at in time(), expires_at in time(), end_is_fixed: bool,
     ) -> Session {
         let generation = Generation::new(generation);
-        Session { generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed }
+        Session {
+            generation,
+            acknowledged_at,
+            rotated_at,
+            created_at,
+            expires_at,
+            end_is_fixed,
+            auth_time: None,
+            locks_at: None,
+        }
     }
 }
 
@@ -589,7 +609,7 @@ impl Server {
             return Ok(Cookies::default());
         }
         let generation = cookies.refresh.unwrap();
-        let decision = self.policy.decide(&self.row, Presented { generation, upload }, now);
+        let decision = self.policy.decide(&self.row, Presented::new(generation).with_upload(upload), now);
         match decision {
             Decision::Rotate(next) => self.row = apply(&self.row, next),
             Decision::RenewAccess { acknowledge: true } | Decision::Admit { acknowledge: true } => {
@@ -676,4 +696,168 @@ fn browser_with_single_requests_rotates_every_second_time() {
     let visit =
         Request { after: 400_000, there: 50, back: 50, fate: Fate::Answered, upload: false, forgets_access: false };
     assert_eq!(browse(ACCESS, &vec![visit; 100]), Ok(Generation::new(51)));
+}
+
+mod authenticating_again {
+    use super::*;
+
+    const AGAIN: UnixTime = SEEN.saturating_add(GRACE);
+
+    /// Return the row of the user who authenticated at `AGAIN`: generation 6, not yet seen.
+    fn again() -> Session {
+        policy_with(ACCESS, GRACE).reauthenticate(&SESSION, SESSION.generation, AGAIN).unwrap()
+    }
+
+    fn older(session: &Session, generation: u64, now: UnixTime) -> Decision {
+        let presented = presented(generation, false).with_auth_time(Some(LOGIN));
+        policy_with(ACCESS, GRACE).decide(session, presented, now)
+    }
+
+    fn newer(session: &Session, generation: u64, now: UnixTime) -> Decision {
+        let presented = presented(generation, false).with_auth_time(Some(AGAIN));
+        policy_with(ACCESS, GRACE).decide(session, presented, now)
+    }
+
+    #[test]
+    fn next_generation_says_when() {
+        let row = again();
+        assert_eq!((row.generation, row.auth_time), (Generation::new(6), Some(AGAIN)));
+        assert_eq!((row.acknowledged_at, row.rotated_at), (None, AGAIN));
+        assert_eq!((row.created_at, row.expires_at), (LOGIN, AGAIN + IDLE));
+    }
+
+    #[test]
+    fn session_that_is_over_is_not_revived() {
+        assert_eq!(policy_with(ACCESS, GRACE).reauthenticate(&SESSION, SESSION.generation, SESSION.expires_at), None);
+    }
+
+    #[test]
+    fn absolute_limit_counts_from_the_login() {
+        let late = LOGIN + ABSOLUTE - secs(10);
+        let session = Session { expires_at: LOGIN + ABSOLUTE, ..SESSION };
+        let row = policy_with(ACCESS, GRACE).reauthenticate(&session, session.generation, late).unwrap();
+        assert_eq!(row.expires_at, LOGIN + ABSOLUTE);
+    }
+
+    #[test]
+    fn client_that_may_lack_the_newest_generation_gets_it() {
+        let policy = policy_with(ACCESS, GRACE);
+        let row = policy.reauthenticate(&UNSEEN, Generation::new(4), AGAIN).unwrap();
+        assert_eq!((row.generation, row.auth_time), (UNSEEN.generation, Some(AGAIN)));
+        assert_eq!((row.acknowledged_at, row.rotated_at), (None, UNSEEN.rotated_at));
+        assert_eq!(older(&row, 4, AGAIN + ACCESS), Decision::Reissue, "this response is lost as well");
+        for (session, presented) in [(UNSEEN, 5), (SESSION, 5), (SESSION, 4)] {
+            let row = policy.reauthenticate(&session, Generation::new(presented), AGAIN).unwrap();
+            assert_eq!(row.generation, Generation::new(6));
+        }
+    }
+
+    #[test]
+    fn requests_of_other_tabs_are_admitted_and_take_nothing_back() {
+        for after in [secs(0), GRACE - secs(1)] {
+            assert_eq!(older(&again(), 5, AGAIN + after), Decision::Admit { acknowledge: false });
+        }
+        let seen = Session { acknowledged_at: Some(AGAIN), ..again() };
+        assert_eq!(older(&seen, 5, AGAIN + GRACE - secs(1)), Decision::Admit { acknowledge: false });
+    }
+
+    #[test]
+    fn lost_response_signs_nobody_out() {
+        for after in [GRACE, ACCESS, secs(86_000)] {
+            assert_eq!(older(&again(), 5, AGAIN + after), Decision::Reissue);
+        }
+    }
+
+    #[test]
+    fn copy_from_before_is_detected() {
+        let seen = Session { acknowledged_at: Some(AGAIN), ..again() };
+        assert_eq!(older(&seen, 5, AGAIN + GRACE), Decision::Reuse);
+    }
+
+    #[test]
+    fn parallel_requests_after_it_get_the_same_tokens() {
+        let next = newer(&Session { acknowledged_at: Some(AGAIN), ..again() }, 6, AGAIN + ACCESS);
+        let rotated = next.next(&again()).unwrap();
+        assert_eq!((rotated.generation, rotated.auth_time), (Generation::new(7), Some(AGAIN)));
+        assert_eq!(newer(&rotated, 6, AGAIN + ACCESS), Decision::Reissue);
+    }
+
+    #[test]
+    fn tokens_of_versions_without_the_claim_are_those_of_the_login() {
+        assert_eq!(token(&again(), 5, AGAIN), Decision::Admit { acknowledge: false });
+        let never = Session { generation: Generation::new(6), rotated_at: AGAIN, acknowledged_at: None, ..SESSION };
+        assert_eq!(token(&never, 5, AGAIN), Decision::Reissue);
+    }
+}
+
+mod locks {
+    use super::*;
+
+    const LOCK: Duration = secs(3600);
+
+    fn policy() -> RotationPolicy {
+        policy_with(ACCESS, GRACE).with_lock_after(Some(LOCK))
+    }
+
+    fn decide(session: &Session, upload: bool, now: UnixTime) -> Decision {
+        policy().decide(session, presented(session.generation.get(), upload), now)
+    }
+
+    #[test]
+    fn session_locks_unless_it_is_refreshed() {
+        let row = policy().start(LOGIN);
+        assert_eq!(row.locks_at, Some(LOGIN + LOCK));
+        let Decision::Rotate(update) = decide(&row, false, LOGIN + LOCK - secs(1)) else { panic!() };
+        assert_eq!(update.locks_at, Some(LOGIN + LOCK - secs(1) + LOCK));
+        for upload in [false, true] {
+            let locked = decide(&row, upload, LOGIN + LOCK);
+            assert_eq!(locked, Decision::Refuse(Refusal::Locked));
+            assert_eq!((locked.code(), locked.admits(), locked.issues()), ("session_locked", false, &[][..]));
+        }
+    }
+
+    #[test]
+    fn copy_is_detected_while_the_session_is_locked() {
+        let row = Session { locks_at: Some(SEEN), ..SESSION };
+        let decided = |generation| policy().decide(&row, presented(generation, false), SEEN + GRACE);
+        assert_eq!(decided(4), Decision::Reuse);
+        for generation in [5, 6] {
+            assert_eq!(decided(generation), Decision::Refuse(Refusal::Locked));
+        }
+    }
+
+    #[test]
+    fn access_tokens_end_when_the_session_locks() {
+        let row = policy().start(LOGIN);
+        let late = LOGIN + LOCK - secs(10);
+        assert_eq!(policy().lifetimes().access_end(&row, late), LOGIN + LOCK);
+    }
+
+    #[test]
+    fn authenticating_again_unlocks() {
+        let row = policy().start(LOGIN);
+        let now = LOGIN + LOCK + secs(100);
+        let unlocked = policy().reauthenticate(&row, row.generation, now).unwrap();
+        assert_eq!(unlocked.locks_at, Some(now + LOCK));
+        assert!(policy().decide(&unlocked, presented(2, false), now).admits());
+    }
+
+    #[test]
+    fn requests_that_are_no_activity_do_not_keep_it_open() {
+        let row = policy().start(LOGIN);
+        assert_eq!(decide(&row, true, LOGIN + LOCK - secs(1)), Decision::Admit { acknowledge: false });
+    }
+
+    #[test]
+    fn expired_session_is_expired_and_not_locked() {
+        let row = Session { locks_at: Some(SEEN), ..SESSION };
+        assert_eq!(decide(&row, false, row.expires_at), Decision::Refuse(Refusal::Expired));
+    }
+
+    #[test]
+    fn site_that_stops_locking_unlocks() {
+        let row = policy().start(LOGIN);
+        let Decision::Rotate(update) = token(&row, 1, LOGIN + LOCK + LOCK) else { panic!() };
+        assert_eq!(update.locks_at, None);
+    }
 }

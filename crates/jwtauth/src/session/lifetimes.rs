@@ -62,10 +62,10 @@ impl Lifetimes {
         if session.end_is_fixed { session.expires_at } else { self.end(session.created_at, now) }
     }
 
-    /// Return the end of an access token of this session that is issued at `now`. It is never after the end of the
-    /// session.
+    /// Return the end of an access token of this session that is issued at `now`. It is never after the session ends or
+    /// locks.
     pub fn access_end(&self, session: &Session, now: UnixTime) -> UnixTime {
-        (now + self.access).min(session.expires_at)
+        (now + self.access).min(session.expires_at).min(session.locks_at.unwrap_or(UnixTime::MAX))
     }
 
     /// Return whether the session has expired: by its row, or by the absolute limit as configured now.
@@ -138,6 +138,8 @@ mod tests {
         created_at: at(1000),
         expires_at: at(1100),
         end_is_fixed: false,
+        auth_time: None,
+        locks_at: None,
     };
 
     const fn at(seconds: u64) -> UnixTime {

@@ -161,6 +161,10 @@ pub struct Session {
     pub expires_at: UnixTime,
     /// Whether `expires_at` was fixed at login. A refresh then does not move it, and no other limit applies.
     pub end_is_fixed: bool,
+    /// When the user last authenticated in this session; `None` if only at login.
+    pub auth_time: Option<UnixTime>,
+    /// When the session locks unless a request that is activity refreshes it before; `None` if it does not lock.
+    pub locks_at: Option<UnixTime>,
 }
 
 impl Session {
@@ -177,7 +181,14 @@ impl Session {
             created_at,
             expires_at,
             end_is_fixed: false,
+            auth_time: None,
+            locks_at: None,
         }
+    }
+
+    /// Return when the user last authenticated.
+    pub fn authenticated_at(&self) -> UnixTime {
+        self.auth_time.unwrap_or(self.created_at)
     }
 
     /// Set the newest generation and when it was issued.
@@ -196,6 +207,18 @@ impl Session {
     #[must_use]
     pub const fn with_fixed_end(self, end_is_fixed: bool) -> Self {
         Self { end_is_fixed, ..self }
+    }
+
+    /// Set when the user last authenticated.
+    #[must_use]
+    pub const fn with_auth_time(self, auth_time: Option<UnixTime>) -> Self {
+        Self { auth_time, ..self }
+    }
+
+    /// Set when the session locks.
+    #[must_use]
+    pub const fn with_locks_at(self, locks_at: Option<UnixTime>) -> Self {
+        Self { locks_at, ..self }
     }
 }
 

@@ -130,7 +130,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{CustomClaims, Sid, UnixTime};
+    use crate::{Sid, UnixTime};
 
     const START: Duration = Duration::ZERO;
     const HERE: u64 = 1;
@@ -139,8 +139,7 @@ mod tests {
         let mut sid = [0; 20];
         sid[..2].copy_from_slice(&session.to_be_bytes());
         let sid = Sid::from_bytes(sid);
-        let (generation, time, custom) = (Generation::new(generation), UnixTime::EPOCH, CustomClaims::default());
-        Claims { subject: subject.to_owned(), sid, generation, issued_at: time, expires_at: time, custom }
+        Claims::new(subject, sid, Generation::new(generation), UnixTime::EPOCH, UnixTime::EPOCH)
     }
 
     fn remember(sessions: &VerifiedSessions, claims: &Claims, at: Duration) {

@@ -1,6 +1,6 @@
 //! Writes and reads the claims set (RFC 7519 §4).
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{Claims, Profile};
 use crate::{
-    ClaimsError, Generation, Sid, UnixTime, VerifyError,
+    ClaimsError, Generation, Methods, Sid, UnixTime, VerifyError,
     session::SID_CLAIM_LENGTH,
     strict_json::{self, Name, insert_once, set_once},
 };
@@ -20,7 +20,7 @@ use crate::{
 pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Reserved claims, which can neither name the user nor be custom claims.
-const RESERVED: [&str; 8] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"];
+const RESERVED: [&str; 11] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "auth_time", "amr", "act"];
 
 /// Return whether a claim is reserved, whatever the profile.
 pub(super) fn is_reserved(name: &str) -> bool {
@@ -111,6 +111,15 @@ impl Serialize for Encoded<'_> {
         map.serialize_entry("gen", &claims.generation.get())?;
         map.serialize_entry("iat", &claims.issued_at.as_secs())?;
         map.serialize_entry("exp", &claims.expires_at.as_secs())?;
+        if let Some(time) = &claims.auth_time {
+            map.serialize_entry("auth_time", &time.as_secs())?;
+        }
+        if !claims.methods.is_empty() {
+            map.serialize_entry("amr", &claims.methods.iter().collect::<Vec<_>>())?;
+        }
+        if let Some(actor) = &claims.actor {
+            map.serialize_entry("act", &BTreeMap::from([("sub", actor)]))?;
+        }
         if let Some(issuer) = &profile.issuer {
             map.serialize_entry("iss", issuer)?;
         }
@@ -139,6 +148,9 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
         generation: Generation::new(raw.generation.ok_or(VerifyError::MissingClaim("gen"))?.0),
         issued_at: UnixTime::from_secs(raw.issued_at.ok_or(VerifyError::MissingClaim("iat"))?.0),
         expires_at: UnixTime::from_secs(raw.expires_at.ok_or(VerifyError::MissingClaim("exp"))?.0),
+        auth_time: raw.auth_time.map(UnixTime::from_secs),
+        methods: raw.methods,
+        actor: raw.actor,
         custom: CustomClaims(raw.custom),
     };
     if !accepts_issuer(profile, raw.issuer.as_ref()) {
@@ -177,7 +189,29 @@ struct RawClaims<'a> {
     not_before: Option<Integer>,
     issuer: Option<Name<'a>>,
     audience: Option<Audience<'a>>,
+    auth_time: Option<u64>,
+    methods: Methods,
+    actor: Option<String>,
     custom: Map<String, Value>,
+}
+
+impl RawClaims<'_> {
+    /// Take the claims about the authentication. Before they were reserved, a site could use these names for claims of
+    /// another type, which are left alone.
+    fn take_authentication(&mut self) {
+        let custom = &mut self.custom;
+        let time = custom.get("auth_time").and_then(Value::as_u64).filter(|time| *time <= MAX_INTEGER);
+        let names = custom.get("amr").and_then(Value::as_array);
+        let names = names.and_then(|names| names.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        let methods = names.filter(|names| !names.is_empty()).and_then(|names| Methods::new(names).ok());
+        let actor = custom.get("act").and_then(|act| act.get("sub")).and_then(Value::as_str).map(str::to_owned);
+        for (name, is_taken) in [("auth_time", time.is_some()), ("amr", methods.is_some()), ("act", actor.is_some())] {
+            if is_taken {
+                custom.remove(name);
+            }
+        }
+        (self.auth_time, self.methods, self.actor) = (time, methods.unwrap_or_default(), actor);
+    }
 }
 
 struct RawClaimsSeed<'a> {
@@ -218,6 +252,7 @@ impl<'de> de::Visitor<'de> for RawClaimsSeed<'_> {
                 _ => insert_once(&mut claims.custom, name, &mut map)?,
             }
         }
+        claims.take_authentication();
         Ok(claims)
     }
 }

@@ -7,9 +7,10 @@
 use std::str;
 
 use super::{Claims, CustomClaims, Profile, claims};
-use crate::{Generation, Sid, UnixTime, session::SID_CLAIM_LENGTH};
+use crate::{Generation, Methods, Sid, UnixTime, session::SID_CLAIM_LENGTH};
 
-/// The text around the values: `{"sub":"…","sid":"…","gen":…,"iat":…,"exp":…}`, with `iss` and `aud` at the end.
+/// The text around the values: `{"sub":"…","sid":"…","gen":…,"iat":…,"exp":…}`, with `auth_time`, `amr`, `iss` and `aud` at the
+/// end.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     before: String,
@@ -20,9 +21,8 @@ impl Layout {
     /// Return the layout of tokens with this profile and without custom claims.
     pub(super) fn new(profile: &Profile) -> Self {
         let none = Sid::from_bytes([0; 20]);
-        let custom = CustomClaims::default();
         let (generation, zero) = (Generation::new(0), UnixTime::EPOCH);
-        let zero = Claims { subject: String::new(), sid: none, generation, issued_at: zero, expires_at: zero, custom };
+        let zero = Claims::new("", none, generation, zero, zero);
         let written = String::from_utf8(claims::encode(&zero, profile)).unwrap_or_default();
         let middle = format!(r#"","sid":"{}","gen":0,"iat":0,"exp":0"#, none.expose_secret(&mut [0; SID_CLAIM_LENGTH]));
         let (before, after) = written.rsplit_once(&middle).unwrap_or_default();
@@ -35,6 +35,14 @@ impl Layout {
         let (generation, rest) = integer(rest.strip_prefix(br#"","gen":"#)?)?;
         let (issued_at, rest) = integer(rest.strip_prefix(br#","iat":"#)?)?;
         let (expires_at, rest) = integer(rest.strip_prefix(br#","exp":"#)?)?;
+        let (auth_time, rest) = match rest.strip_prefix(br#","auth_time":"#).map(integer) {
+            Some(time) => time.map(|(time, rest)| (Some(UnixTime::from_secs(time)), rest))?,
+            None => (None, rest),
+        };
+        let (methods, rest) = match rest.strip_prefix(br#","amr":["#) {
+            Some(rest) => methods(rest)?,
+            None => (Methods::default(), rest),
+        };
         if rest != self.after.as_bytes() {
             return None;
         }
@@ -45,6 +53,9 @@ impl Layout {
             generation: Generation::new(generation),
             issued_at: UnixTime::from_secs(issued_at),
             expires_at: UnixTime::from_secs(expires_at),
+            auth_time,
+            methods,
+            actor: None,
             custom: CustomClaims::default(),
         })
     }
@@ -66,6 +77,13 @@ impl Layout {
         let (sid, rest) = rest.strip_prefix(br#"","sid":""#)?.split_at_checked(SID_CLAIM_LENGTH)?;
         Some((subject, sid, rest))
     }
+}
+
+/// Read the rest of an array of methods, and return them with the remaining bytes.
+fn methods(bytes: &[u8]) -> Option<(Methods, &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b']')?;
+    let (members, rest) = bytes.split_at_checked(end)?;
+    Some((Methods::from_written(members)?, rest.strip_prefix(b"]")?))
 }
 
 /// Read a JSON integer from 0 to 2⁵³ - 1, and return it with the remaining bytes.

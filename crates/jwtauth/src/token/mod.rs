@@ -17,8 +17,8 @@ pub use error::{ClaimsError, IssueError, ProfileError, VerifyError};
 use layout::Layout;
 
 use crate::{
-    Algorithm, Generation, Keyring, MAX_COOKIE_NAME_LENGTH, Sid, SigningKey, UnixTime, VerifyingKey, VerifyingKeys,
-    base64url::BASE64URL,
+    Algorithm, Authentication, Generation, Keyring, MAX_COOKIE_NAME_LENGTH, Methods, Sid, SigningKey, UnixTime,
+    VerifyingKey, VerifyingKeys, base64url::BASE64URL,
 };
 
 /// The maximum length of a token to verify, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
@@ -64,6 +64,12 @@ pub struct Claims {
     pub issued_at: UnixTime,
     /// `exp`: when the token expires.
     pub expires_at: UnixTime,
+    /// `auth_time`: when the user last authenticated; `None` in tokens of earlier versions.
+    pub auth_time: Option<UnixTime>,
+    /// `amr`: how.
+    pub methods: Methods,
+    /// `act` (RFC 8693 §4.1): who acts as the user, named as in their own tokens; only in access tokens.
+    pub actor: Option<String>,
     /// Every other claim, added by the site.
     pub custom: CustomClaims,
 }
@@ -446,8 +452,29 @@ impl Claims {
         issued_at: UnixTime,
         expires_at: UnixTime,
     ) -> Self {
-        let (subject, custom) = (subject.into(), CustomClaims::default());
-        Self { subject, sid, generation, issued_at, expires_at, custom }
+        Self {
+            subject: subject.into(),
+            sid,
+            generation,
+            issued_at,
+            expires_at,
+            auth_time: None,
+            methods: Methods::default(),
+            actor: None,
+            custom: CustomClaims::default(),
+        }
+    }
+
+    /// Set when and how the user authenticated.
+    #[must_use]
+    pub fn with_authentication(self, authentication: Authentication) -> Self {
+        Self { auth_time: Some(authentication.time), methods: authentication.methods, ..self }
+    }
+
+    /// Set who acts as the user.
+    #[must_use]
+    pub fn with_actor(self, actor: Option<String>) -> Self {
+        Self { actor, ..self }
     }
 
     /// Set the custom claims, replacing any present ones.

@@ -173,8 +173,7 @@ fn own_tokens(algorithm: Algorithm) -> usize {
         for generation in (1..=10).map(Generation::new) {
             let sid = Sid::from_bytes([7; 20]);
             let custom = CustomClaims::from_json(&json!({"plan": "pro"}).to_string()).unwrap();
-            let claims =
-                Claims { subject: "42".into(), sid, generation, issued_at: second(1), expires_at: second(3), custom };
+            let claims = Claims::new("42", sid, generation, second(1), second(3)).with_custom(custom);
             let token = tokens.issue(kind, &claims).unwrap();
             assert_eq!(tokens.verify(kind, &token, second(2)), Ok(claims));
             let (message, signature) = token.rsplit_once('.').unwrap();

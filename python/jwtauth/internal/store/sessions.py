@@ -44,7 +44,16 @@ _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
 # The columns of the engine's row, in the engine's order.
 _OF_ROW = [
     _PREFIX + name
-    for name in ("generation", "end_is_fixed", "acknowledged_at", "rotated_at", "created_at", "expires_at")
+    for name in (
+        "generation",
+        "end_is_fixed",
+        "acknowledged_at",
+        "auth_time",
+        "locks_at",
+        "rotated_at",
+        "created_at",
+        "expires_at",
+    )
 ]
 _OF_LAST_SEEN = [_PREFIX + "last_seen_at"]
 _BACKEND = _PREFIX + "backend"
@@ -177,13 +186,15 @@ def start(
     replaced: Collection[Any] = (),
     backend: str = "",
     taken_over: tuple[_engine.Sid, _engine.Session] | None = None,
+    methods: str = "",
 ) -> tuple[Session, _engine.Sid]:
     """Create a session of this user. Return it and its secret ``sid``, which is not stored.
 
     ``backend`` is the path of the authentication backend that authenticated the user. It defaults to the backend of the
     predecessor, or to the one that Django's ``authenticate`` set on the user. With a ``predecessor``, the session keeps
     its absolute limit. The sessions in ``replaced`` are about to end and do not count for ``MAX_SESSIONS_PER_USER``.
-    ``taken_over`` is the ``sid`` and the row of a session that continues a login of another package.
+    ``taken_over`` is the ``sid`` and the row of a session that continues a login of another package. ``methods`` are
+    those by which the user has signed in, as stored; with a ``predecessor``, they are its own.
 
     Raises ``SessionLimitReached``, ``SessionContention``, and ``ValueError`` if ``lifetime`` is less than a second.
     """
@@ -202,6 +213,7 @@ def start(
         remember=remember,
         user_agent=devices.user_agent(request),
         ip_address=devices.ip_address(request, get_config().num_proxies),
+        amr=methods if predecessor is None else predecessor.amr,
         **columns_of(row),
     )
     session.user = cast(Any, user)  # any user model
@@ -259,13 +271,13 @@ def log_event(event: str, session: Session) -> None:
     _log.info("%s: session %s of user %s", event, session.pk, session.user_id, extra={"event": event, **ids})
 
 
-def advance(found: SessionAndUser, next_row: _engine.Session) -> bool:
+def advance(found: SessionAndUser, next_row: _engine.Session, **changed: Any) -> bool:
     """Write a rotation by compare-and-swap. Return ``False`` if another request was first.
 
-    The caller must then read the row and decide again.
+    The caller must then read the row and decide again. ``changed`` are values of other columns.
     """
     session = found.session
-    changes = {**columns_of(next_row), "last_seen_at": clock.to_datetime(clock.now())}
+    changes = {**columns_of(next_row), "last_seen_at": clock.to_datetime(clock.now()), **changed}
     current = auth_hash(found.user)
     if session.auth_hash != current:  # computed with one of SECRET_KEY_FALLBACKS
         changes["auth_hash"] = current

@@ -1,0 +1,35 @@
+"""Requests that are no activity of the user, such as those of a page that polls."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from django.http import HttpRequest
+from django.urls import Resolver404, resolve
+
+_View = TypeVar("_View")
+_MARK = "jwtauth_no_activity"
+_is_used = False
+
+
+def no_activity(view: _View) -> _View:
+    """Mark a view, or a class of views, whose requests are no activity of the user.
+
+    They are authenticated as any other, but they refresh no token: the session ends or locks as if they had not been
+    made. A page can also mark a single request, by the header ``X-Jwtauth-Activity: none``.
+    """
+    global _is_used
+    _is_used = True
+    setattr(view, _MARK, True)
+    return view
+
+
+def is_none(request: HttpRequest) -> bool:
+    """Return whether the request is for a view marked by `no_activity`, which the URL tells before the view runs."""
+    if not _is_used:
+        return False
+    try:
+        view: Any = resolve(request.path_info, getattr(request, "urlconf", None)).func
+    except Resolver404:
+        return False
+    return any(hasattr(it, _MARK) for it in (view, getattr(view, "cls", None), getattr(view, "view_class", None)))
