@@ -59,6 +59,13 @@ def setting(
     return field(repr=not secret, metadata={"setting": Setting(name, parse, default_of, secret, rust, none_differs)})
 
 
+def _positive_or_none(value: object) -> int | None:
+    duration = parse.seconds_or_none(value)
+    if duration is not None and duration < 1:
+        raise ValueError("1 or more seconds, or None")
+    return duration
+
+
 def _session_lifetime(_: _State, values: Mapping[str, Any]) -> int:
     # At least 30 days, and never less than the idle limit.
     refresh_lifetime: int = values["REFRESH_TOKEN_LIFETIME"]
@@ -83,6 +90,8 @@ class Config(EngineObjects):
     session_lifetime: int | None = setting(
         "SESSION_LIFETIME", parse.seconds_or_none, derived=_session_lifetime, none_differs=True
     )
+    lock_after: int | None = setting("LOCK_AFTER", _positive_or_none, rust=False, none_differs=True)
+    sensitive_max_age: int | None = setting("SENSITIVE_MAX_AGE", _positive_or_none, rust=False, none_differs=True)
     access_cookie_name: str = setting("ACCESS_TOKEN_COOKIE_NAME", parse.cookie_name, "access_token")
     refresh_cookie_name: str = setting("REFRESH_TOKEN_COOKIE_NAME", parse.cookie_name, "refresh_token")
     cookie_secure: bool = setting("COOKIE_SECURE", parse.flag, derived=lambda state, _values: not state.debug)
@@ -269,6 +278,7 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
     """Return the config, or ``None`` and all problems."""
     values, found = _read(state)
     found += _user_id_problems(values)
+    found += _lock_problems(values)
     explicit_keys = isinstance(state.user, Mapping) and "VERIFYING_KEYS" in state.user
     engine, refused = engine_config.build(values, explicit_keys=explicit_keys, trusted_origins=state.trusted_origins)
     found += refused
@@ -286,3 +296,15 @@ def _user_id_problems(values: Mapping[str, Any]) -> list[Problem]:
             Problem("jwtauth.E012", message, "Name a field of AUTH_USER_MODEL, or leave it out for the primary key.")
         ]
     return []
+
+
+def _lock_problems(values: Mapping[str, Any]) -> list[Problem]:
+    lock, access, refresh = values["LOCK_AFTER"], values["ACCESS_TOKEN_LIFETIME"], values["REFRESH_TOKEN_LIFETIME"]
+    if lock is None or access <= lock < refresh:
+        return []
+    message = (
+        f"JWTAUTH: LOCK_AFTER ({lock} s) is not between ACCESS_TOKEN_LIFETIME ({access} s) and REFRESH_TOKEN_LIFETIME "
+        f"({refresh} s)."
+    )
+    hint = "Use ACCESS_TOKEN_LIFETIME <= LOCK_AFTER < REFRESH_TOKEN_LIFETIME, or None to never lock."
+    return [Problem("jwtauth.E007", message, hint)]
