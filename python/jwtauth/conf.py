@@ -18,7 +18,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.encoding import force_bytes
 
-from jwtauth.internal import engine_config
+from jwtauth.internal import engine_config, policies
 from jwtauth.internal import settings_parsers as parse
 from jwtauth.internal.engine_config import EngineObjects, Problem
 
@@ -53,7 +53,8 @@ def setting(
 ) -> Any:
     """Declare a field of `Config` as a setting.
 
-    The default is a constant, or ``derived`` from Django's settings and the values of the preceding settings.
+    The default is a constant, or ``derived`` from Django's settings and the values of the preceding settings. A policy
+    may give another one.
     """
     default_of = derived or (lambda _state, _values: default)
     return field(repr=not secret, metadata={"setting": Setting(name, parse, default_of, secret, rust, none_differs)})
@@ -85,6 +86,7 @@ class Config(EngineObjects):
     Durations are seconds, except in names that end with ``_ms``.
     """
 
+    policy_name: str | None = setting("POLICY", policies.parse, rust=False)
     access_token_lifetime: int = setting("ACCESS_TOKEN_LIFETIME", parse.seconds, 300)
     refresh_token_lifetime: int = setting("REFRESH_TOKEN_LIFETIME", parse.seconds, _DAY)
     session_lifetime: int | None = setting(
@@ -92,13 +94,13 @@ class Config(EngineObjects):
     )
     lock_after: int | None = setting("LOCK_AFTER", _positive_or_none, rust=False, none_differs=True)
     sensitive_max_age: int | None = setting("SENSITIVE_MAX_AGE", _positive_or_none, rust=False, none_differs=True)
-    access_cookie_name: str = setting("ACCESS_TOKEN_COOKIE_NAME", parse.cookie_name, "access_token")
-    refresh_cookie_name: str = setting("REFRESH_TOKEN_COOKIE_NAME", parse.cookie_name, "refresh_token")
     cookie_secure: bool = setting("COOKIE_SECURE", parse.flag, derived=lambda state, _values: not state.debug)
     cookie_samesite: str = setting("COOKIE_SAMESITE", parse.same_site, "Strict")
     cookie_domain: str | None = setting("COOKIE_DOMAIN", parse.text_or_none)
     cookie_path: str = setting("COOKIE_PATH", parse.text, "/")
     cookie_partitioned: bool = setting("COOKIE_PARTITIONED", parse.flag, False)
+    access_cookie_name: str = setting("ACCESS_TOKEN_COOKIE_NAME", parse.cookie_name, "access_token")
+    refresh_cookie_name: str = setting("REFRESH_TOKEN_COOKIE_NAME", parse.cookie_name, "refresh_token")
     algorithm: str = setting("ALGORITHM", parse.text, "HS256")
     signing_key: bytes = setting(
         "SIGNING_KEY", parse.key, derived=lambda state, _values: force_bytes(state.secret_key), secret=True
@@ -263,7 +265,7 @@ def _read(state: _State) -> tuple[dict[str, Any], list[Problem]]:
             found.append(Problem("jwtauth.E001", f"JWTAUTH has an unknown key {name!r}.", hint))
     result: dict[str, Any] = {}
     for name, setting in SETTINGS.items():
-        result[name] = setting.default(state, result)
+        result[name] = policies.default(name, setting.default(state, result), result)
         if name in user:
             try:
                 result[name] = setting.parse(user[name])
