@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -12,6 +13,7 @@ from jwtauth.checks import check_settings
 from jwtauth.internal.policies import PRESETS
 from tests.conftest import only_session
 
+PAGE = (Path(__file__).parents[1] / "docs/guides/policies.md").read_text()
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 NAMES = ("ACCESS_TOKEN_COOKIE_NAME", "REFRESH_TOKEN_COOKIE_NAME")
 WITHOUT = {
@@ -38,6 +40,33 @@ def warned(policy, debug=False, **settings):
     assert {(message.id, message.is_serious()) for message in messages} <= {("jwtauth.W010", False)}
     assert all("SILENCED_SYSTEM_CHECKS" in message.hint for message in messages)
     return {re.match(r"JWTAUTH\['(\w+)'\] contradicts the policy", message.msg)[1]: message for message in messages}
+
+
+# --- the page
+
+
+def of_page(cell):
+    """Return the value that a cell of the table shows. An empty one leaves the default."""
+    if duration := re.fullmatch(r"(\d+) (minute|hour|day)s?", cell):
+        return int(duration[1]) * {"minute": MINUTE, "hour": HOUR, "day": DAY}[duration[2]]
+    return {"`True`": True}.get(cell, cell.strip('`"') or None)
+
+
+def test_the_table_of_the_page_is_that_of_the_code():
+    lines = [line.strip("|").split("|") for line in PAGE.splitlines() if re.match(r"\| (\[`|Setting )", line)]
+    heading, *rows = [[cell.strip() for cell in line] for line in lines]
+    assert heading[1:] == [f"`{name}`" for name in PRESETS]
+    shown = {name: {} for name in PRESETS}
+    for setting, *cells in rows:
+        for policy, cell in zip(PRESETS, cells, strict=True):
+            if of_page(cell) is not None:
+                shown[policy][re.match(r"\[`(\w+)`\]", setting)[1]] = of_page(cell)
+    assert shown == PRESETS
+
+
+def test_the_page_has_a_section_with_a_quotation_for_each_policy():
+    sections = dict(re.findall(r"^## `?(\w+)`?\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
+    assert [name for name in PRESETS if "\n> " not in sections.get(name, "")] == []
 
 
 # --- defaults
