@@ -2,10 +2,12 @@
 
 import re
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
 from django.test import override_settings
 
 from jwtauth import conf
@@ -123,6 +125,15 @@ def test_session_that_ends_before_it_would_lock_does_not_lock(lifetime):
     assert warned("NIST_AAL2", REFRESH_TOKEN_LIFETIME=lifetime) == {}
     with using("NIST_AAL2", REFRESH_TOKEN_LIFETIME=lifetime):
         assert conf.get_config().lock_after is None
+
+
+def test_settings_printed_for_rust_services_are_those_of_the_policy():
+    printed = StringIO()
+    with using("NIST_AAL3"):
+        call_command("jwtauth_settings", stdout=printed)
+    lines = printed.getvalue().splitlines()
+    assert {"SESSION_LIFETIME = 43200", 'REFRESH_TOKEN_COOKIE_NAME = "__Host-refresh_token"'} <= set(lines)
+    assert not any(line.startswith("POLICY") for line in lines)
 
 
 # --- what contradicts a policy
