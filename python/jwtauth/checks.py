@@ -16,6 +16,7 @@ from django.db import connections, router
 from django.utils.module_loading import import_string
 
 from jwtauth import conf
+from jwtauth.internal import policies
 from jwtauth.internal.engine_config import Problem
 
 _MIDDLEWARE = "jwtauth.middleware.JWTAuthMiddleware"
@@ -58,9 +59,14 @@ MISSING_MIDDLEWARE = Problem(
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Check the settings: E001, E003 to E010, E012, E016, E017, and W001 for a short access token lifetime."""
+    """Check the settings: E001, E003 to E010, E012, E016, E017, W001 for a short access token lifetime, and W010 for
+    settings that contradict the policy.
+    """
     messages: list[CheckMessage] = [_error(problem) for problem in conf.problems()]
-    if not messages and conf.values()["ACCESS_TOKEN_LIFETIME"] < 60:
+    if messages:
+        return messages
+    values = conf.values()
+    if values["ACCESS_TOKEN_LIFETIME"] < 60:
         messages.append(
             Warning(
                 "JWTAUTH['ACCESS_TOKEN_LIFETIME'] is below 60 seconds, and slow requests may take longer.",
@@ -68,6 +74,16 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
                 id="jwtauth.W001",
             )
         )
+    explicit = {name for name in values if _is_set(name)}
+    messages += [
+        Warning(
+            f"JWTAUTH[{name!r}] contradicts the policy {values['POLICY']}: it {wrong}.",
+            hint=f"{hint} To keep it, document why, and add 'jwtauth.W010' to SILENCED_SYSTEM_CHECKS.",
+            id="jwtauth.W010",
+        )
+        for name, wrong, hint in policies.contradictions(values, explicit)
+        if name != "COOKIE_SECURE" or not settings.DEBUG  # runserver speaks plain HTTP
+    ]
     return messages
 
 

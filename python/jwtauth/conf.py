@@ -18,7 +18,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.encoding import force_bytes
 
-from jwtauth.internal import engine_config
+from jwtauth.internal import engine_config, policies
 from jwtauth.internal import settings_parsers as parse
 from jwtauth.internal.engine_config import EngineObjects, Problem
 
@@ -53,10 +53,18 @@ def setting(
 ) -> Any:
     """Declare a field of `Config` as a setting.
 
-    The default is a constant, or ``derived`` from Django's settings and the values of the preceding settings.
+    The default is a constant, or ``derived`` from Django's settings and the values of the preceding settings. A policy
+    may give another one.
     """
     default_of = derived or (lambda _state, _values: default)
     return field(repr=not secret, metadata={"setting": Setting(name, parse, default_of, secret, rust, none_differs)})
+
+
+def _positive_or_none(value: object) -> int | None:
+    duration = parse.seconds_or_none(value)
+    if duration is not None and duration < 1:
+        raise ValueError("1 or more seconds, or None")
+    return duration
 
 
 def _session_lifetime(_: _State, values: Mapping[str, Any]) -> int:
@@ -78,18 +86,21 @@ class Config(EngineObjects):
     Durations are seconds, except in names that end with ``_ms``.
     """
 
+    policy_name: str | None = setting("POLICY", policies.parse, rust=False)
     access_token_lifetime: int = setting("ACCESS_TOKEN_LIFETIME", parse.seconds, 300)
     refresh_token_lifetime: int = setting("REFRESH_TOKEN_LIFETIME", parse.seconds, _DAY)
     session_lifetime: int | None = setting(
         "SESSION_LIFETIME", parse.seconds_or_none, derived=_session_lifetime, none_differs=True
     )
-    access_cookie_name: str = setting("ACCESS_TOKEN_COOKIE_NAME", parse.cookie_name, "access_token")
-    refresh_cookie_name: str = setting("REFRESH_TOKEN_COOKIE_NAME", parse.cookie_name, "refresh_token")
+    lock_after: int | None = setting("LOCK_AFTER", _positive_or_none, rust=False)
+    sensitive_max_age: int | None = setting("SENSITIVE_MAX_AGE", _positive_or_none, rust=False)
     cookie_secure: bool = setting("COOKIE_SECURE", parse.flag, derived=lambda state, _values: not state.debug)
     cookie_samesite: str = setting("COOKIE_SAMESITE", parse.same_site, "Strict")
     cookie_domain: str | None = setting("COOKIE_DOMAIN", parse.text_or_none)
     cookie_path: str = setting("COOKIE_PATH", parse.text, "/")
     cookie_partitioned: bool = setting("COOKIE_PARTITIONED", parse.flag, False)
+    access_cookie_name: str = setting("ACCESS_TOKEN_COOKIE_NAME", parse.cookie_name, "access_token")
+    refresh_cookie_name: str = setting("REFRESH_TOKEN_COOKIE_NAME", parse.cookie_name, "refresh_token")
     algorithm: str = setting("ALGORITHM", parse.text, "HS256")
     signing_key: bytes = setting(
         "SIGNING_KEY", parse.key, derived=lambda state, _values: force_bytes(state.secret_key), secret=True
@@ -254,7 +265,7 @@ def _read(state: _State) -> tuple[dict[str, Any], list[Problem]]:
             found.append(Problem("jwtauth.E001", f"JWTAUTH has an unknown key {name!r}.", hint))
     result: dict[str, Any] = {}
     for name, setting in SETTINGS.items():
-        result[name] = setting.default(state, result)
+        result[name] = policies.default(name, setting.default(state, result), result)
         if name in user:
             try:
                 result[name] = setting.parse(user[name])
@@ -269,6 +280,7 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
     """Return the config, or ``None`` and all problems."""
     values, found = _read(state)
     found += _user_id_problems(values)
+    found += _lock_problems(values)
     explicit_keys = isinstance(state.user, Mapping) and "VERIFYING_KEYS" in state.user
     engine, refused = engine_config.build(values, explicit_keys=explicit_keys, trusted_origins=state.trusted_origins)
     found += refused
@@ -286,3 +298,15 @@ def _user_id_problems(values: Mapping[str, Any]) -> list[Problem]:
             Problem("jwtauth.E012", message, "Name a field of AUTH_USER_MODEL, or leave it out for the primary key.")
         ]
     return []
+
+
+def _lock_problems(values: Mapping[str, Any]) -> list[Problem]:
+    lock, access, refresh = values["LOCK_AFTER"], values["ACCESS_TOKEN_LIFETIME"], values["REFRESH_TOKEN_LIFETIME"]
+    if lock is None or access <= lock < refresh:
+        return []
+    message = (
+        f"JWTAUTH: LOCK_AFTER ({lock} s) is not between ACCESS_TOKEN_LIFETIME ({access} s) and REFRESH_TOKEN_LIFETIME "
+        f"({refresh} s)."
+    )
+    hint = "Use ACCESS_TOKEN_LIFETIME <= LOCK_AFTER < REFRESH_TOKEN_LIFETIME, or None to never lock."
+    return [Problem("jwtauth.E007", message, hint)]
