@@ -367,7 +367,8 @@ class Decision:
         """Return the code of the decision.
 
         The token is accepted: ``rotate``, ``renew_access``, ``reissue``, ``admit``, ``adopt``. It is refused:
-        ``session_expired``, ``session_locked``, ``generation_ahead``, ``late_upload``. The session must end: ``refresh_token_reused``.
+        ``session_expired``, ``session_locked``, ``generation_ahead``, ``late_upload``. The session must end:
+        ``refresh_token_reused``.
         """
 
     @property
@@ -611,6 +612,12 @@ class DatabaseClock:
 
     def now(self, local: int) -> int:
         """Return the database's time at this local time, in whole seconds (``NumericDate``, RFC 7519 section 2)."""
+
+def stored_methods(names: Sequence[str]) -> str:
+    """Return these names of methods (RFC 8176) as a session stores them: sorted, and separated by spaces.
+
+    Raises ``ValueError`` if a name is not valid, or if there are more than 6.
+    """
 
 def stored_seconds(text: str) -> int:
     """Return the Unix seconds of a UTC time as Django stores it in SQLite: ``2026-01-31 23:59:59.25``.

@@ -142,8 +142,8 @@ class ReauthenticationMixin(AccessMixin):
     """Require something of the authentication of the user of a Django class-based view.
 
     A request that does not meet every one of ``requires`` is redirected to ``reauthentication_url``, with the field
-    ``next``. Without that URL, the answer is 403 with the code ``reauthentication_required``. An anonymous request goes to
-    the login page, as with Django's ``LoginRequiredMixin``.
+    ``next``. Without that URL, the answer is 403 with the code ``reauthentication_required``. An anonymous request goes
+    to the login page, as with Django's ``LoginRequiredMixin``.
     """
 
     requires: tuple[_Requirement, ...] = (RecentlySignedIn(),)

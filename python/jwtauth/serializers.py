@@ -64,8 +64,8 @@ class LoginSerializer(_SecretInput):
     """Authenticate a username and a password with the project's authentication backends.
 
     The field of the username has the name of ``USERNAME_FIELD``. A subclass, or another serializer named by
-    ``LOGIN_SERIALIZER``, must set ``validated_data["user"]``. It may set ``remember``, ``lifetime`` and ``methods``, which
-    are passed to `login`. Without ``methods``, they are ``["pwd"]``.
+    ``LOGIN_SERIALIZER``, must set ``validated_data["user"]``. It may set ``remember``, ``lifetime`` and ``methods``,
+    which are passed to `login`. Without ``methods``, they are ``["pwd"]``.
     """
 
     password = serializers.CharField(

@@ -60,8 +60,8 @@ def login(
     - ``cross_origin``: if ``True``, accept a request from another origin, for callbacks that validate the request
       themselves (SAML, OpenID Connect's ``form_post``). By default such a request is refused, since a form on another
       site could sign the visitor in as another user.
-    - ``methods``: how the user has proved who they are, by the names of RFC 8176, such as ``["pwd", "otp"]``, or names of
-      up to 16 letters, digits and ``-_.:/+``. They become the claim ``amr``.
+    - ``methods``: how the user has proved who they are, by the names of RFC 8176, such as ``["pwd", "otp"]``, or other
+      names of up to 16 letters, digits and ``-_.:/+``. They become the claim ``amr``.
 
     If the request has a Django session, its key is cycled, or the session is flushed if it belongs to another user.
     Sends Django's ``user_logged_in``, unless Django's own login has just sent it for this user. A receiver of that
@@ -181,8 +181,8 @@ def reauthenticate(request: HttpRequest, user: AbstractBaseUser, *, methods: Seq
     """Record that the user of the request's session has just proved again who they are, for example by their password.
 
     The session goes on with new tokens, which say the new time and all ``methods`` used so far. Copies of the older
-    tokens never say so, and requests of other tabs stay signed in. A locked session is unlocked. A client that stores its
-    tokens itself must be given those of the returned grant; for others, the response sets the cookies.
+    tokens never say so, and requests of other tabs stay signed in. A locked session is unlocked. A client that stores
+    its tokens itself must be given those of the returned grant; for others, the response sets the cookies.
 
     Raises:
 

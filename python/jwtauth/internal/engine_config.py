@@ -168,7 +168,11 @@ def _build_policy(values: Mapping[str, Any], found: list[Problem]) -> _engine.Ro
         return None
     try:
         return _engine.RotationPolicy(
-            access=access, idle=idle, absolute=absolute, grace=values["REFRESH_TOKEN_GRACE_PERIOD"]
+            access=access,
+            idle=idle,
+            absolute=absolute,
+            grace=values["REFRESH_TOKEN_GRACE_PERIOD"],
+            lock_after=values["LOCK_AFTER"],
         )
     except EngineConfigurationError as error:
         found.append(Problem("jwtauth.E007", f"JWTAUTH: {error}.", hint))

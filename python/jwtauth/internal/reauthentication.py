@@ -23,7 +23,7 @@ from jwtauth.signals import session_reauthenticated
 
 
 def reauthenticate(flow: Flow, user: AbstractBaseUser, methods: list[str]) -> _engine.Grant:
-    """Write that the user has authenticated again, and make the response set new tokens. See `jwtauth.reauthenticate`."""
+    """Write that the user has authenticated again, and set new tokens. See `jwtauth.reauthenticate`."""
     presented = _presented(flow)
     state, waiting = flow.state(), list(flow.deferred)
     custom = tokens.custom_claims(flow.request, user, flow.config)  # before the write, since it may fail
