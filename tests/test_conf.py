@@ -23,9 +23,12 @@ SECRET = "the words of this key must not appear in any message, whatever is wron
 OTHER = "the words of this key must not appear in any message, whatever is wrong 2"
 
 DEFAULTS = {
+    "POLICY": None,
     "ACCESS_TOKEN_LIFETIME": 300,
     "REFRESH_TOKEN_LIFETIME": DAY,
     "SESSION_LIFETIME": 30 * DAY,
+    "LOCK_AFTER": None,
+    "SENSITIVE_MAX_AGE": None,
     "ACCESS_TOKEN_COOKIE_NAME": "access_token",
     "REFRESH_TOKEN_COOKIE_NAME": "refresh_token",
     "COOKIE_SECURE": True,
