@@ -329,9 +329,11 @@ def test_column_of_local_times_is_reported_if_the_database_may_be_queried(monkey
     assert {message.id for message in messages} == {"jwtauth.E018"}
     assert sorted(re.search(r"column (\w+)", message.msg)[1] for message in messages) == [
         "acknowledged_at",
+        "auth_time",
         "created_at",
         "expires_at",
         "last_seen_at",
+        "locks_at",
         "rotated_at",
     ]
     assert all("Change the type to 'another'" in message.hint for message in messages)

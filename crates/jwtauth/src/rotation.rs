@@ -309,10 +309,10 @@ impl RotationPolicy {
             };
         }
         if is_previous(session, presented.generation) && self.previous_is_good(session, now) {
-            // These tokens are older than the user's newest authentication. If their response came after that one's, the
-            // browser would lose what it has just been given.
+            // These tokens are older than the user's newest authentication, whose tokens the browser has, or may be about
+            // to get. It would lose them again by those that these tokens stand for.
             let is_older = presented.auth_time.unwrap_or(session.created_at) < session.authenticated_at();
-            if is_older && !self.is_past_grace(session.rotated_at, now) {
+            if is_older && (session.acknowledged_at.is_some() || !self.is_past_grace(session.rotated_at, now)) {
                 return Decision::Admit { acknowledge: false };
             }
             return Decision::Reissue;

@@ -94,7 +94,7 @@ def _write(flow: Flow, presented: _engine.Claims, user: AbstractBaseUser, method
 
 def _settle(flow: Flow, found: SessionAndUser, state: dict[str, Any], waiting: list[Any]) -> None:
     """Take the new tokens back if the view's transaction was rolled back."""
-    if not sessions.rows(found.session_id, auth_time=found.session.auth_time).exists():
+    if not sessions.rows(found.session_id, auth_time__gte=found.session.auth_time).exists():
         security_log.info("the authentication of session %s was rolled back", found.session_id)
         flow.restore(state)
         flow.deferred[:0] = waiting

@@ -759,6 +759,8 @@ mod authenticating_again {
         }
         let seen = Session { acknowledged_at: Some(AGAIN), ..again() };
         assert_eq!(older(&seen, 5, AGAIN + GRACE - secs(1)), Decision::Admit { acknowledge: false });
+        let late = Session { acknowledged_at: Some(AGAIN + ACCESS), ..again() };
+        assert_eq!(older(&late, 5, AGAIN + ACCESS), Decision::Admit { acknowledge: false }, "the browser has the tokens");
     }
 
     #[test]
