@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from jwtauth.conf import get_config
 from jwtauth.exceptions import ReauthenticationRequired
 from jwtauth.internal.flow import Flow
-from jwtauth.internal.reauthentication import body_of
 from jwtauth.internal.store import clock
 from jwtauth.request import RequestAuth
 
@@ -78,7 +77,9 @@ class _Requirement:
         try:
             self.check(request)
         except ReauthenticationRequired as error:
-            raise _of_drf(error) from None
+            from jwtauth.internal import drf
+
+            raise drf.refusal(error) from None
         return True
 
     def has_object_permission(self, request: Any, view: Any, obj: Any) -> bool:
@@ -86,16 +87,24 @@ class _Requirement:
         return True
 
     def __and__(self, other: Any) -> Any:
-        return _operand("AND", self, other)
+        from jwtauth.internal import drf
+
+        return drf.both(self, other)
 
     def __or__(self, other: Any) -> Any:
-        return _operand("OR", self, other)
+        from jwtauth.internal import drf
+
+        return drf.either(self, other)
 
     def __rand__(self, other: Any) -> Any:
-        return _operand("AND", other, self)
+        from jwtauth.internal import drf
+
+        return drf.both(other, self)
 
     def __ror__(self, other: Any) -> Any:
-        return _operand("OR", other, self)
+        from jwtauth.internal import drf
+
+        return drf.either(other, self)
 
 
 class RecentlySignedIn(_Requirement):
@@ -168,18 +177,3 @@ class ReauthenticationMixin(AccessMixin):
 
 def _required(max_age: int | None = None, methods: Any = ()) -> ReauthenticationRequired:
     return ReauthenticationRequired(_("Confirm that it is you."), max_age=max_age, methods=methods)
-
-
-def _of_drf(error: ReauthenticationRequired) -> Exception:
-    from rest_framework.exceptions import APIException
-
-    exception = APIException(code=error.code)
-    exception.status_code = 403
-    exception.detail = cast(Any, body_of(error))  # as it is: APIException would turn the number into text
-    return exception
-
-
-def _operand(operator: str, one: Any, other: Any) -> Any:
-    from rest_framework import permissions
-
-    return permissions.OperandHolder(getattr(permissions, operator), one, other)

@@ -24,6 +24,7 @@ from drf_spectacular.utils import (
     Direction,
     OpenApiParameter,
     OpenApiResponse,
+    PolymorphicProxySerializer,
     extend_schema,
     extend_schema_view,
 )
@@ -96,6 +97,11 @@ class LoginSerializerExtension(_Named):
 class SessionSerializerExtension(_Named):
     target_class = "jwtauth.serializers.SessionSerializer"
     description = _("A session of the current user.")
+
+
+class ReauthenticateSerializerExtension(_Named):
+    target_class = "jwtauth.serializers.ReauthenticateSerializer"
+    description = _("The password of the user who is signed in.")
 
 
 class RefreshSerializerExtension(_Named):
@@ -250,6 +256,18 @@ class LoginViewExtension(_View):
     def operations(self) -> dict[str, dict[str, Any]]:
         parameters = _sets_cookies(200, _COOKIES_SET)
         return {"post": _operation(views.LoginView.description, {200: JwtauthMe, **_ATTEMPTS}, parameters=parameters)}
+
+
+class ReauthenticateViewExtension(_View):
+    target_class = "jwtauth.views.ReauthenticateView"
+    attributes: ClassVar[dict[str, Any]] = {"authentication_classes": (JWTAuthentication,)}
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        either = PolymorphicProxySerializer("JwtauthMeOrTokenPair", [JwtauthMe, JwtauthTokenPair], None)
+        refused = {
+            401: _error(_("`no_active_account`: the password is wrong. `not_authenticated`: no user is signed in."))
+        }
+        return {"post": _operation(views.ReauthenticateView.description, {200: either, **_ATTEMPTS, **refused})}
 
 
 class LogoutViewExtension(_View):
