@@ -32,12 +32,16 @@ class _Requirement:
     and ``|`` combine it with other permissions.
     """
 
+    asks_nothing = False
+
     def missing(self, auth: RequestAuth) -> ReauthenticationRequired | None:
         """Return what is missing, or ``None``. The request is authenticated."""
         raise NotImplementedError
 
     def check(self, request: HttpRequest) -> None:
         """Raise ``ReauthenticationRequired`` if something is missing, or if the request has no session of jwtauth."""
+        if self.asks_nothing:
+            return
         inner = getattr(request, "_request", request)
         flow, auth = Flow.of(inner), getattr(inner, "jwtauth", None)
         if flow is None or auth is None or flow.found is None:
@@ -121,10 +125,18 @@ class RecentlySignedIn(_Requirement):
     def __repr__(self) -> str:
         return f"RecentlySignedIn({'' if self.seconds is None else self.seconds})"
 
+    @property
+    def _limit(self) -> int | None:
+        return get_config().sensitive_max_age if self.seconds is None else self.seconds
+
+    @property
+    def asks_nothing(self) -> bool:  # type: ignore[override]
+        """Return whether no limit is set."""
+        return self._limit is None
+
     def missing(self, auth: RequestAuth) -> ReauthenticationRequired | None:
         """Return what is missing, or ``None``."""
-        seconds = get_config().sensitive_max_age if self.seconds is None else self.seconds
-        at = auth.auth_time
+        seconds, at = self._limit, auth.auth_time
         if seconds is None or (at is not None and clock.now() - clock.from_datetime(at) < seconds):
             return None
         return _required(max_age=seconds)

@@ -15,8 +15,8 @@ _is_used = False
 def no_activity(view: _View) -> _View:
     """Mark a view, or a class of views, whose requests are no activity of the user.
 
-    They are authenticated as any other, but they refresh no token: the session ends or locks as if they had not been
-    made. A page can also mark a single request, by the header ``X-Jwtauth-Activity: none``.
+    They are authenticated, and their tokens refreshed, as any other, but the session ends or locks as if they had not
+    been made. A page can also mark a single request, by the header ``X-Jwtauth-Activity: none``.
     """
     global _is_used
     _is_used = True

@@ -87,7 +87,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
     flow.set_tokens(found, claims.sid, custom, decision, presented=claims)
     flow.note_refresh()
     flow.remember(asked, is_acknowledged=session.acknowledged_at is not None)
-    if decision.code == "rotate":
+    if decision.code in ("rotate", "rotate_idle"):
         flow.refreshed = True
         sessions.log_event("session_refreshed", session)
         session_refreshed.send_robust(Session, request=flow.request, user=found.user, session=session)
