@@ -23,6 +23,7 @@ session_reauthenticated = Signal()
 
 # Sent once for each session that ends, when the deletion is committed. Arguments: sender=jwtauth.models.Session,
 # session (the row before the end), reason: "logout", "replaced" (by a login from the same browser or by a new
-# password), "revoked", "reused" (with `refresh_token_reused`) or "limit" (MAX_SESSIONS_PER_USER). While a receiver is
-# connected, sessions are deleted one at a time.
+# password), "revoked", "reused" (with `refresh_token_reused`) or "limit" (MAX_SESSIONS_PER_USER), and request: the
+# request that ended the session, or None for a command or a call of ``end()`` without it. If the reason is "revoked",
+# ``request.user`` has ended the session. While a receiver is connected, sessions are deleted one at a time.
 session_ended = Signal()

@@ -218,7 +218,7 @@ def start(
         **columns_of(row),
     )
     session.user = cast(Any, user)  # any user model
-    retry_on_conflict(lambda: _insert(session, predecessor is not None, replaced), database())
+    retry_on_conflict(lambda: _insert(request, session, predecessor is not None, replaced), database())
 
     def tell() -> None:
         log_event("session_started", session)
@@ -238,7 +238,7 @@ def _row(
     return policy.start(now)
 
 
-def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None:
+def _insert(request: HttpRequest, session: Session, succeeds: bool, replaced: Collection[Any]) -> None:
     alias, config = database(), get_config()
     if config.max_sessions is None or succeeds:
         _save(session, alias)
@@ -255,7 +255,7 @@ def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None
             raise SessionLimitReached(_("Too many sessions. Sign out on another device first."), "session_limit")
         _save(session, alias)
         if surplus:
-            rows(*surplus).end("limit")
+            rows(*surplus).end("limit", request=request)
 
 
 def _save(session: Session, alias: str) -> None:
