@@ -7,6 +7,7 @@ from django.test import RequestFactory
 from django.utils import translation
 
 from jwtauth.internal import devices
+from jwtauth.signals import client_of
 from tests.conftest import ACCESS_LIFETIME, GRACE, only_session
 from tests.test_devices import COMMON, FIREFOX, without_ua_parser  # noqa: F401
 
@@ -132,3 +133,17 @@ def test_log_records_show_neither_address_nor_user_agent(recorded, browser, othe
     shown = [record.getMessage() for record in records]
     shown += [str(value) for record in records for name, value in vars(record).items() if name not in ORDINARY]
     assert not [text for text in shown if ADDRESS in text or "Firefox" in text or "WSGIRequest" in text]
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ("full", (ADDRESS, FIREFOX, "Firefox on Windows")),
+        ("truncated", ("203.0.113.0", "Firefox\nWindows", "Firefox on Windows")),
+        ("off", (None, "", "Unknown device")),
+    ],
+)
+def test_client_of_a_request_is_what_a_session_would_store(settings, rf, record, expected):
+    settings.JWTAUTH = {"NUM_PROXIES": 1, "RECORD_IP_ADDRESS": record, "RECORD_USER_AGENT": record}
+    client = client_of(rf.get("/", HTTP_X_FORWARDED_FOR=f"192.0.2.66, {ADDRESS}", HTTP_USER_AGENT=FIREFOX))
+    assert (client.ip_address, client.user_agent, client.device) == expected

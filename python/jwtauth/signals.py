@@ -1,6 +1,12 @@
-"""The signals of this package. `login` and `logout` also send Django's ``user_logged_in`` and ``user_logged_out``."""
+"""The signals of this package. `login` and `logout` also send Django's ``user_logged_in`` and ``user_logged_out``.
+
+Receivers can call `client_of` to learn which device a request came from.
+"""
 
 from django.dispatch import Signal
+
+from jwtauth.internal.devices import Client as Client
+from jwtauth.internal.devices import client_of as client_of
 
 # Sent when a refresh token is used again after its successor has been used, which means that it was copied. The session
 # has been ended. Arguments: sender=jwtauth.models.Session, request, user, session (the row before the end).

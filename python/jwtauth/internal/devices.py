@@ -4,11 +4,35 @@ from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from jwtauth.conf import get_config
+
 _MAX_USER_AGENT = 512
+
+
+class Client(NamedTuple):
+    """Describe the client of a request, as far as ``RECORD_IP_ADDRESS`` and ``RECORD_USER_AGENT`` allow to store it."""
+
+    ip_address: str | None
+    user_agent: str
+
+    @property
+    def device(self) -> str:
+        """Return a name for the device, such as ``"Firefox on Windows"``, in the active language."""
+        return name(self.user_agent)
+
+
+def client_of(request: HttpRequest) -> Client:
+    """Return what a session that this request started would store about its client."""
+    config = get_config()
+    return Client(
+        stored_ip_address(request, config.num_proxies, config.record_ip_address),
+        user_agent(request, config.record_user_agent),
+    )
 
 
 def user_agent(request: HttpRequest, record: str = "full") -> str:

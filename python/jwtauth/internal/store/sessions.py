@@ -203,7 +203,7 @@ def start(
         sid, row = taken_over
     else:
         sid, row = _engine.Sid.generate(now), _row(policy, lifetime, predecessor, now)
-    config = get_config()
+    client = devices.client_of(request)
     session = Session(
         id=sid.session_id,
         created_at=clock.to_datetime(row.created_at),
@@ -212,8 +212,8 @@ def start(
         auth_hash=auth_hash(user),
         backend=backend or (backend_of(user) if predecessor is None else predecessor.backend),
         remember=remember,
-        user_agent=devices.user_agent(request, config.record_user_agent),
-        ip_address=devices.stored_ip_address(request, config.num_proxies, config.record_ip_address),
+        user_agent=client.user_agent,
+        ip_address=client.ip_address,
         amr=methods if predecessor is None else predecessor.amr,
         **columns_of(row),
     )
