@@ -126,6 +126,8 @@ class Config(EngineObjects):
     num_proxies: int = setting(
         "NUM_PROXIES", parse.count, derived=lambda state, _values: state.proxies_of_drf or 0, rust=False
     )
+    record_ip_address: str = setting("RECORD_IP_ADDRESS", parse.record, "full", rust=False)
+    record_user_agent: str = setting("RECORD_USER_AGENT", parse.record, "full", rust=False)
     accept_logins_of: list[tuple[str, int, int]] = setting("ACCEPT_LOGINS_OF", parse.old_logins, [], rust=False)
     login_serializer: str = setting(
         "LOGIN_SERIALIZER", parse.dotted_path, "jwtauth.serializers.LoginSerializer", rust=False

@@ -283,9 +283,9 @@ class Flow:
     def end(self, ids: set[object], reason: str) -> None:
         """End these sessions and drop them from this process's cache of verified sessions."""
         if len(ids) == 1:
-            end_by_id(next(iter(ids)), reason)
+            end_by_id(next(iter(ids)), reason, self.request)
         elif ids:
-            sessions.rows(*ids).end(reason)
+            sessions.rows(*ids).end(reason, request=self.request)
         for session_id in ids:  # including those whose rows were already gone
             self.config.verified.forget(session_id)  # type: ignore[arg-type]
 
