@@ -8,11 +8,16 @@
     ├── CrossOriginRefused           the request comes from another origin and may not use cookies: 403
     ├── SessionContention            the database was too busy to update the session: 503
     ├── SessionLimitReached          the user already has MAX_SESSIONS_PER_USER sessions: 403
+    ├── SecondFactorRequired         the user has enrolled a second factor, which the login lacks: 403
     ├── ClaimsRefused                a token cannot hold what ACCESS_TOKEN_CLAIMS returns: a bug of the site
     └── EngineConfigurationError     invalid or contradictory keys, lifetimes or names
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
 
 
 class JwtAuthError(Exception):
@@ -47,6 +52,28 @@ class SessionContention(JwtAuthError):
 
 class SessionLimitReached(JwtAuthError, PermissionDenied):
     """Raised by a login beyond ``MAX_SESSIONS_PER_USER`` if ``MAX_SESSIONS_POLICY`` is ``"refuse"``."""
+
+
+class SecondFactorRequired(JwtAuthError, PermissionDenied):
+    """Raised by a login that lacks a second factor which the user has enrolled (``SECOND_FACTOR``).
+
+    No session has started. ``methods`` are the enrolled methods, of which one is needed. ``pending`` is the value that
+    a client without cookies sends back, or ``None`` if the response sets it as a cookie. ``body`` is the content of the
+    response: 403, in every view that does not catch this exception.
+    """
+
+    def __init__(self, methods: Iterable[str], pending: str | None = None) -> None:
+        message = _("This login requires a second factor.")
+        super().__init__(message, "second_factor_required")
+        self.methods = frozenset(methods)
+        self.pending = pending
+        self.body: dict[str, Any] = {"detail": message, "code": self.code, "methods": sorted(self.methods)}
+        if pending is not None:
+            self.body["pending"] = pending
+        self.args = (self.body,)  # from which DRF makes the content of its response
+
+    def __str__(self) -> str:
+        return str(self.body["detail"])
 
 
 class ClaimsRefused(JwtAuthError):

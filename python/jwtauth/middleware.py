@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
-from jwtauth.exceptions import CrossOriginRefused, SessionContention
+from jwtauth.exceptions import CrossOriginRefused, SecondFactorRequired, SessionContention
 from jwtauth.internal import anonymous, bearer, cross_origin, django_session, old_logins
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
@@ -120,6 +120,8 @@ class JWTAuthMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """Answer 403 or 503 if `login` or `logout` in a view was refused or met too many conflicts."""
+        if isinstance(exception, SecondFactorRequired):
+            return JsonResponse(exception.body, status=403)
         if isinstance(exception, SessionContention):
             return _contended(exception)
         return _foreign(exception) if isinstance(exception, CrossOriginRefused) else None

@@ -65,7 +65,7 @@ class LoginSerializer(_SecretInput):
 
     The field of the username has the name of ``USERNAME_FIELD``. A subclass, or another serializer named by
     ``LOGIN_SERIALIZER``, must set ``validated_data["user"]``. It may set ``remember`` and ``lifetime``, which are
-    passed to `login`.
+    passed to `login`, and ``methods``, which are otherwise ``("pwd",)``.
     """
 
     password = serializers.CharField(

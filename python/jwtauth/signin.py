@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -19,17 +20,20 @@ from django.utils.translation import gettext as _
 from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.conf import get_config
-from jwtauth.internal import django_session, old_logins
+from jwtauth.exceptions import SecondFactorRequired
+from jwtauth.internal import django_session, old_logins, pending
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import (
     SIGNED_IN,
     end,
+    end_for_pending,
     flush_django_session,
     replace_session,
     start,
     start_token_session,
     supersede,
 )
+from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import backend_of, user_can_authenticate
 from jwtauth.models import database
@@ -43,6 +47,7 @@ def login(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
+    methods: Collection[str] = (),
 ) -> None:
     """Sign in the user: start a session and end the previous session of the request.
 
@@ -57,6 +62,11 @@ def login(
     - ``cross_origin``: if ``True``, accept a request from another origin, for callbacks that validate the request
       themselves (SAML, OpenID Connect's ``form_post``). By default such a request is refused, since a form on another
       site could sign the visitor in as another user.
+    - ``methods``: the names of the factors that the user has passed (RFC 8176), such as ``("pwd",)``.
+
+    If the user has enrolled other factors (``SECOND_FACTOR``), the login is pending: no session starts, the response
+    sets a cookie, and this function raises ``SecondFactorRequired``. The next login of the same user in this browser
+    completes it. It then has the methods of both, and the ``backend``, ``remember`` and ``lifetime`` of the first.
 
     If the request has a Django session, its key is cycled, or the session is flushed if it belongs to another user.
     Sends Django's ``user_logged_in``, unless Django's own login has just sent it for this user. A receiver of that
@@ -67,6 +77,7 @@ def login(
     - ``ValueError``: the user is anonymous or unsaved, ``lifetime`` is less than a second, or ``backend`` is not in
       ``AUTHENTICATION_BACKENDS``.
     - ``PermissionDenied``: the backend does not allow the user to sign in, for example because they are inactive.
+    - ``SecondFactorRequired``: the login is pending. The middleware and DRF answer 403.
     - ``SessionLimitReached``: the user already has ``MAX_SESSIONS_PER_USER`` sessions.
     - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
     - ``ImproperlyConfigured``: the request did not pass the middleware.
@@ -81,7 +92,10 @@ def login(
         return
     if not cross_origin:
         flow.check_origin()
-    start(flow, user, remember=remember, lifetime=lifetime, backend=path)
+    attempt = PendingLogin(user, pending.names(methods), remember, pending.lifetime_seconds(lifetime), path)
+    attempt = _complete(request, flow, attempt)
+    start(flow, user, remember=attempt.remember, lifetime=attempt.lifetime, backend=attempt.backend)
+    pending.clear(flow)
     _set_user(request, inner, flow, user)
     if "CSRF_COOKIE" in inner.META:
         rotate_token(inner)
@@ -91,17 +105,39 @@ def login(
 
 
 def start_session(
-    request: HttpRequest, user: AbstractBaseUser, *, lifetime: timedelta | float | None = None
+    request: HttpRequest,
+    user: AbstractBaseUser,
+    *,
+    lifetime: timedelta | float | None = None,
+    methods: Collection[str] = (),
 ) -> _engine.Grant:
     """Start a session for a client that stores its tokens itself, and return the tokens.
 
     No cookie is set, and the request's own session is kept. Raises what `login` raises, except ``CrossOriginRefused``.
+    ``SecondFactorRequired`` has the value that the client sends back.
     """
     inner = django_request(request)
     flow = _flow(inner)
-    grant = start_token_session(inner, user, lifetime, _check(user))
+    attempt = PendingLogin(user, pending.names(methods), True, pending.lifetime_seconds(lifetime), _check(user))
+    attempt = pending.join(flow, attempt)
+    missing = pending.missing(flow, attempt)
+    if missing:
+        raise SecondFactorRequired(missing, attempt.sign())
+    grant = start_token_session(inner, user, attempt.lifetime, attempt.backend)
     _announce(flow, user)
     return grant
+
+
+def _complete(request: HttpRequest, flow: Flow, attempt: PendingLogin) -> PendingLogin:
+    """Return the login together with the pending login that it completes. Raises ``SecondFactorRequired``."""
+    attempt = pending.join(flow, attempt)
+    missing = pending.missing(flow, attempt)
+    if missing:
+        if end_for_pending(flow, attempt.user):
+            _set_user(request, flow.request, flow, AnonymousUser())
+        pending.keep(flow, attempt)
+        raise SecondFactorRequired(missing)
+    return attempt
 
 
 def _announce(flow: Flow, user: AbstractBaseUser) -> None:
@@ -159,6 +195,7 @@ def logout(request: HttpRequest) -> None:
         old_logins.end_shown(flow)
         if transaction.get_connection(database()).in_atomic_block:
             flow.deferred.append(lambda: old_logins.end_shown(flow))  # in case of a rollback
+    pending.clear(flow)
     _set_user(request, inner, flow, AnonymousUser())
     flow.is_signing_out = True
     try:
@@ -197,9 +234,12 @@ async def alogin(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
+    methods: Collection[str] = (),
 ) -> None:
     """Sign in the user in async views, as `login` does."""
-    await sync_to_async(login)(request, user, backend, remember=remember, lifetime=lifetime, cross_origin=cross_origin)
+    await sync_to_async(login)(
+        request, user, backend, remember=remember, lifetime=lifetime, cross_origin=cross_origin, methods=methods
+    )
 
 
 async def alogout(request: HttpRequest) -> None:
@@ -230,11 +270,16 @@ def follow_django_login(request: HttpRequest | None, user: AbstractBaseUser) -> 
     else:
         flow.announced = user.pk
         supersede(flow, user)
+        waiting = pending.of(flow)
+        if waiting is not None and waiting.user.pk != user.pk:
+            pending.clear(flow)
 
 
 def follow_django_logout(request: HttpRequest | None) -> None:
     """End this browser's session if Django's own logout signs the user out, for example in the admin."""
     flow = Flow.of(request)
+    if flow is not None:
+        pending.clear(flow)
     if flow is not None and flow.claims is not None:
         end(flow)
 

@@ -202,6 +202,7 @@ class LoginView(_Credentials):
                 validated["user"],
                 remember=validated.get("remember", True),
                 lifetime=validated.get("lifetime"),
+                methods=validated.get("methods", ("pwd",)),
             )
         return Response(_me(self))
 
@@ -233,7 +234,12 @@ class TokenView(_Credentials):
         """Return the tokens ``access`` and ``refresh``, and the seconds until each expires."""
         validated = self.validated(request)
         with _limit_is_refusal():
-            grant = start_session(request, validated["user"], lifetime=validated.get("lifetime"))
+            grant = start_session(
+                request,
+                validated["user"],
+                lifetime=validated.get("lifetime"),
+                methods=validated.get("methods", ("pwd",)),
+            )
         return Response(tokens.pair(grant, get_config()))
 
 
