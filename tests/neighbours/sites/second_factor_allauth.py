@@ -5,36 +5,20 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from allauth.account.authentication import get_authentication_records
 from allauth.mfa import app_settings
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
-from allauth.mfa.utils import is_mfa_enabled
 from django.contrib.auth import get_user_model
-from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest, JsonResponse
 from django.urls import include, path
 
 import jwtauth
-from tests.neighbours import site, views
+from tests.neighbours import views
 from tests.neighbours.settings import BY_JWTAUTH
 from tests.neighbours.site import PASSWORD, Browser, case
 
-METHODS = {"password": "pwd", "mfa": "otp"}
-
-
-def enrolled(user: Any) -> tuple[str, ...]:
-    return ("otp",) if is_mfa_enabled(user) else ()
-
-
-def sign_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
-    """Sign the user in by jwtauth as well, with the factors that allauth has recorded."""
-    if site.signed_in_by == BY_JWTAUTH:
-        records = [record["method"] for record in get_authentication_records(request, user)]
-        jwtauth.login(request, user, methods=[METHODS[name] for name in records if name in METHODS])
-
-
-user_logged_in.connect(sign_in)
+guide = views.run_example("second-factor.md", "allauth")
+enrolled = guide["enrolled"]
 
 
 def code_view(request: HttpRequest) -> JsonResponse:

@@ -5,30 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import django_otp
-from django.contrib.auth.signals import user_logged_in
-from django.http import HttpRequest
 from django.urls import include, path
 from two_factor.urls import urlpatterns as two_factor_patterns
 
-import jwtauth
-from tests.neighbours import site, views
+from tests.neighbours import views
 from tests.neighbours.settings import BY_JWTAUTH
 from tests.neighbours.site import PASSWORD, Browser, case
 from tests.neighbours.totp import code_of, enrol
 
-
-def enrolled(user: Any) -> tuple[str, ...]:
-    return ("otp",) if django_otp.user_has_device(user) else ()
+guide = views.run_example("second-factor.md", "wizard")
 
 
-def sign_in(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None:
-    """Sign the user in by jwtauth as well, with the factors that the wizard has asked for."""
-    if site.signed_in_by == BY_JWTAUTH:
-        passed = ("pwd", "otp") if getattr(user, "otp_device", None) else ("pwd",)
-        jwtauth.login(request, user, methods=passed)
+def enrolled(user: Any) -> list[str]:
+    return ["otp"] if django_otp.user_has_device(user) else []
 
-
-user_logged_in.connect(sign_in)
 
 ORDERS = ("recommended", "0.0.8")
 urlpatterns = [*views.urlpatterns, path("", include(two_factor_patterns))]
