@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from django.contrib.auth import get_user_model
 from django.db.models import IntegerField
 from django.utils.module_loading import import_string
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
@@ -177,7 +178,13 @@ _ATTEMPTS = {
     **_INVALID,
     401: _error(_("`no_active_account`: the username or password is wrong, or the account is inactive.")),
     403: _error(
-        _("`cross_origin`: the request comes from another origin. `session_limit`: the user has too many sessions.")
+        format_lazy(
+            "{} {}",
+            _(
+                "`cross_origin`: the request comes from another origin. `session_limit`: the user has too many sessions."
+            ),
+            _("`second_factor_required`: the user has enrolled a second factor, one of `methods`."),
+        )
     ),
     429: _error(_("`throttled`: too many attempts. `Retry-After` is the number of seconds to wait.")),
 }
