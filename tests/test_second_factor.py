@@ -25,6 +25,7 @@ from jwtauth.test import force_login
 from jwtauth.views import LoginView, TokenView
 from tests import views
 from tests.conftest import IDLE, Browser, only_session
+from tests.old_logins import Tickets
 
 CODES = {"ada": "123456", "bob": "654321"}
 
@@ -420,7 +421,7 @@ def test_changed_cookie_is_ignored(waiting):
 def test_value_signed_for_another_purpose_is_ignored(waiting):
     from django.core import signing
 
-    values = signing.Signer(salt=pending._signer_salt).unsign_object(waiting.token(COOKIE))
+    values = signing.Signer(salt=pending._SALT).unsign_object(waiting.token(COOKIE))
     waiting.cookies[COOKIE] = signing.Signer(salt="another").sign_object(values)
     assert waiting.pending() is None
 
@@ -540,6 +541,31 @@ def test_django_s_login_of_another_user_clears_the_pending_login(waiting, bob):
 def test_django_s_login_of_the_same_user_keeps_the_pending_login(waiting):
     waiting.post("/django/", ADA)
     assert waiting.pending()["user"] == "ada"
+
+
+# --- logins of other packages
+
+
+ACCEPTED = {"ACCEPT_LOGINS_OF": [{"source": "tests.old_logins.Tickets", "until": "2999-01-01"}]}
+
+
+@pytest.fixture
+def tickets(monkeypatch):
+    for name in ("spent", "ended"):
+        monkeypatch.setattr(Tickets, name, [])
+
+
+@override_settings(JWTAUTH=JWTAUTH | ACCEPTED)
+def test_login_that_moves_in_is_not_asked(browser, ada, tickets):
+    browser.cookies["ticket"] = "ticket-ada"
+    assert browser.who() == "ada"
+
+
+@override_settings(JWTAUTH=JWTAUTH | ACCEPTED)
+def test_pending_login_ends_a_login_of_another_package_by_another_user(browser, ada, bob, tickets):
+    browser.cookies["ticket"] = "ticket-bob"
+    assert browser.post("/password/", ADA).status_code == 403
+    assert (browser.who(), browser.get("/me/plain/").content) == (None, b"AnonymousUser")
 
 
 # --- other origins

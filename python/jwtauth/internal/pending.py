@@ -34,7 +34,7 @@ MAX_AGE = 600
 # Clients without a cookie jar send the value in this header. A page of another origin cannot add it.
 _HEADER = "HTTP_JWTAUTH_PENDING"
 # It names the form of the value, too: change it together with `PendingLogin.sign`.
-_signer_salt = "jwtauth.pending.1"
+_SALT = "jwtauth.pending.1"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,8 @@ def _load(flow: Flow) -> PendingLogin | None:
     user = None if found is None else admit(found, backend)
     if user is None or not any(constant_time_compare(digest, _digest(known)) for known in auth_hashes(user)):
         return None
-    user.backend = backend  # as `authenticate` sets it
+    if backend:
+        user.backend = backend  # as `authenticate` sets it
     return PendingLogin(user, frozenset(methods), remember, lifetime, backend)
 
 
@@ -172,7 +173,7 @@ def _value(flow: Flow) -> str | None:
 
 
 def _signer() -> Signer:
-    return Signer(salt=_signer_salt)
+    return Signer(salt=_SALT)
 
 
 def _digest(of_user: str) -> str:
