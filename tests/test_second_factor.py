@@ -638,13 +638,16 @@ def test_request_with_a_bearer_token_keeps_its_session(browser, bob, ada):
 # --- what a pending login costs and counts
 
 
-@override_settings(JWTAUTH=JWTAUTH | {"MAX_SESSIONS_PER_USER": 1, "MAX_SESSIONS_POLICY": "refuse"})
-def test_pending_logins_are_not_counted_or_listed(browser, other_browser, ada):
+@pytest.mark.parametrize("policy", ["refuse", "end_oldest"])
+def test_pending_logins_are_not_counted_or_listed(browser, other_browser, ada, settings, policy):
+    settings.JWTAUTH = JWTAUTH | {"MAX_SESSIONS_PER_USER": 1, "MAX_SESSIONS_POLICY": policy}
     force_login(browser, ada)
     for _ in range(3):
         assert other_browser.post("/password/", ADA).status_code == 403
     assert len(browser.get("/auth/sessions/").json()) == 1
-    assert other_browser.post("/auth/login/code/", {"code": CODES["ada"]}).json()["code"] == "session_limit"
+    response = other_browser.post("/auth/login/code/", {"code": CODES["ada"]})
+    assert response.json().get("code") == ("session_limit" if policy == "refuse" else None)
+    assert browser.who() == ("ada" if policy == "refuse" else None)
 
 
 def test_pending_request_costs_no_statement_unless_it_is_used(waiting, statements):
