@@ -19,7 +19,7 @@ from django.db import connections
 from django.utils.crypto import constant_time_compare
 from django.utils.module_loading import import_string
 
-from jwtauth.conf import Config
+from jwtauth.conf import Config, get_config
 from jwtauth.exceptions import CrossOriginRefused
 from jwtauth.internal import settings_parsers as parse
 from jwtauth.internal.store import clock
@@ -53,8 +53,6 @@ class PendingLogin:
     @property
     def required(self) -> frozenset[str]:
         """Return the methods that the user has enrolled, of which one completes the login. Calls ``SECOND_FACTOR``."""
-        from jwtauth.conf import get_config
-
         return enrolled(self.user, get_config())
 
     def sign(self) -> str:
