@@ -187,6 +187,7 @@ def test_jwtauth_settings_prints_every_setting_except_django_only_ones():
         "ACCEPT_LOGINS_OF",
         "ACCESS_TOKEN_CLAIMS",
         "USER_ID_FIELD",
+        "SECOND_FACTOR",
         "NUM_PROXIES",
         "RECORD_IP_ADDRESS",
         "RECORD_USER_AGENT",

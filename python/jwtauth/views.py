@@ -234,7 +234,7 @@ class ReauthenticateView(_Credentials):
         A client that stores its tokens sends its access token in ``Authorization``, or its refresh token in the body if
         the session is locked. An anonymous request gets 401.
         """
-        serializer = self.get_serializer(data=request.data)
+        serializer: Any = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         inner, token = django_request(request), serializer.validated_data.get("refresh")
         flow = Flow.of(inner)

@@ -24,6 +24,7 @@ from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import tokens
 from jwtauth.internal.lazy_user import SessionUser
+from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.store import clock, scope, sessions
 from jwtauth.internal.store.admission import admit
 from jwtauth.internal.store.sessions import SessionAndUser
@@ -48,6 +49,9 @@ _STATE = (
     "visitor",
     "refusal",
     "locked",
+    "pending",
+    "pending_is_known",
+    "pending_cookie",
 )
 
 
@@ -95,6 +99,11 @@ class Flow:
     """The newest tokens of the session, if this request was given any."""
     visitor: Visitor | None = None
     """The user of a request that is admitted without a session."""
+    pending: PendingLogin | None = None
+    """The login of the request that waits for a second factor, if it has been looked up."""
+    pending_is_known = False
+    pending_cookie: str | None = None
+    """The new value of its cookie, ``""`` to clear it, or ``None`` to leave it unchanged."""
     _lazy_user: SessionUser | None = None
     _refreshed_in: int | None = None
     """The scope in which a refresh found the user, until the view uses the user."""

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from jwtauth import _engine
-from jwtauth.exceptions import ReauthenticationRequired, TokenError
+from jwtauth.exceptions import TokenError
 from jwtauth.internal import tokens
 from jwtauth.internal.flow import Flow, security_log
 from jwtauth.internal.refresh import end_reused
@@ -46,11 +46,6 @@ def reauthenticate(flow: Flow, user: AbstractBaseUser, methods: list[str]) -> _e
 
     after_commit(tell, database())
     return grant
-
-
-def body_of(error: ReauthenticationRequired) -> dict[str, Any]:
-    """Return the body of the response: what is missing."""
-    return {"detail": str(error), "code": error.code, "max_age": error.max_age, "methods": error.methods}
 
 
 def present(flow: Flow, refresh_token: str) -> None:
