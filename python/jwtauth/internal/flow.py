@@ -188,6 +188,8 @@ class Flow:
     @property
     def needs_refresh(self) -> bool:
         """Return whether there is a refresh token to decide on, or tokens of several users."""
+        if self.claims is not None:
+            return self.refresh_claims is not None
         return self.refresh_claims is not None or self.identity.is_disputed
 
     @property
@@ -214,6 +216,16 @@ class Flow:
                 user = SessionUser(self, claims.subject, place)
             self._lazy_user = user
         return user
+
+    @property
+    def user(self) -> Any:
+        """Return the user whom the tokens, or a credential of another package, identify, or ``None``."""
+        self.was_asked = True
+        user = self.lazy_user
+        if user is not None:
+            return user
+        found = self.found or self.visitor
+        return None if found is None else found.user
 
     @property
     def is_known(self) -> bool:
