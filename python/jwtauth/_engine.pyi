@@ -522,7 +522,6 @@ class Site:
     def identify(
         self,
         meta: dict[str, Any],
-        *,
         method: str,
         version: str,
         cookies: Sequence[bytes] | None,
@@ -553,7 +552,6 @@ class Site:
         identity: Identity,
         claims: Claims,
         session: Session,
-        *,
         subject: str | None,
         last_seen_at: int,
         now: int,
@@ -601,6 +599,9 @@ class Site:
 
         Raises ``ClaimsRefused`` if a token cannot be signed.
         """
+
+    def vary(self, identity: Identity, was_asked: bool, present: str) -> str | None:
+        """Return the value of ``Vary`` if no cookie is changed, given its own, or ``None`` to leave it unchanged."""
 
 @final
 class DatabaseClock:

@@ -129,12 +129,12 @@ class Flow:
         version, cookies = _of_server(request)
         self.identity = identity = self.config.site.identify(
             meta,
-            method=request.method or "",
-            version=version,
-            cookies=cookies,
-            is_trusted=self._is_trusted,
-            own=self._own_origin,
-            now=clock.now(),
+            request.method or "",
+            version,
+            cookies,
+            getattr(request, "_dont_enforce_csrf_checks", False),
+            self._own_origin,
+            clock.now(),
         )
         if identity.is_cross_origin:
             with self._logging_cross_origin():
@@ -316,9 +316,9 @@ class Flow:
                 self.identity,
                 claims,
                 found.row,
-                subject=tokens.comparable_subject_of(found.user, self.config),
-                last_seen_at=found.last_seen_at,
-                now=clock.now(),
+                tokens.comparable_subject_of(found.user, self.config),
+                found.last_seen_at,
+                clock.now(),
             )
         if found is None or check is None:
             self.settle(None, None)
