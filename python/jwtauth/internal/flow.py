@@ -23,7 +23,7 @@ from jwtauth import _engine
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import tokens
-from jwtauth.internal.lazy_user import SessionUser
+from jwtauth.internal.lazy_user import SessionUser, state_of
 from jwtauth.internal.store import clock, scope, sessions
 from jwtauth.internal.store.admission import admit
 from jwtauth.internal.store.sessions import SessionAndUser
@@ -208,7 +208,7 @@ class Flow:
         interval, claims, user = self.config.check_interval_ms, self.claims, self._lazy_user
         if self.is_resolved or claims is None or interval == 0:
             return None
-        if user is None or self.has_moved_from(user.__dict__["_jwtauth_place"]):
+        if user is None or self.has_moved_from(state_of(user)["_jwtauth_place"]):
             user, place = None, scope.of(self.request)
             if place != scope.NOWHERE and self.config.verified.is_fresh(
                 claims, scope=place, now=clock.monotonic_ms(), interval=interval

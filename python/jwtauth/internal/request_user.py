@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -10,18 +9,17 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import SimpleLazyObject, empty
 
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.internal.flow import Flow
-from jwtauth.internal.lazy_user import set_up
+from jwtauth.internal.lazy_user import lazy_object
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
     """Load ``request.user`` lazily: the user of the tokens, or the previous user of the request."""
 
-    def __init__(self, find: Callable[[], Any]) -> None:
-        set_up(self, find)
+    _wrapped: Any = empty
 
 
 class _Users:
@@ -55,14 +53,16 @@ def install(request: HttpRequest, flow: Flow) -> None:
     """Set ``request.user`` and ``request.auser``."""
     known = vars(request)
     users = _Users(flow, known.get("user"), known.get("auser"))
-    request.user = _LazyUser(users.user)  # type: ignore[assignment]
+    request.user = lazy_object(_LazyUser, users.user)  # type: ignore[assignment]
     request.auser = users.auser
 
 
 def install_again(request: HttpRequest) -> Flow | None:
     """Restore the tokens' user if Django's own middleware has replaced it. Keep the user of any other middleware."""
     flow = Flow.of(request)
-    if flow is not None and _is_set_by_django(vars(request).get("user")):
+    user = vars(request).get("user")
+    # type() rather than isinstance(), which would load a lazy user.
+    if flow is not None and type(user) is SimpleLazyObject and _is_set_by_django(user):
         install(request, flow)
     return flow
 
@@ -101,10 +101,8 @@ def authorization(request: HttpRequest) -> Any:
     return flow.claims if flow.visitor is None else flow.visitor.auth
 
 
-def _is_set_by_django(user: object) -> bool:
-    # type() rather than isinstance(), which would load a lazy user.
-    setup = vars(user).get("_setupfunc") if type(user) is SimpleLazyObject else None
-    return getattr(setup, "__module__", None) == AuthenticationMiddleware.__module__
+def _is_set_by_django(user: SimpleLazyObject) -> bool:  # type: ignore[type-arg]
+    return getattr(vars(user).get("_setupfunc"), "__module__", None) == AuthenticationMiddleware.__module__
 
 
 def _loaded(user: Any) -> Any:
