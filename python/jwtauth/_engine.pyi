@@ -608,7 +608,7 @@ class DatabaseClock:
     """Track the offset between the clocks of the database and this process. Times are Unix milliseconds."""
 
     def __new__(cls) -> DatabaseClock: ...
-    def hear(self, *, asked: int, answered: int, reported: int) -> None:
+    def hear(self, asked: int, answered: int, reported: int) -> None:
         """Record that the database reported this time between the local times ``asked`` and ``answered``."""
 
     def now(self, local: int) -> int:
