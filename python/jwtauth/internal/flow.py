@@ -329,7 +329,8 @@ class Flow:
         self.settle(found, claims)
         is_first_sight, is_to_be_noted = check
         is_first_sight &= self.grant is None  # otherwise this request issued the token, and no client has it yet
-        self.remember(asked, is_acknowledged=is_first_sight or found.row.acknowledged_at is not None)
+        if asked is not None:
+            self.remember(asked, is_acknowledged=is_first_sight or found.row.acknowledged_at is not None)
         if is_first_sight:
             self.deferred.append(lambda: acknowledge(found.session))
             if not self.identity.is_bearer:  # otherwise the client may have dropped the refresh token
