@@ -21,7 +21,7 @@ use http_body_util::BodyExt as _;
 use jwtauth_axum::{
     Auth, AuthError, AuthLayer, Authenticated, FoundSession, InsertError, Limit, Login, LoginError, MemoryStore,
     Record, SessionStore, Settings, StoreError,
-    jwtauth::{Generation, Session, TokenKind, Tokens, UnixTime},
+    jwtauth::{Generation, Methods, Session, TokenKind, Tokens, UnixTime},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -366,8 +366,15 @@ impl SessionStore for Users {
         self.rows.insert(record, limit, now).await
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
-        self.rows.advance(id, from, next, now).await
+    async fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        self.rows.advance(id, from, next, methods, now).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

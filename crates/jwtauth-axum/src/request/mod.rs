@@ -174,7 +174,7 @@ impl RequestAuth {
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
         let found = record.session.generation;
         if let Some(next) = decision.next(&record.session) {
-            if !shared.store.advance(record.id, record.session.generation, next, now).await? {
+            if !shared.store.advance(record.id, record.session.generation, next, None, now).await? {
                 return Err(AuthError::Contention);
             }
             record.session = next;
