@@ -6,6 +6,7 @@
 //! [`Site`](jwtauth::Site); this module reads and writes rows, retries, and sends events.
 
 mod login;
+mod reauthentication;
 mod upkeep;
 
 use std::{
@@ -15,8 +16,8 @@ use std::{
 
 use http::{HeaderMap, request::Parts};
 use jwtauth::{
-    Answer, Asked, Check, Claims, CustomClaims, Decision, FoundRow, Grantee, IdentifyError, Identity, Outcome, Refusal,
-    Refused, Session, Sid, TokenKind,
+    Answer, Asked, Authentication, Check, Claims, CustomClaims, Decision, FoundRow, Grant, Grantee, IdentifyError,
+    Identity, Outcome, Refusal, Refused, Session, Sid, TokenKind,
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -48,8 +49,8 @@ struct State {
     outcome: Outcome,
     was_asked: bool,
     progress: Progress,
-    /// The request is anonymous because the tokens of an upload have been replaced.
-    is_late_upload: bool,
+    /// Why the refresh token was refused.
+    refusal: Option<Refusal>,
 }
 
 /// The progress of the response.
@@ -182,8 +183,10 @@ impl RequestAuth {
         if let Some(warning) = decision.warning() {
             event::warning(warning, &record, found, claims);
         }
+        if let Decision::Refuse(refusal) = decision {
+            self.state().refusal = Some(refusal);
+        }
         if decision == Decision::Refuse(Refusal::LateUpload) {
-            self.state().is_late_upload = true;
             shared.receivers.send(|| Event::LateUpload { session: record.clone() });
         }
         if decision.acknowledges() {
@@ -194,7 +197,8 @@ impl RequestAuth {
                 event::session("session_refreshed", &record);
                 shared.receivers.send(|| Event::SessionRefreshed { session: record.clone() });
             }
-            self.sign_in(record, claims.sid, decision.issues(), custom, asked);
+            let authentication = Authentication::of(claims, &record.session);
+            self.sign_in(record, claims.sid, authentication, decision.issues(), custom, asked);
             if matches!(decision, Decision::Rotate(_)) {
                 shared.remove_expired();
             }
@@ -307,7 +311,11 @@ impl RequestAuth {
 
     /// Return the rejection of an anonymous request that needs a user.
     pub(crate) fn anonymous(&self) -> Rejection {
-        if self.state().is_late_upload { Rejection::LateUpload } else { Rejection::NotAuthenticated }
+        match self.state().refusal {
+            Some(Refusal::LateUpload) => Rejection::LateUpload,
+            Some(Refusal::Locked) => Rejection::Locked,
+            _ => Rejection::NotAuthenticated,
+        }
     }
 
     /// Return whether the access token came in `Authorization`.
@@ -385,28 +393,35 @@ impl RequestAuth {
         &self,
         record: Record,
         sid: Sid,
+        authentication: Authentication,
         kinds: &'static [TokenKind],
         custom: CustomClaims,
         asked: Option<Asked>,
     ) {
         event::known(&self.span, record.id, &record.user_id);
         let session = record.session;
-        let (user, outcome) = self.grant(record, sid, kinds, custom);
-        if let User::Known(Some(user)) = &user {
-            self.remember(&user.claims, &session, asked);
-        }
+        let (user, grant) = self.grant(record, sid, authentication, kinds, custom);
+        self.remember(grant.access(), &session, asked);
         let mut state = self.state();
-        (state.user, state.outcome) = (user, outcome);
+        (state.user, state.outcome) = (user, Outcome::Granted(grant));
     }
 
-    /// Return the signed-in user of this session, and the outcome that sets its tokens of these kinds.
-    fn grant(&self, record: Record, sid: Sid, kinds: &'static [TokenKind], custom: CustomClaims) -> (User, Outcome) {
+    /// Return the signed-in user of this session, and its newest tokens, of which the response sets these kinds.
+    fn grant(
+        &self,
+        record: Record,
+        sid: Sid,
+        authentication: Authentication,
+        kinds: &'static [TokenKind],
+        custom: CustomClaims,
+    ) -> (User, Grant) {
         let (site, now) = (&self.shared.config.site, self.shared.clock.now());
         let mut grantee = Grantee::new(sid, &record.user_id);
         (grantee.custom, grantee.remember) = (custom, record.remember);
+        grantee.authentication = Some(authentication);
         let grant = site.grant(grantee, &record.session, kinds, now);
         let claims = grant.access().clone();
-        (User::Known(Some(Arc::new(SignedIn { record, claims }))), Outcome::Granted(grant))
+        (User::Known(Some(Arc::new(SignedIn { record, claims }))), grant)
     }
 
     /// Return the custom claims of this user if they fit into a cookie.
