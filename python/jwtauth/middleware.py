@@ -11,11 +11,15 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
-from jwtauth.exceptions import CrossOriginRefused, ReauthenticationRequired, SessionContention
+from jwtauth.exceptions import (
+    CrossOriginRefused,
+    ReauthenticationRequired,
+    SecondFactorRequired,
+    SessionContention,
+)
 from jwtauth.internal import anonymous, bearer, cross_origin, django_session, old_logins
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
-from jwtauth.internal.reauthentication import body_of as reauthentication_body
 from jwtauth.internal.refresh import refresh
 from jwtauth.internal.request_user import install, install_again
 from jwtauth.internal.response import write
@@ -123,8 +127,8 @@ class JWTAuthMiddleware:
         """Answer 403 or 503 to the exceptions of this package that a view raises."""
         if isinstance(exception, SessionContention):
             return _contended(exception)
-        if isinstance(exception, ReauthenticationRequired):
-            return JsonResponse(reauthentication_body(exception), status=403)
+        if isinstance(exception, (ReauthenticationRequired, SecondFactorRequired)):
+            return JsonResponse(exception.body, status=403)
         return _foreign(exception) if isinstance(exception, CrossOriginRefused) else None
 
 

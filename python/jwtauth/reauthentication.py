@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from jwtauth.conf import get_config
 from jwtauth.exceptions import ReauthenticationRequired
 from jwtauth.internal.flow import Flow
-from jwtauth.internal.reauthentication import body_of
 from jwtauth.internal.store import clock
 from jwtauth.request import RequestAuth
 
@@ -33,12 +32,16 @@ class _Requirement:
     and ``|`` combine it with other permissions.
     """
 
+    asks_nothing = False
+
     def missing(self, auth: RequestAuth) -> ReauthenticationRequired | None:
         """Return what is missing, or ``None``. The request is authenticated."""
         raise NotImplementedError
 
     def check(self, request: HttpRequest) -> None:
         """Raise ``ReauthenticationRequired`` if something is missing, or if the request has no session of jwtauth."""
+        if self.asks_nothing:
+            return
         inner = getattr(request, "_request", request)
         flow, auth = Flow.of(inner), getattr(inner, "jwtauth", None)
         if flow is None or auth is None or flow.found is None:
@@ -78,7 +81,9 @@ class _Requirement:
         try:
             self.check(request)
         except ReauthenticationRequired as error:
-            raise _of_drf(error) from None
+            from jwtauth.internal import drf
+
+            raise drf.refusal(error) from None
         return True
 
     def has_object_permission(self, request: Any, view: Any, obj: Any) -> bool:
@@ -86,16 +91,24 @@ class _Requirement:
         return True
 
     def __and__(self, other: Any) -> Any:
-        return _operand("AND", self, other)
+        from jwtauth.internal import drf
+
+        return drf.both(self, other)
 
     def __or__(self, other: Any) -> Any:
-        return _operand("OR", self, other)
+        from jwtauth.internal import drf
+
+        return drf.either(self, other)
 
     def __rand__(self, other: Any) -> Any:
-        return _operand("AND", other, self)
+        from jwtauth.internal import drf
+
+        return drf.both(other, self)
 
     def __ror__(self, other: Any) -> Any:
-        return _operand("OR", other, self)
+        from jwtauth.internal import drf
+
+        return drf.either(other, self)
 
 
 class RecentlySignedIn(_Requirement):
@@ -112,10 +125,18 @@ class RecentlySignedIn(_Requirement):
     def __repr__(self) -> str:
         return f"RecentlySignedIn({'' if self.seconds is None else self.seconds})"
 
+    @property
+    def _limit(self) -> int | None:
+        return get_config().sensitive_max_age if self.seconds is None else self.seconds
+
+    @property
+    def asks_nothing(self) -> bool:  # type: ignore[override]
+        """Return whether no limit is set."""
+        return self._limit is None
+
     def missing(self, auth: RequestAuth) -> ReauthenticationRequired | None:
         """Return what is missing, or ``None``."""
-        seconds = get_config().sensitive_max_age if self.seconds is None else self.seconds
-        at = auth.auth_time
+        seconds, at = self._limit, auth.auth_time
         if seconds is None or (at is not None and clock.now() - clock.from_datetime(at) < seconds):
             return None
         return _required(max_age=seconds)
@@ -168,18 +189,3 @@ class ReauthenticationMixin(AccessMixin):
 
 def _required(max_age: int | None = None, methods: Any = ()) -> ReauthenticationRequired:
     return ReauthenticationRequired(_("Confirm that it is you."), max_age=max_age, methods=methods)
-
-
-def _of_drf(error: ReauthenticationRequired) -> Exception:
-    from rest_framework.exceptions import APIException
-
-    exception = APIException(code=error.code)
-    exception.status_code = 403
-    exception.detail = cast(Any, body_of(error))  # as it is: APIException would turn the number into text
-    return exception
-
-
-def _operand(operator: str, one: Any, other: Any) -> Any:
-    from rest_framework import permissions
-
-    return permissions.OperandHolder(getattr(permissions, operator), one, other)

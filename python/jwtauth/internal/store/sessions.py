@@ -203,6 +203,7 @@ def start(
         sid, row = taken_over
     else:
         sid, row = _engine.Sid.generate(now), _row(policy, lifetime, predecessor, now)
+    client = devices.client_of(request)
     session = Session(
         id=sid.session_id,
         created_at=clock.to_datetime(row.created_at),
@@ -211,13 +212,13 @@ def start(
         auth_hash=auth_hash(user),
         backend=backend or (backend_of(user) if predecessor is None else predecessor.backend),
         remember=remember,
-        user_agent=devices.user_agent(request),
-        ip_address=devices.ip_address(request, get_config().num_proxies),
+        user_agent=client.user_agent,
+        ip_address=client.ip_address,
         amr=methods if predecessor is None else predecessor.amr,
         **columns_of(row),
     )
     session.user = cast(Any, user)  # any user model
-    retry_on_conflict(lambda: _insert(session, predecessor is not None, replaced), database())
+    retry_on_conflict(lambda: _insert(request, session, predecessor is not None, replaced), database())
 
     def tell() -> None:
         log_event("session_started", session)
@@ -237,7 +238,7 @@ def _row(
     return policy.start(now)
 
 
-def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None:
+def _insert(request: HttpRequest, session: Session, succeeds: bool, replaced: Collection[Any]) -> None:
     alias, config = database(), get_config()
     if config.max_sessions is None or succeeds:
         _save(session, alias)
@@ -254,7 +255,7 @@ def _insert(session: Session, succeeds: bool, replaced: Collection[Any]) -> None
             raise SessionLimitReached(_("Too many sessions. Sign out on another device first."), "session_limit")
         _save(session, alias)
         if surplus:
-            rows(*surplus).end("limit")
+            rows(*surplus).end("limit", request=request)
 
 
 def _save(session: Session, alias: str) -> None:
