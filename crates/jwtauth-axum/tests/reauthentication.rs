@@ -286,17 +286,25 @@ async fn locked_session_can_be_signed_out() {
 }
 
 #[tokio::test]
-async fn requests_that_are_no_activity_do_not_keep_the_session_open() {
+async fn requests_that_are_no_activity_are_refreshed_and_do_not_keep_the_session_open() {
     let site = Site::new(&settings().with_lock_after(Duration::from_secs(HOUR)));
-    let browser = site.signed_in().await;
+    let mut browser = site.signed_in().await;
+    let poll = |browser: &Browser| browser.request("GET", "/me").header("X-Jwtauth-Activity", "none");
     for _ in 0..11 {
         site.clock.advance(310);
-        let polled = browser.send(browser.request("GET", "/me").header("X-Jwtauth-Activity", "none")).await;
-        assert_eq!((polled.status, polled.set_cookies().len()), (StatusCode::OK, 0));
+        let polled = browser.send(poll(&browser)).await;
+        assert_eq!((polled.status, names(&polled)), (StatusCode::OK, vec!["refresh_token"]));
+        browser.keep(&polled);
     }
-    site.clock.advance(310);
-    let answer = browser.send(browser.request("GET", "/me").header("X-Jwtauth-Activity", "none")).await;
-    assert_eq!(answer.code(), "session_locked");
+    assert_eq!(site.rows().await[0].session.locks_at, Some(UnixTime::from_secs(NOW + HOUR)));
+    let told = site.told.lock().unwrap().clone();
+    assert_eq!(told.iter().filter(|name| *name == "session_refreshed").count(), 11, "as in Django");
+    let mut used = browser.clone();
+    assert_eq!(names(&used.get("/me").await), ["access_token", "refresh_token"]);
+    let locks_at = UnixTime::from_secs(site.clock.now() + HOUR);
+    assert_eq!(site.rows().await[0].session.locks_at, Some(locks_at), "the user's own request keeps it open");
+    site.clock.advance(HOUR);
+    assert_eq!(used.send(poll(&used)).await.code(), "session_locked");
 }
 
 #[tokio::test]

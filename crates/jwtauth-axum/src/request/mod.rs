@@ -193,13 +193,14 @@ impl RequestAuth {
             self.acknowledge(&mut record).await;
         }
         if decision.admits() {
-            if matches!(decision, Decision::Rotate(_)) {
+            let is_rotated = matches!(decision, Decision::Rotate(_) | Decision::RotateIdle(_));
+            if is_rotated {
                 event::session("session_refreshed", &record);
                 shared.receivers.send(|| Event::SessionRefreshed { session: record.clone() });
             }
             let authentication = Authentication::of(claims, &record.session);
             self.sign_in(record, claims.sid, authentication, decision.issues(), custom, asked);
-            if matches!(decision, Decision::Rotate(_)) {
+            if is_rotated {
                 shared.remove_expired();
             }
         }
