@@ -123,7 +123,7 @@ impl Site {
         }
     }
 
-    /// `no_activity`: the site knows that requests to this path are no activity of the user.
+    /// `no_activity`: the site knows that requests to this path are not an activity of the user.
     #[pyo3(signature = (identity, claims, session, *, no_activity = false, now))]
     fn refresh(
         &self,

