@@ -79,7 +79,7 @@ RULES = {
     "upload late": "uploads: any other generation",
     "render": "render server: decided as uploads are; an access token acknowledges nothing",
     "render secret": "render server: without the secret, a request is an ordinary request",
-    "activity": "activity: a request that is none rotates only the refresh token, and moves no end",
+    "activity": "activity: a poll rotates only the refresh token, and moves no end",
     "lock": "locks: a session that was not used for LOCK_AFTER is locked until its user authenticates again",
     "reauthenticate": "re-authentication: the same session with new tokens, which say the new time and all methods",
     "older": "re-authentication: tokens from before it never say the new time, and take nothing back",
@@ -911,7 +911,7 @@ def locks():
     at("long ago", locked, rows=laptop(locks_at=T - 1000))
     at("a view that asks for the user", NO_USER, rows=laptop(locks_at=T), view="public")
     at("an upload", locked, rows=laptop(locks_at=T), method="POST", headers=[("Transfer-Encoding", "chunked")])
-    at("a request that is no activity", locked, rows=laptop(locks_at=T), headers=[("X-Jwtauth-Activity", "none")])
+    at("a poll", locked, rows=laptop(locks_at=T), headers=[("X-Jwtauth-Activity", "none")])
     at("a copied token", STOLEN, cookies=r(generation=6), rows=laptop(locks_at=T))
     at("an expired session", ANONYMOUS, rows=laptop(locks_at=T, expires_at=T))
     unlocked = {**ROTATED, "rows": {"laptop": {**ROTATED["rows"]["laptop"], "locks_at": T + lock}}}
@@ -1007,7 +1007,7 @@ def requirements():
         at(f"a login {age} seconds ago", answer, a(), created_at=T - age)
     at("an older token", missing(300), a(auth_time=T - 5000), auth_time=T - 10)
     at("the row has lost it", missing(300), a(auth_time=T - 10))
-    at("a refresh is no authentication", {**ROTATED, "user": None, **missing(300)}, r())
+    at("a refresh does not count", {**ROTATED, "user": None, **missing(300)}, r())
     at("without cookies", ANONYMOUS, ())
     at("with the method", SIGNED_IN, a(amr=["otp", "pwd"]), view="otp")
     at("without the method", missing(methods=["otp"]), a(amr=["pwd"]), view="otp", amr="otp pwd")

@@ -1,5 +1,4 @@
-//! Authenticating again: what tokens say of it, handlers that ask for it, locked sessions, and requests that are no
-//! activity.
+//! Authenticating again: what tokens say of it, handlers that ask for it, locked sessions, and pages that poll.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod common;
@@ -139,7 +138,7 @@ async fn tokens_say_when_and_how_the_user_signed_in() {
     }
     assert_eq!(says(&mut browser).await, pair("0", "pwd"));
     site.clock.advance(301);
-    assert_eq!(says(&mut browser).await, pair("0", "pwd"), "a refresh is no authentication");
+    assert_eq!(says(&mut browser).await, pair("0", "pwd"), "a refresh does not count");
     assert_eq!(says(&mut Browser::new(&site.app)).await, pair("none", ""));
 }
 
@@ -228,7 +227,7 @@ async fn invalid_methods_write_nothing() {
 }
 
 #[tokio::test]
-async fn lost_response_to_it_signs_nobody_out() {
+async fn user_stays_signed_in_if_the_response_is_lost() {
     let site = Site::new(&settings());
     let mut browser = site.signed_in().await;
     site.clock.advance(301); // the request is refreshed before it authenticates the user again
@@ -286,7 +285,7 @@ async fn locked_session_can_be_signed_out() {
 }
 
 #[tokio::test]
-async fn requests_that_are_no_activity_are_refreshed_and_do_not_keep_the_session_open() {
+async fn polls_are_refreshed_and_do_not_keep_the_session_open() {
     let site = Site::new(&settings().with_lock_after(Duration::from_secs(HOUR)));
     let mut browser = site.signed_in().await;
     let poll = |browser: &Browser| browser.request("GET", "/me").header("X-Jwtauth-Activity", "none");
@@ -329,7 +328,7 @@ async fn ending_other_sessions_may_need_a_recent_authentication() {
     assert_eq!(browser.get("/sensitive").await.status, StatusCode::OK);
     assert_eq!(browser.post("/others").await.body, "1");
     site.clock.advance(900);
-    assert_eq!(browser.post(&format!("/sessions/{own}")).await.body, "true", "one's current session may always end");
+    assert_eq!(browser.post(&format!("/sessions/{own}")).await.body, "true", "the current session may always end");
 }
 
 #[tokio::test]
