@@ -197,7 +197,7 @@ async fn missing_age_and_methods_are_in_the_body() {
 }
 
 #[tokio::test]
-async fn other_users_anonymous_requests_and_acting_sessions_are_refused() {
+async fn other_users_and_anonymous_requests_are_refused() {
     let site = Site::new(&settings());
     let mut browser = site.signed_in().await;
     let before = site.rows().await;
@@ -209,9 +209,26 @@ async fn other_users_anonymous_requests_and_acting_sessions_are_refused() {
     let foreign = browser.request("POST", "/again/42/pwd").header("sec-fetch-site", "cross-site");
     assert_eq!(browser.send(foreign).await.code(), "cross_origin");
     assert_eq!(site.rows().await, before, "nothing was written");
-    let acting = before[0].clone().with_actor_session_id(Uuid::from_u128(7));
-    site.store.insert(acting, None, UnixTime::from_secs(NOW)).await.unwrap();
-    assert_eq!(browser.post("/again/42/pwd").await.code(), "permission_denied");
+}
+
+#[tokio::test]
+async fn acting_user_cannot_authenticate_again_and_is_signed_out_with_their_own_session() {
+    let site = Site::new(&settings());
+    let mut actor = Browser::signed_in(&site.app, "7").await;
+    let own = site.store.of_user("7", UnixTime::EPOCH).await.unwrap()[0].id;
+    let mut acting = site.signed_in().await;
+    let row = site.rows().await.remove(0).with_actor_session_id(own);
+    site.store.insert(row, None, UnixTime::from_secs(NOW)).await.unwrap();
+    assert_eq!(acting.post("/again/42/pwd").await.code(), "permission_denied");
+    site.clock.advance(301);
+    assert_eq!(acting.get("/me").await.body, "42");
+    let claims = site.claims(&acting, TokenKind::Access);
+    assert_eq!((claims.actor.as_deref(), claims.auth_time), (Some("7"), Some(UnixTime::EPOCH)));
+    assert_eq!(acting.get("/recent").await.code(), "reauthentication_required");
+    assert_eq!(actor.post(&format!("/sessions/{own}")).await.body, "true");
+    assert_eq!(acting.get("/me").await.code(), "not_authenticated");
+    site.clock.advance(301);
+    assert_eq!(acting.get("/me").await.code(), "not_authenticated");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use std::{
 use http::{HeaderMap, request::Parts};
 use jwtauth::{
     Answer, Asked, Authentication, Check, Claims, CustomClaims, Decision, FoundRow, Grant, Grantee, IdentifyError,
-    Identity, Outcome, Refusal, Refused, Session, Sid, TokenKind,
+    Identity, Methods, Outcome, Refusal, Refused, Session, Sid, TokenKind, UnixTime,
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -73,6 +73,13 @@ enum User {
     Claimed,
     /// The checked user, or none.
     Known(Option<Arc<SignedIn>>),
+}
+
+/// What new tokens say besides the session's row.
+struct Said {
+    authentication: Authentication,
+    actor: Option<String>,
+    custom: CustomClaims,
 }
 
 /// A live session and the claims of its current access token.
@@ -173,6 +180,7 @@ impl RequestAuth {
         // Check before anything is written: claims that do not fit into a cookie are a service error, and must not sign
         // a user out.
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
+        let actor = self.actor_of(&record).await?;
         let found = record.session.generation;
         if let Some(next) = decision.next(&record.session) {
             if !shared.store.advance(record.id, record.session.generation, next, None, now).await? {
@@ -198,8 +206,12 @@ impl RequestAuth {
                 event::session("session_refreshed", &record);
                 shared.receivers.send(|| Event::SessionRefreshed { session: record.clone() });
             }
-            let authentication = Authentication::of(claims, &record.session);
-            self.sign_in(record, claims.sid, authentication, decision.issues(), custom, asked);
+            let authentication = match actor {
+                None => Authentication::of(claims, &record.session),
+                Some(_) => Authentication::new(UnixTime::EPOCH, Methods::default()), // neither has authenticated in it
+            };
+            let said = Said { authentication, actor, custom };
+            self.sign_in(record, claims.sid, said, decision.issues(), asked);
             if is_rotated {
                 shared.remove_expired();
             }
@@ -390,36 +402,21 @@ impl RequestAuth {
     }
 
     /// Make this the request's session. The response sets its tokens of these kinds.
-    fn sign_in(
-        &self,
-        record: Record,
-        sid: Sid,
-        authentication: Authentication,
-        kinds: &'static [TokenKind],
-        custom: CustomClaims,
-        asked: Option<Asked>,
-    ) {
+    fn sign_in(&self, record: Record, sid: Sid, said: Said, kinds: &'static [TokenKind], asked: Option<Asked>) {
         event::known(&self.span, record.id, &record.user_id);
         let session = record.session;
-        let (user, grant) = self.grant(record, sid, authentication, kinds, custom);
+        let (user, grant) = self.grant(record, sid, said, kinds);
         self.remember(grant.access(), &session, asked);
         let mut state = self.state();
         (state.user, state.outcome) = (user, Outcome::Granted(grant));
     }
 
     /// Return the signed-in user of this session, and its newest tokens, of which the response sets these kinds.
-    fn grant(
-        &self,
-        record: Record,
-        sid: Sid,
-        authentication: Authentication,
-        kinds: &'static [TokenKind],
-        custom: CustomClaims,
-    ) -> (User, Grant) {
+    fn grant(&self, record: Record, sid: Sid, said: Said, kinds: &'static [TokenKind]) -> (User, Grant) {
         let (site, now) = (&self.shared.config.site, self.shared.clock.now());
         let mut grantee = Grantee::new(sid, &record.user_id);
-        (grantee.custom, grantee.remember) = (custom, record.remember);
-        grantee.authentication = Some(authentication);
+        (grantee.custom, grantee.remember) = (said.custom, record.remember);
+        (grantee.authentication, grantee.actor) = (Some(said.authentication), said.actor);
         let grant = site.grant(grantee, &record.session, kinds, now);
         let claims = grant.access().clone();
         (User::Known(Some(Arc::new(SignedIn { record, claims }))), grant)
@@ -433,7 +430,24 @@ impl RequestAuth {
         Ok(custom)
     }
 
+    /// Find a session. If another user acts as its user, it is over when that user's own session is.
     async fn find(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
+        let found = self.find_row(id).await?;
+        match &found {
+            Some(record) if record.actor_session_id.is_some() => Ok(self.actor_of(record).await?.and(found)),
+            _ => Ok(found),
+        }
+    }
+
+    /// Return the user who acts as the session's user, if their own session is live.
+    async fn actor_of(&self, record: &Record) -> Result<Option<String>, StoreError> {
+        let Some(id) = record.actor_session_id else { return Ok(None) };
+        let (lifetimes, now) = (self.shared.config.site.policy().lifetimes(), self.shared.clock.now());
+        let is_own = |own: &Record| own.actor_session_id.is_none() && !lifetimes.is_over(&own.session, now);
+        Ok(self.find_row(id).await?.filter(is_own).map(|own| own.user_id))
+    }
+
+    async fn find_row(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
         let asked = self.shared.clock.local();
         let found = self.shared.store.find(id).await?;
         self.shared.clock.hear(asked, found.as_ref().and_then(|found| found.database_time));
