@@ -23,7 +23,6 @@ pub struct ReauthenticationRequired {
 
 impl ReauthenticationRequired {
     /// Return the stable code, as in the JSON body.
-    #[expect(clippy::unused_self, reason = "as for other errors")]
     pub fn code(&self) -> &'static str {
         "reauthentication_required"
     }

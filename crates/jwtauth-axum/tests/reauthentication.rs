@@ -78,7 +78,7 @@ impl Site {
     fn claims(&self, browser: &Browser, kind: TokenKind) -> Claims {
         let name = match kind {
             TokenKind::Access => "access_token",
-            _ => "refresh_token",
+            TokenKind::Refresh => "refresh_token",
         };
         self.tokens.verify_ignoring_time(kind, &browser.jar[name]).unwrap()
     }
@@ -199,7 +199,7 @@ async fn missing_age_and_methods_are_in_the_body() {
 #[tokio::test]
 async fn other_users_and_anonymous_requests_are_refused() {
     let site = Site::new(&settings());
-    let mut browser = site.signed_in().await;
+    let browser = site.signed_in().await;
     let before = site.rows().await;
     for (mut browser, user) in [(browser.clone(), "43"), (Browser::new(&site.app), "42")] {
         let answer = browser.post(&format!("/again/{user}/pwd")).await;

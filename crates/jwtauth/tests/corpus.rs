@@ -1,12 +1,6 @@
 //! Replays the corpus of requests, `testdata/requests.json`, through the engine's steps, with a map of rows instead of
 //! the tables that Django and axum use.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::struct_excessive_bools,
-    reason = "a test and its driver"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test and its driver")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{Authentication, OriginError, Outcome, Session, Sid, TokenKind, UnixTime};
 use uuid::Uuid;
 
-use super::{Progress, RequestAuth, Said, User};
+use super::{Facts, Progress, RequestAuth, User};
 use crate::{
     AuthError, EndReason, Event, Limit, Login, LoginError, Record, error::Failure as _, event, retry::retrying,
     settings::MAX_DURATION,
@@ -38,8 +38,8 @@ impl RequestAuth {
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
         let surplus = Ended::of(self.insert(&record, limit).await?);
         let authentication = Authentication::new(now, record.methods.clone());
-        let said = Said { authentication, actor: None, custom };
-        let (user, grant) = self.grant(record.clone(), sid, said, BOTH);
+        let facts = Facts { authentication, actor: None, custom };
+        let (user, grant) = self.grant(record.clone(), sid, facts, BOTH);
         let outcome = Outcome::Granted(grant);
         // Do this before the replaced sessions end: if the response head has been sent, the older session stays. A
         // client that disconnected may still have received the response, so its login is completed.

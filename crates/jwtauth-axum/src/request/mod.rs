@@ -76,7 +76,7 @@ enum User {
 }
 
 /// What new tokens say besides the session's row.
-struct Said {
+struct Facts {
     authentication: Authentication,
     actor: Option<String>,
     custom: CustomClaims,
@@ -210,8 +210,8 @@ impl RequestAuth {
                 None => Authentication::of(claims, &record.session),
                 Some(_) => Authentication::new(UnixTime::EPOCH, Methods::default()), // neither has authenticated in it
             };
-            let said = Said { authentication, actor, custom };
-            self.sign_in(record, claims.sid, said, decision.issues(), asked);
+            let facts = Facts { authentication, actor, custom };
+            self.sign_in(record, claims.sid, facts, decision.issues(), asked);
             if is_rotated {
                 shared.remove_expired();
             }
@@ -402,21 +402,21 @@ impl RequestAuth {
     }
 
     /// Make this the request's session. The response sets its tokens of these kinds.
-    fn sign_in(&self, record: Record, sid: Sid, said: Said, kinds: &'static [TokenKind], asked: Option<Asked>) {
+    fn sign_in(&self, record: Record, sid: Sid, facts: Facts, kinds: &'static [TokenKind], asked: Option<Asked>) {
         event::known(&self.span, record.id, &record.user_id);
         let session = record.session;
-        let (user, grant) = self.grant(record, sid, said, kinds);
+        let (user, grant) = self.grant(record, sid, facts, kinds);
         self.remember(grant.access(), &session, asked);
         let mut state = self.state();
         (state.user, state.outcome) = (user, Outcome::Granted(grant));
     }
 
     /// Return the signed-in user of this session, and its newest tokens, of which the response sets these kinds.
-    fn grant(&self, record: Record, sid: Sid, said: Said, kinds: &'static [TokenKind]) -> (User, Grant) {
+    fn grant(&self, record: Record, sid: Sid, facts: Facts, kinds: &'static [TokenKind]) -> (User, Grant) {
         let (site, now) = (&self.shared.config.site, self.shared.clock.now());
         let mut grantee = Grantee::new(sid, &record.user_id);
-        (grantee.custom, grantee.remember) = (said.custom, record.remember);
-        (grantee.authentication, grantee.actor) = (Some(said.authentication), said.actor);
+        (grantee.custom, grantee.remember) = (facts.custom, record.remember);
+        (grantee.authentication, grantee.actor) = (Some(facts.authentication), facts.actor);
         let grant = site.grant(grantee, &record.session, kinds, now);
         let claims = grant.access().clone();
         (User::Known(Some(Arc::new(SignedIn { record, claims }))), grant)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jwtauth::{Authentication, Claims, Grant, Methods, Outcome, Refusal};
 
-use super::{Progress, RequestAuth, Said, SignedIn, User, login::BOTH};
+use super::{Facts, Progress, RequestAuth, SignedIn, User, login::BOTH};
 use crate::{AuthError, Event, LoginError, ReauthenticationRequired, Record, Rejection, event, retry::retrying};
 
 impl RequestAuth {
@@ -22,8 +22,8 @@ impl RequestAuth {
         event::session("session_reauthenticated", &record);
         event::known(&self.span, record.id, &record.user_id);
         let authentication = Authentication::new(record.session.authenticated_at(), record.methods.clone());
-        let said = Said { authentication, actor: None, custom };
-        let (user, grant) = self.grant(record.clone(), presented.sid, said, BOTH);
+        let facts = Facts { authentication, actor: None, custom };
+        let (user, grant) = self.grant(record.clone(), presented.sid, facts, BOTH);
         self.shared.receivers.send(|| Event::SessionReauthenticated { session: record, methods });
         let mut state = self.asked_state();
         if !self.is_bearer() {
