@@ -956,6 +956,8 @@ def reauthentications():
         case("reauthenticate", name, answer, cookies=cookies, view="reauthenticate", method="POST", **options)
 
     at("with an access token", reauthenticated())
+    again = {**reauthenticated(), "events": ["session_refreshed", "session_reauthenticated"]}
+    at("after a refresh in the same request, whose token the client has not received", again, cookies=r())
     at("methods are added", reauthenticated(["otp", "pwd"]), cookies=a(amr=["pwd"]), rows=laptop(amr="pwd"))
     seen = {"rows": {"eve": {"last_seen_at": T}}}
     at("another user's session", {**refused, **seen}, cookies=a("eve"), rows={"eve": row("2")})
