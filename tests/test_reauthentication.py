@@ -353,6 +353,16 @@ def test_lost_response_after_a_lost_refresh_signs_no_user_out(signed_in, clock):
     assert signed_in.who() == "ada"
 
 
+def test_lost_response_to_a_request_that_was_refreshed_signs_no_user_out(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME + 1)
+    tokens = signed_in.tokens()
+    confirm(signed_in)
+    assert only_session().generation == 2
+    signed_in.carry(tokens)
+    clock.advance(GRACE)
+    assert signed_in.who() == "ada"
+
+
 def test_copied_tokens_never_become_recent(signed_in, clock, thefts):
     clock.advance(250)
     thief = Browser()

@@ -92,8 +92,8 @@ class Config(EngineObjects):
     session_lifetime: int | None = setting(
         "SESSION_LIFETIME", parse.seconds_or_none, derived=_session_lifetime, none_differs=True
     )
-    lock_after: int | None = setting("LOCK_AFTER", _positive_or_none, rust=False)
-    sensitive_max_age: int | None = setting("SENSITIVE_MAX_AGE", _positive_or_none, rust=False)
+    lock_after: int | None = setting("LOCK_AFTER", _positive_or_none)
+    sensitive_max_age: int | None = setting("SENSITIVE_MAX_AGE", _positive_or_none)
     cookie_secure: bool = setting("COOKIE_SECURE", parse.flag, derived=lambda state, _values: not state.debug)
     cookie_samesite: str = setting("COOKIE_SAMESITE", parse.same_site, "Strict")
     cookie_domain: str | None = setting("COOKIE_DOMAIN", parse.text_or_none)
