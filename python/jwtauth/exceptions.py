@@ -64,6 +64,10 @@ class ReauthenticationRequired(JwtAuthError, PermissionDenied):
         self.max_age, self.methods = max_age, sorted(methods)
 
 
+class ActingRefused(JwtAuthError, PermissionDenied):
+    """Raised if another user acts as the user, for what only the user may do. The middleware answers 403."""
+
+
 class ClaimsRefused(JwtAuthError):
     """Raised if ``ACCESS_TOKEN_CLAIMS`` returns a reserved name, or more than a cookie holds. Nothing is written."""
 

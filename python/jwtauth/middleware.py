@@ -11,8 +11,8 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
-from jwtauth.exceptions import CrossOriginRefused, ReauthenticationRequired, SessionContention
-from jwtauth.internal import anonymous, bearer, cross_origin, django_session, old_logins
+from jwtauth.exceptions import ActingRefused, CrossOriginRefused, ReauthenticationRequired, SessionContention
+from jwtauth.internal import acting, anonymous, bearer, cross_origin, django_session, old_logins
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
 from jwtauth.internal.reauthentication import body_of as reauthentication_body
@@ -59,7 +59,11 @@ class JWTAuthMiddleware:
             return refusal
         if not self.waits:
             install(request, flow)
-        response: HttpResponseBase = self.get_response(request)
+        if flow.claims is None or flow.claims.actor is None:
+            response: HttpResponseBase = self.get_response(request)
+        else:
+            with acting.protecting(flow):
+                response = self.get_response(request)
         try:
             if _is_to_be_finished(flow):
                 response = _finish(flow, response, self.comes_after_saving)
@@ -79,7 +83,11 @@ class JWTAuthMiddleware:
             return refusal
         if not self.waits:
             install(request, flow)
-        response: HttpResponseBase = await self.get_response(request)
+        if flow.claims is None or flow.claims.actor is None:
+            response: HttpResponseBase = await self.get_response(request)
+        else:
+            with acting.protecting(flow):
+                response = await self.get_response(request)
         try:
             if _is_to_be_finished(flow):
                 response = await sync_to_async(_finish)(flow, response, self.comes_after_saving)
@@ -93,6 +101,8 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None:
             flow.look_again()
+            if flow.claims is not None and flow.claims.actor is not None and acting.changes_credentials(request, view):
+                return _acting_refused(acting.refusal())
         if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
         return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
@@ -101,6 +111,13 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None and flow.is_found_by_refresh:
             await sync_to_async(flow.look_again)()
+        if (
+            flow is not None
+            and flow.claims is not None
+            and flow.claims.actor is not None
+            and acting.changes_credentials(request, view)
+        ):
+            return _acting_refused(acting.refusal())
         if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
         if not flow.is_known:
@@ -125,6 +142,8 @@ class JWTAuthMiddleware:
             return _contended(exception)
         if isinstance(exception, ReauthenticationRequired):
             return JsonResponse(reauthentication_body(exception), status=403)
+        if isinstance(exception, ActingRefused):
+            return _acting_refused(exception)
         return _foreign(exception) if isinstance(exception, CrossOriginRefused) else None
 
 
@@ -169,6 +188,10 @@ def _settle(flow: Flow) -> HttpResponseBase | None:
 
 def _foreign(error: CrossOriginRefused) -> JsonResponse:
     return JsonResponse({"detail": cross_origin.detail(error), "code": "cross_origin"}, status=403)
+
+
+def _acting_refused(error: ActingRefused) -> JsonResponse:
+    return JsonResponse(acting.body_of(error), status=403)
 
 
 def _contended(error: SessionContention) -> JsonResponse:

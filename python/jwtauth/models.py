@@ -230,6 +230,7 @@ class Session(models.Model):
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
+        permissions = (("act_as", "Can act as another user"),)
 
     def __str__(self) -> str:
         return str(self.pk)
@@ -238,6 +239,14 @@ class Session(models.Model):
     def device(self) -> str:
         """Return a name for the device, such as ``"Firefox on Windows"``, in the active language."""
         return devices.name(self.user_agent)
+
+    @property
+    def actor(self) -> Any:
+        """Return the user who acts as the session's user, or ``None``. Makes a query only if there is one."""
+        if self.actor_session_id is None:
+            return None
+        own = Session.objects.using(database()).filter(pk=self.actor_session_id).select_related("user").first()
+        return None if own is None else own.user
 
     def row(self) -> _engine.Session:
         """Return the engine's view of this row."""

@@ -14,13 +14,14 @@ from django.shortcuts import resolve_url
 from django.utils.translation import gettext as _
 
 from jwtauth.conf import get_config
-from jwtauth.exceptions import ReauthenticationRequired
+from jwtauth.exceptions import ActingRefused, ReauthenticationRequired
+from jwtauth.internal import acting
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.reauthentication import body_of
 from jwtauth.internal.store import clock
 from jwtauth.request import RequestAuth
 
-__all__ = ["ReauthenticationMixin", "RecentlySignedIn", "SignedInWith"]
+__all__ = ["NotActing", "ReauthenticationMixin", "RecentlySignedIn", "SignedInWith"]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -43,6 +44,7 @@ class _Requirement:
         flow, auth = Flow.of(inner), getattr(inner, "jwtauth", None)
         if flow is None or auth is None or flow.found is None:
             raise _required()
+        acting.refuse(flow)  # who acts as this user can never authenticate as the user
         error = self.missing(auth)
         if error is not None:
             raise error
@@ -78,7 +80,9 @@ class _Requirement:
         try:
             self.check(request)
         except ReauthenticationRequired as error:
-            raise _of_drf(error) from None
+            raise _of_drf(error.code, body_of(error)) from None
+        except ActingRefused as error:
+            raise _of_drf(error.code, acting.body_of(error)) from None
         return True
 
     def has_object_permission(self, request: Any, view: Any, obj: Any) -> bool:
@@ -138,6 +142,28 @@ class SignedInWith(_Requirement):
         return _required(methods=missing) if missing else None
 
 
+class NotActing(_Requirement):
+    """Refuse requests in which another user acts as the user (see `act_as`), with the code ``acting_refused``.
+
+    For views where users change how they sign in, or what only they may decide. Anonymous requests are not refused.
+    """
+
+    def __repr__(self) -> str:
+        return "NotActing()"
+
+    def check(self, request: HttpRequest) -> None:
+        """Raise ``ActingRefused`` if another user acts as the request's user."""
+        acting.refuse(Flow.of(getattr(request, "_request", request)))
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        """Return ``True``. Raises DRF's exception if another user acts as the request's user."""
+        try:
+            self.check(request)
+        except ActingRefused as error:
+            raise _of_drf(error.code, acting.body_of(error)) from None
+        return True
+
+
 class ReauthenticationMixin(AccessMixin):
     """Require something of the authentication of the user of a Django class-based view.
 
@@ -170,12 +196,12 @@ def _required(max_age: int | None = None, methods: Any = ()) -> Reauthentication
     return ReauthenticationRequired(_("Confirm that it is you."), max_age=max_age, methods=methods)
 
 
-def _of_drf(error: ReauthenticationRequired) -> Exception:
+def _of_drf(code: str, body: dict[str, Any]) -> Exception:
     from rest_framework.exceptions import APIException
 
-    exception = APIException(code=error.code)
+    exception = APIException(code=code)
     exception.status_code = 403
-    exception.detail = cast(Any, body_of(error))  # as it is: APIException would turn the number into text
+    exception.detail = cast(Any, body)  # as it is: APIException would turn the number into text
     return exception
 
 
