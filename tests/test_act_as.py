@@ -1,26 +1,32 @@
 """Acting as another user: who may, what it cannot do, when it ends."""
 
-from types import SimpleNamespace
-
 import pytest
 from django.contrib import admin
-from django.contrib.auth import get_user_model, update_session_auth_hash as djangos_update
+from django.contrib.auth import get_user_model
 from django.contrib.auth import login as djangos_login
+from django.contrib.auth import update_session_auth_hash as djangos_update
 from django.contrib.auth.models import Permission
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.auth.views import PasswordChangeView
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpResponse, JsonResponse
-from django.test.utils import CaptureQueriesContext
 from django.urls import include, path
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
 
-from jwtauth import NotActing, RecentlySignedIn, SignedInWith, act_as, login, logout, reauthenticate, stop_acting
-from jwtauth import update_session_auth_hash
+from jwtauth import (
+    NotActing,
+    RecentlySignedIn,
+    SignedInWith,
+    act_as,
+    login,
+    reauthenticate,
+    stop_acting,
+    update_session_auth_hash,
+)
 from jwtauth.conf import get_config
 from jwtauth.models import Session
-from jwtauth.signals import acting_ended, acting_started, session_ended
+from jwtauth.signals import acting_ended, acting_started
 from jwtauth.signin import start_session
 from tests import views
 from tests.conftest import ACCESS_LIFETIME, Browser, refresh
@@ -147,6 +153,7 @@ urlpatterns = [
     path("recently/", RecentlySignedIn()(who)),
     path("with-otp/", with_otp),
     path("logout/", views.logout_view),
+    path("others/", views.end_others),
     path("me/", views.me),
     path("login/", views.login_view),
 ]
@@ -229,7 +236,7 @@ def test_anonymous_request_cannot_act(browser, ada):
 
 
 @pytest.mark.parametrize("field", ["is_staff", "is_superuser"])
-def test_by_default_nobody_acts_as_staff_or_superusers(of_staff, ada, field):
+def test_acting_as_staff_or_superusers_is_refused_by_default(of_staff, ada, field):
     setattr(ada, field, True)
     ada.save()
     assert refusal(of_staff, ada) == 403
@@ -241,7 +248,7 @@ def test_superuser_cannot_act_as_another_superuser_by_default(browser, clock):
     assert refusal(browser, users[1]) == 403
 
 
-def test_nobody_acts_as_themselves_even_if_act_as_allows_all(of_staff, staff, settings):
+def test_acting_as_oneself_is_refused_even_if_act_as_allows_all(of_staff, staff, settings):
     settings.JWTAUTH = {"ACT_AS": lambda actor, user: True}
     assert refusal(of_staff, staff) == 403
 
@@ -445,7 +452,7 @@ def test_old_tokens_of_the_staff_member_are_refused_after_the_stop(of_staff, ada
     assert of_staff.who() == "sue"
 
 
-def test_lost_response_of_stop_signs_nobody_out(acting):
+def test_lost_response_of_stop_does_not_sign_out(acting):
     tokens = acting.tokens()
     acting.get("/stop/")
     acting.carry(tokens)
@@ -478,7 +485,7 @@ def test_acting_tokens_give_no_session_once_the_given_one_is_used(acting, other_
     assert other_browser.who() is None
 
 
-def test_lost_response_of_act_as_signs_nobody_out(of_staff, ada):
+def test_lost_response_of_act_as_does_not_sign_out(of_staff, ada):
     tokens = of_staff.tokens()
     of_staff.get(f"/act/?user={ada.pk}")
     of_staff.carry(tokens)
@@ -633,6 +640,12 @@ def test_sessions_of_the_user_cannot_be_ended_while_acting(acting, ada, other_br
     assert other_browser.who() == "ada"
 
 
+def test_other_sessions_of_the_user_are_not_selected_while_acting(acting, ada, other_browser):
+    other_browser.sign_in(ada)
+    assert acting.post("/others/").json() == {"ended": 0}
+    assert other_browser.who() == "ada"
+
+
 # What others see.
 
 
@@ -690,7 +703,7 @@ def test_signals_name_both_users_and_the_user_did_not_log_in(of_staff, ada, hear
 
 def test_logout_tells_that_acting_has_ended(acting, heard):
     acting.post("/logout/")
-    assert heard[0] == ("ended", "ada", "sue")
+    assert heard == [("ended", "ada", "sue"), ("out", "sue", None)]
 
 
 def test_log_has_the_ids_of_both_users(of_staff, ada, staff, caplog):

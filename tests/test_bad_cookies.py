@@ -195,7 +195,7 @@ def test_tokens_are_jwts_that_other_libraries_verify_with_the_key(signed_in, ada
         ["HS256"],
         options={"verify_exp": False, "verify_iat": False},
     )
-    assert set(claims) == {"sub", "sid", "gen", "iat", "exp"}
+    assert set(claims) == {"sub", "sid", "gen", "iat", "exp", "auth_time"}
     assert claims["sub"] == str(ada.pk)
     assert claims["exp"] - claims["iat"] == ACCESS_LIFETIME
     assert len(signed_in.token("refresh_token")) < _engine.MAX_TOKEN_LENGTH / 10

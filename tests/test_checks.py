@@ -146,6 +146,7 @@ def jwk_of(byte):
         ("E012", {"USER_ID_FIELD": "groups"}, "no field 'groups'", "Name a field of AUTH_USER_MODEL"),
         ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.nowhere.claims"}, "No module named 'tests.nowhere'", "dotted path"),
         ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.settings.SECRET_KEY"}, "it is not a function", "dotted path"),
+        ("E015", {"SECOND_FACTOR": "tests.nowhere.enrolled"}, "No module named 'tests.nowhere'", "takes the user"),
         ("E017", {"RENDER_SERVER_SECRET": "r" * 31}, "secret of 31 characters is too short", "token_urlsafe(32)"),
         ("E017", {"RENDER_SERVER_SECRET": "r " * 32}, "visible ASCII characters without commas", "token_urlsafe(32)"),
         ("W001", {"ACCESS_TOKEN_LIFETIME": 59}, "below 60 seconds", "Use 60 s or more"),
@@ -329,9 +330,11 @@ def test_column_of_local_times_is_reported_if_the_database_may_be_queried(monkey
     assert {message.id for message in messages} == {"jwtauth.E018"}
     assert sorted(re.search(r"column (\w+)", message.msg)[1] for message in messages) == [
         "acknowledged_at",
+        "auth_time",
         "created_at",
         "expires_at",
         "last_seen_at",
+        "locks_at",
         "rotated_at",
     ]
     assert all("Change the type to 'another'" in message.hint for message in messages)
@@ -552,7 +555,7 @@ def test_check_ids_have_no_gaps_and_belong_to_one_module_each():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 20)} | {f"W{n:03}" for n in range(1, 10)}
+    expected = {f"E{n:03}" for n in range(1, 20)} | {f"W{n:03}" for n in range(1, 11)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())
 

@@ -27,6 +27,7 @@ from tests.waiting import PATIENCE
 AUTH_URLS = [path("auth/", include("jwtauth.urls"))]
 ANSWERS = {
     ("POST", "/auth/login/"): [200, 400, 401, 403, 429, 503],
+    ("POST", "/auth/reauthenticate/"): [200, 400, 401, 403, 429, 503],
     ("POST", "/auth/logout/"): [204, 401, 403, 503],
     ("POST", "/auth/token/"): [200, 400, 401, 403, 429, 503],
     ("POST", "/auth/token/refresh/"): [200, 400, 401, 403, 503],
@@ -122,6 +123,7 @@ def test_component_names_do_not_collide_with_a_project_s():
         "JwtauthError",
         "JwtauthLogin",
         "JwtauthMe",
+        "JwtauthReauthenticate",
         "JwtauthRefresh",
         "JwtauthRevoke",
         "JwtauthSession",

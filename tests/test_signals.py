@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import OperationalError, connection, transaction
 from django.urls import path
+from rest_framework.request import Request
 
 from jwtauth import logout
 from jwtauth.internal.store import sessions
@@ -102,6 +103,80 @@ def test_login_over_the_session_limit_sends_session_ended(browser, other_browser
     browser.sign_in(ada)
     other_browser.sign_in(ada)
     assert reasons(heard) == ["limit"]
+
+
+def ends(heard):
+    """Return the reason, the user and the request's path and user of each session that ended."""
+    return [
+        (
+            told["reason"],
+            told["session"].user.username,
+            told["request"] and (told["request"].path, str(told["request"].user)),
+        )
+        for name, told in heard
+        if name == "ended"
+    ]
+
+
+def test_session_ended_has_the_request_that_ended_it(signed_in, other_browser, ada, bob, clock, heard, settings):
+    signed_in.sign_in(bob)
+    other_browser.sign_in(ada)
+    other_browser.post("/logout/")
+    paths = [(told["reason"], told["request"].path) for name, told in heard if name == "ended"]
+    assert paths == [("replaced", "/login/"), ("logout", "/logout/")]
+    settings.JWTAUTH = {"MAX_SESSIONS_PER_USER": 1}
+    other_browser.sign_in(bob)
+    assert ends(heard)[2:] == [("limit", "bob", ("/login/", "bob"))]
+
+
+def test_session_ended_by_the_views_has_the_user_who_ended_it(signed_in, other_browser, ada, heard):
+    own = only_session().pk
+    for url in ("/auth/sessions/others/", "/auth/sessions/{}/"):
+        other_browser.sign_in(ada)
+        ended = Session.objects.exclude(pk=own).get().pk
+        signed_in.delete(url.format(ended))
+    assert ends(heard) == [
+        ("revoked", "ada", ("/auth/sessions/others/", "ada")),
+        ("revoked", "ada", (f"/auth/sessions/{ended}/", "ada")),
+    ]
+
+
+@pytest.mark.parametrize("act", ["delete", "end_sessions"])
+def test_session_ended_in_the_admin_has_the_administrator(signed_in, heard, admin_client, act):
+    pk = only_session().pk
+    if act == "delete":
+        admin_client.post(f"/admin/jwtauth/session/{pk}/delete/", {"post": "yes"})
+    else:
+        admin_client.post("/admin/jwtauth/session/", {"action": act, "_selected_action": [str(pk)]})
+    assert [(reason, of, by) for reason, of, (_path, by) in ends(heard)] == [("revoked", "ada", "admin")]
+
+
+def test_session_ended_by_a_theft_has_the_request_of_the_thief(signed_in, other_browser, ada, clock, heard, settings):
+    settings.JWTAUTH = {"REUSE_ENDS_ALL_SESSIONS": True}
+    other_browser.sign_in(ada)
+    stolen = signed_in.tokens()
+    refresh(signed_in, clock)
+    clock.advance(GRACE)
+    signed_in.carry({"refresh_token": stolen["refresh_token"]})
+    signed_in.get("/me/")
+    assert ends(heard) == [("reused", "ada", ("/me/", "AnonymousUser"))] * 2
+
+
+def test_session_ended_without_a_request_says_so(signed_in, ada, heard):
+    Session.objects.of(ada).end()
+    assert ends(heard) == [("revoked", "ada", None)]
+
+
+def test_request_of_session_ended_is_django_s(signed_in, rf, heard):
+    only_session().end(request=Request(rf.get("/wrapped/")))
+    assert type(heard[-1][1]["request"]) is type(rf.get("/"))
+
+
+def test_request_of_session_ended_takes_no_statement_without_receivers(signed_in, ada, rf, statements):
+    session = only_session()
+    assert statements(session.end, request=rf.get("/")) == ["DELETE"]
+    signed_in.sign_in(ada)
+    assert statements(Session.objects.of(ada).end, request=rf.get("/")) == ["DELETE"]
 
 
 def test_wrong_credentials_send_user_login_failed(browser, ada, heard):

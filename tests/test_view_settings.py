@@ -54,6 +54,7 @@ urlpatterns = [
 # The status of each method for a signed-in user; other methods are 405.
 ANSWERS = {
     "login/": {"POST": 200},
+    "reauthenticate/": {"POST": 200},
     "logout/": {"POST": 204},
     "token/": {"POST": 200},
     "token/refresh/": {"POST": 400},

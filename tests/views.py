@@ -26,7 +26,8 @@ def user_named(request):
 @api_view(["POST"])
 def login_view(request):
     lifetime = int(request.GET["lifetime"]) if "lifetime" in request.GET else None
-    login(request, user_named(request), remember="forget" not in request.GET, lifetime=lifetime)
+    methods = request.GET["methods"].split(",") if "methods" in request.GET else []
+    login(request, user_named(request), remember="forget" not in request.GET, lifetime=lifetime, methods=methods)
     return Response({"user": str(request.user), "auth": request.auth.generation})
 
 

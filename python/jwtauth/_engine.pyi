@@ -366,7 +366,8 @@ class Decision:
     def code(self) -> str:
         """Return the code of the decision.
 
-        The token is accepted: ``rotate``, ``renew_access``, ``reissue``, ``admit``, ``adopt``. It is refused:
+        The token is accepted: ``rotate``, ``rotate_idle``, ``extend``,
+        ``renew_access``, ``reissue``, ``admit``, ``adopt``. It is refused:
         ``session_expired``, ``session_locked``, ``generation_ahead``, ``late_upload``. The session must end:
         ``refresh_token_reused``.
         """

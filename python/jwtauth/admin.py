@@ -153,18 +153,18 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
 
     def delete_model(self, request: HttpRequest, obj: Session) -> None:
         """End the session."""
-        obj.end()
+        obj.end(request=request)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         """End the sessions."""
-        queryset.end()
+        queryset.end(request=request)
 
     @admin.action(permissions=["delete"], description=_("End selected sessions"))
     def end_sessions(self, request: HttpRequest, queryset: Any) -> None:
         """End the sessions and log it in the admin's history, as Django's deletion does."""
         chosen: SessionQuerySet = Session.objects.filter(pk__in=list(queryset.values_list("pk", flat=True)))
         self.log_deletions(request, chosen)
-        count = chosen.end()
+        count = chosen.end(request=request)
         message = ngettext("%(count)d session was ended.", "%(count)d sessions were ended.", count)
         self.message_user(request, message % {"count": count}, messages.SUCCESS)
 

@@ -33,7 +33,7 @@ class JwtAuthConfig(AppConfig):
             checks.check_same_site,
             checks.check_databases,
             checks.check_serializers,
-            checks.check_access_token_claims,
+            checks.check_functions,
             checks.check_issuer_and_audience,
             checks.check_old_logins,
         ):

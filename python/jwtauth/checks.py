@@ -253,19 +253,27 @@ def check_serializers(**kwargs: Any) -> list[CheckMessage]:
     return messages
 
 
-def check_access_token_claims(**kwargs: Any) -> list[CheckMessage]:
-    """Check that the function of ACCESS_TOKEN_CLAIMS can be imported (E015)."""
-    path = conf.values()["ACCESS_TOKEN_CLAIMS"]
-    try:
-        function = import_string(path) if isinstance(path, str) else path
-    except ImportError as error:
-        reason = str(error)
-    else:
-        if function is None or callable(function):
-            return []
-        reason = "it is not a function"
-    hint = "Use the dotted path of a function that takes the request and the user, or leave it out."
-    return [Error(f"JWTAUTH['ACCESS_TOKEN_CLAIMS']: {reason}.", hint=hint, id="jwtauth.E015")]
+def check_functions(**kwargs: Any) -> list[CheckMessage]:
+    """Check that the functions of ACCESS_TOKEN_CLAIMS, SECOND_FACTOR and ACT_AS can be imported (E015)."""
+    messages = list[CheckMessage]()
+    functions = {
+        "ACCESS_TOKEN_CLAIMS": "the request and the user",
+        "SECOND_FACTOR": "the user",
+        "ACT_AS": "the user who acts and the other user",
+    }
+    for name, takes in functions.items():
+        path = conf.values()[name]
+        try:
+            function = import_string(path) if isinstance(path, str) else path
+        except ImportError as error:
+            reason = str(error)
+        else:
+            if function is None or callable(function):
+                continue
+            reason = "it is not a function"
+        hint = f"Use the dotted path of a function that takes {takes}, or leave it out."
+        messages.append(Error(f"JWTAUTH[{name!r}]: {reason}.", hint=hint, id="jwtauth.E015"))
+    return messages
 
 
 def check_issuer_and_audience(**kwargs: Any) -> list[CheckMessage]:

@@ -11,11 +11,16 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
-from jwtauth.exceptions import ActingRefused, CrossOriginRefused, ReauthenticationRequired, SessionContention
+from jwtauth.exceptions import (
+    ActingRefused,
+    CrossOriginRefused,
+    ReauthenticationRequired,
+    SecondFactorRequired,
+    SessionContention,
+)
 from jwtauth.internal import acting, anonymous, bearer, cross_origin, django_session, old_logins
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
-from jwtauth.internal.reauthentication import body_of as reauthentication_body
 from jwtauth.internal.refresh import refresh
 from jwtauth.internal.request_user import install, install_again
 from jwtauth.internal.response import write
@@ -59,7 +64,7 @@ class JWTAuthMiddleware:
             return refusal
         if not self.waits:
             install(request, flow)
-        if flow.claims is None or flow.claims.actor is None:
+        if not acting.is_said(flow):
             response: HttpResponseBase = self.get_response(request)
         else:
             with acting.protecting(flow):
@@ -83,7 +88,7 @@ class JWTAuthMiddleware:
             return refusal
         if not self.waits:
             install(request, flow)
-        if flow.claims is None or flow.claims.actor is None:
+        if not acting.is_said(flow):
             response: HttpResponseBase = await self.get_response(request)
         else:
             with acting.protecting(flow):
@@ -101,8 +106,8 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None:
             flow.look_again()
-            if flow.claims is not None and flow.claims.actor is not None and acting.changes_credentials(request, view):
-                return _acting_refused(acting.refusal())
+            if acting.is_said(flow) and acting.changes_credentials(request, view):
+                return JsonResponse(acting.refusal().body, status=403)
         if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
         return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
@@ -111,13 +116,8 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None and flow.is_found_by_refresh:
             await sync_to_async(flow.look_again)()
-        if (
-            flow is not None
-            and flow.claims is not None
-            and flow.claims.actor is not None
-            and acting.changes_credentials(request, view)
-        ):
-            return _acting_refused(acting.refusal())
+        if acting.is_said(flow) and acting.changes_credentials(request, view):
+            return JsonResponse(acting.refusal().body, status=403)
         if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
         if not flow.is_known:
@@ -140,10 +140,8 @@ class JWTAuthMiddleware:
         """Answer 403 or 503 to the exceptions of this package that a view raises."""
         if isinstance(exception, SessionContention):
             return _contended(exception)
-        if isinstance(exception, ReauthenticationRequired):
-            return JsonResponse(reauthentication_body(exception), status=403)
-        if isinstance(exception, ActingRefused):
-            return _acting_refused(exception)
+        if isinstance(exception, (ReauthenticationRequired, SecondFactorRequired, ActingRefused)):
+            return JsonResponse(exception.body, status=403)
         return _foreign(exception) if isinstance(exception, CrossOriginRefused) else None
 
 
@@ -188,10 +186,6 @@ def _settle(flow: Flow) -> HttpResponseBase | None:
 
 def _foreign(error: CrossOriginRefused) -> JsonResponse:
     return JsonResponse({"detail": cross_origin.detail(error), "code": "cross_origin"}, status=403)
-
-
-def _acting_refused(error: ActingRefused) -> JsonResponse:
-    return JsonResponse(acting.body_of(error), status=403)
 
 
 def _contended(error: SessionContention) -> JsonResponse:

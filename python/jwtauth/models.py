@@ -46,11 +46,14 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return of_user
 
     def others(self, request: HttpRequest) -> SessionQuerySet:
-        """Return the other sessions of the request's user, or none if no jwtauth session is signed in."""
+        """Return the other sessions of the request's user.
+
+        Returns none if no jwtauth session is signed in, or if another user acts as this one.
+        """
         auth: Any = getattr(getattr(request, "_request", request), "jwtauth", None)
         session = None if auth is None else auth.session
         others: SessionQuerySet = self.none()
-        if session is not None:
+        if session is not None and session.actor_session_id is None:
             others = self.filter(user=session.user_id).exclude(pk=session.pk)
         return others
 
@@ -76,19 +79,20 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Do as Django does, but give local times to database functions of dates."""
         return super().aggregate(*map(of_local, args), **{name: of_local(one) for name, one in kwargs.items()})
 
-    def end(self, reason: str = "revoked") -> int:
+    def end(self, reason: str = "revoked", *, request: HttpRequest | None = None) -> int:
         """End these sessions and return their number. Their tokens are no longer accepted.
 
-        ``reason`` is passed to the signal `session_ended` and to the log. With ``SESSION_CHECK_INTERVAL`` the end takes
-        effect immediately in this process, and within the interval in others. Inside a transaction it takes effect at
-        the commit, when the signal is sent and the log record written.
+        ``reason`` is passed to the signal `session_ended` and to the log, ``request`` to the signal. With
+        ``SESSION_CHECK_INTERVAL`` the end takes effect immediately in this process, and within the interval in others.
+        Inside a transaction it takes effect at the commit, when the signal is sent and the log record written.
 
         Raises ``SessionContention`` if the database kept asking to retry.
         """
         config, alias = get_config(), database()
         found: SessionQuerySet = self.using(alias)  # a router may read from a replica
         if session_ended.has_listeners(Session):
-            count = sum(_end_one(session, reason, alias) for session in found)
+            inner = getattr(request, "_request", request)
+            count = sum(_end_one(session, reason, inner, alias) for session in found)
         else:
             needs_ids = config.check_interval_ms != 0 or config.accept_logins_of
             ids = list(found.values_list("pk", flat=True)) if needs_ids else []
@@ -104,13 +108,14 @@ def _log_ends(count: int, reason: str) -> None:
     _log.info("session_ended: %d, %s", count, reason, extra={"event": "session_ended", "reason": reason})
 
 
-def _end_one(session: Session, reason: str, alias: str) -> int:
+def _end_one(session: Session, reason: str, request: HttpRequest | None, alias: str) -> int:
     row: SessionQuerySet = Session.objects.using(alias).filter(pk=session.pk)
     count = retry_on_conflict(lambda: _delete(row, alias), alias)
     _forget([session.pk], alias)
     _spend([session.pk], alias)
     if count:  # otherwise another request ended it and sends the signal
-        after_commit(partial(session_ended.send_robust, Session, session=session, reason=reason), alias)
+        tell = partial(session_ended.send_robust, Session, session=session, reason=reason, request=request)
+        after_commit(tell, alias)
     return count
 
 
@@ -252,9 +257,9 @@ class Session(models.Model):
         """Return the engine's view of this row."""
         return row_of(partial(getattr, self))
 
-    def end(self, reason: str = "revoked") -> int:
+    def end(self, reason: str = "revoked", *, request: HttpRequest | None = None) -> int:
         """End this session, as `SessionQuerySet.end` does. Return 1, or 0 if it had already ended."""
-        return end_by_id(self.pk, reason)
+        return end_by_id(self.pk, reason, request)
 
 
 class OldLoginQuerySet(models.QuerySet["OldLogin"]):
@@ -311,12 +316,12 @@ class OldLogin(models.Model):
 writes = Writes(Session)
 
 
-def end_by_id(session_id: Any, reason: str) -> int:
+def end_by_id(session_id: Any, reason: str, request: HttpRequest | None = None) -> int:
     """End this session by a prepared statement. Return 1, or 0 if it had already ended."""
     config, alias = get_config(), database()
     if session_ended.has_listeners(Session) or has_dependents():
         found: SessionQuerySet = Session.objects.filter(pk=session_id)
-        return found.end(reason)
+        return found.end(reason, request=request)
 
     def delete() -> int:
         count = writes.delete(alias, {"pk": session_id})

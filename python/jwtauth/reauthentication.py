@@ -17,7 +17,6 @@ from jwtauth.conf import get_config
 from jwtauth.exceptions import ActingRefused, ReauthenticationRequired
 from jwtauth.internal import acting
 from jwtauth.internal.flow import Flow
-from jwtauth.internal.reauthentication import body_of
 from jwtauth.internal.store import clock
 from jwtauth.request import RequestAuth
 
@@ -34,6 +33,8 @@ class _Requirement:
     and ``|`` combine it with other permissions.
     """
 
+    asks_nothing = False
+
     def missing(self, auth: RequestAuth) -> ReauthenticationRequired | None:
         """Return what is missing, or ``None``. The request is authenticated."""
         raise NotImplementedError
@@ -42,9 +43,13 @@ class _Requirement:
         """Raise ``ReauthenticationRequired`` if something is missing, or if the request has no session of jwtauth."""
         inner = getattr(request, "_request", request)
         flow, auth = Flow.of(inner), getattr(inner, "jwtauth", None)
+        if acting.is_said(flow):
+            raise acting.refusal()  # who acts as this user can never authenticate as the user
+        if self.asks_nothing:
+            return
         if flow is None or auth is None or flow.found is None:
             raise _required()
-        acting.refuse(flow)  # who acts as this user can never authenticate as the user
+        acting.refuse(flow)
         error = self.missing(auth)
         if error is not None:
             raise error
@@ -79,10 +84,10 @@ class _Requirement:
             return False
         try:
             self.check(request)
-        except ReauthenticationRequired as error:
-            raise _of_drf(error.code, body_of(error)) from None
-        except ActingRefused as error:
-            raise _of_drf(error.code, acting.body_of(error)) from None
+        except (ReauthenticationRequired, ActingRefused) as error:
+            from jwtauth.internal import drf
+
+            raise drf.refusal(error) from None
         return True
 
     def has_object_permission(self, request: Any, view: Any, obj: Any) -> bool:
@@ -90,16 +95,24 @@ class _Requirement:
         return True
 
     def __and__(self, other: Any) -> Any:
-        return _operand("AND", self, other)
+        from jwtauth.internal import drf
+
+        return drf.both(self, other)
 
     def __or__(self, other: Any) -> Any:
-        return _operand("OR", self, other)
+        from jwtauth.internal import drf
+
+        return drf.either(self, other)
 
     def __rand__(self, other: Any) -> Any:
-        return _operand("AND", other, self)
+        from jwtauth.internal import drf
+
+        return drf.both(other, self)
 
     def __ror__(self, other: Any) -> Any:
-        return _operand("OR", other, self)
+        from jwtauth.internal import drf
+
+        return drf.either(other, self)
 
 
 class RecentlySignedIn(_Requirement):
@@ -116,10 +129,18 @@ class RecentlySignedIn(_Requirement):
     def __repr__(self) -> str:
         return f"RecentlySignedIn({'' if self.seconds is None else self.seconds})"
 
+    @property
+    def _limit(self) -> int | None:
+        return get_config().sensitive_max_age if self.seconds is None else self.seconds
+
+    @property
+    def asks_nothing(self) -> bool:  # type: ignore[override]
+        """Return whether no limit is set."""
+        return self._limit is None
+
     def missing(self, auth: RequestAuth) -> ReauthenticationRequired | None:
         """Return what is missing, or ``None``."""
-        seconds = get_config().sensitive_max_age if self.seconds is None else self.seconds
-        at = auth.auth_time
+        seconds, at = self._limit, auth.auth_time
         if seconds is None or (at is not None and clock.now() - clock.from_datetime(at) < seconds):
             return None
         return _required(max_age=seconds)
@@ -160,7 +181,9 @@ class NotActing(_Requirement):
         try:
             self.check(request)
         except ActingRefused as error:
-            raise _of_drf(error.code, acting.body_of(error)) from None
+            from jwtauth.internal import drf
+
+            raise drf.refusal(error) from None
         return True
 
 
@@ -194,18 +217,3 @@ class ReauthenticationMixin(AccessMixin):
 
 def _required(max_age: int | None = None, methods: Any = ()) -> ReauthenticationRequired:
     return ReauthenticationRequired(_("Confirm that it is you."), max_age=max_age, methods=methods)
-
-
-def _of_drf(code: str, body: dict[str, Any]) -> Exception:
-    from rest_framework.exceptions import APIException
-
-    exception = APIException(code=code)
-    exception.status_code = 403
-    exception.detail = cast(Any, body)  # as it is: APIException would turn the number into text
-    return exception
-
-
-def _operand(operator: str, one: Any, other: Any) -> Any:
-    from rest_framework import permissions
-
-    return permissions.OperandHolder(getattr(permissions, operator), one, other)

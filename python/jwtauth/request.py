@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 
 from jwtauth import _engine
+from jwtauth.internal import pending
+from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.store import clock
 
 if TYPE_CHECKING:
-    from jwtauth.internal.flow import Visitor
+    from jwtauth.internal.flow import Flow, Visitor
     from jwtauth.internal.lazy_user import SessionUser
     from jwtauth.internal.store.sessions import SessionAndUser
     from jwtauth.models import Session
@@ -121,6 +123,14 @@ class RequestAuth:
     def renewed(self) -> bool:
         """Return whether this request was given a new access token, with or without a rotation."""
         return self._flow.renewed
+
+    @property
+    def pending(self) -> PendingLogin | None:
+        """Return the login that waits for a second factor, or ``None``. It does not authenticate the request.
+
+        Without one, no query is made. The first use otherwise makes one, and its ``required`` calls ``SECOND_FACTOR``.
+        """
+        return pending.of(cast("Flow", self._flow))
 
     @property
     def is_bearer(self) -> bool:

@@ -1,6 +1,12 @@
-"""The signals of this package. `login` and `logout` also send Django's ``user_logged_in`` and ``user_logged_out``."""
+"""The signals of this package. `login` and `logout` also send Django's ``user_logged_in`` and ``user_logged_out``.
+
+Receivers can call `client_of` to learn which device a request came from.
+"""
 
 from django.dispatch import Signal
+
+from jwtauth.internal.devices import Client as Client
+from jwtauth.internal.devices import client_of as client_of
 
 # Sent when a refresh token is used again after its successor has been used, which means that it was copied. The session
 # has been ended. Arguments: sender=jwtauth.models.Session, request, user, session (the row before the end).
@@ -29,6 +35,8 @@ acting_ended = Signal()
 
 # Sent once for each session that ends, when the deletion is committed. Arguments: sender=jwtauth.models.Session,
 # session (the row before the end), reason: "logout", "replaced" (by a login from the same browser or by a new
-# password), "revoked", "reused" (with `refresh_token_reused`), "acting_ended" or "limit" (MAX_SESSIONS_PER_USER). While a receiver is
-# connected, sessions are deleted one at a time.
+# password), "revoked", "reused" (with `refresh_token_reused`), "acting_ended" (by `stop_acting`) or "limit"
+# (MAX_SESSIONS_PER_USER), and request: the request that ended the session, or None for a command or a call of ``end()``
+# without it. If the reason is "revoked", ``request.user`` has ended the session. While a receiver is connected,
+# sessions are deleted one at a time.
 session_ended = Signal()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -20,17 +20,20 @@ from django.utils.translation import gettext as _
 from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.conf import get_config
-from jwtauth.internal import acting, django_session, old_logins, tokens
+from jwtauth.exceptions import SecondFactorRequired
+from jwtauth.internal import acting, django_session, old_logins, pending, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import (
     SIGNED_IN,
     end,
+    end_for_pending,
     flush_django_session,
     replace_session,
     start,
     start_token_session,
     supersede,
 )
+from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.reauthentication import reauthenticate as authenticate_again
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import backend_of, user_can_authenticate
@@ -45,7 +48,7 @@ def login(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
-    methods: Sequence[str] = (),
+    methods: Collection[str] = (),
 ) -> None:
     """Sign in the user: start a session and end the previous session of the request.
 
@@ -63,6 +66,10 @@ def login(
     - ``methods``: how the user has proved who they are, by the names of RFC 8176, such as ``["pwd", "otp"]``, or other
       names of up to 16 letters, digits and ``-_.:/+``. They become the claim ``amr``.
 
+    If the user has enrolled other factors (``SECOND_FACTOR``), the login is pending: no session starts, the response
+    sets a cookie, and this function raises ``SecondFactorRequired``. The next login of the same user in this browser
+    completes it. It then has the methods of both, and the ``backend``, ``remember`` and ``lifetime`` of the first.
+
     If the request has a Django session, its key is cycled, or the session is flushed if it belongs to another user.
     Sends Django's ``user_logged_in``, unless Django's own login has just sent it for this user. A receiver of that
     signal may call this function: it does nothing while `login` is sending the signal for the same user.
@@ -72,6 +79,7 @@ def login(
     - ``ValueError``: the user is anonymous or unsaved, ``lifetime`` is less than a second, ``backend`` is not in
       ``AUTHENTICATION_BACKENDS``, or ``methods`` are more than 6 or not valid.
     - ``PermissionDenied``: the backend does not allow the user to sign in, for example because they are inactive.
+    - ``SecondFactorRequired``: the login is pending. The middleware and DRF answer 403.
     - ``SessionLimitReached``: the user already has ``MAX_SESSIONS_PER_USER`` sessions.
     - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
     - ``ImproperlyConfigured``: the request did not pass the middleware.
@@ -81,13 +89,18 @@ def login(
     if flow is None and user is not None and middleware_is_installed() and django_session.signs_in(inner, user):
         return  # called by a receiver for a login without a response, as by Django's test client
     flow = _flow(inner)
-    path, amr = _check(user, backend), _engine.stored_methods(list(methods))
+    path = _check(user, backend)
     if flow.announcing == user.pk:
         return
     if not cross_origin:
         flow.check_origin()
     _refuse_escape(flow, user)
-    start(flow, user, remember=remember, lifetime=lifetime, backend=path, methods=amr)
+    attempt = PendingLogin(user, pending.names(methods), remember, pending.lifetime_seconds(lifetime), path)
+    attempt = _complete(request, flow, attempt)
+    start(
+        flow, user, remember=attempt.remember, lifetime=attempt.lifetime, backend=attempt.backend, methods=attempt.amr
+    )
+    pending.clear(flow)
     _set_user(request, inner, flow, user)
     if "CSRF_COOKIE" in inner.META:
         rotate_token(inner)
@@ -101,18 +114,36 @@ def start_session(
     user: AbstractBaseUser,
     *,
     lifetime: timedelta | float | None = None,
-    methods: Sequence[str] = (),
+    methods: Collection[str] = (),
 ) -> _engine.Grant:
     """Start a session for a client that stores its tokens itself, and return the tokens.
 
     No cookie is set, and the request's own session is kept. Raises what `login` raises, except ``CrossOriginRefused``.
+    ``SecondFactorRequired`` has the value that the client sends back.
     """
     inner = django_request(request)
     flow = _flow(inner)
     _refuse_escape(flow, user)
-    grant = start_token_session(inner, user, lifetime, _check(user), _engine.stored_methods(list(methods)))
+    attempt = PendingLogin(user, pending.names(methods), True, pending.lifetime_seconds(lifetime), _check(user))
+    attempt = pending.join(flow, attempt)
+    missing = pending.missing(flow, attempt)
+    if missing:
+        raise SecondFactorRequired(missing, attempt.sign())
+    grant = start_token_session(inner, user, attempt.lifetime, attempt.backend, attempt.amr)
     _announce(flow, user)
     return grant
+
+
+def _complete(request: HttpRequest, flow: Flow, attempt: PendingLogin) -> PendingLogin:
+    """Return the login together with the pending login that it completes. Raises ``SecondFactorRequired``."""
+    attempt = pending.join(flow, attempt)
+    missing = pending.missing(flow, attempt)
+    if missing:
+        if end_for_pending(flow, attempt.user):
+            _set_user(request, flow.request, flow, AnonymousUser())
+        pending.keep(flow, attempt)
+        raise SecondFactorRequired(missing)
+    return attempt
 
 
 def _announce(flow: Flow, user: AbstractBaseUser) -> None:
@@ -165,14 +196,17 @@ def logout(request: HttpRequest) -> None:
     flow.check_origin()
     found = flow.found or flow.visitor
     user = django_session.user_of(inner) if found is None else found.user
-    tell = acting.told_at_logout(flow) if flow.claims is not None and flow.claims.actor is not None else None
+    acted = flow.found
+    if acted is not None and acted.actor is not None:
+        user = acted.actor.user  # who logs out
     end(flow)
-    if tell is not None:
-        tell()
+    if acted is not None and acted.actor is not None:
+        acting.tell_end(flow, acted, acted.actor)
     if flow.config.accept_logins_of:
         old_logins.end_shown(flow)
         if transaction.get_connection(database()).in_atomic_block:
             flow.deferred.append(lambda: old_logins.end_shown(flow))  # in case of a rollback
+    pending.clear(flow)
     _set_user(request, inner, flow, AnonymousUser())
     flow.is_signing_out = True
     try:
@@ -182,7 +216,7 @@ def logout(request: HttpRequest) -> None:
         flush_django_session(flow)
 
 
-def reauthenticate(request: HttpRequest, user: AbstractBaseUser, *, methods: Sequence[str] = ()) -> _engine.Grant:
+def reauthenticate(request: HttpRequest, user: AbstractBaseUser, *, methods: Collection[str] = ()) -> _engine.Grant:
     """Record that the user of the request's session has just proved again who they are, for example by their password.
 
     The session goes on with new tokens, which say the new time and all ``methods`` used so far. Copies of the older
@@ -295,7 +329,7 @@ def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> No
     """
     inner = django_request(request)
     flow = _flow(inner)
-    if flow.claims is not None and flow.claims.actor is not None:
+    if acting.is_said(flow):
         raise acting.refusal()
     if replace_session(flow, user):
         django_session.change_password(inner, user)
@@ -315,7 +349,7 @@ async def alogin(
     remember: bool = True,
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
-    methods: Sequence[str] = (),
+    methods: Collection[str] = (),
 ) -> None:
     """Sign in the user in async views, as `login` does."""
     await sync_to_async(login)(
@@ -324,7 +358,7 @@ async def alogin(
 
 
 async def areauthenticate(
-    request: HttpRequest, user: AbstractBaseUser, *, methods: Sequence[str] = ()
+    request: HttpRequest, user: AbstractBaseUser, *, methods: Collection[str] = ()
 ) -> _engine.Grant:
     """Authenticate the user again in async views, as `reauthenticate` does."""
     return await sync_to_async(reauthenticate)(request, user, methods=methods)
@@ -361,11 +395,16 @@ def follow_django_login(request: HttpRequest | None, user: AbstractBaseUser) -> 
     else:
         flow.announced = user.pk
         supersede(flow, user)
+        waiting = pending.of(flow)
+        if waiting is not None and waiting.user.pk != user.pk:
+            pending.clear(flow)
 
 
 def follow_django_logout(request: HttpRequest | None) -> None:
     """End this browser's session if Django's own logout signs the user out, for example in the admin."""
     flow = Flow.of(request)
+    if flow is not None:
+        pending.clear(flow)
     if flow is not None and flow.claims is not None:
         end(flow)
 

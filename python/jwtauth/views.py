@@ -235,7 +235,7 @@ class ReauthenticateView(_Credentials):
         the session is locked. An anonymous request gets 401.
         """
         NotActing().has_permission(request, self)  # before a password is tried
-        serializer = self.get_serializer(data=request.data)
+        serializer: Any = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         inner, token = django_request(request), serializer.validated_data.get("refresh")
         flow = Flow.of(inner)
@@ -246,7 +246,7 @@ class ReauthenticateView(_Credentials):
         if flow is None or found is None:
             raise SessionRefused
         if found.actor is not None:
-            raise PermissionDenied(str(acting.refusal()), acting.refusal().code)
+            raise acting.refusal()
         user = serializer.authenticate(found.user)
         if token is not None:
             return Response(tokens.pair(reauthentication.reauthenticate(flow, user, ["pwd"]), get_config()))
@@ -335,7 +335,7 @@ class TokenRevokeView(_Secret):
                 claims = get_config().tokens.verify_ignoring_time(kind, serializer.validated_data["token"])
             except TokenError:
                 continue
-            Session.objects.filter(pk=claims.session_id).end()
+            Session.objects.filter(pk=claims.session_id).end(request=request)
         old_logins.revoke(django_request(request), serializer.validated_data["token"])
         return Response({})
 
@@ -432,7 +432,7 @@ class SessionView(_OwnSessions, RetrieveDestroyAPIView[Session]):
             logout(self.request)
         else:
             _check_sensitive(self.request)
-            instance.end()
+            instance.end(request=self.request)
 
 
 class OtherSessionsView(_OwnSessions):
@@ -445,8 +445,8 @@ class OtherSessionsView(_OwnSessions):
         """End the sessions and return their number, without those that a password change had already invalidated."""
         _check_sensitive(request)
         others = Session.objects.of(request.user.pk).exclude(pk=self.get_serializer_context()["current"])
-        ended = others.valid_for(request.user).end()
-        others.end()
+        ended = others.valid_for(request.user).end(request=request)
+        others.end(request=request)
         if get_config().accept_logins_of:
             refuse_older(request.user.pk, keep=self.get_serializer_context()["current"])
         return Response({"ended": ended})

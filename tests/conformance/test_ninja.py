@@ -13,6 +13,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError
 from ninja.security import APIKeyHeader, HttpBearer, django_auth
 
+from jwtauth import alogin, login
 from jwtauth.contrib.ninja import JwtAuth
 from jwtauth.models import Session
 from jwtauth.test import force_login
@@ -79,6 +80,16 @@ def public(request):
 @several.post("django/", auth=django_auth)
 def of_django(request):
     return {"auth": str(request.auth)}
+
+
+@several.post("sign-in/", auth=None)
+def sign_in(request):
+    login(request, get_user_model().objects.get(username="ada"), methods=["pwd"])
+
+
+@several.post("sign-in/async/", auth=None)
+async def sign_in_async(request):
+    await alogin(request, await get_user_model().objects.aget(username="ada"), methods=["pwd"])
 
 
 urlpatterns = [path("alone/", alone.urls), path("several/", several.urls), path("handled/", handled.urls)]
@@ -219,6 +230,17 @@ def test_request_that_skipped_the_middleware_is_authenticated_by_its_tokens(clie
     refresh_only.cookies.load({"refresh_token": cookies["refresh_token"]})
     assert JwtAuth()(refresh_only.get("/")) is None
     assert only_session().generation == 1
+
+
+@pytest.mark.parametrize("url", ["/several/sign-in/", "/several/sign-in/async/"])
+@override_settings(JWTAUTH={"SECOND_FACTOR": lambda user: ["otp"]})
+def test_login_without_the_second_factor_has_its_code(ada, url):
+    client = Client(enforce_csrf_checks=True)
+    response = client.post(url)
+    required = {"detail": "This login requires a second factor.", "code": "second_factor_required", "methods": ["otp"]}
+    assert (response.status_code, response.json()) == (403, required)
+    assert list(response.cookies) == ["access_token_pending"]
+    assert client.get("/alone/auth/").status_code == 403
 
 
 def test_missing_middleware_is_reported(db, settings):

@@ -84,6 +84,11 @@ def settings(
     }
 
 
+def _second_factor(name: str) -> dict[str, Any]:
+    """Return the settings of jwtauth in a site that names the enrolled factors of its users."""
+    return {"COOKIE_SECURE": False, "SECOND_FACTOR": f"tests.neighbours.sites.second_factor_{name}.enrolled"}
+
+
 SITES: dict[str, dict[str, Any]] = {
     "otp": {
         "apps": ["django_otp", "django_otp.plugins.otp_static"],
@@ -174,6 +179,33 @@ SITES: dict[str, dict[str, Any]] = {
         ],
         "ACCOUNT_EMAIL_VERIFICATION": "none",
         "ACCOUNT_RATE_LIMITS": False,
+    },
+    "second_factor_otp": {
+        "apps": ["django_otp", "django_otp.plugins.otp_totp"],
+        "middleware": ["django_otp.middleware.OTPMiddleware"],
+        "JWTAUTH": _second_factor("otp"),
+    },
+    "second_factor_wizard": {
+        "apps": [
+            "django_otp",
+            "django_otp.plugins.otp_static",
+            "django_otp.plugins.otp_totp",
+            "two_factor",
+        ],
+        "middleware": ["django_otp.middleware.OTPMiddleware"],
+        "LOGIN_URL": "two_factor:login",
+        "JWTAUTH": _second_factor("wizard"),
+    },
+    "second_factor_allauth": {
+        "apps": ["allauth", "allauth.account", "allauth.mfa"],
+        "middleware": ["allauth.account.middleware.AccountMiddleware"],
+        "AUTHENTICATION_BACKENDS": [
+            "django.contrib.auth.backends.ModelBackend",
+            "allauth.account.auth_backends.AuthenticationBackend",
+        ],
+        "ACCOUNT_EMAIL_VERIFICATION": "none",
+        "ACCOUNT_RATE_LIMITS": False,
+        "JWTAUTH": _second_factor("allauth"),
     },
     "dj_rest_auth": {
         "apps": ["rest_framework.authtoken", "dj_rest_auth"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -19,6 +21,7 @@ import jwtauth
 from tests.neighbours import site
 from tests.neighbours.settings import BY_JWTAUTH
 
+GUIDES = Path(__file__).parents[2] / "docs/guides"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -36,6 +39,21 @@ def hand_on(sender: Any, request: HttpRequest, user: Any, **kwargs: Any) -> None
     """Sign the user in by jwtauth as well, as a receiver of ``user_logged_in``."""
     if site.signed_in_by == BY_JWTAUTH:
         jwtauth.login(request, user)
+
+
+def run_example(page: str, name: str) -> dict[str, Any]:
+    """Run an example of a guide and return its names. Its ``login`` signs in only if the case signs in by jwtauth."""
+    text = (GUIDES / page).read_text()
+    (code,) = re.findall(rf"^<!-- example: {name} -->\n+```python\n(.*?)^```$", text, re.M | re.S)
+    names: dict[str, Any] = {}
+    exec(code, names)
+
+    def login(request: HttpRequest, user: Any, **options: Any) -> None:
+        if site.signed_in_by == BY_JWTAUTH:
+            jwtauth.login(request, user, **options)
+
+    names["login"] = login
+    return names
 
 
 def sign_in(request: HttpRequest, name: str) -> JsonResponse:

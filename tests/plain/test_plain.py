@@ -17,6 +17,7 @@ OF_DRF = {
     "jwtauth.contrib.old_logins.allauth",
     "jwtauth.contrib.old_logins.dj_rest_auth",
     "jwtauth.contrib.spectacular",
+    "jwtauth.internal.drf",
     "jwtauth.serializers",
     "jwtauth.urls",
     "jwtauth.views",

@@ -34,17 +34,19 @@ pub struct RotationPolicy {
 pub struct Presented {
     /// The generation of the token.
     pub generation: Generation,
-    /// Whether the rules for uploads apply: the request [is an upload](crate::Head::is_upload), [is
-    /// rendering](crate::Identity::is_rendering), or is [no activity](crate::Head::is_activity).
+    /// Whether the rules for uploads apply: the request [is an upload](crate::Head::is_upload) or [is
+    /// rendering](crate::Identity::is_rendering).
     pub upload: bool,
     /// The token's `auth_time`; `None` in tokens of earlier versions.
     pub auth_time: Option<UnixTime>,
+    /// Whether the request [is an activity](crate::Head::is_activity) of the user.
+    pub activity: bool,
 }
 
 impl Presented {
     /// Present a token of this generation, in a request to which the rules for uploads do not apply.
     pub const fn new(generation: Generation) -> Self {
-        Self { generation, upload: false, auth_time: None }
+        Self { generation, upload: false, auth_time: None, activity: true }
     }
 
     /// Set whether the rules for [uploads](Self::upload) apply.
@@ -57,6 +59,12 @@ impl Presented {
     #[must_use]
     pub const fn with_auth_time(self, auth_time: Option<UnixTime>) -> Self {
         Self { auth_time, ..self }
+    }
+
+    /// Set whether the request [is an activity](Self::activity).
+    #[must_use]
+    pub const fn with_activity(self, activity: bool) -> Self {
+        Self { activity, ..self }
     }
 }
 
@@ -84,6 +92,12 @@ pub struct RowUpdate {
 pub enum Decision {
     /// Refresh: write the [`RowUpdate`], then issue both tokens of its generation.
     Rotate(RowUpdate),
+    /// Refresh for a request that is no activity: write the [`RowUpdate`], which moves no end, then issue the refresh token
+    /// of its generation alone. The user's next request therefore presents it, and moves the end.
+    RotateIdle(RowUpdate),
+    /// The newest generation was issued for a request that was no activity, and this one is: write the [`RowUpdate`],
+    /// which moves the end, then issue both tokens of the same generation.
+    Extend(RowUpdate),
     /// The access cookie was lost: issue a new access token of the row's generation. Do not set the refresh cookie,
     /// which the client still has.
     RenewAccess {
@@ -129,6 +143,8 @@ impl Decision {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Rotate(_) => "rotate",
+            Self::RotateIdle(_) => "rotate_idle",
+            Self::Extend(_) => "extend",
             Self::RenewAccess { .. } => "renew_access",
             Self::Reissue => "reissue",
             Self::Admit { .. } => "admit",
@@ -162,7 +178,9 @@ impl Decision {
 
     /// Return the row of `session` to write, if this decision writes it.
     pub fn next(&self, session: &Session) -> Option<Session> {
-        let (Self::Rotate(next) | Self::Adopt(next)) = *self else { return None };
+        let (Self::Rotate(next) | Self::RotateIdle(next) | Self::Extend(next) | Self::Adopt(next)) = *self else {
+            return None;
+        };
         Some(Session {
             generation: next.generation,
             acknowledged_at: next.acknowledged_at,
@@ -181,7 +199,8 @@ impl Decision {
     /// Return the tokens to issue. Their generation is that of the row after the decision was written.
     pub fn issues(&self) -> &'static [TokenKind] {
         match self {
-            Self::Rotate(_) | Self::Reissue => &[TokenKind::Access, TokenKind::Refresh],
+            Self::Rotate(_) | Self::Extend(_) | Self::Reissue => &[TokenKind::Access, TokenKind::Refresh],
+            Self::RotateIdle(_) => &[TokenKind::Refresh],
             Self::RenewAccess { .. } | Self::Adopt(_) => &[TokenKind::Access],
             Self::Admit { .. } | Self::Refuse(_) | Self::Reuse => &[],
         }
@@ -292,10 +311,42 @@ impl RotationPolicy {
         }
         let decision = if presented.upload {
             self.decide_upload(session, presented.generation, now)
+        } else if presented.activity {
+            self.extend(session, presented, self.decide_rotation(session, presented, now), now)
         } else {
-            self.decide_rotation(session, presented, now)
+            self.without_activity(session, self.decide_rotation(session, presented, now), now)
         };
         if decision.admits() && self.is_locked(session, now) { Decision::Refuse(Refusal::Locked) } else { decision }
+    }
+
+    /// Move the end of a session whose newest generation was issued without activity.
+    fn extend(&self, session: &Session, presented: Presented, decision: Decision, now: UnixTime) -> Decision {
+        let since = session.rotated_at;
+        let is_idle =
+            session.expires_at < self.lifetimes.session_end(session, since) || session.locks_at < self.locks_at(since);
+        if !is_idle || !matches!(decision, Decision::RenewAccess { .. } | Decision::Reissue) {
+            return decision;
+        }
+        let is_seen = presented.generation == session.generation;
+        let acknowledged_at = session.acknowledged_at.or(is_seen.then_some(now));
+        let next = self.next(session, session.generation, now);
+        Decision::Extend(RowUpdate { acknowledged_at, rotated_at: since, ..next })
+    }
+
+    /// Do for a request that is no activity what is done for others, but move no end, and issue no access token, with
+    /// which the user's own requests would not move it either. Rotate as often as access tokens expire, so that a copy is
+    /// found as soon as without this.
+    fn without_activity(&self, session: &Session, decision: Decision, now: UnixTime) -> Decision {
+        let is_due = now.saturating_duration_since(session.rotated_at) >= self.lifetimes.access();
+        match decision {
+            Decision::Rotate(next) if is_due => {
+                let Session { expires_at, locks_at, .. } = *session;
+                Decision::RotateIdle(RowUpdate { expires_at, locks_at, ..next })
+            }
+            Decision::Rotate(_) => Decision::Admit { acknowledge: false },
+            Decision::RenewAccess { acknowledge } => Decision::Admit { acknowledge },
+            other => other,
+        }
     }
 
     fn decide_rotation(&self, session: &Session, presented: Presented, now: UnixTime) -> Decision {
@@ -309,10 +360,10 @@ impl RotationPolicy {
             };
         }
         if is_previous(session, presented.generation) && self.previous_is_good(session, now) {
-            // These tokens are older than the user's newest authentication. If their response came after that one's, the
-            // browser would lose what it has just been given.
+            // These tokens are older than the user's newest authentication, whose tokens the browser has, or may be about
+            // to get. It would lose them again by those that these tokens stand for.
             let is_older = presented.auth_time.unwrap_or(session.created_at) < session.authenticated_at();
-            if is_older && !self.is_past_grace(session.rotated_at, now) {
+            if is_older && (session.acknowledged_at.is_some() || !self.is_past_grace(session.rotated_at, now)) {
                 return Decision::Admit { acknowledge: false };
             }
             return Decision::Reissue;

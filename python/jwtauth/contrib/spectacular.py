@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from django.contrib.auth import get_user_model
 from django.db.models import IntegerField
 from django.utils.module_loading import import_string
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
@@ -24,6 +25,7 @@ from drf_spectacular.utils import (
     Direction,
     OpenApiParameter,
     OpenApiResponse,
+    PolymorphicProxySerializer,
     extend_schema,
     extend_schema_view,
 )
@@ -96,6 +98,11 @@ class LoginSerializerExtension(_Named):
 class SessionSerializerExtension(_Named):
     target_class = "jwtauth.serializers.SessionSerializer"
     description = _("A session of the current user.")
+
+
+class ReauthenticateSerializerExtension(_Named):
+    target_class = "jwtauth.serializers.ReauthenticateSerializer"
+    description = _("The password of the user who is signed in.")
 
 
 class RefreshSerializerExtension(_Named):
@@ -172,13 +179,13 @@ _INVALID = {
         _("Lists of error messages by field, or `detail` and `code` if the body cannot be parsed."),
     )
 }
+_REFUSED = _("`cross_origin`: the request comes from another origin. `session_limit`: the user has too many sessions.")
+_PENDING = _("`second_factor_required`: the user has enrolled a second factor, one of `methods`.")
 _ATTEMPTS = {
     **_EVERYWHERE,
     **_INVALID,
     401: _error(_("`no_active_account`: the username or password is wrong, or the account is inactive.")),
-    403: _error(
-        _("`cross_origin`: the request comes from another origin. `session_limit`: the user has too many sessions.")
-    ),
+    403: _error(format_lazy("{} {}", _REFUSED, _PENDING)),
     429: _error(_("`throttled`: too many attempts. `Retry-After` is the number of seconds to wait.")),
 }
 _UNKNOWN = {404: _error(_("`not_found`: the current user has no such session."))}
@@ -250,6 +257,18 @@ class LoginViewExtension(_View):
     def operations(self) -> dict[str, dict[str, Any]]:
         parameters = _sets_cookies(200, _COOKIES_SET)
         return {"post": _operation(views.LoginView.description, {200: JwtauthMe, **_ATTEMPTS}, parameters=parameters)}
+
+
+class ReauthenticateViewExtension(_View):
+    target_class = "jwtauth.views.ReauthenticateView"
+    attributes: ClassVar[dict[str, Any]] = {"authentication_classes": (JWTAuthentication,)}
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        either = PolymorphicProxySerializer("JwtauthMeOrTokenPair", [JwtauthMe, JwtauthTokenPair], None)
+        refused = {
+            401: _error(_("`no_active_account`: the password is wrong. `not_authenticated`: no user is signed in."))
+        }
+        return {"post": _operation(views.ReauthenticateView.description, {200: either, **_ATTEMPTS, **refused})}
 
 
 class LogoutViewExtension(_View):

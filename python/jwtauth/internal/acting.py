@@ -1,6 +1,6 @@
 """A staff member who acts as another user.
 
-The staff member gets a session of its own, whose row names theirs. The strict check accepts it only while theirs is
+The staff member gets a second session, whose row names the first. The strict check accepts it only while the first is
 valid, and its access tokens name both users (``act``, RFC 8693 section 4.1). Its tokens never say that a user has
 authenticated recently.
 
@@ -39,21 +39,32 @@ from jwtauth.signals import acting_ended, acting_started
 
 PERMISSION = "jwtauth.act_as"
 
-# Names of URLs of Django and of other packages where users change how they sign in. Namespaces end with a colon.
-_CREDENTIAL_URLS = frozenset({"password_change", "rest_password_change", "user-set-password", "user-set-username"})
-_CREDENTIAL_PREFIXES = (
-    "account_change_password",
-    "account_set_password",
-    "account_email",
-    "account_reauthenticate",
-    "socialaccount_connections",
-    "mfa_",
-    "two_factor:",
-    "headless:browser:account:",
-    "headless:browser:mfa:",
-    "headless:app:account:",
-    "headless:app:mfa:",
+# Names of URLs of Django, jwtauth, dj-rest-auth, djoser and allauth where users change how they sign in.
+_CREDENTIAL_URLS = frozenset(
+    {
+        "password_change",
+        "reauthenticate",
+        "rest_password_change",
+        "user-set-password",
+        "user-set-username",
+        "account_change_password",
+        "account_set_password",
+        "account_change_phone",
+        "account_email",
+        "account_reauthenticate",
+        "socialaccount_connections",
+        "usersessions_list",
+        "change_password",
+        "manage_email",
+        "manage_phone",
+        "manage_providers",
+        "manage_recovery_codes",
+        "manage_totp",
+        "manage_webauthn",
+    }
 )
+# allauth's second factors, and all of django-two-factor-auth.
+_CREDENTIAL_PREFIXES = ("mfa_", "two_factor:")
 
 # The subject of the user as whom another user acts in this request.
 _subject: ContextVar[str | None] = ContextVar("jwtauth_acting_subject", default=None)
@@ -75,6 +86,11 @@ def is_acting(flow: Flow | None) -> bool:
     return flow is not None and flow.lazy_user is None and flow.found is not None and flow.found.actor is not None
 
 
+def is_said(flow: Flow | None) -> bool:
+    """Return whether the access token says that another user acts. Makes no query."""
+    return flow is not None and flow.claims is not None and flow.claims.actor is not None
+
+
 def refuse(flow: Flow | None) -> None:
     """Raise `ActingRefused` if another user acts as the user of this request."""
     if is_acting(flow):
@@ -83,12 +99,7 @@ def refuse(flow: Flow | None) -> None:
 
 def refusal() -> ActingRefused:
     """Return the exception for what only the user may do."""
-    return ActingRefused(_("Only the user can do this."), "acting_refused")
-
-
-def body_of(error: ActingRefused) -> dict[str, Any]:
-    """Return the body of the response."""
-    return {"detail": str(error), "code": "acting_refused"}
+    return ActingRefused(_("Only the user can do this."))
 
 
 def _config_of_act_as() -> Callable[[Any, Any], object]:
@@ -183,7 +194,7 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
         return None
     custom = tokens.custom_claims(flow.request, own.user, flow.config)
     with transaction.atomic(using=database()):
-        if not acting.end("acting_ended"):
+        if not acting.end("acting_ended", request=flow.request):
             raise LostSwap  # a concurrent request has ended it
         # The new tokens must not say more than those with which acting began.
         own.session.auth_time, own.session.amr = acting.auth_time, acting.amr
@@ -196,7 +207,7 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
             predecessor=own.session,
             taken_over=taken_over,
         )
-        own.session.end("replaced")
+        own.session.end("replaced", request=flow.request)
     return SessionAndUser(session, own.user), sid, custom, acting
 
 
@@ -262,18 +273,9 @@ def _undo_after_rollback(
         flow.deferred[:] = [settle]
 
 
-def told_at_logout(flow: Flow) -> Callable[[], None] | None:
-    """Return a function that tells that acting has ended by the logout of this request, or ``None``."""
-    found = flow.found
-    if found is None or found.actor is None:
-        return None
-    session, user, actor = found.session, found.user, found.actor.user
-    return lambda: _announce("acting_ended", acting_ended, flow, user, actor, session)
-
-
-def own_session_of(session_id: Any) -> Any:
-    """Return the id of the staff member's own session, or ``None``."""
-    return sessions.rows(session_id).values_list("actor_session_id", flat=True).first()
+def tell_end(flow: Flow, found: SessionAndUser, actor: SessionAndUser) -> None:
+    """Tell that a logout has ended this session, in which the user of ``actor`` acted."""
+    _announce("acting_ended", acting_ended, flow, found.user, actor.user, found.session)
 
 
 def _announce(event: str, signal: Any, flow: Flow, user: Any, actor: Any, session: Session) -> None:
@@ -299,7 +301,7 @@ def changes_credentials(request: HttpRequest, view: Any) -> bool:
     """Return whether this is a view of Django or of a known package where users change how they sign in."""
     match = request.resolver_match
     name = "" if match is None else match.view_name or ""
-    if name in _CREDENTIAL_URLS or name.rpartition(":")[2] in _CREDENTIAL_URLS or name.startswith(_CREDENTIAL_PREFIXES):
+    if name.rpartition(":")[2] in _CREDENTIAL_URLS or name.startswith(_CREDENTIAL_PREFIXES):
         return True
     views: Any = sys.modules.get("django.contrib.auth.views")
     kind = getattr(view, "view_class", None)

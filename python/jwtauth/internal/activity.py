@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.http import HttpRequest
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, get_resolver, resolve
 
 _View = TypeVar("_View")
 _MARK = "jwtauth_no_activity"
@@ -15,8 +15,8 @@ _is_used = False
 def no_activity(view: _View) -> _View:
     """Mark a view, or a class of views, whose requests are no activity of the user.
 
-    They are authenticated as any other, but they refresh no token: the session ends or locks as if they had not been
-    made. A page can also mark a single request, by the header ``X-Jwtauth-Activity: none``.
+    They are authenticated, and their tokens refreshed, as any other, but the session ends or locks as if they had not
+    been made. A page can also mark a single request, by the header ``X-Jwtauth-Activity: none``.
     """
     global _is_used
     _is_used = True
@@ -26,10 +26,12 @@ def no_activity(view: _View) -> _View:
 
 def is_none(request: HttpRequest) -> bool:
     """Return whether the request is for a view marked by `no_activity`, which the URL tells before the view runs."""
+    urlconf = getattr(request, "urlconf", None)
+    _ = get_resolver(urlconf).url_patterns  # imports the views, which before the first request may not be marked yet
     if not _is_used:
         return False
     try:
-        view: Any = resolve(request.path_info, getattr(request, "urlconf", None)).func
+        view: Any = resolve(request.path_info, urlconf).func
     except Resolver404:
         return False
     return any(hasattr(it, _MARK) for it in (view, getattr(view, "cls", None), getattr(view, "view_class", None)))

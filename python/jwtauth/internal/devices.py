@@ -1,20 +1,54 @@
-"""The name and the IP address of a client."""
+"""The name and the IP address of a client, and how much of them is stored."""
 
 from __future__ import annotations
 
 import ipaddress
 from functools import lru_cache
+from typing import NamedTuple
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from jwtauth.conf import get_config
+
 _MAX_USER_AGENT = 512
 
 
-def user_agent(request: HttpRequest) -> str:
-    """Return the printable characters of the ``User-Agent`` header, at most 512."""
+class Client(NamedTuple):
+    """Describe the client of a request, as far as ``RECORD_IP_ADDRESS`` and ``RECORD_USER_AGENT`` allow to store it."""
+
+    ip_address: str | None
+    user_agent: str
+
+    @property
+    def device(self) -> str:
+        """Return a name for the device, such as ``"Firefox on Windows"``, in the active language."""
+        return name(self.user_agent)
+
+
+def client_of(request: HttpRequest) -> Client:
+    """Return what a session that this request started would store about its client."""
+    config = get_config()
+    return Client(
+        stored_ip_address(request, config.num_proxies, config.record_ip_address),
+        user_agent(request, config.record_user_agent),
+    )
+
+
+def user_agent(request: HttpRequest, record: str = "full") -> str:
+    """Return the text to store for the ``User-Agent`` header, of which the first 512 characters count.
+
+    ``record`` is ``RECORD_USER_AGENT``: "full" keeps the printable characters, "truncated" the names of the browser and
+    of the operating system, a line each, and "off" nothing. So text with a line break is never a client's own text.
+    """
+    if record == "off":
+        return ""
     text = request.META.get("HTTP_USER_AGENT", "")[:_MAX_USER_AGENT]
-    return "".join(character for character in text if character.isprintable())
+    text = "".join(character for character in text if character.isprintable())
+    if record == "truncated":
+        names = _names(text)
+        return "\n".join(names) if any(names) else ""
+    return text
 
 
 # Without ua-parser: parts of the header, and the families of browsers and systems as ua-parser names them. The first
@@ -43,6 +77,9 @@ _SYSTEMS = {
 @lru_cache(maxsize=1024)
 def _names(text: str) -> tuple[str, str]:
     """Return the browser or app and the operating system, each ``""`` if unknown."""
+    if "\n" in text:  # truncated by `user_agent`
+        browser, _, system = text.partition("\n")
+        return browser, system
     try:
         from ua_parser import parse  # imported here because it loads slowly and few requests need it
     except ImportError:
@@ -58,7 +95,7 @@ def _common_name(text: str, names: dict[str, str]) -> str:
 
 
 def name(user_agent: str) -> str:
-    """Return a name such as ``"Firefox on Windows"``, translated, as far as the header tells."""
+    """Return a name such as ``"Firefox on Windows"``, translated, as far as the stored text tells."""
     browser, system = _names(user_agent)
     if browser and system and browser != system:
         # Translators: for example "Firefox on Windows".
@@ -97,6 +134,20 @@ def as_ip_address(text: str) -> str | None:
     except ValueError:
         return None
     return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def stored_ip_address(request: HttpRequest, proxies: int, record: str) -> str | None:
+    """Return the address to store, by ``RECORD_IP_ADDRESS``.
+
+    "truncated" keeps the network: /24 of IPv4, /48 of IPv6, and /40 of 6to4, whose first 48 bits contain all bits of
+    an IPv4 address (RFC 3056).
+    """
+    text = None if record == "off" else ip_address(request, proxies)
+    if text is None or record == "full":
+        return text
+    address = ipaddress.ip_address(text)
+    length = 24 if address.version == 4 else 48 if address.sixtofour is None else 40
+    return str(ipaddress.ip_network((text, length), strict=False).network_address)
 
 
 _UNKNOWN = "unknown"

@@ -76,6 +76,19 @@ def sign_in(request: HttpRequest, user: AbstractBaseUser, subject: str, predeces
         session[_OWNER] = subject
 
 
+def may_wait(request: HttpRequest, user: AbstractBaseUser, subject: str) -> bool:
+    """Return whether the session may stay while a login of this user waits for a second factor.
+
+    It may not if it belongs to another user, or if this request has signed in the user there.
+    """
+    session = of(request)
+    if session is None:
+        return True
+    signed_in = session.get(SESSION_KEY)
+    is_of_user = signed_in in (None, _key_of(user)) and session.get(_OWNER) in (None, subject)
+    return is_of_user and (signed_in is None or not session.modified)
+
+
 def sign_in_elsewhere(request: HttpRequest, subject: str) -> None:
     """Remove another user's data from the session after Django's own login, keeping Django's own keys."""
     session = of(request)

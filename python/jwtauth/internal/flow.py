@@ -24,6 +24,7 @@ from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import tokens
 from jwtauth.internal.lazy_user import SessionUser
+from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.store import clock, scope, sessions
 from jwtauth.internal.store.admission import admit
 from jwtauth.internal.store.sessions import SessionAndUser
@@ -48,6 +49,9 @@ _STATE = (
     "visitor",
     "refusal",
     "locked",
+    "pending",
+    "pending_is_known",
+    "pending_cookie",
 )
 
 
@@ -95,6 +99,11 @@ class Flow:
     """The newest tokens of the session, if this request was given any."""
     visitor: Visitor | None = None
     """The user of a request that is admitted without a session."""
+    pending: PendingLogin | None = None
+    """The login of the request that waits for a second factor, if it has been looked up."""
+    pending_is_known = False
+    pending_cookie: str | None = None
+    """The new value of its cookie, ``""`` to clear it, or ``None`` to leave it unchanged."""
     _lazy_user: SessionUser | None = None
     _refreshed_in: int | None = None
     """The scope in which a refresh found the user, until the view uses the user."""
@@ -292,9 +301,9 @@ class Flow:
     def end(self, ids: set[object], reason: str) -> None:
         """End these sessions and drop them from this process's cache of verified sessions."""
         if len(ids) == 1:
-            end_by_id(next(iter(ids)), reason)
+            end_by_id(next(iter(ids)), reason, self.request)
         elif ids:
-            sessions.rows(*ids).end(reason)
+            sessions.rows(*ids).end(reason, request=self.request)
         for session_id in ids:  # including those whose rows were already gone
             self.config.verified.forget(session_id)  # type: ignore[arg-type]
 

@@ -113,8 +113,7 @@ def supersede(flow: Flow, user: AbstractBaseUser) -> None:
         end(flow, "replaced")
         if flow.deferred:  # in a transaction, whose rollback undoes the login
             flow.deferred[:] = [lambda: _settle_supersede(flow, found, state, waiting)]
-    elif found is None and flow.request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
-        # After navigation by a provider's page, the browser may withhold the cookies of another user.
+    elif found is None and _may_withhold_cookies(flow.request):
         flow.outcome = _engine.Outcome.SUPERSEDED
 
 
@@ -125,6 +124,30 @@ def _settle_supersede(
     if sessions.rows(found.session_id).exists():
         flow.restore(state)
         flow.deferred[:0] = waiting
+
+
+def end_for_pending(flow: Flow, user: AbstractBaseUser) -> bool:
+    """End this browser's session if it is another user's, since the user is about to sign in as this one.
+
+    Django's session is flushed as well if it belongs to another user, or if this request has signed in the user there.
+    Otherwise Django's own login would admit the user with one factor. Returns whether a user was signed out.
+    """
+    request, subject = flow.request, tokens.subject_of(user, flow.config)
+    found = None if flow.identity.is_bearer else flow.found or flow.visitor
+    is_ended = found is not None and found.user.pk != user.pk
+    if is_ended:
+        end(flow, "replaced")
+    elif found is None and not flow.identity.is_bearer and _may_withhold_cookies(request):
+        flow.outcome = _engine.Outcome.SUPERSEDED
+    is_flushed = not django_session.may_wait(request, user, subject)
+    if is_flushed:
+        flush_django_session(flow)
+    return is_ended or is_flushed
+
+
+def _may_withhold_cookies(request: HttpRequest) -> bool:
+    """Return whether the browser may withhold the cookies of another user, after navigation by a provider's page."""
+    return request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site"
 
 
 def flush_django_session(flow: Flow) -> None:

@@ -120,7 +120,7 @@ def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None
     id = id_of(one.name, shown.login_name)
     row = old_logins.find(id).get(id)
     if row is not None and row.session_id is not None:
-        end_by_id(row.session_id, reason)
+        end_by_id(row.session_id, reason, request)
         return
     login = None if row is not None else one.logins.verify(request, shown)
     if login is None:
@@ -131,7 +131,7 @@ def _end(request: HttpRequest, one: Accepted, shown: Shown, reason: str) -> None
     except IntegrityError:  # another request has ended it, or it has just started a session
         row = old_logins.find(id).get(id)
         if row is not None and row.session_id is not None:
-            end_by_id(row.session_id, reason)
+            end_by_id(row.session_id, reason, request)
     after_commit(OldLogin.objects.using(database()).filter(pk=id).spend, database())
 
 

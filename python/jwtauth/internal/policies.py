@@ -55,7 +55,7 @@ def parse(value: object) -> str | None:
 def default(name: str, without: Any, values: Mapping[str, Any]) -> Any:
     """Return the default of a setting: that of the policy, or ``without``, which is the default without a policy.
 
-    ``values`` are those of the preceding settings. A policy's default never makes the explicit ones invalid.
+    ``values`` are those of the preceding settings, which some of the defaults follow, to be valid beside them.
     """
     preset = PRESETS.get(values.get("POLICY") or "", {})
     if name not in preset:
@@ -102,15 +102,15 @@ def _durations(
     if overall and _is_longer(values["SESSION_LIFETIME"], overall):
         # Without an explicit SESSION_LIFETIME, a longer REFRESH_TOKEN_LIFETIME has raised it.
         name = "SESSION_LIFETIME" if "SESSION_LIFETIME" in explicit else "REFRESH_TOKEN_LIFETIME"
-        yield name, f"is longer than the policy's limit of {overall} s for a session", "Leave it out, or shorten it."
+        yield name, f"allows sessions that last longer than {overall} s", "Leave it out, or shorten it."
     if "LOCK_AFTER" in preset:
         idle = preset["LOCK_AFTER"]
         if _is_longer(values["LOCK_AFTER"], idle) and values["REFRESH_TOKEN_LIFETIME"] > idle:
-            yield "LOCK_AFTER", f"is longer than the policy's idle limit of {idle} s", "Leave it out, or shorten it."
+            yield "LOCK_AFTER", f"allows sessions to be idle for longer than {idle} s", "Leave it out, or shorten it."
     elif "REFRESH_TOKEN_LIFETIME" in preset:
         idle = preset["REFRESH_TOKEN_LIFETIME"]
         if values["REFRESH_TOKEN_LIFETIME"] > idle:
-            wrong = f"is longer than the policy's idle limit of {idle} s"
+            wrong = f"allows sessions to be idle for longer than {idle} s"
             yield "REFRESH_TOKEN_LIFETIME", wrong, "Leave it out, or shorten it."
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from jwtauth import _engine
-from jwtauth.exceptions import ReauthenticationRequired, TokenError
+from jwtauth.exceptions import TokenError
 from jwtauth.internal import tokens
 from jwtauth.internal.flow import Flow, security_log
 from jwtauth.internal.refresh import end_reused
@@ -46,11 +46,6 @@ def reauthenticate(flow: Flow, user: AbstractBaseUser, methods: list[str]) -> _e
 
     after_commit(tell, database())
     return grant
-
-
-def body_of(error: ReauthenticationRequired) -> dict[str, Any]:
-    """Return the body of the response: what is missing."""
-    return {"detail": str(error), "code": error.code, "max_age": error.max_age, "methods": error.methods}
 
 
 def present(flow: Flow, refresh_token: str) -> None:
@@ -94,7 +89,7 @@ def _write(flow: Flow, presented: _engine.Claims, user: AbstractBaseUser, method
 
 def _settle(flow: Flow, found: SessionAndUser, state: dict[str, Any], waiting: list[Any]) -> None:
     """Take the new tokens back if the view's transaction was rolled back."""
-    if not sessions.rows(found.session_id, auth_time=found.session.auth_time).exists():
+    if not sessions.rows(found.session_id, auth_time__gte=found.session.auth_time).exists():
         security_log.info("the authentication of session %s was rolled back", found.session_id)
         flow.restore(state)
         flow.deferred[:0] = waiting

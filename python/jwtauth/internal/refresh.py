@@ -87,7 +87,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
     flow.set_tokens(found, claims.sid, custom, decision, presented=claims)
     flow.note_refresh()
     flow.remember(asked, is_acknowledged=session.acknowledged_at is not None)
-    if decision.code == "rotate":
+    if decision.code in ("rotate", "rotate_idle"):
         flow.refreshed = True
         sessions.log_event("session_refreshed", session)
         session_refreshed.send_robust(Session, request=flow.request, user=found.user, session=session)
@@ -102,14 +102,14 @@ def end_reused(flow: Flow, found: SessionAndUser, presented: int) -> None:
     """
     session = found.session
     flow.settle(None, None)
-    if not session.end("reused"):
+    if not session.end("reused", request=flow.request):
         return
     _log(_REUSED, found, presented)
     if found.actor is not None:  # whose session the copied token could have been exchanged for
-        found.actor.session.end("reused")
+        found.actor.session.end("reused", request=flow.request)
     try:
         if flow.config.reuse_ends_all_sessions:
-            Session.objects.of(found.user).end("reused")
+            Session.objects.of(found.user).end("reused", request=flow.request)
     finally:  # even if that fails, since the next request does not find the session
         refresh_token_reused.send_robust(Session, request=flow.request, user=found.user, session=session)
 

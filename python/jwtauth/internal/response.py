@@ -6,9 +6,10 @@ from http.cookies import Morsel
 from typing import Any
 
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from jwtauth.conf import Config
-from jwtauth.internal import loops
+from jwtauth.internal import loops, pending
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.store import clock
 
@@ -18,6 +19,8 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
 
     Raises ``ClaimsRefused`` if a token cannot be issued.
     """
+    if flow.pending_cookie is not None:
+        _set_pending(flow, response, flow.pending_cookie)
     headers, is_unchanged = response.headers, flow.outcome is UNCHANGED
     answer = flow.config.site.respond(
         flow.identity,
@@ -38,6 +41,14 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
         _set_cookie(response, flow.config, name, token, max_age, flow.config.cookie_samesite)
         if name == flow.config.refresh_cookie_name:
             _name_session(flow, response, token, max_age)
+
+
+def _set_pending(flow: Flow, response: HttpResponseBase, value: str) -> None:
+    """Set or clear the cookie of `jwtauth.internal.pending`."""
+    max_age = 0 if not value else pending.MAX_AGE if flow.pending is None or flow.pending.remember else None
+    _set_cookie(response, flow.config, pending.cookie_name(flow.config), value, max_age, flow.config.cookie_samesite)
+    patch_cache_control(response, no_store=True, private=True)
+    patch_vary_headers(response, ("Cookie",))
 
 
 def _name_session(flow: Flow, response: HttpResponseBase, token: str, max_age: int | None) -> None:

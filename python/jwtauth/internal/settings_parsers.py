@@ -81,6 +81,12 @@ def limit_policy(value: object) -> str:
     raise ValueError('"end_oldest" or "refuse"')
 
 
+def record(value: object) -> str:
+    if value in ("full", "truncated", "off"):
+        return str(value)
+    raise ValueError('"full", "truncated" or "off"')
+
+
 def text(value: object) -> str:
     if isinstance(value, str):
         return _encodable(value)

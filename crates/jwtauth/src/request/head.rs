@@ -94,8 +94,8 @@ impl<'a> Head<'a> {
     }
 
     /// Return whether the request is an activity of the user. A page that polls says that it is not, by
-    /// [`ACTIVITY_HEADER`]`: none`. Such a request is authenticated as any other, but it refreshes nothing: the rules for
-    /// [uploads](Self::is_upload) apply to its refresh token. So the session ends or locks as if it had not been made.
+    /// [`ACTIVITY_HEADER`]`: none`. Such a request is authenticated, and its refresh token rotated, as any other, but the
+    /// session ends or locks as if it had not been made.
     pub fn is_activity(&self) -> bool {
         !self.activity.is_some_and(|activity| activity.trim().eq_ignore_ascii_case("none"))
     }

@@ -73,8 +73,9 @@ impl Site {
     pub fn refresh(&self, identity: &Identity, claims: &Claims, session: &Session, now: UnixTime) -> Decision {
         let presented = Presented {
             generation: claims.generation,
-            upload: identity.is_upload || identity.is_idle || identity.is_rendering(),
+            upload: identity.is_upload || identity.is_rendering(),
             auth_time: claims.auth_time,
+            activity: !identity.is_idle,
         };
         self.policy.decide(session, presented, now)
     }

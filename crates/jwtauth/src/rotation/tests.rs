@@ -264,7 +264,8 @@ fn without_grace_a_token_is_reuse_once_its_successor_was_seen() {
 #[test]
 fn time_written_by_a_clock_ahead_counts_as_now() {
     let seen_ahead = Session { acknowledged_at: Some(SEEN + secs(1000)), ..SESSION };
-    let issued_ahead = Session { rotated_at: ROTATED + secs(1000), ..SESSION };
+    let (rotated_at, expires_at) = (ROTATED + secs(1000), ROTATED + secs(1000) + IDLE);
+    let issued_ahead = Session { rotated_at, expires_at, ..SESSION };
     assert_eq!(token(&seen_ahead, 5, SEEN + GRACE), Decision::RenewAccess { acknowledge: false });
     assert_eq!(token(&seen_ahead, 4, SEEN + GRACE), Decision::Reissue);
     assert_eq!(token(&issued_ahead, 5, SEEN + GRACE), Decision::RenewAccess { acknowledge: false });
@@ -759,6 +760,12 @@ mod authenticating_again {
         }
         let seen = Session { acknowledged_at: Some(AGAIN), ..again() };
         assert_eq!(older(&seen, 5, AGAIN + GRACE - secs(1)), Decision::Admit { acknowledge: false });
+        let late = Session { acknowledged_at: Some(AGAIN + ACCESS), ..again() };
+        assert_eq!(
+            older(&late, 5, AGAIN + ACCESS),
+            Decision::Admit { acknowledge: false },
+            "the browser has the tokens"
+        );
     }
 
     #[test]
@@ -785,7 +792,7 @@ mod authenticating_again {
     #[test]
     fn tokens_of_versions_without_the_claim_are_those_of_the_login() {
         assert_eq!(token(&again(), 5, AGAIN), Decision::Admit { acknowledge: false });
-        let never = Session { generation: Generation::new(6), rotated_at: AGAIN, acknowledged_at: None, ..SESSION };
+        let never = Session { auth_time: None, ..again() };
         assert_eq!(token(&never, 5, AGAIN), Decision::Reissue);
     }
 }
@@ -843,12 +850,6 @@ mod locks {
     }
 
     #[test]
-    fn requests_that_are_no_activity_do_not_keep_it_open() {
-        let row = policy().start(LOGIN);
-        assert_eq!(decide(&row, true, LOGIN + LOCK - secs(1)), Decision::Admit { acknowledge: false });
-    }
-
-    #[test]
     fn expired_session_is_expired_and_not_locked() {
         let row = Session { locks_at: Some(SEEN), ..SESSION };
         assert_eq!(decide(&row, false, row.expires_at), Decision::Refuse(Refusal::Expired));
@@ -859,5 +860,85 @@ mod locks {
         let row = policy().start(LOGIN);
         let Decision::Rotate(update) = token(&row, 1, LOGIN + LOCK + LOCK) else { panic!() };
         assert_eq!(update.locks_at, None);
+    }
+}
+
+mod activity {
+    use super::*;
+
+    const LOCK: Duration = secs(3600);
+
+    fn policy() -> RotationPolicy {
+        policy_with(ACCESS, GRACE).with_lock_after(Some(LOCK))
+    }
+
+    fn poll(row: &Session, generation: u64, now: UnixTime) -> Decision {
+        policy().decide(row, presented(generation, false).with_activity(false), now)
+    }
+
+    fn used(row: &Session, generation: u64, now: UnixTime) -> Decision {
+        policy().decide(row, presented(generation, false), now)
+    }
+
+    #[test]
+    fn polls_rotate_as_often_as_access_tokens_expire_and_move_no_end() {
+        let row = policy().start(LOGIN);
+        for age in [secs(0), GRACE, ACCESS - secs(1)] {
+            assert_eq!(poll(&row, 1, LOGIN + age), Decision::Admit { acknowledge: false });
+        }
+        let decision = poll(&row, 1, LOGIN + ACCESS);
+        assert_eq!((decision.code(), decision.issues()), ("rotate_idle", &[TokenKind::Refresh][..]));
+        let next = decision.next(&row).unwrap();
+        assert_eq!((next.generation, next.rotated_at), (Generation::new(2), LOGIN + ACCESS));
+        assert_eq!((next.acknowledged_at, next.expires_at, next.locks_at), (None, row.expires_at, row.locks_at));
+    }
+
+    #[test]
+    fn polls_keep_no_session_open() {
+        let mut row = policy().start(LOGIN);
+        let mut now = LOGIN;
+        while now < LOGIN + LOCK {
+            if let Some(next) = poll(&row, row.generation.get(), now).next(&row) {
+                row = Session { acknowledged_at: Some(now), ..next };
+            }
+            now = now + secs(60);
+        }
+        assert!(row.generation.get() > 10);
+        assert_eq!(poll(&row, row.generation.get(), now), Decision::Refuse(Refusal::Locked));
+    }
+
+    #[test]
+    fn copy_that_polls_is_detected() {
+        let row = policy().start(LOGIN);
+        let stolen = poll(&row, 1, LOGIN + ACCESS).next(&row).unwrap();
+        let seen = Session { acknowledged_at: Some(LOGIN + ACCESS), ..stolen };
+        assert_eq!(used(&seen, 1, LOGIN + ACCESS + GRACE), Decision::Reuse);
+        assert_eq!(poll(&seen, 1, LOGIN + ACCESS + GRACE), Decision::Reuse);
+    }
+
+    #[test]
+    fn user_s_request_after_a_poll_moves_the_end() {
+        let row = policy().start(LOGIN);
+        let polled = poll(&row, 1, LOGIN + ACCESS).next(&row).unwrap();
+        let now = LOGIN + ACCESS + secs(5);
+        for (generation, seen) in [(2, Some(now)), (1, None)] {
+            let decision = used(&polled, generation, now);
+            assert_eq!((decision.code(), decision.issues().len()), ("extend", 2));
+            let extended = decision.next(&polled).unwrap();
+            assert_eq!((extended.generation, extended.rotated_at), (polled.generation, polled.rotated_at));
+            assert_eq!((extended.expires_at, extended.locks_at), (now + IDLE, Some(now + LOCK)));
+            assert_eq!(extended.acknowledged_at, seen);
+            assert_eq!(used(&extended, 2, now).code(), "renew_access", "once");
+        }
+        let later = used(&Session { acknowledged_at: Some(now), ..polled }, 2, now + GRACE);
+        assert_eq!(later.next(&polled).unwrap().locks_at, Some(now + GRACE + LOCK));
+    }
+
+    #[test]
+    fn fixed_and_absolute_ends_are_not_moved() {
+        let fixed = policy_with(ACCESS, GRACE).start_for(secs(1000), LOGIN);
+        assert_eq!(token(&fixed, 1, LOGIN).code(), "renew_access");
+        let late = Session { expires_at: LOGIN + ABSOLUTE, rotated_at: LOGIN + ABSOLUTE - secs(10), ..SESSION };
+        assert_eq!(token(&late, 5, LOGIN + ABSOLUTE - secs(5)).code(), "renew_access");
     }
 }

@@ -230,6 +230,7 @@ def start(
         sid, row = taken_over
     else:
         sid, row = _engine.Sid.generate(now), _row(policy, lifetime, predecessor, now)
+    client = devices.client_of(request)
     session = Session(
         id=sid.session_id,
         created_at=clock.to_datetime(row.created_at),
@@ -238,8 +239,8 @@ def start(
         auth_hash=auth_hash(user),
         backend=backend or (backend_of(user) if predecessor is None else predecessor.backend),
         remember=remember,
-        user_agent=devices.user_agent(request),
-        ip_address=devices.ip_address(request, get_config().num_proxies),
+        user_agent=client.user_agent,
+        ip_address=client.ip_address,
         amr=methods if predecessor is None else predecessor.amr,
         **columns_of(row),
     )
@@ -248,7 +249,7 @@ def start(
         session.actor_session_id, auth_time = acting
         session.auth_time = clock.to_datetime(auth_time)
     counts = predecessor is None and acting is None
-    retry_on_conflict(lambda: _insert(session, counts, replaced), database())
+    retry_on_conflict(lambda: _insert(request, session, counts, replaced), database())
 
     def tell() -> None:
         log_event("session_started", session)
@@ -268,7 +269,7 @@ def _row(
     return policy.start(now)
 
 
-def _insert(session: Session, counts: bool, replaced: Collection[Any]) -> None:
+def _insert(request: HttpRequest, session: Session, counts: bool, replaced: Collection[Any]) -> None:
     alias, config = database(), get_config()
     if config.max_sessions is None or not counts:
         _save(session, alias)
@@ -286,7 +287,7 @@ def _insert(session: Session, counts: bool, replaced: Collection[Any]) -> None:
             raise SessionLimitReached(_("Too many sessions. Sign out on another device first."), "session_limit")
         _save(session, alias)
         if surplus:
-            rows(*surplus).end("limit")
+            rows(*surplus).end("limit", request=request)
 
 
 def _save(session: Session, alias: str) -> None:
