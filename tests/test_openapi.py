@@ -123,6 +123,7 @@ def test_component_names_do_not_collide_with_a_project_s():
         "JwtauthError",
         "JwtauthLogin",
         "JwtauthMe",
+        "JwtauthMeOrTokenPair",
         "JwtauthReauthenticate",
         "JwtauthRefresh",
         "JwtauthRevoke",

@@ -41,12 +41,14 @@ pub struct Presented {
     pub auth_time: Option<UnixTime>,
     /// Whether the request [is an activity](crate::Head::is_activity) of the user.
     pub activity: bool,
+    /// Whether the token was [issued for a request that was none](crate::Claims::idle).
+    pub idle: bool,
 }
 
 impl Presented {
     /// Present a token of this generation, in a request to which the rules for uploads do not apply.
     pub const fn new(generation: Generation) -> Self {
-        Self { generation, upload: false, auth_time: None, activity: true }
+        Self { generation, upload: false, auth_time: None, activity: true, idle: false }
     }
 
     /// Set whether the rules for [uploads](Self::upload) apply.
@@ -65,6 +67,12 @@ impl Presented {
     #[must_use]
     pub const fn with_activity(self, activity: bool) -> Self {
         Self { activity, ..self }
+    }
+
+    /// Set whether the token was [issued without activity](Self::idle).
+    #[must_use]
+    pub const fn with_idle(self, idle: bool) -> Self {
+        Self { idle, ..self }
     }
 }
 
@@ -95,8 +103,8 @@ pub enum Decision {
     /// Refresh for a request that is no activity: write the [`RowUpdate`], which moves no end, then issue the refresh token
     /// of its generation alone. The user's next request therefore presents it, and moves the end.
     RotateIdle(RowUpdate),
-    /// The newest generation was issued for a request that was no activity, and this one is: write the [`RowUpdate`],
-    /// which moves the end, then issue both tokens of the same generation.
+    /// The token was issued for a request that was no activity, and this one is: write the [`RowUpdate`], which moves the
+    /// end, then issue both tokens of the same generation.
     Extend(RowUpdate),
     /// The access cookie was lost: issue a new access token of the row's generation. Do not set the refresh cookie,
     /// which the client still has.
@@ -319,18 +327,14 @@ impl RotationPolicy {
         if decision.admits() && self.is_locked(session, now) { Decision::Refuse(Refusal::Locked) } else { decision }
     }
 
-    /// Move the end of a session whose newest generation was issued without activity.
+    /// Move the end of a session whose newest refresh token was issued without activity.
     fn extend(&self, session: &Session, presented: Presented, decision: Decision, now: UnixTime) -> Decision {
-        let since = session.rotated_at;
-        let is_idle =
-            session.expires_at < self.lifetimes.session_end(session, since) || session.locks_at < self.locks_at(since);
-        if !is_idle || !matches!(decision, Decision::RenewAccess { .. } | Decision::Reissue) {
+        if !presented.idle || !matches!(decision, Decision::RenewAccess { .. }) {
             return decision;
         }
-        let is_seen = presented.generation == session.generation;
-        let acknowledged_at = session.acknowledged_at.or(is_seen.then_some(now));
         let next = self.next(session, session.generation, now);
-        Decision::Extend(RowUpdate { acknowledged_at, rotated_at: since, ..next })
+        let acknowledged_at = session.acknowledged_at.or(Some(now));
+        Decision::Extend(RowUpdate { acknowledged_at, rotated_at: session.rotated_at, ..next })
     }
 
     /// Do for a request that is no activity what is done for others, but move no end, and issue no access token, with

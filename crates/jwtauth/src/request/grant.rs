@@ -90,7 +90,9 @@ impl Site {
         let refresh = Claims::new(subject, sid, session.generation, session.rotated_at, session.expires_at)
             .with_authentication(authentication);
         let expires_at = self.policy.lifetimes().access_end(session, now);
-        let access = Claims { issued_at: now, expires_at, actor, custom, ..refresh.clone() };
+        // Such tokens come alone.
+        let refresh = Claims { idle: kinds == [TokenKind::Refresh], ..refresh };
+        let access = Claims { issued_at: now, idle: false, expires_at, actor, custom, ..refresh.clone() };
         Grant { access, refresh, kinds, remember }
     }
 

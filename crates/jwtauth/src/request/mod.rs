@@ -76,6 +76,7 @@ impl Site {
             upload: identity.is_upload || identity.is_rendering(),
             auth_time: claims.auth_time,
             activity: !identity.is_idle,
+            idle: claims.idle,
         };
         self.policy.decide(session, presented, now)
     }

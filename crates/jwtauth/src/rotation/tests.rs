@@ -921,24 +921,26 @@ mod activity {
         let row = policy().start(LOGIN);
         let polled = poll(&row, 1, LOGIN + ACCESS).next(&row).unwrap();
         let now = LOGIN + ACCESS + secs(5);
-        for (generation, seen) in [(2, Some(now)), (1, None)] {
-            let decision = used(&polled, generation, now);
-            assert_eq!((decision.code(), decision.issues().len()), ("extend", 2));
-            let extended = decision.next(&polled).unwrap();
-            assert_eq!((extended.generation, extended.rotated_at), (polled.generation, polled.rotated_at));
-            assert_eq!((extended.expires_at, extended.locks_at), (now + IDLE, Some(now + LOCK)));
-            assert_eq!(extended.acknowledged_at, seen);
-            assert_eq!(used(&extended, 2, now).code(), "renew_access", "once");
-        }
-        let later = used(&Session { acknowledged_at: Some(now), ..polled }, 2, now + GRACE);
-        assert_eq!(later.next(&polled).unwrap().locks_at, Some(now + GRACE + LOCK));
+        let idle = |row: &Session, now| policy().decide(row, presented(2, false).with_idle(true), now);
+        let decision = idle(&polled, now);
+        assert_eq!((decision.code(), decision.issues().len()), ("extend", 2));
+        let extended = decision.next(&polled).unwrap();
+        assert_eq!((extended.generation, extended.rotated_at), (polled.generation, polled.rotated_at));
+        assert_eq!((extended.expires_at, extended.locks_at), (now + IDLE, Some(now + LOCK)));
+        assert_eq!(extended.acknowledged_at, Some(now));
+        assert_eq!(used(&polled, 1, now), Decision::Reissue, "a parallel request; the next refresh moves the end");
+        let seen = Session { acknowledged_at: Some(now), ..polled };
+        assert_eq!(idle(&seen, now + GRACE).next(&seen).unwrap().locks_at, Some(now + GRACE + LOCK), "by a rotation");
     }
 
     #[test]
     fn fixed_and_absolute_ends_are_not_moved() {
         let fixed = policy_with(ACCESS, GRACE).start_for(secs(1000), LOGIN);
-        assert_eq!(token(&fixed, 1, LOGIN).code(), "renew_access");
         let late = Session { expires_at: LOGIN + ABSOLUTE, rotated_at: LOGIN + ABSOLUTE - secs(10), ..SESSION };
-        assert_eq!(token(&late, 5, LOGIN + ABSOLUTE - secs(5)).code(), "renew_access");
+        for (row, now) in [(fixed, LOGIN), (late, LOGIN + ABSOLUTE - secs(5))] {
+            let presented = Presented::new(row.generation).with_idle(true);
+            let decision = policy_with(ACCESS, GRACE).decide(&row, presented, now);
+            assert_eq!(decision.next(&row).unwrap().expires_at, row.expires_at);
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::{Claims, Profile};
+use super::{Claims, Profile, TokenKind};
 use crate::{
     ClaimsError, Generation, Methods, Sid, UnixTime, VerifyError,
     session::SID_CLAIM_LENGTH,
@@ -21,6 +21,16 @@ pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Reserved claims, which can neither name the user nor be custom claims.
 const RESERVED: [&str; 11] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "auth_time", "amr", "act"];
+
+/// A claim of refresh tokens, which have none of the site's.
+const IDLE: &str = "idle";
+
+impl Claims {
+    pub(super) fn of_kind(mut self, kind: TokenKind) -> Self {
+        self.idle = kind == TokenKind::Refresh && self.custom.0.remove(IDLE).is_some();
+        self
+    }
+}
 
 /// Return whether a claim is reserved, whatever the profile.
 pub(super) fn is_reserved(name: &str) -> bool {
@@ -128,6 +138,9 @@ impl Serialize for Encoded<'_> {
             [one] => map.serialize_entry("aud", one)?,
             several => map.serialize_entry("aud", several)?,
         }
+        if claims.idle {
+            map.serialize_entry(IDLE, &true)?;
+        }
         for (name, value) in claims.custom.iter().filter(|(name, _)| **name != profile.subject_claim) {
             map.serialize_entry(name, value)?;
         }
@@ -151,6 +164,7 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
         auth_time: raw.auth_time.map(UnixTime::from_secs),
         methods: raw.methods,
         actor: raw.actor,
+        idle: false,
         custom: CustomClaims(raw.custom),
     };
     if !accepts_issuer(profile, raw.issuer.as_ref()) {

@@ -70,6 +70,8 @@ pub struct Claims {
     pub methods: Methods,
     /// `act` (RFC 8693 §4.1): who acts as the user, named as in their own tokens; only in access tokens.
     pub actor: Option<String>,
+    /// `idle`: whether a refresh token was issued [for a request that was no activity](crate::Decision::RotateIdle).
+    pub idle: bool,
     /// Every other claim, added by the site.
     pub custom: CustomClaims,
 }
@@ -395,7 +397,9 @@ impl Verifier {
         let payload = self.signed_payload(Some(kind), token)?;
         match self.layout.read(&payload) {
             Some(claims) => Ok((claims, None)),
-            None => claims::parse(&payload, &self.profile),
+            None => {
+                claims::parse(&payload, &self.profile).map(|(claims, valid_from)| (claims.of_kind(kind), valid_from))
+            }
         }
     }
 
@@ -461,6 +465,7 @@ impl Claims {
             auth_time: None,
             methods: Methods::default(),
             actor: None,
+            idle: false,
             custom: CustomClaims::default(),
         }
     }

@@ -1276,6 +1276,18 @@ fn authentication_and_actor_are_claims_of_open_id_connect_and_rfc_8693() {
     assert_eq!(claims::parse(written.to_string().as_bytes(), &Profile::default()), Ok((claims, None)));
 }
 
+#[test]
+fn refresh_token_says_that_it_was_issued_without_activity() {
+    let claims = Claims { idle: true, ..claims() };
+    let tokens = two_keys();
+    let token = tokens.issue(TokenKind::Refresh, &claims).unwrap();
+    assert_eq!(tokens.verify(TokenKind::Refresh, &token, NOW), Ok(claims.clone()));
+    let custom = CustomClaims::from_json(r#"{"idle": true}"#).unwrap();
+    let of_the_site = Claims { idle: false, ..claims }.with_custom(custom);
+    let token = tokens.issue(TokenKind::Access, &of_the_site).unwrap();
+    assert_eq!(tokens.verify(TokenKind::Access, &token, NOW), Ok(of_the_site));
+}
+
 proptest! {
     #![proptest_config(config())]
 
