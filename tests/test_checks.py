@@ -147,6 +147,7 @@ def jwk_of(byte):
         ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.nowhere.claims"}, "No module named 'tests.nowhere'", "dotted path"),
         ("E015", {"ACCESS_TOKEN_CLAIMS": "tests.settings.SECRET_KEY"}, "it is not a function", "dotted path"),
         ("E015", {"SECOND_FACTOR": "tests.nowhere.enrolled"}, "No module named 'tests.nowhere'", "takes the user"),
+        ("E015", {"ACT_AS": "tests.nowhere.may_act_as"}, "No module named 'tests.nowhere'", "the other user"),
         ("E017", {"RENDER_SERVER_SECRET": "r" * 31}, "secret of 31 characters is too short", "token_urlsafe(32)"),
         ("E017", {"RENDER_SERVER_SECRET": "r " * 32}, "visible ASCII characters without commas", "token_urlsafe(32)"),
         ("W001", {"ACCESS_TOKEN_LIFETIME": 59}, "below 60 seconds", "Use 60 s or more"),

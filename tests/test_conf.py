@@ -55,6 +55,8 @@ DEFAULTS = {
     "MAX_SESSIONS_PER_USER": None,
     "MAX_SESSIONS_POLICY": "end_oldest",
     "SECOND_FACTOR": None,
+    "ACT_AS": None,
+    "ACT_AS_LIFETIME": 3600,
     "NUM_PROXIES": 0,
     "RECORD_IP_ADDRESS": "full",
     "RECORD_USER_AGENT": "full",

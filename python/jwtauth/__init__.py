@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from jwtauth.authentication import JWTAuthentication, JwtAuthentication
     from jwtauth.internal.activity import no_activity
     from jwtauth.internal.landing import landing
-    from jwtauth.reauthentication import RecentlySignedIn, SignedInWith
+    from jwtauth.reauthentication import NotActing, RecentlySignedIn, SignedInWith
     from jwtauth.signin import (
+        act_as,
         alogin,
         alogout,
         areauthenticate,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         login,
         logout,
         reauthenticate,
+        stop_acting,
         update_session_auth_hash,
     )
 
@@ -33,8 +35,10 @@ __version__: str
 __all__ = [
     "JWTAuthentication",
     "JwtAuthentication",
+    "NotActing",
     "RecentlySignedIn",
     "SignedInWith",
+    "act_as",
     "alogin",
     "alogout",
     "areauthenticate",
@@ -44,6 +48,7 @@ __all__ = [
     "logout",
     "no_activity",
     "reauthenticate",
+    "stop_acting",
     "update_session_auth_hash",
 ]
 
@@ -53,8 +58,10 @@ _HOMES = {
     "__version__": "jwtauth._engine",
     "JWTAuthentication": "jwtauth.authentication",
     "JwtAuthentication": "jwtauth.authentication",
+    "NotActing": "jwtauth.reauthentication",
     "RecentlySignedIn": "jwtauth.reauthentication",
     "SignedInWith": "jwtauth.reauthentication",
+    "act_as": "jwtauth.signin",
     "alogin": "jwtauth.signin",
     "alogout": "jwtauth.signin",
     "areauthenticate": "jwtauth.signin",
@@ -64,6 +71,7 @@ _HOMES = {
     "logout": "jwtauth.signin",
     "no_activity": "jwtauth.internal.activity",
     "reauthenticate": "jwtauth.signin",
+    "stop_acting": "jwtauth.signin",
     "update_session_auth_hash": "jwtauth.signin",
 }
 _OF_DRF = {"JWTAuthentication", "JwtAuthentication"}

@@ -54,7 +54,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
     for an IP address uses no index.
     """
 
-    list_display = ("user", "device", "ip_address", "created_at", "last_seen_at", "expires_at")
+    list_display = ("user", "acted_by", "device", "ip_address", "created_at", "last_seen_at", "expires_at")
     list_filter = (IsLive,)
     list_select_related = ("user",)
     search_help_text = _("Search by the start of the username, or by a complete IP address.")
@@ -65,6 +65,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
     fields = (
         "id",
         "user",
+        "acted_by",
         "device",
         "user_agent",
         "ip_address",
@@ -80,6 +81,12 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
     def device(self, session: Session) -> str:
         """Return the browser and the operating system."""
         return session.device
+
+    @admin.display(description="acting user")
+    def acted_by(self, session: Session) -> str:
+        """Return the name of the user who acts as the session's user, or a dash."""
+        actor = session.actor
+        return "-" if actor is None else str(actor)
 
     def get_urls(self) -> list[Any]:
         """Return Django's URLs, and add the link to the page of a user, now that all models are registered."""

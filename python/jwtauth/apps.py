@@ -7,7 +7,7 @@ from django.apps import AppConfig, apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.checks import Tags, register
-from django.db.models.signals import class_prepared, post_save
+from django.db.models.signals import class_prepared, post_save, pre_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -66,6 +66,7 @@ def _watch_passwords(sender: Any, **kwargs: Any) -> None:
     """
     if issubclass(sender, get_user_model()):
         post_save.connect(_follow_new_password, sender=sender, dispatch_uid="jwtauth.follow_new_password")
+        pre_save.connect(_refuse_new_password, sender=sender, dispatch_uid="jwtauth.refuse_new_password")
 
 
 def _follow_new_password(instance: Any, created: bool = False, **kwargs: Any) -> None:
@@ -76,3 +77,12 @@ def _follow_new_password(instance: Any, created: bool = False, **kwargs: Any) ->
     from jwtauth.internal.store.old_logins import follow_new_password
 
     follow_new_password(instance)
+
+
+def _refuse_new_password(instance: Any, **kwargs: Any) -> None:
+    """Refuse a new password of a user as whom another user acts in this request."""
+    if getattr(instance, "_password", None) is None:
+        return
+    from jwtauth.internal.acting import refuse_new_password
+
+    refuse_new_password(instance)

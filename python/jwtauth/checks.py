@@ -254,9 +254,14 @@ def check_serializers(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_functions(**kwargs: Any) -> list[CheckMessage]:
-    """Check that the functions of ACCESS_TOKEN_CLAIMS and SECOND_FACTOR can be imported (E015)."""
+    """Check that the functions of ACCESS_TOKEN_CLAIMS, SECOND_FACTOR and ACT_AS can be imported (E015)."""
     messages = list[CheckMessage]()
-    for name, takes in {"ACCESS_TOKEN_CLAIMS": "the request and the user", "SECOND_FACTOR": "the user"}.items():
+    functions = {
+        "ACCESS_TOKEN_CLAIMS": "the request and the user",
+        "SECOND_FACTOR": "the user",
+        "ACT_AS": "the user who acts and the other user",
+    }
+    for name, takes in functions.items():
         path = conf.values()[name]
         try:
             function = import_string(path) if isinstance(path, str) else path

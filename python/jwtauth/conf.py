@@ -124,6 +124,8 @@ class Config(EngineObjects):
     max_sessions: int | None = setting("MAX_SESSIONS_PER_USER", parse.count_or_none, none_differs=True)
     max_sessions_policy: str = setting("MAX_SESSIONS_POLICY", parse.limit_policy, "end_oldest")
     second_factor: str | Callable[..., Any] | None = setting("SECOND_FACTOR", parse.function, rust=False)
+    act_as: str | Callable[..., Any] | None = setting("ACT_AS", parse.function, rust=False)
+    act_as_lifetime: int = setting("ACT_AS_LIFETIME", parse.seconds, 3600, rust=False)
     num_proxies: int = setting(
         "NUM_PROXIES", parse.count, derived=lambda state, _values: state.proxies_of_drf or 0, rust=False
     )

@@ -10,6 +10,7 @@
     ├── SessionLimitReached          the user already has MAX_SESSIONS_PER_USER sessions: 403
     ├── ReauthenticationRequired     the user must prove again who they are: 403
     ├── SecondFactorRequired         the user has enrolled a second factor, which the login lacks: 403
+    ├── ActingRefused                another user acts as the user, who alone may do this: 403
     ├── ClaimsRefused                a token cannot hold what ACCESS_TOKEN_CLAIMS returns: a bug of the site
     └── EngineConfigurationError     invalid or contradictory keys, lifetimes or names
 """
@@ -94,6 +95,21 @@ class SecondFactorRequired(JwtAuthError, PermissionDenied):
         self.body: dict[str, Any] = {"detail": message, "code": self.code, "methods": sorted(self.methods)}
         if pending is not None:
             self.body["pending"] = pending
+        self.args = (self.body,)  # from which DRF makes the content of its response
+
+    def __str__(self) -> str:
+        return str(self.body["detail"])
+
+
+class ActingRefused(JwtAuthError, PermissionDenied):
+    """Raised if another user acts as the user, for what only the user may do. The middleware answers 403.
+
+    ``body`` is the content of the response.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "acting_refused")
+        self.body: dict[str, Any] = {"detail": message, "code": self.code}
         self.args = (self.body,)  # from which DRF makes the content of its response
 
     def __str__(self) -> str:

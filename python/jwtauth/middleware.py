@@ -12,12 +12,13 @@ from django.utils.translation import gettext as _
 
 from jwtauth.checks import remote_user_is_below, sessions_are_below
 from jwtauth.exceptions import (
+    ActingRefused,
     CrossOriginRefused,
     ReauthenticationRequired,
     SecondFactorRequired,
     SessionContention,
 )
-from jwtauth.internal import anonymous, bearer, cross_origin, django_session, old_logins
+from jwtauth.internal import acting, anonymous, bearer, cross_origin, django_session, old_logins
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.login import SIGNED_IN, follow_password_change, supersede
 from jwtauth.internal.refresh import refresh
@@ -63,7 +64,11 @@ class JWTAuthMiddleware:
             return refusal
         if not self.waits:
             install(request, flow)
-        response: HttpResponseBase = self.get_response(request)
+        if not acting.is_said(flow):
+            response: HttpResponseBase = self.get_response(request)
+        else:
+            with acting.protecting(flow):
+                response = self.get_response(request)
         try:
             if _is_to_be_finished(flow):
                 response = _finish(flow, response, self.comes_after_saving)
@@ -83,7 +88,11 @@ class JWTAuthMiddleware:
             return refusal
         if not self.waits:
             install(request, flow)
-        response: HttpResponseBase = await self.get_response(request)
+        if not acting.is_said(flow):
+            response: HttpResponseBase = await self.get_response(request)
+        else:
+            with acting.protecting(flow):
+                response = await self.get_response(request)
         try:
             if _is_to_be_finished(flow):
                 response = await sync_to_async(_finish)(flow, response, self.comes_after_saving)
@@ -97,6 +106,8 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None:
             flow.look_again()
+            if acting.is_said(flow) and acting.changes_credentials(request, view):
+                return JsonResponse(acting.refusal().body, status=403)
         if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
         return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
@@ -105,6 +116,8 @@ class JWTAuthMiddleware:
         flow = install_again(request)
         if flow is not None and flow.is_found_by_refresh:
             await sync_to_async(flow.look_again)()
+        if acting.is_said(flow) and acting.changes_credentials(request, view):
+            return JsonResponse(acting.refusal().body, status=403)
         if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
         if not flow.is_known:
@@ -127,7 +140,7 @@ class JWTAuthMiddleware:
         """Answer 403 or 503 to the exceptions of this package that a view raises."""
         if isinstance(exception, SessionContention):
             return _contended(exception)
-        if isinstance(exception, (ReauthenticationRequired, SecondFactorRequired)):
+        if isinstance(exception, (ReauthenticationRequired, SecondFactorRequired, ActingRefused)):
             return JsonResponse(exception.body, status=403)
         return _foreign(exception) if isinstance(exception, CrossOriginRefused) else None
 

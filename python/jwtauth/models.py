@@ -47,11 +47,14 @@ class SessionQuerySet(models.QuerySet["Session"]):
         return of_user
 
     def others(self, request: HttpRequest) -> SessionQuerySet:
-        """Return the other sessions of the request's user, or none if no jwtauth session is signed in."""
+        """Return the other sessions of the request's user.
+
+        Returns none if no jwtauth session is signed in, or if another user acts as this one.
+        """
         auth: Any = getattr(getattr(request, "_request", request), "jwtauth", None)
         session = None if auth is None else auth.session
         others: SessionQuerySet = self.none()
-        if session is not None:
+        if session is not None and session.actor_session_id is None:
             others = self.filter(user=session.user_id).exclude(pk=session.pk)
         return others
 
@@ -233,6 +236,7 @@ class Session(models.Model):
     class Meta:
         verbose_name = _("session")
         verbose_name_plural = _("sessions")
+        permissions = (("act_as", "Can act as another user"),)
 
     def __str__(self) -> str:
         return str(self.pk)
@@ -241,6 +245,14 @@ class Session(models.Model):
     def device(self) -> str:
         """Return a name for the device, such as ``"Firefox on Windows"``, in the active language."""
         return devices.name(self.user_agent)
+
+    @property
+    def actor(self) -> Any:
+        """Return the user who acts as the session's user, or ``None``. Makes a query only if there is one."""
+        if self.actor_session_id is None:
+            return None
+        own = Session.objects.using(database()).filter(pk=self.actor_session_id).select_related("user").first()
+        return None if own is None else own.user
 
     def row(self) -> _engine.Session:
         """Return the engine's view of this row."""

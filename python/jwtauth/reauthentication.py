@@ -14,12 +14,13 @@ from django.shortcuts import resolve_url
 from django.utils.translation import gettext as _
 
 from jwtauth.conf import get_config
-from jwtauth.exceptions import ReauthenticationRequired
+from jwtauth.exceptions import ActingRefused, ReauthenticationRequired
+from jwtauth.internal import acting
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.store import clock
 from jwtauth.request import RequestAuth
 
-__all__ = ["ReauthenticationMixin", "RecentlySignedIn", "SignedInWith"]
+__all__ = ["NotActing", "ReauthenticationMixin", "RecentlySignedIn", "SignedInWith"]
 
 _View = TypeVar("_View", bound=Callable[..., Any])
 
@@ -40,12 +41,15 @@ class _Requirement:
 
     def check(self, request: HttpRequest) -> None:
         """Raise ``ReauthenticationRequired`` if something is missing, or if the request has no session of jwtauth."""
-        if self.asks_nothing:
-            return
         inner = getattr(request, "_request", request)
         flow, auth = Flow.of(inner), getattr(inner, "jwtauth", None)
+        if acting.is_said(flow):
+            raise acting.refusal()  # who acts as this user can never authenticate as the user
+        if self.asks_nothing:
+            return
         if flow is None or auth is None or flow.found is None:
             raise _required()
+        acting.refuse(flow)
         error = self.missing(auth)
         if error is not None:
             raise error
@@ -80,7 +84,7 @@ class _Requirement:
             return False
         try:
             self.check(request)
-        except ReauthenticationRequired as error:
+        except (ReauthenticationRequired, ActingRefused) as error:
             from jwtauth.internal import drf
 
             raise drf.refusal(error) from None
@@ -157,6 +161,30 @@ class SignedInWith(_Requirement):
         """Return what is missing, or ``None``."""
         missing = set(self.methods) - auth.methods
         return _required(methods=missing) if missing else None
+
+
+class NotActing(_Requirement):
+    """Refuse requests in which another user acts as the user (see `act_as`), with the code ``acting_refused``.
+
+    For views where users change how they sign in, or what only they may decide. Anonymous requests are not refused.
+    """
+
+    def __repr__(self) -> str:
+        return "NotActing()"
+
+    def check(self, request: HttpRequest) -> None:
+        """Raise ``ActingRefused`` if another user acts as the request's user."""
+        acting.refuse(Flow.of(getattr(request, "_request", request)))
+
+    def has_permission(self, request: Any, view: Any) -> bool:
+        """Return ``True``. Raises DRF's exception if another user acts as the request's user."""
+        try:
+            self.check(request)
+        except ActingRefused as error:
+            from jwtauth.internal import drf
+
+            raise drf.refusal(error) from None
+        return True
 
 
 class ReauthenticationMixin(AccessMixin):

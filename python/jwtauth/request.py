@@ -83,9 +83,17 @@ class RequestAuth:
         Tokens that were copied before the user last did so say an earlier time.
         """
         found, claims = self._flow.found, self._flow.claims
-        if found is None or claims is None:
+        if found is None or claims is None or found.actor is not None:
             return None
         return clock.to_datetime(found.row.auth_time_of(claims))
+
+    @property
+    def actor(self) -> AbstractBaseUser | None:
+        """Return the user who acts as this one (see `act_as`), or ``None``."""
+        if self._flow.lazy_user is not None:
+            return None  # such sessions are checked at every request
+        found = self._flow.found
+        return None if found is None or found.actor is None else found.actor.user
 
     @property
     def methods(self) -> frozenset[str]:

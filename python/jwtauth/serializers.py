@@ -167,6 +167,14 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         fields = ("id", "device", "ip_address", "created_at", "last_seen_at", "expires_at", "is_current")
         read_only_fields = fields
 
+    def to_representation(self, instance: Session) -> dict[str, Any]:
+        """Add ``actor`` to a session in which another user acts as this one: that user's name."""
+        shown = super().to_representation(instance)
+        if instance.actor_session_id is not None:
+            actor = instance.actor
+            shown["actor"] = None if actor is None else actor.get_username()
+        return shown
+
     def get_is_current(self, session: Session) -> bool:
         """Return whether this is the session of the current request."""
         return bool(session.pk == self.context["current"])

@@ -21,7 +21,7 @@ from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.conf import get_config
 from jwtauth.exceptions import SecondFactorRequired
-from jwtauth.internal import django_session, old_logins, pending
+from jwtauth.internal import acting, django_session, old_logins, pending, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import (
     SIGNED_IN,
@@ -94,6 +94,7 @@ def login(
         return
     if not cross_origin:
         flow.check_origin()
+    _refuse_escape(flow, user)
     attempt = PendingLogin(user, pending.names(methods), remember, pending.lifetime_seconds(lifetime), path)
     attempt = _complete(request, flow, attempt)
     start(
@@ -122,6 +123,7 @@ def start_session(
     """
     inner = django_request(request)
     flow = _flow(inner)
+    _refuse_escape(flow, user)
     attempt = PendingLogin(user, pending.names(methods), True, pending.lifetime_seconds(lifetime), _check(user))
     attempt = pending.join(flow, attempt)
     missing = pending.missing(flow, attempt)
@@ -194,7 +196,12 @@ def logout(request: HttpRequest) -> None:
     flow.check_origin()
     found = flow.found or flow.visitor
     user = django_session.user_of(inner) if found is None else found.user
+    acted = flow.found
+    if acted is not None and acted.actor is not None:
+        user = acted.actor.user  # who logs out
     end(flow)
+    if acted is not None and acted.actor is not None:
+        acting.tell_end(flow, acted, acted.actor)
     if flow.config.accept_logins_of:
         old_logins.end_shown(flow)
         if transaction.get_connection(database()).in_atomic_block:
@@ -233,6 +240,83 @@ def reauthenticate(request: HttpRequest, user: AbstractBaseUser, *, methods: Col
     return grant
 
 
+def act_as(request: HttpRequest, user: AbstractBaseUser) -> None:
+    """Let the request's user act as another user, until `stop_acting`, `logout` or ``ACT_AS_LIFETIME``.
+
+    The request's user needs the permission ``jwtauth.act_as``, and ``ACT_AS`` must allow it, by default for users who
+    are neither staff nor superusers. The response sets the cookies of a session of its own: ``request.user`` is the
+    other user, and ``request.jwtauth.actor`` the one who acts. That session ends with the session of the one who acts,
+    cannot authenticate again, and cannot change a password. Sends `acting_started`, but not Django's
+    ``user_logged_in``.
+
+    Raises:
+
+    - ``PermissionDenied``: it is not allowed, the user is inactive, or the request has no cookies of jwtauth or acts
+      already.
+    - ``ReauthenticationRequired``: the request's user must authenticate again first, by ``SENSITIVE_MAX_AGE``.
+    - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
+    - ``SessionContention``: the database kept asking to retry. The middleware answers 503.
+    - ``ImproperlyConfigured``: the request did not pass the middleware.
+    """
+    from jwtauth.reauthentication import RecentlySignedIn
+
+    inner = django_request(request)
+    flow = _flow(inner)
+    flow.check_origin()
+    if flow.found is None:
+        raise PermissionDenied(_("Sign in first."))
+    RecentlySignedIn().check(inner)
+    acting.start(flow, user, _check(user))
+    _change_user(request, inner, flow, user)
+
+
+def stop_acting(request: HttpRequest) -> None:
+    """Sign the user who acts as another one in as themselves again.
+
+    The response sets the cookies of a new session, which replaces the one from which `act_as` was called and says
+    nothing younger about its user's authentication. The call can be repeated if the response is lost. If the session
+    has ended or locked since, the user is signed out. Sends `acting_ended`.
+
+    Raises:
+
+    - ``PermissionDenied``: the request's user does not act as another user.
+    - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
+    - ``SessionContention``: the database kept asking to retry. The middleware answers 503.
+    - ``ImproperlyConfigured``: the request did not pass the middleware.
+    """
+    inner = django_request(request)
+    flow = _flow(inner)
+    flow.check_origin()
+    user = acting.stop(flow)
+    if user is None:
+        logout(request)
+    else:
+        _change_user(request, inner, flow, user)
+
+
+def _change_user(request: HttpRequest, inner: HttpRequest, flow: Flow, user: AbstractBaseUser) -> None:
+    """Set the user, and change the secrets that the previous user of this browser knows."""
+    django_session.sign_in(inner, user, _subject(flow, user), "")
+    _set_user(request, inner, flow, user)
+    if "CSRF_COOKIE" in inner.META:
+        rotate_token(inner)
+
+
+def _refuse_escape(flow: Flow, user: AbstractBaseUser) -> None:
+    if _is_escape(flow, user):
+        raise acting.refusal()
+
+
+def _is_escape(flow: Flow, user: AbstractBaseUser) -> bool:
+    """Return whether a user who acts as this one would get a session without the limits of acting."""
+    claims = flow.claims
+    return claims is not None and claims.actor is not None and claims.subject == _subject(flow, user)
+
+
+def _subject(flow: Flow, user: AbstractBaseUser) -> str:
+    return tokens.subject_of(user, flow.config)
+
+
 def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> None:
     """Keep the current session of a user who has just changed their password, as Django's function of this name does.
 
@@ -240,10 +324,13 @@ def update_session_auth_hash(request: HttpRequest, user: AbstractBaseUser) -> No
     limit, so that copied tokens stop working. All other sessions of the user have ended with the old password. Does
     nothing unless the request's jwtauth tokens are this user's.
 
-    Raises ``ImproperlyConfigured`` if the request did not pass the middleware.
+    Raises ``ImproperlyConfigured`` if the request did not pass the middleware, and ``ActingRefused`` if another user
+    acts as this one.
     """
     inner = django_request(request)
     flow = _flow(inner)
+    if acting.is_said(flow):
+        raise acting.refusal()
     if replace_session(flow, user):
         django_session.change_password(inner, user)
         _set_user(request, inner, flow, user)
@@ -298,6 +385,9 @@ def follow_django_login(request: HttpRequest | None, user: AbstractBaseUser) -> 
         return
     if flow is not None and flow.announcing == user.pk:
         return
+    if flow is not None and _is_escape(flow, user):
+        django_session.sign_out(inner)
+        raise acting.refusal()
     if get_config().accept_logins_of:
         django_session.note_login(inner, clock.now())
     if flow is None:

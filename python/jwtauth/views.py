@@ -31,14 +31,14 @@ from jwtauth import _engine
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
-from jwtauth.internal import anonymous, bearer, cross_origin, devices, old_logins, reauthentication, tokens
+from jwtauth.internal import acting, anonymous, bearer, cross_origin, devices, old_logins, reauthentication, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.reports import hide_secrets
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.old_logins import refuse_older
 from jwtauth.models import Session, SessionQuerySet, database
-from jwtauth.reauthentication import RecentlySignedIn
+from jwtauth.reauthentication import NotActing, RecentlySignedIn
 from jwtauth.request import RequestAuth
 from jwtauth.serializers import (
     EmptySerializer,
@@ -232,6 +232,7 @@ class ReauthenticateView(_Credentials):
         A client that stores its tokens sends its access token in ``Authorization``, or its refresh token in the body if
         the session is locked. An anonymous request gets 401.
         """
+        NotActing().has_permission(request, self)  # before a password is tried
         serializer: Any = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         inner, token = django_request(request), serializer.validated_data.get("refresh")
@@ -242,6 +243,8 @@ class ReauthenticateView(_Credentials):
         found = None if flow is None else flow.locked[1] if flow.locked is not None else flow.found
         if flow is None or found is None:
             raise SessionRefused
+        if found.actor is not None:
+            raise acting.refusal()
         user = serializer.authenticate(found.user)
         if token is not None:
             return Response(tokens.pair(reauthentication.reauthenticate(flow, user, ["pwd"]), get_config()))
@@ -452,7 +455,8 @@ class OtherSessionsView(_OwnSessions):
 
 
 def _check_sensitive(request: Request) -> None:
-    """Raise DRF's exception if the user must authenticate again before this."""
+    """Raise DRF's exception if another user acts as this one, or if the user must authenticate again before this."""
+    NotActing().has_permission(request, None)
     RecentlySignedIn().has_permission(request, None)
 
 

@@ -7,13 +7,13 @@ from typing import Any, cast
 from rest_framework import permissions
 from rest_framework.exceptions import APIException
 
-from jwtauth.exceptions import ReauthenticationRequired
+from jwtauth.exceptions import ActingRefused, ReauthenticationRequired
 
 _OperandHolder: Any = permissions.OperandHolder
 
 
-def refusal(error: ReauthenticationRequired) -> APIException:
-    """Return DRF's exception for a response 403 that says what is missing."""
+def refusal(error: ReauthenticationRequired | ActingRefused) -> APIException:
+    """Return DRF's exception for a response 403 with the body of this exception."""
     exception = APIException(code=error.code)
     exception.status_code = 403
     exception.detail = cast(Any, error.body)  # as it is: APIException would turn the number into text

@@ -252,7 +252,13 @@ class Flow:
     def named_sessions(self) -> set[object]:
         """Return the ids of the sessions of the request's tokens, even expired ones, and of its current session."""
         named: set[object] = set(self.identity.session_ids)
-        return named if self.claims is None else {*named, self.claims.session_id}
+        claims = self.claims
+        if claims is None:
+            return named
+        named.add(claims.session_id)
+        if claims.actor is not None:  # also the session of the user who acts as this one
+            named |= set(sessions.rows(claims.session_id).values_list("actor_session_id", flat=True)) - {None}
+        return named
 
     def settle(self, found: SessionAndUser | None, claims: _engine.Claims | None) -> None:
         """Record the resolved identity; no further query is needed."""
@@ -283,7 +289,9 @@ class Flow:
         The tokens say of the user's authentication what the token with the claims ``presented`` says. Without it, they
         say that it is the newest of the session, or an older one at ``auth_time``.
         """
-        session = found.session
+        session, actor, methods = found.session, None, found.session.amr
+        if found.actor is not None:  # neither user has authenticated in this session
+            actor, methods, auth_time = tokens.subject_of(found.actor.user, self.config), "", 0
         self.grant = grant = self.config.site.grant(
             sid,
             tokens.subject_of(found.user, self.config),
@@ -292,8 +300,9 @@ class Flow:
             custom=custom,
             remember=session.remember,
             presented=presented,
-            methods=session.amr,
+            methods=methods,
             auth_time=auth_time,
+            actor=actor,
             now=clock.now(),
         )
         self.outcome = _engine.Outcome.granted(grant)
@@ -364,6 +373,8 @@ class Flow:
         found, claims = self.resolved, self.claims
         if asked is None or found is None or claims is None or not is_acknowledged:
             return
+        if found.actor is not None:
+            return  # so that the end of the other user's session takes effect immediately
         if claims.subject == tokens.subject_of(found.user, self.config):
             self.config.verified.remember(claims, asked)
 

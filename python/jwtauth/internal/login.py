@@ -50,6 +50,8 @@ def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
     claims = flow.claims
     if claims is None:
         return False
+    if flow.resolved is not None and flow.resolved.actor is not None:
+        return False
     # Without the strict check, which fails because the password has changed.
     session = sessions.rows(claims.session_id, user=user.pk).first()
     if session is None or flow.config.policy.is_over(session.row(), clock.now()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jwtauth import _engine
-from jwtauth.internal import activity, tokens
+from jwtauth.internal import acting, activity, tokens
 from jwtauth.internal.flow import Flow, acknowledge, note_seen, security_log
 from jwtauth.internal.store import cleanup, clock, sessions
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
@@ -54,7 +54,7 @@ def _decide(flow: Flow, claims: _engine.Claims) -> Decided | None:
     """
     asked = flow.asking(claims)
     found = sessions.find(claims.session_id)
-    if found is None:
+    if found is None or (found.actor is not None and not acting.is_allowed(found.actor.user, found.user)):
         return None
     no_activity = activity.is_none(flow.request)
     decision = flow.config.site.refresh(flow.identity, claims, found.row, no_activity=no_activity, now=clock.now())
@@ -105,6 +105,8 @@ def end_reused(flow: Flow, found: SessionAndUser, presented: int) -> None:
     if not session.end("reused", request=flow.request):
         return
     _log(_REUSED, found, presented)
+    if found.actor is not None:  # whose session the copied token could have been exchanged for
+        found.actor.session.end("reused", request=flow.request)
     try:
         if flow.config.reuse_ends_all_sessions:
             Session.objects.of(found.user).end("reused", request=flow.request)

@@ -55,6 +55,7 @@ _OF_CHECK = [
         "last_seen_at",
     )
 ]
+_OF_ACTOR = [_PREFIX + "actor_session_id"]
 _BACKEND = _PREFIX + "backend"
 _USER: Any = Session._meta.get_field("user")
 _DATABASE_TIME = "jwtauth_database_time"
@@ -68,7 +69,7 @@ class SessionAndUser:
     saves.
     """
 
-    __slots__ = ("_columns", "_last_seen_at", "_row", "_session", "auth_hash", "session_id", "user")
+    __slots__ = ("_columns", "_last_seen_at", "_row", "_session", "actor", "auth_hash", "session_id", "user")
 
     def __init__(self, session: Session, user: AbstractBaseUser) -> None:
         self.session_id: UUID = session.pk
@@ -77,13 +78,15 @@ class SessionAndUser:
         self._row: _engine.Session | None = None
         self._last_seen_at = 0
         self._columns: Row | Mapping[str, Any] = {}
+        self.actor: SessionAndUser | None = None
+        """The session of the user who acts as this one."""
 
     @classmethod
     def of_columns(cls, session_id: UUID, user: AbstractBaseUser, columns: Row | Mapping[str, Any]) -> SessionAndUser:
         """Return an instance from the columns of the query."""
         found = cls.__new__(cls)
         found.session_id, found.user, found.auth_hash = session_id, user, columns[_PREFIX + "auth_hash"]
-        found._columns, found._session, found._row = columns, None, None
+        found._columns, found._session, found._row, found.actor = columns, None, None, None
         return found
 
     @property
@@ -107,6 +110,15 @@ class SessionAndUser:
         if self._row is None:
             self._read()
         return self._last_seen_at
+
+    @property
+    def is_acting(self) -> bool:
+        """Return whether another user acts as this one. Converts no value."""
+        columns = self._columns
+        if self._session is not None:
+            return self._session.actor_session_id is not None
+        stored = columns.stored(_OF_ACTOR)[0] if type(columns) is Row else self._column("actor_session_id")
+        return stored is not None
 
     def _read(self) -> _engine.Session:
         """Read the values of `row` and `last_seen_at`."""
@@ -143,6 +155,8 @@ def rows(*ids: Any, **conditions: Any) -> SessionQuerySet:
 def find(session_id: UUID) -> SessionAndUser | None:
     """Return the session of this id and its user, in one query that also reads the database's time.
 
+    If another user acts as this one, a second query finds that user's session, which must be valid as well.
+
     Returns ``None`` if the session has ended, or if its user is deleted, hidden by the user model's default manager,
     not admitted by the authentication backends (see `admit`), or has changed their password since the login. Expiry is
     not checked here: that is done by the engine.
@@ -158,7 +172,18 @@ def find(session_id: UUID) -> SessionAndUser | None:
     if user is None:
         return None
     signed_in = SessionAndUser.of_columns(session_id, user, columns)
-    return signed_in if auth_hash_holds(user, signed_in.auth_hash) else None
+    if not auth_hash_holds(user, signed_in.auth_hash):
+        return None
+    return signed_in if not signed_in.is_acting or _find_actor(signed_in) else None
+
+
+def _find_actor(found: SessionAndUser) -> bool:
+    """Find the session of the user who acts as this one. Return ``False`` if it is not valid."""
+    actor = find(found._column("actor_session_id"))
+    if actor is None or actor.actor is not None or get_config().policy.is_over(actor.row, clock.now()):
+        return False
+    found.actor = actor
+    return True
 
 
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
@@ -184,6 +209,7 @@ def start(
     backend: str = "",
     taken_over: tuple[_engine.Sid, _engine.Session] | None = None,
     methods: str = "",
+    acting: tuple[UUID, int] | None = None,
 ) -> tuple[Session, _engine.Sid]:
     """Create a session of this user. Return it and its secret ``sid``, which is not stored.
 
@@ -191,7 +217,8 @@ def start(
     predecessor, or to the one that Django's ``authenticate`` set on the user. With a ``predecessor``, the session keeps
     its absolute limit. The sessions in ``replaced`` are about to end and do not count for ``MAX_SESSIONS_PER_USER``.
     ``taken_over`` is the ``sid`` and the row of a session that continues a login of another package. ``methods`` are
-    those by which the user has signed in, as stored; with a ``predecessor``, they are its own.
+    those by which the user has signed in, as stored; with a ``predecessor``, they are its own. ``acting`` is the id of
+    the session of the user who acts as this one, and when that user authenticated. Such a session is not counted.
 
     Raises ``SessionLimitReached``, ``SessionContention``, and ``ValueError`` if ``lifetime`` is less than a second.
     """
@@ -215,7 +242,11 @@ def start(
         **columns_of(row),
     )
     session.user = cast(Any, user)  # any user model
-    retry_on_conflict(lambda: _insert(request, session, predecessor is not None, replaced), database())
+    if acting is not None:
+        session.actor_session_id, auth_time = acting
+        session.auth_time = clock.to_datetime(auth_time)
+    counts = predecessor is None and acting is None
+    retry_on_conflict(lambda: _insert(request, session, counts, replaced), database())
 
     def tell() -> None:
         log_event("session_started", session)
@@ -235,9 +266,9 @@ def _row(
     return policy.start(now)
 
 
-def _insert(request: HttpRequest, session: Session, succeeds: bool, replaced: Collection[Any]) -> None:
+def _insert(request: HttpRequest, session: Session, counts: bool, replaced: Collection[Any]) -> None:
     alias, config = database(), get_config()
-    if config.max_sessions is None or succeeds:
+    if config.max_sessions is None or not counts:
         _save(session, alias)
         return
     with transaction.atomic(using=alias):
@@ -245,7 +276,8 @@ def _insert(request: HttpRequest, session: Session, succeeds: bool, replaced: Co
         # isolation, the later one fails and is retried.
         name = get_user_model()._meta.pk.name
         get_user_model()._base_manager.using(alias).filter(pk=session.user_id).update(**{name: F(name)})
-        valid = Session.objects.using(alias).valid_for(session.user).exclude(pk__in=replaced)
+        own = Session.objects.using(alias).valid_for(session.user).filter(actor_session_id=None)
+        valid = own.exclude(pk__in=replaced)
         others = list(valid.select_for_update().order_by("-created_at", "-pk").values_list("pk", flat=True))
         surplus = others[config.max_sessions - 1 :]
         if surplus and config.refuses_more_sessions:

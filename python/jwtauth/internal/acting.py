@@ -1,0 +1,329 @@
+"""A staff member who acts as another user.
+
+The staff member gets a second session, whose row names the first. The strict check accepts it only while the first is
+valid, and its access tokens name both users (``act``, RFC 8693 section 4.1). Its tokens never say that a user has
+authenticated recently.
+
+At the end, the staff member's session is replaced by a new one, whose name is derived from a token of the ended one. If
+the response is lost, the same request therefore gets the same session again, until one of its tokens is used.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+
+from jwtauth import _engine
+from jwtauth.exceptions import ActingRefused, TokenError
+from jwtauth.internal import django_session, tokens
+from jwtauth.internal.flow import Flow, security_log
+from jwtauth.internal.store import cleanup, clock, sessions
+from jwtauth.internal.store.commits import after_commit
+from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
+from jwtauth.internal.store.sessions import SessionAndUser
+from jwtauth.models import Session, database
+from jwtauth.signals import acting_ended, acting_started
+
+PERMISSION = "jwtauth.act_as"
+
+# Names of URLs of Django, jwtauth, dj-rest-auth, djoser and allauth where users change how they sign in.
+_CREDENTIAL_URLS = frozenset(
+    {
+        "password_change",
+        "reauthenticate",
+        "rest_password_change",
+        "user-set-password",
+        "user-set-username",
+        "account_change_password",
+        "account_set_password",
+        "account_change_phone",
+        "account_email",
+        "account_reauthenticate",
+        "socialaccount_connections",
+        "usersessions_list",
+        "change_password",
+        "manage_email",
+        "manage_phone",
+        "manage_providers",
+        "manage_recovery_codes",
+        "manage_totp",
+        "manage_webauthn",
+    }
+)
+# allauth's second factors, and all of django-two-factor-auth.
+_CREDENTIAL_PREFIXES = ("mfa_", "two_factor:")
+
+# The subject of the user as whom another user acts in this request.
+_subject: ContextVar[str | None] = ContextVar("jwtauth_acting_subject", default=None)
+
+
+# The rules.
+
+
+def is_allowed(actor: Any, user: Any) -> bool:
+    """Return whether ``actor`` has the permission to act as ``user``, and ``ACT_AS`` allows it."""
+    if actor.pk == user.pk or not getattr(actor, "has_perm", lambda _name: False)(PERMISSION):
+        return False
+    function = _config_of_act_as()
+    return function(actor, user) is True
+
+
+def is_acting(flow: Flow | None) -> bool:
+    """Return whether another user acts as the user of this request."""
+    return flow is not None and flow.lazy_user is None and flow.found is not None and flow.found.actor is not None
+
+
+def is_said(flow: Flow | None) -> bool:
+    """Return whether the access token says that another user acts. Makes no query."""
+    return flow is not None and flow.claims is not None and flow.claims.actor is not None
+
+
+def refuse(flow: Flow | None) -> None:
+    """Raise `ActingRefused` if another user acts as the user of this request."""
+    if is_acting(flow):
+        raise refusal()
+
+
+def refusal() -> ActingRefused:
+    """Return the exception for what only the user may do."""
+    return ActingRefused(_("Only the user can do this."))
+
+
+def _config_of_act_as() -> Callable[[Any, Any], object]:
+    from jwtauth.conf import get_config
+
+    function = get_config().act_as
+    if function is None:
+        return _is_ordinary
+    found: Callable[[Any, Any], object] = import_string(function) if isinstance(function, str) else function
+    return found
+
+
+def _is_ordinary(actor: Any, user: Any) -> bool:
+    """Return whether the user is neither staff nor superuser: the default of ``ACT_AS``."""
+    return not getattr(user, "is_staff", False) and not getattr(user, "is_superuser", False)
+
+
+# Beginning and end.
+
+
+def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
+    """Start the session in which the request's user acts as this user. See `jwtauth.act_as`."""
+    own = flow.found
+    if own is None or flow.claims is None or flow.identity.is_bearer or own.actor is not None:
+        raise PermissionDenied(_("Sign in first."))
+    if not is_allowed(own.user, user):
+        raise PermissionDenied(_("You may not act as this user."))
+    said, request = flow.claims, flow.request
+    custom = tokens.custom_claims(request, user, flow.config)
+    state, waiting, before = flow.state(), list(flow.deferred), django_session.before(request)
+    now, policy = clock.now(), flow.config.policy
+    lifetime = max(1, min(flow.config.act_as_lifetime, own.row.expires_at - now))
+    session, sid = sessions.start(
+        request,
+        user,
+        policy,
+        own.session.remember,
+        taken_over=(_engine.Sid.generate(now), policy.start_for(lifetime, now)),
+        backend=backend,
+        # What the tokens of the staff member say, for those at the end.
+        acting=(own.session_id, own.row.auth_time_of(said)),
+        methods=_engine.stored_methods(said.methods),
+    )
+    found = SessionAndUser(session, user)
+    found.actor = own
+    flow.set_tokens(found, sid, custom)
+    _undo_after_rollback(flow, session, state, waiting, before)
+    _announce("acting_started", acting_started, flow, user, own.user, session)
+    cleanup.remove_after(request)
+
+
+def stop(flow: Flow) -> AbstractBaseUser | None:
+    """End the session in which a user acts as another one, and set tokens of a new session of the first user.
+
+    Returns that user, or ``None`` if they are no longer signed in. See `jwtauth.stop_acting`.
+    """
+    presented = flow.claims or flow.identity.access or flow.identity.refresh
+    if presented is None or flow.identity.is_bearer:
+        raise PermissionDenied(_("You do not act as another user."))
+    state, waiting, before = flow.state(), list(flow.deferred), django_session.before(flow.request)
+    given = retry_on_conflict(lambda: _give_back(flow, presented), database())
+    if given is None:
+        return None
+    found, sid, custom, ended = given
+    flow.config.verified.forget(found.session_id)
+    flow.set_tokens(found, sid, custom)
+    flow.refusal, flow.locked = None, None
+    _undo_after_rollback(flow, found.session, state, waiting, before)
+    if ended is not None:
+        _announce("acting_ended", acting_ended, flow, ended.user, found.user, ended)
+    return found.user
+
+
+_Given = tuple[SessionAndUser, _engine.Sid, str | None, Session | None]
+
+
+def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
+    """Replace the staff member's session. Returns ``None`` if it has ended, or if the acting session is locked."""
+    sid = _next_sid(flow, presented)
+    now = clock.now()
+    acting = sessions.rows(presented.session_id).select_related("user").exclude(actor_session_id=None).first()
+    if acting is None:
+        # The response to an earlier request may be lost.
+        again = sessions.find(sid.session_id)
+        if again is None or again.row.acknowledged_at is not None or again.row.generation != 1:
+            raise PermissionDenied(_("You do not act as another user."))
+        return again, sid, tokens.custom_claims(flow.request, again.user, flow.config), None
+    if flow.config.policy.is_over(acting.row(), now) or presented.generation < acting.generation - 1:
+        raise PermissionDenied(_("You do not act as another user."))
+    own = sessions.find(acting.actor_session_id)
+    if own is None or flow.config.policy.is_over(own.row, now) or _is_locked(flow, acting, now):
+        return None
+    custom = tokens.custom_claims(flow.request, own.user, flow.config)
+    with transaction.atomic(using=database()):
+        if not acting.end("acting_ended", request=flow.request):
+            raise LostSwap  # a concurrent request has ended it
+        # The new tokens must not say more than those with which acting began.
+        own.session.auth_time, own.session.amr = acting.auth_time, acting.amr
+        taken_over = sid, _unseen(flow.config.policy.succeed(own.session.row(), now))
+        session, _sid = sessions.start(
+            flow.request,
+            own.user,
+            flow.config.policy,
+            own.session.remember,
+            predecessor=own.session,
+            taken_over=taken_over,
+        )
+        own.session.end("replaced", request=flow.request)
+    return SessionAndUser(session, own.user), sid, custom, acting
+
+
+def _unseen(row: _engine.Session) -> _engine.Session:
+    """Return the row of a session whose tokens the client may not have yet."""
+    return _engine.Session(
+        generation=row.generation,
+        acknowledged_at=None,
+        rotated_at=row.rotated_at,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        end_is_fixed=row.end_is_fixed,
+        auth_time=row.auth_time,
+        locks_at=row.locks_at,
+    )
+
+
+def _is_locked(flow: Flow, acting: Session, now: int) -> bool:
+    locks_at = acting.row().locks_at
+    return flow.config.lock_after is not None and locks_at is not None and now >= locks_at
+
+
+def _next_sid(flow: Flow, presented: _engine.Claims) -> _engine.Sid:
+    """Return the name of the session that follows the acting session of a token of this request.
+
+    It is the same for each token of that session. Only who has such a token can derive it.
+    """
+    config, cookies = flow.config, flow.request.COOKIES
+    for kind, name in (
+        (_engine.TokenKind.ACCESS, config.access_cookie_name),
+        (_engine.TokenKind.REFRESH, config.refresh_cookie_name),
+    ):
+        token = cookies.get(name, "")
+        try:
+            claims = config.tokens.verify_ignoring_time(kind, token)
+        except TokenError:
+            continue
+        if claims.session_id == presented.session_id:
+            payload = token.split(".")[1]
+            secret = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sid"]
+            digest = salted_hmac("jwtauth.stop_acting", secret, algorithm="sha256").digest()
+            began = (presented.session_id.int >> 80) // 1000  # the time of a UUID of version 7
+            return _engine.Sid.derived(digest[:16], began)
+    raise PermissionDenied(_("You do not act as another user."))
+
+
+def _undo_after_rollback(
+    flow: Flow,
+    session: Session,
+    state: dict[str, Any],
+    waiting: list[Callable[[], None]],
+    before: django_session.Before,
+) -> None:
+    """Take the new tokens back if the view's transaction is rolled back."""
+
+    def settle() -> None:
+        if not sessions.rows(session.pk).exists():
+            flow.restore(state)
+            django_session.restore(flow.request, before)
+            flow.deferred[:0] = waiting
+
+    if transaction.get_connection(database()).in_atomic_block:
+        flow.deferred[:] = [settle]
+
+
+def tell_end(flow: Flow, found: SessionAndUser, actor: SessionAndUser) -> None:
+    """Tell that a logout has ended this session, in which the user of ``actor`` acted."""
+    _announce("acting_ended", acting_ended, flow, found.user, actor.user, found.session)
+
+
+def _announce(event: str, signal: Any, flow: Flow, user: Any, actor: Any, session: Session) -> None:
+    extra = {
+        "event": event,
+        "session_id": str(session.pk),
+        "user_id": str(user.pk),
+        "actor_session_id": str(session.actor_session_id),
+        "actor_id": str(actor.pk),
+    }
+
+    def tell() -> None:
+        security_log.info("%s: user %s as user %s, session %s", event, actor.pk, user.pk, session.pk, extra=extra)
+        signal.send_robust(Session, request=flow.request, user=user, actor=actor, session=session)
+
+    after_commit(tell, database())
+
+
+# What only the user may do.
+
+
+def changes_credentials(request: HttpRequest, view: Any) -> bool:
+    """Return whether this is a view of Django or of a known package where users change how they sign in."""
+    match = request.resolver_match
+    name = "" if match is None else match.view_name or ""
+    if name.rpartition(":")[2] in _CREDENTIAL_URLS or name.startswith(_CREDENTIAL_PREFIXES):
+        return True
+    views: Any = sys.modules.get("django.contrib.auth.views")
+    kind = getattr(view, "view_class", None)
+    return views is not None and isinstance(kind, type) and issubclass(kind, views.PasswordChangeView)
+
+
+@contextmanager
+def protecting(flow: Flow) -> Iterator[None]:
+    """Refuse to save a new password of the user while the request is answered, whichever view does it."""
+    token = _subject.set(None if flow.claims is None else flow.claims.subject)
+    try:
+        yield
+    finally:
+        _subject.reset(token)
+
+
+def refuse_new_password(instance: Any) -> None:
+    """Raise `ActingRefused` if another user acts as this user, who is about to be saved with a new password."""
+    subject = _subject.get()
+    if subject is None or getattr(instance, "_password", None) is None:
+        return
+    from jwtauth.conf import get_config
+
+    if tokens.subject_of(instance, get_config()) == subject:
+        raise refusal()
