@@ -199,6 +199,8 @@ class _State:
     def is_now(self) -> bool:
         """Return whether `_state` would return an equal state. Copies nothing, since every request calls it."""
         read = _LOOKED_UP
+        of_drf = read.get("REST_FRAMEWORK")
+        proxies = of_drf.get("NUM_PROXIES") if type(of_drf) is dict else proxies_of_drf()
         try:
             return (
                 self.secret_key == read["SECRET_KEY"]
@@ -206,7 +208,7 @@ class _State:
                 and self.secret_key_fallbacks == read["SECRET_KEY_FALLBACKS"]
                 and self.debug == read["DEBUG"]
                 and self.trusted_origins == read["CSRF_TRUSTED_ORIGINS"]
-                and self.proxies_of_drf == proxies_of_drf()
+                and self.proxies_of_drf == proxies
             )
         except KeyError:
             return self == _state()

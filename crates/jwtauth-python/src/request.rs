@@ -74,8 +74,7 @@ impl Site {
     }
 
     /// Identify the user of a request. `own` is called only if the result may depend on it.
-    #[pyo3(signature = (meta, *, method, version, cookies, is_trusted, own, now))]
-    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments would take longer")]
     fn identify(
         &self,
         meta: &Bound<'_, PyDict>,
@@ -140,7 +139,7 @@ impl Site {
     }
 
     /// Return `(acknowledge, update_last_seen)`, or `None` if the session is not valid.
-    #[pyo3(signature = (identity, claims, session, *, subject, last_seen_at, now))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments would take longer")]
     fn check(
         &self,
         identity: &Bound<'_, Identity>,
@@ -226,6 +225,13 @@ impl Site {
             (name, cookie.token.clone().unwrap_or_default(), cookie.max_age.map(|max_age| max_age.as_secs()))
         });
         Ok(Answer { vary, cache_control, cookies: cookies.collect(), inner: answer })
+    }
+
+    /// Return the new value of `Vary` if no cookie is changed. `None` leaves it unchanged.
+    fn vary(&self, identity: &Bound<'_, Identity>, was_asked: bool, present: &str) -> Result<Option<String>, Error> {
+        let (identity, now) = (&identity.get().identity, UnixTime::from_secs(0));
+        let answer = self.0.respond(identity, &jwtauth::Outcome::Unchanged, was_asked, now)?;
+        Ok(answer.vary(present))
     }
 
     fn __repr__(&self) -> String {
