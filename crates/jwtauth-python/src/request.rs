@@ -74,7 +74,6 @@ impl Site {
     }
 
     /// Identify the user of a request. `own` is called only if the result may depend on it.
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments would take longer")]
     fn identify(
         &self,
         meta: &Bound<'_, PyDict>,
@@ -139,7 +138,6 @@ impl Site {
     }
 
     /// Return `(acknowledge, update_last_seen)`, or `None` if the session is not valid.
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments would take longer")]
     fn check(
         &self,
         identity: &Bound<'_, Identity>,
@@ -182,12 +180,11 @@ impl Site {
     ) -> Result<Grant, Error> {
         let mut grantee = Grantee::new(sid.get().0, subject);
         let row = &session.get().0;
-        grantee.authentication = Some(match presented {
-            Some(claims) => Authentication::of(&claims.get().0, row),
-            None => {
-                let time = auth_time.map_or(row.authenticated_at(), UnixTime::from_secs);
-                Authentication::new(time.min(row.authenticated_at()), Methods::from_stored(methods))
-            }
+        grantee.authentication = Some(if let Some(claims) = presented {
+            Authentication::of(&claims.get().0, row)
+        } else {
+            let time = auth_time.map_or(row.authenticated_at(), UnixTime::from_secs);
+            Authentication::new(time.min(row.authenticated_at()), Methods::from_stored(methods))
         });
         (grantee.custom, grantee.remember, grantee.actor) = (custom_claims(custom)?, remember, actor);
         let kinds = decision.map_or(BOTH, |decision| decision.get().decision.issues());
