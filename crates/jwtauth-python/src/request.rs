@@ -74,6 +74,7 @@ impl Site {
     }
 
     /// Identify the user of a request. `own` is called only if the result may depend on it.
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments would take longer")]
     fn identify(
         &self,
         meta: &Bound<'_, PyDict>,
