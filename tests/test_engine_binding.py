@@ -620,7 +620,7 @@ CALLS = {
     "RotationPolicy.start": (POLICY.start, [integers], {}),
     "RotationPolicy.start_for": (POLICY.start_for, [integers, integers], {}),
     "RotationPolicy.succeed": (POLICY.succeed, [rows, integers], {}),
-    "RotationPolicy.reauthenticate": (POLICY.reauthenticate, [rows, integers, integers], {}),
+    "RotationPolicy.reauthenticate": (POLICY.reauthenticate, [rows, integers], {}),
     "RotationPolicy.take_over": (POLICY.take_over, [st.none() | integers, integers], {}),
     "RotationPolicy.decide_old_login": (
         POLICY.decide_old_login,

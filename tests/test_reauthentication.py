@@ -363,6 +363,23 @@ def test_lost_response_to_a_request_that_was_refreshed_signs_no_user_out(signed_
     assert signed_in.who() == "ada"
 
 
+def test_slow_request_from_before_a_refresh_signs_no_user_out(signed_in, clock, thefts):
+    clock.advance(ACCESS_LIFETIME)
+    slow = Browser()
+    slow.carry(signed_in.tokens())
+    signed_in.get("/me/")
+    signed_in.get("/me/")
+    clock.advance(5)
+    confirm(signed_in)
+    signed_in.get("/me/")
+    clock.advance(5)
+    response = slow.get("/me/")
+    assert (response.status_code, list(response.cookies)) == (200, [])
+    assert not thefts
+    assert signed_in.get("/sensitive/").status_code == 200
+    assert signed_in.who() == "ada"
+
+
 def test_copied_tokens_never_become_recent(signed_in, clock, thefts):
     clock.advance(250)
     thief = Browser()

@@ -317,11 +317,8 @@ class RotationPolicy:
     def succeed(self, session: Session, now: int) -> Session:
         """Return the row of a session that replaces this one and keeps its absolute limit."""
 
-    def reauthenticate(self, session: Session, presented: int, now: int) -> Session | None:
-        """Return the row of a session whose user authenticates again, or ``None`` if it is over.
-
-        ``presented`` is the generation of the token that the request brings.
-        """
+    def reauthenticate(self, session: Session, now: int) -> Session | None:
+        """Return the row of a session whose user authenticates again, or ``None`` if it is over."""
 
     def take_over(self, end: int | None, now: int) -> Session:
         """Return the row of a session that continues a login of another package, whose tokens are not yet seen.

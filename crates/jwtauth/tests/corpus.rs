@@ -548,7 +548,7 @@ impl<'c> Face<'c> {
         let id = presented.sid.session_id();
         let Some(mut row) = self.find(id).filter(|row| row.user == "1") else { return REFUSED };
         let (policy, now) = (*self.site.policy(), time(self.corpus.now));
-        let next = policy.reauthenticate(&row.session(&policy), presented.generation, now);
+        let next = policy.reauthenticate(&row.session(&policy), now);
         let Some(next) = next else { return REFUSED };
         let methods = Methods::from_stored(&row.amr).union(&Methods::new(["otp"]).unwrap()).unwrap();
         row.write(&next);

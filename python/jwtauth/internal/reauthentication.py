@@ -82,7 +82,7 @@ def _write(flow: Flow, presented: _engine.Claims, user: AbstractBaseUser, method
     found = sessions.find(presented.session_id)
     if found is None or found.user.pk != user.pk or found.session.actor_session_id is not None:
         raise PermissionDenied(_("This is not the user who is signed in."))
-    row = flow.config.policy.reauthenticate(found.row, presented.generation, clock.now())
+    row = flow.config.policy.reauthenticate(found.row, clock.now())
     if row is None:
         raise PermissionDenied(_("Sign in first."))
     amr = _engine.stored_methods([*found.session.amr.split(), *methods])

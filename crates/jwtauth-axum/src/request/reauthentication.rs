@@ -59,7 +59,7 @@ impl RequestAuth {
         let is_of_user = |found: &Record| found.user_id == user_id && found.actor_session_id.is_none();
         let mut record = found.filter(is_of_user).ok_or(LoginError::OtherUser)?;
         let (policy, now) = (shared.config.site.policy(), shared.clock.now());
-        let next = policy.reauthenticate(&record.session, presented.generation, now).ok_or(LoginError::OtherUser)?;
+        let next = policy.reauthenticate(&record.session, now).ok_or(LoginError::OtherUser)?;
         let methods = record.methods.union(methods).map_err(LoginError::Methods)?;
         let written = shared.store.advance(record.id, record.session.generation, next, Some(methods.clone()), now);
         if !written.await.map_err(AuthError::from)? {

@@ -311,7 +311,7 @@ def advance(found: SessionAndUser, next_row: _engine.Session, **changed: Any) ->
     current = auth_hash(found.user)
     if session.auth_hash != current:  # computed with one of SECRET_KEY_FALLBACKS
         changes["auth_hash"] = current
-    if not _update(session, changes, generation=session.generation):
+    if not _update(session, changes, generation=session.generation, auth_time=session.auth_time):
         return False
     for name, value in changes.items():
         setattr(session, name, value)
