@@ -2,7 +2,7 @@
 //! workers that stop between reading and writing, a database that loses its last writes, and a thief who knows the
 //! rules.
 //!
-//! The rules are those of the engine, `RotationPolicy::decide` and `RotationPolicy::acknowledges`. The model is the
+//! The rules are those of the engine, such as `RotationPolicy::decide` and `RotationPolicy::acknowledges`. The model is the
 //! world around them. A state holds ages instead of times, and generations relative to the row's, each only as far as a
 //! rule can tell them apart. The number of states is therefore finite, and visiting all of them covers histories of
 //! every length.
@@ -24,6 +24,7 @@
 //! - The database may return to its state before its last one or two writes, any number of times. It does not restore
 //!   an ended session, which no rule could detect.
 //! - In some worlds the browser starts with a login of another package, as [`old_login`] describes.
+//! - In some worlds the user authenticates again, or the session locks, as [`reauthentication`] describes.
 //! - The thief copies the cookies once and may then do what [`thief`] describes. The thief and lost writes are explored
 //!   separately.
 #![expect(clippy::unwrap_used, clippy::struct_excessive_bools, reason = "a test with many switches")]
@@ -31,12 +32,14 @@
 mod forgeries;
 mod old_login;
 mod oracle;
+mod reauthentication;
 mod simulation;
 mod state;
 mod thief;
 mod world;
 mod wrong;
 mod wrong_old_logins;
+mod wrong_reauthentications;
 
 use std::{sync::Arc, time::Instant};
 
@@ -124,6 +127,23 @@ const MOVED_AND_COPIED: [&str; 8] = [
     "a locked out old credential is found",
     "the thief keeps up with the owner",
 ];
+
+const CONFIRMED: [&str; 6] = [
+    "rotate",
+    "reissue",
+    "the next generation is confirmed",
+    "the newest generation is confirmed",
+    "an authentication loses its swap",
+    "an older answer arrives last",
+];
+const CONFIRMED_AND_COPIED: [&str; 5] = [
+    "a thief is locked out",
+    "the thief's refresh ends the session",
+    "the owner's refresh ends the session",
+    "the next generation is confirmed",
+    "late_upload",
+];
+const LOCKED: [&str; 3] = ["session_locked", "a locked session is revived", "rotate"];
 
 #[test]
 fn honest_user_stays_signed_in_and_logout_is_final() {
@@ -221,6 +241,52 @@ fn copied_old_credential_is_found_or_locked_out() {
     holds("old logins, a copied access credential", thief(access), &["the thief shows an access credential"]);
 }
 
+fn again() -> World {
+    World { reauthenticates: true, ..World::new() }
+}
+
+/// A user may authenticate again at any moment, and several times at once. Whatever gets lost or overtaken, no tab is
+/// signed out.
+///
+/// A request that the server answers later does not take the new tokens from the browser, if two requests in a row take
+/// less than the grace period. An answer that was made before, and arrives last, does: the user is then asked again.
+#[test]
+fn reauthentication_signs_no_user_out() {
+    holds("authenticating again", again().with_figures(3, 3, 1, 5), &CONFIRMED);
+    let tabs = World { requests: 3, ..again() }.with_figures(1, 2, 0, 3);
+    holds("authenticating again, three tabs", tabs, &CONFIRMED);
+    let uploads = World { uploads: true, logout: true, renders: true, ..again() };
+    holds("authenticating again, uploads, a render server", uploads.with_figures(1, 2, 0, 3), &CONFIRMED);
+}
+
+/// No request without credentials makes an authentication younger: not that of a thief who copied the tokens before it,
+/// and not that of a browser whose response was lost.
+#[test]
+fn copied_tokens_never_name_a_later_authentication() {
+    let thief = |world| World { thief: true, requests: 1, ..world };
+    holds("authenticating again, a thief", thief(again()), &CONFIRMED_AND_COPIED[..4]);
+    let uploads = World { uploads: true, ..thief(again()) }.with_figures(1, 2, 0, 3);
+    holds("authenticating again, a thief who uploads", uploads, &CONFIRMED_AND_COPIED);
+    let losses = World { restores: true, requests: 1, ..again() }.with_figures(1, 1, 0, 3);
+    holds("authenticating again, lost writes", losses, &["a restore", "adopt", "the next generation is confirmed"]);
+}
+
+/// A locked session admits nothing, and ends for no user: authenticating again revives it.
+#[test]
+fn locked_session_admits_nothing_until_the_user_authenticates() {
+    let locks = |lock_after| World { lock_after: Some(lock_after), ..again() }.with_figures(1, 2, 0, 3);
+    holds("locks", World { uploads: true, ..locks(2) }, &LOCKED);
+    holds("locks, a thief", World { thief: true, requests: 1, ..locks(3) }, &LOCKED);
+}
+
+/// The assumption is exact: of two requests that take the full grace period together, the second takes the new tokens
+/// from the browser. The user stays signed in.
+#[test]
+fn parallel_request_after_the_grace_takes_an_authentication_back() {
+    let slow = again().with_figures(2, 2, 1, 3);
+    fails("authenticating again, slow requests", slow, "no other tab takes an authentication back");
+}
+
 #[test]
 #[ignore = "deep: make model"]
 fn deep_honest_user_stays_signed_in() {
@@ -277,6 +343,31 @@ fn deep_ended_old_login_starts_nothing() {
     };
     holds("old logins that end, three requests", ends(true), &MOVED_AND_ENDED);
     holds("old logins that cannot be spent, three requests", ends(false), &MOVED_AND_ENDED);
+}
+
+#[test]
+#[ignore = "deep: make model"]
+fn deep_reauthentication_signs_no_user_out() {
+    let uploads = || World { uploads: true, logout: true, ..again() };
+    holds("authenticating again, longer figures", uploads().with_figures(3, 6, 1, 5), &CONFIRMED);
+    let tabs = World { requests: 3, ..uploads() };
+    holds("authenticating again, three requests", tabs.with_figures(1, 2, 0, 3), &CONFIRMED);
+    let renders = World { renders: true, ..again() };
+    holds("authenticating again, a render server", renders.with_figures(3, 3, 1, 5), &CONFIRMED);
+    let losses = World { restores: true, ..again() };
+    holds("authenticating again, two requests, lost writes", losses.with_figures(1, 1, 0, 3), &["a restore", "adopt"]);
+}
+
+#[test]
+#[ignore = "deep: make model"]
+fn deep_copied_tokens_never_name_a_later_authentication() {
+    let thief = |world| World { thief: true, uploads: true, ..world };
+    let figures = thief(again()).with_figures(1, 2, 0, 3);
+    holds("authenticating again, a thief, two requests", figures, &CONFIRMED_AND_COPIED);
+    let locks = World { lock_after: Some(4), ..thief(again()) };
+    holds("locks, a thief, two requests", locks.with_figures(1, 2, 0, 3), &LOCKED);
+    let locks = World { lock_after: Some(4), ..again() };
+    holds("locks, longer figures", locks.with_figures(3, 3, 1, 5), &LOCKED);
 }
 
 #[test]

@@ -260,7 +260,7 @@ impl World {
             self.sign_out(state);
             return None;
         }
-        Some(self.answer(state, true))
+        Some(self.answer(state, true, 0))
     }
 
     fn write_session(&self, state: &mut State) {
@@ -272,7 +272,8 @@ impl World {
         old.moved = Some(Moved { age: 0, left, seen: None });
         old.is_first_generation = true;
         old.is_spent |= rules.spends_at_start;
-        state.row = Some(Row { acknowledged: session.acknowledged_at.map(|_| 0), rotated: 0, left: Some(left) });
+        let acknowledged = session.acknowledged_at.map(|_| 0);
+        state.row = Some(Row { acknowledged, left: Some(left), ..self.first_row() });
         state.forget_tokens();
         state.come_second();
     }
@@ -354,7 +355,7 @@ impl World {
         state.wrong = state.wrong.or(self.judge_old_login(state, decision, uncertain)).or(honest);
         match decision {
             OldLoginDecision::Start => Some(Stage::Starting { kind, is_late: false, is_outdated: false }),
-            OldLoginDecision::Reissue => Some(self.answer(state, true)),
+            OldLoginDecision::Reissue => Some(self.answer(state, true, 0)),
             OldLoginDecision::Reuse => {
                 self.note("the owner's old credential ends the session");
                 self.end(state);
@@ -457,8 +458,9 @@ impl State {
                 Stage::Writing { .. } => {
                     request.stage = Stage::There { jar: Jar::EMPTY, kind: Kind::Ordinary };
                 }
-                Stage::Back { access, refresh } => (*access, *refresh) = (None::<Access>, None),
+                Stage::Back { access, refresh, .. } => (*access, *refresh) = (None::<Access>, None),
                 Stage::Acknowledging { .. } | Stage::Starting { .. } => {}
+                Stage::Confirming | Stage::Authenticating { .. } => unreachable!(),
             }
         }
         self.requests.retain(|request| !matches!(request.stage, Stage::Acknowledging { .. }));

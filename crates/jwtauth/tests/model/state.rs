@@ -5,7 +5,7 @@ use crate::{old_login::OldLogin, thief::Thief};
 /// The oldest generation that is told apart; anything older is treated the same.
 pub(crate) const OLD: Offset = -4;
 
-/// A generation, relative to the row's.
+/// A generation or an authentication, relative to the row's.
 pub(crate) type Offset = i8;
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -16,6 +16,12 @@ pub(crate) struct Row {
     pub(crate) rotated: u8,
     /// Ticks until the session expires; `None` if it lasts longer than any run.
     pub(crate) left: Option<u8>,
+    /// Ticks until the session locks; `None` if it does not lock.
+    pub(crate) unlocked: Option<u8>,
+    /// Ticks since the user's newest authentication, up to the grace period.
+    pub(crate) authenticated: u8,
+    /// That authentication, relative to the present row's.
+    pub(crate) auth: Offset,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -23,13 +29,22 @@ pub(crate) struct Access {
     pub(crate) generation: Offset,
     /// Ticks until the token expires.
     pub(crate) left: u8,
+    /// The authentication that the token names.
+    pub(crate) auth: Offset,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Refresh {
+    pub(crate) generation: Offset,
+    /// The authentication that the token names.
+    pub(crate) auth: Offset,
 }
 
 /// The cookies of the browser.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Jar {
     pub(crate) access: Option<Access>,
-    pub(crate) refresh: Option<Offset>,
+    pub(crate) refresh: Option<Refresh>,
 }
 
 /// How the rules treat a request.
@@ -42,6 +57,8 @@ pub(crate) enum Kind {
     /// A link on another site led here. Cookies of `SameSite=Strict` stay away, the old credential does not.
     Link,
     SignOut,
+    /// The user authenticates again.
+    Reauthentication,
 }
 
 /// The stage that a request has reached.
@@ -50,14 +67,18 @@ pub(crate) enum Stage {
     /// The request is on its way to the server.
     There { jar: Jar, kind: Kind },
     /// A worker has read the row and decided. It will write if the row's generation is unchanged.
-    Writing { jar: Jar, read: Offset, next: Row, generation: Offset, sets_refresh: bool },
+    Writing { jar: Jar, kind: Kind, read: Offset, next: Row, generation: Offset, sets_refresh: bool },
+    /// The user of the session has just authenticated again.
+    Confirming,
+    /// A worker has read the row and decided what the authentication changes.
+    Authenticating { read: Offset, next: Row, generation: Offset },
     /// A worker has decided to start a session for the old credential. It `is_late` if another request has started one
     /// since, and `is_outdated` if the password has changed since.
     Starting { kind: Kind, is_late: bool, is_outdated: bool },
     /// The request is admitted by its access token. The acknowledgement is not yet written.
     Acknowledging { generation: Offset },
-    /// The answer is on its way back with these cookies.
-    Back { access: Option<Access>, refresh: Option<Offset> },
+    /// The answer is on its way back with these cookies. It `is_overtaken` if the user has authenticated again since.
+    Back { access: Option<Access>, refresh: Option<Refresh>, is_overtaken: bool },
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -96,6 +117,11 @@ pub(crate) enum Wrong {
     TwoSessions,
     StartedByAccess,
     AfterPeriod,
+    MadeYounger,
+    AheadOfRow,
+    TakenBack,
+    AdmittedWhileLocked,
+    NotRevived,
 }
 
 impl Row {
@@ -128,32 +154,75 @@ impl Jar {
         self.access = self.access.and_then(Access::aged);
     }
 
-    pub(crate) fn shift(&mut self, risen: Offset) {
-        self.refresh = self.refresh.map(|generation| (generation - risen).max(OLD));
-        self.access = self.access.map(|access| Access { generation: (access.generation - risen).max(OLD), ..access });
+    pub(crate) fn shift(&mut self, rise: Rise) {
+        self.refresh.iter_mut().for_each(|it| it.shift(rise));
+        self.access.iter_mut().for_each(|it| it.shift(rise));
+    }
+}
+
+impl Access {
+    fn shift(&mut self, rise: Rise) {
+        self.generation = rise.generation_after(self.generation);
+        self.auth = rise.auth_after(self.auth);
+    }
+}
+
+impl Refresh {
+    fn shift(&mut self, rise: Rise) {
+        self.generation = rise.generation_after(self.generation);
+        self.auth = rise.auth_after(self.auth);
+    }
+}
+
+/// By how much the row's generation and authentication have risen.
+#[derive(Clone, Copy)]
+pub(crate) struct Rise {
+    pub(crate) generation: Offset,
+    pub(crate) auth: Offset,
+    /// The oldest authentication that is told apart.
+    pub(crate) oldest_auth: Offset,
+}
+
+impl Rise {
+    pub(crate) fn generation_after(self, generation: Offset) -> Offset {
+        (generation - self.generation).max(OLD)
+    }
+
+    pub(crate) fn auth_after(self, auth: Offset) -> Offset {
+        (auth - self.auth).max(self.oldest_auth)
     }
 }
 
 impl State {
-    /// Shift everything relative to a row whose generation has risen by `risen`.
-    pub(crate) fn shift(&mut self, risen: Offset) {
-        let older = |generation: Offset| (generation - risen).max(OLD);
-        self.jar.shift(risen);
-        self.thief.iter_mut().for_each(|thief| thief.shift(risen));
-        self.before.iter_mut().for_each(|(_, generation)| *generation = older(*generation));
+    /// Shift everything relative to a row that has risen.
+    pub(crate) fn shift(&mut self, rise: Rise) {
+        self.jar.shift(rise);
+        self.thief.iter_mut().for_each(|thief| thief.shift(rise));
+        for (row, generation) in &mut self.before {
+            *generation = rise.generation_after(*generation);
+            row.auth = rise.auth_after(row.auth);
+        }
         for request in &mut self.requests {
             match &mut request.stage {
-                Stage::There { jar, .. } => jar.shift(risen),
-                Stage::Writing { jar, read, generation, .. } => {
-                    jar.shift(risen);
-                    *read = older(*read);
-                    *generation = older(*generation);
+                Stage::There { jar, .. } => jar.shift(rise),
+                Stage::Writing { jar, read, next, generation, .. } => {
+                    jar.shift(rise);
+                    *read = rise.generation_after(*read);
+                    *generation = rise.generation_after(*generation);
+                    next.auth = rise.auth_after(next.auth);
                 }
-                Stage::Acknowledging { generation } => *generation = older(*generation),
-                Stage::Starting { .. } => {}
-                Stage::Back { access, refresh } => {
-                    *access = access.map(|it| Access { generation: older(it.generation), ..it });
-                    *refresh = refresh.map(older);
+                Stage::Authenticating { read, next, generation } => {
+                    *read = rise.generation_after(*read);
+                    *generation = rise.generation_after(*generation);
+                    next.auth = rise.auth_after(next.auth);
+                }
+                Stage::Acknowledging { generation } => {
+                    *generation = rise.generation_after(*generation);
+                }
+                Stage::Starting { .. } | Stage::Confirming => {}
+                Stage::Back { access, refresh, .. } => {
+                    access.iter_mut().for_each(|it| it.shift(rise));
+                    refresh.iter_mut().for_each(|it| it.shift(rise));
                 }
             }
         }

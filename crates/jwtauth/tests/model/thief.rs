@@ -12,7 +12,8 @@
 use jwtauth::{Decision, OldLoginDecision, Refusal};
 
 use crate::{
-    state::{OLD, Offset, Row, State, Wrong},
+    reauthentication::judge_lock,
+    state::{Offset, Refresh, Rise, Row, State, Wrong},
     world::{Action, Notes, World},
 };
 
@@ -20,6 +21,8 @@ use crate::{
 pub(crate) struct Thief {
     /// Whether the thief has refresh tokens of these generations: the row's newest, the previous one, an older one.
     holds: [bool; 3],
+    /// The newest authentication that they name.
+    auth: Offset,
     /// The newest generation with which the server has answered the owner.
     owners: Offset,
     /// How often the server has answered the owner with a newer generation since the thief last presented a refresh
@@ -64,11 +67,13 @@ pub(crate) struct Attempt {
 
 impl Thief {
     /// Copy the owner's cookies, or the credential of another package.
-    pub(crate) fn steal(world: &World, generation: Option<Offset>) -> Self {
+    pub(crate) fn steal(world: &World, refresh: Option<Refresh>) -> Self {
+        let (generation, auth) = refresh.map_or((0, 0), |it| (it.generation, it.auth));
         let loot = world.moves.as_ref().map_or(Loot::Tokens, |moves| moves.loot);
         let mut thief = Self {
             holds: [loot == Loot::Tokens, false, false],
-            owners: generation.unwrap_or_default(),
+            auth,
+            owners: generation,
             refreshes: 0,
             locked_out: None,
             distance: Distance::default(),
@@ -76,7 +81,7 @@ impl Thief {
         };
         if loot == Loot::Tokens {
             thief.owners = 0;
-            thief.shift(-generation.unwrap_or_default());
+            thief.shift(world.rise(-generation, 0));
         }
         thief
     }
@@ -84,6 +89,10 @@ impl Thief {
     /// Return whether the session may end because of this thief.
     pub(crate) fn may_end_the_session(&self) -> bool {
         self.loot != Loot::AccessCredential
+    }
+
+    pub(crate) fn authentication(&self) -> Offset {
+        self.auth
     }
 
     pub(crate) fn actions(&self, world: &World) -> Vec<Action> {
@@ -129,13 +138,14 @@ impl Thief {
         attempts
     }
 
-    /// Adapt to a row whose generation has risen by `risen`.
-    pub(crate) fn shift(&mut self, risen: Offset) {
-        for _ in 0..risen {
+    /// Adapt to a row that has risen.
+    pub(crate) fn shift(&mut self, rise: Rise) {
+        for _ in 0..rise.generation {
             let [newest, previous, older] = self.holds;
             self.holds = [false, newest, previous || older];
         }
-        self.owners = (self.owners - risen).max(OLD);
+        self.owners = rise.generation_after(self.owners);
+        self.auth = rise.auth_after(self.auth);
     }
 
     pub(crate) fn age(&mut self, world: &World) {
@@ -176,7 +186,8 @@ impl Thief {
     fn judge(&self, world: &World, attempt: Attempt, decision: Decision) -> Option<Wrong> {
         let upload = attempt.upload;
         let is_found = decision == Decision::Reuse;
-        if !decision.admits() && !is_found && decision.warning().is_none() {
+        let is_locked = decision == Decision::Refuse(Refusal::Locked);
+        if !decision.admits() && !is_found && !is_locked && decision.warning().is_none() {
             return Some(Wrong::NoRecord);
         }
         if let Some(age) = self.locked_out {
@@ -186,6 +197,7 @@ impl Thief {
                 _ if decision.admits() && is_in_time => world.note("a locked out thief uploads for a while"),
                 Decision::Refuse(Refusal::LateUpload) => world.note("a locked out thief uploads too late"),
                 Decision::Reuse => world.note("a locked out thief is found"),
+                Decision::Refuse(Refusal::Locked) => {}
                 _ => return Some(Wrong::Served),
             }
         }
@@ -202,7 +214,7 @@ impl World {
     pub(crate) fn thief_uses(&self, state: &mut State, attempt: Attempt) {
         let (Some(row), Some(mut thief)) = (state.row, state.thief) else { return };
         let Attempt { generation, upload, acknowledged } = attempt;
-        let decision = self.decide(row, generation, upload);
+        let decision = self.decide(row, Refresh { generation, auth: thief.auth }, upload);
         if row.left == Some(0) {
             return;
         }
@@ -210,6 +222,10 @@ impl World {
             self.judge_behind(row, generation, upload, decision).or(thief.judge(self, attempt, decision))
         {
             state.wrong = Some(wrong);
+        }
+        judge_lock(state, row, decision);
+        if !decision.issues().is_empty() {
+            self.authentication_of(state, row, thief.auth);
         }
         if decision == Decision::Reuse {
             self.note("the thief's refresh ends the session");
@@ -231,8 +247,8 @@ impl World {
             self.note_seen(state, generation == 0, Notes::All);
         }
         match decision {
-            Decision::Rotate(next) => {
-                self.write(state, self.row(next), 1);
+            Decision::Rotate(_) => {
+                self.write(state, self.next(row, &decision).unwrap(), 1);
                 if let Some(thief) = &mut state.thief {
                     thief.holds[0] = true;
                 }

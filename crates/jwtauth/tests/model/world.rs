@@ -7,7 +7,7 @@ use std::{
 };
 
 use jwtauth::{
-    Decision, Generation, Lifetimes, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate, Session,
+    Authentication, Decision, Generation, Lifetimes, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, Session,
     TokenKind, UnixTime,
 };
 use stateright::{Model, Property};
@@ -15,7 +15,8 @@ use stateright::{Model, Property};
 use crate::{
     forgeries::Forgeries,
     old_login::Moves,
-    state::{Access, Jar, Kind, Offset, Request, Row, Stage, State, Wrong},
+    reauthentication::{AuthenticationOf, Reauthenticate, judge_lock},
+    state::{Access, Jar, Kind, Offset, Refresh, Request, Rise, Row, Stage, State, Wrong},
     thief::{Attempt, Thief},
 };
 
@@ -44,6 +45,12 @@ pub(crate) struct World {
     pub(crate) secretless: bool,
     pub(crate) restores: bool,
     pub(crate) logout: bool,
+    /// Whether the user may authenticate again.
+    pub(crate) reauthenticates: bool,
+    /// Whether a swap also fails if the user has authenticated again since the row was read.
+    pub(crate) compares_auth_time: bool,
+    /// After how many ticks without a refresh the session locks.
+    pub(crate) lock_after: Option<u8>,
     pub(crate) thief: bool,
     /// How logins of another package move in, if the browser starts with one.
     pub(crate) moves: Option<Moves>,
@@ -52,6 +59,8 @@ pub(crate) struct World {
     /// Whether the thief makes no ordinary request within the grace period before or after a refresh of the owner.
     pub(crate) distance: bool,
     pub(crate) decide: Decide,
+    pub(crate) reauthenticate: Reauthenticate,
+    pub(crate) authentication_of: AuthenticationOf,
     pub(crate) forgeries: Forgeries,
     /// What has happened in any history, to prove that the properties were put to the test.
     pub(crate) seen: Arc<Mutex<BTreeSet<&'static str>>>,
@@ -114,6 +123,7 @@ impl World {
         let idle = self.moves.as_ref().map_or(Duration::from_secs(1_000_000), |moves| self.ticks(moves.idle));
         let lifetimes = Lifetimes::new(self.ticks(self.access), idle, None).unwrap();
         RotationPolicy::new(lifetimes, self.ticks(self.grace))
+            .with_lock_after(self.lock_after.map(|count| self.ticks(count)))
     }
 
     pub(crate) fn session(&self, row: Row) -> Session {
@@ -123,26 +133,39 @@ impl World {
             .with_fixed_end(self.moves.as_ref().is_some_and(|moves| moves.is_fixed))
             .with_generation(NEWEST, ago(row.rotated))
             .with_acknowledged_at(row.acknowledged.map(ago))
+            .with_auth_time(Some(ago(row.authenticated)))
+            .with_locks_at(row.unlocked.map(|left| NOW + self.ticks(left)))
     }
 
-    pub(crate) fn row(&self, next: RowUpdate) -> Row {
-        let left = self.moves.as_ref().map(|_| self.left_until(next.expires_at));
-        let acknowledged = next.acknowledged_at.map(|seen| self.age_of(seen));
-        Row { acknowledged, rotated: self.age_of(next.rotated_at), left }
+    /// Return the row that a decision writes.
+    pub(crate) fn next(&self, row: Row, decision: &Decision) -> Option<Row> {
+        decision.next(&self.session(row)).map(|next| self.row(next, row.auth))
+    }
+
+    pub(crate) fn row(&self, session: Session, auth: Offset) -> Row {
+        Row {
+            acknowledged: session.acknowledged_at.map(|seen| self.age_of(seen)),
+            rotated: self.age_of(session.rotated_at),
+            left: self.moves.as_ref().map(|_| self.left_until(session.expires_at)),
+            unlocked: session.locks_at.map(|locks_at| self.left_until(locks_at)),
+            authenticated: self.age_of(session.authenticated_at()),
+            auth,
+        }
     }
 
     pub(crate) fn left_until(&self, end: UnixTime) -> u8 {
         u8::try_from(end.saturating_duration_since(NOW).as_secs() / self.ticks(1).as_secs()).unwrap()
     }
 
-    pub(crate) fn decide(&self, row: Row, generation: Offset, upload: bool) -> Decision {
-        let presented = Presented::new(absolute(generation)).with_upload(upload);
+    pub(crate) fn decide(&self, row: Row, refresh: Refresh, upload: bool) -> Decision {
+        let auth_time = Some(self.auth_time(row, refresh.auth));
+        let presented = Presented::new(absolute(refresh.generation)).with_upload(upload).with_auth_time(auth_time);
         let decision = (self.decide)(&self.policy(), &self.session(row), presented, NOW);
         self.note(decision.code());
         decision
     }
 
-    fn acknowledges(&self, row: Row, generation: Offset) -> bool {
+    pub(crate) fn acknowledges(&self, row: Row, generation: Offset) -> bool {
         self.policy().acknowledges(&self.session(row), absolute(generation))
     }
 }
@@ -151,7 +174,7 @@ fn absolute(generation: Offset) -> Generation {
     Generation::new(NEWEST.get().saturating_add_signed(generation.into()))
 }
 
-fn offset(generation: Generation) -> Offset {
+pub(crate) fn offset(generation: Generation) -> Offset {
     Offset::try_from(generation.get() - NEWEST.get()).unwrap()
 }
 
@@ -168,11 +191,16 @@ impl World {
             secretless: false,
             restores: false,
             logout: false,
+            reauthenticates: false,
+            compares_auth_time: true,
+            lock_after: None,
             thief: false,
             moves: None,
             refreshes: 2,
             distance: false,
             decide: RotationPolicy::decide,
+            reauthenticate: RotationPolicy::reauthenticate,
+            authentication_of: Authentication::of,
             forgeries: Forgeries::new(),
             seen: Arc::default(),
         }
@@ -187,13 +215,23 @@ impl World {
         self.seen.lock().unwrap().insert(what);
     }
 
-    /// Return an access token, which never outlives its session.
-    fn access_token(&self, row: Row) -> Access {
-        Access { generation: 0, left: row.left.map_or(self.access, |left| left.min(self.access)) }
+    /// Return the row of a session that starts now. The login counts as an authentication that is long past.
+    pub(crate) fn first_row(&self) -> Row {
+        let (unlocked, authenticated) = (self.lock_after, self.grace);
+        Row { acknowledged: Some(0), rotated: 0, left: None, unlocked, authenticated, auth: 0 }
+    }
+
+    /// Return an access token, which never outlives its session and expires when the session locks.
+    fn access_token(&self, row: Row, auth: Offset) -> Access {
+        let left = [row.left, row.unlocked].into_iter().flatten().fold(self.access, u8::min);
+        Access { generation: 0, left, auth }
     }
 
     /// Let a worker start on a request, and decide about the old credential if there is one and no token admits it.
     fn arrive(&self, state: &mut State, jar: Jar, kind: Kind, notes: Notes) -> Option<Stage> {
+        if kind == Kind::Reauthentication {
+            return self.confirm(state, jar, notes);
+        }
         let goes_on = match self.settle(state, jar, kind, notes) {
             Err(Anonymous) => state.old.and_then(|_| self.show(state, kind)),
             Ok(goes_on) => goes_on,
@@ -206,10 +244,19 @@ impl World {
     }
 
     /// Let a worker verify the access token, then read the row and decide about the refresh token.
-    fn settle(&self, state: &mut State, jar: Jar, kind: Kind, notes: Notes) -> Result<Option<Stage>, Anonymous> {
+    pub(crate) fn settle(
+        &self,
+        state: &mut State,
+        jar: Jar,
+        kind: Kind,
+        notes: Notes,
+    ) -> Result<Option<Stage>, Anonymous> {
         let row = state.row.ok_or(Anonymous)?;
         let acknowledged = notes != Notes::Nothing;
         if let Some(access) = jar.access {
+            if row.is_locked() {
+                state.wrong = Some(Wrong::AdmittedWhileLocked);
+            }
             let is_first_sight = acknowledged && self.acknowledges(row, access.generation);
             if kind == Kind::Rendering && !self.secretless {
                 if is_first_sight {
@@ -221,13 +268,15 @@ impl World {
         }
         let refresh = jar.refresh.ok_or(Anonymous)?;
         let decision = self.decide(row, refresh, kind.is_late_by_nature());
-        self.judge_owner(state, row, refresh, kind, decision);
+        self.judge_owner(state, row, refresh.generation, kind, decision);
+        judge_lock(state, row, decision);
         let issues = |kind| decision.issues().contains(&kind);
         match decision {
             Decision::Rotate(next) | Decision::Adopt(next) => Ok(Some(Stage::Writing {
                 jar,
+                kind: if kind == Kind::Reauthentication { kind } else { Kind::Ordinary },
                 read: 0,
-                next: self.row(next),
+                next: self.next(row, &decision).unwrap(),
                 generation: offset(next.generation),
                 sets_refresh: issues(TokenKind::Refresh),
             })),
@@ -241,13 +290,19 @@ impl World {
                     self.write(state, row.acknowledged_now(), 0);
                 }
                 self.note_seen(state, false, notes);
-                Ok(issues(TokenKind::Access).then(|| self.answer(state, issues(TokenKind::Refresh))))
+                if kind == Kind::Reauthentication {
+                    return Ok(Some(Stage::Confirming));
+                }
+                Ok(issues(TokenKind::Access).then(|| self.answer(state, issues(TokenKind::Refresh), refresh.auth)))
             }
         }
     }
 
     fn judge_owner(&self, state: &mut State, row: Row, refresh: Offset, kind: Kind, decision: Decision) {
         if row.left == Some(0) {
+            return;
+        }
+        if row.is_locked() && decision == Decision::Refuse(Refusal::Locked) {
             return;
         }
         let upload = kind.is_late_by_nature();
@@ -282,15 +337,28 @@ impl World {
 
     /// Run the compare-and-swap.
     fn swap(&self, state: &mut State, request: Request, notes: Notes) -> Option<Stage> {
-        let Stage::Writing { jar, read, next, generation, sets_refresh } = request.stage else { unreachable!() };
+        let Stage::Writing { jar, kind, read, next, generation, sets_refresh } = request.stage else { unreachable!() };
         state.row?;
-        if read != 0 {
+        if self.is_outdated(read, next) {
             self.note("a lost swap");
-            return Some(Stage::There { jar, kind: Kind::Ordinary });
+            return Some(Stage::There { jar, kind });
         }
         self.note_seen(state, false, notes);
+        let auth = jar.refresh?.auth - next.auth; // relative to the row as written
         self.write(state, next, generation);
-        Some(self.answer(state, sets_refresh))
+        if kind == Kind::Reauthentication {
+            return Some(Stage::Confirming);
+        }
+        Some(self.answer(state, sets_refresh, auth))
+    }
+
+    pub(crate) fn rise(&self, generation: Offset, auth: Offset) -> Rise {
+        let oldest_auth = match self.restores {
+            true => -7,
+            false if self.compares_auth_time => -1,
+            false => -2,
+        };
+        Rise { generation, auth, oldest_auth }
     }
 
     /// Write the row, whose generation rises by `risen`.
@@ -300,8 +368,8 @@ impl World {
             state.before.insert(0, (last, 0));
             state.before.truncate(LOSABLE_WRITES);
         }
-        state.row = Some(row);
-        state.shift(risen);
+        state.row = Some(Row { auth: 0, ..row });
+        state.shift(self.rise(risen, row.auth));
         state.old.iter_mut().for_each(|old| old.is_first_generation &= risen == 0);
     }
 
@@ -311,6 +379,8 @@ impl World {
         row.acknowledged = row.acknowledged.map(|age| (age + 1).min(self.grace));
         row.rotated = (row.rotated + 1).min(longest);
         row.left = row.left.map(|left| left.saturating_sub(1));
+        row.unlocked = row.unlocked.map(|left| left.saturating_sub(1));
+        row.authenticated = (row.authenticated + 1).min(self.grace);
     }
 
     fn tick(&self, state: &mut State) {
@@ -330,7 +400,11 @@ impl World {
                     self.age_row(next);
                     request.age += 1;
                 }
-                Stage::Starting { .. } | Stage::Acknowledging { .. } => request.age += 1,
+                Stage::Authenticating { next, .. } => {
+                    self.age_row(next);
+                    request.age += 1;
+                }
+                Stage::Starting { .. } | Stage::Acknowledging { .. } | Stage::Confirming => request.age += 1,
                 Stage::Back { access, .. } => {
                     *access = access.and_then(Access::aged);
                     request.age += 1;
@@ -339,26 +413,31 @@ impl World {
         }
     }
 
-    /// Answer the owner with a new access token, and with the newest refresh token if `sets_refresh`.
-    pub(crate) fn answer(&self, state: &mut State, sets_refresh: bool) -> Stage {
+    /// Answer the owner with a new access token, and with the newest refresh token if `sets_refresh`, in return for a
+    /// token that names the authentication `auth`.
+    pub(crate) fn answer(&self, state: &mut State, sets_refresh: bool, auth: Offset) -> Stage {
         if let Some(thief) = state.thief.as_mut().filter(|_| sets_refresh) {
             thief.owner_is_answered(self);
         }
-        Stage::Back { access: Some(self.access_token(state.row.unwrap())), refresh: sets_refresh.then_some(0) }
+        let row = state.row.unwrap();
+        let auth = self.authentication_of(state, row, auth);
+        let refresh = sets_refresh.then_some(Refresh { generation: 0, auth });
+        Stage::Back { access: Some(self.access_token(row, auth)), refresh, is_overtaken: false }
     }
 }
 
 /// No token admits the request.
-struct Anonymous;
+pub(crate) struct Anonymous;
 
 impl Model for World {
     type State = State;
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let row = Row { acknowledged: Some(0), rotated: 0, left: None };
+        let row = self.first_row();
         let old = self.moves.as_ref().map(Moves::old_login);
-        let jar = Jar { access: Some(self.access_token(row)), refresh: Some(0) };
+        let refresh = Some(Refresh { generation: 0, auth: 0 });
+        let jar = Jar { access: Some(self.access_token(row, 0)), refresh };
         let (row, jar) = if old.is_some() { (None, Jar::EMPTY) } else { (Some(row), jar) };
         vec![State { row, before: Vec::new(), jar, requests: Vec::new(), thief: None, old, wrong: None }]
     }
@@ -383,6 +462,9 @@ impl Model for World {
             actions.push(Action::Send { kind: Kind::Ordinary });
             if self.uploads {
                 actions.push(Action::Send { kind: Kind::Upload });
+            }
+            if self.reauthenticates && !state.jar.is_empty() {
+                actions.push(Action::Send { kind: Kind::Reauthentication });
             }
             if self.renders && !state.jar.is_empty() {
                 actions.push(Action::Send { kind: Kind::Rendering });
@@ -418,8 +500,9 @@ impl Model for World {
             }
             Action::Render(index) => {
                 let Request { stage, age } = *state.requests.get(index)?;
-                let Stage::Back { access: Some(access), refresh } = stage else { return None };
-                let jar = Jar { access: Some(access), refresh: refresh.or(Some(access.generation)) };
+                let Stage::Back { access: Some(access), refresh, .. } = stage else { return None };
+                let Access { generation, auth, .. } = access;
+                let jar = Jar { access: Some(access), refresh: refresh.or(Some(Refresh { generation, auth })) };
                 state.requests.push(Request { stage: Stage::There { jar, kind: Kind::Rendering }, age });
             }
             Action::ForgetAccess => state.jar.access = None,
@@ -432,12 +515,15 @@ impl Model for World {
                 let goes_on = match request.stage {
                     Stage::There { jar, kind } => self.arrive(&mut state, jar, kind, notes),
                     _ if notes == Notes::Nothing => return None,
-                    Stage::Back { access, refresh } => {
+                    Stage::Back { access, refresh, is_overtaken } => {
+                        self.judge_cookies(&mut state, access, refresh, is_overtaken);
                         state.jar.access = access.or(state.jar.access);
                         state.jar.refresh = refresh.or(state.jar.refresh);
                         None
                     }
                     Stage::Writing { .. } => self.swap(&mut state, request, notes),
+                    Stage::Confirming => self.reauthenticate(&state),
+                    Stage::Authenticating { .. } => self.swap_authentication(&mut state, request),
                     Stage::Starting { kind, is_late, is_outdated } => {
                         self.start(&mut state, kind, is_late, is_outdated)
                     }
@@ -462,8 +548,8 @@ impl Model for World {
             Action::Restore => {
                 self.note("a restore");
                 let (row, generation) = state.before.remove(0);
-                state.row = Some(row);
-                state.shift(generation);
+                state.row = Some(Row { auth: 0, ..row });
+                state.shift(self.rise(generation, row.auth));
             }
             Action::Logout => {
                 self.note("a logout");
@@ -506,6 +592,11 @@ impl Model for World {
             never("an old login has one session", |_, state| state.wrong != Some(Wrong::TwoSessions)),
             never("an access credential starts nothing", |_, state| state.wrong != Some(Wrong::StartedByAccess)),
             never("nothing is accepted after the period", |_, state| state.wrong != Some(Wrong::AfterPeriod)),
+            never("no refresh makes an authentication younger", |_, state| state.wrong != Some(Wrong::MadeYounger)),
+            never("no token is ahead of its row's authentication", |_, state| state.wrong != Some(Wrong::AheadOfRow)),
+            never("no other tab takes an authentication back", |_, state| state.wrong != Some(Wrong::TakenBack)),
+            never("a locked session admits nothing", |_, state| state.wrong != Some(Wrong::AdmittedWhileLocked)),
+            never("an authentication revives a session", |_, state| state.wrong != Some(Wrong::NotRevived)),
             never("a forgery changes nothing", |_, state| state.wrong != Some(Wrong::ForgeryAccepted)),
         ]
     }
