@@ -40,7 +40,7 @@ class Authentication(BaseAuthentication):
         statement = prepared(claims.session_id)
         id = statement._key.get_db_prep_value(claims.session_id, connection, prepared=True)
         with connection.cursor() as cursor:
-            cursor.execute(statement._sql, [id] if statement._names is None else {statement._names[0]: id})
+            cursor.execute(statement._sql, [id] if statement._place == 0 else {statement._place: id})
             row = cursor.fetchone()
         user = get_user_model().from_db("default", statement._attributes, row[statement._fields])
         return (user, claims) if user.is_active else None

@@ -52,9 +52,8 @@ def main():
     session_id = Session.objects.get().pk
     sessions.find(session_id)
     ((_manager, statement),) = sessions._lookup._statements.values()
-    parameters = dict(zip(statement._names, statement._parameters, strict=True))
-    parameters[statement._names[statement._place]] = session_id.hex
-    sql = statement._sql % {name: f":{name}" for name in statement._names}
+    parameters = statement._parameters | {statement._place: session_id.hex}
+    sql = statement._sql % {name: f":{name}" for name in parameters}
 
     def by_cursor():
         with connection.cursor() as cursor:

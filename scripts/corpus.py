@@ -60,6 +60,7 @@ CONFIGURATIONS = {
         "CSRF_TRUSTED_ORIGINS": [],
         "attributes": PLAIN,
     },
+    "locks": {"JWTAUTH": {"LOCK_AFTER": 3600}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
     "reuse ends all": {"JWTAUTH": {"REUSE_ENDS_ALL_SESSIONS": True}, "CSRF_TRUSTED_ORIGINS": [], "attributes": PLAIN},
 }
 
@@ -78,6 +79,11 @@ RULES = {
     "upload late": "uploads: any other generation",
     "render": "render server: decided as uploads are; an access token acknowledges nothing",
     "render secret": "render server: without the secret, a request is an ordinary request",
+    "activity": "activity: a poll rotates only the refresh token, and moves no end",
+    "lock": "locks: a session that was not used for LOCK_AFTER is locked until its user authenticates again",
+    "reauthenticate": "re-authentication: the same session with new tokens, which say the new time and all methods",
+    "older": "re-authentication: tokens from before it never say the new time, and take nothing back",
+    "recent": "views that need a recent authentication, or a method: decided by the request's tokens",
     "origin websocket": "cross-origin: WebSocket handshake",
     "origin safe": "cross-origin: GET, HEAD, OPTIONS",
     "origin same-origin": "cross-origin: Sec-Fetch-Site: same-origin",
@@ -155,13 +161,14 @@ def signed(kind, claims, key=KEY):
     return f"{message}.{b64(hmac.digest(key.encode(), message.encode(), 'sha256'))}"
 
 
-def token(name, kind, session, generation, issued_at, expires_at, user, key=KEY):
+def token(name, kind, session, generation, issued_at, expires_at, user, key=KEY, **more):
     claims = {
         "sub": user,
         "sid": sessions[session]["sid"],
         "gen": generation,
         "iat": issued_at,
         "exp": expires_at,
+        **more,
     }
     made = signed(kind, claims, key)
     assert tokens.setdefault(name, made) == made, f"two tokens have the name {name}"
@@ -171,20 +178,26 @@ def token(name, kind, session, generation, issued_at, expires_at, user, key=KEY)
 OWNERS = {"eve": "2", "retired": "3"}
 
 
-def access(session="laptop", generation=7, *, issued_at=T - 100, expires_at=T + 200, user=None):
+def access(session="laptop", generation=7, *, issued_at=T - 100, expires_at=T + 200, user=None, **more):
     user = user or OWNERS.get(session, "1")
-    name = f"access {session} {generation} {issued_at - T:+} {expires_at - T:+} {user}"
-    return token(name, "access", session, generation, issued_at, expires_at, user)
+    name = f"access {session} {generation} {issued_at - T:+} {expires_at - T:+} {user}{suffix(**more)}"
+    return token(name, "access", session, generation, issued_at, expires_at, user, **more)
 
 
 def expired(session="laptop", generation=7):
     return access(session, generation, issued_at=T - 400, expires_at=T - 100)
 
 
-def refresh(session="laptop", generation=7, *, issued_at=T - 1000, expires_at=T + 80_000, user=None):
+def refresh(session="laptop", generation=7, *, issued_at=T - 1000, expires_at=T + 80_000, user=None, **more):
     user = user or OWNERS.get(session, "1")
-    name = f"refresh {session} {generation} {issued_at - T:+} {expires_at - T:+} {user}"
-    return token(name, "refresh", session, generation, issued_at, expires_at, user)
+    name = f"refresh {session} {generation} {issued_at - T:+} {expires_at - T:+} {user}{suffix(**more)}"
+    return token(name, "refresh", session, generation, issued_at, expires_at, user, **more)
+
+
+def suffix(auth_time=None, amr=(), idle=False):
+    """Return what the name of a token says of its other claims."""
+    said = ["" if auth_time is None else f"since {auth_time - T:+}", *amr, "idle" if idle else ""]
+    return "".join(f" {one}" for one in said if one)
 
 
 def a(*arguments, **options):
@@ -210,8 +223,10 @@ def row(
     end_is_fixed=False,
     remember=True,
     last_seen_at=T - 1000,
+    **more,
 ):
-    return dict(locals())
+    """Return a row. `more`: `auth_time`, `locks_at` and `amr`, if they are not empty."""
+    return {**{name: value for name, value in locals().items() if name != "more"}, **more}
 
 
 def laptop(**changes):
@@ -221,13 +236,15 @@ def laptop(**changes):
 # --- answers
 
 
-def cookie(generation, issued_at, expires_at, session="laptop", remember=True):
+def cookie(generation, issued_at, expires_at, session="laptop", remember=True, **more):
+    """Return a cookie that is set. `more`: `auth_time`, if it is not the time of the login, and `amr`."""
     return {
         "session": session,
         "generation": generation,
         "issued_at": issued_at,
         "expires_at": expires_at,
         "max_age": expires_at - T if remember else None,
+        **more,
     }
 
 
@@ -365,7 +382,19 @@ def case(
     assert rule in RULES, rule
     fields = [cookies] if isinstance(cookies, str) else list(cookies)
     rows = laptop() if rows is None else rows
-    known = {"status", "code", "user", "set", "cleared", "vary", "cache_control", "headers", "rows", "events"}
+    known = {
+        "status",
+        "code",
+        "user",
+        "set",
+        "cleared",
+        "vary",
+        "cache_control",
+        "headers",
+        "rows",
+        "events",
+        "missing",
+    }
     assert answer.keys() <= known, answer.keys() - known
     for one in (*rows, *answer.get("rows", ())):
         if one != "new":
@@ -396,6 +425,7 @@ def case(
                 "headers": answer.get("headers", {}),
                 "rows": {**dict.fromkeys(rows, "unchanged"), **answer.get("rows", {})},
                 "events": answer.get("events", []),
+                **({"missing": answer["missing"]} if "missing" in answer else {}),
             },
         }
     )
@@ -827,6 +857,162 @@ def renderings():
     brings("another secret with a bearer token", {**SIGNED_IN, "vary": ["Authorization"]}, wrong, authorization)
     brings("a secret if the site has none", ROTATED, proven(), configuration="default")
     brings("another secret if the site has none", ROTATED, wrong, configuration="default")
+
+
+def activities():
+    poll = [("X-Jwtauth-Activity", "none")]
+    rotated = {
+        **SIGNED_IN,
+        "set": {"refresh": cookie(8, T, T + 80_000)},
+        "cache_control": PRIVATE,
+        "rows": {"laptop": {"generation": 8, "acknowledged_at": None, "rotated_at": T, "last_seen_at": T}},
+        "events": ["session_refreshed"],
+    }
+    seen = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
+    extended = {
+        **SIGNED_IN,
+        "set": {"access": cookie(7, T, T + ACCESS), "refresh": cookie(7, T - 10, T + IDLE)},
+        "cache_control": PRIVATE,
+        "rows": {"laptop": {"acknowledged_at": T, "expires_at": T + IDLE, "last_seen_at": T}},
+    }
+
+    def at(name, answer, *, cookies=None, headers=poll, rows=None, **options):
+        case("activity", name, answer, cookies=cookies or r(), headers=headers, rows=rows, **options)
+
+    at("the newest token", rotated)
+    at("in other letters, with spaces", rotated, headers=[("x-jwtauth-activity", " None ")])
+    at("any other value is an activity", ROTATED, headers=[("X-Jwtauth-Activity", "no")])
+    recent = T - ACCESS + 1
+    at("an access token could still be valid", SIGNED_IN, rows=laptop(rotated_at=recent, acknowledged_at=recent))
+    at("the newest token, not acknowledged", seen, rows=laptop(acknowledged_at=None))
+    at(
+        "the previous token, the newest not acknowledged",
+        reissued(),
+        cookies=r(generation=6),
+        rows=laptop(acknowledged_at=None),
+    )
+    at("a copied token", STOLEN, cookies=r(generation=6))
+    at("an access token", SIGNED_IN, cookies=a(), method="POST")
+    idle = r(issued_at=T - 10, idle=True)
+    unseen = laptop(rotated_at=T - 10, acknowledged_at=None)
+    at("the user's request with the token of a poll", extended, cookies=idle, headers=(), rows=unseen)
+    at("a poll with the token of a poll", seen, cookies=idle, rows=unseen)
+
+
+def locks():
+    lock = 3600
+    locked = {"status": 403, "code": "session_locked"}
+
+    def at(name, answer, *, cookies=None, rows=None, **options):
+        cookies = r() if cookies is None else cookies
+        case("lock", name, answer, cookies=cookies, rows=rows, configuration="locks", **options)
+
+    at("in this second", locked, rows=laptop(locks_at=T))
+    at("long ago", locked, rows=laptop(locks_at=T - 1000))
+    at("a view that asks for the user", NO_USER, rows=laptop(locks_at=T), view="public")
+    at("an upload", locked, rows=laptop(locks_at=T), method="POST", headers=[("Transfer-Encoding", "chunked")])
+    at("a poll", locked, rows=laptop(locks_at=T), headers=[("X-Jwtauth-Activity", "none")])
+    at("a copied token", STOLEN, cookies=r(generation=6), rows=laptop(locks_at=T))
+    at("an expired session", ANONYMOUS, rows=laptop(locks_at=T, expires_at=T))
+    unlocked = {**ROTATED, "rows": {"laptop": {**ROTATED["rows"]["laptop"], "locks_at": T + lock}}}
+    at("in a second", unlocked, rows=laptop(locks_at=T + 1))
+    at("a row from before the setting", unlocked)
+    cut = {**RENEWED, "set": {"access": cookie(7, T, T + 100)}}
+    at("access tokens expire with it", cut, rows=laptop(rotated_at=T - 10, acknowledged_at=T - 10, locks_at=T + 100))
+    case(
+        "lock",
+        "without the setting",
+        ROTATED | {"rows": {"laptop": {**ROTATED["rows"]["laptop"], "locks_at": None}}},
+        cookies=r(),
+        rows=laptop(locks_at=T),
+    )
+    at("a login", logged_in(locks_at=T + lock), cookies=(), rows={}, view="login", method="POST")
+    at(
+        "its user authenticates again",
+        reauthenticated(locks_at=T + lock),
+        rows=laptop(locks_at=T),
+        view="reauthenticate",
+        method="POST",
+    )
+    at("a logout", logged_out("laptop"), rows=laptop(locks_at=T), view="logout", method="POST")
+
+
+def reauthenticated(amr=("otp",), **changes):
+    more = {"auth_time": T, "amr": list(amr)}
+    return {
+        **SIGNED_IN,
+        "set": {"access": cookie(8, T, T + ACCESS, **more), "refresh": cookie(8, T, T + IDLE, **more)},
+        "cache_control": PRIVATE,
+        "rows": {"laptop": {**ROTATED["rows"]["laptop"], "auth_time": T, "amr": " ".join(amr), **changes}},
+        "events": ["session_reauthenticated"],
+    }
+
+
+def reauthentications():
+    refused = {"status": 403, "code": "permission_denied"}
+
+    def at(name, answer, *, cookies=None, **options):
+        cookies = a() if cookies is None else cookies
+        case("reauthenticate", name, answer, cookies=cookies, view="reauthenticate", method="POST", **options)
+
+    at("with an access token", reauthenticated())
+    again = {**reauthenticated(), "events": ["session_refreshed", "session_reauthenticated"]}
+    at("after a refresh in the same request, whose token the client has not received", again, cookies=r())
+    at("methods are added", reauthenticated(["otp", "pwd"]), cookies=a(amr=["pwd"]), rows=laptop(amr="pwd"))
+    seen = {"rows": {"eve": {"last_seen_at": T}}}
+    at("another user's session", {**refused, **seen}, cookies=a("eve"), rows={"eve": row("2")})
+    at("an ended session", refused, rows={})
+    at("without cookies", refused, cookies=(), rows={})
+    at("from another site", FOREIGN, headers=[("Sec-Fetch-Site", "cross-site")])
+
+    def older(name, answer, *, cookies=None, **changes):
+        cookies = cookies or r(generation=6, auth_time=T - 5000)
+        case(
+            "older",
+            name,
+            answer,
+            cookies=cookies,
+            rows=laptop(**{"auth_time": T - 10, "rotated_at": T - 10, **changes}),
+        )
+
+    older("of the previous generation, in the grace", SIGNED_IN, acknowledged_at=None)
+    older("the newest acknowledged", SIGNED_IN, acknowledged_at=T - 5)
+    older("without the claim, as of an earlier version", SIGNED_IN, cookies=r(generation=6), acknowledged_at=None)
+    older("the response was lost", reissued(), acknowledged_at=None, auth_time=T - 1000, rotated_at=T - 1000)
+    older("the newest in use", STOLEN, acknowledged_at=T - GRACE, auth_time=T - 1000, rotated_at=T - 1000)
+    newer = {"auth_time": T - 1000, "amr": ["otp"]}
+    kept = {
+        **ROTATED,
+        "set": {"access": cookie(8, T, T + ACCESS, **newer), "refresh": cookie(8, T, T + IDLE, **newer)},
+    }
+    older(
+        "a refresh of the newer tokens keeps their time",
+        kept,
+        cookies=r(**newer),
+        auth_time=T - 1000,
+        rotated_at=T - 1000,
+        acknowledged_at=T - 990,
+        amr="otp",
+    )
+
+
+def requirements():
+    def at(name, answer, cookies, view="recent", **changes):
+        case("recent", name, answer, cookies=cookies, view=view, rows=laptop(**changes))
+
+    def missing(max_age=None, methods=()):
+        body = {"missing": {"max_age": max_age, "methods": list(methods)}}
+        return {"status": 403, "code": "reauthentication_required", **body}
+
+    for age, answer in [(299, SIGNED_IN), (300, missing(300))]:
+        at(f"{age} seconds ago", answer, a(auth_time=T - age), auth_time=T - age)
+        at(f"a login {age} seconds ago", answer, a(), created_at=T - age)
+    at("an older token", missing(300), a(auth_time=T - 5000), auth_time=T - 10)
+    at("the row has lost it", missing(300), a(auth_time=T - 10))
+    at("a refresh does not count", {**ROTATED, "user": None, **missing(300)}, r())
+    at("without cookies", ANONYMOUS, ())
+    at("with the method", SIGNED_IN, a(amr=["otp", "pwd"]), view="otp")
+    at("without the method", missing(methods=["otp"]), a(amr=["pwd"]), view="otp", amr="otp pwd")
 
 
 def origins():
@@ -1522,7 +1708,9 @@ def text(corpus):
 
 
 def main():
-    for family in (rotation, uploads, renderings, origins, websockets, logins, cookies, bearers, checks, responses):
+    for family in (rotation, uploads, renderings, activities, locks, reauthentications, requirements):
+        family()
+    for family in (origins, websockets, logins, cookies, bearers, checks, responses):
         family()
     names = [entry["name"] for entry in cases]
     assert len(set(names)) == len(names), {name for name in names if names.count(name) > 1}

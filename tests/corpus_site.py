@@ -8,7 +8,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from jwtauth import login, logout
+from jwtauth import RecentlySignedIn, SignedInWith, login, logout, reauthenticate
 from jwtauth.authentication import JWTAuthentication
 
 responds: list[tuple[str, str]] = []
@@ -32,12 +32,29 @@ class View(APIView):
 
     def handle_exception(self, exc):
         response = super().handle_exception(exc)
-        response.data.setdefault("code", response.data["detail"].code)
+        if "code" not in response.data:
+            response.data["code"] = response.data["detail"].code
         return response
 
 
 class Me(View):
     permission_classes = [IsAuthenticated]
+
+
+class Recent(View):
+    permission_classes = [RecentlySignedIn(300)]
+
+
+class Otp(View):
+    permission_classes = [SignedInWith("otp")]
+
+
+class Reauthenticate(View):
+    authentication_classes = []
+
+    def answer(self, request):
+        reauthenticate(request, get_user_model().objects.get(pk=1), methods=["otp"])
+        return super().answer(request)
 
 
 class Login(View):
@@ -81,6 +98,9 @@ def login_with(**options):
 urlpatterns = [
     path("me/", Me.as_view()),
     path("public/", View.as_view()),
+    path("recent/", Recent.as_view()),
+    path("otp/", Otp.as_view()),
+    path("reauthenticate/", Reauthenticate.as_view()),
     path("idle/", idle),
     path("failing/", failing),
     path("login/", login_with()),

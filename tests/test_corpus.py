@@ -37,7 +37,9 @@ ROOT = Path(__file__).parents[1]
 CORPUS = json.loads((ROOT / "testdata/requests.json").read_text())
 NOW = CORPUS["now"]
 NAMES = {session["id"]: name for name, session in CORPUS["sessions"].items()}
-TIMES = {"acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"}
+TIMES = {"acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at", "auth_time", "locks_at"}
+EMPTY = {"auth_time": None, "locks_at": None, "amr": ""}
+"""Columns that the corpus leaves out if they are empty."""
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +102,7 @@ def insert(session_id, row, user):
 
 def columns(session):
     found = {}
-    for name in (*sorted(TIMES), "generation", "end_is_fixed", "remember"):
+    for name in (*sorted(TIMES), "generation", "end_is_fixed", "remember", "amr"):
         value = getattr(session, name)
         found[name] = value if name not in TIMES or value is None else clock.from_datetime(value)
     return {**found, "user": str(session.user_id)}
@@ -122,16 +124,25 @@ def headers_of(request):
 def expected(case, configuration):
     wanted = {**case["answer"]}
     attributes = frozenset(configuration["attributes"])
-    wanted["set"] = {kind: {**cookie, "attributes": attributes} for kind, cookie in wanted["set"].items()}
     wanted["cleared"] = {"access": attributes, "refresh": attributes} if wanted["cleared"] else {}
     wanted["rows"] = {}
     for name, after in case["answer"]["rows"].items():
         if after != "gone":
-            wanted["rows"][name] = {**case["rows"].get(name, {}), **({} if after == "unchanged" else after)}
+            wanted["rows"][name] = {**EMPTY, **case["rows"].get(name, {}), **({} if after == "unchanged" else after)}
+    wanted["set"] = {
+        kind: {
+            "auth_time": wanted["rows"][cookie["session"]]["created_at"],
+            "amr": [],
+            **cookie,
+            "attributes": attributes,
+        }
+        for kind, cookie in wanted["set"].items()
+    }
+    wanted.setdefault("missing", None)
     if case["request"]["method"] == "HEAD":
-        del wanted["user"], wanted["code"]
+        del wanted["user"], wanted["code"], wanted["missing"]
     if case["request"]["view"] == "websocket":
-        del wanted["code"], wanted["vary"], wanted["cache_control"]
+        del wanted["code"], wanted["vary"], wanted["cache_control"], wanted["missing"]
     return wanted
 
 
@@ -148,7 +159,8 @@ def answer(case, status, headers, body):
     if case["request"]["method"] == "HEAD":
         return given
     said = json.loads(body) if names["content-type"] == "application/json" else {}
-    return {**given, "user": said.get("user"), "code": said.get("code")}
+    missing = {name: said[name] for name in ("max_age", "methods") if name in said} or None
+    return {**given, "user": said.get("user"), "code": said.get("code"), "missing": missing}
 
 
 def cookies_of(case, set_cookies):
@@ -188,6 +200,8 @@ def claims_of(case, kind, token):
         "generation": claims["gen"],
         "issued_at": claims["iat"],
         "expires_at": claims["exp"],
+        "auth_time": claims["auth_time"],
+        "amr": claims.get("amr", []),
     }
 
 

@@ -298,6 +298,15 @@ def test_cookies_are_cleared_only_if_the_request_had_one():
     assert (unchanged.cookies, unchanged.vary, unchanged.cache_control) == ([], None, None)
 
 
+@pytest.mark.parametrize("cookie", ["access_token=", "other=1"])
+@pytest.mark.parametrize("was_asked", [True, False])
+@pytest.mark.parametrize("vary", ["", "Accept", "Accept, cookie", "*"])
+def test_unchanged_cookies_vary_as_an_answer_does(cookie, was_asked, vary):
+    identity = identify({"HTTP_COOKIE": cookie})
+    answer = respond(identity, _engine.Outcome.UNCHANGED, was_asked=was_asked, vary=vary)
+    assert SITE.vary(identity, was_asked, vary) == answer.vary
+
+
 def test_custom_claims_too_large_for_a_cookie_are_refused():
     SITE.fits("7", json.dumps({"a": "x" * 2500}))
     with pytest.raises(ClaimsRefused) as error:
@@ -611,7 +620,7 @@ CALLS = {
     "RotationPolicy.start": (POLICY.start, [integers], {}),
     "RotationPolicy.start_for": (POLICY.start_for, [integers, integers], {}),
     "RotationPolicy.succeed": (POLICY.succeed, [rows, integers], {}),
-    "RotationPolicy.reauthenticate": (POLICY.reauthenticate, [rows, integers, integers], {}),
+    "RotationPolicy.reauthenticate": (POLICY.reauthenticate, [rows, integers], {}),
     "RotationPolicy.take_over": (POLICY.take_over, [st.none() | integers, integers], {}),
     "RotationPolicy.decide_old_login": (
         POLICY.decide_old_login,
@@ -688,6 +697,7 @@ CALLS = {
         [IDENTITIES, OUTCOMES],
         {"was_asked": st.booleans(), "vary": texts, "cache_control": texts, "now": integers},
     ),
+    "Site.vary": (SITE.vary, [IDENTITIES, st.booleans(), texts], {}),
     "Outcome.granted": (_engine.Outcome.granted, [st.builds(grant, rows)], {}),
     "Identity.settle": (_engine.Identity().settle, [st.lists(st.uuids(), max_size=9)], {}),
     "Answer.removed": (ANSWER.removed, [st.lists(texts, max_size=3)], {}),

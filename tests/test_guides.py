@@ -241,6 +241,62 @@ said.append([client.get("/auth/me/").status_code for client in (here, elsewhere)
     assert project.shell(code, password=PASSWORD) == [400, 400, 204, [200, 403]]
 
 
+def test_the_views_of_the_step_up_guide_ask_again(project):
+    page = GUIDES / "step-up.md"
+    parts = ("", ", a page", ", a class", ", a code", ", a poll")
+    views = [example(page, f"mysite/views.py{part}") for part in parts]
+    views.append("def is_right_code(user, code):\n    return code == '123456'\n")
+    project.write("mysite/views.py", "\n\n".join(views))
+    own = {"email": "change_email", "close": "close_account", "code": "confirm_code"}
+    own |= {"payments": "payments", "news": "news"}
+    paths = "".join(f'path("{url}/", views.{name}), ' for url, name in own.items())
+    paths += 'path("account/", views.AccountPage.as_view()), '
+    urls = example(QUICKSTART, "urls").replace("[path(", f"[{paths}path(")
+    project.write("mysite/urls.py", f"from . import views\n{urls}")
+    project.prepare()
+    code = """
+from django.test import Client
+from jwtauth.test import stopped_clock
+client = Client()
+def ask(path, **data):
+    response = client.post(path, data, content_type="application/json") if data else client.get(path)
+    is_json = response.headers.get("Content-Type") == "application/json"
+    said.append([response.status_code, response.json().get("code") if is_json else response.headers.get("Location")])
+with stopped_clock() as clock:
+    ask("/auth/login/", username="ada", password=password)
+    ask("/email/", email="new@example.com")
+    clock.advance(1200)
+    ask("/email/", email="other@example.com")
+    ask("/close/")
+    ask("/account/")
+    ask("/news/")
+    ask("/payments/")
+    ask("/code/", code="000000")
+    ask("/code/", code="123456")
+    ask("/payments/")
+    clock.advance(360)
+    ask("/close/")
+    ask("/auth/reauthenticate/", password=password)
+    ask("/close/")
+"""
+    refused = [403, "reauthentication_required"]
+    assert project.shell(code, password=PASSWORD) == [
+        [200, None],
+        [200, None],
+        refused,
+        refused,
+        [302, "/confirm/?next=/account/"],
+        [200, None],
+        refused,
+        [403, None],
+        [200, None],
+        [200, None],
+        refused,
+        [200, None],
+        [200, None],
+    ]
+
+
 def test_the_serializers_of_the_custom_user_guide_sign_in_by_a_code(project):
     page = GUIDES / "custom-user.md"
     project.write("accounts/__init__.py", "")

@@ -253,8 +253,8 @@ def test_ending_other_sessions_can_need_it(signed_in, other_browser, ada, clock)
     clock.advance(1000)
     with override_settings(JWTAUTH={"SENSITIVE_MAX_AGE": 900}):
         mine = signed_in.get("/auth/me/").json()["session"]["id"]
-        theirs = next(str(pk) for pk in Session.objects.values_list("pk", flat=True) if str(pk) != mine)
-        for url in ("/auth/sessions/others/", f"/auth/sessions/{theirs}/"):
+        another = next(str(pk) for pk in Session.objects.values_list("pk", flat=True) if str(pk) != mine)
+        for url in ("/auth/sessions/others/", f"/auth/sessions/{another}/"):
             refused = signed_in.delete(url)
             assert (refused.status_code, refused.json()["code"]) == (403, REQUIRED)
         assert Session.objects.count() == 2
@@ -329,7 +329,7 @@ def test_no_other_tab_is_signed_out(signed_in, clock):
     assert signed_in.who() == "ada"
 
 
-def test_lost_response_signs_nobody_out(signed_in, clock):
+def test_lost_response_signs_no_user_out(signed_in, clock):
     tokens = signed_in.tokens()
     confirm(signed_in)
     signed_in.carry(tokens)
@@ -340,7 +340,7 @@ def test_lost_response_signs_nobody_out(signed_in, clock):
     assert signed_in.get("/sensitive/").json()["code"] == REQUIRED
 
 
-def test_lost_response_after_a_lost_refresh_signs_nobody_out(signed_in, clock):
+def test_lost_response_after_a_lost_refresh_signs_no_user_out(signed_in, clock):
     clock.advance(ACCESS_LIFETIME - 1)
     tokens = signed_in.tokens()
     signed_in.forget_access_token()
@@ -350,6 +350,33 @@ def test_lost_response_after_a_lost_refresh_signs_nobody_out(signed_in, clock):
     assert only_session().generation == 2
     signed_in.carry(tokens)  # and that one as well
     clock.advance(ACCESS_LIFETIME)
+    assert signed_in.who() == "ada"
+
+
+def test_lost_response_to_a_request_that_was_refreshed_signs_no_user_out(signed_in, clock):
+    clock.advance(ACCESS_LIFETIME + 1)
+    tokens = signed_in.tokens()
+    confirm(signed_in)
+    assert only_session().generation == 2
+    signed_in.carry(tokens)
+    clock.advance(GRACE)
+    assert signed_in.who() == "ada"
+
+
+def test_slow_request_from_before_a_refresh_signs_no_user_out(signed_in, clock, thefts):
+    clock.advance(ACCESS_LIFETIME)
+    slow = Browser()
+    slow.carry(signed_in.tokens())
+    signed_in.get("/me/")
+    signed_in.get("/me/")
+    clock.advance(5)
+    confirm(signed_in)
+    signed_in.get("/me/")
+    clock.advance(5)
+    response = slow.get("/me/")
+    assert (response.status_code, list(response.cookies)) == (200, [])
+    assert not thefts
+    assert signed_in.get("/sensitive/").status_code == 200
     assert signed_in.who() == "ada"
 
 
@@ -470,7 +497,7 @@ def test_request_outside_the_middleware_is_refused(rf, ada):
         RecentlySignedIn(300).check(request)
 
 
-# Locks, and requests that are no activity.
+# Locks, and requests that are not an activity.
 
 LOCKING = {"LOCK_AFTER": 3600}
 POLL = {"x-jwtauth-activity": "none"}
@@ -600,7 +627,7 @@ def test_copy_that_polls_is_detected(locking, signed_in, clock, thefts):
     assert thief.get("/me/", headers=POLL).status_code == 403
 
 
-def test_poll_whose_response_is_lost_signs_nobody_out(locking, signed_in, clock):
+def test_poll_whose_response_is_lost_signs_no_user_out(locking, signed_in, clock):
     tokens = signed_in.tokens()
     clock.advance(ACCESS_LIFETIME)
     signed_in.get("/me/", headers=POLL)

@@ -317,11 +317,8 @@ class RotationPolicy:
     def succeed(self, session: Session, now: int) -> Session:
         """Return the row of a session that replaces this one and keeps its absolute limit."""
 
-    def reauthenticate(self, session: Session, presented: int, now: int) -> Session | None:
-        """Return the row of a session whose user authenticates again, or ``None`` if it is over.
-
-        ``presented`` is the generation of the token that the request brings.
-        """
+    def reauthenticate(self, session: Session, now: int) -> Session | None:
+        """Return the row of a session whose user authenticates again, or ``None`` if it is over."""
 
     def take_over(self, end: int | None, now: int) -> Session:
         """Return the row of a session that continues a login of another package, whose tokens are not yet seen.
@@ -523,7 +520,6 @@ class Site:
     def identify(
         self,
         meta: dict[str, Any],
-        *,
         method: str,
         version: str,
         cookies: Sequence[bytes] | None,
@@ -554,7 +550,6 @@ class Site:
         identity: Identity,
         claims: Claims,
         session: Session,
-        *,
         subject: str | None,
         last_seen_at: int,
         now: int,
@@ -603,12 +598,15 @@ class Site:
         Raises ``ClaimsRefused`` if a token cannot be signed.
         """
 
+    def vary(self, identity: Identity, was_asked: bool, present: str) -> str | None:
+        """Return the value of ``Vary`` if no cookie is changed, given its own, or ``None`` to leave it unchanged."""
+
 @final
 class DatabaseClock:
     """Track the offset between the clocks of the database and this process. Times are Unix milliseconds."""
 
     def __new__(cls) -> DatabaseClock: ...
-    def hear(self, *, asked: int, answered: int, reported: int) -> None:
+    def hear(self, asked: int, answered: int, reported: int) -> None:
         """Record that the database reported this time between the local times ``asked`` and ``answered``."""
 
     def now(self, local: int) -> int:

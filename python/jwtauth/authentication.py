@@ -52,9 +52,9 @@ class JWTAuthentication(BaseAuthentication):
             user = authenticated_user(inner)
         except CrossOriginRefused as error:
             raise PermissionDenied(cross_origin.detail(error), "cross_origin") from None
-        auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if user is not None:
             return user, authorization(inner)
+        auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if auth.is_bearer and not auth.is_authenticated:
             raise InvalidBearerToken
         return None

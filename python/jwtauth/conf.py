@@ -92,8 +92,8 @@ class Config(EngineObjects):
     session_lifetime: int | None = setting(
         "SESSION_LIFETIME", parse.seconds_or_none, derived=_session_lifetime, none_differs=True
     )
-    lock_after: int | None = setting("LOCK_AFTER", _positive_or_none, rust=False)
-    sensitive_max_age: int | None = setting("SENSITIVE_MAX_AGE", _positive_or_none, rust=False)
+    lock_after: int | None = setting("LOCK_AFTER", _positive_or_none)
+    sensitive_max_age: int | None = setting("SENSITIVE_MAX_AGE", _positive_or_none)
     cookie_secure: bool = setting("COOKIE_SECURE", parse.flag, derived=lambda state, _values: not state.debug)
     cookie_samesite: str = setting("COOKIE_SAMESITE", parse.same_site, "Strict")
     cookie_domain: str | None = setting("COOKIE_DOMAIN", parse.text_or_none)
@@ -201,6 +201,8 @@ class _State:
     def is_now(self) -> bool:
         """Return whether `_state` would return an equal state. Copies nothing, since every request calls it."""
         read = _LOOKED_UP
+        of_drf = read.get("REST_FRAMEWORK")
+        proxies = of_drf.get("NUM_PROXIES") if type(of_drf) is dict else proxies_of_drf()
         try:
             return (
                 self.secret_key == read["SECRET_KEY"]
@@ -208,7 +210,7 @@ class _State:
                 and self.secret_key_fallbacks == read["SECRET_KEY_FALLBACKS"]
                 and self.debug == read["DEBUG"]
                 and self.trusted_origins == read["CSRF_TRUSTED_ORIGINS"]
-                and self.proxies_of_drf == proxies_of_drf()
+                and self.proxies_of_drf == proxies
             )
         except KeyError:
             return self == _state()

@@ -126,8 +126,8 @@ class JWTAuthMiddleware:
 
     def _process_template_response(self, request: HttpRequest, response: Any) -> Any:
         """Put the code of the refusal into DRF's response, since DRF does not know why the request is anonymous."""
-        flow = Flow.of(request)
-        if flow is not None and flow.refusal is not None and response.status_code in (401, 403):
+        flow = Flow.of(request) if response.status_code in (401, 403) else None
+        if flow is not None and flow.refusal is not None:
             data = getattr(response, "data", None)  # any type, if the project has its own exception handler
             if type(data) is dict and getattr(data.get("detail"), "code", None) == anonymous.NOT_AUTHENTICATED:
                 data["detail"], data["code"] = anonymous.detail(flow.refusal), flow.refusal
@@ -200,7 +200,7 @@ def _is_to_be_finished(flow: Flow) -> bool:
 
 def _has_written_session(flow: Flow) -> bool:
     """Return whether the view has modified Django's session while the cookies sign a user in. Makes no query."""
-    return flow.claims is not None and not flow.identity.is_bearer and django_session.is_modified(flow.request)
+    return flow.claims is not None and django_session.is_modified(flow.request) and not flow.identity.is_bearer
 
 
 def _finish(flow: Flow, response: HttpResponseBase, session_is_saved: bool) -> HttpResponseBase:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import models, router, transaction
+from django.db import DEFAULT_DB_ALIAS, models, router, transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -31,7 +31,8 @@ _log = logging.getLogger("jwtauth.security")
 
 def database() -> str:
     """Return the alias of the database that sessions are read from and written to."""
-    return router.db_for_write(Session)
+    # Without routers, the router takes several calls to answer this.
+    return router.db_for_write(Session) if router.routers else DEFAULT_DB_ALIAS
 
 
 class SessionQuerySet(models.QuerySet["Session"]):

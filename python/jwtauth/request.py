@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
@@ -14,7 +14,7 @@ from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.store import clock
 
 if TYPE_CHECKING:
-    from jwtauth.internal.flow import Flow, Visitor
+    from jwtauth.internal.flow import Flow
     from jwtauth.internal.lazy_user import SessionUser
     from jwtauth.internal.store.sessions import SessionAndUser
     from jwtauth.models import Session
@@ -26,15 +26,15 @@ class _Flow(Protocol):
     identity: _engine.Identity
     claims: _engine.Claims | None
     locked: tuple[_engine.Claims, SessionAndUser] | None
-    was_asked: bool
     refreshed: bool
     renewed: bool
-    visitor: Visitor | None
 
+    @property
+    def lazy_user(self) -> SessionUser | None: ...
     @property
     def found(self) -> SessionAndUser | None: ...
     @property
-    def lazy_user(self) -> SessionUser | None: ...
+    def user(self) -> Any: ...
 
 
 class RequestAuth:
@@ -56,19 +56,13 @@ class RequestAuth:
     @property
     def is_authenticated(self) -> bool:
         """Return whether the request's tokens identify a user."""
-        self._flow.was_asked = True
-        flow = self._flow
-        return flow.lazy_user is not None or flow.found is not None or flow.visitor is not None
+        return self._flow.user is not None
 
     @property
     def user(self) -> AbstractBaseUser | AnonymousUser | SessionUser:
         """Return the user of the tokens, or ``AnonymousUser``."""
-        self._flow.was_asked = True
-        user = self._flow.lazy_user
-        if user is not None:
-            return user
-        found = self._flow.found or self._flow.visitor
-        return AnonymousUser() if found is None else found.user
+        user: AbstractBaseUser | SessionUser | None = self._flow.user
+        return AnonymousUser() if user is None else user
 
     @property
     def session(self) -> Session | None:

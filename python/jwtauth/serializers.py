@@ -101,7 +101,6 @@ class ReauthenticateSerializer(_SecretInput):
         label=_("Refresh token"),
         write_only=True,
         required=False,
-        help_text=_("Only for clients that store their tokens: it names the session, even if that is locked."),
     )
 
     @sensitive_variables()

@@ -222,9 +222,7 @@ class ReauthenticateView(_Credentials):
     """Let the user of the current session prove by their password that it is still them."""
 
     name = _("Confirm that it is you")
-    description = _(
-        "Enter your password again. The session continues with new tokens, and is unlocked if it was locked."
-    )
+    description = _("Enter your password again. The session continues with new tokens.")
     serializer_class = ReauthenticateSerializer
 
     @sensitive_variables()

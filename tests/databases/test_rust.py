@@ -110,6 +110,23 @@ def test_a_stolen_token_is_detected_across_both_services(both):
         assert not owner.is_known()
 
 
+def test_both_services_keep_when_and_how_the_user_authenticated_again(both):
+    site, ports = both
+    (key,) = site.create_users(1)
+    visitor = Visitor(ports, key).sign_in("rust")
+    login = claims_of(visitor)["auth_time"]
+    site.advance(100)
+    assert visitor.at("rust").get(f"/again/?user={key}", method="POST").status == 200
+    expected = (login + 100, ["otp", "pwd"])
+    for number, face in enumerate(FACES * 2):
+        claims = claims_of(visitor)
+        assert (claims["auth_time"], claims["amr"], claims["gen"]) == (*expected, number + 2)
+        assert visitor.is_known(), "the newest generation is seen"
+        site.advance(ACCESS_LIFETIME + 1)
+        visitor.browser.expire()
+        assert visitor.is_known_at(face)
+
+
 @pytest.mark.parametrize(
     "change", ["is_active=False", "password='another'", None], ids=["deactivated", "new password", "deleted"]
 )
@@ -153,5 +170,10 @@ def test_racing_workers_of_both_services_rotate_once(both):
 
 def generation_of(visitor):
     """Return the generation of the browser's refresh token."""
+    return claims_of(visitor)["gen"]
+
+
+def claims_of(visitor):
+    """Return the claims of the browser's refresh token."""
     payload = visitor.browser.cookies["refresh_token"].split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(payload + "=="))["gen"]
+    return json.loads(base64.urlsafe_b64decode(payload + "=="))

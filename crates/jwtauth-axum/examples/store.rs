@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jwtauth_axum::{
     FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError, conformance,
-    jwtauth::{Generation, Session, UnixTime},
+    jwtauth::{Generation, Methods, Session, UnixTime},
 };
 use uuid::Uuid;
 
@@ -57,8 +57,18 @@ impl SessionStore for ListStore {
         Ok(surplus)
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
-        Ok(self.change(id, Some(from), |row| (row.session, row.last_seen_at) = (next, now)))
+    async fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        Ok(self.change(id, Some(from), |row| {
+            (row.session, row.last_seen_at) = (next, now);
+            row.methods = methods.unwrap_or_else(|| row.methods.clone());
+        }))
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

@@ -13,7 +13,11 @@ CREATE TABLE "jwtauth_session" (
     "last_seen_at" datetime NOT NULL,
     "user_id" text NOT NULL,
     "end_is_fixed" bool DEFAULT 0 NOT NULL,
-    "backend" text DEFAULT '' NOT NULL
+    "backend" text DEFAULT '' NOT NULL,
+    "actor_session_id" char(32) NULL,
+    "amr" text DEFAULT '' NOT NULL,
+    "auth_time" datetime NULL,
+    "locks_at" datetime NULL
 );
 CREATE INDEX "jwtauth_session_expires_at_8889006b" ON "jwtauth_session" ("expires_at");
 CREATE INDEX "jwtauth_session_user_id_20fd0ab7" ON "jwtauth_session" ("user_id");

@@ -1,12 +1,13 @@
 //! The `Auth` extractor, with which a handler signs users in and out.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum_core::extract::FromRequestParts;
 use http::request::Parts;
+use jwtauth::{Grant, Methods, UnixTime};
 use uuid::Uuid;
 
-use crate::{AuthError, EndReason, Login, LoginError, Record, request::RequestAuth};
+use crate::{AuthError, EndReason, Login, LoginError, Record, Rejection, request::RequestAuth};
 
 /// Sign users in and out, and end sessions. An extractor; cheap to clone.
 ///
@@ -60,6 +61,82 @@ impl Auth {
     pub async fn login_with(&self, login: Login) -> Result<(), LoginError> {
         let request = Arc::clone(&self.0);
         self.0.shared.tasks.uninterrupted(async move { request.login(login).await }).await
+    }
+
+    /// Record that the user of this session has just proved again who they are, for example by their password. The caller
+    /// must have verified it. `methods` are names as for [`Login::with_methods`].
+    ///
+    /// The session goes on with new tokens, which say the new time and all methods used so far. Copies of the older tokens
+    /// never say so, and requests of other tabs stay signed in. A locked session is unlocked. The response sets the
+    /// cookies; a client with a bearer token must be given the tokens of the returned [`Grant`], signed by
+    /// [`Config::tokens`](crate::Config::tokens).
+    ///
+    /// ```
+    /// use jwtauth_axum::{Auth, LoginError};
+    ///
+    /// async fn confirm(auth: Auth) -> Result<(), LoginError> {
+    ///     auth.reauthenticate(42, ["pwd"]).await?; // after checking the password of user 42
+    ///     Ok(())
+    /// }
+    /// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
+    /// # is_a_handler(confirm);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError`]. [`LoginError::OtherUser`]: the session is over or another user's, or another user acts as this one.
+    pub async fn reauthenticate<N: AsRef<str>>(
+        &self,
+        user_id: impl ToString,
+        methods: impl IntoIterator<Item = N>,
+    ) -> Result<Grant, LoginError> {
+        let (request, user_id) = (Arc::clone(&self.0), user_id.to_string());
+        let methods = Methods::new(methods).map_err(LoginError::Methods)?;
+        self.0.shared.tasks.uninterrupted(async move { request.reauthenticate(&user_id, methods).await }).await
+    }
+
+    /// Return when the current user last proved who they are, by the tokens of this request: `auth_time`. `None` for an
+    /// anonymous request. The store is queried on the first call.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: the session could not be determined.
+    pub async fn auth_time(&self) -> Result<Option<UnixTime>, AuthError> {
+        Ok(self.0.authentication().await?.map(|found| found.time))
+    }
+
+    /// Return how the current user has proved who they are, by the tokens of this request: `amr`. Empty for an anonymous
+    /// request. The store is queried on the first call.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: the session could not be determined.
+    pub async fn methods(&self) -> Result<Methods, AuthError> {
+        Ok(self.0.authentication().await?.map(|found| found.methods).unwrap_or_default())
+    }
+
+    /// Return whether the session is locked, because it was not used for `LOCK_AFTER`. The request is then anonymous until
+    /// [`reauthenticate`](Self::reauthenticate).
+    pub fn is_locked(&self) -> bool {
+        self.0.is_locked()
+    }
+
+    /// Require that the current user has proved who they are less than `max_age` ago, in whole seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Reauthentication`]: it was earlier. Otherwise as [`Authenticated`](crate::Authenticated) rejects.
+    pub async fn require_recent(&self, max_age: Duration) -> Result<(), Rejection> {
+        self.0.require(Some(max_age), &[]).await
+    }
+
+    /// Require that the current user has used each of these methods in this session.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::Reauthentication`]: one is missing. Otherwise as [`Authenticated`](crate::Authenticated) rejects.
+    pub async fn require_methods(&self, methods: &[&str]) -> Result<(), Rejection> {
+        self.0.require(None, methods).await
     }
 
     /// End the session immediately and clear the request's cookies on the response. A session named only by expired
@@ -129,11 +206,16 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`AuthError`]: the store failed.
+    /// [`AuthError::Reauthentication`]: the user must authenticate again before ending another session, because of
+    /// `SENSITIVE_MAX_AGE`. Any other [`AuthError`]: the store failed.
     pub async fn end(&self, session_id: Uuid) -> Result<bool, AuthError> {
         let auth = self.clone();
         let done = self.0.shared.tasks.uninterrupted(async move {
             let is_own = auth.sessions().await?.iter().any(|record| record.id == session_id);
+            let is_current = || auth.0.claims().is_some_and(|claims| claims.sid.session_id() == session_id);
+            if is_own && !is_current() {
+                auth.0.check_sensitive().await?;
+            }
             Ok(is_own && auth.0.end([session_id], EndReason::Revoked).await? > 0)
         });
         done.await
@@ -143,11 +225,13 @@ impl Auth {
     ///
     /// # Errors
     ///
+    /// [`AuthError::Reauthentication`]: the user must authenticate again, because of `SENSITIVE_MAX_AGE`. Any other
     /// [`AuthError`]: the store failed.
     pub async fn end_others(&self) -> Result<u64, AuthError> {
         let auth = self.clone();
         let done = self.0.shared.tasks.uninterrupted(async move {
             let Some(own) = auth.session().await? else { return Ok(0) };
+            auth.0.check_sensitive().await?;
             let others = auth.sessions().await?.into_iter().map(|record| record.id).filter(|id| *id != own.id);
             auth.0.end(others, EndReason::Revoked).await
         });

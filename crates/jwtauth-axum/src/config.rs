@@ -12,6 +12,7 @@ pub struct Config {
     pub(crate) site: Site,
     /// `None`: a session that was verified once is not checked again.
     pub(crate) check_interval: Option<Duration>,
+    pub(crate) sensitive_max_age: Option<Duration>,
     pub(crate) reuse_ends_all: bool,
     pub(crate) limit: Option<(usize, LimitPolicy)>,
 }

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use jwtauth::{IdentifyError, IssueError, OriginError, RandomnessError};
 
-use crate::StoreError;
+use crate::{ReauthenticationRequired, StoreError};
 
 /// Why a request's session could not be determined, or an operation on it failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum AuthError {
     /// A cross-origin request asked for a logout: 403.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
+    /// The user must authenticate again: 403.
+    #[error(transparent)]
+    Reauthentication(#[from] ReauthenticationRequired),
     /// Every attempt lost to a concurrent request.
     #[error("the database is busy, try again")]
     Contention,
@@ -40,6 +43,7 @@ impl AuthError {
         match self {
             Self::MissingLayer => "missing_layer",
             Self::CrossOrigin(_) => "cross_origin",
+            Self::Reauthentication(error) => error.code(),
             Self::Contention | Self::Store(StoreError::Busy(_)) => "session_contention",
             Self::Store(StoreError::NoConnection(_)) => "store_unavailable",
             Self::Store(_) => "store_error",
@@ -68,7 +72,7 @@ pub(crate) trait Failure: From<AuthError> {
 
 impl Failure for AuthError {
     fn of_the_service(&self) -> Option<&AuthError> {
-        if let Self::CrossOrigin(_) = self { None } else { Some(self) }
+        if let Self::CrossOrigin(_) | Self::Reauthentication(_) = self { None } else { Some(self) }
     }
 }
 
@@ -92,6 +96,13 @@ pub enum Rejection {
     /// ordinary request fetches the newest tokens; then retry.
     #[error("the tokens of this request have been replaced")]
     LateUpload,
+    /// The session is locked, because it was not used for `LOCK_AFTER`: 403, until
+    /// [`Auth::reauthenticate`](crate::Auth::reauthenticate).
+    #[error("the session is locked")]
+    Locked,
+    /// The user must authenticate again: 403.
+    #[error(transparent)]
+    Reauthentication(#[from] ReauthenticationRequired),
     /// A cross-origin request may not use the cookies: 403.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
@@ -107,6 +118,7 @@ impl From<AuthError> for Rejection {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::CrossOrigin(error) => Self::CrossOrigin(error),
+            AuthError::Reauthentication(error) => Self::Reauthentication(error),
             error => Self::Auth(error),
         }
     }
@@ -127,7 +139,11 @@ impl Rejection {
     /// Return the status of the response.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::NotAuthenticated | Self::LateUpload | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
+            Self::NotAuthenticated
+            | Self::LateUpload
+            | Self::Locked
+            | Self::Reauthentication(_)
+            | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::Auth(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Keys(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -140,6 +156,8 @@ impl Rejection {
         match self {
             Self::NotAuthenticated => "not_authenticated",
             Self::LateUpload => "late_upload",
+            Self::Locked => "session_locked",
+            Self::Reauthentication(error) => error.code(),
             Self::InvalidToken => "token_not_valid",
             Self::CrossOrigin(_) => "cross_origin",
             Self::Keys(_) => "keys_unavailable",
@@ -154,6 +172,8 @@ impl Rejection {
             Self::LateUpload => {
                 "The tokens of this request have been replaced. Send an ordinary request, then try again.".to_owned()
             }
+            Self::Locked => "The session is locked. Confirm that it is you.".to_owned(),
+            Self::Reauthentication(error) => return error.body(),
             Self::InvalidToken => "The access token is invalid or expired, or its session has ended.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
             Self::Auth(AuthError::Contention | AuthError::Store(StoreError::Busy(_))) => {

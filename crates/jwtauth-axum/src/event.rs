@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use jwtauth::{Claims, Generation};
+use jwtauth::{Claims, Generation, Methods};
 use tracing::{Span, field};
 use uuid::Uuid;
 
@@ -48,6 +48,14 @@ pub enum Event {
         /// The session, with the new generation.
         session: Record,
     },
+    /// The user of a session has authenticated again.
+    #[non_exhaustive]
+    SessionReauthenticated {
+        /// The session, with all methods that the user has used in it.
+        session: Record,
+        /// The methods used this time.
+        methods: Methods,
+    },
     /// A session was ended; one event per session. Not sent for sessions that expire.
     #[non_exhaustive]
     SessionEnded {
@@ -77,6 +85,7 @@ impl Event {
         match self {
             Self::SessionStarted { .. } => "session_started",
             Self::SessionRefreshed { .. } => "session_refreshed",
+            Self::SessionReauthenticated { .. } => "session_reauthenticated",
             Self::SessionEnded { .. } => "session_ended",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
             Self::LateUpload { .. } => "late_upload",

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
-use jwtauth::Claims;
+use jwtauth::{Claims, Methods, UnixTime};
 use uuid::Uuid;
 
 use crate::{Auth, Rejection, resource_server::Recognised};
@@ -81,6 +81,17 @@ impl Authenticated {
     pub fn new(claims: Claims) -> Self {
         Self { user_id: claims.subject.clone(), session_id: claims.sid.session_id(), claims }
     }
+
+    /// Return when the user last proved who they are (`auth_time`), by the request's tokens. `None` if an earlier version
+    /// has issued them. To require a recent time, use [`RecentlySignedIn`](crate::RecentlySignedIn).
+    pub fn auth_time(&self) -> Option<UnixTime> {
+        self.claims.auth_time
+    }
+
+    /// Return how the user has proved who they are (`amr`), by the request's tokens.
+    pub fn methods(&self) -> &Methods {
+        &self.claims.methods
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Authenticated {
@@ -115,7 +126,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for AccessClaims {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
         match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
             Ok(claims) => Ok(Some(claims)),
-            Err(Rejection::NotAuthenticated | Rejection::LateUpload) => Ok(None),
+            Err(Rejection::NotAuthenticated | Rejection::LateUpload | Rejection::Locked) => Ok(None),
             Err(rejection) => Err(rejection),
         }
     }

@@ -10,6 +10,7 @@ use crate::{event, shared::AddressOf};
 const MAX_USER_AGENT: usize = 512;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const RENDER_SECRET: HeaderName = HeaderName::from_static(jwtauth::RENDER_SECRET_HEADER);
+const ACTIVITY: HeaderName = HeaderName::from_static(jwtauth::ACTIVITY_HEADER);
 
 /// The header fields that the engine reads, each joined into one value.
 pub(crate) struct Fields<'h> {
@@ -22,6 +23,7 @@ pub(crate) struct Fields<'h> {
     content_length: Option<Cow<'h, str>>,
     transfer_encoding: Option<Cow<'h, str>>,
     render_secret: Option<Cow<'h, str>>,
+    activity: Option<Cow<'h, str>>,
 }
 
 impl<'h> Fields<'h> {
@@ -38,6 +40,7 @@ impl<'h> Fields<'h> {
             content_length: value(&header::CONTENT_LENGTH),
             transfer_encoding: value(&header::TRANSFER_ENCODING),
             render_secret: value(&RENDER_SECRET),
+            activity: value(&ACTIVITY),
         }
     }
 
@@ -57,6 +60,7 @@ impl<'h> Fields<'h> {
         head.content_length = self.content_length.as_deref();
         head.transfer_encoding = self.transfer_encoding.as_deref();
         head.render_secret = self.render_secret.as_deref();
+        head.activity = self.activity.as_deref();
         head
     }
 

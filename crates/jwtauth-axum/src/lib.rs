@@ -7,8 +7,9 @@
 //! | --- | --- |
 //! | [`Authenticated`] | the current user, checked against the store; otherwise 403, or 401 for an invalid bearer token, as in Django |
 //! | `Option<Authenticated>`, [`MaybeAuthenticated`] | the same, or `None` for an anonymous request |
+//! | [`RecentlySignedIn`], [`SignedInWith`] | the current user, who has authenticated a short time ago, or by certain methods; otherwise 403 |
 //! | [`AccessClaims`] | the claims of the access token, without a query |
-//! | [`Auth`] | the handle: [`login`](Auth::login), [`logout`](Auth::logout), [`sessions`](Auth::sessions), [`end`](Auth::end) |
+//! | [`Auth`] | the handle: [`login`](Auth::login), [`logout`](Auth::logout), [`reauthenticate`](Auth::reauthenticate), [`sessions`](Auth::sessions), [`end`](Auth::end) |
 //!
 //! ```
 //! use axum::{Json, Router, routing::{get, post}};
@@ -63,6 +64,7 @@ mod head;
 mod health;
 mod layer;
 mod login;
+mod reauthentication;
 mod request;
 mod resource_server;
 mod response;
@@ -81,6 +83,7 @@ pub use health::{Health, HealthProblem};
 pub use jwtauth;
 pub use layer::{AuthLayer, AuthService, ResponseFuture};
 pub use login::{Login, LoginError};
+pub use reauthentication::{ReauthenticationRequired, RecentlySignedIn, RequiredMethods, SignedInWith};
 #[cfg(feature = "jwks")]
 pub use reqwest;
 #[cfg(feature = "jwks")]

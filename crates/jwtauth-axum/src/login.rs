@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum_core::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use jwtauth::OriginError;
+use jwtauth::{Methods, MethodsError, OriginError};
 
 use crate::{AuthError, InsertError, Rejection, error::Failure};
 
@@ -28,13 +28,20 @@ pub struct Login {
     pub(crate) remember: bool,
     pub(crate) lifetime: Option<Duration>,
     pub(crate) cross_origin: bool,
+    pub(crate) methods: Result<Methods, MethodsError>,
 }
 
 impl Login {
     /// Create a login for the user with this primary key.
     #[expect(clippy::needless_pass_by_value, reason = "a key is a number or a short string")]
     pub fn new(user_id: impl ToString) -> Self {
-        Self { user_id: user_id.to_string(), remember: true, lifetime: None, cross_origin: false }
+        Self {
+            user_id: user_id.to_string(),
+            remember: true,
+            lifetime: None,
+            cross_origin: false,
+            methods: Ok(Methods::default()),
+        }
     }
 
     /// Set whether the cookies outlive the browser. Default: `true`.
@@ -57,9 +64,16 @@ impl Login {
         self.cross_origin = cross_origin;
         self
     }
+
+    /// Set how the user has proved who they are, by the names of RFC 8176, such as `["pwd", "otp"]`, or by other names of
+    /// up to 16 letters, digits and `-_.:/+`: [`LoginError::Methods`]. They become the claim `amr`.
+    pub fn with_methods<N: AsRef<str>>(mut self, methods: impl IntoIterator<Item = N>) -> Self {
+        self.methods = Methods::new(methods);
+        self
+    }
 }
 
-/// Why a login failed.
+/// Why a login, or another [authentication](crate::Auth::reauthenticate), failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
@@ -78,6 +92,13 @@ pub enum LoginError {
     /// [`Login::with_lifetime`] is less than one second, or more than about 3 000 years.
     #[error("the lifetime of a login must be between 1 and 100 000 000 000 seconds")]
     Lifetime,
+    /// The names of the methods are not valid, or too many.
+    #[error(transparent)]
+    Methods(MethodsError),
+    /// [`Auth::reauthenticate`](crate::Auth::reauthenticate): the request's session is over or another user's, or another
+    /// user acts as this one.
+    #[error("this is not the user who is signed in")]
+    OtherUser,
     /// Anything else.
     #[error(transparent)]
     Auth(AuthError),
@@ -92,6 +113,8 @@ impl LoginError {
             Self::CrossOrigin(_) => "cross_origin",
             Self::ResponseSent => "response_sent",
             Self::Lifetime => "invalid_lifetime",
+            Self::Methods(error) => error.code(),
+            Self::OtherUser => "permission_denied",
             Self::Auth(error) => error.code(),
         }
     }
@@ -123,15 +146,16 @@ impl Failure for LoginError {
 }
 
 impl IntoResponse for LoginError {
-    /// Answer as Django's `login/` does: 401 for an unknown user, 403 for too many sessions and for a cross-origin
-    /// request.
+    /// Answer as Django's `login/` does: 401 for an unknown user, 403 for too many sessions, for another user and for a
+    /// cross-origin request.
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),
             Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions. Sign out on another device first."),
+            Self::OtherUser => (StatusCode::FORBIDDEN, "This is not the user who is signed in."),
             Self::CrossOrigin(error) => return Rejection::from(error).into_response(),
             Self::Auth(error) => return error.into_response(),
-            Self::ResponseSent | Self::Lifetime => {
+            Self::ResponseSent | Self::Lifetime | Self::Methods(_) => {
                 tracing::error!(error = &self as &dyn std::error::Error, code = self.code(), "a login failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "Server error.")
             }

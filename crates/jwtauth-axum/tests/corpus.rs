@@ -20,8 +20,8 @@ use cookie::Cookie;
 use http_body_util::BodyExt as _;
 use jwtauth_axum::{
     Auth, AuthError, AuthLayer, Authenticated, FoundSession, InsertError, Limit, Login, LoginError, MemoryStore,
-    Record, SessionStore, Settings, StoreError,
-    jwtauth::{Generation, Session, TokenKind, Tokens, UnixTime},
+    RecentlySignedIn, Record, RequiredMethods, SessionStore, Settings, SignedInWith, StoreError,
+    jwtauth::{Generation, Methods, Session, TokenKind, Tokens, UnixTime},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -92,6 +92,10 @@ struct Row {
     end_is_fixed: bool,
     remember: bool,
     last_seen_at: u64,
+    auth_time: Option<u64>,
+    locks_at: Option<u64>,
+    #[serde(default)]
+    amr: String,
 }
 
 fn corpus() -> Corpus {
@@ -134,8 +138,10 @@ impl Corpus {
         let vary: Vec<_> = parts.headers.get_all(header::VARY).iter().collect();
         assert!(vary.len() <= 1, "{}: more than one field: {vary:?}", case.name);
         let vary = value("vary").unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+        let is_missing = said.get("max_age").is_some();
+        let missing = is_missing.then(|| json!({"max_age": said["max_age"], "methods": said["methods"]}));
         let given = json!({
-            "status": parts.status.as_u16(), "user": said["user"], "code": said["code"], "set": set, "cleared": cleared,
+            "status": parts.status.as_u16(), "user": said["user"], "code": said["code"], "missing": missing, "set": set, "cleared": cleared,
             "vary": vary.collect::<Vec<_>>(), "cache_control": value("cache-control"), "headers": headers,
             "rows": self.rows(&store).await, "events": events,
         });
@@ -161,9 +167,12 @@ impl Corpus {
             let session = Session::new(time(row.created_at), time(row.expires_at))
                 .with_generation(Generation::new(row.generation), time(row.rotated_at))
                 .with_acknowledged_at(row.acknowledged_at.map(time))
-                .with_fixed_end(row.end_is_fixed);
+                .with_fixed_end(row.end_is_fixed)
+                .with_auth_time(row.auth_time.map(time))
+                .with_locks_at(row.locks_at.map(time));
             let record = Record::new(self.sessions[name].id.parse().unwrap(), row.user, session)
                 .with_remember(row.remember)
+                .with_methods(Methods::from_stored(&row.amr))
                 .with_last_seen_at(time(row.last_seen_at));
             store.insert(record, None, time(self.now)).await.unwrap();
         }
@@ -222,6 +231,8 @@ impl Corpus {
                 told["issued_at"] = json!(claims.issued_at.as_secs());
                 told["expires_at"] = json!(claims.expires_at.as_secs());
                 told["max_age"] = json!(max_age);
+                told["auth_time"] = json!(claims.auth_time.map(UnixTime::as_secs));
+                told["amr"] = json!(claims.methods.iter().collect::<Vec<_>>());
                 &mut set
             };
             assert!(cookies.insert(name.to_owned(), told).is_none(), "{name} twice");
@@ -232,7 +243,7 @@ impl Corpus {
     async fn rows(&self, store: &Users) -> Value {
         let mut rows = Map::new();
         for user in self.users.keys() {
-            for Record { id, session, remember, last_seen_at, user_id, .. } in
+            for Record { id, session, remember, last_seen_at, user_id, methods, .. } in
                 store.of_user(user, UnixTime::EPOCH).await.unwrap()
             {
                 let row = json!({
@@ -241,6 +252,8 @@ impl Corpus {
                     "rotated_at": session.rotated_at.as_secs(), "created_at": session.created_at.as_secs(),
                     "expires_at": session.expires_at.as_secs(), "end_is_fixed": session.end_is_fixed,
                     "remember": remember, "last_seen_at": last_seen_at.as_secs(),
+                    "auth_time": session.auth_time.map(UnixTime::as_secs),
+                    "locks_at": session.locks_at.map(UnixTime::as_secs), "amr": methods.as_str(),
                 });
                 rows.insert(self.name(id), row);
             }
@@ -256,7 +269,9 @@ impl Corpus {
     fn expected(&self, case: &Case) -> Value {
         let mut rows = Map::new();
         for (name, after) in case.answer["rows"].as_object().unwrap() {
-            let mut row = case.rows.get(name).cloned().unwrap_or_else(|| json!({}));
+            let mut row = json!({"auth_time": null, "locks_at": null, "amr": ""});
+            let before = case.rows.get(name).and_then(Value::as_object).cloned();
+            row.as_object_mut().unwrap().extend(before.unwrap_or_default());
             match after {
                 Value::String(word) if word == "gone" => continue,
                 Value::String(word) if word == "unchanged" => {}
@@ -268,12 +283,17 @@ impl Corpus {
         let attributes = &self.configurations[&case.configuration].attributes;
         let mut set = case.answer["set"].clone();
         for cookie in set.as_object_mut().unwrap().values_mut() {
+            let row = &rows[cookie["session"].as_str().unwrap()];
             cookie["attributes"] = json!(attributes);
-            cookie["user"] = rows[cookie["session"].as_str().unwrap()]["user"].clone();
+            cookie["user"] = row["user"].clone();
+            for (claim, default) in [("auth_time", row["created_at"].clone()), ("amr", json!([]))] {
+                cookie.as_object_mut().unwrap().entry(claim).or_insert(default);
+            }
         }
         let cleared = json!({"attributes": attributes});
         let is_cleared = case.answer["cleared"] == true;
         let mut expected = case.answer.clone();
+        expected.entry("missing").or_insert(Value::Null);
         expected["set"] = set;
         expected["cleared"] = if is_cleared { json!({"access": cleared, "refresh": cleared}) } else { json!({}) };
         expected["rows"] = Value::Object(rows);
@@ -285,7 +305,7 @@ impl Corpus {
 fn compared(case: &Case, mut answer: Value) -> Value {
     let fields = answer.as_object_mut().unwrap();
     if case.request.method == "HEAD" {
-        fields.retain(|name, _| name != "user" && name != "code");
+        fields.retain(|name, _| name != "user" && name != "code" && name != "missing");
     }
     if case.answer["vary"].is_null() {
         fields.retain(|name, _| name != "vary" && name != "cache_control");
@@ -315,6 +335,9 @@ fn site(sent: &CaseRequest) -> Router {
         )
         .route("/idle", any(async || says(None)))
         .route("/failing", any(async || StatusCode::INTERNAL_SERVER_ERROR))
+        .route("/recent", any(async |recent: RecentlySignedIn<300>| says(Some(&recent.user.user_id))))
+        .route("/otp", any(async |with: SignedInWith<Otp>| says(Some(&with.user.user_id))))
+        .route("/reauthenticate", any(reauthenticate))
         .route("/login", login(Login::new(1)))
         .route("/login-forget", login(Login::new(1).with_remember(false)))
         .route("/login-hour", login(Login::new(1).with_lifetime(Duration::from_secs(3600))))
@@ -336,6 +359,17 @@ fn says(user: Option<&str>) -> Json<Value> {
 async fn sign_in(auth: Auth, login: Login) -> Result<Json<Value>, LoginError> {
     auth.login_with(login).await?;
     Ok(says(auth.session().await?.as_ref().map(|session| session.user_id.as_str())))
+}
+
+async fn reauthenticate(auth: Auth) -> Result<Json<Value>, LoginError> {
+    auth.reauthenticate(1, ["otp"]).await?;
+    Ok(says(auth.session().await?.as_ref().map(|session| session.user_id.as_str())))
+}
+
+struct Otp;
+
+impl RequiredMethods for Otp {
+    const METHODS: &'static [&'static str] = &["otp"];
 }
 
 async fn logout(auth: Auth) -> Result<Json<Value>, AuthError> {
@@ -366,8 +400,15 @@ impl SessionStore for Users {
         self.rows.insert(record, limit, now).await
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
-        self.rows.advance(id, from, next, now).await
+    async fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        self.rows.advance(id, from, next, methods, now).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

@@ -144,7 +144,7 @@ async fn everything_works(store: &impl SessionStore, user: &str) {
     let alone = insert(store, record(user)).await;
     assert_eq!(store.find(written.id).await.unwrap().unwrap().record, written);
     let next = written.session.with_generation(Generation::new(2), NOW).with_acknowledged_at(None);
-    assert!(store.advance(written.id, Generation::FIRST, next, NOW).await.unwrap());
+    assert!(store.advance(written.id, Generation::FIRST, next, None, NOW).await.unwrap());
     store.acknowledge(written.id, next.generation, NOW).await.unwrap();
     store.touch(written.id, NOW).await.unwrap();
     assert_eq!(store.of_user(user, NOW).await.unwrap().len(), 2);
@@ -267,7 +267,7 @@ macro_rules! each_survives {
         assert_eq!($store.find(kept.id).await.unwrap().unwrap().record, kept);
         $spoil;
         let next = kept.session.with_generation(Generation::new(2), NOW).with_acknowledged_at(None);
-        assert!($store.advance(kept.id, Generation::FIRST, next, NOW).await.unwrap());
+        assert!($store.advance(kept.id, Generation::FIRST, next, None, NOW).await.unwrap());
         $spoil;
         $store.acknowledge(kept.id, next.generation, NOW).await.unwrap();
         $spoil;

@@ -23,7 +23,7 @@ use http::{Request, StatusCode, header};
 use jwtauth_axum::{
     AccessClaims, Auth, AuthLayer, Authenticated, FoundSession, InsertError, Limit, Login, LoginError, MemoryStore,
     Record, SessionStore, StoreError,
-    jwtauth::{Generation, Session, UnixTime},
+    jwtauth::{Generation, Methods, Session, UnixTime},
 };
 use tokio::sync::Notify;
 use tower::ServiceExt;
@@ -73,8 +73,15 @@ impl SessionStore for Store {
         done
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
-        self.inner.advance(id, from, next, now).await
+    async fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        self.inner.advance(id, from, next, methods, now).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

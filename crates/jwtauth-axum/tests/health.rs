@@ -10,7 +10,7 @@ use common::{Answer, Browser, SECRET, settings};
 use http::StatusCode;
 use jwtauth_axum::{
     AuthLayer, FoundSession, InsertError, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
-    jwtauth::{Generation, Session, UnixTime},
+    jwtauth::{Generation, Methods, Session, UnixTime},
 };
 use uuid::Uuid;
 
@@ -41,7 +41,14 @@ impl SessionStore for Checked {
         Ok(Vec::new())
     }
 
-    async fn advance(&self, _: Uuid, _: Generation, _: Session, _now: UnixTime) -> Result<bool, StoreError> {
+    async fn advance(
+        &self,
+        _: Uuid,
+        _: Generation,
+        _: Session,
+        _: Option<Methods>,
+        _now: UnixTime,
+    ) -> Result<bool, StoreError> {
         Ok(false)
     }
 

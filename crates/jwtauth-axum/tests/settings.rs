@@ -142,6 +142,8 @@ fn none_as_text_means_django_s_none() {
         ("AUDIENCE", |it| it.audience.is_empty()),
         ("RENDER_SERVER_SECRET", |it| it.render_server_secret.is_empty()),
         ("SESSION_LIFETIME", |it| it.session_lifetime.is_none()),
+        ("LOCK_AFTER", |it| it.lock_after.is_none()),
+        ("SENSITIVE_MAX_AGE", |it| it.sensitive_max_age.is_none()),
         ("SESSION_CHECK_INTERVAL", |it| it.session_check_interval.is_none()),
         ("MAX_SESSIONS_PER_USER", |it| it.max_sessions_per_user.is_none()),
     ] {
@@ -209,6 +211,11 @@ fn durations_are_bounded_as_in_django() {
         ("ACCESS_TOKEN_LIFETIME", good().with_access_token_lifetime(Duration::from_millis(999))),
         ("REFRESH_TOKEN_LIFETIME", good().with_refresh_token_lifetime(Duration::from_secs(299))),
         ("SESSION_LIFETIME", good().with_session_lifetime(Duration::from_secs(86_399))),
+        ("LOCK_AFTER", good().with_lock_after(Duration::from_secs(299))),
+        ("LOCK_AFTER", good().with_lock_after(Duration::from_secs(86_400))),
+        ("LOCK_AFTER", good().with_lock_after(more)),
+        ("SENSITIVE_MAX_AGE", good().with_sensitive_max_age(Duration::from_millis(999))),
+        ("SENSITIVE_MAX_AGE", good().with_sensitive_max_age(more)),
     ] {
         let said = settings.build().unwrap_err().to_string();
         assert!(said.contains(name), "{said}");
@@ -300,7 +307,7 @@ fn value_is_accepted_or_rejected_as_in_django() {
     let corpus: serde_json::Value = serde_json::from_str(include_str!("../../../testdata/settings.json")).unwrap();
     let secret = "a secret of the tests, long enough for each of the hashes that JWS has in RFC 7518";
     let settings = corpus["settings"].as_object().unwrap();
-    assert_eq!(settings.len(), 26);
+    assert_eq!(settings.len(), 28);
     for (name, values) in settings {
         for kind in ["good", "bad"] {
             for value in values[kind].as_array().unwrap() {

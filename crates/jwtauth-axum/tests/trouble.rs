@@ -21,7 +21,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use jwtauth_axum::{
     Auth, AuthLayer, FoundSession, InsertError, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
-    jwtauth::{Generation, Session, UnixTime},
+    jwtauth::{Generation, Methods, Session, UnixTime},
 };
 use tokio::sync::Notify;
 use tower::{Layer, ServiceExt};
@@ -96,13 +96,20 @@ impl SessionStore for Troubled {
         self.inner.insert(record, limit, now).await
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, to: Session, now: UnixTime) -> Result<bool, StoreError> {
+    async fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        to: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
         self.trouble()?;
         if self.swaps_are_lost.load(Ordering::Relaxed) {
             return Ok(false);
         }
         self.gate.pass().await;
-        self.inner.advance(id, from, to, now).await
+        self.inner.advance(id, from, to, methods, now).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

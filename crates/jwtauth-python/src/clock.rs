@@ -15,7 +15,6 @@ impl DatabaseClock {
         Self(jwtauth::DatabaseClock::new())
     }
 
-    #[pyo3(signature = (*, asked, answered, reported))]
     fn hear(&self, asked: i64, answered: i64, reported: i64) {
         self.0.hear(at(asked)..=at(answered), at(reported));
     }

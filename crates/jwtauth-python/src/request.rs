@@ -74,8 +74,7 @@ impl Site {
     }
 
     /// Identify the user of a request. `own` is called only if the result may depend on it.
-    #[pyo3(signature = (meta, *, method, version, cookies, is_trusted, own, now))]
-    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments would take longer")]
     fn identify(
         &self,
         meta: &Bound<'_, PyDict>,
@@ -123,7 +122,7 @@ impl Site {
         }
     }
 
-    /// `no_activity`: the site knows that requests to this path are no activity of the user.
+    /// `no_activity`: the site knows that requests to this path are not an activity of the user.
     #[pyo3(signature = (identity, claims, session, *, no_activity = false, now))]
     fn refresh(
         &self,
@@ -140,7 +139,6 @@ impl Site {
     }
 
     /// Return `(acknowledge, update_last_seen)`, or `None` if the session is not valid.
-    #[pyo3(signature = (identity, claims, session, *, subject, last_seen_at, now))]
     fn check(
         &self,
         identity: &Bound<'_, Identity>,
@@ -183,12 +181,11 @@ impl Site {
     ) -> Result<Grant, Error> {
         let mut grantee = Grantee::new(sid.get().0, subject);
         let row = &session.get().0;
-        grantee.authentication = Some(match presented {
-            Some(claims) => Authentication::of(&claims.get().0, row),
-            None => {
-                let time = auth_time.map_or(row.authenticated_at(), UnixTime::from_secs);
-                Authentication::new(time.min(row.authenticated_at()), Methods::from_stored(methods))
-            }
+        grantee.authentication = Some(if let Some(claims) = presented {
+            Authentication::of(&claims.get().0, row)
+        } else {
+            let time = auth_time.map_or(row.authenticated_at(), UnixTime::from_secs);
+            Authentication::new(time.min(row.authenticated_at()), Methods::from_stored(methods))
         });
         (grantee.custom, grantee.remember, grantee.actor) = (custom_claims(custom)?, remember, actor);
         let kinds = decision.map_or(BOTH, |decision| decision.get().decision.issues());
@@ -226,6 +223,13 @@ impl Site {
             (name, cookie.token.clone().unwrap_or_default(), cookie.max_age.map(|max_age| max_age.as_secs()))
         });
         Ok(Answer { vary, cache_control, cookies: cookies.collect(), inner: answer })
+    }
+
+    /// Return the new value of `Vary` if no cookie is changed. `None` leaves it unchanged.
+    fn vary(&self, identity: &Bound<'_, Identity>, was_asked: bool, present: &str) -> Result<Option<String>, Error> {
+        let (identity, now) = (&identity.get().identity, UnixTime::from_secs(0));
+        let answer = self.0.respond(identity, &jwtauth::Outcome::Unchanged, was_asked, now)?;
+        Ok(answer.vary(present))
     }
 
     fn __repr__(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jwtauth::{Generation, Lifetimes, MovedLogin, OldCredential, OldLoginPeriod, UnixTime};
+use jwtauth::{Lifetimes, MovedLogin, OldCredential, OldLoginPeriod, UnixTime};
 use pyo3::prelude::*;
 
 use crate::{error::Error, request::Identity, session::Session};
@@ -35,8 +35,8 @@ impl RotationPolicy {
     }
 
     /// Return the row of a session whose user authenticates again, or `None` if it is over.
-    fn reauthenticate(&self, session: &Bound<'_, Session>, presented: u64, now: u64) -> Option<Session> {
-        self.0.reauthenticate(&session.get().0, Generation::new(presented), UnixTime::from_secs(now)).map(Session)
+    fn reauthenticate(&self, session: &Bound<'_, Session>, now: u64) -> Option<Session> {
+        self.0.reauthenticate(&session.get().0, UnixTime::from_secs(now)).map(Session)
     }
 
     fn take_over(&self, end: Option<u64>, now: u64) -> Session {

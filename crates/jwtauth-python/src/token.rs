@@ -110,7 +110,7 @@ impl Claims {
         self.0.methods.iter().collect()
     }
 
-    /// The subject of who acts as the user, if somebody does.
+    /// The subject of who acts as the user, if another user does.
     #[getter]
     fn actor(&self) -> Option<&str> {
         self.0.actor.as_deref()

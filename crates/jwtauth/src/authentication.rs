@@ -10,7 +10,7 @@ pub const MAX_METHODS: usize = 6;
 /// The longest name of a method, in bytes.
 const MAX_NAME: usize = 16;
 
-/// The methods by which a user has proved who they are in this session: the claim `amr` (OpenID Connect Core 1.0 §2),
+/// The methods by which a user has proved who they are in this session: the claim `amr` (OIDC Core 1.0 §2),
 /// with the names of RFC 8176 §2, such as `pwd` and `otp`, or names of the site's own.
 ///
 /// ```
@@ -132,10 +132,10 @@ impl MethodsError {
     }
 }
 
-/// When and how a user last proved who they are: the claims `auth_time` and `amr` (OpenID Connect Core 1.0 §2).
+/// When and how a user last proved who they are: the claims `auth_time` and `amr` (OIDC Core 1.0 §2).
 ///
-/// It belongs to the tokens that were issued then, and to those that they were refreshed to. Whoever holds an older copy
-/// of the session's tokens gets tokens that say the older time, however recently the user has authenticated again.
+/// It belongs to the tokens that were issued then, and to those that they were refreshed to. An older copy of the
+/// session's tokens gets tokens that say the older time, however recently the user has authenticated again.
 ///
 /// ```
 /// use std::time::Duration;
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn whole_names_are_compared() {
-        assert!(!methods(&["otp"]).contains("ot") && !methods(&["otp", "pwd"]).contains("otp pwd"));
+        assert!(!methods(&["otp"]).contains("op") && !methods(&["otp", "pwd"]).contains("otp pwd"));
         assert!(!methods(&[]).contains(""));
     }
 

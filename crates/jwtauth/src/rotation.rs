@@ -100,10 +100,10 @@ pub struct RowUpdate {
 pub enum Decision {
     /// Refresh: write the [`RowUpdate`], then issue both tokens of its generation.
     Rotate(RowUpdate),
-    /// Refresh for a request that is no activity: write the [`RowUpdate`], which moves no end, then issue the refresh token
+    /// Refresh for a request that is not an activity: write the [`RowUpdate`], which moves no end, then issue the refresh token
     /// of its generation alone. The user's next request therefore presents it, and moves the end.
     RotateIdle(RowUpdate),
-    /// The token was issued for a request that was no activity, and this one is: write the [`RowUpdate`], which moves the
+    /// The token was issued for a request that was not an activity, and this one is: write the [`RowUpdate`], which moves the
     /// end, then issue both tokens of the same generation.
     Extend(RowUpdate),
     /// The access cookie was lost: issue a new access token of the row's generation. Do not set the refresh cookie,
@@ -260,19 +260,18 @@ impl RotationPolicy {
         }
     }
 
-    /// Return the row of a session whose user authenticates again at `now`, in a request that brings a token of the
-    /// generation `presented`. Both tokens must then be issued. `None` if the session is over; a locked session is
-    /// unlocked.
+    /// Return the row of a session whose user authenticates again at `now`, to be written as a [`RowUpdate`] is. Both
+    /// tokens must then be issued. `None` if the session is over; a locked session is unlocked.
     ///
-    /// The tokens are of the next generation, and the first to say when the user authenticated. Those of the previous one
-    /// stay valid as after any rotation, so that no other tab is signed out, and [never say
-    /// more](crate::Authentication::of) than before. If the client may not have the newest generation yet, the tokens are
-    /// of that one: if this response is lost as well, the client is still only one generation behind.
-    pub fn reauthenticate(&self, session: &Session, presented: Generation, now: UnixTime) -> Option<Session> {
+    /// The tokens are the first to say when the user authenticated; older ones [never say
+    /// more](crate::Authentication::of) than before. They are of the next generation if a refresh could issue it now.
+    /// Otherwise requests with the previous generation, or responses with the newest, may still be under way, and a
+    /// browser that is one more generation behind would be signed out: the tokens are then of the newest generation.
+    pub fn reauthenticate(&self, session: &Session, now: UnixTime) -> Option<Session> {
         if self.lifetimes.is_over(session, now) {
             return None;
         }
-        let next = if session.acknowledged_at.is_some() || presented == session.generation {
+        let next = if self.grace_is_over(session, now) {
             RowUpdate { acknowledged_at: None, ..self.next(session, session.generation.next(), now) }
         } else {
             let Session { generation, acknowledged_at, rotated_at, .. } = *session;
@@ -337,7 +336,7 @@ impl RotationPolicy {
         Decision::Extend(RowUpdate { acknowledged_at, rotated_at: session.rotated_at, ..next })
     }
 
-    /// Do for a request that is no activity what is done for others, but move no end, and issue no access token, with
+    /// Do for a request that is not an activity what is done for others, but move no end, and issue no access token, with
     /// which the user's own requests would not move it either. Rotate as often as access tokens expire, so that a copy is
     /// found as soon as without this.
     fn without_activity(&self, session: &Session, decision: Decision, now: UnixTime) -> Decision {
@@ -355,7 +354,14 @@ impl RotationPolicy {
 
     fn decide_rotation(&self, session: &Session, presented: Presented, now: UnixTime) -> Decision {
         let acknowledge = self.acknowledges(session, presented.generation);
+        // The token is older than the user's newest authentication, whose tokens the browser may be about to get. It would
+        // lose them again by those that this token stands for.
+        let is_older = presented.auth_time.unwrap_or(session.created_at) < session.authenticated_at();
+        let is_overtaken = is_older && !self.is_past_grace(session.authenticated_at(), now);
         if presented.generation == session.generation {
+            if is_overtaken {
+                return Decision::Admit { acknowledge };
+            }
             return if self.grace_is_over(session, now) {
                 let successor = self.next(session, session.generation.next(), now);
                 Decision::Rotate(RowUpdate { acknowledged_at: None, ..successor })
@@ -364,13 +370,8 @@ impl RotationPolicy {
             };
         }
         if is_previous(session, presented.generation) && self.previous_is_good(session, now) {
-            // These tokens are older than the user's newest authentication, whose tokens the browser has, or may be about
-            // to get. It would lose them again by those that these tokens stand for.
-            let is_older = presented.auth_time.unwrap_or(session.created_at) < session.authenticated_at();
-            if is_older && (session.acknowledged_at.is_some() || !self.is_past_grace(session.rotated_at, now)) {
-                return Decision::Admit { acknowledge: false };
-            }
-            return Decision::Reissue;
+            let is_replaced = is_overtaken || is_older && session.acknowledged_at.is_some();
+            return if is_replaced { Decision::Admit { acknowledge: false } } else { Decision::Reissue };
         }
         match presented.generation.checked_distance_from(session.generation) {
             Some(ahead) if ahead > MAX_ADOPTION => Decision::Refuse(Refusal::Ahead),
@@ -391,10 +392,11 @@ impl RotationPolicy {
         Decision::Refuse(Refusal::LateUpload)
     }
 
-    /// Return whether the newest generation may be replaced: it has been seen, and the grace period has passed both
-    /// since it was issued and since it was seen.
+    /// Return whether the newest generation may be replaced: it has been seen, and the grace period has passed since it
+    /// was issued, since it was seen, and since it was issued again because the user authenticated.
     fn grace_is_over(&self, session: &Session, now: UnixTime) -> bool {
         self.is_past_grace(session.rotated_at, now)
+            && self.is_past_grace(session.authenticated_at(), now)
             && session.acknowledged_at.is_some_and(|seen| self.is_past_grace(seen, now))
     }
 

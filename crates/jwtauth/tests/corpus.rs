@@ -1,12 +1,6 @@
 //! Replays the corpus of requests, `testdata/requests.json`, through the engine's steps, with a map of rows instead of
 //! the tables that Django and axum use.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::struct_excessive_bools,
-    reason = "a test and its driver"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test and its driver")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,9 +9,10 @@ use std::{
 
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{
-    Algorithm, Answer, Check, Claims, CookiePolicy, Decision, FoundRow, Grantee, Head, HttpVersion, IdentifyError,
-    Identity, Keyring, Lifetimes, OriginPolicy, Outcome, Profile, RENDER_SECRET_HEADER, RenderSecrets, RotationPolicy,
-    Session, Sid, SigningKey, Site, TokenKind, Tokens, Transport,
+    ACTIVITY_HEADER, Algorithm, Answer, Authentication, Check, Claims, CookiePolicy, Decision, FoundRow, Grantee, Head,
+    HttpVersion, IdentifyError, Identity, Keyring, Lifetimes, Methods, OriginPolicy, Outcome, Profile,
+    RENDER_SECRET_HEADER, Refusal, RenderSecrets, RotationPolicy, Session, Sid, SigningKey, Site, TokenKind, Tokens,
+    Transport,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -95,6 +90,7 @@ struct Settings {
     access_token_lifetime: u64,
     refresh_token_lifetime: u64,
     session_lifetime: Option<u64>,
+    lock_after: Option<u64>,
     refresh_token_grace_period: u64,
     bearer_tokens: bool,
     reuse_ends_all_sessions: bool,
@@ -113,6 +109,7 @@ impl Default for Settings {
             access_token_lifetime: 300,
             refresh_token_lifetime: 86_400,
             session_lifetime: Some(30 * 86_400),
+            lock_after: None,
             refresh_token_grace_period: 30,
             bearer_tokens: true,
             reuse_ends_all_sessions: false,
@@ -159,6 +156,12 @@ struct Row {
     end_is_fixed: bool,
     remember: bool,
     last_seen_at: u64,
+    #[serde(default)]
+    auth_time: Option<u64>,
+    #[serde(default)]
+    locks_at: Option<u64>,
+    #[serde(default)]
+    amr: String,
 }
 
 #[derive(Deserialize)]
@@ -185,9 +188,19 @@ struct Expected {
     headers: BTreeMap<String, Option<String>>,
     rows: BTreeMap<String, Value>,
     events: Vec<String>,
+    #[serde(default)]
+    missing: Option<Missing>,
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
+/// What a request lacks for its view.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+struct Missing {
+    max_age: Option<u64>,
+    methods: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Cookie {
     session: String,
@@ -195,6 +208,10 @@ struct Cookie {
     issued_at: u64,
     expires_at: u64,
     max_age: Option<u64>,
+    /// By default, the time of the login.
+    auth_time: Option<u64>,
+    #[serde(default)]
+    amr: Vec<String>,
 }
 
 /// The result of a request, as expected and as returned.
@@ -210,22 +227,29 @@ struct Given {
     headers: BTreeMap<String, Option<String>>,
     rows: BTreeMap<String, Row>,
     events: Vec<String>,
+    missing: Option<Missing>,
 }
 
 impl Case {
     fn expected(&self) -> Given {
         let Expected { status, cleared, .. } = self.answer;
+        let rows = self.expected_rows();
+        let mut set = self.answer.set.clone();
+        for cookie in set.values_mut() {
+            cookie.auth_time.get_or_insert(rows[&cookie.session].created_at);
+        }
         Given {
             status,
             code: self.answer.code.clone(),
             user: self.answer.user.clone(),
-            set: self.answer.set.iter().map(|(kind, cookie)| (kind.clone(), cookie.clone())).collect(),
+            set,
             cleared,
             vary: self.answer.vary.clone(),
             cache_control: self.answer.cache_control.clone(),
             headers: self.answer.headers.clone(),
-            rows: self.expected_rows(),
+            rows,
             events: self.answer.events.clone(),
+            missing: self.answer.missing.clone(),
         }
     }
 
@@ -246,12 +270,6 @@ impl Case {
     }
 }
 
-impl Clone for Cookie {
-    fn clone(&self) -> Self {
-        Self { session: self.session.clone(), ..*self }
-    }
-}
-
 impl Row {
     fn session(&self, policy: &RotationPolicy) -> Session {
         let mut session = policy.start(time(self.created_at));
@@ -260,7 +278,7 @@ impl Row {
         session.rotated_at = time(self.rotated_at);
         session.expires_at = time(self.expires_at);
         session.end_is_fixed = self.end_is_fixed;
-        session
+        session.with_auth_time(self.auth_time.map(time)).with_locks_at(self.locks_at.map(time))
     }
 
     fn write(&mut self, session: &Session) {
@@ -268,6 +286,8 @@ impl Row {
         self.acknowledged_at = session.acknowledged_at.map(seconds);
         self.rotated_at = seconds(session.rotated_at);
         self.expires_at = seconds(session.expires_at);
+        self.auth_time = session.auth_time.map(seconds);
+        self.locks_at = session.locks_at.map(seconds);
     }
 }
 
@@ -280,7 +300,8 @@ fn site(corpus: &Corpus, configuration: &Configuration) -> Site {
         duration(settings.refresh_token_lifetime),
         settings.session_lifetime.map(duration),
     );
-    let policy = RotationPolicy::new(lifetimes.unwrap(), duration(settings.refresh_token_grace_period));
+    let policy = RotationPolicy::new(lifetimes.unwrap(), duration(settings.refresh_token_grace_period))
+        .with_lock_after(settings.lock_after.map(duration));
     let mut cookies = CookiePolicy::default();
     cookies.access_name.clone_from(&settings.access_token_cookie_name);
     cookies.refresh_name.clone_from(&settings.refresh_token_cookie_name);
@@ -333,6 +354,7 @@ impl Fields {
         head.content_length = header("content-length");
         head.transfer_encoding = header("transfer-encoding");
         head.render_secret = header(RENDER_SECRET_HEADER);
+        head.activity = header(ACTIVITY_HEADER);
         head
     }
 }
@@ -350,7 +372,9 @@ struct Face<'c> {
     claims: Option<Claims>,
     /// Whether a decision about a refresh token has already admitted the request.
     is_admitted: bool,
-    is_late: bool,
+    /// The code for which a refresh token was refused, if the client can act on it.
+    refusal: Option<&'static str>,
+    missing: Option<Missing>,
 }
 
 /// The status, code and user of a view's response.
@@ -372,7 +396,8 @@ impl<'c> Face<'c> {
             was_asked: false,
             claims: None,
             is_admitted: false,
-            is_late: false,
+            refusal: None,
+            missing: None,
         }
     }
 
@@ -424,7 +449,7 @@ impl<'c> Face<'c> {
         }
         let view = case.request.view.as_str();
         let own = || case.request.sent_to.parse().ok();
-        if matches!(view, "login" | "login-forget" | "login-hour" | "logout")
+        if matches!(view, "login" | "login-forget" | "login-hour" | "logout" | "reauthenticate")
             && self.site.transport().check_origin(head, own).is_err()
         {
             self.log("cross_origin");
@@ -435,11 +460,11 @@ impl<'c> Face<'c> {
             "failing" => (500, None, None),
             "public" => (200, None, self.user(identity)),
             "websocket" => (101, None, self.user(identity)),
-            "me" => match self.user(identity) {
-                Some(user) => (200, None, Some(user)),
-                None if self.is_late => (403, Some("late_upload"), None),
-                None => (403, Some("not_authenticated"), None),
+            "me" | "recent" | "otp" => match self.user(identity) {
+                Some(user) => self.require(view).unwrap_or((200, None, Some(user))),
+                None => (403, self.refusal.or(Some("not_authenticated")), None),
             },
+            "reauthenticate" => self.reauthenticate(identity),
             "logout" => {
                 self.was_asked = true;
                 self.end_named(identity, None);
@@ -475,16 +500,63 @@ impl<'c> Face<'c> {
         }
         if let Some(warning) = decision.warning() {
             self.log(warning);
-            self.is_late = warning == "late_upload";
+        }
+        if matches!(decision, Decision::Refuse(Refusal::LateUpload | Refusal::Locked)) {
+            self.refusal = Some(decision.code());
         }
         if decision.admits() {
-            if matches!(decision, Decision::Rotate(_)) {
+            if matches!(decision, Decision::Rotate(_) | Decision::RotateIdle(_)) {
                 self.log("session_refreshed");
             }
             self.is_admitted = true;
-            self.grant(claims.sid, &row, decision.issues());
+            let authentication = Authentication::of(claims, &row.session(self.site.policy()));
+            self.grant(claims.sid, &row, authentication, decision.issues());
             self.rows.insert(id, row);
         }
+    }
+
+    /// Return when and how the request's user last authenticated.
+    fn authentication(&self) -> Authentication {
+        let claims = self.claims.as_ref().unwrap();
+        Authentication::of(claims, &self.rows[&claims.sid.session_id()].session(self.site.policy()))
+    }
+
+    /// Return the refusal of a view if the request's user must authenticate again.
+    fn require(&mut self, view: &str) -> Option<Response> {
+        let (found, limit) = (self.authentication(), 300);
+        self.missing = match view {
+            "recent" if !found.is_recent(duration(limit), time(self.corpus.now)) => {
+                Some(Missing { max_age: Some(limit), methods: Vec::new() })
+            }
+            "otp" if !found.methods.contains("otp") => Some(Missing { max_age: None, methods: vec!["otp".to_owned()] }),
+            _ => return None,
+        };
+        Some((403, Some("reauthentication_required"), None))
+    }
+
+    /// Authenticate user 1 again, by the method `otp`.
+    fn reauthenticate(&mut self, identity: &Identity) -> Response {
+        const REFUSED: Response = (403, Some("permission_denied"), None);
+        let is_locked = self.refusal == Some("session_locked");
+        if !is_locked && self.user(identity).is_none() {
+            return REFUSED;
+        }
+        self.was_asked = true;
+        let own = self.claims.clone().filter(|_| !is_locked);
+        let of_own = |claims: &&Claims| own.as_ref().is_none_or(|own| own.sid == claims.sid);
+        let presented = identity.refresh().filter(of_own).or(own.as_ref()).cloned().unwrap();
+        let id = presented.sid.session_id();
+        let Some(mut row) = self.find(id).filter(|row| row.user == "1") else { return REFUSED };
+        let (policy, now) = (*self.site.policy(), time(self.corpus.now));
+        let next = policy.reauthenticate(&row.session(&policy), now);
+        let Some(next) = next else { return REFUSED };
+        let methods = Methods::from_stored(&row.amr).union(&Methods::new(["otp"]).unwrap()).unwrap();
+        row.write(&next);
+        (row.amr, row.last_seen_at) = (methods.as_str().to_owned(), self.corpus.now);
+        self.log("session_reauthenticated");
+        self.grant(presented.sid, &row, Authentication::new(now, methods), BOTH);
+        self.rows.insert(id, row);
+        (200, None, Some("1".to_owned()))
     }
 
     /// Return the user of the access token in force, by the strict check.
@@ -531,18 +603,21 @@ impl<'c> Face<'c> {
             end_is_fixed: session.end_is_fixed,
             remember: view != "login-forget",
             last_seen_at: now,
+            auth_time: None,
+            locks_at: None,
+            amr: String::new(),
         };
         row.write(&session);
         self.log("session_started");
         self.end_named(identity, Some(sid));
-        self.grant(sid, &row, BOTH);
+        self.grant(sid, &row, Authentication::new(time(now), Methods::default()), BOTH);
         self.rows.insert(sid.session_id(), row);
         (200, None, Some("1".to_owned()))
     }
 
-    fn grant(&mut self, sid: Sid, row: &Row, kinds: &'static [TokenKind]) {
+    fn grant(&mut self, sid: Sid, row: &Row, authentication: Authentication, kinds: &'static [TokenKind]) {
         let mut grantee = Grantee::new(sid, &row.user);
-        grantee.remember = row.remember;
+        (grantee.remember, grantee.authentication) = (row.remember, Some(authentication));
         let grant = self.site.grant(grantee, &row.session(self.site.policy()), kinds, time(self.corpus.now));
         self.claims = Some(grant.access().clone());
         self.outcome = Outcome::Granted(grant);
@@ -592,6 +667,7 @@ impl<'c> Face<'c> {
             cleared: !answer.cookies.is_empty() && answer.cookies.iter().all(|cookie| cookie.token.is_none()),
             rows: self.rows.iter().map(|(id, row)| (name_of(id), row.clone())).collect(),
             events: self.events.clone(),
+            missing: self.missing.clone(),
             ..Given::default()
         };
         for cookie in &answer.cookies {
@@ -605,6 +681,8 @@ impl<'c> Face<'c> {
                 issued_at: seconds(claims.issued_at),
                 expires_at: seconds(claims.expires_at),
                 max_age: cookie.max_age.map(|max_age| max_age.as_secs()),
+                auth_time: claims.auth_time.map(seconds),
+                amr: claims.methods.iter().map(str::to_owned).collect(),
             };
             let kind = if cookie.kind == TokenKind::Access { "access" } else { "refresh" };
             assert!(given.set.insert(kind.to_owned(), issued).is_none(), "{kind} twice");

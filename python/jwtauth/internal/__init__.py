@@ -11,7 +11,7 @@ Without the shortcut, a path takes this many more instructions:
 ``store/instants.py``: `Stored` times          request 63 000 (12 %), refresh 46 000 (3 %), logout 68 000 (6 %)
 ``store/admission.py``: cache of auth hashes   request 37 000 (7 %), refresh 63 000 (3 %), logout 41 000 (3 %)
 ``store/admission.py``: no backend is asked    request 8 000 (2 %), refresh 8 000 (1 %), logout 8 000 (1 %)
-``lazy_user.py``: `set_up`                     request 7 000 (2 %), within SESSION_CHECK_INTERVAL 14 000 (7 %)
+``lazy_user.py``: `lazy_object`, `state_of`    request 18 000 (4 %), within SESSION_CHECK_INTERVAL 34 000 (22 %)
 ``conf.py``: ``settings.__dict__``             request 14 000 (3 %), within SESSION_CHECK_INTERVAL 11 000 (6 %)
 ``store/writes.py``: statements compiled once  login 466 000 (20 %), refresh 745 000 (51 %), logout 507 000 (44 %)
 ``models.py``: ``_raw_delete``                 logout 166 000 (11 %), and two statements: ``BEGIN`` and ``COMMIT``

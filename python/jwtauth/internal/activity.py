@@ -1,4 +1,4 @@
-"""Requests that are no activity of the user, such as those of a page that polls."""
+"""Requests that are not an activity of the user, such as those of a page that polls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _is_used = False
 
 
 def no_activity(view: _View) -> _View:
-    """Mark a view, or a class of views, whose requests are no activity of the user.
+    """Mark a view, or a class of views, whose requests are not an activity of the user.
 
     They are authenticated, and their tokens refreshed, as any other, but the session ends or locks as if they had not
     been made. A page can also mark a single request, by the header ``X-Jwtauth-Activity: none``.

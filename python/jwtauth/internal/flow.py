@@ -23,7 +23,7 @@ from jwtauth import _engine
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
 from jwtauth.internal import tokens
-from jwtauth.internal.lazy_user import SessionUser
+from jwtauth.internal.lazy_user import SessionUser, state_of
 from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.store import clock, scope, sessions
 from jwtauth.internal.store.admission import admit
@@ -138,12 +138,12 @@ class Flow:
         version, cookies = _of_server(request)
         self.identity = identity = self.config.site.identify(
             meta,
-            method=request.method or "",
-            version=version,
-            cookies=cookies,
-            is_trusted=self._is_trusted,
-            own=self._own_origin,
-            now=clock.now(),
+            request.method or "",
+            version,
+            cookies,
+            getattr(request, "_dont_enforce_csrf_checks", False),
+            self._own_origin,
+            clock.now(),
         )
         if identity.is_cross_origin:
             with self._logging_cross_origin():
@@ -197,6 +197,8 @@ class Flow:
     @property
     def needs_refresh(self) -> bool:
         """Return whether there is a refresh token to decide on, or tokens of several users."""
+        if self.claims is not None:
+            return self.refresh_claims is not None
         return self.refresh_claims is not None or self.identity.is_disputed
 
     @property
@@ -215,7 +217,7 @@ class Flow:
         interval, claims, user = self.config.check_interval_ms, self.claims, self._lazy_user
         if self.is_resolved or claims is None or interval == 0:
             return None
-        if user is None or self.has_moved_from(user.__dict__["_jwtauth_place"]):
+        if user is None or self.has_moved_from(state_of(user)["_jwtauth_place"]):
             user, place = None, scope.of(self.request)
             if place != scope.NOWHERE and self.config.verified.is_fresh(
                 claims, scope=place, now=clock.monotonic_ms(), interval=interval
@@ -223,6 +225,16 @@ class Flow:
                 user = SessionUser(self, claims.subject, place)
             self._lazy_user = user
         return user
+
+    @property
+    def user(self) -> Any:
+        """Return the user whom the tokens, or a credential of another package, identify, or ``None``."""
+        self.was_asked = True
+        user = self.lazy_user
+        if user is not None:
+            return user
+        found = self.found or self.visitor
+        return None if found is None else found.user
 
     @property
     def is_known(self) -> bool:
@@ -322,9 +334,9 @@ class Flow:
                 self.identity,
                 claims,
                 found.row,
-                subject=tokens.comparable_subject_of(found.user, self.config),
-                last_seen_at=found.last_seen_at,
-                now=clock.now(),
+                tokens.comparable_subject_of(found.user, self.config),
+                found.last_seen_at,
+                clock.now(),
             )
         if found is None or check is None:
             self.settle(None, None)
@@ -335,7 +347,8 @@ class Flow:
         self.settle(found, claims)
         is_first_sight, is_to_be_noted = check
         is_first_sight &= self.grant is None  # otherwise this request issued the token, and no client has it yet
-        self.remember(asked, is_acknowledged=is_first_sight or found.row.acknowledged_at is not None)
+        if asked is not None:
+            self.remember(asked, is_acknowledged=is_first_sight or found.row.acknowledged_at is not None)
         if is_first_sight:
             self.deferred.append(lambda: acknowledge(found.session))
             if not self.identity.is_bearer:  # otherwise the client may have dropped the refresh token

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser
@@ -24,14 +24,22 @@ class _Flow(Protocol):
     def has_moved_from(self, place: int) -> bool: ...
 
 
-# Faster than the ``__setattr__`` of Django's lazy objects, which calls several methods in Python.
-_set = object.__setattr__
+# Faster than the methods of Django's lazy objects, which call each other in Python.
+_get, _set, _new = object.__getattribute__, object.__setattr__, object.__new__
+_Lazy = TypeVar("_Lazy", bound=SimpleLazyObject)  # type: ignore[type-arg]  # not subscriptable at run time
 
 
-def set_up(lazy: SimpleLazyObject, find: Callable[[], Any]) -> None:  # type: ignore[type-arg]
-    """Initialize a lazy object as Django's ``__init__`` does. `jwtauth.internal` says what this saves."""
+def lazy_object(kind: type[_Lazy], find: Callable[[], Any]) -> _Lazy:
+    """Return a new lazy object of a class whose ``_wrapped`` is ``empty``. `jwtauth.internal` says what this saves."""
+    lazy = _new(kind)
     _set(lazy, "_setupfunc", find)
-    _set(lazy, "_wrapped", empty)
+    return lazy
+
+
+def state_of(lazy: SimpleLazyObject) -> dict[str, Any]:  # type: ignore[type-arg]
+    """Return the attributes of the lazy object itself."""
+    own: dict[str, Any] = _get(lazy, "__dict__")
+    return own
 
 
 class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -41,11 +49,13 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     the strict check. So does a switch to another scope, such as another tenant's database.
     """
 
+    _wrapped: Any = empty
+
     def __init__(self, flow: _Flow, subject: str, place: int) -> None:
         _set(self, "_jwtauth_flow", flow)
         _set(self, "_jwtauth_subject", subject)
         _set(self, "_jwtauth_place", place)
-        set_up(self, lambda: AnonymousUser() if flow.found is None else flow.found.user)
+        _set(self, "_setupfunc", lambda: AnonymousUser() if flow.found is None else flow.found.user)
 
     @property
     def is_authenticated(self) -> bool:
@@ -61,7 +71,7 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
     def pk(self) -> Any:
         """Return the primary key, from the token alone if ``USER_ID_FIELD`` is the primary key."""
         if _is_known_from_token(self):
-            own = self.__dict__
+            own = state_of(self)
             if own["_jwtauth_flow"].config.user_id_field in (None, "pk"):
                 return get_user_model()._meta.pk.to_python(own["_jwtauth_subject"])
             self._setup()
@@ -73,7 +83,9 @@ class SessionUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscripta
 
 def _is_known_from_token(user: SessionUser) -> bool:
     """Return whether the user is not loaded yet. Load the user if the request has switched to another scope."""
-    own = user.__dict__
-    if own["_wrapped"] is empty and own["_jwtauth_flow"].has_moved_from(own["_jwtauth_place"]):
+    own = state_of(user)
+    if "_wrapped" in own:
+        return False
+    if own["_jwtauth_flow"].has_moved_from(own["_jwtauth_place"]):
         user._setup()
-    return own["_wrapped"] is empty
+    return "_wrapped" not in own

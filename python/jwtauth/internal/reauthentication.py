@@ -65,12 +65,16 @@ def present(flow: Flow, refresh_token: str) -> None:
 
 
 def _presented(flow: Flow) -> _engine.Claims:
-    """Return the claims of the token that names the session."""
+    """Return the claims of the token that names the session.
+
+    After a refresh, this is the token that the client sent, since it may never receive its successor.
+    """
     if flow.locked is not None:
         return flow.locked[0]
     if flow.found is None or flow.claims is None:
         raise PermissionDenied(_("Sign in first."))
-    return flow.claims
+    sent = flow.identity.refresh
+    return flow.claims if sent is None or sent.session_id != flow.claims.session_id else sent
 
 
 def _write(flow: Flow, presented: _engine.Claims, user: AbstractBaseUser, methods: list[str]) -> SessionAndUser:
@@ -78,7 +82,7 @@ def _write(flow: Flow, presented: _engine.Claims, user: AbstractBaseUser, method
     found = sessions.find(presented.session_id)
     if found is None or found.user.pk != user.pk or found.session.actor_session_id is not None:
         raise PermissionDenied(_("This is not the user who is signed in."))
-    row = flow.config.policy.reauthenticate(found.row, presented.generation, clock.now())
+    row = flow.config.policy.reauthenticate(found.row, clock.now())
     if row is None:
         raise PermissionDenied(_("Sign in first."))
     amr = _engine.stored_methods([*found.session.amr.split(), *methods])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -10,34 +9,36 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import SimpleLazyObject, empty
 
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.internal.flow import Flow
-from jwtauth.internal.lazy_user import set_up
-from jwtauth.request import RequestAuth
+from jwtauth.internal.lazy_user import lazy_object
 
 
 class _LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # not subscriptable at run time
     """Load ``request.user`` lazily: the user of the tokens, or the previous user of the request."""
 
-    def __init__(self, find: Callable[[], Any]) -> None:
-        set_up(self, find)
+    _wrapped: Any = empty
 
 
-def install(request: HttpRequest, flow: Flow) -> None:
-    """Set ``request.user`` and ``request.auser``."""
-    known = vars(request)
-    before, auser_before = known.get("user"), known.get("auser")
-    auth: RequestAuth = request.jwtauth  # type: ignore[attr-defined]
+class _Users:
+    """Find the user of a request, for ``request.user`` and ``request.auser``, which were set before to these values."""
 
-    def user() -> Any:
-        if auth.is_authenticated:
-            return auth.user
-        return AnonymousUser() if before is None else before
+    __slots__ = ("_auser", "_flow", "_user")
 
-    async def auser() -> Any:
-        current = vars(request).get("user")
+    def __init__(self, flow: Flow, user: Any, auser: Any) -> None:
+        self._flow, self._user, self._auser = flow, user, auser
+
+    def user(self) -> Any:
+        user = self._flow.user
+        if user is not None:
+            return user
+        return AnonymousUser() if self._user is None else self._user
+
+    async def auser(self) -> Any:
+        flow = self._flow
+        current = vars(flow.request).get("user")
         if type(current) is not _LazyUser:  # a later middleware has replaced the user
             return await sync_to_async(_loaded)(current)
         # Return a loaded user, since async code cannot load the fields of a lazy one.
@@ -45,16 +46,23 @@ def install(request: HttpRequest, flow: Flow) -> None:
         found = resolved or flow.visitor
         if found is not None:
             return found.user
-        return await auser_before() if auser_before is not None else user()
+        return await self._auser() if self._auser is not None else self.user()
 
-    request.user = _LazyUser(user)  # type: ignore[assignment]
-    request.auser = auser
+
+def install(request: HttpRequest, flow: Flow) -> None:
+    """Set ``request.user`` and ``request.auser``."""
+    known = vars(request)
+    users = _Users(flow, known.get("user"), known.get("auser"))
+    request.user = lazy_object(_LazyUser, users.user)  # type: ignore[assignment]
+    request.auser = users.auser
 
 
 def install_again(request: HttpRequest) -> Flow | None:
     """Restore the tokens' user if Django's own middleware has replaced it. Keep the user of any other middleware."""
     flow = Flow.of(request)
-    if flow is not None and _is_set_by_django(vars(request).get("user")):
+    user = vars(request).get("user")
+    # type() rather than isinstance(), which would load a lazy user.
+    if flow is not None and type(user) is SimpleLazyObject and _is_set_by_django(user):
         install(request, flow)
     return flow
 
@@ -76,12 +84,12 @@ def authenticated_user(request: HttpRequest) -> Any:
         # nothing may be rotated.
         flow = Flow.attach(request)
         flow.identify()
-    auth: RequestAuth = request.jwtauth  # type: ignore[attr-defined]
-    if not auth.is_authenticated:
+    found = flow.user
+    if found is None:
         return None
     user = vars(request).get("user")
-    if skipped_middleware or "user" not in vars(request) or type(user) is _LazyUser:
-        return auth.user
+    if type(user) is _LazyUser or skipped_middleware or "user" not in vars(request):
+        return found
     return user if user and user.is_authenticated else None
 
 
@@ -93,10 +101,8 @@ def authorization(request: HttpRequest) -> Any:
     return flow.claims if flow.visitor is None else flow.visitor.auth
 
 
-def _is_set_by_django(user: object) -> bool:
-    # type() rather than isinstance(), which would load a lazy user.
-    setup = vars(user).get("_setupfunc") if type(user) is SimpleLazyObject else None
-    return getattr(setup, "__module__", None) == AuthenticationMiddleware.__module__
+def _is_set_by_django(user: SimpleLazyObject) -> bool:  # type: ignore[type-arg]
+    return getattr(vars(user).get("_setupfunc"), "__module__", None) == AuthenticationMiddleware.__module__
 
 
 def _loaded(user: Any) -> Any:

@@ -21,14 +21,19 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
     """
     if flow.pending_cookie is not None:
         _set_pending(flow, response, flow.pending_cookie)
-    headers, is_unchanged = response.headers, flow.outcome is UNCHANGED
+    headers = response.headers
+    if flow.outcome is UNCHANGED:
+        vary = flow.config.site.vary(flow.identity, flow.was_asked, headers.get("Vary", ""))
+        if vary is not None:
+            headers["Vary"] = vary
+        return
     answer = flow.config.site.respond(
         flow.identity,
         flow.outcome,
         was_asked=flow.was_asked,
         vary=headers.get("Vary", ""),
-        cache_control="" if is_unchanged else headers.get("Cache-Control", ""),
-        now=0 if is_unchanged else clock.now(),  # used for new tokens only
+        cache_control=headers.get("Cache-Control", ""),
+        now=clock.now(),
     )
     if answer.vary is not None:
         headers["Vary"] = answer.vary

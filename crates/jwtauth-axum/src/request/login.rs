@@ -3,17 +3,17 @@
 use std::{mem, time::Duration};
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{OriginError, Outcome, Session, Sid, TokenKind, UnixTime};
+use jwtauth::{Authentication, OriginError, Outcome, Session, Sid, TokenKind, UnixTime};
 use uuid::Uuid;
 
-use super::{Progress, RequestAuth, User};
+use super::{Facts, Progress, RequestAuth, User};
 use crate::{
     AuthError, EndReason, Event, Limit, Login, LoginError, Record, error::Failure as _, event, retry::retrying,
     settings::MAX_DURATION,
 };
 
 /// The cookies that a login sets.
-const BOTH: &[TokenKind] = &[TokenKind::Access, TokenKind::Refresh];
+pub(super) const BOTH: &[TokenKind] = &[TokenKind::Access, TokenKind::Refresh];
 
 impl RequestAuth {
     /// Start a session, and end the sessions that the request came with.
@@ -25,17 +25,22 @@ impl RequestAuth {
             return Err(LoginError::ResponseSent);
         }
         let (shared, now) = (&self.shared, self.shared.clock.now());
+        let methods = login.methods.map_err(LoginError::Methods)?;
         let user_id = shared.store.user_key(&login.user_id).ok_or(LoginError::UnknownUser)?;
         let sid = Sid::generate(&SystemRandom::new(), now).map_err(AuthError::Randomness)?;
         let record = Record::new(sid.session_id(), user_id, self.session(login.lifetime, now)?)
             .with_remember(login.remember)
+            .with_methods(methods)
             .with_user_agent(self.client.user_agent())
             .with_ip_address(self.client.address);
         let custom = self.custom_claims(&record.user_id)?;
         let older = self.named_sessions();
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
         let surplus = Ended::of(self.insert(&record, limit).await?);
-        let (user, grant) = self.grant(record.clone(), sid, BOTH, custom);
+        let authentication = Authentication::new(now, record.methods.clone());
+        let facts = Facts { authentication, actor: None, custom };
+        let (user, grant) = self.grant(record.clone(), sid, facts, BOTH);
+        let outcome = Outcome::Granted(grant);
         // Do this before the replaced sessions end: if the response head has been sent, the older session stays. A
         // client that disconnected may still have received the response, so its login is completed.
         let before = {
@@ -43,7 +48,7 @@ impl RequestAuth {
             if state.progress == Progress::Sent {
                 None
             } else {
-                let before = (mem::replace(&mut state.user, user), mem::replace(&mut state.outcome, grant));
+                let before = (mem::replace(&mut state.user, user), mem::replace(&mut state.outcome, outcome));
                 Some(before)
             }
         };
@@ -107,7 +112,7 @@ impl RequestAuth {
         self.check_origin()?;
         self.end(self.named_sessions(), EndReason::Logout).await?;
         let mut state = self.asked_state();
-        state.user = User::Known(None);
+        (state.user, state.refusal) = (User::Known(None), None);
         state.outcome = Outcome::Cleared;
         Ok(())
     }
@@ -172,7 +177,7 @@ impl RequestAuth {
     }
 
     /// Reject a login or logout, with or without cookies, if the request is cross-origin.
-    fn check_origin(&self) -> Result<(), OriginError> {
+    pub(super) fn check_origin(&self) -> Result<(), OriginError> {
         self.foreign.as_ref().map_or(Ok(()), |foreign| Err(foreign.refuse()))
     }
 

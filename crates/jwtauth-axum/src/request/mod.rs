@@ -6,6 +6,7 @@
 //! [`Site`](jwtauth::Site); this module reads and writes rows, retries, and sends events.
 
 mod login;
+mod reauthentication;
 mod upkeep;
 
 use std::{
@@ -15,8 +16,8 @@ use std::{
 
 use http::{HeaderMap, request::Parts};
 use jwtauth::{
-    Answer, Asked, Check, Claims, CustomClaims, Decision, FoundRow, Grantee, IdentifyError, Identity, Outcome, Refusal,
-    Refused, Session, Sid, TokenKind,
+    Answer, Asked, Authentication, Check, Claims, CustomClaims, Decision, FoundRow, Grant, Grantee, IdentifyError,
+    Identity, Methods, Outcome, Refusal, Refused, Session, Sid, TokenKind, UnixTime,
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -48,8 +49,8 @@ struct State {
     outcome: Outcome,
     was_asked: bool,
     progress: Progress,
-    /// The request is anonymous because the tokens of an upload have been replaced.
-    is_late_upload: bool,
+    /// Why the refresh token was refused.
+    refusal: Option<Refusal>,
 }
 
 /// The progress of the response.
@@ -72,6 +73,13 @@ enum User {
     Claimed,
     /// The checked user, or none.
     Known(Option<Arc<SignedIn>>),
+}
+
+/// What new tokens say besides the session's row.
+struct Facts {
+    authentication: Authentication,
+    actor: Option<String>,
+    custom: CustomClaims,
 }
 
 /// A live session and the claims of its current access token.
@@ -172,9 +180,10 @@ impl RequestAuth {
         // Check before anything is written: claims that do not fit into a cookie are a service error, and must not sign
         // a user out.
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
+        let actor = self.actor_of(&record).await?;
         let found = record.session.generation;
         if let Some(next) = decision.next(&record.session) {
-            if !shared.store.advance(record.id, record.session.generation, next, now).await? {
+            if !shared.store.advance(record.id, record.session.generation, next, None, now).await? {
                 return Err(AuthError::Contention);
             }
             record.session = next;
@@ -182,20 +191,28 @@ impl RequestAuth {
         if let Some(warning) = decision.warning() {
             event::warning(warning, &record, found, claims);
         }
+        if let Decision::Refuse(refusal) = decision {
+            self.state().refusal = Some(refusal);
+        }
         if decision == Decision::Refuse(Refusal::LateUpload) {
-            self.state().is_late_upload = true;
             shared.receivers.send(|| Event::LateUpload { session: record.clone() });
         }
         if decision.acknowledges() {
             self.acknowledge(&mut record).await;
         }
         if decision.admits() {
-            if matches!(decision, Decision::Rotate(_)) {
+            let is_rotated = matches!(decision, Decision::Rotate(_) | Decision::RotateIdle(_));
+            if is_rotated {
                 event::session("session_refreshed", &record);
                 shared.receivers.send(|| Event::SessionRefreshed { session: record.clone() });
             }
-            self.sign_in(record, claims.sid, decision.issues(), custom, asked);
-            if matches!(decision, Decision::Rotate(_)) {
+            let authentication = match actor {
+                None => Authentication::of(claims, &record.session),
+                Some(_) => Authentication::new(UnixTime::EPOCH, Methods::default()), // neither has authenticated in it
+            };
+            let facts = Facts { authentication, actor, custom };
+            self.sign_in(record, claims.sid, facts, decision.issues(), asked);
+            if is_rotated {
                 shared.remove_expired();
             }
         }
@@ -307,7 +324,11 @@ impl RequestAuth {
 
     /// Return the rejection of an anonymous request that needs a user.
     pub(crate) fn anonymous(&self) -> Rejection {
-        if self.state().is_late_upload { Rejection::LateUpload } else { Rejection::NotAuthenticated }
+        match self.state().refusal {
+            Some(Refusal::LateUpload) => Rejection::LateUpload,
+            Some(Refusal::Locked) => Rejection::Locked,
+            _ => Rejection::NotAuthenticated,
+        }
     }
 
     /// Return whether the access token came in `Authorization`.
@@ -381,32 +402,24 @@ impl RequestAuth {
     }
 
     /// Make this the request's session. The response sets its tokens of these kinds.
-    fn sign_in(
-        &self,
-        record: Record,
-        sid: Sid,
-        kinds: &'static [TokenKind],
-        custom: CustomClaims,
-        asked: Option<Asked>,
-    ) {
+    fn sign_in(&self, record: Record, sid: Sid, facts: Facts, kinds: &'static [TokenKind], asked: Option<Asked>) {
         event::known(&self.span, record.id, &record.user_id);
         let session = record.session;
-        let (user, outcome) = self.grant(record, sid, kinds, custom);
-        if let User::Known(Some(user)) = &user {
-            self.remember(&user.claims, &session, asked);
-        }
+        let (user, grant) = self.grant(record, sid, facts, kinds);
+        self.remember(grant.access(), &session, asked);
         let mut state = self.state();
-        (state.user, state.outcome) = (user, outcome);
+        (state.user, state.outcome) = (user, Outcome::Granted(grant));
     }
 
-    /// Return the signed-in user of this session, and the outcome that sets its tokens of these kinds.
-    fn grant(&self, record: Record, sid: Sid, kinds: &'static [TokenKind], custom: CustomClaims) -> (User, Outcome) {
+    /// Return the signed-in user of this session, and its newest tokens, of which the response sets these kinds.
+    fn grant(&self, record: Record, sid: Sid, facts: Facts, kinds: &'static [TokenKind]) -> (User, Grant) {
         let (site, now) = (&self.shared.config.site, self.shared.clock.now());
         let mut grantee = Grantee::new(sid, &record.user_id);
-        (grantee.custom, grantee.remember) = (custom, record.remember);
+        (grantee.custom, grantee.remember) = (facts.custom, record.remember);
+        (grantee.authentication, grantee.actor) = (Some(facts.authentication), facts.actor);
         let grant = site.grant(grantee, &record.session, kinds, now);
         let claims = grant.access().clone();
-        (User::Known(Some(Arc::new(SignedIn { record, claims }))), Outcome::Granted(grant))
+        (User::Known(Some(Arc::new(SignedIn { record, claims }))), grant)
     }
 
     /// Return the custom claims of this user if they fit into a cookie.
@@ -417,7 +430,24 @@ impl RequestAuth {
         Ok(custom)
     }
 
+    /// Find a session. If another user acts as its user, it is over when that user's own session is.
     async fn find(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
+        let found = self.find_row(id).await?;
+        match &found {
+            Some(record) if record.actor_session_id.is_some() => Ok(self.actor_of(record).await?.and(found)),
+            _ => Ok(found),
+        }
+    }
+
+    /// Return the user who acts as the session's user, if their own session is live.
+    async fn actor_of(&self, record: &Record) -> Result<Option<String>, StoreError> {
+        let Some(id) = record.actor_session_id else { return Ok(None) };
+        let (lifetimes, now) = (self.shared.config.site.policy().lifetimes(), self.shared.clock.now());
+        let is_own = |own: &Record| own.actor_session_id.is_none() && !lifetimes.is_over(&own.session, now);
+        Ok(self.find_row(id).await?.filter(is_own).map(|own| own.user_id))
+    }
+
+    async fn find_row(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
         let asked = self.shared.clock.local();
         let found = self.shared.store.find(id).await?;
         self.shared.clock.hear(asked, found.as_ref().and_then(|found| found.database_time));

@@ -37,10 +37,16 @@ impl Settings {
         interval.map(|interval| whole("SESSION_CHECK_INTERVAL", interval)).transpose()?;
         self.check_texts()?;
         let policy = RotationPolicy::new(Lifetimes::new(access, refresh, session)?, grace);
+        let lock = positive("LOCK_AFTER", self.lock_after)?;
+        if lock.is_some_and(|lock| lock < access || lock >= refresh) {
+            let expected = "ACCESS_TOKEN_LIFETIME <= LOCK_AFTER < REFRESH_TOKEN_LIFETIME, or \"none\"";
+            return Err(SettingsError::Value { setting: "LOCK_AFTER", expected });
+        }
         let tokens = Tokens::new(self.keyring()?, self.profile())?;
         Ok(Config {
-            site: Site::new(tokens, policy, self.transport()?),
+            site: Site::new(tokens, policy.with_lock_after(lock), self.transport()?),
             check_interval: interval,
+            sensitive_max_age: positive("SENSITIVE_MAX_AGE", self.sensitive_max_age)?,
             reuse_ends_all: self.reuse_ends_all_sessions,
             limit: self.limit()?,
         })
@@ -195,6 +201,13 @@ fn whole(setting: &'static str, duration: Duration) -> Result<Duration, Settings
     let whole = Duration::from_secs(duration.as_secs());
     let expected = "at most 100000000000 seconds";
     if whole <= MAX_DURATION { Ok(whole) } else { Err(SettingsError::Value { setting, expected }) }
+}
+
+/// Return the duration in whole seconds, if it is within bounds and at least one.
+fn positive(setting: &'static str, duration: Option<Duration>) -> Result<Option<Duration>, SettingsError> {
+    let whole = duration.map(|duration| whole(setting, duration)).transpose()?;
+    let expected = "1 or more seconds, or \"none\"";
+    if whole.is_some_and(|whole| whole.is_zero()) { Err(SettingsError::Value { setting, expected }) } else { Ok(whole) }
 }
 
 fn algorithm(setting: &'static str, name: &str) -> Result<Algorithm, SettingsError> {

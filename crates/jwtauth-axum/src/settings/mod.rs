@@ -102,6 +102,14 @@ pub struct Settings {
     /// Lifetime of a session, counted from login; `"none"` for no limit. Default: 30 days.
     #[serde(deserialize_with = "read::seconds_or_none")]
     pub session_lifetime: Option<Duration>,
+    /// How long after its last refresh a session locks, until the user authenticates again; `"none"` to never lock. From
+    /// `ACCESS_TOKEN_LIFETIME` up to less than `REFRESH_TOKEN_LIFETIME`. Default: `"none"`.
+    #[serde(deserialize_with = "read::seconds_or_none")]
+    pub lock_after: Option<Duration>,
+    /// The age of an authentication after which the user must authenticate again to end other sessions, and where
+    /// [`RecentlySignedIn`](crate::RecentlySignedIn) names no other limit; `"none"` for no limit. Default: `"none"`.
+    #[serde(deserialize_with = "read::seconds_or_none")]
+    pub sensitive_max_age: Option<Duration>,
     /// Default: `access_token`.
     pub access_token_cookie_name: String,
     /// Default: `refresh_token`.
@@ -177,6 +185,8 @@ impl Default for Settings {
             access_token_lifetime: Duration::from_secs(300),
             refresh_token_lifetime: DAY,
             session_lifetime: Some(30 * DAY),
+            lock_after: None,
+            sensitive_max_age: None,
             access_token_cookie_name: "access_token".to_owned(),
             refresh_token_cookie_name: "refresh_token".to_owned(),
             cookie_secure: true,

@@ -27,6 +27,8 @@ setters! {
     with_access_token_lifetime(access_token_lifetime: Duration) => access_token_lifetime;
     with_refresh_token_lifetime(refresh_token_lifetime: Duration) => refresh_token_lifetime;
     with_session_lifetime(session_lifetime: impl Into<Option<Duration>>) => session_lifetime.into();
+    with_lock_after(lock_after: impl Into<Option<Duration>>) => lock_after.into();
+    with_sensitive_max_age(sensitive_max_age: impl Into<Option<Duration>>) => sensitive_max_age.into();
     with_access_token_cookie_name(access_token_cookie_name: impl Into<String>) => access_token_cookie_name.into();
     with_refresh_token_cookie_name(refresh_token_cookie_name: impl Into<String>) => refresh_token_cookie_name.into();
     with_cookie_secure(cookie_secure: bool) => cookie_secure;

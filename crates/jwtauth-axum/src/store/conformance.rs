@@ -14,7 +14,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{Generation, Session, Sid, UnixTime};
+use jwtauth::{Generation, Methods, Session, Sid, UnixTime};
 use uuid::Uuid;
 
 use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
@@ -33,6 +33,7 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
     session_is_found_as_written(store, user).await;
     missing_session_is_not_found(store).await;
     swap_succeeds_once(store, user).await;
+    authentication_is_written_by_a_swap(store, user).await;
     generation_is_acknowledged_once(store, user).await;
     last_seen_is_updated(store, user).await;
     sessions_of_a_user_are_listed(store, user, other_user).await;
@@ -56,7 +57,7 @@ pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
             let store = Arc::clone(&store);
             tokio::spawn(async move {
                 loop {
-                    match store.advance(id, generation, row(generation.next(), NOW), NOW).await {
+                    match store.advance(id, generation, row(generation.next(), NOW), None, NOW).await {
                         Err(StoreError::Busy(_)) => tokio::task::yield_now().await,
                         done => return done.is_ok_and(|won| won),
                     }
@@ -99,6 +100,10 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+fn methods(names: &[&str]) -> Methods {
+    Methods::new(names).unwrap_or_else(|error| panic!("{error}"))
+}
+
 fn record(user: &str, now: UnixTime) -> Record {
     let sid = Sid::generate(&SystemRandom::new(), now).unwrap_or_else(|error| panic!("{error}"));
     Record::new(sid.session_id(), user, row(Generation::FIRST, now))
@@ -130,8 +135,15 @@ async fn of_user(store: &impl SessionStore, user: &str, now: UnixTime) -> Vec<Uu
 async fn session_is_found_as_written(store: &impl SessionStore, user: &str) {
     assert_eq!(store.user_key(user).as_deref(), Some(user), "rows store the user's key unchanged");
     let plain = record(user, NOW);
-    let session = plain.session.with_acknowledged_at(None).with_fixed_end(true);
-    let other = Record { session, remember: false, ip_address: None, ..record(user, NOW) };
+    let session = plain
+        .session
+        .with_acknowledged_at(None)
+        .with_fixed_end(true)
+        .with_auth_time(Some(NOW + seconds(1)))
+        .with_locks_at(Some(NOW + seconds(2)));
+    let other = Record { session, remember: false, ip_address: None, ..record(user, NOW) }
+        .with_methods(methods(&["pwd", "otp"]))
+        .with_actor_session_id(MISSING);
     for written in [plain, other] {
         let id = insert(store, written.clone()).await;
         assert_eq!(find(store, id).await, Some(written), "every field is read as it was written");
@@ -142,7 +154,7 @@ async fn session_is_found_as_written(store: &impl SessionStore, user: &str) {
 async fn missing_session_is_not_found(store: &impl SessionStore) {
     assert_eq!(find(store, MISSING).await, None);
     assert!(
-        !store.advance(MISSING, Generation::FIRST, row(SECOND, NOW), NOW).await.unwrap_or(true),
+        !store.advance(MISSING, Generation::FIRST, row(SECOND, NOW), None, NOW).await.unwrap_or(true),
         "a swap without a row fails"
     );
     assert!(
@@ -156,12 +168,28 @@ async fn swap_succeeds_once(store: &impl SessionStore, user: &str) {
     let later = NOW + seconds(60);
     let mut next = written.session.with_generation(SECOND, later).with_acknowledged_at(None);
     next.expires_at = later + DAY;
-    assert!(store.advance(id, Generation::FIRST, next, later).await.unwrap_or(false), "the first swap succeeds");
+    assert!(store.advance(id, Generation::FIRST, next, None, later).await.unwrap_or(false), "the first swap succeeds");
     assert!(
-        !store.advance(id, Generation::FIRST, row(Generation::new(9), NOW), NOW).await.unwrap_or(true),
+        !store.advance(id, Generation::FIRST, row(Generation::new(9), NOW), None, NOW).await.unwrap_or(true),
         "a second swap of the same generation fails"
     );
     assert_eq!(find(store, id).await, Some(Record { session: next, last_seen_at: later, ..written }));
+    end(store, &[id]).await;
+}
+
+async fn authentication_is_written_by_a_swap(store: &impl SessionStore, user: &str) {
+    let written = record(user, NOW).with_methods(methods(&["pwd"]));
+    let id = insert(store, written.clone()).await;
+    let locked = written.session.with_auth_time(Some(NOW)).with_locks_at(Some(NOW + DAY));
+    for (next, given, expected) in [
+        (locked.with_generation(SECOND, NOW), Some(methods(&["otp", "pwd"])), methods(&["otp", "pwd"])),
+        (locked.with_auth_time(None).with_locks_at(None), None, methods(&["otp", "pwd"])),
+    ] {
+        let from = find(store, id).await.map_or(Generation::FIRST, |record| record.session.generation);
+        assert!(store.advance(id, from, next, given, NOW).await.unwrap_or(false), "the swap succeeds");
+        let expected = Record { session: next, ..written.clone().with_methods(expected) };
+        assert_eq!(find(store, id).await, Some(expected), "without methods, those of the row are kept");
+    }
     end(store, &[id]).await;
 }
 

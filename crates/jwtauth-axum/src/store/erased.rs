@@ -2,7 +2,7 @@
 
 use std::{future::Future, pin::Pin, time::SystemTime};
 
-use jwtauth::{Generation, Session, UnixTime};
+use jwtauth::{Generation, Methods, Session, UnixTime};
 use uuid::Uuid;
 
 use super::{FoundSession, InsertError, Limit, Record, SessionStore, StoreError};
@@ -16,7 +16,14 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn database_time(&self) -> Answer<'_, Option<SystemTime>>;
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>>;
     fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Answer<'_, Vec<Uuid>, InsertError>;
-    fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Answer<'_, bool>;
+    fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Answer<'_, bool>;
     fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Answer<'_, ()>;
     fn touch(&self, id: Uuid, now: UnixTime) -> Answer<'_, ()>;
     fn of_user<'s>(&'s self, user_id: &'s str, now: UnixTime) -> Answer<'s, Vec<Record>>;
@@ -45,8 +52,15 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::insert(self, record, limit, now))
     }
 
-    fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Answer<'_, bool> {
-        Box::pin(SessionStore::advance(self, id, from, next, now))
+    fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Answer<'_, bool> {
+        Box::pin(SessionStore::advance(self, id, from, next, methods, now))
     }
 
     fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Answer<'_, ()> {

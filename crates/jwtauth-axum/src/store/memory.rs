@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jwtauth::{Generation, Session, UnixTime};
+use jwtauth::{Generation, Methods, Session, UnixTime};
 use uuid::Uuid;
 
 use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
@@ -49,11 +49,19 @@ impl SessionStore for MemoryStore {
         Ok(surplus)
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
+    async fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
         let mut rows = self.rows();
         let Some(row) = rows.get_mut(&id).filter(|row| row.session.generation == from) else { return Ok(false) };
         row.session = next;
         row.last_seen_at = now;
+        row.methods = methods.unwrap_or_else(|| row.methods.clone());
         Ok(true)
     }
 

@@ -13,7 +13,7 @@ use std::{future::Future, time::SystemTime};
 
 pub(crate) use erased::ErasedStore;
 pub use error::{InsertError, StoreError};
-use jwtauth::{Generation, Session, UnixTime};
+use jwtauth::{Generation, Methods, Session, UnixTime};
 pub use memory::MemoryStore;
 pub use record::{FoundSession, Limit, LimitPolicy, Record};
 #[cfg(any(feature = "mariadb", feature = "postgres", feature = "sqlite"))]
@@ -73,13 +73,15 @@ pub trait SessionStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> impl Future<Output = Result<Vec<Uuid>, InsertError>> + Send;
 
-    /// Rotate by compare-and-swap: if the row's generation is `from`, write generation, `acknowledged_at`, `rotated_at`
-    /// and `expires_at` of `next`, and set the time last seen to `now`. Returns whether the row was written.
+    /// Rotate by compare-and-swap: if the row's generation is `from`, write generation, `acknowledged_at`, `rotated_at`,
+    /// `expires_at`, `auth_time` and `locks_at` of `next`, set the time last seen to `now` and, if the user has
+    /// authenticated again, the [`methods`](Record::methods). Returns whether the row was written.
     fn advance(
         &self,
         id: Uuid,
         from: Generation,
         next: Session,
+        methods: Option<Methods>,
         now: UnixTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
-use jwtauth::{Session, UnixTime};
+use jwtauth::{Methods, Session, UnixTime};
 use uuid::Uuid;
 
 /// A session's row: what the rules need, and what the user is shown.
@@ -43,6 +43,10 @@ pub struct Record {
     pub ip_address: Option<IpAddr>,
     /// When the user was last seen.
     pub last_seen_at: UnixTime,
+    /// How the user has proved who they are in this session (`amr`, RFC 8176).
+    pub methods: Methods,
+    /// The session of the user who acts as this one, if another user does.
+    pub actor_session_id: Option<Uuid>,
 }
 
 impl Record {
@@ -56,6 +60,8 @@ impl Record {
             user_agent: String::new(),
             ip_address: None,
             last_seen_at: session.created_at,
+            methods: Methods::default(),
+            actor_session_id: None,
         }
     }
 
@@ -84,6 +90,20 @@ impl Record {
     #[must_use]
     pub fn with_last_seen_at(mut self, last_seen_at: UnixTime) -> Self {
         self.last_seen_at = last_seen_at;
+        self
+    }
+
+    /// Set [`methods`](Self::methods).
+    #[must_use]
+    pub fn with_methods(mut self, methods: Methods) -> Self {
+        self.methods = methods;
+        self
+    }
+
+    /// Set [`actor_session_id`](Self::actor_session_id).
+    #[must_use]
+    pub fn with_actor_session_id(mut self, actor_session_id: impl Into<Option<Uuid>>) -> Self {
+        self.actor_session_id = actor_session_id.into();
         self
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use jwtauth_axum::{
     FoundSession, InsertError, Limit, Record, SessionStore, StoreError,
-    jwtauth::{Generation, Session, UnixTime},
+    jwtauth::{Generation, Methods, Session, UnixTime},
 };
 use tokio::{sync::watch, task::yield_now};
 use uuid::Uuid;
@@ -162,8 +162,15 @@ impl<S: SessionStore> SessionStore for Stepwise<S> {
         self.around(self.inner.insert(record, limit, now)).await
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
-        self.around(self.inner.advance(id, from, next, now)).await
+    async fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        self.around(self.inner.advance(id, from, next, methods, now)).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

@@ -58,7 +58,7 @@ impl Method {
             Insert => drop(store.insert(new.clone(), None, START).await),
             InsertWithin => drop(store.insert(new.clone(), within(LimitPolicy::EndOldest), START).await),
             InsertRefused => drop(store.insert(new.clone(), within(LimitPolicy::Refuse), START).await),
-            Advance => drop(store.advance(row.id, Generation::FIRST, next(), later).await),
+            Advance => drop(store.advance(row.id, Generation::FIRST, next(), None, later).await),
             Acknowledge => drop(store.acknowledge(row.id, Generation::FIRST, later).await),
             Touch => drop(store.touch(row.id, later).await),
             OfUser => drop(store.of_user(&row.user_id, START).await),

@@ -79,10 +79,8 @@ fn runs_of_one_seed_are_identical() {
     for seed in [0, 1, 2, 3, 99] {
         let one = run_once(seed, &Wrong::Nothing, true);
         assert!(one.told.len() > 100, "seed {seed}: {:?}", one.told);
-        let others: Vec<_> = (0..4).map(|_| run_once(seed, &Wrong::Nothing, true).told).collect();
-        let is_repeated =
-            others.iter().any(|other| *other == one.told) || others.iter().skip(1).any(|it| *it == others[0]);
-        assert!(is_repeated, "seed {seed}: {:?}, {:?}", one.told, others[0]);
+        let mut others = (0..4).map(|_| run_once(seed, &Wrong::Nothing, true).told);
+        assert!(others.any(|other| other == one.told), "seed {seed}: {:?}", one.told);
     }
 }
 

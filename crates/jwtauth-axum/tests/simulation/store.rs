@@ -11,7 +11,7 @@ use std::{
 
 use jwtauth_axum::{
     FoundSession, InsertError, Limit, Record, SessionStore, StoreError,
-    jwtauth::{Generation, Session, UnixTime},
+    jwtauth::{Generation, Methods, Session, UnixTime},
 };
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -237,9 +237,16 @@ impl<S: SessionStore> SessionStore for Gated<S> {
         self.around("insert", call).await
     }
 
-    async fn advance(&self, id: Uuid, from: Generation, next: Session, now: UnixTime) -> Result<bool, StoreError> {
+    async fn advance(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        methods: Option<Methods>,
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
         let call = async {
-            let is_done = self.wrong.advance(&self.inner, id, from, next, now).await?;
+            let is_done = self.wrong.advance(&self.inner, id, from, next, methods, now).await?;
             if is_done {
                 self.desk.note(Deed::Advanced { session: id, generation: next.generation.get() });
             }

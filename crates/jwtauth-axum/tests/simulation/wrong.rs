@@ -7,7 +7,7 @@ use std::{
 
 use jwtauth_axum::{
     FoundSession, Record, SessionStore, StoreError,
-    jwtauth::{Generation, Session, UnixTime},
+    jwtauth::{Generation, Methods, Session, UnixTime},
 };
 use uuid::Uuid;
 
@@ -43,6 +43,7 @@ impl Wrong {
         id: Uuid,
         from: Generation,
         next: Session,
+        methods: Option<Methods>,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         match self {
@@ -50,6 +51,7 @@ impl Wrong {
                 let record = records.lock().unwrap().get(&id).cloned();
                 let mut record = record.unwrap();
                 record.session = next;
+                record.methods = methods.unwrap_or(record.methods);
                 store.insert(record, None, now).await.map(|_| true).map_err(|error| StoreError::Failed(error.into()))
             }
             Self::SwapsNever => Ok(true),
@@ -57,14 +59,14 @@ impl Wrong {
                 let Some(found) = store.find(id).await? else { return Ok(false) };
                 let mut next = next;
                 next.expires_at = found.record.session.expires_at;
-                store.advance(id, from, next, now).await
+                store.advance(id, from, next, methods, now).await
             }
             Self::AcknowledgesAtOnce => {
                 let mut next = next;
                 next.acknowledged_at = Some(now);
-                store.advance(id, from, next, now).await
+                store.advance(id, from, next, methods, now).await
             }
-            _ => store.advance(id, from, next, now).await,
+            _ => store.advance(id, from, next, methods, now).await,
         }
     }
 

@@ -31,7 +31,7 @@ impl HttpVersion {
     }
 }
 
-/// The request header by which a page says that [nobody is at the keyboard](Head::is_activity).
+/// The request header by which a page says that [the user did not cause the request](Head::is_activity).
 pub const ACTIVITY_HEADER: &str = "x-jwtauth-activity";
 
 /// The parts of a request's head that authentication reads.

@@ -706,7 +706,7 @@ mod authenticating_again {
 
     /// Return the row of the user who authenticated at `AGAIN`: generation 6, not yet seen.
     fn again() -> Session {
-        policy_with(ACCESS, GRACE).reauthenticate(&SESSION, SESSION.generation, AGAIN).unwrap()
+        policy_with(ACCESS, GRACE).reauthenticate(&SESSION, AGAIN).unwrap()
     }
 
     fn older(session: &Session, generation: u64, now: UnixTime) -> Decision {
@@ -729,33 +729,47 @@ mod authenticating_again {
 
     #[test]
     fn session_that_is_over_is_not_revived() {
-        assert_eq!(policy_with(ACCESS, GRACE).reauthenticate(&SESSION, SESSION.generation, SESSION.expires_at), None);
+        assert_eq!(policy_with(ACCESS, GRACE).reauthenticate(&SESSION, SESSION.expires_at), None);
     }
 
     #[test]
     fn absolute_limit_counts_from_the_login() {
         let late = LOGIN + ABSOLUTE - secs(10);
         let session = Session { expires_at: LOGIN + ABSOLUTE, ..SESSION };
-        let row = policy_with(ACCESS, GRACE).reauthenticate(&session, session.generation, late).unwrap();
+        let row = policy_with(ACCESS, GRACE).reauthenticate(&session, late).unwrap();
         assert_eq!(row.expires_at, LOGIN + ABSOLUTE);
     }
 
     #[test]
-    fn client_that_may_lack_the_newest_generation_gets_it() {
+    fn requests_under_way_stay_one_generation_behind() {
         let policy = policy_with(ACCESS, GRACE);
-        let row = policy.reauthenticate(&UNSEEN, Generation::new(4), AGAIN).unwrap();
-        assert_eq!((row.generation, row.auth_time), (UNSEEN.generation, Some(AGAIN)));
-        assert_eq!((row.acknowledged_at, row.rotated_at), (None, UNSEEN.rotated_at));
-        assert_eq!(older(&row, 4, AGAIN + ACCESS), Decision::Reissue, "this response is lost as well");
-        for (session, presented) in [(UNSEEN, 5), (SESSION, 5), (SESSION, 4)] {
-            let row = policy.reauthenticate(&session, Generation::new(presented), AGAIN).unwrap();
-            assert_eq!(row.generation, Generation::new(6));
+        let just_seen = Session { acknowledged_at: Some(AGAIN), ..SESSION };
+        for (session, then) in [(UNSEEN, AGAIN), (just_seen, AGAIN + GRACE / 2)] {
+            let row = policy.reauthenticate(&session, then).unwrap();
+            assert_eq!((row.generation, row.auth_time), (session.generation, Some(then)));
+            assert_eq!((row.acknowledged_at, row.rotated_at), (session.acknowledged_at, session.rotated_at));
+            assert_eq!(older(&row, 4, then), Decision::Admit { acknowledge: false }, "sent before the refresh");
+            assert_eq!(older(&row, 5, then).code(), "admit", "sent before the authentication");
         }
+        let lost = policy.reauthenticate(&UNSEEN, AGAIN).unwrap();
+        assert_eq!(older(&lost, 4, AGAIN + ACCESS), Decision::Reissue);
+    }
+
+    #[test]
+    fn older_token_of_the_same_generation_rotates_as_before() {
+        let policy = policy_with(ACCESS, GRACE);
+        let just_seen = Session { acknowledged_at: Some(AGAIN), ..SESSION };
+        let row = policy.reauthenticate(&just_seen, AGAIN).unwrap();
+        let decision = older(&row, 5, AGAIN + GRACE);
+        assert_eq!((decision.code(), decision.next(&row).unwrap().auth_time), ("rotate", Some(AGAIN)));
+        let rotated = decision.next(&row).unwrap();
+        let seen = Session { acknowledged_at: Some(AGAIN + GRACE), ..rotated };
+        assert_eq!(newer(&seen, 5, AGAIN + GRACE + GRACE), Decision::Reuse, "two copies of one token");
     }
 
     #[test]
     fn requests_of_other_tabs_are_admitted_and_take_nothing_back() {
-        for after in [secs(0), GRACE - secs(1)] {
+        for after in [secs(0), GRACE / 2] {
             assert_eq!(older(&again(), 5, AGAIN + after), Decision::Admit { acknowledge: false });
         }
         let seen = Session { acknowledged_at: Some(AGAIN), ..again() };
@@ -769,7 +783,7 @@ mod authenticating_again {
     }
 
     #[test]
-    fn lost_response_signs_nobody_out() {
+    fn lost_response_signs_no_user_out() {
         for after in [GRACE, ACCESS, secs(86_000)] {
             assert_eq!(older(&again(), 5, AGAIN + after), Decision::Reissue);
         }
@@ -844,7 +858,7 @@ mod locks {
     fn authenticating_again_unlocks() {
         let row = policy().start(LOGIN);
         let now = LOGIN + LOCK + secs(100);
-        let unlocked = policy().reauthenticate(&row, row.generation, now).unwrap();
+        let unlocked = policy().reauthenticate(&row, now).unwrap();
         assert_eq!(unlocked.locks_at, Some(now + LOCK));
         assert!(policy().decide(&unlocked, presented(2, false), now).admits());
     }
@@ -883,7 +897,7 @@ mod activity {
     #[test]
     fn polls_rotate_as_often_as_access_tokens_expire_and_move_no_end() {
         let row = policy().start(LOGIN);
-        for age in [secs(0), GRACE, ACCESS - secs(1)] {
+        for age in [secs(0), GRACE, ACCESS / 2] {
             assert_eq!(poll(&row, 1, LOGIN + age), Decision::Admit { acknowledge: false });
         }
         let decision = poll(&row, 1, LOGIN + ACCESS);

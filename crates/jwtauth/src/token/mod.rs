@@ -70,7 +70,7 @@ pub struct Claims {
     pub methods: Methods,
     /// `act` (RFC 8693 §4.1): who acts as the user, named as in their own tokens; only in access tokens.
     pub actor: Option<String>,
-    /// `idle`: whether a refresh token was issued [for a request that was no activity](crate::Decision::RotateIdle).
+    /// `idle`: whether a refresh token was issued [for a request that was not an activity](crate::Decision::RotateIdle).
     pub idle: bool,
     /// Every other claim, added by the site.
     pub custom: CustomClaims,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from operator import attrgetter
-from secrets import token_bytes
+from secrets import compare_digest, token_bytes
 from typing import Any
 
 from django.conf import settings
@@ -178,19 +178,24 @@ def _imported(path: str) -> Callable[[], Any]:
 
 def auth_hash(user: AbstractBaseUser) -> str:
     """Return the user's session auth hash, which changes with the password, or ``""`` if the user model has none."""
-    if not hasattr(user, "get_session_auth_hash"):
-        return ""
     kind = type(user)
     if getattr(kind, _OUTER, None) is _DJANGO_S_OUTER and getattr(kind, _INNER, None) is _DJANGO_S_INNER:
         return _auth_hashes.of(user)
+    if not hasattr(user, _OUTER):
+        return ""
     return user.get_session_auth_hash()  # overridden: it may depend on more than the password
 
 
 def auth_hash_holds(user: AbstractBaseUser, known: str) -> bool:
     """Return whether the hash is one of the user's `auth_hashes`."""
-    return constant_time_compare(known, auth_hash(user)) or any(
-        constant_time_compare(known, accepted) for accepted in auth_hashes(user)
-    )
+    return _are_equal(known, auth_hash(user)) or any(_are_equal(known, accepted) for accepted in auth_hashes(user))
+
+
+def _are_equal(known: str, current: str) -> bool:
+    try:
+        return compare_digest(known, current)
+    except TypeError:  # not ASCII
+        return constant_time_compare(known, current)
 
 
 def auth_hashes(user: Any) -> Iterator[str]:

@@ -41,13 +41,14 @@ def now() -> int:
 
     In a test that travels in time, returns the time of this machine.
     """
-    return local_ms() // 1000 if is_travelling() else _database_clock.now(local_ms())
+    local = local_ms()
+    return local // 1000 if is_travelling() else _database_clock.now(local)
 
 
 def hear(asked: int, reported: float | None) -> None:
     """Adjust the clock to the `DatabaseTime` that a query returned. ``asked`` is `local_ms` before the query."""
     if reported is not None and not is_travelling():
-        _database_clock.hear(asked=asked, answered=local_ms(), reported=int(reported * 1000))
+        _database_clock.hear(asked, local_ms(), int(reported * 1000))
 
 
 def is_travelling() -> bool:
@@ -57,7 +58,10 @@ def is_travelling() -> bool:
     """
     if type(time.time) is not BuiltinFunctionType:
         return True
-    escape_hatch = getattr(sys.modules.get("time_machine"), "escape_hatch", None)
+    time_machine = sys.modules.get("time_machine")
+    if time_machine is None:
+        return False
+    escape_hatch = getattr(time_machine, "escape_hatch", None)
     return escape_hatch is not None and escape_hatch.is_travelling()
 
 

@@ -101,7 +101,7 @@ class Lookup:
     def _prepared(self, manager: Any, alias: str) -> _Statement | None:
         """Compile the statement. Return ``None`` unless it depends on the id in one parameter only."""
         connection = connections[alias]
-        probes = UUID(int=1), UUID(int=2)
+        probes = UUID(int=0xA), UUID(int=0xB)
         compilers = [self._queryset_of(manager.using(alias), id).query.get_compiler(using=alias) for id in probes]
         (sql, parameters), (other_sql, others) = (compiler.as_sql() for compiler in compilers)
         places = [at for at, (one, other) in enumerate(zip(parameters, others, strict=True)) if one != other]
@@ -110,7 +110,8 @@ class Lookup:
         ids = [self._key.get_db_prep_value(probe, connection, prepared=True) for probe in probes]
         if ids != [parameters[places[0]], others[places[0]]]:
             return None
-        statement = _Statement(compilers[0], alias, sql, list(parameters), places[0], self._key)
+        is_hex = ids == [probe.hex for probe in probes]
+        statement = _Statement(compilers[0], alias, sql, list(parameters), places[0], self._key, is_hex)
         statement.converters_of(connection)
         return statement
 
@@ -161,11 +162,21 @@ class _Statement:
     """Execute a compiled ``SELECT``. Shared by all threads."""
 
     def __init__(
-        self, compiler: Any, alias: str, sql: str, parameters: list[Any], place: int, key: Field[Any, Any]
+        self,
+        compiler: Any,
+        alias: str,
+        sql: str,
+        parameters: list[Any],
+        place: int,
+        key: Field[Any, Any],
+        is_hex: bool,
     ) -> None:
         self._alias, self._key = alias, key
-        self._parameters, self._place = parameters, place
-        self._sql, self._names = with_names(sql, len(parameters), compiler.connection.vendor)
+        self._sql, names = with_names(sql, len(parameters), compiler.connection.vendor)
+        # By place, or by name if the parameters have names.
+        self._parameters: Any = parameters if names is None else dict(zip(names, parameters, strict=True))
+        self._place: Any = place if names is None else names[place]
+        self._is_hex = is_hex
         self._query = compiler.query
         self._expressions = [expression for expression, _sql, _alias in compiler.select]
         fields = compiler.klass_info["select_fields"]
@@ -177,10 +188,8 @@ class _Statement:
     def find(self, id: UUID) -> _Found | None:
         """Return the row with this id, or ``None``."""
         connection = connections[self._alias]
-        parameters: Any = self._parameters.copy()
-        parameters[self._place] = self._key.get_db_prep_value(id, connection, prepared=True)
-        if self._names is not None:
-            parameters = dict(zip(self._names, parameters, strict=True))
+        parameters = self._parameters.copy()
+        parameters[self._place] = id.hex if self._is_hex else self._key.get_db_prep_value(id, connection, prepared=True)
         with connection.cursor() as cursor:
             cursor.execute(self._sql, parameters)
             row = cursor.fetchone()

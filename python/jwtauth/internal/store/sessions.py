@@ -6,9 +6,9 @@ All queries go to the database that takes writes, since a lagging replica could 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -33,7 +33,6 @@ from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_o
 from jwtauth.signals import session_started
 
 _log = logging.getLogger("jwtauth.security")
-_T = TypeVar("_T")
 
 # The columns of a session, with the key first. In the query of the strict check the other columns have a prefix, so
 # that they do not clash with fields of the user model.
@@ -41,8 +40,8 @@ _NAMES = [field.attname for field in Session._meta.concrete_fields]
 _TIMES = [field.attname for field in Session._meta.concrete_fields if type(field) is InstantField]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
-# The columns of the engine's row, in the engine's order.
-_OF_ROW = [
+# The columns of the engine's row, in the engine's order, and the one that only the strict check reads.
+_OF_CHECK = [
     _PREFIX + name
     for name in (
         "generation",
@@ -53,9 +52,9 @@ _OF_ROW = [
         "rotated_at",
         "created_at",
         "expires_at",
+        "last_seen_at",
     )
 ]
-_OF_LAST_SEEN = [_PREFIX + "last_seen_at"]
 _OF_ACTOR = [_PREFIX + "actor_session_id"]
 _BACKEND = _PREFIX + "backend"
 _USER: Any = Session._meta.get_field("user")
@@ -70,13 +69,14 @@ class SessionAndUser:
     saves.
     """
 
-    __slots__ = ("_columns", "_row", "_session", "actor", "auth_hash", "session_id", "user")
+    __slots__ = ("_columns", "_last_seen_at", "_row", "_session", "actor", "auth_hash", "session_id", "user")
 
     def __init__(self, session: Session, user: AbstractBaseUser) -> None:
         self.session_id: UUID = session.pk
         self.user, self.auth_hash = user, session.auth_hash
         self._session: Session | None = session
         self._row: _engine.Session | None = None
+        self._last_seen_at = 0
         self._columns: Row | Mapping[str, Any] = {}
         self.actor: SessionAndUser | None = None
         """The session of the user who acts as this one."""
@@ -102,22 +102,14 @@ class SessionAndUser:
     @property
     def row(self) -> _engine.Session:
         """Return the engine's view of the session as it was read."""
-        row = self._row
-        if row is None:
-            if self._session is not None:
-                row = self._session.row()
-            else:
-                row = self._read(_engine.Session.stored, _OF_ROW) or row_of(self._column)
-            self._row = row
-        return row
+        return self._row or self._read()
 
     @property
     def last_seen_at(self) -> int:
         """Return when the user was last seen, in Unix seconds."""
-        if self._session is not None:
-            return clock.from_datetime(self._session.last_seen_at)
-        seconds = self._read(_engine.stored_seconds, _OF_LAST_SEEN)
-        return clock.from_datetime(self._column("last_seen_at")) if seconds is None else seconds
+        if self._row is None:
+            self._read()
+        return self._last_seen_at
 
     @property
     def is_acting(self) -> bool:
@@ -128,20 +120,25 @@ class SessionAndUser:
         stored = columns.stored(_OF_ACTOR)[0] if type(columns) is Row else self._column("actor_session_id")
         return stored is not None
 
-    def _read(self, read: Callable[..., _T], names: Sequence[str]) -> _T | None:
-        """Return what ``read`` makes of these columns, the last of which is a time, or ``None``.
-
-        The engine parses SQLite's text of times faster than Django. For other values, this returns ``None``.
-        """
-        columns = self._columns
+    def _read(self) -> _engine.Session:
+        """Read the values of `row` and `last_seen_at`."""
+        columns, session = self._columns, self._session
+        if session is not None:
+            self._row, self._last_seen_at = session.row(), clock.from_datetime(session.last_seen_at)
+            return self._row
         if type(columns) is Row:
-            stored = columns.stored(names)
-            if type(stored[-1]) is str:
+            *stored, last_seen_at = columns.stored(_OF_CHECK)
+            if type(last_seen_at) is str:  # SQLite's, which the engine parses faster than Django
                 try:
-                    return read(*stored)
+                    self._last_seen_at = _engine.stored_seconds(last_seen_at)
+                    self._row = row = _engine.Session.stored(*stored)
                 except ValueError:
                     pass  # written in another format, which Django may understand
-        return None
+                else:
+                    return row
+        self._last_seen_at = clock.from_datetime(self._column("last_seen_at"))
+        self._row = row = row_of(self._column)
+        return row
 
     def _column(self, name: str) -> Any:
         return self._columns[_PREFIX + name]
@@ -314,7 +311,7 @@ def advance(found: SessionAndUser, next_row: _engine.Session, **changed: Any) ->
     current = auth_hash(found.user)
     if session.auth_hash != current:  # computed with one of SECRET_KEY_FALLBACKS
         changes["auth_hash"] = current
-    if not _update(session, changes, generation=session.generation):
+    if not _update(session, changes, generation=session.generation, auth_time=session.auth_time):
         return False
     for name, value in changes.items():
         setattr(session, name, value)

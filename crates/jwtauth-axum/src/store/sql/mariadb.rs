@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jwtauth::{Generation, Session, UnixTime};
+use jwtauth::{Generation, Methods, Session, UnixTime};
 use sqlx::{Connection as _, MySql, MySqlConnection, MySqlPool};
 use uuid::Uuid;
 
@@ -105,6 +105,9 @@ const MARIADB: Dialect = Dialect {
         CAST(s.user_agent AS CHAR) AS user_agent, CAST(s.ip_address AS CHAR) AS ip_address, \
         TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.last_seen_at) AS last_seen_at, \
         CAST(s.auth_hash AS CHAR) AS auth_hash, \
+        TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.auth_time) AS auth_time, \
+        TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.locks_at) AS locks_at, \
+        CAST(s.amr AS CHAR) AS amr, CAST(s.actor_session_id AS CHAR) AS actor_session_id, \
         TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000 AS database_time",
     with_user: "CAST(u.password AS CHAR) AS password, CAST(u.is_active AS SIGNED) AS is_active \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
@@ -118,16 +121,21 @@ const MARIADB: Dialect = Dialect {
     lock_user: "UPDATE {users} SET {key} = {key} WHERE {key} = {user}",
     lock_key: Some("SELECT 1 FROM jwtauth_session WHERE user_id = {user} FOR UPDATE"),
     insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
-        end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) \
+        end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash, auth_time, locks_at, amr, \
+        actor_session_id) \
         VALUES ({user}, ?, ?, TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?, ?, ?, ?, \
-        TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?)",
+        TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?, TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?, ?)",
     advance: "UPDATE jwtauth_session SET generation = ?, \
         acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         rotated_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         expires_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
-        last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND WHERE id = ? AND generation = ?",
+        last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        auth_time = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        locks_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, amr = COALESCE(?, amr) \
+        WHERE id = ? AND generation = ?",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
         WHERE id = ? AND generation = ? AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND WHERE id = ?",

@@ -145,6 +145,10 @@ macro_rules! sql_store {
                     .bind(record.ip_address.map(|address| address.to_string()))
                     .bind(seconds(record.last_seen_at))
                     .bind(&new.auth_hash)
+                    .bind(session.auth_time.map(seconds))
+                    .bind(session.locks_at.map(seconds))
+                    .bind(record.methods.as_str())
+                    .bind(record.actor_session_id.map(id_parameter))
                     .execute(connection)
                     .await
                     .map_err(not_inserted)?;
@@ -272,6 +276,7 @@ macro_rules! sql_store {
                 id: Uuid,
                 from: Generation,
                 next: Session,
+                methods: Option<Methods>,
                 now: UnixTime,
             ) -> Result<bool, StoreError> {
                 let done: Result<_, StoreError> = on_connection!(self, |connection| async {
@@ -281,6 +286,9 @@ macro_rules! sql_store {
                         .bind(seconds(next.rotated_at))
                         .bind(seconds(next.expires_at))
                         .bind(seconds(now))
+                        .bind(next.auth_time.map(seconds))
+                        .bind(next.locks_at.map(seconds))
+                        .bind(methods.as_ref().map(Methods::as_str))
                         .bind(id_parameter(id))
                         .bind(integer(from))
                         .execute(&mut *connection)

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use jwtauth::{Generation, Session, UnixTime};
+use jwtauth::{Generation, Methods, Session, UnixTime};
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use uuid::Uuid;
 
 use super::{DjangoUsers, KeyKind};
 use crate::store::{FoundSession, Record, StoreError};
 
-/// The columns of a session, in the order of [`Dialect`](super::Dialect). Reading by name would hash sixteen names for
+/// The columns of a session, in the order of [`Dialect`](super::Dialect). Reading by name would hash twenty names for
 /// each row.
 pub(super) struct Row {
     id: String,
@@ -25,6 +25,10 @@ pub(super) struct Row {
     ip_address: Option<String>,
     last_seen_at: i64,
     auth_hash: String,
+    auth_time: Option<i64>,
+    locks_at: Option<i64>,
+    amr: String,
+    actor_session_id: Option<String>,
     /// The database's time, in milliseconds.
     database_time: i64,
     /// The user's password, if Django's table is joined.
@@ -54,9 +58,13 @@ where
             ip_address: row.try_get(10)?,
             last_seen_at: row.try_get(11)?,
             auth_hash: row.try_get(12)?,
-            database_time: row.try_get(13)?,
-            password: row.try_get(14)?,
-            is_active: row.try_get(15)?,
+            auth_time: row.try_get(13)?,
+            locks_at: row.try_get(14)?,
+            amr: row.try_get(15)?,
+            actor_session_id: row.try_get(16)?,
+            database_time: row.try_get(17)?,
+            password: row.try_get(18)?,
+            is_active: row.try_get(19)?,
         })
     }
 }
@@ -64,17 +72,22 @@ where
 impl Row {
     /// Return the session's record, without checking its user.
     pub(super) fn record(self, key: KeyKind) -> Result<Record, StoreError> {
+        let id = |text: &str| Uuid::parse_str(text).map_err(|error| StoreError::Failed(error.into()));
         Ok(Record {
-            id: Uuid::parse_str(&self.id).map_err(|error| StoreError::Failed(error.into()))?,
+            id: id(&self.id)?,
             user_id: key.read(self.user_id),
             session: Session::new(time(self.created_at), time(self.expires_at))
                 .with_generation(Generation::new(number(self.generation)), time(self.rotated_at))
                 .with_acknowledged_at(self.acknowledged_at.map(time))
-                .with_fixed_end(self.end_is_fixed),
+                .with_fixed_end(self.end_is_fixed)
+                .with_auth_time(self.auth_time.map(time))
+                .with_locks_at(self.locks_at.map(time)),
             remember: self.remember,
             user_agent: self.user_agent,
             ip_address: self.ip_address.and_then(|address| address.parse().ok()),
             last_seen_at: time(self.last_seen_at),
+            methods: Methods::from_stored(&self.amr),
+            actor_session_id: self.actor_session_id.as_deref().map(id).transpose()?,
         })
     }
 

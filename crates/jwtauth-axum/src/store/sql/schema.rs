@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::KeyKind;
 use crate::store::StoreError;
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 18] = [
     "id",
     "user_id",
     "generation",
@@ -20,8 +20,13 @@ const COLUMNS: [&str; 14] = [
     "last_seen_at",
     "auth_hash",
     "backend",
+    "auth_time",
+    "locks_at",
+    "amr",
+    "actor_session_id",
 ];
-const TIMES: [&str; 5] = ["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at"];
+const TIMES: [&str; 7] =
+    ["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at", "auth_time", "locks_at"];
 
 /// The columns of a table and their types, from the database's catalogue.
 pub(super) struct Table<'n> {

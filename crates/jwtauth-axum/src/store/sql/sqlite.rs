@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jwtauth::{Generation, Session, UnixTime};
+use jwtauth::{Generation, Methods, Session, UnixTime};
 use sqlx::{Connection as _, Sqlite, SqlitePool};
 use uuid::Uuid;
 
@@ -86,6 +86,8 @@ const SQLITE: Dialect = Dialect {
         unixepoch(s.created_at) AS created_at, unixepoch(s.expires_at) AS expires_at, s.end_is_fixed AS end_is_fixed, \
         s.remember AS remember, s.user_agent AS user_agent, s.ip_address AS ip_address, \
         unixepoch(s.last_seen_at) AS last_seen_at, s.auth_hash AS auth_hash, \
+        unixepoch(s.auth_time) AS auth_time, unixepoch(s.locks_at) AS locks_at, s.amr AS amr, \
+        CAST(s.actor_session_id AS text) AS actor_session_id, \
         CAST((julianday('now') - 2440587.5) * 86400000 AS integer) AS database_time",
     with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS integer) AS is_active \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
@@ -99,12 +101,15 @@ const SQLITE: Dialect = Dialect {
     lock_user: "UPDATE {users} SET {key} = {key} WHERE {key} = {user}",
     lock_key: None, // BEGIN IMMEDIATE already waits
     insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
-        end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash) \
+        end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash, auth_time, locks_at, amr, \
+        actor_session_id) \
         VALUES ({user}, $2, $3, datetime($4, 'unixepoch'), datetime($5, 'unixepoch'), datetime($6, 'unixepoch'), \
-        datetime($7, 'unixepoch'), $8, $9, $10, $11, datetime($12, 'unixepoch'), $13)",
+        datetime($7, 'unixepoch'), $8, $9, $10, $11, datetime($12, 'unixepoch'), $13, \
+        datetime($14, 'unixepoch'), datetime($15, 'unixepoch'), $16, $17)",
     advance: "UPDATE jwtauth_session SET generation = $1, acknowledged_at = datetime($2, 'unixepoch'), \
         rotated_at = datetime($3, 'unixepoch'), expires_at = datetime($4, 'unixepoch'), \
-        last_seen_at = datetime($5, 'unixepoch') WHERE id = $6 AND generation = $7",
+        last_seen_at = datetime($5, 'unixepoch'), auth_time = datetime($6, 'unixepoch'), \
+        locks_at = datetime($7, 'unixepoch'), amr = COALESCE($8, amr) WHERE id = $9 AND generation = $10",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = datetime($1, 'unixepoch') \
         WHERE id = $2 AND generation = $3 AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = datetime($1, 'unixepoch') WHERE id = $2",

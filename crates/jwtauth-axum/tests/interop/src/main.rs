@@ -54,6 +54,7 @@ async fn serve(address: &str, settings: &Settings, store: impl SessionStore + Cl
         .route("/idle/", get(async || ""))
         .route("/who/", get(who))
         .route("/login/", post(login))
+        .route("/again/", post(again))
         .route("/logout/", post(logout))
         .route("/others/", post(end_others))
         .route("/sessions/", get(sessions))
@@ -68,12 +69,16 @@ async fn who(MaybeAuthenticated(user): MaybeAuthenticated) -> String {
 }
 
 async fn login(auth: Auth, Query(query): Query<HashMap<String, String>>) -> Result<(), LoginError> {
-    let login = Login::new(&query["user"]);
+    let login = Login::new(&query["user"]).with_methods(["pwd"]);
     auth.login_with(match query.get("lifetime") {
         Some(seconds) => login.with_lifetime(Duration::from_secs(seconds.parse().unwrap())),
         None => login,
     })
     .await
+}
+
+async fn again(auth: Auth, Query(query): Query<HashMap<String, String>>) -> Result<(), LoginError> {
+    auth.reauthenticate(&query["user"], ["otp"]).await.map(drop)
 }
 
 async fn logout(auth: Auth) -> Result<(), AuthError> {
