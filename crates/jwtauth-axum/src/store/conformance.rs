@@ -183,12 +183,17 @@ async fn authentication_is_written_by_a_swap(store: &impl SessionStore, user: &s
     let locked = written.session.with_auth_time(Some(NOW)).with_locks_at(Some(NOW + DAY));
     for (next, given, expected) in [
         (locked.with_generation(SECOND, NOW), Some(methods(&["otp", "pwd"])), methods(&["otp", "pwd"])),
-        (locked.with_auth_time(None).with_locks_at(None), None, methods(&["otp", "pwd"])),
+        (locked.with_generation(SECOND, NOW).with_locks_at(None), None, methods(&["otp", "pwd"])),
     ] {
         let from = find(store, id).await.map_or(Generation::FIRST, |record| record.session.generation);
         assert!(store.advance(id, from, next, given, NOW).await.unwrap_or(false), "the swap succeeds");
         let expected = Record { session: next, ..written.clone().with_methods(expected) };
         assert_eq!(find(store, id).await, Some(expected), "without methods, those of the row are kept");
+    }
+    for older in [None, Some(NOW - seconds(1))] {
+        let next = locked.with_generation(SECOND.next(), NOW).with_auth_time(older);
+        let is_written = store.advance(id, SECOND, next, None, NOW).await.unwrap_or(true);
+        assert!(!is_written, "the user has authenticated since the row was read");
     }
     end(store, &[id]).await;
 }

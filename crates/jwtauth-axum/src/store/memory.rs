@@ -58,7 +58,10 @@ impl SessionStore for MemoryStore {
         now: UnixTime,
     ) -> Result<bool, StoreError> {
         let mut rows = self.rows();
-        let Some(row) = rows.get_mut(&id).filter(|row| row.session.generation == from) else { return Ok(false) };
+        let is_as_read = |row: &&mut Record| {
+            row.session.generation == from && (methods.is_some() || row.session.auth_time == next.auth_time)
+        };
+        let Some(row) = rows.get_mut(&id).filter(is_as_read) else { return Ok(false) };
         row.session = next;
         row.last_seen_at = now;
         row.methods = methods.unwrap_or_else(|| row.methods.clone());

@@ -75,7 +75,8 @@ pub trait SessionStore: Send + Sync + 'static {
 
     /// Rotate by compare-and-swap: if the row's generation is `from`, write generation, `acknowledged_at`, `rotated_at`,
     /// `expires_at`, `auth_time` and `locks_at` of `next`, set the time last seen to `now` and, if the user has
-    /// authenticated again, the [`methods`](Record::methods). Returns whether the row was written.
+    /// authenticated again, the [`methods`](Record::methods). Without `methods`, the row's `auth_time` must also be that
+    /// of `next`: otherwise the user has authenticated since it was read. Returns whether the row was written.
     fn advance(
         &self,
         id: Uuid,

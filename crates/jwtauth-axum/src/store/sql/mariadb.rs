@@ -135,7 +135,8 @@ const MARIADB: Dialect = Dialect {
         last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         auth_time = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         locks_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, amr = COALESCE(?, amr) \
-        WHERE id = ? AND generation = ?",
+        WHERE id = ? AND generation = ? \
+        AND (? IS NOT NULL OR auth_time <=> TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND)",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
         WHERE id = ? AND generation = ? AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND WHERE id = ?",

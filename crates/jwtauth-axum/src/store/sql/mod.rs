@@ -291,6 +291,8 @@ macro_rules! sql_store {
                         .bind(methods.as_ref().map(Methods::as_str))
                         .bind(id_parameter(id))
                         .bind(integer(from))
+                        .bind(methods.as_ref().map(Methods::as_str))
+                        .bind(next.auth_time.map(seconds))
                         .execute(&mut *connection)
                         .await
                         .map_err(failed)

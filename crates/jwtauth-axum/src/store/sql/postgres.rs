@@ -123,7 +123,8 @@ const POSTGRES: Dialect = Dialect {
         acknowledged_at = to_timestamp(CAST($2 AS bigint)), rotated_at = to_timestamp(CAST($3 AS bigint)), \
         expires_at = to_timestamp(CAST($4 AS bigint)), last_seen_at = to_timestamp(CAST($5 AS bigint)), \
         auth_time = to_timestamp(CAST($6 AS bigint)), locks_at = to_timestamp(CAST($7 AS bigint)), \
-        amr = COALESCE(CAST($8 AS text), amr) WHERE id = CAST($9 AS uuid) AND generation = CAST($10 AS bigint)",
+        amr = COALESCE(CAST($8 AS text), amr) WHERE id = CAST($9 AS uuid) AND generation = CAST($10 AS bigint) \
+        AND (CAST($11 AS text) IS NOT NULL OR auth_time IS NOT DISTINCT FROM to_timestamp(CAST($12 AS bigint)))",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = to_timestamp(CAST($1 AS bigint)) \
         WHERE id = CAST($2 AS uuid) AND generation = CAST($3 AS bigint) AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = to_timestamp(CAST($1 AS bigint)) WHERE id = CAST($2 AS uuid)",

@@ -109,7 +109,8 @@ const SQLITE: Dialect = Dialect {
     advance: "UPDATE jwtauth_session SET generation = $1, acknowledged_at = datetime($2, 'unixepoch'), \
         rotated_at = datetime($3, 'unixepoch'), expires_at = datetime($4, 'unixepoch'), \
         last_seen_at = datetime($5, 'unixepoch'), auth_time = datetime($6, 'unixepoch'), \
-        locks_at = datetime($7, 'unixepoch'), amr = COALESCE($8, amr) WHERE id = $9 AND generation = $10",
+        locks_at = datetime($7, 'unixepoch'), amr = COALESCE($8, amr) WHERE id = $9 AND generation = $10 \
+        AND ($11 IS NOT NULL OR auth_time IS datetime($12, 'unixepoch'))",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = datetime($1, 'unixepoch') \
         WHERE id = $2 AND generation = $3 AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = datetime($1, 'unixepoch') WHERE id = $2",
