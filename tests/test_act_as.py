@@ -1,6 +1,9 @@
 """Acting as another user: who may, what it cannot do, when it ends."""
 
+from types import SimpleNamespace
+
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth import login as djangos_login
@@ -10,6 +13,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.auth.views import PasswordChangeView
 from django.db import transaction
 from django.http import HttpResponse, JsonResponse
+from django.test import AsyncClient
 from django.urls import include, path
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.response import Response
@@ -25,6 +29,7 @@ from jwtauth import (
     update_session_auth_hash,
 )
 from jwtauth.conf import get_config
+from jwtauth.internal.acting import changes_credentials
 from jwtauth.models import Session
 from jwtauth.signals import acting_ended, acting_started
 from jwtauth.signin import start_session
@@ -150,6 +155,7 @@ urlpatterns = [
     path("change/", PasswordChangeView.as_view(success_url="/who/")),
     path("not-acting/", not_acting),
     path("not-acting/plain/", NotActing()(who)),
+    path("knox/login/", who, name="knox_login"),
     path("recently/", RecentlySignedIn()(who)),
     path("with-otp/", with_otp),
     path("logout/", views.logout_view),
@@ -409,6 +415,16 @@ def test_stop_gives_the_session_back(acting, staff):
     assert [session.user for session in Session.objects.all()] == [staff]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_stop_without_a_transaction_gives_the_session_back(acting, staff):
+    tokens = acting.tokens()
+    assert acting.get("/stop/").content == b"sue"
+    acting.carry(tokens)
+    assert acting.get("/stop/").content == b"sue"
+    assert (told(acting)["user"], told(acting)["actor"]) == ("sue", None)
+    assert [session.user for session in Session.objects.all()] == [staff]
+
+
 def test_session_that_was_given_back_refreshes(acting, clock):
     acting.get("/stop/")
     for _ in range(3):
@@ -599,6 +615,30 @@ def test_password_cannot_be_changed_by_any_view(acting, ada):
     assert (answer.status_code, answer.json()["code"]) == (403, "acting_refused")
     ada.refresh_from_db()
     assert ada.check_password("old password")
+
+
+@pytest.mark.parametrize("url", ["/change/", "/set-password/", "/recently/", "/knox/login/"])
+def test_async_requests_are_refused_alike(acting, ada, url):
+    client = AsyncClient()
+    client.cookies = acting.cookies
+    answer = async_to_sync(client.get)(url)
+    assert (answer.status_code, answer.json()["code"]) == (403, "acting_refused")
+    ada.refresh_from_db()
+    assert ada.check_password("old password")
+
+
+@pytest.mark.parametrize(
+    "name", ["account_email", "headless:browser:account:change_password", "mfa_index", "two_factor:setup", "knox_login"]
+)
+def test_credential_views_of_other_packages_are_known_by_name(name):
+    request = SimpleNamespace(resolver_match=SimpleNamespace(view_name=name))
+    assert changes_credentials(request, who)
+
+
+@pytest.mark.parametrize("name", ["", "home", "account_login", "headless:browser:account:login", "jwtauth:me"])
+def test_other_views_are_not_refused(name):
+    request = SimpleNamespace(resolver_match=SimpleNamespace(view_name=name))
+    assert not changes_credentials(request, who)
 
 
 def test_password_can_be_changed_after_the_stop(acting, staff):

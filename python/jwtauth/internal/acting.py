@@ -39,7 +39,8 @@ from jwtauth.signals import acting_ended, acting_started
 
 PERMISSION = "jwtauth.act_as"
 
-# Names of URLs of Django, jwtauth, dj-rest-auth, djoser and allauth where users change how they sign in.
+# Names of URLs of Django, jwtauth, dj-rest-auth, djoser, allauth and knox where users change how they sign in, or get
+# tokens.
 _CREDENTIAL_URLS = frozenset(
     {
         "password_change",
@@ -61,10 +62,12 @@ _CREDENTIAL_URLS = frozenset(
         "manage_recovery_codes",
         "manage_totp",
         "manage_webauthn",
+        "knox_login",
+        "knox_logoutall",
     }
 )
-# allauth's second factors, and all of django-two-factor-auth.
-_CREDENTIAL_PREFIXES = ("mfa_", "two_factor:")
+# allauth's second factors, and all of django-two-factor-auth and django-oauth-toolkit.
+_CREDENTIAL_PREFIXES = ("mfa_", "two_factor:", "oauth2_provider:")
 
 # The subject of the user as whom another user acts in this request.
 _subject: ContextVar[str | None] = ContextVar("jwtauth_acting_subject", default=None)
@@ -164,7 +167,6 @@ def stop(flow: Flow) -> AbstractBaseUser | None:
     if given is None:
         return None
     found, sid, custom, ended = given
-    flow.config.verified.forget(found.session_id)
     flow.set_tokens(found, sid, custom)
     flow.refusal, flow.locked = None, None
     _undo_after_rollback(flow, found.session, state, waiting, before)
