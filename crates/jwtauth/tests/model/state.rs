@@ -221,8 +221,12 @@ impl State {
                 }
                 Stage::Starting { .. } | Stage::Confirming => {}
                 Stage::Back { access, refresh, .. } => {
-                    access.iter_mut().for_each(|it| it.shift(rise));
-                    refresh.iter_mut().for_each(|it| it.shift(rise));
+                    for it in access.iter_mut() {
+                        it.shift(rise);
+                    }
+                    for it in refresh.iter_mut() {
+                        it.shift(rise);
+                    }
                 }
             }
         }
