@@ -81,8 +81,6 @@ def _follow_new_password(instance: Any, created: bool = False, **kwargs: Any) ->
 
 def _refuse_new_password(instance: Any, **kwargs: Any) -> None:
     """Refuse a new password of a user as whom another user acts in this request."""
-    if getattr(instance, "_password", None) is None:
-        return
     from jwtauth.internal.acting import refuse_new_password
 
     refuse_new_password(instance)

@@ -109,8 +109,8 @@ class ReauthenticateSerializer(_SecretInput):
 
         Raises `CredentialsRefused` if that is not ``user``.
         """
-        credentials = {user.USERNAME_FIELD: user.get_username(), "password": self.validated_data["password"]}
-        found = authenticate(self.context["request"]._request, **credentials)
+        password = self.validated_data["password"]
+        found = authenticate(self.context["request"]._request, username=user.get_username(), password=password)
         if found is None or found.pk != user.pk or not is_active(found):
             raise CredentialsRefused
         return found

@@ -59,6 +59,8 @@ _CREDENTIAL_URLS = frozenset(
         "manage_email",
         "manage_phone",
         "manage_providers",
+        "redirect_to_provider",
+        "provider_token",
         "manage_recovery_codes",
         "manage_totp",
         "manage_webauthn",
@@ -67,7 +69,9 @@ _CREDENTIAL_URLS = frozenset(
     }
 )
 # allauth's second factors, and all of django-two-factor-auth and django-oauth-toolkit.
-_CREDENTIAL_PREFIXES = ("mfa_", "two_factor:", "oauth2_provider:")
+_CREDENTIAL_PREFIXES = ("mfa_", "two_factor:", "oauth2_provider:", "social:")
+# allauth's views that connect an account at a provider, whose names depend on the provider.
+_CREDENTIAL_MODULES = "allauth.socialaccount.providers."
 
 # The subject of the user as whom another user acts in this request.
 _subject: ContextVar[str | None] = ContextVar("jwtauth_acting_subject", default=None)
@@ -180,17 +184,22 @@ _Given = tuple[SessionAndUser, _engine.Sid, str | None, Session | None]
 
 def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
     """Replace the staff member's session. Returns ``None`` if it has ended, or if the acting session is locked."""
-    sid = _next_sid(flow, presented)
-    now = clock.now()
+    name, now = _secret_name(flow, presented), clock.now()
     acting = sessions.rows(presented.session_id).select_related("user").exclude(actor_session_id=None).first()
     if acting is None:
-        # The response to an earlier request may be lost.
-        again = sessions.find(sid.session_id)
+        # The response to an earlier request may be lost. Its token was of the newest generation, or the one before.
+        for sid in (_next_sid(name, presented, presented.generation + more) for more in (0, 1)):
+            again = sessions.find(sid.session_id)
+            if again is not None:
+                break
         if again is None or again.row.acknowledged_at is not None or again.row.generation != 1:
             raise PermissionDenied(_("You do not act as another user."))
+        if flow.config.policy.is_over(again.row, now) or _is_locked(flow, again.session, now):
+            return None
         return again, sid, tokens.custom_claims(flow.request, again.user, flow.config), None
     if flow.config.policy.is_over(acting.row(), now) or presented.generation < acting.generation - 1:
         raise PermissionDenied(_("You do not act as another user."))
+    sid = _next_sid(name, presented, acting.generation)
     own = sessions.find(acting.actor_session_id)
     if own is None or flow.config.policy.is_over(own.row, now) or _is_locked(flow, acting, now):
         return None
@@ -227,16 +236,23 @@ def _unseen(row: _engine.Session) -> _engine.Session:
     )
 
 
-def _is_locked(flow: Flow, acting: Session, now: int) -> bool:
-    locks_at = acting.row().locks_at
+def _is_locked(flow: Flow, session: Session, now: int) -> bool:
+    locks_at = session.row().locks_at
     return flow.config.lock_after is not None and locks_at is not None and now >= locks_at
 
 
-def _next_sid(flow: Flow, presented: _engine.Claims) -> _engine.Sid:
-    """Return the name of the session that follows the acting session of a token of this request.
+def _next_sid(name: str, presented: _engine.Claims, generation: int) -> _engine.Sid:
+    """Return the name of the session that follows the acting session with this name, which has this generation.
 
-    It is the same for each token of that session. Only who has such a token can derive it.
+    Only who has a token of that session can derive it.
     """
+    digest = salted_hmac("jwtauth.stop_acting", f"{name}:{generation}", algorithm="sha256").digest()
+    began = (presented.session_id.int >> 80) // 1000  # the time of a UUID of version 7
+    return _engine.Sid.derived(digest[:16], began)
+
+
+def _secret_name(flow: Flow, presented: _engine.Claims) -> str:
+    """Return the ``sid`` of the session of a token of this request."""
     config, cookies = flow.config, flow.request.COOKIES
     for kind, name in (
         (_engine.TokenKind.ACCESS, config.access_cookie_name),
@@ -249,10 +265,7 @@ def _next_sid(flow: Flow, presented: _engine.Claims) -> _engine.Sid:
             continue
         if claims.session_id == presented.session_id:
             payload = token.split(".")[1]
-            secret = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sid"]
-            digest = salted_hmac("jwtauth.stop_acting", secret, algorithm="sha256").digest()
-            began = (presented.session_id.int >> 80) // 1000  # the time of a UUID of version 7
-            return _engine.Sid.derived(digest[:16], began)
+            return str(json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sid"])
     raise PermissionDenied(_("You do not act as another user."))
 
 
@@ -305,6 +318,8 @@ def changes_credentials(request: HttpRequest, view: Any) -> bool:
     name = "" if match is None else match.view_name or ""
     if name.rpartition(":")[2] in _CREDENTIAL_URLS or name.startswith(_CREDENTIAL_PREFIXES):
         return True
+    if getattr(view, "__module__", "").startswith(_CREDENTIAL_MODULES):
+        return True
     views: Any = sys.modules.get("django.contrib.auth.views")
     kind = getattr(view, "view_class", None)
     return views is not None and isinstance(kind, type) and issubclass(kind, views.PasswordChangeView)
@@ -323,9 +338,16 @@ def protecting(flow: Flow) -> Iterator[None]:
 def refuse_new_password(instance: Any) -> None:
     """Raise `ActingRefused` if another user acts as this user, who is about to be saved with a new password."""
     subject = _subject.get()
-    if subject is None or getattr(instance, "_password", None) is None:
+    if subject is None:
         return
     from jwtauth.conf import get_config
 
-    if tokens.subject_of(instance, get_config()) == subject:
+    if tokens.subject_of(instance, get_config()) == subject and _has_new_password(instance):
         raise refusal()
+
+
+def _has_new_password(instance: Any) -> bool:
+    if getattr(instance, "_password", None) is not None:
+        return True  # of ``set_password``
+    stored = type(instance)._base_manager.using(database()).filter(pk=instance.pk).values_list("password", flat=True)
+    return bool(stored.first() != instance.password)

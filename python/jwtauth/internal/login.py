@@ -86,6 +86,9 @@ def _changed_password(flow: Flow) -> str | None:
 def end(flow: Flow, reason: str = "logout") -> None:
     """End the sessions of the request's tokens and clear its cookies. See `jwtauth.logout`."""
     named = flow.named_sessions
+    if flow.claims is None and named:  # tokens that are refused may name a session in which another user acts
+        acting = sessions.rows(*named).exclude(actor_session_id=None)
+        named |= set(acting.values_list("actor_session_id", flat=True))
     flow.end(named, reason)
     flow.deferred.clear()
     if named and transaction.get_connection(database()).in_atomic_block:

@@ -17,7 +17,7 @@ use std::{
 use http::{HeaderMap, request::Parts};
 use jwtauth::{
     Answer, Asked, Authentication, Check, Claims, CustomClaims, Decision, FoundRow, Grant, Grantee, IdentifyError,
-    Identity, Methods, Outcome, Refusal, Refused, Session, Sid, TokenKind, UnixTime,
+    Identity, Methods, Outcome, Refusal, Refused, Sid, TokenKind, UnixTime,
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -225,6 +225,9 @@ impl RequestAuth {
         if self.remove(&[record.id]).await? == 0 {
             return Ok(false);
         }
+        if let Some(actor) = record.actor_session_id {
+            self.remove(&[actor]).await?;
+        }
         let (session_id, reason) = (record.id, EndReason::Reused);
         event::ended(1, reason);
         event::warning("refresh_token_reused", record, record.session.generation, claims);
@@ -261,7 +264,7 @@ impl RequestAuth {
         if update_last_seen {
             self.update_last_seen(&record).await;
         }
-        self.remember(claims, &record.session, asked);
+        self.remember(claims, &record, asked);
         Ok(self.found(Some(SignedIn { record, claims: claims.clone() })))
     }
 
@@ -404,9 +407,8 @@ impl RequestAuth {
     /// Make this the request's session. The response sets its tokens of these kinds.
     fn sign_in(&self, record: Record, sid: Sid, facts: Facts, kinds: &'static [TokenKind], asked: Option<Asked>) {
         event::known(&self.span, record.id, &record.user_id);
-        let session = record.session;
-        let (user, grant) = self.grant(record, sid, facts, kinds);
-        self.remember(grant.access(), &session, asked);
+        let (user, grant) = self.grant(record.clone(), sid, facts, kinds);
+        self.remember(grant.access(), &record, asked);
         let mut state = self.state();
         (state.user, state.outcome) = (user, Outcome::Granted(grant));
     }
@@ -460,9 +462,10 @@ impl RequestAuth {
     }
 
     /// Cache that the store accepted the session. A generation that is not acknowledged yet is not cached, because the
-    /// request that brings it must query the store.
-    fn remember(&self, claims: &Claims, session: &Session, asked: Option<Asked>) {
-        if let Some(asked) = asked.filter(|_| session.acknowledged_at.is_some()) {
+    /// request that brings it must query the store. So must each request of a user who acts as another one.
+    fn remember(&self, claims: &Claims, record: &Record, asked: Option<Asked>) {
+        let is_lasting = record.session.acknowledged_at.is_some() && record.actor_session_id.is_none();
+        if let Some(asked) = asked.filter(|_| is_lasting) {
             self.shared.verified.remember(claims, asked);
         }
     }
