@@ -264,7 +264,7 @@ impl RequestAuth {
         if update_last_seen {
             self.update_last_seen(&record).await;
         }
-        self.remember(claims, &record, asked);
+        self.remember(claims, asked.filter(|_| is_lasting(&record)));
         Ok(self.found(Some(SignedIn { record, claims: claims.clone() })))
     }
 
@@ -407,8 +407,9 @@ impl RequestAuth {
     /// Make this the request's session. The response sets its tokens of these kinds.
     fn sign_in(&self, record: Record, sid: Sid, facts: Facts, kinds: &'static [TokenKind], asked: Option<Asked>) {
         event::known(&self.span, record.id, &record.user_id);
-        let (user, grant) = self.grant(record.clone(), sid, facts, kinds);
-        self.remember(grant.access(), &record, asked);
+        let asked = asked.filter(|_| is_lasting(&record));
+        let (user, grant) = self.grant(record, sid, facts, kinds);
+        self.remember(grant.access(), asked);
         let mut state = self.state();
         (state.user, state.outcome) = (user, Outcome::Granted(grant));
     }
@@ -461,14 +462,18 @@ impl RequestAuth {
         shared.remembers().then(|| shared.verified.asking(claims.sid.session_id(), SCOPE, shared.clock.monotonic()))
     }
 
-    /// Cache that the store accepted the session. A generation that is not acknowledged yet is not cached, because the
-    /// request that brings it must query the store. So must each request of a user who acts as another one.
-    fn remember(&self, claims: &Claims, record: &Record, asked: Option<Asked>) {
-        let is_lasting = record.session.acknowledged_at.is_some() && record.actor_session_id.is_none();
-        if let Some(asked) = asked.filter(|_| is_lasting) {
+    /// Cache that the store accepted the session, which [is lasting](is_lasting).
+    fn remember(&self, claims: &Claims, asked: Option<Asked>) {
+        if let Some(asked) = asked {
             self.shared.verified.remember(claims, asked);
         }
     }
+}
+
+/// Return whether the acceptance of this session may be cached. A generation that is not acknowledged may not, because
+/// the request that brings it must query the store. So must each request of a user who acts as another one.
+fn is_lasting(record: &Record) -> bool {
+    record.session.acknowledged_at.is_some() && record.actor_session_id.is_none()
 }
 
 impl fmt::Debug for RequestAuth {
