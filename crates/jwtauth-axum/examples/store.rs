@@ -65,10 +65,16 @@ impl SessionStore for ListStore {
         methods: Option<Methods>,
         now: UnixTime,
     ) -> Result<bool, StoreError> {
-        Ok(self.change(id, Some(from), |row| {
-            (row.session, row.last_seen_at) = (next, now);
-            row.methods = methods.unwrap_or_else(|| row.methods.clone());
-        }))
+        let mut rows = self.rows();
+        let is_as_read = |row: &&mut Record| {
+            row.id == id
+                && row.session.generation == from
+                && (methods.is_some() || row.session.auth_time == next.auth_time)
+        };
+        let Some(row) = rows.iter_mut().find(is_as_read) else { return Ok(false) };
+        (row.session, row.last_seen_at) = (next, now);
+        row.methods = methods.unwrap_or_else(|| row.methods.clone());
+        Ok(true)
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
