@@ -6,10 +6,9 @@ from django.contrib.auth.hashers import make_password
 from django.http import HttpResponse
 from django.urls import path
 
-from jwtauth import reauthenticate
 from jwtauth.models import Session
 from tests import test_act_as as acts
-from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, refresh
+from tests.conftest import ACCESS_LIFETIME, Browser, refresh
 from tests.test_act_as import acting, of_staff, staff  # noqa: F401  fixtures
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.test_act_as_limits")]
@@ -23,13 +22,6 @@ def hash_directly(request):
     return HttpResponse()
 
 
-def twice(request):
-    """Record two factors, one after the other."""
-    reauthenticate(request, request.user, methods=["pwd"])
-    reauthenticate(request, request.user, methods=["otp"])
-    return HttpResponse()
-
-
 def provider(request):
     return HttpResponse()
 
@@ -40,7 +32,6 @@ provider.__module__ = "allauth.socialaccount.providers.oauth2.views"  # as allau
 urlpatterns = [
     *acts.urlpatterns,
     path("hash/", hash_directly),
-    path("twice/", twice),
     path("google/callback/", provider, name="google_callback"),
     path("google/login/", provider, name="google_login"),
 ]
@@ -97,16 +88,6 @@ def test_repeated_stop_gives_no_session_that_has_locked(of_staff, ada, clock, se
     of_staff.carry(tokens)
     clock.advance(901)
     assert of_staff.get("/stop/").content == b"AnonymousUser"
-
-
-def test_two_factors_in_one_request_whose_response_is_lost_sign_no_user_out(browser, ada, clock, thefts):
-    browser.sign_in(ada)
-    tokens = browser.tokens()
-    browser.get("/twice/")
-    browser.carry(tokens)
-    clock.advance(ACCESS_LIFETIME + GRACE)
-    assert browser.who() == "ada"
-    assert thefts == []
 
 
 @pytest.mark.parametrize("url", ["/google/callback/", "/google/login/?process=connect"])

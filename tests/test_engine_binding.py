@@ -635,6 +635,7 @@ CALLS = {
             "now": integers,
         },
     ),
+    "RotationPolicy.is_locked": (POLICY.is_locked, [rows, integers], {}),
     "RotationPolicy.is_over": (POLICY.is_over, [rows, integers], {}),
     "Sid.derived": (_engine.Sid.derived, [st.binary(min_size=16, max_size=16), integers], {}),
     "DatabaseClock": (_engine.DatabaseClock, [], {}),
@@ -720,6 +721,7 @@ CALLS = {
         {},
     ),
     "Session.auth_time_of": (POLICY.start(NOW).auth_time_of, [st.just(claims())], {}),
+    "Session.is_recent": (POLICY.start(NOW).is_recent, [st.just(claims()), integers, integers], {}),
     "stored_methods": (_engine.stored_methods, [st.lists(texts | st.sampled_from(["pwd", "otp"]), max_size=9)], {}),
     "stored_seconds": (_engine.stored_seconds, [STORED], {}),
     "cookie_problems": (

@@ -94,6 +94,12 @@ def rolled_back(request):
     return JsonResponse({"methods": sorted(request.jwtauth.methods)})
 
 
+def twice(request):
+    reauthenticate(request, request.user, methods=["pwd"])
+    reauthenticate(request, request.user, methods=["otp"])
+    return JsonResponse({})
+
+
 def with_methods(request):
     from django.contrib.auth import get_user_model
 
@@ -122,6 +128,7 @@ urlpatterns = [
     path("otp/another/", as_another),
     path("otp/rolled-back/", rolled_back),
     path("login/methods/", with_methods),
+    path("otp/twice/", twice),
     path("facts/", facts),
     path("again/", include(("jwtauth.urls", "again"))),
 ]
@@ -378,6 +385,16 @@ def test_slow_request_from_before_a_refresh_signs_no_user_out(signed_in, clock, 
     assert not thefts
     assert signed_in.get("/sensitive/").status_code == 200
     assert signed_in.who() == "ada"
+
+
+def test_two_factors_in_one_request_whose_response_is_lost_sign_no_user_out(browser, ada, clock, thefts):
+    browser.sign_in(ada)
+    tokens = browser.tokens()
+    browser.get("/otp/twice/")
+    browser.carry(tokens)
+    clock.advance(ACCESS_LIFETIME + GRACE)
+    assert browser.who() == "ada"
+    assert thefts == []
 
 
 def test_copied_tokens_never_become_recent(signed_in, clock, thefts):

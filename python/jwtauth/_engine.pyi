@@ -187,6 +187,9 @@ class Session:
     def auth_time_of(self, claims: Claims) -> int:
         """Return when the user authenticated according to tokens with these claims, which may be older copies."""
 
+    def is_recent(self, claims: Claims, within: int, now: int) -> bool:
+        """Return whether that was less than ``within`` seconds ago."""
+
     @property
     def locks_at(self) -> int | None:
         """Return when the session locks unless it is refreshed before, or ``None``."""
@@ -318,7 +321,7 @@ class RotationPolicy:
         """Return the row of a session that replaces this one and keeps its absolute limit."""
 
     def reauthenticate(self, session: Session, now: int) -> Session | None:
-        """Return the row of a session whose user authenticates again, or ``None`` if it is over."""
+        """Return the row of a session whose user authenticates again, or ``None`` if the session has ended."""
 
     def take_over(self, end: int | None, now: int) -> Session:
         """Return the row of a session that continues a login of another package, whose tokens are not yet seen.
@@ -351,6 +354,9 @@ class RotationPolicy:
         Returns ``"start"``, ``"reissue"``, ``"admit"``, ``"refuse"``, or ``"refresh_token_reused"`` if the session must
         end.
         """
+
+    def is_locked(self, session: Session, now: int) -> bool:
+        """Return whether the session is locked until its user authenticates again."""
 
     def is_over(self, session: Session, now: int) -> bool:
         """Return whether the session has passed its idle or absolute limit."""

@@ -140,10 +140,11 @@ class RecentlySignedIn(_Requirement):
 
     def missing(self, auth: RequestAuth) -> ReauthenticationRequired | None:
         """Return what is missing, or ``None``."""
-        seconds, at = self._limit, auth.auth_time
-        if seconds is None or (at is not None and clock.now() - clock.from_datetime(at) < seconds):
+        seconds, found, claims = self._limit, auth._flow.found, auth.claims
+        if seconds is None:
             return None
-        return _required(max_age=seconds)
+        is_recent = found is not None and claims is not None and found.row.is_recent(claims, seconds, clock.now())
+        return None if is_recent else _required(max_age=seconds)
 
 
 class SignedInWith(_Requirement):

@@ -225,7 +225,7 @@ def reauthenticate(request: HttpRequest, user: AbstractBaseUser, *, methods: Col
 
     Raises:
 
-    - ``PermissionDenied``: the session is another user's or is over, or another user acts as this one.
+    - ``PermissionDenied``: the session has ended or belongs to another user, or another user acts in it.
     - ``ValueError``: ``methods`` are not valid, or more than 6 with those used before.
     - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
     - ``SessionContention``: the database kept asking to retry. The middleware answers 503.

@@ -84,7 +84,7 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`LoginError`]. [`LoginError::OtherUser`]: the session is over or another user's, or another user acts as this one.
+    /// [`LoginError`]. [`LoginError::OtherUser`]: the session has ended, belongs to another user, or is one of acting.
     pub async fn reauthenticate<N: AsRef<str>>(
         &self,
         user_id: impl ToString,

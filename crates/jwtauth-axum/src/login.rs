@@ -95,8 +95,8 @@ pub enum LoginError {
     /// The names of the methods are not valid, or too many.
     #[error(transparent)]
     Methods(MethodsError),
-    /// [`Auth::reauthenticate`](crate::Auth::reauthenticate): the request's session is over or another user's, or another
-    /// user acts as this one.
+    /// [`Auth::reauthenticate`](crate::Auth::reauthenticate): the request's session has ended, belongs to another
+    /// user, or is one of acting.
     #[error("this is not the user who is signed in")]
     OtherUser,
     /// Anything else.

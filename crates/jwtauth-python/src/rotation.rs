@@ -34,7 +34,7 @@ impl RotationPolicy {
         Session(self.0.succeed(&session.get().0, UnixTime::from_secs(now)))
     }
 
-    /// Return the row of a session whose user authenticates again, or `None` if it is over.
+    /// Return the row of a session whose user authenticates again, or `None` if the session has ended.
     fn reauthenticate(&self, session: &Bound<'_, Session>, now: u64) -> Option<Session> {
         self.0.reauthenticate(&session.get().0, UnixTime::from_secs(now)).map(Session)
     }
@@ -74,6 +74,10 @@ impl RotationPolicy {
                 at(now),
             )
             .code()
+    }
+
+    fn is_locked(&self, session: &Bound<'_, Session>, now: u64) -> bool {
+        self.0.is_locked(&session.get().0, UnixTime::from_secs(now))
     }
 
     fn is_over(&self, session: &Bound<'_, Session>, now: u64) -> bool {

@@ -1,5 +1,7 @@
 //! Session names and rows.
 
+use std::time::Duration;
+
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{Authentication, Generation, UnixTime};
 use pyo3::prelude::*;
@@ -126,6 +128,12 @@ impl Session {
     /// Return what the tokens with these claims say of when the user authenticated.
     fn auth_time_of(&self, claims: &Bound<'_, Claims>) -> u64 {
         Authentication::of(&claims.get().0, &self.0).time.as_secs()
+    }
+
+    /// Return whether that was less than `within` seconds ago.
+    fn is_recent(&self, claims: &Bound<'_, Claims>, within: u64, now: u64) -> bool {
+        let authentication = Authentication::of(&claims.get().0, &self.0);
+        authentication.is_recent(Duration::from_secs(within), UnixTime::from_secs(now))
     }
 
     #[getter]

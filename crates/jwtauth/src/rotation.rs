@@ -261,7 +261,7 @@ impl RotationPolicy {
     }
 
     /// Return the row of a session whose user authenticates again at `now`, to be written as a [`RowUpdate`] is. Both
-    /// tokens must then be issued. `None` if the session is over; a locked session is unlocked.
+    /// tokens must then be issued. `None` if the session has ended. A locked session is unlocked.
     ///
     /// The tokens are the first to say when the user authenticated; older ones [never say
     /// more](crate::Authentication::of) than before. They are of the next generation if a refresh could issue it now.

@@ -161,7 +161,7 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
 def stop(flow: Flow) -> AbstractBaseUser | None:
     """End the session in which a user acts as another one, and set tokens of a new session of the first user.
 
-    Returns that user, or ``None`` if they are no longer signed in. See `jwtauth.stop_acting`.
+    Returns that user, or ``None`` if their own session has ended or locked. See `jwtauth.stop_acting`.
     """
     presented = flow.claims or flow.identity.access or flow.identity.refresh
     if presented is None or flow.identity.is_bearer:
@@ -194,14 +194,14 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
                 break
         if again is None or again.row.acknowledged_at is not None or again.row.generation != 1:
             raise PermissionDenied(_("You do not act as another user."))
-        if flow.config.policy.is_over(again.row, now) or _is_locked(flow, again.session, now):
+        if flow.config.policy.is_over(again.row, now) or flow.config.policy.is_locked(again.row, now):
             return None
         return again, sid, tokens.custom_claims(flow.request, again.user, flow.config), None
     if flow.config.policy.is_over(acting.row(), now) or presented.generation < acting.generation - 1:
         raise PermissionDenied(_("You do not act as another user."))
     sid = _next_sid(name, presented, acting.generation)
     own = sessions.find(acting.actor_session_id)
-    if own is None or flow.config.policy.is_over(own.row, now) or _is_locked(flow, acting, now):
+    if own is None or flow.config.policy.is_over(own.row, now) or flow.config.policy.is_locked(acting.row(), now):
         return None
     custom = tokens.custom_claims(flow.request, own.user, flow.config)
     with transaction.atomic(using=database()):
@@ -234,11 +234,6 @@ def _unseen(row: _engine.Session) -> _engine.Session:
         auth_time=row.auth_time,
         locks_at=row.locks_at,
     )
-
-
-def _is_locked(flow: Flow, session: Session, now: int) -> bool:
-    locks_at = session.row().locks_at
-    return flow.config.lock_after is not None and locks_at is not None and now >= locks_at
 
 
 def _next_sid(name: str, presented: _engine.Claims, generation: int) -> _engine.Sid:

@@ -65,16 +65,12 @@ def present(flow: Flow, refresh_token: str) -> None:
 
 
 def _presented(flow: Flow) -> _engine.Claims:
-    """Return the claims of the token that names the session.
-
-    After a refresh, this is the token that the client sent, since it may never receive its successor.
-    """
+    """Return the claims of a token of the session."""
     if flow.locked is not None:
         return flow.locked[0]
     if flow.found is None or flow.claims is None:
         raise PermissionDenied(_("Sign in first."))
-    sent = flow.identity.refresh
-    return flow.claims if sent is None or sent.session_id != flow.claims.session_id else sent
+    return flow.claims
 
 
 def _write(flow: Flow, presented: _engine.Claims, user: AbstractBaseUser, methods: list[str]) -> SessionAndUser:

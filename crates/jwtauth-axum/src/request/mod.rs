@@ -433,7 +433,7 @@ impl RequestAuth {
         Ok(custom)
     }
 
-    /// Find a session. If another user acts as its user, it is over when that user's own session is.
+    /// Find a session. A session in which another user acts ends with that user's own session.
     async fn find(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
         let found = self.find_row(id).await?;
         match &found {
