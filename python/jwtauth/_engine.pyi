@@ -143,6 +143,7 @@ class Session:
         end_is_fixed: bool,
         auth_time: int | None = None,
         locks_at: int | None = None,
+        device_key: str | None = None,
     ) -> Session: ...
     @staticmethod
     def stored(
@@ -151,6 +152,7 @@ class Session:
         acknowledged_at: str | None,
         auth_time: str | None,
         locks_at: str | None,
+        device_key: str | None,
         rotated_at: str,
         created_at: str,
         expires_at: str,
@@ -193,6 +195,14 @@ class Session:
     @property
     def locks_at(self) -> int | None:
         """Return when the session locks unless it is refreshed before, or ``None``."""
+
+    @property
+    def unacknowledged(self) -> Session:
+        """Return the row of a session whose tokens the client may not have yet."""
+
+    @property
+    def needs_device(self) -> bool:
+        """Return whether the session is, or must be, bound to a device, so that only a proof of its key refreshes it."""
 
     @property
     def end_is_fixed(self) -> bool:
@@ -319,6 +329,12 @@ class RotationPolicy:
 
     def succeed(self, session: Session, now: int) -> Session:
         """Return the row of a session that replaces this one and keeps its absolute limit."""
+
+    def act(self, session: Session, lifetime: int, now: int) -> Session:
+        """Return the row of a session in which the user of ``session`` acts as another user.
+
+        It ends after ``lifetime`` seconds, whether it is used or not, and with ``session``.
+        """
 
     def reauthenticate(self, session: Session, now: int) -> Session | None:
         """Return the row of a session whose user authenticates again, or ``None`` if the session has ended."""

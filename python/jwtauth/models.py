@@ -231,6 +231,12 @@ class Session(models.Model):
         help_text="The session of the user who acts as this one, if another user does.",
     )
 
+    device_key = models.TextField(
+        "device key",
+        null=True,
+        help_text="The public key of the device to which the session is bound; empty if it must be bound first.",
+    )
+
     objects = SessionManager()
 
     class Meta:
@@ -347,6 +353,7 @@ def row_of(column: Callable[[str], Any]) -> _engine.Session:
         end_is_fixed=column("end_is_fixed"),
         auth_time=_seconds(column("auth_time")),
         locks_at=_seconds(column("locks_at")),
+        device_key=column("device_key"),
     )
 
 

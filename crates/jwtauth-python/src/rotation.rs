@@ -34,6 +34,10 @@ impl RotationPolicy {
         Session(self.0.succeed(&session.get().0, UnixTime::from_secs(now)))
     }
 
+    fn act(&self, session: &Bound<'_, Session>, lifetime: u64, now: u64) -> Session {
+        Session(self.0.act(&session.get().0, Duration::from_secs(lifetime), UnixTime::from_secs(now)))
+    }
+
     /// Return the row of a session whose user authenticates again, or `None` if the session has ended.
     fn reauthenticate(&self, session: &Bound<'_, Session>, now: u64) -> Option<Session> {
         self.0.reauthenticate(&session.get().0, UnixTime::from_secs(now)).map(Session)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{Authentication, Generation, UnixTime};
+use jwtauth::{Authentication, DeviceBinding, Generation, UnixTime};
 use pyo3::prelude::*;
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ pub(crate) struct Session(pub(crate) jwtauth::Session);
 impl Session {
     #[new]
     #[pyo3(signature = (*, generation, acknowledged_at, rotated_at, created_at, expires_at, end_is_fixed,
-                        auth_time = None, locks_at = None))]
+                        auth_time = None, locks_at = None, device_key = None))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn new(
         generation: u64,
@@ -54,6 +54,7 @@ impl Session {
         end_is_fixed: bool,
         auth_time: Option<u64>,
         locks_at: Option<u64>,
+        device_key: Option<&str>,
     ) -> Self {
         let at = UnixTime::from_secs;
         let session = jwtauth::Session::new(at(created_at), at(expires_at))
@@ -61,7 +62,8 @@ impl Session {
             .with_acknowledged_at(acknowledged_at.map(at))
             .with_fixed_end(end_is_fixed)
             .with_auth_time(auth_time.map(at))
-            .with_locks_at(locks_at.map(at));
+            .with_locks_at(locks_at.map(at))
+            .with_device(DeviceBinding::from_stored(device_key));
         Self(session)
     }
 
@@ -74,6 +76,7 @@ impl Session {
         acknowledged_at: Option<&str>,
         auth_time: Option<&str>,
         locks_at: Option<&str>,
+        device_key: Option<&str>,
         rotated_at: &str,
         created_at: &str,
         expires_at: &str,
@@ -92,6 +95,7 @@ impl Session {
             end_is_fixed,
             auth_time,
             locks_at,
+            device_key,
         ))
     }
 
@@ -139,6 +143,18 @@ impl Session {
     #[getter]
     fn locks_at(&self) -> Option<u64> {
         self.0.locks_at.map(UnixTime::as_secs)
+    }
+
+    /// Return whether the session is, or must be, bound to a device.
+    #[getter]
+    fn needs_device(&self) -> bool {
+        self.0.device.needs_proof()
+    }
+
+    /// Return the row of a session whose tokens the client may not have yet.
+    #[getter]
+    fn unacknowledged(&self) -> Self {
+        Self(self.0.with_acknowledged_at(None))
     }
 
     #[getter]

@@ -60,8 +60,8 @@ pub use request::{
 };
 pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
 pub use session::{
-    Asked, CleanupSchedule, DatabaseClock, Generation, LAST_SEEN_INTERVAL, Lifetimes, LifetimesError, RandomnessError,
-    Session, Sid, VerifiedSessions, is_last_seen_stale,
+    Asked, CleanupSchedule, DatabaseClock, DeviceBinding, Generation, LAST_SEEN_INTERVAL, Lifetimes, LifetimesError,
+    RandomnessError, Session, Sid, VerifiedSessions, is_last_seen_stale,
 };
 pub use time::UnixTime;
 pub use token::{

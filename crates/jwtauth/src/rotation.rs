@@ -139,6 +139,9 @@ pub enum Refusal {
     Expired,
     /// The session is locked, until the user [authenticates again](RotationPolicy::reauthenticate).
     Locked,
+    /// The session is, or must be, bound to a device, and the token came without a proof of its key. See
+    /// [`decide_proven`](RotationPolicy::decide_proven).
+    Unproven,
     /// The token is further ahead of its row than lost writes can explain.
     Ahead,
     /// An upload or a request of the render server whose token was replaced more than [`MAX_UPLOAD_DELAY`] ago, or more
@@ -159,6 +162,7 @@ impl Decision {
             Self::Adopt(_) => "adopt",
             Self::Refuse(Refusal::Expired) => "session_expired",
             Self::Refuse(Refusal::Locked) => "session_locked",
+            Self::Refuse(Refusal::Unproven) => "device_proof_required",
             Self::Refuse(Refusal::Ahead) => "generation_ahead",
             Self::Refuse(Refusal::LateUpload) => "late_upload",
             Self::Reuse => "refresh_token_reused",
@@ -256,8 +260,21 @@ impl RotationPolicy {
             expires_at: self.lifetimes.session_end(session, now),
             end_is_fixed: session.end_is_fixed,
             auth_time: session.auth_time,
-            ..self.start(now)
+            ..self.start_beside(session, now)
         }
+    }
+
+    /// Return the row of a session in which the user of `session` acts as another user from `now`. It ends after
+    /// `lifetime`, whether it is used or not, and with `session`. Fractions of a second are ignored.
+    pub fn act(&self, session: &Session, lifetime: Duration, now: UnixTime) -> Session {
+        let expires_at = (now + lifetime).min(session.expires_at);
+        Session { expires_at, end_is_fixed: true, ..self.start_beside(session, now) }
+    }
+
+    /// Return the row of a session for the browser that has `session`, bound to the same device.
+    fn start_beside(&self, session: &Session, now: UnixTime) -> Session {
+        let rotated_at = if session.device.needs_proof() { session.rotated_at } else { now };
+        Session { device: session.device, rotated_at, ..self.start(now) }
     }
 
     /// Return the row of a session whose user authenticates again at `now`, to be written as a [`RowUpdate`] is. Both
@@ -266,12 +283,13 @@ impl RotationPolicy {
     /// The tokens are the first to say when the user authenticated; older ones [never say
     /// more](crate::Authentication::of) than before. They are of the next generation if a refresh could issue it now.
     /// Otherwise requests with the previous generation, or responses with the newest, may still be under way, and a
-    /// browser that is one more generation behind would be signed out: the tokens are then of the newest generation.
+    /// browser that is one more generation behind would be signed out: the tokens are then of the newest generation. So
+    /// are those of a session that is bound to a device.
     pub fn reauthenticate(&self, session: &Session, now: UnixTime) -> Option<Session> {
         if self.lifetimes.is_over(session, now) {
             return None;
         }
-        let next = if self.grace_is_over(session, now) {
+        let next = if self.grace_is_over(session, now) && !session.device.needs_proof() {
             RowUpdate { acknowledged_at: None, ..self.next(session, session.generation.next(), now) }
         } else {
             let Session { generation, acknowledged_at, rotated_at, .. } = *session;
@@ -316,6 +334,11 @@ impl RotationPolicy {
         if self.lifetimes.is_over(session, now) {
             return Decision::Refuse(Refusal::Expired);
         }
+        if session.device.needs_proof() {
+            // Whatever the token: a copy of it is worth nothing, and may sign nobody out.
+            let refusal = if self.is_locked(session, now) { Refusal::Locked } else { Refusal::Unproven };
+            return Decision::Refuse(refusal);
+        }
         let decision = if presented.upload {
             self.decide_upload(session, presented.generation, now)
         } else if presented.activity {
@@ -324,6 +347,52 @@ impl RotationPolicy {
             self.without_activity(session, self.decide_rotation(session, presented, now), now)
         };
         if decision.admits() && self.is_locked(session, now) { Decision::Refuse(Refusal::Locked) } else { decision }
+    }
+
+    /// Decide what to do with a proof of the session's device key over a challenge that was issued at the generation
+    /// `challenge`. `None` if the challenge is stale: issue a new one.
+    ///
+    /// The challenge, and not the refresh token, tells what the device has. A proof is used up by the rotation. Shown
+    /// again, it gets the same tokens until the grace period is over, and
+    /// [with the same end](crate::Site::grant). A copy of all traffic therefore admits nobody for longer than the
+    /// access token in it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use jwtauth::*;
+    ///
+    /// let (access, idle) = (Duration::from_secs(300), Duration::from_secs(86_400));
+    /// let policy = RotationPolicy::new(Lifetimes::new(access, idle, None)?, Duration::from_secs(30));
+    /// let login = UnixTime::from_secs(1_700_000_000);
+    /// let row = policy.start(login).with_device(DeviceBinding::Bound);
+    ///
+    /// let cookie = Presented::new(Generation::FIRST);
+    /// assert_eq!(policy.decide(&row, cookie, login + access), Decision::Refuse(Refusal::Unproven));
+    ///
+    /// let decision = policy.decide_proven(&row, Generation::FIRST, login + access).unwrap();
+    /// let row = decision.next(&row).unwrap();
+    /// assert_eq!(row.generation, Generation::new(2));
+    /// assert_eq!(policy.decide_proven(&row, Generation::FIRST, login + access), Some(Decision::Reissue));
+    /// assert_eq!(policy.decide_proven(&row, Generation::FIRST, login + 2 * access), None);
+    /// # Ok::<(), jwtauth::LifetimesError>(())
+    /// ```
+    pub fn decide_proven(&self, session: &Session, challenge: Generation, now: UnixTime) -> Option<Decision> {
+        if self.lifetimes.is_over(session, now) {
+            return Some(Decision::Refuse(Refusal::Expired));
+        }
+        let is_fresh = challenge == session.generation;
+        let is_repeated = is_previous(session, challenge) && !self.is_past_grace(session.rotated_at, now);
+        if !is_fresh && !is_repeated {
+            return None;
+        }
+        Some(if self.is_locked(session, now) {
+            Decision::Refuse(Refusal::Locked)
+        } else if is_fresh {
+            // Acknowledged at once: what the device has is told by its next challenge.
+            Decision::Rotate(self.next(session, session.generation.next(), now))
+        } else {
+            Decision::Reissue
+        })
     }
 
     /// Move the end of a session whose newest refresh token was issued without activity.

@@ -138,17 +138,17 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
     custom = tokens.custom_claims(request, user, flow.config)
     state, waiting, before = flow.state(), list(flow.deferred), django_session.before(request)
     now, policy = clock.now(), flow.config.policy
-    lifetime = max(1, min(flow.config.act_as_lifetime, own.row.expires_at - now))
     session, sid = sessions.start(
         request,
         user,
         policy,
         own.session.remember,
-        taken_over=(_engine.Sid.generate(now), policy.start_for(lifetime, now)),
+        taken_over=(_engine.Sid.generate(now), policy.act(own.row, flow.config.act_as_lifetime, now)),
         backend=backend,
         # What the tokens of the staff member say, for those at the end.
         acting=(own.session_id, own.row.auth_time_of(said)),
         methods=_engine.stored_methods(said.methods),
+        device_key=own.session.device_key,
     )
     found = SessionAndUser(session, user)
     found.actor = own
@@ -197,7 +197,8 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
         if flow.config.policy.is_over(again.row, now) or flow.config.policy.is_locked(again.row, now):
             return None
         return again, sid, tokens.custom_claims(flow.request, again.user, flow.config), None
-    if flow.config.policy.is_over(acting.row(), now) or presented.generation < acting.generation - 1:
+    is_unproven = acting.row().needs_device and flow.claims is None
+    if is_unproven or flow.config.policy.is_over(acting.row(), now) or presented.generation < acting.generation - 1:
         raise PermissionDenied(_("You do not act as another user."))
     sid = _next_sid(name, presented, acting.generation)
     own = sessions.find(acting.actor_session_id)
@@ -209,7 +210,7 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
             raise LostSwap  # a concurrent request has ended it
         # The new tokens must not say more than those with which acting began.
         own.session.auth_time, own.session.amr = acting.auth_time, acting.amr
-        taken_over = sid, _unseen(flow.config.policy.succeed(own.session.row(), now))
+        taken_over = sid, flow.config.policy.succeed(own.session.row(), now).unacknowledged
         session, _sid = sessions.start(
             flow.request,
             own.user,
@@ -221,19 +222,6 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
         own.session.end("replaced", request=flow.request)
     return SessionAndUser(session, own.user), sid, custom, acting
 
-
-def _unseen(row: _engine.Session) -> _engine.Session:
-    """Return the row of a session whose tokens the client may not have yet."""
-    return _engine.Session(
-        generation=row.generation,
-        acknowledged_at=None,
-        rotated_at=row.rotated_at,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        end_is_fixed=row.end_is_fixed,
-        auth_time=row.auth_time,
-        locks_at=row.locks_at,
-    )
 
 
 def _next_sid(name: str, presented: _engine.Claims, generation: int) -> _engine.Sid:

@@ -89,7 +89,8 @@ impl Site {
             authentication.unwrap_or_else(|| Authentication::new(session.authenticated_at(), Methods::default()));
         let refresh = Claims::new(subject, sid, session.generation, session.rotated_at, session.expires_at)
             .with_authentication(authentication);
-        let expires_at = self.policy.lifetimes().access_end(session, now);
+        let since = if session.device.needs_proof() { session.rotated_at } else { now };
+        let expires_at = self.policy.lifetimes().access_end(session, since);
         // Such tokens come alone.
         let refresh = Claims { idle: kinds == [TokenKind::Refresh], ..refresh };
         let access = Claims { issued_at: now, idle: false, expires_at, actor, custom, ..refresh.clone() };

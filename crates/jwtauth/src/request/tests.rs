@@ -4,8 +4,8 @@ use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
 use crate::{
-    Algorithm, CookiePolicy, CustomClaims, Generation, Keyring, Lifetimes, OriginError, OriginPolicy, Profile, Sid,
-    SigningKey, TokenKind, VerifyError,
+    Algorithm, CookiePolicy, CustomClaims, DeviceBinding, Generation, Keyring, Lifetimes, OriginError, OriginPolicy,
+    Profile, Sid, SigningKey, TokenKind, VerifyError,
 };
 
 const NOW: UnixTime = UnixTime::from_secs(1_700_000_000);
@@ -379,6 +379,7 @@ mod strict_check {
         end_is_fixed: false,
         auth_time: None,
         locks_at: None,
+        device: DeviceBinding::Unbound,
     };
 
     fn check(method: &str, generation: u64, row: Option<FoundRow<'_>>) -> Check {
@@ -632,5 +633,22 @@ proptest! {
         let cache = answer.cache_control(&present).unwrap();
         prop_assert!(cache.starts_with("no-store, private"));
         prop_assert_eq!(answer.cache_control(&cache), Some(cache.clone()));
+    }
+}
+
+#[test]
+fn access_tokens_of_one_generation_of_a_bound_session_end_together() {
+    let site = site();
+    let row = Session::new(NOW, NOW + secs(86_400)).with_generation(Generation::new(2), NOW + secs(1000));
+    let end = |row: &Session, now| {
+        let grant = site.grant(Grantee::new(Sid::from_bytes([1; 20]), "42"), row, &[TokenKind::Access], now);
+        grant.access().expires_at
+    };
+    for seconds in [1000, 1001, 1200, 1299] {
+        let now = NOW + secs(seconds);
+        assert_eq!(end(&row, now), now + ACCESS);
+        for device in [DeviceBinding::Required, DeviceBinding::Bound] {
+            assert_eq!(end(&row.with_device(device), now), NOW + secs(1000) + ACCESS);
+        }
     }
 }

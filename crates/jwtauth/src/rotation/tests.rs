@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
+use crate::DeviceBinding;
 
 const ACCESS: Duration = secs(300);
 const IDLE: Duration = secs(86_400);
@@ -29,6 +30,7 @@ const SESSION: Session = Session {
     end_is_fixed: false,
     auth_time: None,
     locks_at: None,
+    device: DeviceBinding::Unbound,
 };
 
 /// Generation 5, issued and not yet acknowledged.
@@ -84,6 +86,7 @@ fn login_starts_with_generation_1_acknowledged() {
         end_is_fixed: false,
         auth_time: None,
         locks_at: None,
+        device: DeviceBinding::Unbound,
     };
     assert_eq!(row, expected);
     assert_eq!(token(&row, 1, LOGIN + GRACE - secs(1)), Decision::RenewAccess { acknowledge: false });
@@ -408,6 +411,7 @@ prop_compose! {
             end_is_fixed,
             auth_time: None,
             locks_at: None,
+            device: DeviceBinding::Unbound,
         }
     }
 }
@@ -957,4 +961,116 @@ mod activity {
             assert_eq!(decision.next(&row).unwrap().expires_at, row.expires_at);
         }
     }
+}
+
+// --- sessions that are bound to a device
+
+const BOUND: Session = Session { device: DeviceBinding::Bound, ..SESSION };
+
+fn proven(session: &Session, challenge: u64, now: UnixTime) -> Option<Decision> {
+    policy_with(ACCESS, GRACE).decide_proven(session, Generation::new(challenge), now)
+}
+
+#[test]
+fn no_token_alone_refreshes_or_ends_a_bound_session() {
+    for device in [DeviceBinding::Bound, DeviceBinding::Required] {
+        for generation in [1, 3, 4, 5, 6, 9, 1000] {
+            for seconds in [0, 29, 30, 300, 100_000] {
+                for is_upload in [false, true] {
+                    let session = Session { device, expires_at: ROTATED + IDLE * 9, ..SESSION };
+                    let now = ROTATED + secs(seconds);
+                    for activity in [false, true] {
+                        let presented = presented(generation, is_upload).with_activity(activity);
+                        let decision = policy_with(ACCESS, GRACE).decide(&session, presented, now);
+                        assert_eq!(decision, Decision::Refuse(Refusal::Unproven), "{generation} {seconds}");
+                        assert_eq!((decision.next(&session), decision.acknowledges()), (None, false));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn locked_bound_session_says_that_it_is_locked() {
+    let session = Session { locks_at: Some(SEEN), ..BOUND };
+    let policy = policy_with(ACCESS, GRACE).with_lock_after(Some(secs(600)));
+    let refused = Decision::Refuse(Refusal::Locked);
+    assert_eq!(policy.decide(&session, presented(5, false), SEEN), refused);
+    assert_eq!(policy.decide_proven(&session, Generation::new(5), SEEN), Some(refused));
+    let unlocked = policy.reauthenticate(&session, SEEN + GRACE).unwrap();
+    assert_eq!(unlocked.device, DeviceBinding::Bound);
+    assert!(!policy.is_locked(&unlocked, SEEN + GRACE));
+}
+
+#[test]
+fn proof_over_the_newest_challenge_refreshes_once() {
+    for seconds in [0, 29, 30, 299, 300, 80_000] {
+        let now = ROTATED + secs(seconds);
+        let decision = proven(&BOUND, 5, now).unwrap();
+        let Decision::Rotate(update) = decision else { panic!("{decision:?}") };
+        assert_eq!((update.generation, update.rotated_at), (Generation::new(6), now));
+        assert_eq!(update.acknowledged_at, Some(now), "no further write acknowledges it");
+        let next = decision.next(&BOUND).unwrap();
+        assert_eq!(next.device, DeviceBinding::Bound);
+        assert_eq!(proven(&next, 5, now), Some(Decision::Reissue));
+        assert_eq!(proven(&next, 5, now + GRACE - secs(1)), Some(Decision::Reissue));
+        assert_eq!(proven(&next, 5, now + GRACE), None);
+    }
+}
+
+#[test]
+fn proof_over_any_other_challenge_needs_a_new_one() {
+    for challenge in [0, 1, 3, 6, 7, 1000, u64::MAX] {
+        for seconds in [0, 29, 300] {
+            assert_eq!(proven(&BOUND, challenge, ROTATED + secs(seconds)), None, "{challenge}");
+        }
+    }
+    assert_eq!(proven(&BOUND, 4, ROTATED + GRACE), None);
+}
+
+#[test]
+fn proof_revives_no_session_that_is_over() {
+    let over = Some(Decision::Refuse(Refusal::Expired));
+    assert_eq!(proven(&BOUND, 5, BOUND.expires_at), over);
+    assert_eq!(proven(&Session { created_at: LOGIN - ABSOLUTE, ..BOUND }, 5, ROTATED), over);
+}
+
+#[test]
+fn session_after_a_new_password_is_bound_to_the_same_device() {
+    for device in [DeviceBinding::Unbound, DeviceBinding::Required, DeviceBinding::Bound] {
+        let successor = policy_with(ACCESS, GRACE).succeed(&Session { device, ..SESSION }, SEEN);
+        assert_eq!(successor.device, device);
+    }
+}
+
+/// Otherwise whoever has an access token could get later ones without the device, by such requests.
+#[test]
+fn only_a_proof_moves_the_time_from_which_access_tokens_of_a_bound_session_end() {
+    let policy = policy_with(ACCESS, GRACE);
+    for device in [DeviceBinding::Required, DeviceBinding::Bound] {
+        let session = Session { device, ..SESSION };
+        for seconds in [0, 40, 299, 3000] {
+            let now = SEEN + secs(seconds);
+            let acting = policy.act(&session, secs(3600), now);
+            let rows = [policy.succeed(&session, now), policy.reauthenticate(&session, now).unwrap(), acting];
+            assert!(rows.iter().all(|row| row.rotated_at == ROTATED && row.device == device), "{rows:?}");
+        }
+    }
+    let unbound = policy.succeed(&SESSION, SEEN + ACCESS);
+    assert_eq!(unbound.rotated_at, SEEN + ACCESS);
+}
+
+#[test]
+fn acting_session_ends_with_the_session_from_which_it_began() {
+    let policy = policy_with(ACCESS, GRACE);
+    let ends = [60, 3600, 1_000_000].map(|seconds| policy.act(&SESSION, secs(seconds), SEEN));
+    assert!(ends.iter().all(|row| row.end_is_fixed && row.created_at == SEEN && row.generation == Generation::FIRST));
+    assert_eq!(ends.map(|row| row.expires_at), [SEEN + secs(60), SEEN + secs(3600), SESSION.expires_at]);
+}
+
+#[test]
+fn binding_is_read_from_the_column() {
+    let stored = [None, Some(""), Some("dbsc:{}")].map(DeviceBinding::from_stored);
+    assert_eq!(stored, [DeviceBinding::Unbound, DeviceBinding::Required, DeviceBinding::Bound]);
 }

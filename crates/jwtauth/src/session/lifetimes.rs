@@ -129,7 +129,7 @@ impl LifetimesError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Generation;
+    use crate::{DeviceBinding, Generation};
 
     const SESSION: Session = Session {
         generation: Generation::FIRST,
@@ -140,6 +140,7 @@ mod tests {
         end_is_fixed: false,
         auth_time: None,
         locks_at: None,
+        device: DeviceBinding::Unbound,
     };
 
     const fn at(seconds: u64) -> UnixTime {

@@ -153,7 +153,8 @@ pub struct Session {
     pub generation: Generation,
     /// When the client first sent a token of that generation; `None` until then.
     pub acknowledged_at: Option<UnixTime>,
-    /// When that generation was issued.
+    /// When that generation was issued. If the session is bound to a device, all its access tokens end one lifetime after
+    /// this, so that only a proof of the device's key leads to later ones.
     pub rotated_at: UnixTime,
     /// When the user signed in.
     pub created_at: UnixTime,
@@ -165,6 +166,38 @@ pub struct Session {
     pub auth_time: Option<UnixTime>,
     /// When the session locks unless a request that is activity refreshes it before; `None` if it does not lock.
     pub locks_at: Option<UnixTime>,
+    /// Whether the session is bound to a key of the user's device.
+    pub device: DeviceBinding,
+}
+
+/// Whether a session is bound to a key that cannot leave the user's device.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DeviceBinding {
+    /// The session is not bound, and need not be.
+    #[default]
+    Unbound,
+    /// The session must be bound before it can be refreshed.
+    Required,
+    /// The session can be refreshed only with a proof of the key.
+    Bound,
+}
+
+impl DeviceBinding {
+    /// Return whether the session is, or must be, bound: only a proof of the device's key refreshes it.
+    pub fn needs_proof(self) -> bool {
+        self != Self::Unbound
+    }
+
+    /// Return the binding that a row stores: no text if the session is not bound, an empty text if it must be, otherwise
+    /// the key.
+    pub fn from_stored(device_key: Option<&str>) -> Self {
+        match device_key {
+            None => Self::Unbound,
+            Some("") => Self::Required,
+            Some(_) => Self::Bound,
+        }
+    }
 }
 
 impl Session {
@@ -183,6 +216,7 @@ impl Session {
             end_is_fixed: false,
             auth_time: None,
             locks_at: None,
+            device: DeviceBinding::Unbound,
         }
     }
 
@@ -219,6 +253,12 @@ impl Session {
     #[must_use]
     pub const fn with_locks_at(self, locks_at: Option<UnixTime>) -> Self {
         Self { locks_at, ..self }
+    }
+
+    /// Set whether the session is bound to a device.
+    #[must_use]
+    pub const fn with_device(self, device: DeviceBinding) -> Self {
+        Self { device, ..self }
     }
 }
 

@@ -49,6 +49,7 @@ _OF_CHECK = [
         "acknowledged_at",
         "auth_time",
         "locks_at",
+        "device_key",
         "rotated_at",
         "created_at",
         "expires_at",
@@ -210,6 +211,7 @@ def start(
     taken_over: tuple[_engine.Sid, _engine.Session] | None = None,
     methods: str = "",
     acting: tuple[UUID, int] | None = None,
+    device_key: str | None = None,
 ) -> tuple[Session, _engine.Sid]:
     """Create a session of this user. Return it and its secret ``sid``, which is not stored.
 
@@ -219,6 +221,7 @@ def start(
     ``taken_over`` is the ``sid`` and the row of a session that continues a login of another package. ``methods`` are
     those by which the user has signed in, as stored; with a ``predecessor``, they are its own. ``acting`` is the id of
     the session of the user who acts as this one, and when that user authenticated. Such a session is not counted.
+    ``device_key`` is that of the model; with a ``predecessor``, it is its own.
 
     Raises ``SessionLimitReached``, ``SessionContention``, and ``ValueError`` if ``lifetime`` is less than a second.
     """
@@ -239,6 +242,7 @@ def start(
         user_agent=client.user_agent,
         ip_address=client.ip_address,
         amr=methods if predecessor is None else predecessor.amr,
+        device_key=device_key if predecessor is None else predecessor.device_key,
         **columns_of(row),
     )
     session.user = cast(Any, user)  # any user model
