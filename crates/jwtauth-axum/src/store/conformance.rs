@@ -143,8 +143,10 @@ async fn session_is_found_as_written(store: &impl SessionStore, user: &str) {
         .with_locks_at(Some(NOW + seconds(2)));
     let other = Record { session, remember: false, ip_address: None, ..record(user, NOW) }
         .with_methods(methods(&["pwd", "otp"]))
-        .with_actor_session_id(MISSING);
-    for written in [plain, other] {
+        .with_actor_session_id(MISSING)
+        .with_device_key("dbsc:{}".to_owned());
+    let unbound = record(user, NOW).with_device_key(String::new());
+    for written in [plain, other, unbound] {
         let id = insert(store, written.clone()).await;
         assert_eq!(find(store, id).await, Some(written), "every field is read as it was written");
         end(store, &[id]).await;

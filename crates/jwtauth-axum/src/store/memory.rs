@@ -62,7 +62,7 @@ impl SessionStore for MemoryStore {
             row.session.generation == from && (methods.is_some() || row.session.auth_time == next.auth_time)
         };
         let Some(row) = rows.get_mut(&id).filter(is_as_read) else { return Ok(false) };
-        row.session = next;
+        row.session = next.with_device(row.session.device);
         row.last_seen_at = now;
         row.methods = methods.unwrap_or_else(|| row.methods.clone());
         Ok(true)

@@ -149,6 +149,7 @@ macro_rules! sql_store {
                     .bind(session.locks_at.map(seconds))
                     .bind(record.methods.as_str())
                     .bind(record.actor_session_id.map(id_parameter))
+                    .bind(record.device_key.as_deref())
                     .execute(connection)
                     .await
                     .map_err(not_inserted)?;
