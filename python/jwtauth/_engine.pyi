@@ -13,10 +13,12 @@ __all__ = [
     "MAX_TOKEN_LENGTH",
     "Answer",
     "Asked",
+    "Challenge",
     "Claims",
     "CleanupSchedule",
     "DatabaseClock",
     "Decision",
+    "DeviceProof",
     "Grant",
     "Identity",
     "Keyring",
@@ -35,6 +37,7 @@ __all__ = [
     "__version__",
     "algorithms",
     "cookie_problems",
+    "device_proof",
     "generate_key",
     "stored_methods",
     "stored_seconds",
@@ -301,6 +304,51 @@ class Tokens:
 
     def verify_ignoring_time(self, kind: TokenKind, token: str) -> Claims:
         """Verify a token except for its age, and return its claims. Raises ``TokenError``."""
+
+    def issue_challenge(self, session: UUID | str, generation: int, purpose: str, expires_at: int) -> str:
+        """Return a signed challenge for the device of this session. ``purpose`` is ``"register"`` or ``"refresh"``.
+
+        Raises ``ValueError`` for another purpose, or a text that is not a UUID.
+        """
+
+    def read_challenge(self, challenge: str) -> Challenge | None:
+        """Return a challenge that one of the keys has signed, or ``None``. Its time is not compared."""
+
+@final
+class Challenge:
+    """Hold what a device signs to prove that it has its key."""
+
+    @property
+    def session(self) -> UUID:
+        """Return the id of the session's row."""
+
+    @property
+    def generation(self) -> int:
+        """Return the generation of the session when the challenge was issued."""
+
+    @property
+    def purpose(self) -> str:
+        """Return what the proof is for: ``"register"`` or ``"refresh"``."""
+
+    @property
+    def expires_at(self) -> int:
+        """Return when the challenge expires."""
+
+@final
+class DeviceProof:
+    """Hold a proof that a browser has the key of its device (DBSC), whose signature is not verified yet."""
+
+    def registration(self) -> tuple[str, str]:
+        """Verify the proof with the key that it brings, and return the text of that key and the challenge.
+
+        Raises ``TokenError``.
+        """
+
+    def verify(self, key: str) -> str:
+        """Verify the proof with the key of the session's device, given as text, and return the challenge.
+
+        Raises ``TokenError``.
+        """
 
 @final
 class RotationPolicy:
@@ -679,6 +727,9 @@ class CleanupSchedule:
 
     def end(self, *, began: int, now: int, is_full: bool) -> None:
         """Record the end of a batch that began at ``began``. A batch that failed was not full."""
+
+def device_proof(value: str | bytes) -> DeviceProof:
+    """Parse the value of the header ``Secure-Session-Response``. Raises ``TokenError``."""
 
 def algorithms() -> list[str]:
     """Return the names of all algorithms (RFC 7518 section 3.1)."""

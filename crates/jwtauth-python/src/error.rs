@@ -3,7 +3,7 @@
 
 use jwtauth::{
     ClaimsError, CookieError, IssueError, KeyError, LifetimesError, OriginError, OriginPolicyError, ProfileError,
-    RandomnessError, RenderSecretError, VerifyError,
+    ProofError, RandomnessError, RenderSecretError, VerifyError,
 };
 use pyo3::{exceptions::PyOSError, prelude::*};
 
@@ -21,6 +21,7 @@ pub(crate) enum Error {
     Claims(String, &'static str),
     Configuration(String, &'static str),
     Origin(OriginError),
+    Proof(ProofError),
     Randomness(RandomnessError),
     Verify(VerifyError),
 }
@@ -31,6 +32,7 @@ impl From<Error> for PyErr {
             Error::Claims(message, code) => ClaimsRefused::new_err((message, code)),
             Error::Configuration(message, code) => EngineConfigurationError::new_err((message, code)),
             Error::Origin(error) => CrossOriginRefused::new_err((error.to_string(), error.code())),
+            Error::Proof(error) => TokenError::new_err((error.to_string(), error.code())),
             Error::Randomness(error) => PyOSError::new_err(error.to_string()),
             Error::Verify(error @ VerifyError::Expired(_)) => TokenExpired::new_err((error.to_string(), error.code())),
             Error::Verify(error) => TokenError::new_err((error.to_string(), error.code())),
@@ -53,6 +55,12 @@ texts!(Configuration: CookieError, KeyError, LifetimesError, OriginPolicyError, 
 impl From<OriginError> for Error {
     fn from(error: OriginError) -> Self {
         Self::Origin(error)
+    }
+}
+
+impl From<ProofError> for Error {
+    fn from(error: ProofError) -> Self {
+        Self::Proof(error)
     }
 }
 

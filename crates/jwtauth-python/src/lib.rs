@@ -10,6 +10,7 @@ mod cache;
 mod cleanup;
 mod clock;
 mod cookie;
+mod device;
 mod error;
 mod interpreter;
 mod key;
@@ -29,6 +30,7 @@ mod _engine {
         cleanup::CleanupSchedule,
         clock::{DatabaseClock, stored_seconds},
         cookie::cookie_problems,
+        device::{Challenge, DeviceProof, device_proof},
         key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},
         request::{Answer, Grant, Identity, OriginPolicy, Outcome, RenderSecrets, Site},
         rotation::{Decision, RotationPolicy},

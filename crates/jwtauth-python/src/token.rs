@@ -11,7 +11,7 @@ use pyo3::{
 };
 use uuid::Uuid;
 
-use crate::{error::Error, key::Keyring, session::Sid};
+use crate::{device::Challenge, error::Error, key::Keyring, session::Sid};
 
 /// The two kinds of token.
 #[pyclass(frozen, eq, eq_int, hash, module = "jwtauth._engine", rename_all = "SCREAMING_SNAKE_CASE", from_py_object)]
@@ -171,6 +171,25 @@ impl Tokens {
     fn verify_ignoring_time(&self, kind: TokenKind, token: &Bound<'_, PyString>) -> Result<Claims, Error> {
         let (py, token) = (token.py(), utf8(token)?);
         Ok(Claims(without_interpreter(&self.0, py, || self.0.verify_ignoring_time(kind.into(), &token))?))
+    }
+
+    /// Sign a challenge for the session with this ID. Raise `ValueError` for an unknown purpose.
+    fn issue_challenge(
+        &self,
+        py: Python<'_>,
+        session: &Bound<'_, PyAny>,
+        generation: u64,
+        purpose: &str,
+        expires_at: u64,
+    ) -> PyResult<String> {
+        let challenge = Challenge::new(session, generation, purpose, expires_at)?;
+        Ok(without_interpreter(&self.0, py, || self.0.issue_challenge(&challenge.0)).map_err(Error::from)?)
+    }
+
+    /// Return the challenge that one of the keys has signed, expired or not.
+    fn read_challenge(&self, challenge: &Bound<'_, PyString>) -> Option<Challenge> {
+        let (py, challenge) = (challenge.py(), challenge.to_cow().ok()?);
+        without_interpreter(&self.0, py, || self.0.verifier().read_challenge(&challenge)).ok().map(Challenge)
     }
 
     fn __repr__(&self) -> String {
