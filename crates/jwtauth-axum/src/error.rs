@@ -100,6 +100,9 @@ pub enum Rejection {
     /// [`Auth::reauthenticate`](crate::Auth::reauthenticate).
     #[error("the session is locked")]
     Locked,
+    /// The session is bound to a device, whose browser has not proved its key in time: 403. A page can try again.
+    #[error("the session is bound to a device that has not proved its key")]
+    Unproven,
     /// The user must authenticate again: 403.
     #[error(transparent)]
     Reauthentication(#[from] ReauthenticationRequired),
@@ -142,6 +145,7 @@ impl Rejection {
             Self::NotAuthenticated
             | Self::LateUpload
             | Self::Locked
+            | Self::Unproven
             | Self::Reauthentication(_)
             | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
@@ -157,6 +161,7 @@ impl Rejection {
             Self::NotAuthenticated => "not_authenticated",
             Self::LateUpload => "late_upload",
             Self::Locked => "session_locked",
+            Self::Unproven => "device_proof_required",
             Self::Reauthentication(error) => error.code(),
             Self::InvalidToken => "token_not_valid",
             Self::CrossOrigin(_) => "cross_origin",
@@ -173,6 +178,9 @@ impl Rejection {
                 "The tokens of this request have been replaced. Send an ordinary request, then try again.".to_owned()
             }
             Self::Locked => "The session is locked. Confirm that it is you.".to_owned(),
+            Self::Unproven => {
+                "The session is bound to a device, whose browser has not renewed it. Try again.".to_owned()
+            }
             Self::Reauthentication(error) => return error.body(),
             Self::InvalidToken => "The access token is invalid or expired, or its session has ended.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),

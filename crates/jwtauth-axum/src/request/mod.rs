@@ -340,6 +340,7 @@ impl RequestAuth {
         match self.state().refusal {
             Some(Refusal::LateUpload) => Rejection::LateUpload,
             Some(Refusal::Locked) => Rejection::Locked,
+            Some(Refusal::Unproven) => Rejection::Unproven,
             _ => Rejection::NotAuthenticated,
         }
     }
