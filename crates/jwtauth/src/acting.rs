@@ -44,6 +44,7 @@ impl Session {
 impl Sid {
     /// Return the name of the session that replaces the acting session of this name, if it ends in this generation.
     /// Only who has a token of the acting session can derive it, and derives the same name again.
+    #[must_use]
     pub fn after_acting(&self, generation: Generation) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"jwtauth.stop_acting");
