@@ -15,4 +15,8 @@ pub use key::DeviceKey;
 pub use proof::{DeviceProof, ProofError};
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;

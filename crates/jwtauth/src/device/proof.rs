@@ -16,11 +16,11 @@ const TYPE: &str = "dbsc+jwt";
 /// A proof that a browser has the key of its device. It is not verified until
 /// [`registration`](Self::registration) or [`verify`](Self::verify) returns the challenge. `Debug` does not show it.
 pub struct DeviceProof {
-    message: Vec<u8>,
-    signature: Vec<u8>,
-    algorithm: Algorithm,
-    key: Option<DeviceKey>,
-    challenge: String,
+    pub(super) message: Vec<u8>,
+    pub(super) signature: Vec<u8>,
+    pub(super) algorithm: Algorithm,
+    pub(super) key: Option<DeviceKey>,
+    pub(super) challenge: String,
 }
 
 /// Why a proof was refused.
