@@ -12,6 +12,8 @@ mod proof;
 pub use challenge::fuzz_challenge;
 pub use challenge::{Challenge, Purpose};
 pub use key::DeviceKey;
+#[cfg(fuzzing)]
+pub use proof::fuzz_proof;
 pub use proof::{DeviceProof, ProofError};
 
 #[cfg(test)]

@@ -138,3 +138,11 @@ fn parse_header(mut header: Map<String, Value>) -> Result<(Algorithm, Option<Dev
     let key = jwk.map(|jwk| DeviceKey::from_jwk(algorithm, &jwk)).transpose()?;
     Ok((algorithm, key))
 }
+
+/// Check that no header and no payload cause a panic, and that a key of a header is stored and read as the same key.
+#[cfg(fuzzing)]
+pub fn fuzz_proof(json: &[u8]) {
+    if let Ok((_, Some(key))) = object(json).and_then(parse_header) {
+        assert_eq!(DeviceKey::parse(&key.to_text()), Ok(key));
+    }
+}
