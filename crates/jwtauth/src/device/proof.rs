@@ -4,7 +4,7 @@ use std::{fmt, str};
 
 use serde_json::{Map, Value};
 
-use super::{DeviceKey, key::device_algorithm};
+use super::{DeviceKey, key::is_of_devices};
 use crate::{
     Algorithm,
     strict_json::Strict,
@@ -134,7 +134,7 @@ fn parse_header(mut header: Map<String, Value>) -> Result<(Algorithm, Option<Dev
     if !header.is_empty() || kind != TYPE {
         return Err(ProofError::Malformed);
     }
-    let algorithm = device_algorithm(&algorithm).ok_or(ProofError::WrongAlgorithm)?;
+    let algorithm = algorithm.parse().ok().filter(|it| is_of_devices(*it)).ok_or(ProofError::WrongAlgorithm)?;
     let key = jwk.map(|jwk| DeviceKey::from_jwk(algorithm, &jwk)).transpose()?;
     Ok((algorithm, key))
 }
