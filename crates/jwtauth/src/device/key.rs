@@ -49,9 +49,12 @@ impl DeviceKey {
         self.algorithm
     }
 
-    /// Return the thumbprint of the key (RFC 7638): the session identifier that its browser knows.
-    pub fn thumbprint(&self) -> &str {
-        self.0.thumbprint()
+    /// Return the thumbprint of the key (RFC 7638), which is the session identifier that its browser knows.
+    pub fn thumbprint(&self) -> String {
+        let jwk = self.text.strip_prefix(PREFIX).unwrap_or_default();
+        let jwk = Jwk::detect(jwk.as_bytes()).ok().flatten();
+        let public = jwk.and_then(|jwk| jwk.public(self.algorithm).ok());
+        public.map(|public| public.thumbprint()).unwrap_or_default()
     }
 
     /// Read a public JWK without private members.

@@ -164,11 +164,6 @@ impl VerifyingKey {
         &self.id
     }
 
-    /// Return the thumbprint (RFC 7638).
-    pub(crate) fn thumbprint(&self) -> &str {
-        &self.thumbprint
-    }
-
     /// Return whether both are the same key, even under different IDs.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.thumbprint == other.thumbprint

@@ -104,7 +104,7 @@ impl PublicKey {
 
     /// Return the thumbprint (RFC 7638 §3.2): SHA-256 over the required members in lexical order, the order of
     /// [`Numbers`]' fields.
-    pub(super) fn thumbprint(&self) -> String {
+    pub(crate) fn thumbprint(&self) -> String {
         thumbprint(&crate::strict_json::text(&self.numbers()))
     }
 
