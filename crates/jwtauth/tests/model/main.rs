@@ -29,6 +29,8 @@
 //!   separately.
 #![expect(clippy::unwrap_used, clippy::struct_excessive_bools, reason = "a test with many switches")]
 
+mod device;
+mod device_keys;
 mod forgeries;
 mod old_login;
 mod oracle;
@@ -38,21 +40,50 @@ mod state;
 mod thief;
 mod world;
 mod wrong;
+mod wrong_devices;
 mod wrong_old_logins;
 mod wrong_reauthentications;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    fmt::Debug,
+    hash::Hash,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use stateright::{Checker, HasDiscoveries, Model};
 
+use device::Devices;
 use old_login::Moves;
 use thief::Loot;
 use world::World;
 
+/// A model that records what has happened in any history.
+trait Explored: Model<State: Clone + Debug + Hash + PartialEq + Send + Sync, Action: Clone + Debug + PartialEq> {
+    fn seen(&self) -> Arc<Mutex<BTreeSet<&'static str>>>;
+}
+
+impl Explored for World {
+    fn seen(&self) -> Arc<Mutex<BTreeSet<&'static str>>> {
+        Arc::clone(&self.seen)
+    }
+}
+
+impl Explored for Devices {
+    fn seen(&self) -> Arc<Mutex<BTreeSet<&'static str>>> {
+        Arc::clone(&self.seen)
+    }
+}
+
 /// Visit every state, or stop when this is found. Return the violated properties, each with a path that leads to the
 /// violation.
-fn explore(name: &str, world: World, occasions: &[&str], stop: HasDiscoveries) -> Vec<String> {
-    let seen = Arc::clone(&world.seen);
+fn explore<M>(name: &str, world: M, occasions: &[&str], stop: HasDiscoveries) -> Vec<String>
+where
+    M: Explored + Send + Sync + 'static,
+    M::State: 'static,
+{
+    let seen = world.seen();
     let started = Instant::now();
     let checker = world.checker().threads(2).finish_when(stop).spawn_bfs().join();
     let (states, depth) = (checker.unique_state_count(), checker.max_depth());
@@ -72,13 +103,13 @@ fn explore(name: &str, world: World, occasions: &[&str], stop: HasDiscoveries) -
 }
 
 #[track_caller]
-fn holds(name: &str, world: World, occasions: &[&str]) {
+fn holds<M: Explored<State: 'static> + Send + Sync + 'static>(name: &str, world: M, occasions: &[&str]) {
     let violations = explore(name, world, occasions, HasDiscoveries::All);
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
 #[track_caller]
-fn fails(name: &str, world: World, property: &'static str) {
+fn fails<M: Explored<State: 'static> + Send + Sync + 'static>(name: &str, world: M, property: &'static str) {
     let violations = explore(name, world, &[], HasDiscoveries::AnyOf([property].into()));
     assert!(violations.iter().any(|violation| violation.starts_with(property)), "{name}: {violations:?}");
 }
@@ -285,6 +316,27 @@ fn locked_session_admits_nothing_until_the_user_authenticates() {
 fn parallel_request_after_the_grace_takes_an_authentication_back() {
     let slow = again().with_figures(2, 2, 1, 3);
     fails("authenticating again, slow requests", slow, "no other tab takes an authentication back");
+}
+
+const PROVEN: [&str; 6] = ["rotate", "reissue", "challenge", "a lost swap", "a stale challenge", "an expired challenge"];
+const PROVEN_AND_COPIED: [&str; 3] =
+    ["the thief uses a proof that was not used", "a proof outlives the tokens", "the tokens outlive a proof"];
+
+fn bound() -> Devices {
+    Devices::new(1, 3)
+}
+
+/// Whatever gets lost, repeated or overtaken, and however old its cookies and its challenge are, a browser that has its key
+/// refreshes by one request, or by a second one with the challenge in the answer to the first.
+#[test]
+fn browser_with_its_key_is_not_signed_out() {
+    holds("a bound session", Devices { messages: 2, ..bound() }, &PROVEN);
+}
+
+#[test]
+fn copies_of_a_bound_session_admit_no_thief_for_long() {
+    let thief = || Devices { thief: true, ..bound() };
+    holds("a bound session, a thief", Devices { messages: 1, ..thief() }, &PROVEN_AND_COPIED);
 }
 
 #[test]
