@@ -25,7 +25,9 @@ use jwtauth::{Decision, Presented, Proof, Refusal, Registration, RotationPolicy,
 use stateright::{Model, Property};
 
 use crate::{
-    device_keys::{Answers, Challenge, Engine, Exchange, OLD, Row, Shown, Signer, absolute, age_of, left_until, offset, ticks},
+    device_keys::{
+        Answers, Challenge, Engine, Exchange, OLD, Row, Shown, Signer, absolute, age_of, left_until, offset, ticks,
+    },
     state::Offset,
     world::{Decide, NOW},
 };
@@ -54,10 +56,12 @@ pub(crate) struct Devices {
     pub(crate) thief: bool,
     /// The generations of the cookies that requests bring, for rules that look at them.
     pub(crate) cookies: &'static [Offset],
-    /// By how much the bound of the thief is too strict.
+    /// By how much the bound for proofs that have not arrived is too strict.
     pub(crate) too_strict: u8,
     pub(crate) rules: Rules,
     pub(crate) judged: Answers<Row, Option<Wrong>>,
+    /// Whether a browser with this challenge refreshes.
+    pub(crate) refreshing: Answers<(Row, Option<Challenge>), bool>,
     pub(crate) seen: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
@@ -116,7 +120,11 @@ struct Thief {
 pub(crate) enum Action {
     Tick,
     Register,
-    Refresh { proves: bool },
+    /// The browser does not try again to bind the session.
+    GiveUp,
+    Refresh {
+        proves: bool,
+    },
     ForgetChallenge,
     Repeat(usize),
     Lose(usize),
@@ -124,7 +132,10 @@ pub(crate) enum Action {
     Proceed(usize, Offset),
     Restore,
     StopCopying,
-    Replay { generation: Offset, cookie: Offset },
+    Replay {
+        generation: Offset,
+        cookie: Offset,
+    },
     ReplayRegistration,
     Exchange(Exchange),
 }
@@ -153,6 +164,7 @@ impl Devices {
             too_strict: 0,
             rules: Rules::new(),
             judged: Answers::new(),
+            refreshing: Answers::new(),
             seen: Arc::default(),
         }
     }
@@ -177,14 +189,12 @@ impl Rules {
     }
 }
 
-/// A registration is repeated only until its challenge expires, or the session is refreshed.
-const REGISTER: fn(&Engine, Row, Challenge, Signer) -> Registration = |engine, row, challenge, signer| {
-    let is_fresh = challenge.left > 0 && challenge.generation == 0;
-    match engine.register(row, challenge, signer) {
-        Registration::Again(_) if !is_fresh => Registration::Refuse,
+/// A registration is repeated only until the session is refreshed.
+const REGISTER: fn(&Engine, Row, Challenge, Signer) -> Registration =
+    |engine, row, challenge, signer| match engine.register(row, challenge, signer) {
+        Registration::Again(_) if challenge.generation != 0 => Registration::Refuse,
         registration => registration,
-    }
-};
+    };
 
 impl Challenge {
     fn shifted(self, rise: Offset) -> Self {
@@ -196,6 +206,18 @@ impl Challenge {
 
     fn aged(self) -> Self {
         Self { left: self.left.saturating_sub(1), ..self }
+    }
+}
+
+impl Message {
+    fn challenge(&mut self) -> Option<&mut Challenge> {
+        match self {
+            Self::Registering(challenge)
+            | Self::Refreshing(Some(challenge))
+            | Self::Writing { proof: challenge, .. }
+            | Self::Answer(challenge) => Some(challenge),
+            Self::Refreshing(None) | Self::Registered => None,
+        }
     }
 }
 
@@ -241,19 +263,20 @@ impl State {
             *it = it.shifted(rise);
         }
         for message in &mut self.messages {
-            match message {
-                Message::Registering(challenge)
-                | Message::Refreshing(Some(challenge))
-                | Message::Answer(challenge) => *challenge = challenge.shifted(rise),
-                Message::Writing { proof, read, generation, .. } => {
-                    *proof = proof.shifted(rise);
-                    *read = (*read - rise).max(OLD);
-                    *generation = (*generation - rise).max(OLD);
-                }
-                Message::Refreshing(None) | Message::Registered => {}
+            message.challenge().into_iter().for_each(|it| *it = it.shifted(rise));
+            if let Message::Writing { read, generation, .. } = message {
+                *read = (*read - rise).max(OLD);
+                *generation = (*generation - rise).max(OLD);
             }
         }
         self.thief.iter_mut().for_each(|thief| thief.shift(rise));
+    }
+
+    /// Give the thief an access token.
+    fn gain(&mut self, left: u8) {
+        if let Some(thief) = &mut self.thief {
+            thief.access = thief.access.max(left);
+        }
     }
 
     fn copying(&mut self) -> Option<&mut Thief> {
@@ -342,12 +365,7 @@ impl Devices {
                 self.accept(state, OLD, 0);
                 Some(Message::Registered)
             }
-            Registration::Refuse => {
-                if state.row.is_bound && !state.browser.knows {
-                    self.note("a browser never learns that its session is bound");
-                }
-                None
-            }
+            Registration::Refuse => None,
             _ => {
                 state.wrong = Some(Wrong::SignedOut);
                 None
@@ -399,15 +417,14 @@ impl Devices {
         let [next, newest, previous] = thief.proofs;
         let newest = newest.filter(|_| !state.is_accepted);
         let unused = if self.restores { newest.max(previous).max(next) } else { newest };
-        let from_proofs = unused.filter(|left| *left > 0).map_or(0, |left| left - 1 + self.engine.access);
-        self.note(if from_proofs > thief.access { "a proof outlives the tokens" } else { "the tokens outlive a proof" });
-        thief.access.max(from_proofs).saturating_sub(self.too_strict)
-    }
-
-    fn gain(&self, state: &mut State, left: u8) {
-        if let Some(thief) = &mut state.thief {
-            thief.access = thief.access.max(left);
-        }
+        let from_proofs =
+            unused.filter(|left| *left > 0).map_or(0, |left| left - 1 + self.engine.access - self.too_strict);
+        self.note(if from_proofs > thief.access {
+            "a proof outlives the tokens"
+        } else {
+            "the tokens outlive a proof"
+        });
+        thief.access.max(from_proofs)
     }
 
     fn replay(&self, state: &mut State, generation: Offset, cookie: Offset) -> Option<()> {
@@ -428,7 +445,7 @@ impl Devices {
             None => 0,
         };
         self.accept(state, generation, rise);
-        self.gain(state, self.row_left(state.row));
+        state.gain(self.row_left(state.row));
         Some(())
     }
 
@@ -438,7 +455,7 @@ impl Devices {
         registration.key()?;
         self.note("the thief repeats a registration");
         state.row.is_bound = true;
-        self.gain(state, self.row_left(state.row));
+        state.gain(self.row_left(state.row));
         Some(())
     }
 
@@ -449,7 +466,7 @@ impl Devices {
         let left = if self.rules.ends_with_presented { left.min(presented) } else { left };
         if left > presented {
             state.wrong = Some(Wrong::LaterEnd);
-            self.gain(state, left);
+            state.gain(left);
         }
         self.note("the thief exchanges a token");
         state.wrong.map(drop)
@@ -474,11 +491,12 @@ impl Devices {
 
     fn refreshes_in_two_exchanges(&self, row: Row, challenge: Option<Challenge>) -> bool {
         let refreshes = |proof: &Proof| matches!(proof, Proof::Good(decision) if decision.issues().len() == 2);
-        [0, -1, OLD].into_iter().all(|cookie| match self.prove(row, cookie, challenge, Signer::Owner) {
-            Proof::Challenge => {
-                refreshes(&self.prove(row, cookie, Some(self.engine.challenge(row)), Signer::Owner))
-            }
-            proof => refreshes(&proof),
+        let prove = |cookie, challenge| self.prove(row, cookie, challenge, Signer::Owner);
+        self.refreshing.get((row, challenge), || {
+            [0, -1, OLD].into_iter().all(|cookie| match prove(cookie, challenge) {
+                Proof::Challenge => refreshes(&prove(cookie, Some(self.engine.challenge(row)))),
+                proof => refreshes(&proof),
+            })
         })
     }
 
@@ -493,27 +511,20 @@ impl Devices {
     /// Check what holds for each row, whatever has happened before.
     fn judge_row(&self, row: Row) -> Option<Wrong> {
         let session = self.engine.session(row);
-        if self.presented().any(|presented| !self.changes_nothing(&session, presented)) {
+        if presented().any(|presented| !self.changes_nothing(&session, presented)) {
             return Some(Wrong::WrittenUnproven);
         }
         let forged = |challenge| self.prove(row, 0, Some(challenge), Signer::Thief);
         if self.challenges().any(|challenge| forged(challenge) != Proof::Stolen) {
             return Some(Wrong::NotEnded);
         }
+        if self.engine.prove_others(row).iter().any(|proof| *proof != Proof::Challenge) {
+            return Some(Wrong::SignedOut);
+        }
         let end = session.rotated_at + ticks(self.engine.access);
-        let exchanges = [Exchange::Act, Exchange::Succeed, Exchange::Reauthenticate];
-        let rows = exchanges.map(|exchange| (self.rules.exchange)(&self.engine, exchange, &session));
+        let rows = Exchange::ALL.map(|exchange| (self.rules.exchange)(&self.engine, exchange, &session));
         let is_later = |session: &Session| (self.rules.access_end)(&self.engine, session) > end;
         (rows.iter().any(is_later) || is_later(&session)).then_some(Wrong::LaterEnd)
-    }
-
-    /// Return every way to present a refresh token.
-    fn presented(&self) -> impl Iterator<Item = Presented> {
-        let flags = (0..8).map(|bits| [1, 2, 4].map(|bit| bits & bit != 0));
-        flags.flat_map(|[upload, activity, idle]| {
-            let presented = [1, 0, -1, OLD].map(|generation| Presented::new(absolute(generation)));
-            presented.map(|it| it.with_upload(upload).with_activity(activity).with_idle(idle).with_auth_time(Some(NOW)))
-        })
     }
 
     fn changes_nothing(&self, session: &Session, presented: Presented) -> bool {
@@ -524,10 +535,19 @@ impl Devices {
 
     fn challenges(&self) -> impl Iterator<Item = Challenge> {
         let left = 0..=self.engine.access + 1;
-        [1, 0, -1, OLD].into_iter().flat_map(move |generation| {
-            left.clone().map(move |left| Challenge { generation, left })
-        })
+        [1, 0, -1, OLD]
+            .into_iter()
+            .flat_map(move |generation| left.clone().map(move |left| Challenge { generation, left }))
     }
+}
+
+/// Return every way to present a refresh token.
+fn presented() -> impl Iterator<Item = Presented> {
+    let flags = (0..8).map(|bits| [1, 2, 4].map(|bit| bits & bit != 0));
+    flags.flat_map(|[upload, activity, idle]| {
+        let presented = [1, 0, -1, OLD].map(|generation| Presented::new(absolute(generation)));
+        presented.map(|it| it.with_upload(upload).with_activity(activity).with_idle(idle).with_auth_time(Some(NOW)))
+    })
 }
 
 impl Model for Devices {
@@ -568,6 +588,7 @@ impl Model for Devices {
             }
         }
         let Browser { knows, offer, challenge } = state.browser;
+        actions.extend(offer.map(|_| Action::GiveUp));
         if has_room {
             actions.extend(offer.map(|_| Action::Register));
             if knows {
@@ -586,8 +607,7 @@ impl Model for Devices {
         }
         actions.extend(thief.registration.map(|_| Action::ReplayRegistration));
         if thief.access > 0 && state.row.is_bound {
-            let exchanges = [Exchange::Act, Exchange::Succeed, Exchange::Reauthenticate];
-            actions.extend(exchanges.map(Action::Exchange));
+            actions.extend(Exchange::ALL.map(Action::Exchange));
         }
     }
 
@@ -599,6 +619,12 @@ impl Model for Devices {
                 let offer = state.browser.offer?;
                 state.copying().into_iter().for_each(|thief| thief.registration = Some(offer));
                 state.messages.push(Message::Registering(offer));
+            }
+            Action::GiveUp => {
+                state.browser.offer = None;
+                if state.row.is_bound && state.messages.is_empty() {
+                    self.note("a browser never learns that its session is bound");
+                }
             }
             Action::Refresh { proves } => {
                 let proof = state.browser.challenge.filter(|_| proves);
@@ -650,15 +676,9 @@ impl Devices {
             *it = it.aged();
         }
         for message in &mut state.messages {
-            match message {
-                Message::Registering(challenge)
-                | Message::Refreshing(Some(challenge))
-                | Message::Answer(challenge) => *challenge = challenge.aged(),
-                Message::Writing { proof, rotated, .. } => {
-                    *proof = proof.aged();
-                    age(rotated);
-                }
-                Message::Refreshing(None) | Message::Registered => {}
+            message.challenge().into_iter().for_each(|it| *it = it.aged());
+            if let Message::Writing { rotated, .. } = message {
+                age(rotated);
             }
         }
         state.thief.iter_mut().for_each(Thief::age);

@@ -12,8 +12,8 @@ use aws_lc_rs::{
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jwtauth::{
-    Algorithm, CookiePolicy, DeviceBinding, DeviceProof, Generation, Grantee, Keyring, Lifetimes,
-    MAX_REGISTRATION_DELAY, OriginPolicy, Profile, Proof, Purpose, Registration, RotationPolicy, Session, Sid,
+    Algorithm, Authentication, CookiePolicy, DeviceBinding, DeviceProof, Generation, Grantee, Keyring, Lifetimes,
+    MAX_REGISTRATION_DELAY, Methods, OriginPolicy, Profile, Proof, Purpose, Registration, RotationPolicy, Session, Sid,
     SigningKey, Site, TokenKind, Tokens, Transport, UnixTime,
 };
 use serde_json::json;
@@ -67,7 +67,9 @@ pub(crate) struct Shown {
 pub(crate) enum Exchange {
     /// The user acts as another one.
     Act,
-    /// The user has a new password, or stops acting.
+    /// The user stops acting as another one, in a session that began now.
+    StopActing,
+    /// The user has a new password.
     Succeed,
     Reauthenticate,
 }
@@ -82,6 +84,7 @@ pub(crate) struct Engine {
     thief: EcdsaKeyPair,
     /// The owner's key as the row stores it, and its thumbprint.
     stored: [String; 2],
+    challenges: Answers<Row, Challenge>,
     proofs: Answers<(Row, Option<Challenge>, Signer), Proof>,
     registrations: Answers<(Row, Challenge, Signer), Registration>,
 }
@@ -119,12 +122,13 @@ impl Engine {
             owner,
             thief,
             stored: Default::default(),
+            challenges: Answers::new(),
             proofs: Answers::new(),
             registrations: Answers::new(),
         };
         let proof = DeviceProof::parse(engine.registration("", Signer::Owner).as_bytes()).unwrap();
         let (key, _) = proof.registration().unwrap();
-        engine.stored = [key.to_text(), key.thumbprint().to_owned()];
+        engine.stored = [key.to_text(), key.thumbprint()];
         engine
     }
 
@@ -147,7 +151,10 @@ impl Engine {
 
     /// Return the challenge that the site issues now for the next proof.
     pub(crate) fn challenge(&self, row: Row) -> Challenge {
-        self.read(&self.site.challenge(self.sid.session_id(), &self.session(row), NOW).unwrap(), Purpose::Refresh)
+        self.challenges.get(row, || {
+            let challenge = self.site.challenge(self.sid.session_id(), &self.session(row), NOW).unwrap();
+            self.read(&challenge, Purpose::Refresh)
+        })
     }
 
     /// Return the challenge that the site offers now.
@@ -167,31 +174,43 @@ impl Engine {
     /// Ask the engine about a request to the refresh endpoint of a site.
     pub(crate) fn prove(&self, row: Row, challenge: Option<Challenge>, signer: Signer) -> Proof {
         self.proofs.get((row, challenge, signer), || {
-            let challenge = challenge.map(|challenge| self.text(challenge, Purpose::Refresh));
-            let proof = challenge.map(|text| self.sign(signer, &json!({"alg": "ES256", "typ": "dbsc+jwt"}), &text));
-            let (key, named) = (self.device_key(row), Some(self.stored[1].as_str()));
-            self.site.prove(self.sid.session_id(), &self.session(row), key, named, proof.as_deref(), NOW)
+            let text = challenge.map(|challenge| self.text(self.sid, challenge, Purpose::Refresh));
+            self.prove_text(row, text.as_deref(), signer)
         })
+    }
+
+    fn prove_text(&self, row: Row, challenge: Option<&str>, signer: Signer) -> Proof {
+        let proof = challenge.map(|text| self.sign(signer, &json!({"alg": "ES256", "typ": "dbsc+jwt"}), text));
+        let (key, named) = (self.device_key(row), Some(self.stored[1].as_str()));
+        self.site.prove(self.sid.session_id(), &self.session(row), key, named, proof.as_deref(), NOW)
+    }
+
+    /// Ask the engine about the owner's proofs over the challenge of another session, and over the offer of this one.
+    pub(crate) fn prove_others(&self, row: Row) -> [Proof; 2] {
+        let challenge = self.challenge(row);
+        let other = self.text(Sid::from_bytes([8; 20]), challenge, Purpose::Refresh);
+        let offer = self.text(self.sid, challenge, Purpose::Register);
+        [other, offer].map(|text| self.prove_text(row, Some(&text), Signer::Owner))
     }
 
     /// Ask the engine about a request to bind the session.
     pub(crate) fn register(&self, row: Row, challenge: Challenge, signer: Signer) -> Registration {
         self.registrations.get((row, challenge, signer), || {
-            let proof = self.registration(&self.text(challenge, Purpose::Register), signer);
+            let proof = self.registration(&self.text(self.sid, challenge, Purpose::Register), signer);
             self.site.register(self.sid.session_id(), self.device_key(row), &proof, NOW)
         })
     }
 
-    fn text(&self, challenge: Challenge, purpose: Purpose) -> String {
+    fn text(&self, sid: Sid, challenge: Challenge, purpose: Purpose) -> String {
         let Challenge { generation, left } = challenge;
-        let session = self.sid.session_id();
-        let challenge = jwtauth::Challenge::new(session, absolute(generation), purpose, NOW + ticks(left));
+        let challenge = jwtauth::Challenge::new(sid.session_id(), absolute(generation), purpose, NOW + ticks(left));
         self.site.tokens().issue_challenge(&challenge).unwrap()
     }
 
     fn registration(&self, challenge: &str, signer: Signer) -> String {
         let point = self.key(signer).public_key().as_ref();
-        let [x, y] = [&point[1..33], &point[33..]].map(|half| BASE64_URL_SAFE_NO_PAD.encode(half));
+        let (x, y) = point.get(1..).unwrap().split_at(32);
+        let [x, y] = [x, y].map(|half| BASE64_URL_SAFE_NO_PAD.encode(half));
         let jwk = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y});
         self.sign(signer, &json!({"alg": "ES256", "typ": "dbsc+jwt", "jwk": jwk}), challenge)
     }
@@ -219,12 +238,19 @@ impl Engine {
 
     /// Return the row whose tokens answer a request that brings an access token.
     pub(crate) fn exchange(&self, exchange: Exchange, session: &Session) -> Session {
+        let said = Authentication::new(NOW, Methods::default());
+        let acting = self.policy().start_acting(session, &said, ticks(self.access) * 9, NOW);
         match exchange {
-            Exchange::Act => self.policy().act(session, ticks(self.access) * 9, NOW),
+            Exchange::Act => acting,
+            Exchange::StopActing => self.policy().stop_acting(session, &acting, NOW),
             Exchange::Succeed => self.policy().succeed(session, NOW),
             Exchange::Reauthenticate => self.policy().reauthenticate(session, NOW).unwrap(),
         }
     }
+}
+
+impl Exchange {
+    pub(crate) const ALL: [Self; 4] = [Self::Act, Self::StopActing, Self::Succeed, Self::Reauthenticate];
 }
 
 pub(crate) fn ticks(count: u8) -> Duration {
