@@ -1,0 +1,144 @@
+"""A session is bound to the device, and its user stays signed in, in Chromium with DBSC on the real site."""
+
+import json
+
+import pytest
+
+from tests.seams.browsers.flows import ME, PARALLEL, QUIET
+from tests.seams.device.bound import PARALLEL_ME, REFRESH, Visitor, header
+
+UNAVAILABLE = "refuse"
+
+
+@pytest.fixture
+def visitor(browser, site):
+    return Visitor(browser, site)
+
+
+def test_the_browser_binds_a_new_session_without_code_of_the_page(visitor, site):
+    (registration,) = visitor.registrations()
+    (key,) = site.device_keys(visitor.name)
+    jwk = header(registration.proof)["jwk"]
+    assert key.startswith("dbsc:")
+    assert {name: json.loads(key.removeprefix("dbsc:"))[name] for name in jwk} == jwk
+    visitor.assert_signed_in()
+
+
+def test_the_session_refreshes_beside_requests_before_the_cookie_expires(visitor):
+    before = visitor.generation
+    visitor.assert_signed_in()
+    visitor.wait(lambda: visitor.generation > before)
+    visitor.assert_signed_in()
+    assert [one.status for one in visitor.exchanges(ME.partition("?")[0])] == [200, 200]
+
+
+def test_the_session_refreshes_after_the_cookie_has_expired(visitor):
+    visitor.assert_signed_in()
+    for _ in range(3):
+        before = len(visitor.refreshes())
+        visitor.expire()
+        visitor.assert_signed_in()
+        assert len(visitor.refreshes()) > before, visitor.story()
+
+
+def test_parallel_requests_at_expiry_are_all_answered_for_the_user(visitor):
+    for _ in range(3):
+        visitor.expire()
+        assert visitor.browser.run(PARALLEL_ME) == [[200, visitor.name]] * PARALLEL, visitor.story()
+
+
+def test_a_navigation_at_expiry_is_answered_for_the_user(visitor):
+    visitor.expire()
+    visitor.open("/me/plain/")
+    assert visitor.browser.text() == visitor.name, visitor.story()
+
+
+def test_a_refresh_endpoint_that_failed_for_a_while_signs_nobody_out(visitor, site):
+    visitor.expire()
+    with site.fault("refuse"):
+        assert [visitor.who(), visitor.who()] == [None, None]
+        skipped = [one.sent_header("Secure-Session-Skipped") for one in visitor.exchanges("/me/")]
+        assert all(header.startswith("server_error;") for header in skipped), skipped
+    visitor.assert_signed_in()
+    assert len(site.device_keys(visitor.name)) == 1
+
+
+@pytest.mark.parametrize("later", [1, 3600], ids=["at once", "an hour later"])
+def test_an_answer_that_is_lost_signs_nobody_out(visitor, site, later):
+    """The server has rotated, and the browser has the tokens and the challenge of before."""
+    visitor.expire()
+    visitor.assert_signed_in()  # from now on the browser has a challenge, so that one request refreshes
+    visitor.wait(lambda: len(visitor.refreshes()) >= 2)
+    visitor.expire()
+    with site.fault("lose"):
+        assert visitor.who() is None
+    assert any(one.lost and one.status == 200 for one in visitor.exchanges(REFRESH)), visitor.story()
+    site.advance(later)
+    visitor.assert_signed_in()
+    visitor.expire()
+    visitor.assert_signed_in()
+
+
+def test_the_session_goes_on_after_a_restart_of_the_browser(visitor):
+    visitor.browser.restart()
+    visitor.open(QUIET)
+    visitor.assert_signed_in()
+    visitor.expire()
+    visitor.assert_signed_in()
+    assert len(visitor.registrations()) == 1
+
+
+def test_a_session_that_is_not_remembered_ends_with_the_browser(browser, site):
+    visitor = Visitor(browser, site, remember=False)
+    visitor.expire()
+    visitor.assert_signed_in()
+    browser.restart()
+    visitor.open(QUIET)
+    assert visitor.who() is None
+    visitor.sign_in()
+    visitor.expire()
+    visitor.assert_signed_in()
+
+
+def test_a_logout_ends_the_session_and_a_new_login_binds_again(visitor, site):
+    assert visitor.post("/auth/logout/")["status"] == 204
+    assert site.device_keys(visitor.name) == []
+    assert [visitor.who(), visitor.who()] == [None, None]
+    assert len(visitor.exchanges(REFRESH)) <= 1, "the browser has forgotten the device session"
+    visitor.sign_in()
+    visitor.expire()
+    visitor.assert_signed_in()
+    assert len({header(one.proof)["jwk"]["x"] for one in visitor.registrations()}) == 2
+
+
+def test_a_login_in_place_of_another_binds_again(visitor, site):
+    """The browser keeps the device session of before, and asks for its refresh with the new session's cookies."""
+    visitor.sign_in()
+    for _ in range(3):
+        visitor.expire()
+        visitor.assert_signed_in()
+    (key,) = site.device_keys(visitor.name)
+    assert key
+
+
+def test_two_browsers_of_a_user_are_bound_to_two_keys(visitor, site, certificates):
+    with type(visitor.browser)(certificates) as other:
+        second = Visitor(other, site)
+        second.name = visitor.name
+        second.sign_in()
+        keys = site.device_keys(visitor.name)
+        assert len(set(keys)) == 2
+        for one in (visitor, second, visitor, second):
+            one.expire()
+            one.assert_signed_in()
+
+
+def test_a_link_from_another_site_opens_a_page_for_the_user_although_the_cookie_has_expired(browser, timed_site):
+    """With ``SameSite=Lax``. Chromium refreshes for other sites' links only if the instructions allow it."""
+    visitor = Visitor(browser, timed_site)
+    browser.delete_cookie(timed_site.access_name, timed_site.visit())
+    browser.goto(f"{timed_site.visit('foreign.localhost')}{QUIET}")
+    browser.run("document.body.innerHTML = `<a href='${args[0]}'>link</a>`", f"{timed_site.visit()}/me/plain/")
+    browser.click("a")
+    browser.wait(lambda: browser.url == f"{timed_site.visit()}/me/plain/" and browser.text())
+    assert browser.text() == visitor.name, visitor.story()
