@@ -22,6 +22,8 @@ __all__ = [
     "Keyring",
     "OriginPolicy",
     "Outcome",
+    "Proof",
+    "Registration",
     "RenderSecrets",
     "RotationPolicy",
     "Session",
@@ -35,6 +37,7 @@ __all__ = [
     "__version__",
     "algorithms",
     "cookie_problems",
+    "device_identifier",
     "generate_key",
     "stored_methods",
     "stored_seconds",
@@ -202,7 +205,7 @@ class Session:
 
     @property
     def needs_device(self) -> bool:
-        """Return whether the session is, or must be, bound to a device, so that only a proof of its key refreshes it."""
+        """Return whether the session is, or must be, bound to a device, so that only a proof refreshes it."""
 
     @property
     def end_is_fixed(self) -> bool:
@@ -425,6 +428,34 @@ class RenderSecrets:
         """
 
 @final
+class Registration:
+    """Hold the decision about a request to bind a session to a device."""
+
+    @property
+    def code(self) -> str:
+        """Return ``"bind"``, ``"again"`` (the response was lost), ``"refuse"`` or ``"stolen"`` (by another key)."""
+
+    @property
+    def key(self) -> str | None:
+        """Return the key to which the session is then bound, as stored, or ``None``."""
+
+    @property
+    def decision(self) -> Decision | None:
+        """Return the decision to carry out if the session is then bound."""
+
+@final
+class Proof:
+    """Hold the decision about a request to refresh a session that is bound to a device."""
+
+    @property
+    def code(self) -> str:
+        """Return ``"good"``, ``"challenge"``, ``"elsewhere"`` (the browser means another session) or ``"stolen"``."""
+
+    @property
+    def decision(self) -> Decision | None:
+        """Return the decision to carry out if the key is proven."""
+
+@final
 class Identity:
     """Hold the verified tokens of a request, before its session is looked up."""
 
@@ -605,6 +636,31 @@ class Site:
     def issue(self, grant: Grant, kind: TokenKind) -> str:
         """Return the signed token. Raises ``ClaimsRefused``."""
 
+    def offer(self, session_id: UUID, session: Session, now: int) -> str:
+        """Return the challenge with which a browser may bind this session to a key, for 5 minutes."""
+
+    def may_offer(self, before: Session, now: int) -> bool:
+        """Return whether to offer that when the user of this session authenticates again."""
+
+    def challenge(self, session_id: UUID, session: Session, now: int) -> str:
+        """Return a challenge for the next proof of the session's key."""
+
+    def register(
+        self, session_id: UUID, session: Session, device_key: str | None, proof: str, now: int
+    ) -> Registration:
+        """Decide about a request to bind a session to the key in ``proof``. ``device_key`` is that of the row."""
+
+    def prove(
+        self,
+        session_id: UUID,
+        session: Session,
+        device_key: str | None,
+        named: str | None,
+        proof: str | None,
+        now: int,
+    ) -> Proof:
+        """Decide about a request to refresh a bound session. ``named`` is the identifier that the browser sent."""
+
     def respond(
         self,
         identity: Identity,
@@ -704,6 +760,9 @@ def generate_key(algorithm: str, *, key_id: str | None = None) -> tuple[str | No
 
     Raises ``EngineConfigurationError`` for an unknown algorithm or an invalid ``kid``.
     """
+
+def device_identifier(device_key: str) -> str | None:
+    """Return the session identifier that a browser knows for a session with this key, as stored."""
 
 def cookie_problems(
     *,

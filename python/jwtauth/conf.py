@@ -120,6 +120,7 @@ class Config(EngineObjects):
     grace_period: int = setting("REFRESH_TOKEN_GRACE_PERIOD", parse.not_negative, 30)
     reuse_ends_all_sessions: bool = setting("REUSE_ENDS_ALL_SESSIONS", parse.flag, False)
     bearer_tokens: bool = setting("BEARER_TOKENS", parse.flag, True)
+    device_bound_sessions: str = setting("DEVICE_BOUND_SESSIONS", parse.device_bound, "off", rust=False)
     render_secrets: list[str] = setting("RENDER_SERVER_SECRET", parse.texts, [], secret=True)
     max_sessions: int | None = setting("MAX_SESSIONS_PER_USER", parse.count_or_none, none_differs=True)
     max_sessions_policy: str = setting("MAX_SESSIONS_POLICY", parse.limit_policy, "end_oldest")
@@ -288,6 +289,7 @@ def build(state: _State) -> tuple[Config | None, list[Problem]]:
     values, found = _read(state)
     found += _user_id_problems(values)
     found += _lock_problems(values)
+    found += _device_problems(values)
     explicit_keys = isinstance(state.user, Mapping) and "VERIFYING_KEYS" in state.user
     engine, refused = engine_config.build(values, explicit_keys=explicit_keys, trusted_origins=state.trusted_origins)
     found += refused
@@ -317,3 +319,14 @@ def _lock_problems(values: Mapping[str, Any]) -> list[Problem]:
     )
     hint = "Use ACCESS_TOKEN_LIFETIME <= LOCK_AFTER < REFRESH_TOKEN_LIFETIME, or None to never lock."
     return [Problem("jwtauth.E007", message, hint)]
+
+
+def _device_problems(values: Mapping[str, Any]) -> list[Problem]:
+    mode, id = values["DEVICE_BOUND_SESSIONS"], "jwtauth.E020"
+    if mode != "off" and values["COOKIE_PARTITIONED"]:
+        message = "JWTAUTH: browsers bind no session to a device whose cookies are partitioned."
+        return [Problem(id, message, "Set COOKIE_PARTITIONED to False, or DEVICE_BOUND_SESSIONS to 'off'.")]
+    if mode == "require" and not values["COOKIE_SECURE"]:
+        message = "JWTAUTH: DEVICE_BOUND_SESSIONS is 'require', but browsers bind sessions over HTTPS only."
+        return [Problem(id, message, "Set COOKIE_SECURE to True, or DEVICE_BOUND_SESSIONS to 'offer'.")]
+    return []

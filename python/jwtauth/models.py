@@ -231,10 +231,10 @@ class Session(models.Model):
         help_text="The session of the user who acts as this one, if another user does.",
     )
 
-    device_key = models.TextField(
+    device_key = models.TextField(  # noqa: DJ001, an empty text says something else than NULL
         "device key",
         null=True,
-        help_text="The public key of the device to which the session is bound; empty if it must be bound first.",
+        help_text="The public key of the device to which the session is bound; empty if it must be bound.",
     )
 
     objects = SessionManager()
@@ -259,6 +259,11 @@ class Session(models.Model):
             return None
         own = Session.objects.using(database()).filter(pk=self.actor_session_id).select_related("user").first()
         return None if own is None else own.user
+
+    @property
+    def is_device_bound(self) -> bool:
+        """Return whether only a proof of a key of the user's device refreshes the session."""
+        return bool(self.device_key)
 
     def row(self) -> _engine.Session:
         """Return the engine's view of this row."""

@@ -162,9 +162,24 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         label=_("Current session"), help_text=_("Whether this is the session of the current request.")
     )
 
+    is_device_bound = serializers.BooleanField(
+        label=_("Bound to the device"),
+        read_only=True,
+        help_text=_("Whether only the browser of this device can continue the session."),
+    )
+
     class Meta:
         model = Session
-        fields = ("id", "device", "ip_address", "created_at", "last_seen_at", "expires_at", "is_current")
+        fields = (
+            "id",
+            "device",
+            "ip_address",
+            "created_at",
+            "last_seen_at",
+            "expires_at",
+            "is_current",
+            "is_device_bound",
+        )
         read_only_fields = fields
 
     def to_representation(self, instance: Session) -> dict[str, Any]:

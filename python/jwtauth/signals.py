@@ -27,6 +27,14 @@ session_refreshed = Signal()
 # Sent when the user of a session has authenticated again. Arguments: as above, and methods, the list of methods used.
 session_reauthenticated = Signal()
 
+# Sent when a session was bound to a key of the user's device (`DEVICE_BOUND_SESSIONS`). Arguments: as for
+# `session_refreshed`.
+session_bound = Signal()
+
+# Sent when the tokens of a bound session came with a proof of another key, which means that they were copied. The
+# session has been ended. Arguments: as for `refresh_token_reused`.
+device_proof_failed = Signal()
+
 # Sent when a user begins to act as another one, and when `stop_acting` or `logout` ends it. Arguments:
 # sender=jwtauth.models.Session, request, user (as whom the other one acts), actor, session (of the acting). The session
 # also sends `session_started` and `session_ended`, and can end without `acting_ended`.
@@ -35,7 +43,8 @@ acting_ended = Signal()
 
 # Sent once for each session that ends, when the deletion is committed. Arguments: sender=jwtauth.models.Session,
 # session (the row before the end), reason: "logout", "replaced" (by a login from the same browser or by a new
-# password), "revoked", "reused" (with `refresh_token_reused`), "acting_ended" (by `stop_acting`) or "limit"
+# password), "revoked", "reused" (with `refresh_token_reused`),
+# "device_proof_failed" (with that signal), "acting_ended" (by `stop_acting`) or "limit"
 # (MAX_SESSIONS_PER_USER), and request: the request that ended the session, or None for a command or a call of ``end()``
 # without it. If the reason is "revoked", ``request.user`` has ended the session. While a receiver is connected,
 # sessions are deleted one at a time.

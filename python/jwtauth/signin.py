@@ -21,7 +21,7 @@ from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.conf import get_config
 from jwtauth.exceptions import SecondFactorRequired
-from jwtauth.internal import acting, django_session, old_logins, pending, tokens
+from jwtauth.internal import acting, binding, django_session, old_logins, pending, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import (
     SIGNED_IN,
@@ -49,6 +49,7 @@ def login(
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
     methods: Collection[str] = (),
+    device_bound: bool = False,
 ) -> None:
     """Sign in the user: start a session and end the previous session of the request.
 
@@ -65,10 +66,13 @@ def login(
       site could sign the visitor in as another user.
     - ``methods``: how the user has proved who they are, by the names of RFC 8176, such as ``["pwd", "otp"]``, or other
       names of up to 16 letters, digits and ``-_.:/+``. They become the claim ``amr``.
+    - ``device_bound``: if ``True``, the browser must bind the session to a key of its device within 5 minutes, or the
+      session ends with its first access token, as with ``DEVICE_BOUND_SESSIONS = "require"``.
 
     If the user has enrolled other factors (``SECOND_FACTOR``), the login is pending: no session starts, the response
     sets a cookie, and this function raises ``SecondFactorRequired``. The next login of the same user in this browser
-    completes it. It then has the methods of both, and the ``backend``, ``remember`` and ``lifetime`` of the first.
+    completes it. It then has the methods of both, the ``backend``, ``remember`` and ``lifetime`` of the first, and
+    ``device_bound`` if one of them has it.
 
     If the request has a Django session, its key is cycled, or the session is flushed if it belongs to another user.
     Sends Django's ``user_logged_in``, unless Django's own login has just sent it for this user. A receiver of that
@@ -82,7 +86,8 @@ def login(
     - ``SecondFactorRequired``: the login is pending. The middleware and DRF answer 403.
     - ``SessionLimitReached``: the user already has ``MAX_SESSIONS_PER_USER`` sessions.
     - ``CrossOriginRefused``: the request comes from another origin. The middleware answers 403.
-    - ``ImproperlyConfigured``: the request did not pass the middleware.
+    - ``ImproperlyConfigured``: the request did not pass the middleware, or ``device_bound`` is set and
+      ``DEVICE_BOUND_SESSIONS`` is "off".
     """
     inner = django_request(request)
     flow = Flow.of(inner)
@@ -95,10 +100,18 @@ def login(
     if not cross_origin:
         flow.check_origin()
     _refuse_escape(flow, user)
-    attempt = PendingLogin(user, pending.names(methods), remember, pending.lifetime_seconds(lifetime), path)
-    attempt = _complete(request, flow, attempt)
+    if device_bound and flow.config.device_bound_sessions == "off":
+        raise ImproperlyConfigured("device_bound needs JWTAUTH['DEVICE_BOUND_SESSIONS'].")
+    names, seconds = pending.names(methods), pending.lifetime_seconds(lifetime)
+    attempt = _complete(request, flow, PendingLogin(user, names, remember, seconds, path, device_bound))
     start(
-        flow, user, remember=attempt.remember, lifetime=attempt.lifetime, backend=attempt.backend, methods=attempt.amr
+        flow,
+        user,
+        remember=attempt.remember,
+        lifetime=attempt.lifetime,
+        backend=attempt.backend,
+        methods=attempt.amr,
+        device_key=binding.key_of_login(flow.config, attempt.device_bound),
     )
     pending.clear(flow)
     _set_user(request, inner, flow, user)
@@ -350,10 +363,18 @@ async def alogin(
     lifetime: timedelta | float | None = None,
     cross_origin: bool = False,
     methods: Collection[str] = (),
+    device_bound: bool = False,
 ) -> None:
     """Sign in the user in async views, as `login` does."""
     await sync_to_async(login)(
-        request, user, backend, remember=remember, lifetime=lifetime, cross_origin=cross_origin, methods=methods
+        request,
+        user,
+        backend,
+        remember=remember,
+        lifetime=lifetime,
+        cross_origin=cross_origin,
+        methods=methods,
+        device_bound=device_bound,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from django.db import connections, transaction
 from django.db.models import QuerySet
@@ -31,7 +31,17 @@ from jwtauth import _engine
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
-from jwtauth.internal import acting, anonymous, bearer, cross_origin, devices, old_logins, reauthentication, tokens
+from jwtauth.internal import (
+    acting,
+    anonymous,
+    bearer,
+    binding,
+    cross_origin,
+    devices,
+    old_logins,
+    reauthentication,
+    tokens,
+)
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import exchange_refresh_token
 from jwtauth.internal.reports import hide_secrets
@@ -139,6 +149,10 @@ class JwtAuthView(GenericAPIView[Any]):
         patch_cache_control(final, no_store=True, private=True)
         return final
 
+    def flow(self) -> Flow:
+        """Return the flow of Django's request."""
+        return cast("Flow", self.auth()._flow)
+
     def auth(self) -> RequestAuth:
         """Return ``request.jwtauth`` of Django's request."""
         auth: RequestAuth = django_request(self.request).jwtauth  # type: ignore[attr-defined]
@@ -214,6 +228,7 @@ class LoginView(_Credentials):
                 remember=validated.get("remember", True),
                 lifetime=validated.get("lifetime"),
                 methods=validated.get("methods", ("pwd",)),
+                device_bound=validated.get("device_bound", False),
             )
         return Response(_me(self))
 
@@ -311,6 +326,44 @@ class TokenRefreshView(_Secret):
         if answer is None:
             raise TokenRefused
         return Response(answer if isinstance(answer, dict) else tokens.pair(answer, get_config()))
+
+
+class _Device(_OwnOrigin):
+    """Base class of the views that a browser asks by itself, with ``DEVICE_BOUND_SESSIONS``."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    serializer_class = EmptySerializer
+
+    def answered(self, request: Request, answer: binding.Answer) -> Response:
+        """Return the response."""
+        response = Response(answer.body, status=answer.status)
+        binding.write_challenge(response, answer)
+        return response
+
+
+class DeviceRegisterView(_Device):
+    """Bind the session to the key that the browser has made for it."""
+
+    # Translators: imperative, the name of a page.
+    name = _("Bind the session to this device")
+    description = _("The browser asks this by itself, with a key that cannot leave the device.")
+
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the session instructions, or 401 or 403. A second key ends the session."""
+        return self.answered(request, binding.register(self.flow()))
+
+
+class DeviceRefreshView(_Device):
+    """Refresh the session by a proof of the key to which it is bound."""
+
+    # Translators: imperative, the name of a page.
+    name = _("Prove this device")
+    description = _("The browser asks this by itself, before the access token expires.")
+
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the session instructions with new cookies, or 403 with a challenge."""
+        return self.answered(request, binding.refresh(self.flow()))
 
 
 class TokenRevokeView(_Secret):

@@ -30,7 +30,9 @@ mod _engine {
         clock::{DatabaseClock, stored_seconds},
         cookie::cookie_problems,
         key::{Keyring, SigningKey, VerifyingKey, algorithms, generate_key},
-        request::{Answer, Grant, Identity, OriginPolicy, Outcome, RenderSecrets, Site},
+        request::{
+            Answer, Grant, Identity, OriginPolicy, Outcome, Proof, Registration, RenderSecrets, Site, device_identifier,
+        },
         rotation::{Decision, RotationPolicy},
         session::{Session, Sid},
         token::{Claims, TokenKind, Tokens, stored_methods},

@@ -232,9 +232,112 @@ impl Site {
         Ok(answer.vary(present))
     }
 
+    /// Return the challenge with which a browser may bind this session to a key.
+    fn offer(&self, session_id: Uuid, session: &Bound<'_, Session>, now: u64) -> Result<String, Error> {
+        Ok(self.0.offer(session_id, &session.get().0, UnixTime::from_secs(now))?)
+    }
+
+    fn may_offer(&self, before: &Bound<'_, Session>, now: u64) -> bool {
+        self.0.may_offer(&before.get().0, UnixTime::from_secs(now))
+    }
+
+    /// Return a challenge for the next proof of the session's key.
+    fn challenge(&self, session_id: Uuid, session: &Bound<'_, Session>, now: u64) -> Result<String, Error> {
+        Ok(self.0.challenge(session_id, &session.get().0, UnixTime::from_secs(now))?)
+    }
+
+    fn register(
+        &self,
+        session_id: Uuid,
+        session: &Bound<'_, Session>,
+        device_key: Option<&str>,
+        proof: &str,
+        now: u64,
+    ) -> Registration {
+        let registration = self.0.register(session_id, device_key, proof, UnixTime::from_secs(now));
+        Registration { registration, session: session.get().0 }
+    }
+
+    fn prove(
+        &self,
+        session_id: Uuid,
+        session: &Bound<'_, Session>,
+        device_key: Option<&str>,
+        named: Option<&str>,
+        proof: Option<&str>,
+        now: u64,
+    ) -> Proof {
+        let session = session.get().0;
+        let proof = self.0.prove(session_id, &session, device_key, named, proof, UnixTime::from_secs(now));
+        Proof { proof, session }
+    }
+
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
     }
+}
+
+/// The decision about a request to bind a session to a device.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Registration {
+    registration: jwtauth::Registration,
+    session: jwtauth::Session,
+}
+
+#[pymethods]
+impl Registration {
+    #[getter]
+    fn code(&self) -> &'static str {
+        self.registration.code()
+    }
+
+    /// The key, as stored.
+    #[getter]
+    fn key(&self) -> Option<String> {
+        self.registration.key().map(jwtauth::DeviceKey::to_text)
+    }
+
+    /// The decision to carry out if the session is then bound.
+    #[getter]
+    fn decision(&self) -> Option<Decision> {
+        self.registration.decision().map(|decision| Decision { decision, session: self.session })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.registration)
+    }
+}
+
+/// The decision about a request to refresh a session that is bound to a device.
+#[pyclass(frozen, module = "jwtauth._engine")]
+pub(crate) struct Proof {
+    proof: jwtauth::Proof,
+    session: jwtauth::Session,
+}
+
+#[pymethods]
+impl Proof {
+    #[getter]
+    fn code(&self) -> &'static str {
+        self.proof.code()
+    }
+
+    /// The decision to carry out if the key is proven.
+    #[getter]
+    fn decision(&self) -> Option<Decision> {
+        let jwtauth::Proof::Good(decision) = self.proof else { return None };
+        Some(Decision { decision, session: self.session })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("{:?}", self.proof)
+    }
+}
+
+/// Return the session identifier that a browser knows for a session with this key, as stored.
+#[pyfunction]
+pub(crate) fn device_identifier(device_key: &str) -> Option<String> {
+    Some(jwtauth::DeviceKey::parse(device_key).ok()?.thumbprint().to_owned())
 }
 
 /// The identity that a request claims.

@@ -27,6 +27,7 @@ mod auth_hash;
 mod authentication;
 mod base64url;
 mod cookie;
+mod device;
 mod key;
 mod keyring;
 mod old_login;
@@ -42,21 +43,25 @@ mod token;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::token::{fuzz_claims as claims, fuzz_header as header};
+    pub use crate::{
+        device::fuzz_challenge as challenge,
+        token::{fuzz_claims as claims, fuzz_header as header},
+    };
 }
 
 pub use algorithm::Algorithm;
 pub use auth_hash::AuthHasher;
 pub use authentication::{Authentication, MAX_METHODS, Methods, MethodsError};
 pub use cookie::{CookieError, CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
+pub use device::{Challenge, DeviceKey, DeviceProof, ProofError, Purpose};
 pub use key::{GeneratedKey, KeyError, MAX_KEY_ID_LENGTH, SigningError, SigningKey, VerifyingKey};
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
 pub use old_login::{MovedLogin, OldCredential, OldLoginDecision, OldLoginPeriod};
 pub use origin::{InvalidOrigin, Origin, OriginError, OriginPolicy, OriginPolicyError};
 pub use request::{
     ACTIVITY_HEADER, Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity,
-    MAX_DUPLICATES, MIN_RENDER_SECRET, Outcome, RENDER_SECRET_HEADER, Refused, RenderSecretError, RenderSecrets,
-    SetCookie, Site, Transport,
+    MAX_DUPLICATES, MAX_REGISTRATION_DELAY, MIN_RENDER_SECRET, Outcome, Proof, RENDER_SECRET_HEADER, Refused,
+    Registration, RenderSecretError, RenderSecrets, SetCookie, Site, Transport,
 };
 pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
 pub use session::{

@@ -223,7 +223,6 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
     return SessionAndUser(session, own.user), sid, custom, acting
 
 
-
 def _next_sid(name: str, presented: _engine.Claims, generation: int) -> _engine.Sid:
     """Return the name of the session that follows the acting session with this name, which has this generation.
 

@@ -15,6 +15,8 @@ def detail(code: str) -> str:
     """Return the text for a refresh token that was refused for a reason that the client can act on."""
     if code == "session_locked":
         return _("The session is locked. Confirm that it is you.")
+    if code == "device_proof_required":
+        return _("The session is bound to a device, whose browser has not renewed it. Try again.")
     return _("The tokens of this request have been replaced. Send an ordinary request, then try again.")
 
 

@@ -52,6 +52,7 @@ _STATE = (
     "pending",
     "pending_is_known",
     "pending_cookie",
+    "offers_device",
 )
 
 
@@ -80,6 +81,10 @@ class Flow:
     """The code for which a refresh token was refused, if the client can act on it: an upload, or a locked session."""
     locked: tuple[_engine.Claims, SessionAndUser] | None = None
     """The claims of a refresh token whose session is locked, and that session."""
+    unproven: tuple[_engine.Claims, SessionAndUser] | None = None
+    """The claims of a refresh token without a proof of its session's device key, and that session."""
+    offers_device = False
+    """Whether the response offers the browser to bind the session."""
     was_asked = False
     refreshed = False
     renewed = False

@@ -33,12 +33,22 @@ def start(
     lifetime: timedelta | float | None = None,
     backend: str = "",
     methods: str = "",
+    device_key: str | None = None,
 ) -> None:
     """Start a session of this user for the request, and end its previous sessions. See `jwtauth.login`."""
     request, subject = flow.request, tokens.subject_of(user, flow.config)
     before = django_session.before(request)
     predecessor = None if flow.claims is None or flow.identity.is_bearer else flow.claims.subject
-    _start(flow, user, remember, lifetime=lifetime, backend=backend, methods=methods, before=before)
+    _start(
+        flow,
+        user,
+        remember,
+        before=before,
+        lifetime=lifetime,
+        backend=backend,
+        methods=methods,
+        device_key=device_key,
+    )
     django_session.sign_in(request, user, subject, predecessor)
 
 
@@ -170,6 +180,7 @@ def _start(
     backend: str = "",
     methods: str = "",
     predecessor: Session | None = None,
+    device_key: str | None = None,
 ) -> None:
     presented = None if predecessor is None else flow.claims
     older = flow.named_sessions | loops.sessions_left_behind(flow, user)
@@ -185,12 +196,14 @@ def _start(
         older,
         backend=backend,
         methods=methods,
+        device_key=device_key,
     )
     is_certain = not transaction.get_connection(database()).in_atomic_block
     if is_certain:  # before the tokens are set, so that an error here fails the login
         flow.end(older, "replaced")
     flow.deferred.clear()
     flow.set_tokens(SessionAndUser(session, user), sid, custom, presented=presented)
+    flow.offers_device = flow.config.device_bound_sessions != "off" and not session.is_device_bound
     if not is_certain:
         # The view may still roll back and undo this login, so end the replaced sessions after the commit.
         flow.deferred.append(lambda: _settle_start(flow, session, older, state, waiting, before))

@@ -50,6 +50,7 @@ class PendingLogin:
     remember: bool
     lifetime: int | None
     backend: str
+    device_bound: bool = False
 
     @property
     def required(self) -> frozenset[str]:
@@ -69,6 +70,7 @@ class PendingLogin:
             self.remember,
             self.lifetime,
             self.backend,
+            self.device_bound,
             _digest(auth_hash(self.user)),
             clock.now() + MAX_AGE,
         ]
@@ -116,6 +118,7 @@ def join(flow: Flow, login: PendingLogin) -> PendingLogin:
         remember=login.remember and before.remember,
         lifetime=before.lifetime if login.lifetime is None else login.lifetime,
         backend=login.backend or before.backend,
+        device_bound=login.device_bound or before.device_bound,
     )
 
 
@@ -152,7 +155,7 @@ def _load(flow: Flow) -> PendingLogin | None:
     if value is None:
         return None
     try:
-        key, methods, remember, lifetime, backend, digest, expires_at = _signer().unsign_object(value)
+        key, methods, remember, lifetime, backend, device_bound, digest, expires_at = _signer().unsign_object(value)
     except (BadSignature, UnicodeError):
         return None
     if expires_at <= clock.now():
@@ -163,7 +166,7 @@ def _load(flow: Flow) -> PendingLogin | None:
         return None
     if backend:
         user.backend = backend  # as `authenticate` sets it
-    return PendingLogin(user, frozenset(methods), remember, lifetime, backend)
+    return PendingLogin(user, frozenset(methods), remember, lifetime, backend, device_bound)
 
 
 def _value(flow: Flow) -> str | None:

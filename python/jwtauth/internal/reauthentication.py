@@ -27,10 +27,11 @@ def reauthenticate(flow: Flow, user: AbstractBaseUser, methods: list[str]) -> _e
     presented = _presented(flow)
     state, waiting = flow.state(), list(flow.deferred)
     custom = tokens.custom_claims(flow.request, user, flow.config)  # before the write, since it may fail
-    found = retry_on_conflict(lambda: _write(flow, presented, user, methods), database())
+    found, may_offer = retry_on_conflict(lambda: _write(flow, presented, user, methods), database())
     # A client that stores its tokens itself gets them from the view; its response sets no cookie.
     granting = Flow(flow.request) if flow.identity.is_bearer else flow
     grant = granting.set_tokens(found, presented.sid, custom)
+    granting.offers_device = may_offer
     flow.settle(found, grant.access)
     flow.refusal, flow.locked = None, None
     flow.config.verified.forget(found.session_id)
@@ -73,18 +74,25 @@ def _presented(flow: Flow) -> _engine.Claims:
     return flow.claims
 
 
-def _write(flow: Flow, presented: _engine.Claims, user: AbstractBaseUser, methods: list[str]) -> SessionAndUser:
-    """Write the row by compare-and-swap. Raises `LostSwap` if another request changed it in between."""
+def _write(
+    flow: Flow, presented: _engine.Claims, user: AbstractBaseUser, methods: list[str]
+) -> tuple[SessionAndUser, bool]:
+    """Write the row by compare-and-swap. Return it, and whether the browser may be offered to bind the session.
+
+    Raises `LostSwap` if another request changed the row in between.
+    """
     found = sessions.find(presented.session_id)
     if found is None or found.user.pk != user.pk or found.session.actor_session_id is not None:
         raise PermissionDenied(_("This is not the user who is signed in."))
-    row = flow.config.policy.reauthenticate(found.row, clock.now())
+    now = clock.now()
+    row = flow.config.policy.reauthenticate(found.row, now)
     if row is None:
         raise PermissionDenied(_("Sign in first."))
     amr = _engine.stored_methods([*found.session.amr.split(), *methods])
+    may_offer = flow.config.device_bound_sessions != "off" and flow.config.site.may_offer(found.row, now)
     if not sessions.advance(found, row, amr=amr):
         raise LostSwap
-    return SessionAndUser(found.session, found.user)
+    return SessionAndUser(found.session, found.user), may_offer
 
 
 def _settle(flow: Flow, found: SessionAndUser, state: dict[str, Any], waiting: list[Any]) -> None:

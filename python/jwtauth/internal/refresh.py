@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
+
+from django.dispatch import Signal
 
 from jwtauth import _engine
 from jwtauth.internal import acting, activity, tokens
@@ -14,6 +17,7 @@ from jwtauth.models import Session, database
 from jwtauth.signals import late_upload, refresh_token_reused, session_refreshed
 
 _REUSED, _LATE_UPLOAD, _LOCKED = "refresh_token_reused", "late_upload", "session_locked"
+_UNPROVEN = "device_proof_required"
 
 
 class Decided(NamedTuple):
@@ -78,6 +82,8 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
         late_upload.send_robust(Session, request=flow.request, user=found.user, session=session)
     if decision.code == _LOCKED:
         flow.refusal, flow.locked = _LOCKED, (claims, found)
+    if decision.code == _UNPROVEN:
+        flow.refusal, flow.unproven = _UNPROVEN, (claims, found)
     if decision.acknowledge:
         acknowledge(session)
     if found.row.generation == 1 and decision.admits:
@@ -88,30 +94,43 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
     flow.note_refresh()
     flow.remember(asked, is_acknowledged=session.acknowledged_at is not None)
     if decision.code in ("rotate", "rotate_idle"):
-        flow.refreshed = True
-        sessions.log_event("session_refreshed", session)
-        session_refreshed.send_robust(Session, request=flow.request, user=found.user, session=session)
-        cleanup.remove_after(flow.request)
+        refreshed(flow, found)
+
+
+def refreshed(flow: Flow, found: SessionAndUser) -> None:
+    """Tell that the session was refreshed."""
+    session = found.session
+    flow.refreshed = True
+    sessions.log_event("session_refreshed", session)
+    session_refreshed.send_robust(Session, request=flow.request, user=found.user, session=session)
+    cleanup.remove_after(flow.request)
 
 
 def end_reused(flow: Flow, found: SessionAndUser, presented: int) -> None:
-    """End the session of a copied token, or every session of the user if ``REUSE_ENDS_ALL_SESSIONS`` is set.
+    """End the session of a copied token. See `end_stolen`.
 
     ``presented`` is the generation of the token, or 0 for the credential of another package that started the session.
+    """
+    end_stolen(flow, found, "reused", refresh_token_reused, lambda: _log(_REUSED, found, presented))
+
+
+def end_stolen(flow: Flow, found: SessionAndUser, reason: str, signal: Signal, log: Callable[[], None]) -> None:
+    """End the session of copied tokens, or every session of the user if ``REUSE_ENDS_ALL_SESSIONS`` is set.
+
     Only the request that ended the session logs it and sends the signal, so that one theft is one event.
     """
     session = found.session
     flow.settle(None, None)
-    if not session.end("reused", request=flow.request):
+    if not session.end(reason, request=flow.request):
         return
-    _log(_REUSED, found, presented)
+    log()
     if found.actor is not None:  # whose session the copied token could have been exchanged for
-        found.actor.session.end("reused", request=flow.request)
+        found.actor.session.end(reason, request=flow.request)
     try:
         if flow.config.reuse_ends_all_sessions:
-            Session.objects.of(found.user).end("reused", request=flow.request)
+            Session.objects.of(found.user).end(reason, request=flow.request)
     finally:  # even if that fails, since the next request does not find the session
-        refresh_token_reused.send_robust(Session, request=flow.request, user=found.user, session=session)
+        signal.send_robust(Session, request=flow.request, user=found.user, session=session)
 
 
 def _log(event: str, found: SessionAndUser, presented: int) -> None:

@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 
 from jwtauth.conf import Config
-from jwtauth.internal import loops, pending
+from jwtauth.internal import binding, loops, pending
 from jwtauth.internal.flow import UNCHANGED, Flow
 from jwtauth.internal.store import clock
 
@@ -42,6 +42,8 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
     headers["Cache-Control"] = answer.cache_control
     for name in answer.removed(list(headers)):
         del headers[name]
+    if flow.offers_device:
+        binding.offer(flow, response)
     for name, token, max_age in answer.cookies:
         _set_cookie(response, flow.config, name, token, max_age, flow.config.cookie_samesite)
         if name == flow.config.refresh_cookie_name:

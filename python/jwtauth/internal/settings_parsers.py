@@ -81,6 +81,12 @@ def limit_policy(value: object) -> str:
     raise ValueError('"end_oldest" or "refuse"')
 
 
+def device_bound(value: object) -> str:
+    if value in ("off", "offer", "require"):
+        return str(value)
+    raise ValueError('"off", "offer" or "require"')
+
+
 def record(value: object) -> str:
     if value in ("full", "truncated", "off"):
         return str(value)

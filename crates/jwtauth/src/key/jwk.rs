@@ -8,6 +8,7 @@ use aws_lc_rs::{
 };
 use base64::Engine as _;
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::{MAX_KEY_ID_LENGTH, PrivateKey, VerifyingKey, public::PublicKey};
@@ -80,6 +81,19 @@ impl<'a> Jwk<'a> {
             Err(_) if serde_json::from_slice::<Meant>(key).is_ok() => Err(KeyError::Jwk),
             Err(_) => Ok(None),
         }
+    }
+
+    /// Read a JWK whose JSON is parsed.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError::Jwk`]: it is not an object, or a member has the wrong type.
+    pub(super) fn from_value(jwk: &'a Value) -> Result<Self, KeyError> {
+        // serde would also read a derived struct from an array of its fields.
+        if !jwk.is_object() {
+            return Err(KeyError::Jwk);
+        }
+        Self::deserialize(jwk).map_err(|_| KeyError::Jwk)
     }
 
     /// Check that a JWK is for this algorithm and this operation (RFC 7517 §4.3), and return its `kid`.

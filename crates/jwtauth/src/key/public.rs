@@ -47,9 +47,16 @@ impl PublicKey {
     }
 
     pub(super) fn check_size(&self) -> Result<(), KeyError> {
-        let Self::Rsa { n, .. } = self else { return Ok(()) };
-        let bits = n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize);
-        if RSA_BITS.contains(&bits) { Ok(()) } else { Err(KeyError::RsaSize { bits }) }
+        match self.rsa_bits() {
+            Some(bits) if !RSA_BITS.contains(&bits) => Err(KeyError::RsaSize { bits }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Return the bits of an RSA key's modulus; `None` for other keys.
+    pub(super) fn rsa_bits(&self) -> Option<usize> {
+        let Self::Rsa { n, .. } = self else { return None };
+        Some(n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize))
     }
 
     /// Parse the key for verifying signatures of this algorithm.
@@ -82,6 +89,17 @@ impl PublicKey {
             alg: &'a str,
         }
         crate::strict_json::text(&Published { numbers: self.numbers(), kid: id, usage: "sig", alg: algorithm.as_str() })
+    }
+
+    /// Write `alg` and the required members, in lexical order.
+    pub(super) fn canonical_jwk(&self, algorithm: Algorithm) -> String {
+        #[derive(Serialize)]
+        struct Canonical<'a> {
+            alg: &'a str,
+            #[serde(flatten)]
+            numbers: Numbers,
+        }
+        crate::strict_json::text(&Canonical { alg: algorithm.as_str(), numbers: self.numbers() })
     }
 
     /// Return the thumbprint (RFC 7638 §3.2): SHA-256 over the required members in lexical order, the order of

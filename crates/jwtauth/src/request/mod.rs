@@ -11,6 +11,7 @@
 
 mod answer;
 mod check;
+mod device;
 mod grant;
 mod head;
 mod identity;
@@ -18,6 +19,7 @@ mod render;
 
 pub use answer::{Answer, Outcome, SetCookie};
 pub use check::{Check, FoundRow};
+pub use device::{MAX_REGISTRATION_DELAY, Proof, Registration};
 pub use grant::{Grant, Grantee};
 pub use head::{ACTIVITY_HEADER, Head, HttpVersion};
 pub use identity::{IdentifyError, Identity, MAX_DUPLICATES, Refused, Transport};

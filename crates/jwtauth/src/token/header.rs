@@ -8,7 +8,7 @@ use serde::{
     de::{self, MapAccess},
 };
 
-use super::TokenKind;
+use super::Type;
 use crate::{
     Algorithm, VerifyError,
     base64url::BASE64URL,
@@ -22,8 +22,8 @@ pub(super) struct Header<'a> {
     pub(super) key_id: Option<Cow<'a, str>>,
 }
 
-/// Encode the header of a token.
-pub(super) fn encode(algorithm: Algorithm, kind: TokenKind, key_id: Option<&str>) -> String {
+/// Encode the header of a JWS of this type.
+pub(super) fn encode(algorithm: Algorithm, kind: Type, key_id: Option<&str>) -> String {
     #[derive(Serialize)]
     struct Fields<'a> {
         alg: &'a str,

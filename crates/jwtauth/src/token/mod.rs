@@ -17,8 +17,8 @@ pub use error::{ClaimsError, IssueError, ProfileError, VerifyError};
 use layout::Layout;
 
 use crate::{
-    Algorithm, Authentication, Generation, Keyring, MAX_COOKIE_NAME_LENGTH, Methods, Sid, SigningKey, UnixTime,
-    VerifyingKey, VerifyingKeys, base64url::BASE64URL,
+    Algorithm, Authentication, Generation, Keyring, MAX_COOKIE_NAME_LENGTH, Methods, Sid, SigningError, SigningKey,
+    UnixTime, VerifyingKey, VerifyingKeys, base64url::BASE64URL,
 };
 
 /// The maximum length of a token to verify, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
@@ -44,6 +44,23 @@ impl TokenKind {
         match self {
             Self::Access => "at+jwt",
             Self::Refresh => "rt+jwt",
+        }
+    }
+}
+
+/// The types of JWS that a key ring signs. Each has its own `typ`, so none is accepted in place of another.
+#[derive(Clone, Copy)]
+pub(crate) enum Type {
+    Token(TokenKind),
+    /// A [`Challenge`](crate::Challenge).
+    Challenge,
+}
+
+impl Type {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Token(kind) => kind.as_str(),
+            Self::Challenge => "dc+jwt",
         }
     }
 }
@@ -196,9 +213,17 @@ impl Tokens {
     /// - [`IssueError::TooLong`]: with these custom claims, the token does not fit into a cookie.
     /// - [`IssueError::Signing`]: the signature could not be created.
     pub fn issue(&self, kind: TokenKind, claims: &Claims) -> Result<String, IssueError> {
+        let token = self.sign(Type::Token(kind), &claims::encode(claims, &self.verifier.profile))?;
+        if token.len() > MAX_ISSUED_LENGTH {
+            return Err(IssueError::TooLong { length: token.len(), maximum: MAX_ISSUED_LENGTH });
+        }
+        Ok(token)
+    }
+
+    /// Sign a payload as a JWS of this type.
+    pub(crate) fn sign(&self, kind: Type, payload: &[u8]) -> Result<String, SigningError> {
         // The first key of the ring is the signing key.
         let header = self.verifier.headers.first().map_or("", |headers| headers.of(kind));
-        let payload = claims::encode(claims, &self.verifier.profile);
         let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 100);
         token.push_str(header);
         token.push('.');
@@ -206,9 +231,6 @@ impl Tokens {
         let signature = self.signing.sign(token.as_bytes(), |signature| BASE64URL.encode(signature))?;
         token.push('.');
         token.push_str(&signature);
-        if token.len() > MAX_ISSUED_LENGTH {
-            return Err(IssueError::TooLong { length: token.len(), maximum: MAX_ISSUED_LENGTH });
-        }
         Ok(token)
     }
 
@@ -251,18 +273,20 @@ pub struct Verifier {
     layout: Layout,
 }
 
-/// The encoded headers of both kinds of token.
+/// The encoded headers of each type.
 #[derive(Clone, Debug)]
 struct Headers {
     access: String,
     refresh: String,
+    challenge: String,
 }
 
 impl Headers {
-    fn of(&self, kind: TokenKind) -> &str {
+    fn of(&self, kind: Type) -> &str {
         match kind {
-            TokenKind::Access => &self.access,
-            TokenKind::Refresh => &self.refresh,
+            Type::Token(TokenKind::Access) => &self.access,
+            Type::Token(TokenKind::Refresh) => &self.refresh,
+            Type::Challenge => &self.challenge,
         }
     }
 }
@@ -276,10 +300,12 @@ impl Verifier {
     pub fn new(keys: VerifyingKeys, profile: Profile) -> Result<Self, ProfileError> {
         let profile = profile.check()?;
         let encoded = |key: &VerifyingKey, kind| header::encode(key.algorithm(), kind, keys.header_key_id(key));
-        let headers = keys
-            .iter()
-            .map(|key| Headers { access: encoded(key, TokenKind::Access), refresh: encoded(key, TokenKind::Refresh) })
-            .collect();
+        let headers = keys.iter().map(|key| Headers {
+            access: encoded(key, Type::Token(TokenKind::Access)),
+            refresh: encoded(key, Type::Token(TokenKind::Refresh)),
+            challenge: encoded(key, Type::Challenge),
+        });
+        let headers = headers.collect();
         Ok(Self { keys, layout: Layout::new(&profile), profile, headers })
     }
 
@@ -394,7 +420,7 @@ impl Verifier {
 
     /// Verify everything except the time. Return the claims and `nbf`.
     fn authenticate(&self, kind: TokenKind, token: &str) -> Result<(Claims, Option<UnixTime>), VerifyError> {
-        let payload = self.signed_payload(Some(kind), token)?;
+        let payload = self.signed_payload(Some(Type::Token(kind)), token)?;
         match self.layout.read(&payload) {
             Some(claims) => Ok((claims, None)),
             None => {
@@ -412,7 +438,7 @@ impl Verifier {
 
     /// Return the payload of a JWS that one of the keys has signed. Only tests pass no `kind`, to skip the check of
     /// `typ`.
-    fn signed_payload(&self, kind: Option<TokenKind>, token: &str) -> Result<Vec<u8>, VerifyError> {
+    pub(crate) fn signed_payload(&self, kind: Option<Type>, token: &str) -> Result<Vec<u8>, VerifyError> {
         let Parts { message, header, payload, signature } = split(token)?;
         let signed_by = |key: &VerifyingKey| key.verifies(message.as_bytes(), &signature);
         // A header that equals one of this ring's needs no parsing, and tells which key to try.
@@ -427,7 +453,7 @@ impl Verifier {
     /// Return the keys that may have signed a token with this header: at least one.
     fn candidates(
         &self,
-        kind: Option<TokenKind>,
+        kind: Option<Type>,
         header: &[u8],
     ) -> Result<impl Iterator<Item = &VerifyingKey>, VerifyError> {
         let header = header::parse(header)?;
@@ -495,14 +521,14 @@ impl Claims {
 }
 
 /// The parts of a compact JWS (RFC 7515 §7.1). The header stays encoded, since most headers equal a known one.
-struct Parts<'a> {
-    message: &'a str,
-    header: &'a str,
-    payload: Vec<u8>,
-    signature: Vec<u8>,
+pub(crate) struct Parts<'a> {
+    pub(crate) message: &'a str,
+    pub(crate) header: &'a str,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
 }
 
-fn split(token: &str) -> Result<Parts<'_>, VerifyError> {
+pub(crate) fn split(token: &str) -> Result<Parts<'_>, VerifyError> {
     if token.len() > MAX_TOKEN_LENGTH {
         return Err(VerifyError::TooLong);
     }
@@ -530,7 +556,7 @@ pub fn fuzz_header(header: &[u8]) {
 }
 
 /// Decode base64url in its canonical form only: no padding, no stray bits, no other characters (RFC 7515 §2).
-fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
+pub(crate) fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
     BASE64URL.decode(part).map_err(|_| VerifyError::Malformed)
 }
 

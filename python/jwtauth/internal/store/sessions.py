@@ -322,6 +322,14 @@ def advance(found: SessionAndUser, next_row: _engine.Session, **changed: Any) ->
     return True
 
 
+def bind(session: Session, device_key: str) -> bool:
+    """Write the key of the device by compare-and-swap. Return ``False`` if the session has another one by now."""
+    if not _update(session, {"device_key": device_key}, device_key=session.device_key):
+        return False
+    session.device_key = device_key
+    return True
+
+
 def update_last_seen(session: Session) -> None:
     """Update ``last_seen_at``, at most once a minute."""
     now = clock.now()

@@ -1,0 +1,18 @@
+//! Device-bound sessions: the key of a browser, and the proofs that the browser has it (W3C Device Bound Session
+//! Credentials, DBSC).
+//!
+//! A server sends a [`Challenge`]. The browser signs it with a key that cannot leave the device, and returns a
+//! [`DeviceProof`]. The first proof brings the [`DeviceKey`]. Later proofs are verified with the stored key.
+
+mod challenge;
+mod key;
+mod proof;
+
+#[cfg(fuzzing)]
+pub use challenge::fuzz_challenge;
+pub use challenge::{Challenge, Purpose};
+pub use key::DeviceKey;
+pub use proof::{DeviceProof, ProofError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+"""Sessions that are bound to a key of the user's device (Device Bound Session Credentials, ``DEVICE_BOUND_SESSIONS``).
+
+The browser answers the offer of a login with a public key, whose private half cannot leave the device. From then on
+only a proof of that key refreshes the session. The engine's ``Site`` decides. This module reads, writes and tells.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import NoReverseMatch, reverse
+
+from jwtauth import _engine
+from jwtauth.conf import Config
+from jwtauth.internal import acting, tokens
+from jwtauth.internal.flow import Flow, security_log
+from jwtauth.internal.refresh import end_stolen, refreshed
+from jwtauth.internal.store import clock, sessions
+from jwtauth.internal.store.commits import after_commit
+from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
+from jwtauth.internal.store.sessions import SessionAndUser
+from jwtauth.models import Session, database
+from jwtauth.signals import device_proof_failed, session_bound
+
+_REGISTER, _REFRESH = "device-register", "device-refresh"
+# What the key may be. Each is compared with the algorithm of the proof.
+_ALGORITHMS = "(ES256 RS256)"
+_OFFER, _CHALLENGE = "Secure-Session-Registration", "Secure-Session-Challenge"
+_PROOF, _NAMED = "HTTP_SECURE_SESSION_RESPONSE", "HTTP_SEC_SECURE_SESSION_ID"
+
+
+class Answer(NamedTuple):
+    """Hold the answer to a browser that registers or proves its key."""
+
+    status: int
+    body: dict[str, Any]
+    challenge: str | None = None
+    """The value of the header with a challenge for the next proof."""
+
+
+_REFUSED = Answer(403, {"code": "device_proof_not_valid"})
+
+
+def key_of_login(config: Config, is_required: bool) -> str | None:
+    """Return the ``device_key`` of a session that a login with cookies starts."""
+    return "" if is_required or config.device_bound_sessions == "require" else None
+
+
+def offer(flow: Flow, response: HttpResponseBase) -> None:
+    """Offer the browser to bind the session whose cookies this response sets, if it is a secure one."""
+    found, config = flow.resolved, flow.config
+    if found is None or not flow.request.is_secure() or not config.cookie_secure:
+        return
+    path = _path(flow.request, _REGISTER)
+    if path is not None:
+        challenge = config.site.offer(found.session_id, found.session.row(), clock.now())
+        response.headers[_OFFER] = f'{_ALGORITHMS};path="{path}";challenge="{challenge}"'
+
+
+def register(flow: Flow) -> Answer:
+    """Bind the session of the request to the key in its proof. Raises ``SessionContention``."""
+    first = _first(flow)
+    if first is None:
+        return Answer(401, {"code": "not_authenticated"})
+    return retry_on_conflict(lambda: _register(flow, *first), database())
+
+
+def _register(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) -> Answer:
+    found = read.pop() if read else sessions.find(claims.session_id)
+    if found is None:
+        return Answer(401, {"code": "not_authenticated"})
+    proof = flow.request.META.get(_PROOF, "")
+    registration = flow.config.site.register(found.session_id, found.row, found.session.device_key, proof, clock.now())
+    if registration.code == "stolen":
+        return _end(flow, found)
+    if registration.key is None:
+        security_log.info("session %s was not bound: the proof is not valid", found.session_id)
+        return _REFUSED
+    custom = tokens.custom_claims(flow.request, found.user, flow.config)
+    if registration.code == "bind":
+        if not sessions.bind(found.session, registration.key):
+            raise LostSwap
+        _tell_bound(flow, found)
+    flow.set_tokens(found, claims.sid, custom, registration.decision, presented=claims)
+    return Answer(200, _instructions(flow, found))
+
+
+def _tell_bound(flow: Flow, found: SessionAndUser) -> None:
+    session = found.session
+
+    def tell() -> None:
+        sessions.log_event("session_bound", session)
+        session_bound.send_robust(Session, request=flow.request, user=found.user, session=session)
+
+    after_commit(tell, database())
+
+
+def refresh(flow: Flow) -> Answer:
+    """Refresh the session of the request by the proof of its key. Raises ``SessionContention``."""
+    first = _first(flow)
+    if first is None:
+        return _ended(flow)
+    return retry_on_conflict(lambda: _refresh(flow, *first), database())
+
+
+def _refresh(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) -> Answer:
+    found = read.pop() if read else sessions.find(claims.session_id)
+    if found is None or (found.actor is not None and not acting.is_allowed(found.actor.user, found.user)):
+        return _ended(flow)
+    meta, now = flow.request.META, clock.now()
+    proof = flow.config.site.prove(
+        found.session_id, found.row, found.session.device_key, meta.get(_NAMED), meta.get(_PROOF), now
+    )
+    if proof.code == "stolen":
+        return _end(flow, found)
+    if proof.code == "challenge":
+        return Answer(403, {"code": "device_proof_required"}, _challenge(flow, found))
+    decision = proof.decision
+    if decision is None or decision.code == "session_expired":
+        return _ended(flow)
+    if not decision.admits:
+        return Answer(403, {"code": decision.code})
+    custom = tokens.custom_claims(flow.request, found.user, flow.config)
+    if decision.next is not None and not sessions.advance(found, decision.next):
+        raise LostSwap
+    flow.set_tokens(found, claims.sid, custom, decision, presented=claims)
+    flow.refusal = None
+    flow.deferred.clear()  # the refresh has written that the user was seen
+    if decision.code == "rotate":
+        refreshed(flow, found)
+    return Answer(200, _instructions(flow, found), _challenge(flow, found))
+
+
+def _first(flow: Flow) -> tuple[_engine.Claims, list[SessionAndUser]] | None:
+    """Return the claims that name the request's session, and the session as it was read."""
+    if flow.identity.is_bearer:
+        return None
+    named = flow.unproven or flow.locked
+    if named is None:
+        found = flow.found
+        named = None if found is None or flow.claims is None else (flow.claims, found)
+    return None if named is None else (named[0], [named[1]])
+
+
+def _end(flow: Flow, found: SessionAndUser) -> Answer:
+    """End a session whose tokens came with a proof of another key."""
+
+    def tell() -> None:
+        extra = {"event": "device_proof_failed", "session_id": str(found.session_id), "user_id": str(found.user.pk)}
+        security_log.warning("device_proof_failed: session %s of user %s", found.session_id, found.user.pk, extra=extra)
+
+    end_stolen(flow, found, "device_proof_failed", device_proof_failed, tell)
+    return Answer(403, {"code": "device_proof_failed"})
+
+
+def _ended(flow: Flow) -> Answer:
+    """Tell the browser to forget its key: the request's tokens name no session that is bound to it."""
+    return Answer(200, {"session_identifier": flow.request.META.get(_NAMED, ""), "continue": False})
+
+
+def _challenge(flow: Flow, found: SessionAndUser) -> str:
+    challenge = flow.config.site.challenge(found.session_id, found.session.row(), clock.now())
+    return f'"{challenge}";id="{_identifier(found)}"'
+
+
+def _identifier(found: SessionAndUser) -> str:
+    return _engine.device_identifier(found.session.device_key or "") or ""
+
+
+def _instructions(flow: Flow, found: SessionAndUser) -> dict[str, Any]:
+    """Return the session instructions: which cookie the browser keeps fresh, where, and for which requests."""
+    config, request = flow.config, flow.request
+    attributes = [f"Path={config.cookie_path}", "Secure", "HttpOnly", f"SameSite={config.cookie_samesite}"]
+    if config.cookie_domain is not None:
+        attributes.insert(0, f"Domain={config.cookie_domain}")
+    return {
+        "session_identifier": _identifier(found),
+        "refresh_url": _path(request, _REFRESH),
+        "scope": {
+            "origin": f"https://{request.get_host()}",
+            "include_site": config.cookie_domain is not None,
+            "scope_specification": [],
+        },
+        "credentials": [
+            {"type": "cookie", "name": config.access_cookie_name, "attributes": "; ".join(attributes)},
+        ],
+    }
+
+
+def write_challenge(response: HttpResponseBase, answer: Answer) -> None:
+    """Set the header with a challenge for the next proof."""
+    if answer.challenge is not None:
+        response.headers[_CHALLENGE] = answer.challenge
+
+
+def _path(request: HttpRequest, name: str) -> str | None:
+    """Return the path of a view of `jwtauth.urls`, or ``None`` if the project does not include them."""
+    match = request.resolver_match
+    captured = {} if match is None else match.kwargs
+    names = [f"jwtauth:{name}"]
+    if match is not None and match.app_names[-1:] == ["jwtauth"]:  # under the name that this view was included with
+        names.insert(0, f"{match.namespace}:{name}")
+    for full_name in names:
+        for kwargs in ({}, captured):  # the patterns may be included below a captured part, such as a tenant
+            with suppress(NoReverseMatch):
+                return reverse(full_name, kwargs=kwargs)
+    return None
