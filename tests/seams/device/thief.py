@@ -77,8 +77,13 @@ class Thief:
             sent |= {"Origin": f"https://{sent['Host']}", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "no-cors"}
         if cookies := "; ".join(f"{name}={value}" for name, value in tokens.items() if value):
             sent["Cookie"] = cookies
-        self.connection.request(method, path, body, sent)
-        response = self.connection.getresponse()
+        try:
+            self.connection.request(method, path, body, sent)
+            response = self.connection.getresponse()
+        except (http.client.RemoteDisconnected, OSError):  # the server closes connections that were idle
+            self.connection.close()
+            self.connection.request(method, path, body, sent)
+            response = self.connection.getresponse()
         text = response.read()
         found = [SimpleCookie(value) for value in response.headers.get_all("Set-Cookie", [])]
         values = {name: morsel.value for cookie in found for name, morsel in cookie.items()}
