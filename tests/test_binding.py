@@ -118,7 +118,7 @@ class Device:
             self.id = response.json()["session_identifier"]
         return response
 
-    def bind(self):
+    def enrol(self):
         assert self.register(self.sign_in()).status_code == 200
         return self
 
@@ -171,7 +171,7 @@ def _offered(settings):
 
 @pytest.fixture
 def device(ada, clock):
-    return Device().bind()
+    return Device().enrol()
 
 
 # --- binding
@@ -283,7 +283,7 @@ def test_proof_that_is_none_changes_nothing(ada, clock, proof):
     proof = proof.encode().decode("latin-1")
     answer = device.post("/auth/device/register/", **{"secure-session-response": proof})
     assert (answer.status_code, answer.json()["code"]) == (403, "device_proof_not_valid")
-    bound = Device().bind()
+    bound = Device().enrol()
     answer = bound.refresh(proof)
     assert (answer.status_code, answer.json()["code"]) == (403, REQUIRED)
     assert bound.who() == "ada"
@@ -454,7 +454,7 @@ def test_key_of_an_earlier_session_of_the_browser_ends_nothing(device, clock):
     earlier = Device()
     earlier.browser, earlier.id = device.browser, device.id
     earlier.key, device.key = device.key, _new_key("ES256")
-    device.bind()
+    device.enrol()
     answer = earlier.refresh(earlier.proof("x"))
     assert answer.json() == {"session_identifier": earlier.id, "continue": False}
     assert device.prove().status_code == 200
@@ -483,7 +483,7 @@ def test_request_of_another_origin_refreshes_nothing(device, clock):
 
 def test_locked_session_is_revived_by_a_password_only(ada, clock, settings):
     settings.JWTAUTH = {"DEVICE_BOUND_SESSIONS": "offer", "LOCK_AFTER": 900}
-    device = Device().bind()
+    device = Device().enrol()
     clock.advance(900)
     assert device.prove().json()["code"] == "session_locked"
     assert device.post("/auth/reauthenticate/", {"password": "wrong"}).status_code == 401

@@ -58,6 +58,7 @@ DEFAULTS = {
     "ACT_AS": None,
     "ACT_AS_LIFETIME": 3600,
     "NUM_PROXIES": 0,
+    "DEVICE_BOUND_SESSIONS": "off",
     "RECORD_IP_ADDRESS": "full",
     "RECORD_USER_AGENT": "full",
     "ACCEPT_LOGINS_OF": [],

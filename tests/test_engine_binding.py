@@ -620,6 +620,7 @@ CALLS = {
     "RotationPolicy.start": (POLICY.start, [integers], {}),
     "RotationPolicy.start_for": (POLICY.start_for, [integers, integers], {}),
     "RotationPolicy.succeed": (POLICY.succeed, [rows, integers], {}),
+    "RotationPolicy.act": (POLICY.act, [rows, integers, integers], {}),
     "RotationPolicy.reauthenticate": (POLICY.reauthenticate, [rows, integers], {}),
     "RotationPolicy.take_over": (POLICY.take_over, [st.none() | integers, integers], {}),
     "RotationPolicy.decide_old_login": (
@@ -677,6 +678,12 @@ CALLS = {
         [IDENTITIES, st.just(claims()), rows],
         {"subject": st.none() | texts, "last_seen_at": integers, "now": integers},
     ),
+    "Site.offer": (SITE.offer, [st.uuids(), rows, integers], {}),
+    "Site.may_offer": (SITE.may_offer, [rows, integers], {}),
+    "Site.challenge": (SITE.challenge, [st.uuids(), rows, integers], {}),
+    "Site.register": (SITE.register, [st.uuids(), rows, st.none() | texts, tokens, integers], {}),
+    "Site.prove": (SITE.prove, [st.uuids(), rows, st.none() | texts, st.none() | texts, tokens, integers], {}),
+    "device_identifier": (_engine.device_identifier, [texts], {}),
     "Site.fits": (SITE.fits, [texts, texts | json_texts], {}),
     "Site.grant": (
         SITE.grant,
@@ -717,7 +724,7 @@ CALLS = {
     "VerifiedSessions.forget": (MEMORY.forget, [st.uuids()], {}),
     "Session.stored": (
         _engine.Session.stored,
-        [integers, st.booleans(), *[st.none() | STORED] * 3, STORED, STORED, STORED],
+        [integers, st.booleans(), *[st.none() | STORED] * 3, st.none() | texts, STORED, STORED, STORED],
         {},
     ),
     "Session.auth_time_of": (POLICY.start(NOW).auth_time_of, [st.just(claims())], {}),
@@ -764,6 +771,8 @@ def public_functions():
         "Sid.generate",
         "TokenKind",
         "Decision",
+        "Proof",
+        "Registration",
     }
     without_arguments |= {"Grant", "Identity", "Identity.check", "Outcome", "Answer"}
     found = set()
@@ -942,7 +951,7 @@ def test_pyjwt_reads_a_valid_token_with_spaces():
 
 def test_session_row_is_read_as_sqlite_stores_it():
     stored = _engine.Session.stored(
-        3, True, None, None, None, "2026-01-31 23:59:59", "2024-02-29 00:00:00", "2026-02-28 00:00:01.5"
+        3, True, None, None, None, None, "2026-01-31 23:59:59", "2024-02-29 00:00:00", "2026-02-28 00:00:01.5"
     )
     assert (stored.generation, stored.end_is_fixed, stored.acknowledged_at) == (3, True, None)
     times = [
@@ -955,8 +964,9 @@ def test_session_row_is_read_as_sqlite_stores_it():
     ]
     assert (stored.auth_time, stored.locks_at) == (None, None)
     optional = ["1970-01-01 00:00:09", "1970-01-01 00:00:08", "1970-01-01 00:00:07"]
-    seen = _engine.Session.stored(1, False, *optional, *["1970-01-01 00:00:00"] * 3)
+    seen = _engine.Session.stored(1, False, *optional, "", *["1970-01-01 00:00:00"] * 3)
     assert (seen.acknowledged_at, seen.auth_time, seen.locks_at, seen.expires_at) == (9, 8, 7, 0)
+    assert (stored.needs_device, seen.needs_device) == (False, True)
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)))

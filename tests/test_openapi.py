@@ -32,6 +32,8 @@ ANSWERS = {
     ("POST", "/auth/token/"): [200, 400, 401, 403, 429, 503],
     ("POST", "/auth/token/refresh/"): [200, 400, 401, 403, 503],
     ("POST", "/auth/token/revoke/"): [200, 400, 401, 403, 503],
+    ("POST", "/auth/device/register/"): [200, 401, 403, 503],
+    ("POST", "/auth/device/refresh/"): [200, 401, 403, 503],
     ("GET", "/auth/jwks.json"): [200, 401, 403, 503],
     ("GET", "/auth/me/"): [200, 401, 403, 503],
     ("GET", "/auth/sessions/"): [200, 401, 403, 404, 503],

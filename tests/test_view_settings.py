@@ -59,6 +59,8 @@ ANSWERS = {
     "token/": {"POST": 200},
     "token/refresh/": {"POST": 400},
     "token/revoke/": {"POST": 400},
+    "device/register/": {"POST": 403},
+    "device/refresh/": {"POST": 200},
     "jwks.json": {"GET": 200, "HEAD": 200},
     "me/": {"GET": 200, "HEAD": 200},
     "sessions/": {"GET": 200, "HEAD": 200},

@@ -330,7 +330,8 @@ def test_sessions_of_the_user_are_listed(two_devices, bob):
     stranger.sign_in(bob)
     found = browser.get("/auth/sessions/").json()
     assert [session["is_current"] for session in found] == [False, True]
-    assert set(found[0]) == {"id", "device", "ip_address", "created_at", "last_seen_at", "expires_at", "is_current"}
+    times, whose = {"created_at", "last_seen_at", "expires_at"}, {"is_current", "is_device_bound"}
+    assert set(found[0]) == {"id", "device", "ip_address", *times, *whose}
     assert found[0]["ip_address"] == "127.0.0.1"
 
 

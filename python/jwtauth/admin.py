@@ -22,7 +22,7 @@ from jwtauth.internal.store import clock
 from jwtauth.models import Session, SessionQuerySet
 
 # Columns that may not be filtered by. Repeated filters such as "starts with" would reveal their values.
-_SECRET = {"auth_hash"}
+_SECRET = {"auth_hash", "device_key"}
 
 
 class IsLive(admin.SimpleListFilter):
@@ -74,6 +74,7 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         "expires_at",
         "end_is_fixed",
         "remember",
+        "device_bound",
     )
     readonly_fields = fields
 
@@ -87,6 +88,11 @@ class SessionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscript
         """Return the name of the user who acts as the session's user, or a dash."""
         actor = session.actor
         return "-" if actor is None else str(actor)
+
+    @admin.display(description="bound to the device", boolean=True)
+    def device_bound(self, session: Session) -> bool:
+        """Return whether only a proof of a key of the device refreshes the session."""
+        return session.is_device_bound
 
     def get_urls(self) -> list[Any]:
         """Return Django's URLs, and add the link to the page of a user, now that all models are registered."""

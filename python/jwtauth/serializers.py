@@ -162,11 +162,7 @@ class SessionSerializer(serializers.ModelSerializer[Session]):
         label=_("Current session"), help_text=_("Whether this is the session of the current request.")
     )
 
-    is_device_bound = serializers.BooleanField(
-        label=_("Bound to the device"),
-        read_only=True,
-        help_text=_("Whether only the browser of this device can continue the session."),
-    )
+    is_device_bound = serializers.BooleanField(read_only=True)
 
     class Meta:
         model = Session

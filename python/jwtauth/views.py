@@ -345,9 +345,8 @@ class _Device(_OwnOrigin):
 class DeviceRegisterView(_Device):
     """Bind the session to the key that the browser has made for it."""
 
-    # Translators: imperative, the name of a page.
-    name = _("Bind the session to this device")
-    description = _("The browser asks this by itself, with a key that cannot leave the device.")
+    name = "Bind the session to the device"
+    description = "Asked by browsers themselves, with the public half of a key that cannot leave the device."
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the session instructions, or 401 or 403. A second key ends the session."""
@@ -357,9 +356,8 @@ class DeviceRegisterView(_Device):
 class DeviceRefreshView(_Device):
     """Refresh the session by a proof of the key to which it is bound."""
 
-    # Translators: imperative, the name of a page.
-    name = _("Prove this device")
-    description = _("The browser asks this by itself, before the access token expires.")
+    name = "Refresh by the device's key"
+    description = "Asked by browsers themselves, before the access token expires, with a proof of the session's key."
 
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the session instructions with new cookies, or 403 with a challenge."""

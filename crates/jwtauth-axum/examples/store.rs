@@ -1,7 +1,7 @@
 //! A custom store: implement `SessionStore`, and let `conformance` report what is missing.
 //!
-//! Here a lock stands for a database transaction and a list for the table. `insert` and `advance` read and write under
-//! one lock. This is all that a store has to do about a browser's parallel requests.
+//! Here a lock stands for a database transaction and a list for the table. `insert`, `replace` and `advance` read and
+//! write under one lock. This is all that a store has to do about a browser's parallel requests.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,9 +45,9 @@ impl SessionStore for ListStore {
         let mut rows = self.rows();
         let mut surplus = Vec::new();
         if let Some(Limit { most, policy, replaced, .. }) = limit {
-            let counts = |id: &Uuid| !replaced.contains(id);
-            surplus
-                .extend(live(&rows, &record.user_id, now).into_iter().map(|row| row.id).filter(counts).skip(most - 1));
+            let counts = |row: &Record| row.actor_session_id.is_none() && !replaced.contains(&row.id);
+            let counting = live(&rows, &record.user_id, now).into_iter().filter(counts);
+            surplus.extend(counting.map(|row| row.id).skip(most - 1));
             if policy == LimitPolicy::Refuse && !surplus.is_empty() {
                 return Err(InsertError::LimitReached);
             }
@@ -55,6 +55,13 @@ impl SessionStore for ListStore {
         rows.retain(|row| !surplus.contains(&row.id));
         rows.push(record);
         Ok(surplus)
+    }
+
+    async fn replace(&self, ended: Uuid, record: Record, _now: UnixTime) -> Result<bool, InsertError> {
+        let mut rows = self.rows();
+        let Some(row) = rows.iter_mut().find(|row| row.id == ended) else { return Ok(false) };
+        *row = record;
+        Ok(true)
     }
 
     async fn advance(

@@ -115,6 +115,15 @@ impl Auth {
         Ok(self.0.authentication().await?.map(|found| found.methods).unwrap_or_default())
     }
 
+    /// Return the user who acts as the current user, or `None`. The store is queried on the first call.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError`]: the session could not be determined.
+    pub async fn actor(&self) -> Result<Option<String>, AuthError> {
+        Ok(self.0.resolve().await?.and_then(|user| user.actor.clone()))
+    }
+
     /// Return whether the session is locked, because it was not used for `LOCK_AFTER`. The request is then anonymous until
     /// [`reauthenticate`](Self::reauthenticate).
     pub fn is_locked(&self) -> bool {

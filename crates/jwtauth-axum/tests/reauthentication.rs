@@ -65,6 +65,7 @@ impl Site {
             .route("/sensitive", any(async |recent: RecentlySignedIn| recent.user.user_id))
             .route("/otp", any(async |with: SignedInWith<Otp>| with.user.user_id))
             .route("/called", any(called))
+            .route("/actor", any(async |auth: Auth| auth.actor().await.map(Option::unwrap_or_default)))
             .route("/others", post(async |auth: Auth| auth.end_others().await.map(|ended| ended.to_string())))
             .route("/sessions/{id}", post(end))
             .layer(layer);
@@ -224,6 +225,7 @@ async fn acting_user_cannot_authenticate_again_and_is_signed_out_with_their_own_
     assert_eq!(acting.get("/me").await.body, "42");
     let claims = site.claims(&acting, TokenKind::Access);
     assert_eq!((claims.actor.as_deref(), claims.auth_time), (Some("7"), Some(UnixTime::EPOCH)));
+    assert_eq!((acting.get("/actor").await.body.as_str(), actor.get("/actor").await.body.as_str()), ("7", ""));
     assert_eq!(acting.get("/recent").await.code(), "reauthentication_required");
     assert_eq!(actor.post(&format!("/sessions/{own}")).await.body, "true");
     assert_eq!(acting.get("/me").await.code(), "not_authenticated");

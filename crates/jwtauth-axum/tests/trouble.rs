@@ -5,8 +5,9 @@
 mod common;
 
 use std::{
+    collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -21,7 +22,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use jwtauth_axum::{
     Auth, AuthLayer, FoundSession, InsertError, Limit, MemoryStore, Record, SessionStore, Settings, StoreError,
-    jwtauth::{Generation, Methods, Session, UnixTime},
+    jwtauth::{Generation, Methods, Session, TokenKind, UnixTime},
 };
 use tokio::sync::Notify;
 use tower::{Layer, ServiceExt};
@@ -40,6 +41,8 @@ struct Troubled {
     busy: Arc<AtomicUsize>,
     ends_fail: Arc<AtomicUsize>,
     lists_are_busy: Arc<AtomicBool>,
+    /// How many more times each session is found before it ends.
+    lives: Arc<Mutex<HashMap<Uuid, usize>>>,
     clock: Clock,
     gate: Arc<Gate>,
 }
@@ -88,6 +91,11 @@ impl SessionStore for Troubled {
     async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
         self.trouble()?;
         self.finds.fetch_add(1, Ordering::Relaxed);
+        match self.lives.lock().unwrap().get_mut(&id) {
+            Some(0) => return Ok(None),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         self.inner.find(id).await
     }
 
@@ -166,6 +174,23 @@ async fn session_is_queried_once_and_only_if_a_handler_needs_it() {
     }
     Browser::new(&app).get("/me").await;
     assert_eq!(store.finds(), 0, "an anonymous request causes no query");
+}
+
+#[tokio::test]
+async fn token_of_an_acting_user_names_them_although_their_own_session_ends_meanwhile() {
+    let (app, store, clock) = service(&settings());
+    Browser::signed_in(&app, "7").await;
+    let mut acting = Browser::signed_in(&app, "42").await;
+    let own = store.inner.of_user("7", UnixTime::EPOCH).await.unwrap().remove(0);
+    let row = store.inner.of_user("42", UnixTime::EPOCH).await.unwrap().remove(0).with_actor_session_id(own.id);
+    store.inner.insert(row, None, UnixTime::EPOCH).await.unwrap();
+    store.lives.lock().unwrap().insert(own.id, 1);
+    clock.advance(301);
+    acting.get("/open").await;
+    let tokens = settings().build().unwrap().tokens().clone();
+    let claims = tokens.verify_ignoring_time(TokenKind::Access, &acting.jar["access_token"]).unwrap();
+    assert_eq!((claims.generation, claims.actor.as_deref()), (Generation::new(2), Some("7")));
+    assert_eq!(acting.get("/me").await.code(), "not_authenticated");
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
+mod acting;
 mod algorithm;
 mod auth_hash;
 mod authentication;

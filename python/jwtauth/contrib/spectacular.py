@@ -303,6 +303,35 @@ class TokenRevokeViewExtension(_View):
         return {"post": _operation(views.TokenRevokeView.description, {200: {"type": "object"}, **_INVALID})}
 
 
+_INSTRUCTIONS = {"type": "object", "additionalProperties": {}}
+
+
+class _DeviceView(_View):
+    # The browser itself asks these views, which neither need a user nor answer 401 for a bearer token.
+    attributes: ClassVar[dict[str, Any]] = {"serializer_class": None}
+    refusals: ClassVar[dict[int, str]] = {}
+
+    def operations(self) -> dict[str, dict[str, Any]]:
+        answer = OpenApiResponse(_INSTRUCTIONS, "Session instructions, as browsers read them.")
+        refusals = {status: _error(text) for status, text in self.refusals.items()}
+        return {"post": _operation(self.target.description, {200: answer, **refusals}, request=None)}
+
+
+class DeviceRegisterViewExtension(_DeviceView):
+    target_class = "jwtauth.views.DeviceRegisterView"
+    refusals: ClassVar[dict[int, str]] = {
+        401: "`not_authenticated`: no user is signed in.",
+        403: "`cross_origin`, `device_proof_not_valid`, or `device_proof_failed`: the session is bound to another key.",
+    }
+
+
+class DeviceRefreshViewExtension(_DeviceView):
+    target_class = "jwtauth.views.DeviceRefreshView"
+    refusals: ClassVar[dict[int, str]] = {
+        403: "`cross_origin`, `device_proof_required`, `session_locked`, or `device_proof_failed`: the key is another.",
+    }
+
+
 class JwkSetViewExtension(_View):
     target_class = "jwtauth.views.JwkSetView"
 

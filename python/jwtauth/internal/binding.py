@@ -15,9 +15,9 @@ from django.urls import NoReverseMatch, reverse
 
 from jwtauth import _engine
 from jwtauth.conf import Config
-from jwtauth.internal import acting, tokens
+from jwtauth.internal import acting, anonymous, tokens
 from jwtauth.internal.flow import Flow, security_log
-from jwtauth.internal.refresh import end_stolen, refreshed
+from jwtauth.internal.refresh import UNPROVEN, end_stolen, refreshed
 from jwtauth.internal.store import clock, sessions
 from jwtauth.internal.store.commits import after_commit
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
@@ -41,7 +41,8 @@ class Answer(NamedTuple):
     """The value of the header with a challenge for the next proof."""
 
 
-_REFUSED = Answer(403, {"code": "device_proof_not_valid"})
+def _refused(status: int, code: str, detail: str, challenge: str | None = None) -> Answer:
+    return Answer(status, {"detail": detail, "code": code}, challenge)
 
 
 def key_of_login(config: Config, is_required: bool) -> str | None:
@@ -64,21 +65,21 @@ def register(flow: Flow) -> Answer:
     """Bind the session of the request to the key in its proof. Raises ``SessionContention``."""
     first = _first(flow)
     if first is None:
-        return Answer(401, {"code": "not_authenticated"})
+        return _refused(401, "not_authenticated", "No user is signed in by cookies.")
     return retry_on_conflict(lambda: _register(flow, *first), database())
 
 
 def _register(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) -> Answer:
     found = read.pop() if read else sessions.find(claims.session_id)
     if found is None:
-        return Answer(401, {"code": "not_authenticated"})
+        return _refused(401, "not_authenticated", "No user is signed in by cookies.")
     proof = flow.request.META.get(_PROOF, "")
     registration = flow.config.site.register(found.session_id, found.row, found.session.device_key, proof, clock.now())
     if registration.code == "stolen":
         return _end(flow, found)
     if registration.key is None:
         security_log.info("session %s was not bound: the proof is not valid", found.session_id)
-        return _REFUSED
+        return _refused(403, "device_proof_not_valid", "The proof, or the challenge in it, is not valid.")
     custom = tokens.custom_claims(flow.request, found.user, flow.config)
     if registration.code == "bind":
         if not sessions.bind(found.session, registration.key):
@@ -117,12 +118,12 @@ def _refresh(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) -> 
     if proof.code == "stolen":
         return _end(flow, found)
     if proof.code == "challenge":
-        return Answer(403, {"code": "device_proof_required"}, _challenge(flow, found))
+        return _refused(403, UNPROVEN, "Sign the challenge.", _challenge(flow, found))
     decision = proof.decision
     if decision is None or decision.code == "session_expired":
         return _ended(flow)
     if not decision.admits:
-        return Answer(403, {"code": decision.code})
+        return _refused(403, decision.code, anonymous.detail(decision.code))
     custom = tokens.custom_claims(flow.request, found.user, flow.config)
     if decision.next is not None and not sessions.advance(found, decision.next):
         raise LostSwap
@@ -153,7 +154,7 @@ def _end(flow: Flow, found: SessionAndUser) -> Answer:
         security_log.warning("device_proof_failed: session %s of user %s", found.session_id, found.user.pk, extra=extra)
 
     end_stolen(flow, found, "device_proof_failed", device_proof_failed, tell)
-    return Answer(403, {"code": "device_proof_failed"})
+    return _refused(403, "device_proof_failed", "The session has ended: this is not the key to which it was bound.")
 
 
 def _ended(flow: Flow) -> Answer:

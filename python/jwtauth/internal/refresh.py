@@ -17,7 +17,7 @@ from jwtauth.models import Session, database
 from jwtauth.signals import late_upload, refresh_token_reused, session_refreshed
 
 _REUSED, _LATE_UPLOAD, _LOCKED = "refresh_token_reused", "late_upload", "session_locked"
-_UNPROVEN = "device_proof_required"
+UNPROVEN = "device_proof_required"
 
 
 class Decided(NamedTuple):
@@ -82,8 +82,8 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
         late_upload.send_robust(Session, request=flow.request, user=found.user, session=session)
     if decision.code == _LOCKED:
         flow.refusal, flow.locked = _LOCKED, (claims, found)
-    if decision.code == _UNPROVEN:
-        flow.refusal, flow.unproven = _UNPROVEN, (claims, found)
+    if decision.code == UNPROVEN:
+        flow.refusal, flow.unproven = UNPROVEN, (claims, found)
     if decision.acknowledge:
         acknowledge(session)
     if found.row.generation == 1 and decision.admits:

@@ -82,9 +82,17 @@ struct Facts {
     custom: CustomClaims,
 }
 
+/// A session that the store has found.
+struct Found {
+    record: Record,
+    /// The user who acts as the session's user.
+    actor: Option<String>,
+}
+
 /// A live session and the claims of its current access token.
 pub(crate) struct SignedIn {
     pub(crate) record: Record,
+    pub(crate) actor: Option<String>,
     pub(crate) claims: Claims,
 }
 
@@ -134,7 +142,7 @@ impl RequestAuth {
         for sid in self.identity.disputed_sessions() {
             let found = self.find(sid.session_id()).await.map_err(AuthError::from)?;
             let (lifetimes, now) = (self.shared.config.site.policy().lifetimes(), self.shared.clock.now());
-            if found.is_some_and(|record| !lifetimes.is_over(&record.session, now)) {
+            if found.is_some_and(|found| !lifetimes.is_over(&found.record.session, now)) {
                 live.push(sid);
             }
         }
@@ -170,7 +178,7 @@ impl RequestAuth {
         let Some(claims) = self.identity.refresh() else { return Ok(None) };
         let shared = &self.shared;
         let asked = self.asking(claims);
-        let Some(mut record) = self.find(claims.sid.session_id()).await? else { return Ok(None) };
+        let Some(Found { mut record, actor }) = self.find(claims.sid.session_id()).await? else { return Ok(None) };
         let now = shared.clock.now();
         let decision = shared.config.site.refresh(&self.identity, claims, &record.session, now);
         if decision == Decision::Reuse {
@@ -180,7 +188,6 @@ impl RequestAuth {
         // Check before anything is written: claims that do not fit into a cookie are a service error, and must not sign
         // a user out.
         let custom = if decision.admits() { self.custom_claims(&record.user_id)? } else { CustomClaims::default() };
-        let actor = self.actor_of(&record).await?;
         let found = record.session.generation;
         if let Some(next) = decision.next(&record.session) {
             if !shared.store.advance(record.id, record.session.generation, next, None, now).await? {
@@ -252,9 +259,8 @@ impl RequestAuth {
         let Some(claims) = self.identity.access() else { return Ok(None) };
         let asked = self.asking(claims);
         let found = self.find(claims.sid.session_id()).await?; // an error is not cached
-        let row = found.as_ref().map(|it| FoundRow::new(&it.session, Some(&it.user_id), it.last_seen_at));
-        let check = self.shared.config.site.check(&self.identity, claims, row, self.shared.clock.now());
-        let (Some(mut record), Check::Live { acknowledge, update_last_seen }) = (found, check) else {
+        let check = self.check(claims, found.as_ref());
+        let (Some(Found { mut record, actor }), Check::Live { acknowledge, update_last_seen }) = (found, check) else {
             self.shared.verified.forget(claims.sid.session_id());
             return Ok(self.found(None));
         };
@@ -265,7 +271,7 @@ impl RequestAuth {
             self.update_last_seen(&record).await;
         }
         self.remember(claims, asked.filter(|_| is_lasting(&record)));
-        Ok(self.found(Some(SignedIn { record, claims: claims.clone() })))
+        Ok(self.found(Some(SignedIn { record, actor, claims: claims.clone() })))
     }
 
     /// Record the access token's user and return the current user. If a login or an end has happened in the meantime, that
@@ -304,13 +310,17 @@ impl RequestAuth {
     pub(crate) async fn is_live(&self) -> Result<bool, AuthError> {
         let Some(claims) = self.claims() else { return Ok(false) };
         let found = self.find(claims.sid.session_id()).await?;
-        let row = found.as_ref().map(|it| FoundRow::new(&it.session, Some(&it.user_id), it.last_seen_at));
-        let check = self.shared.config.site.check(&self.identity, &claims, row, self.shared.clock.now());
-        if let Check::Live { .. } = check {
+        if let Check::Live { .. } = self.check(&claims, found.as_ref()) {
             return Ok(true);
         }
         self.shared.verified.forget(claims.sid.session_id());
         Ok(false)
+    }
+
+    fn check(&self, claims: &Claims, found: Option<&Found>) -> Check {
+        let row = found.map(|Found { record, .. }| record);
+        let row = row.map(|it| FoundRow::new(&it.session, Some(&it.user_id), it.last_seen_at));
+        self.shared.config.site.check(&self.identity, claims, row, self.shared.clock.now())
     }
 
     /// Return the claims of the current access token, without a query.
@@ -419,10 +429,10 @@ impl RequestAuth {
         let (site, now) = (&self.shared.config.site, self.shared.clock.now());
         let mut grantee = Grantee::new(sid, &record.user_id);
         (grantee.custom, grantee.remember) = (facts.custom, record.remember);
-        (grantee.authentication, grantee.actor) = (Some(facts.authentication), facts.actor);
+        (grantee.authentication, grantee.actor) = (Some(facts.authentication), facts.actor.clone());
         let grant = site.grant(grantee, &record.session, kinds, now);
         let claims = grant.access().clone();
-        (User::Known(Some(Arc::new(SignedIn { record, claims }))), grant)
+        (User::Known(Some(Arc::new(SignedIn { record, actor: facts.actor, claims }))), grant)
     }
 
     /// Return the custom claims of this user if they fit into a cookie.
@@ -434,20 +444,13 @@ impl RequestAuth {
     }
 
     /// Find a session. A session in which another user acts ends with that user's own session.
-    async fn find(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
-        let found = self.find_row(id).await?;
-        match &found {
-            Some(record) if record.actor_session_id.is_some() => Ok(self.actor_of(record).await?.and(found)),
-            _ => Ok(found),
-        }
-    }
-
-    /// Return the user who acts as the session's user, if their own session is live.
-    async fn actor_of(&self, record: &Record) -> Result<Option<String>, StoreError> {
-        let Some(id) = record.actor_session_id else { return Ok(None) };
+    async fn find(&self, id: Uuid) -> Result<Option<Found>, StoreError> {
+        let Some(record) = self.find_row(id).await? else { return Ok(None) };
+        let Some(own) = record.actor_session_id else { return Ok(Some(Found { record, actor: None })) };
         let (lifetimes, now) = (self.shared.config.site.policy().lifetimes(), self.shared.clock.now());
         let is_own = |own: &Record| own.actor_session_id.is_none() && !lifetimes.is_over(&own.session, now);
-        Ok(self.find_row(id).await?.filter(is_own).map(|own| own.user_id))
+        let own = self.find_row(own).await?.filter(is_own);
+        Ok(own.map(|own| Found { record, actor: Some(own.user_id) }))
     }
 
     async fn find_row(&self, id: Uuid) -> Result<Option<Record>, StoreError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jwtauth::{Authentication, Claims, Grant, Methods, Outcome, Refusal};
 
-use super::{Facts, Progress, RequestAuth, SignedIn, User, login::BOTH};
+use super::{Facts, Found, Progress, RequestAuth, SignedIn, User, login::BOTH};
 use crate::{AuthError, Event, LoginError, ReauthenticationRequired, Record, Rejection, event, retry::retrying};
 
 impl RequestAuth {
@@ -56,8 +56,8 @@ impl RequestAuth {
     ) -> Result<Record, LoginError> {
         let shared = &self.shared;
         let found = self.find(presented.sid.session_id()).await.map_err(AuthError::from)?;
-        let is_of_user = |found: &Record| found.user_id == user_id && found.actor_session_id.is_none();
-        let mut record = found.filter(is_of_user).ok_or(LoginError::OtherUser)?;
+        let is_of_user = |found: &Found| found.record.user_id == user_id && found.actor.is_none();
+        let Found { mut record, .. } = found.filter(is_of_user).ok_or(LoginError::OtherUser)?;
         let (policy, now) = (shared.config.site.policy(), shared.clock.now());
         let next = policy.reauthenticate(&record.session, now).ok_or(LoginError::OtherUser)?;
         let methods = record.methods.union(methods).map_err(LoginError::Methods)?;

@@ -40,6 +40,8 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
     ended_sessions_are_counted(store, user).await;
     oldest_session_is_removed_over_the_limit(store, user, other_user).await;
     login_over_the_limit_is_refused(store, user).await;
+    acting_sessions_do_not_count(store, user).await;
+    session_is_replaced_once(store, user).await;
     expired_sessions_are_removed(store, user).await;
 }
 
@@ -123,6 +125,10 @@ async fn find(store: &impl SessionStore, id: Uuid) -> Option<Record> {
     found.map(|found| found.record)
 }
 
+async fn row_of(store: &impl SessionStore, id: Uuid) -> Option<Record> {
+    store.row(id).await.unwrap_or_else(|error| panic!("row: {error:?}"))
+}
+
 async fn end(store: &impl SessionStore, ids: &[Uuid]) -> u64 {
     store.end(ids).await.unwrap_or_else(|error| panic!("end: {error:?}"))
 }
@@ -143,16 +149,19 @@ async fn session_is_found_as_written(store: &impl SessionStore, user: &str) {
         .with_locks_at(Some(NOW + seconds(2)));
     let other = Record { session, remember: false, ip_address: None, ..record(user, NOW) }
         .with_methods(methods(&["pwd", "otp"]))
-        .with_actor_session_id(MISSING);
-    for written in [plain, other] {
+        .with_actor_session_id(MISSING)
+        .with_device_key("dbsc:{}".to_owned());
+    let unbound = record(user, NOW).with_device_key(String::new());
+    for written in [plain, other, unbound] {
         let id = insert(store, written.clone()).await;
+        assert_eq!(row_of(store, id).await, Some(written.clone()));
         assert_eq!(find(store, id).await, Some(written), "every field is read as it was written");
         end(store, &[id]).await;
     }
 }
 
 async fn missing_session_is_not_found(store: &impl SessionStore) {
-    assert_eq!(find(store, MISSING).await, None);
+    assert_eq!((find(store, MISSING).await, row_of(store, MISSING).await), (None, None));
     assert!(
         !store.advance(MISSING, Generation::FIRST, row(SECOND, NOW), None, NOW).await.unwrap_or(true),
         "a swap without a row fails"
@@ -262,6 +271,33 @@ async fn login_over_the_limit_is_refused(store: &impl SessionStore, user: &str) 
     assert!(matches!(refused, Err(InsertError::LimitReached)), "over the limit: {refused:?}");
     assert_eq!(of_user(store, user, NOW).await, [id], "nothing was written");
     end(store, &[id]).await;
+}
+
+async fn acting_sessions_do_not_count(store: &impl SessionStore, user: &str) {
+    let acting = insert(store, record(user, NOW - seconds(2)).with_actor_session_id(MISSING)).await;
+    let own = insert(store, record(user, NOW - seconds(1))).await;
+    let next = record(user, NOW);
+    let limit = |policy| Some(Limit::new(1, policy));
+    let refused = store.insert(next.clone(), limit(LimitPolicy::Refuse), NOW).await;
+    assert!(matches!(refused, Err(InsertError::LimitReached)), "the user's own session counts: {refused:?}");
+    let gone = store.insert(next.clone(), limit(LimitPolicy::EndOldest), NOW).await.unwrap_or_default();
+    assert_eq!(gone, [own], "a session in which another user acts is not ended by the limit");
+    end(store, &[next.id]).await;
+    let done = store.insert(next.clone(), limit(LimitPolicy::Refuse), NOW).await;
+    assert!(done.is_ok(), "a session in which another user acts does not count: {done:?}");
+    end(store, &[acting, next.id]).await;
+}
+
+async fn session_is_replaced_once(store: &impl SessionStore, user: &str) {
+    let ended = insert(store, record(user, NOW)).await;
+    let (next, other) = (record(user, NOW), record(user, NOW));
+    for (next, is_done) in [(&next, true), (&other, false)] {
+        let replaced = store.replace(ended, next.clone(), NOW).await;
+        assert_eq!(replaced.ok(), Some(is_done), "a session is replaced by one other");
+    }
+    assert_eq!((find(store, ended).await, find(store, other.id).await), (None, None), "nothing else is written");
+    assert_eq!(find(store, next.id).await, Some(next.clone()));
+    end(store, &[next.id]).await;
 }
 
 async fn expired_sessions_are_removed(store: &impl SessionStore, user: &str) {

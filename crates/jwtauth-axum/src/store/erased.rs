@@ -15,7 +15,9 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn check(&self) -> Answer<'_, ()>;
     fn database_time(&self) -> Answer<'_, Option<SystemTime>>;
     fn find(&self, id: Uuid) -> Answer<'_, Option<FoundSession>>;
+    fn row(&self, id: Uuid) -> Answer<'_, Option<Record>>;
     fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Answer<'_, Vec<Uuid>, InsertError>;
+    fn replace(&self, ended: Uuid, record: Record, now: UnixTime) -> Answer<'_, bool, InsertError>;
     fn advance(
         &self,
         id: Uuid,
@@ -48,8 +50,16 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::find(self, id))
     }
 
+    fn row(&self, id: Uuid) -> Answer<'_, Option<Record>> {
+        Box::pin(SessionStore::row(self, id))
+    }
+
     fn insert(&self, record: Record, limit: Option<Limit>, now: UnixTime) -> Answer<'_, Vec<Uuid>, InsertError> {
         Box::pin(SessionStore::insert(self, record, limit, now))
+    }
+
+    fn replace(&self, ended: Uuid, record: Record, now: UnixTime) -> Answer<'_, bool, InsertError> {
+        Box::pin(SessionStore::replace(self, ended, record, now))
     }
 
     fn advance(

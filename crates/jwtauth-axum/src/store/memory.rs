@@ -49,6 +49,15 @@ impl SessionStore for MemoryStore {
         Ok(surplus)
     }
 
+    async fn replace(&self, ended: Uuid, record: Record, _now: UnixTime) -> Result<bool, InsertError> {
+        let mut rows = self.rows();
+        let is_ended = rows.remove(&ended).is_some();
+        if is_ended {
+            rows.insert(record.id, record);
+        }
+        Ok(is_ended)
+    }
+
     async fn advance(
         &self,
         id: Uuid,
@@ -62,7 +71,7 @@ impl SessionStore for MemoryStore {
             row.session.generation == from && (methods.is_some() || row.session.auth_time == next.auth_time)
         };
         let Some(row) = rows.get_mut(&id).filter(is_as_read) else { return Ok(false) };
-        row.session = next;
+        row.session = next.with_device(row.session.device);
         row.last_seen_at = now;
         row.methods = methods.unwrap_or_else(|| row.methods.clone());
         Ok(true)
@@ -109,7 +118,8 @@ fn live(rows: &HashMap<Uuid, Record>, user_id: &str, now: UnixTime) -> Vec<Recor
 
 /// Return which of these sessions, newest first, must be removed for one more.
 pub(super) fn surplus(live: &[Record], limit: &Limit) -> Result<Vec<Uuid>, InsertError> {
-    let counting = live.iter().map(|row| row.id).filter(|id| !limit.replaced.contains(id));
+    let counting = live.iter().filter(|row| row.actor_session_id.is_none()).map(|row| row.id);
+    let counting = counting.filter(|id| !limit.replaced.contains(id));
     let surplus: Vec<Uuid> = counting.skip(limit.most.saturating_sub(1)).collect();
     if !surplus.is_empty() && limit.policy == LimitPolicy::Refuse {
         return Err(InsertError::LimitReached);

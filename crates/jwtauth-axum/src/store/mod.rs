@@ -38,9 +38,9 @@ use uuid::Uuid;
 /// own task ([`tokio::spawn`](https://docs.rs/tokio/latest/tokio/task/fn.spawn.html)), as this crate's stores do: a
 /// connection whose `BEGIN` was cancelled may return to its pool with the transaction open.
 ///
-/// The layer calls [`insert`](Self::insert), [`advance`](Self::advance), [`end`](Self::end) and
-/// [`remove_expired`](Self::remove_expired) in tasks, which continue if the client disconnects. Calls that only read or
-/// that the next request repeats ([`find`](Self::find), [`of_user`](Self::of_user), [`acknowledge`](Self::acknowledge),
+/// The layer calls [`insert`](Self::insert), [`advance`](Self::advance), [`replace`](Self::replace),
+/// [`end`](Self::end) and [`remove_expired`](Self::remove_expired) in tasks, which continue if the client disconnects. Calls that only read or
+/// that the next request repeats ([`find`](Self::find), [`row`](Self::row), [`of_user`](Self::of_user), [`acknowledge`](Self::acknowledge),
 /// [`touch`](Self::touch)) may be dropped with the request.
 pub trait SessionStore: Send + Sync + 'static {
     /// Return a user's primary key as rows store it (`042` is `42` if keys are numbers), without a query, or `None` if
@@ -65,13 +65,37 @@ pub trait SessionStore: Send + Sync + 'static {
     /// row, the user is inactive, or the password has changed since login.
     fn find(&self, id: Uuid) -> impl Future<Output = Result<Option<FoundSession>, StoreError>> + Send;
 
-    /// Insert a new session. Returns the ids of the sessions that were removed because of the limit.
+    /// Return the row with this id without checking its user, or `None`. Used for sessions in which a user acts as
+    /// another one: they are stopped even if the other one is inactive. Default: as [`find`](Self::find).
+    fn row(&self, id: Uuid) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send {
+        async move { Ok(self.find(id).await?.map(|found| found.record)) }
+    }
+
+    /// Insert a new session. Returns the ids of the sessions that were removed because of the limit. Sessions in which
+    /// another user acts ([`Record::actor_session_id`]) do not count.
     fn insert(
         &self,
         record: Record,
         limit: Option<Limit>,
         now: UnixTime,
     ) -> impl Future<Output = Result<Vec<Uuid>, InsertError>> + Send;
+
+    /// End the session `ended` and insert `record`, in one transaction. Returns `false`, and writes nothing, if there is
+    /// no such session. Default: [`end`](Self::end), then [`insert`](Self::insert).
+    fn replace(
+        &self,
+        ended: Uuid,
+        record: Record,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<bool, InsertError>> + Send {
+        async move {
+            let is_ended = self.end(&[ended]).await? > 0;
+            if is_ended {
+                self.insert(record, None, now).await?;
+            }
+            Ok(is_ended)
+        }
+    }
 
     /// Rotate by compare-and-swap: if the row's generation is `from`, write generation, `acknowledged_at`, `rotated_at`,
     /// `expires_at`, `auth_time` and `locks_at` of `next`, set the time last seen to `now` and, if the user has

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::SystemTime};
 
-use jwtauth::{Methods, Session, UnixTime};
+use jwtauth::{DeviceBinding, Methods, Session, UnixTime};
 use uuid::Uuid;
 
 /// A session's row: what the rules need, and what the user is shown.
@@ -47,6 +47,9 @@ pub struct Record {
     pub methods: Methods,
     /// The session of the user who acts as this one, if another user does.
     pub actor_session_id: Option<Uuid>,
+    /// The key of the device to which the session is bound ([`jwtauth::DeviceKey::to_text`]): `None` if it is not bound,
+    /// empty if it must be.
+    pub device_key: Option<String>,
 }
 
 impl Record {
@@ -62,6 +65,7 @@ impl Record {
             last_seen_at: session.created_at,
             methods: Methods::default(),
             actor_session_id: None,
+            device_key: None,
         }
     }
 
@@ -104,6 +108,14 @@ impl Record {
     #[must_use]
     pub fn with_actor_session_id(mut self, actor_session_id: impl Into<Option<Uuid>>) -> Self {
         self.actor_session_id = actor_session_id.into();
+        self
+    }
+
+    /// Set [`device_key`](Self::device_key), and what the session says of it.
+    #[must_use]
+    pub fn with_device_key(mut self, device_key: impl Into<Option<String>>) -> Self {
+        self.device_key = device_key.into();
+        self.session = self.session.with_device(DeviceBinding::from_stored(self.device_key.as_deref()));
         self
     }
 }

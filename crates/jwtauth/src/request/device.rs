@@ -184,3 +184,169 @@ impl Site {
         (challenge.session == session_id && challenge.purpose == purpose).then_some(challenge)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        Algorithm, CookiePolicy, GeneratedKey, Generation, Keyring, Lifetimes, OriginPolicy, Profile, RotationPolicy,
+        Sid, SigningKey, Tokens, Transport, base64url::BASE64URL,
+    };
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+    const ACCESS: Duration = secs(300);
+
+    const fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn site() -> Site {
+        let key = SigningKey::read(Algorithm::Hs256, &[7; 32]).unwrap();
+        let tokens = Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap();
+        let policy = RotationPolicy::new(Lifetimes::new(ACCESS, secs(86_400), None).unwrap(), secs(30));
+        Site::new(tokens, policy, Transport::new(CookiePolicy::default(), OriginPolicy::default(), true))
+    }
+
+    fn id(session: u8) -> Uuid {
+        Sid::from_bytes([session; 20]).session_id()
+    }
+
+    struct Device(SigningKey);
+
+    impl Device {
+        fn new() -> Self {
+            let made = GeneratedKey::new(Algorithm::Es256, None).unwrap();
+            Self(SigningKey::read(Algorithm::Es256, made.expose_jwk().as_bytes()).unwrap())
+        }
+
+        fn sign(&self, header: &Value, challenge: &str) -> String {
+            let payload = json!({ "jti": challenge });
+            let [header, payload] = [header, &payload].map(|part| BASE64URL.encode(part.to_string()));
+            let message = format!("{header}.{payload}");
+            let signature = self.0.sign(message.as_bytes(), |signature| BASE64URL.encode(signature)).unwrap();
+            format!("{message}.{signature}")
+        }
+
+        fn registration(&self, challenge: &str) -> String {
+            let jwk: Value = serde_json::from_str(&self.0.verifying_key().public_jwk().unwrap()).unwrap();
+            self.sign(&json!({ "alg": "ES256", "typ": "dbsc+jwt", "jwk": jwk }), challenge)
+        }
+
+        fn proof(&self, challenge: &str) -> String {
+            self.sign(&json!({ "alg": "ES256", "typ": "dbsc+jwt" }), challenge)
+        }
+
+        /// Return the key as stored, and the browser's identifier of the session.
+        fn bound(&self, site: &Site) -> (String, String) {
+            let row = site.policy().start(NOW);
+            let proof = self.registration(&site.offer(id(1), &row, NOW).unwrap());
+            let Registration::Bind(key) = site.register(id(1), None, &proof, NOW) else { panic!("not bound") };
+            (key.to_text(), key.thumbprint().to_owned())
+        }
+    }
+
+    #[test]
+    fn first_key_binds_and_the_next_one_is_theft() {
+        let (site, device, thief) = (site(), Device::new(), Device::new());
+        let offer = site.offer(id(1), &site.policy().start(NOW), NOW).unwrap();
+        let (stored, _) = device.bound(&site);
+        for unbound in [None, Some("")] {
+            let registration = site.register(id(1), unbound, &device.registration(&offer), NOW);
+            assert_eq!(
+                (registration.code(), registration.key().map(DeviceKey::to_text)),
+                ("bind", Some(stored.clone()))
+            );
+            assert_eq!(registration.decision(), Some(Decision::RenewAccess { acknowledge: false }));
+        }
+        // Whatever the time: the answer may have been lost, and a thief may be late.
+        for now in [NOW, NOW + secs(300), NOW + secs(9000)] {
+            let code = |device: &Device| {
+                let registration = site.register(id(1), Some(&stored), &device.registration(&offer), now);
+                (registration.code(), registration.decision().is_some())
+            };
+            assert_eq!([code(&device), code(&thief)], [("again", true), ("stolen", false)]);
+        }
+    }
+
+    #[test]
+    fn only_the_offer_of_this_session_binds_it_and_in_time() {
+        let (site, device) = (site(), Device::new());
+        let row = site.policy().start(NOW);
+        let [offer, other] = [id(1), id(2)].map(|id| site.offer(id, &row, NOW).unwrap());
+        let refresh = site.challenge(id(1), &row, NOW).unwrap();
+        let late = NOW + MAX_REGISTRATION_DELAY;
+        let cases = [
+            (device.registration(&offer), late - secs(1), "bind"),
+            (device.registration(&offer), late, "refuse"),
+            (device.registration(&other), NOW, "refuse"),
+            (device.registration(&refresh), NOW, "refuse"),
+            (device.registration("x"), NOW, "refuse"),
+            (device.proof(&offer), NOW, "refuse"),
+            (offer.clone(), NOW, "refuse"),
+            (String::new(), NOW, "refuse"),
+        ];
+        for (number, (proof, now, expected)) in cases.into_iter().enumerate() {
+            assert_eq!(site.register(id(1), None, &proof, now).code(), expected, "case {number}");
+        }
+    }
+
+    #[test]
+    fn binding_is_offered_again_only_when_the_last_offer_has_expired() {
+        let site = site();
+        let row = site.policy().start(NOW);
+        let again = row.with_auth_time(Some(NOW + secs(400)));
+        let may = |row: &Session, after| site.may_offer(row, NOW + secs(after));
+        assert_eq!([0, 299, 300].map(|after| may(&row, after)), [false, false, true]);
+        assert_eq!([400, 699, 700].map(|after| may(&again, after)), [false, false, true]);
+        assert!(may(&row.with_device(DeviceBinding::Required), 300));
+        assert!(!may(&row.with_device(DeviceBinding::Bound), 9000));
+    }
+
+    #[test]
+    fn proof_of_the_key_refreshes_and_one_of_another_key_is_theft() {
+        let (site, device, thief) = (site(), Device::new(), Device::new());
+        let (stored, named) = device.bound(&site);
+        let row = site.policy().start(NOW).with_device(DeviceBinding::Bound).with_generation(Generation::new(4), NOW);
+        let now = NOW + ACCESS;
+        let challenge = site.challenge(id(1), &row, NOW).unwrap();
+        let prove = |proof: Option<&str>, now| site.prove(id(1), &row, Some(&stored), Some(&named), proof, now);
+        let Proof::Good(Decision::Rotate(update)) = prove(Some(&device.proof(&challenge)), now) else {
+            panic!("not refreshed")
+        };
+        assert_eq!(update.generation, Generation::new(5));
+        assert_eq!(prove(Some(&thief.proof(&challenge)), now), Proof::Stolen);
+        assert_eq!(prove(None, now), Proof::Challenge);
+        let of_an_offer = site.offer(id(1), &row, NOW).unwrap();
+        let of_another = site.challenge(id(2), &row, NOW).unwrap();
+        let later = site.challenge(id(1), &row.with_generation(Generation::new(5), NOW), NOW).unwrap();
+        for stale in [&*of_an_offer, &of_another, &later, "x", ""] {
+            assert_eq!(prove(Some(&device.proof(stale)), now), Proof::Challenge, "a race, and no theft");
+        }
+        assert_eq!(prove(Some(&device.proof(&challenge)), now + secs(60)), Proof::Challenge, "it has expired");
+        assert_eq!(prove(Some(&device.registration(&challenge)), now), Proof::Challenge, "it brings a key");
+        assert_eq!(prove(Some("x.y.z"), now), Proof::Challenge);
+        assert_eq!(prove(None, NOW + secs(86_400)), Proof::Good(Decision::Refuse(Refusal::Expired)));
+    }
+
+    #[test]
+    fn browser_that_means_another_session_is_told_so() {
+        let (site, device, other) = (site(), Device::new(), Device::new());
+        let ((stored, named), (_, of_other)) = (device.bound(&site), other.bound(&site));
+        let row = site.policy().start(NOW).with_device(DeviceBinding::Bound);
+        let proof = other.proof(&site.challenge(id(1), &row, NOW).unwrap());
+        let elsewhere = [
+            (Some(&*stored), Some(&*of_other)),
+            (Some(&stored), None),
+            (None, Some(&named)),
+            (Some(""), Some(&named)),
+            (Some("dbsc:{}"), Some(&named)),
+        ];
+        for (stored, named) in elsewhere {
+            let answer = site.prove(id(1), &row, stored, named, Some(&proof), NOW);
+            assert_eq!(answer.code(), "elsewhere");
+        }
+    }
+}

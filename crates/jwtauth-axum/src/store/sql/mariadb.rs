@@ -108,6 +108,7 @@ const MARIADB: Dialect = Dialect {
         TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.auth_time) AS auth_time, \
         TIMESTAMPDIFF(SECOND, TIMESTAMP'1970-01-01 00:00:00', s.locks_at) AS locks_at, \
         CAST(s.amr AS CHAR) AS amr, CAST(s.actor_session_id AS CHAR) AS actor_session_id, \
+        CAST(s.device_key AS CHAR) AS device_key, \
         TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000 AS database_time",
     with_user: "CAST(u.password AS CHAR) AS password, CAST(u.is_active AS SIGNED) AS is_active \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
@@ -122,12 +123,12 @@ const MARIADB: Dialect = Dialect {
     lock_key: Some("SELECT 1 FROM jwtauth_session WHERE user_id = {user} FOR UPDATE"),
     insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
         end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash, auth_time, locks_at, amr, \
-        actor_session_id) \
+        actor_session_id, device_key) \
         VALUES ({user}, ?, ?, TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?, ?, ?, ?, \
         TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?, TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
-        TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?, ?)",
+        TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, ?, ?, ?)",
     advance: "UPDATE jwtauth_session SET generation = ?, \
         acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         rotated_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \

@@ -149,6 +149,7 @@ macro_rules! sql_store {
                     .bind(session.locks_at.map(seconds))
                     .bind(record.methods.as_str())
                     .bind(record.actor_session_id.map(id_parameter))
+                    .bind(record.device_key.as_deref())
                     .execute(connection)
                     .await
                     .map_err(not_inserted)?;
@@ -193,6 +194,46 @@ macro_rules! sql_store {
                 self.delete(&mut *transaction, &surplus).await?;
                 transaction.commit().await.map_err(not_inserted)?;
                 Ok(surplus)
+            }
+
+            /// Return what is written for a new session.
+            async fn new_row(&self, mut record: Record) -> Result<New, InsertError> {
+                let key = self.shared.key;
+                let (Some(user_id), Some(key)) = (key.canonical(&record.user_id), key.parameter(&record.user_id))
+                else {
+                    return Err(InsertError::UnknownUser);
+                };
+                record.user_id = user_id;
+                let auth_hash = self.auth_hash(&record.user_id, &key).await?;
+                Ok(New { record, key, auth_hash })
+            }
+
+            /// End a session and insert another one in one transaction, unless the first has ended.
+            async fn write_instead(&self, ended: Uuid, new: &New) -> Result<bool, InsertError> {
+                on_connection!(self, |connection| self.try_write_instead(&mut *connection, ended, new))
+            }
+
+            async fn try_write_instead(
+                &self,
+                connection: &mut Connection,
+                ended: Uuid,
+                new: &New,
+            ) -> Result<bool, InsertError> {
+                let mut transaction = connection.begin_with($begin).await.map_err(failed)?;
+                if self.delete(&mut *transaction, &[ended]).await? == 0 {
+                    return Ok(false);
+                }
+                self.write(&mut *transaction, new).await?;
+                transaction.commit().await.map_err(not_inserted)?;
+                Ok(true)
+            }
+
+            /// Return the row with this id, with the columns of its user.
+            async fn read(&self, id: Uuid) -> Result<Option<Row>, StoreError> {
+                on_connection!(self, |connection| async {
+                    let query = sqlx::query_as(self.shared.statements.find.clone()).bind(id_parameter(id));
+                    query.fetch_optional(&mut *connection).await.map_err(failed)
+                })
             }
 
             /// Return this user's sessions that have neither expired nor been ended by a password change.
@@ -244,31 +285,31 @@ macro_rules! sql_store {
             }
 
             async fn find(&self, id: Uuid) -> Result<Option<FoundSession>, StoreError> {
-                let row: Result<Option<Row>, StoreError> = on_connection!(self, |connection| async {
-                    let query = sqlx::query_as(self.shared.statements.find.clone()).bind(id_parameter(id));
-                    query.fetch_optional(&mut *connection).await.map_err(failed)
-                });
-                row?.map_or(Ok(None), |row| row.found(self.shared.key, self.shared.users.as_ref()))
+                let row = self.read(id).await?;
+                row.map_or(Ok(None), |row| row.found(self.shared.key, self.shared.users.as_ref()))
+            }
+
+            async fn row(&self, id: Uuid) -> Result<Option<Record>, StoreError> {
+                self.read(id).await?.map(|row| row.record(self.shared.key)).transpose()
             }
 
             async fn insert(
                 &self,
-                mut record: Record,
+                record: Record,
                 limit: Option<Limit>,
                 now: UnixTime,
             ) -> Result<Vec<Uuid>, InsertError> {
-                let key = self.shared.key;
-                let (Some(user_id), Some(key)) = (key.canonical(&record.user_id), key.parameter(&record.user_id))
-                else {
-                    return Err(InsertError::UnknownUser);
-                };
-                record.user_id = user_id;
-                let auth_hash = self.auth_hash(&record.user_id, &key).await?;
-                let new = New { record, key, auth_hash };
+                let new = self.new_row(record).await?;
                 let Some(limit) = limit else { return self.write_alone(&new).await };
                 // Finish the transaction even if the client disconnects, so that its locks are released.
                 let store = self.clone();
                 to_its_end(async move { store.write_within(&new, &limit, now).await }).await?
+            }
+
+            async fn replace(&self, ended: Uuid, record: Record, _now: UnixTime) -> Result<bool, InsertError> {
+                let new = self.new_row(record).await?;
+                let store = self.clone();
+                to_its_end(async move { store.write_instead(ended, &new).await }).await?
             }
 
             async fn advance(

@@ -99,7 +99,7 @@ const POSTGRES: Dialect = Dialect {
         CAST(EXTRACT(EPOCH FROM s.last_seen_at) AS bigint) AS last_seen_at, CAST(s.auth_hash AS text) AS auth_hash, \
         CAST(EXTRACT(EPOCH FROM s.auth_time) AS bigint) AS auth_time, \
         CAST(EXTRACT(EPOCH FROM s.locks_at) AS bigint) AS locks_at, CAST(s.amr AS text) AS amr, \
-        CAST(s.actor_session_id AS text) AS actor_session_id, \
+        CAST(s.actor_session_id AS text) AS actor_session_id, CAST(s.device_key AS text) AS device_key, \
         CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000 AS bigint) AS database_time",
     with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS boolean) AS is_active \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
@@ -114,11 +114,12 @@ const POSTGRES: Dialect = Dialect {
     lock_key: Some("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"),
     insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
         end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash, auth_time, locks_at, amr, \
-        actor_session_id) \
+        actor_session_id, device_key) \
         VALUES ({user}, CAST($2 AS uuid), CAST($3 AS bigint), to_timestamp(CAST($4 AS bigint)), \
         to_timestamp(CAST($5 AS bigint)), to_timestamp(CAST($6 AS bigint)), to_timestamp(CAST($7 AS bigint)), $8, $9, \
         CAST($10 AS text), CAST($11 AS inet), to_timestamp(CAST($12 AS bigint)), CAST($13 AS text), \
-        to_timestamp(CAST($14 AS bigint)), to_timestamp(CAST($15 AS bigint)), CAST($16 AS text), CAST($17 AS uuid))",
+        to_timestamp(CAST($14 AS bigint)), to_timestamp(CAST($15 AS bigint)), CAST($16 AS text), CAST($17 AS uuid), \
+        CAST($18 AS text))",
     advance: "UPDATE jwtauth_session SET generation = CAST($1 AS bigint), \
         acknowledged_at = to_timestamp(CAST($2 AS bigint)), rotated_at = to_timestamp(CAST($3 AS bigint)), \
         expires_at = to_timestamp(CAST($4 AS bigint)), last_seen_at = to_timestamp(CAST($5 AS bigint)), \

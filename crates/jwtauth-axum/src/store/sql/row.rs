@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use jwtauth::{Generation, Methods, Session, UnixTime};
+use jwtauth::{DeviceBinding, Generation, Methods, Session, UnixTime};
 use sqlx::{ColumnIndex, Decode, FromRow, Type};
 use uuid::Uuid;
 
@@ -29,6 +29,7 @@ pub(super) struct Row {
     locks_at: Option<i64>,
     amr: String,
     actor_session_id: Option<String>,
+    device_key: Option<String>,
     /// The database's time, in milliseconds.
     database_time: i64,
     /// The user's password, if Django's table is joined.
@@ -62,9 +63,10 @@ where
             locks_at: row.try_get(14)?,
             amr: row.try_get(15)?,
             actor_session_id: row.try_get(16)?,
-            database_time: row.try_get(17)?,
-            password: row.try_get(18)?,
-            is_active: row.try_get(19)?,
+            device_key: row.try_get(17)?,
+            database_time: row.try_get(18)?,
+            password: row.try_get(19)?,
+            is_active: row.try_get(20)?,
         })
     }
 }
@@ -81,13 +83,15 @@ impl Row {
                 .with_acknowledged_at(self.acknowledged_at.map(time))
                 .with_fixed_end(self.end_is_fixed)
                 .with_auth_time(self.auth_time.map(time))
-                .with_locks_at(self.locks_at.map(time)),
+                .with_locks_at(self.locks_at.map(time))
+                .with_device(DeviceBinding::from_stored(self.device_key.as_deref())),
             remember: self.remember,
             user_agent: self.user_agent,
             ip_address: self.ip_address.and_then(|address| address.parse().ok()),
             last_seen_at: time(self.last_seen_at),
             methods: Methods::from_stored(&self.amr),
             actor_session_id: self.actor_session_id.as_deref().map(id).transpose()?,
+            device_key: self.device_key,
         })
     }
 

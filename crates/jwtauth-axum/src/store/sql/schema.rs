@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::KeyKind;
 use crate::store::StoreError;
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "user_id",
     "generation",
@@ -24,6 +24,7 @@ const COLUMNS: [&str; 18] = [
     "locks_at",
     "amr",
     "actor_session_id",
+    "device_key",
 ];
 const TIMES: [&str; 7] =
     ["acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at", "auth_time", "locks_at"];

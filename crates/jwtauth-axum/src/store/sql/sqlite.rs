@@ -87,7 +87,7 @@ const SQLITE: Dialect = Dialect {
         s.remember AS remember, s.user_agent AS user_agent, s.ip_address AS ip_address, \
         unixepoch(s.last_seen_at) AS last_seen_at, s.auth_hash AS auth_hash, \
         unixepoch(s.auth_time) AS auth_time, unixepoch(s.locks_at) AS locks_at, s.amr AS amr, \
-        CAST(s.actor_session_id AS text) AS actor_session_id, \
+        CAST(s.actor_session_id AS text) AS actor_session_id, s.device_key AS device_key, \
         CAST((julianday('now') - 2440587.5) * 86400000 AS integer) AS database_time",
     with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS integer) AS is_active \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
@@ -102,10 +102,10 @@ const SQLITE: Dialect = Dialect {
     lock_key: None, // BEGIN IMMEDIATE already waits
     insert: "INSERT INTO jwtauth_session (user_id, id, generation, acknowledged_at, rotated_at, created_at, expires_at, \
         end_is_fixed, remember, user_agent, ip_address, last_seen_at, auth_hash, auth_time, locks_at, amr, \
-        actor_session_id) \
+        actor_session_id, device_key) \
         VALUES ({user}, $2, $3, datetime($4, 'unixepoch'), datetime($5, 'unixepoch'), datetime($6, 'unixepoch'), \
         datetime($7, 'unixepoch'), $8, $9, $10, $11, datetime($12, 'unixepoch'), $13, \
-        datetime($14, 'unixepoch'), datetime($15, 'unixepoch'), $16, $17)",
+        datetime($14, 'unixepoch'), datetime($15, 'unixepoch'), $16, $17, $18)",
     advance: "UPDATE jwtauth_session SET generation = $1, acknowledged_at = datetime($2, 'unixepoch'), \
         rotated_at = datetime($3, 'unixepoch'), expires_at = datetime($4, 'unixepoch'), \
         last_seen_at = datetime($5, 'unixepoch'), auth_time = datetime($6, 'unixepoch'), \
