@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.databases.forks import manage
-from tests.databases.served import Site
+from tests.databases.served import ACCESS_LIFETIME, Site
 from tests.seams.browsers.certificates import Certificates
 from tests.seams.browsers.flows import FETCH, HOST, ME, PARALLEL, QUIET
 from tests.seams.device.browser import BindingChromium
@@ -24,8 +24,6 @@ from tests.waiting import PATIENCE, wait_until
 REGISTER, REFRESH = "/auth/device/register/", "/auth/device/refresh/"
 PREFIX = "__Host-"
 PASSWORD = "a password for tests"
-# Chromium refreshes in the last two minutes of the cookie's life, so beside every request of a shorter life.
-AHEAD = 100
 PARALLEL_ME = f"""
 const found = await Promise.all(Array.from({{length: {PARALLEL}}}, (_, n) => fetch(`/me/?format=json&${{n}}`)));
 return await Promise.all(found.map(async (response) => [response.status, (await response.json()).user]));
@@ -93,7 +91,13 @@ class BoundSite(Site):
         self.read = 0  # bytes of the record
         self.fault_file.touch()
         names = {f"{kind}_TOKEN_COOKIE_NAME": f"{PREFIX}{kind.lower()}_token" for kind in ("ACCESS", "REFRESH")}
-        self.settings = {"DEVICE_BOUND_SESSIONS": "offer", "COOKIE_SECURE": True, **names, **settings}
+        self.settings = {
+            "ACCESS_TOKEN_LIFETIME": ACCESS_LIFETIME,
+            "DEVICE_BOUND_SESSIONS": "offer",
+            "COOKIE_SECURE": True,
+            **names,
+            **settings,
+        }
         env = {
             "JWTAUTH_TEST_RECORD": str(self.record_file),
             "JWTAUTH_TEST_FAULT": str(self.fault_file),
@@ -182,21 +186,15 @@ class Visitor:
 
     def sign_in(self, *, remember: bool = True) -> None:
         """Sign in, and wait until the browser has bound the session."""
-        before, known = len(self.registrations()), self.device_sessions()
+        before = self.browser.results()["registered"]
         body = {"username": self.name, "password": PASSWORD, "remember": remember}
         answer = self.post("/auth/login/", body)
         assert answer["status"] == 200, answer
-        self.wait(lambda: len(self.registrations()) > before)
-        assert self.registrations()[-1].status == 200, self.story()
-        self.wait(lambda: self.registrations()[-1].cookies_set.items() <= self.jar().items())
+        # Each request adds events, and so hastens that the browser writes them.
+        self.wait(lambda: self.fetch(QUIET) and self.browser.results()["registered"] > before)
+        assert self.registrations()[-1].cookies_set.items() <= self.jar().items(), self.story()
         cookie = self.browser.cookies()[self.site.access_name]
         assert "expiry" in cookie, "Chromium never refreshes a cookie without Max-Age"
-        # It refreshes beside a request as soon as it knows the session.
-        self.wait(lambda: self.fetch(QUIET) and self.device_sessions() > known)
-
-    def device_sessions(self) -> set[str | None]:
-        """Return the identifiers of the device sessions for which the browser has asked to refresh."""
-        return {one.sent_header("Sec-Secure-Session-Id") for one in self.exchanges(REFRESH)}
 
     def wait(self, happened: Any) -> None:
         wait_until(happened, self.browser.process, self.site.log)
@@ -217,7 +215,7 @@ class Visitor:
 
     def expire(self) -> None:
         """Let the access token end on the server's clock, and its cookie in the browser, as its Max-Age does."""
-        self.site.advance(int(str(self.site.settings["ACCESS_TOKEN_LIFETIME"])) + 1)
+        self.site.advance(ACCESS_LIFETIME + 1)
         self.browser.delete_cookie(self.site.access_name, self.site.visit())
 
     @property

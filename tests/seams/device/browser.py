@@ -30,7 +30,7 @@ class BindingChromium(Chromium):
         self.switches = (
             f"--enable-features={','.join(self.features)}",
             f"--log-net-log={self.net_log}",
-            "--net-log-capture-mode=Everything",
+            "--net-log-capture-mode=IncludeSensitive",
         )
         super().start()
 
@@ -39,16 +39,18 @@ class BindingChromium(Chromium):
         self.command("chromium", {"cmd": "Network.deleteCookies", "params": {"name": name, "url": url}})
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the DBSC events so far of the browser that runs or ran last, each with its ``name``."""
+        """Return the DBSC events so far of the browser that runs or ran last, each with its ``name``.
+
+        The browser writes a few of them at a time, so the last ones may be missing.
+        """
         # The file is a JSON object that ends when the browser does: constants on the first line, then one event a line.
-        lines = self.net_log.read_text(errors="replace").splitlines()
-        constants = json.loads(lines[0].removesuffix(",") + "}")["constants"]
-        names = {number: name for name, number in constants["logEventTypes"].items() if "DBSC" in name}
-        found = []
-        for line in lines[2:]:
-            if line.startswith('{"') and (event := read(line)) is not None and event.get("type") in names:
-                found.append({"name": names[event["type"]], **event})
-        return found
+        with self.net_log.open(errors="replace") as file:
+            constants = json.loads(file.readline().rstrip().removesuffix(",") + "}")["constants"]
+            names = {number: name for name, number in constants["logEventTypes"].items() if "DBSC" in name}
+            marks = tuple(f'"type":{number}}}' for number in names)
+            lines = (line for line in file if any(mark in line for mark in marks))
+            events = (read(line) for line in lines)
+            return [{"name": names[event["type"]], **event} for event in events if event is not None]
 
     def results(self) -> Counter[str]:
         """Count the results of registrations and refreshes so far: "registered", "refreshed", "session_ended"..."""
@@ -59,6 +61,6 @@ class BindingChromium(Chromium):
 def read(line: str) -> dict[str, Any] | None:
     """Return the event of this line, unless it is the last one and not all written."""
     try:
-        return json.loads(line.removesuffix(",").removesuffix("]}"))
+        return json.loads(line.rstrip().removesuffix(",").removesuffix("]}"))
     except ValueError:
         return None

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.seams.browsers.certificates import Certificates
-from tests.seams.device.bound import AHEAD, BoundSite
+from tests.seams.device.bound import BoundSite
 from tests.seams.device.browser import BindingChromium
 
 
@@ -18,18 +18,20 @@ def certificates(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def site(certificates, tmp_path_factory):
-    """Run a site whose clock tests advance. Access tokens live so long that none ends by itself during a test."""
-    with BoundSite(tmp_path_factory.mktemp("bound"), certificates, ACCESS_TOKEN_LIFETIME=AHEAD) as running:
+    """Run a site whose clock tests advance. Chromium refreshes only after expiry, since the cookies live long enough.
+
+    Links from other sites send its cookies.
+    """
+    with BoundSite(tmp_path_factory.mktemp("bound"), certificates, COOKIE_SAMESITE="Lax") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def timed_site(certificates, tmp_path_factory):
-    """Run a site in real time, with short access tokens and plain names of cookies that links from other sites send."""
+    """Run a site in real time, with short access tokens: Chromium refreshes beside nearly every request."""
     names = {"ACCESS_TOKEN_COOKIE_NAME": "access_token", "REFRESH_TOKEN_COOKIE_NAME": "refresh_token"}
-    folder = tmp_path_factory.mktemp("timed")
-    settings = {"ACCESS_TOKEN_LIFETIME": 20, "COOKIE_SAMESITE": "Lax", **names}
-    with BoundSite(folder, certificates, in_real_time=True, **settings) as running:
+    settings = {"ACCESS_TOKEN_LIFETIME": 20, **names}
+    with BoundSite(tmp_path_factory.mktemp("timed"), certificates, in_real_time=True, **settings) as running:
         yield running
 
 
