@@ -1,7 +1,8 @@
-"""Writes `testdata/attacks.json`: the tokens of an attacker, each with the code of its rejection.
+"""Writes `testdata/attacks.json` and `testdata/device-attacks.json`: the tokens and the device proofs of an attacker,
+each with the code of its rejection.
 
 The rows are those of the checklist in `testdata/README.md`. The tests of the engine and of the binding read the same
-file. Every signature is deterministic, so the output is reproducible; `--check` compares it with the file.
+files. Every signature is deterministic, so the output is reproducible; `--check` compares it with the files.
 """
 
 import base64
@@ -12,18 +13,22 @@ import sys
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = ROOT / "testdata/keys"
 TARGET = ROOT / "testdata/attacks.json"
+DEVICE_TARGET = ROOT / "testdata/device-attacks.json"
 NOW = 1_800_000_000
 SECRET = b"the secret of the attack corpus, long enough for any hash: sixty-four bytes."
+P256_PRIME = 2**256 - 2**224 + 2**192 + 2**96 - 1
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 
 pem = {path.stem: path.read_bytes() for path in KEYS.glob("*.pem")}
-private = {name: serialization.load_pem_private_key(pem[f"{name}.pkcs8"], None) for name in ("rsa-2048", "ed25519")}
+private = {
+    name: serialization.load_pem_private_key(pem[f"{name}.pkcs8"], None) for name in ("rsa-2048", "p-256", "ed25519")
+}
 public = {name: serialization.load_pem_public_key(pem[f"{name}.spki"]) for name in ("rsa-2048", "p-256", "ed25519")}
 
 # The key rings: the signing key, and the other verifying keys.
@@ -222,7 +227,19 @@ def tokens_of_rows_2_to_8():
         jwk = text({"kty": "oct", "k": b64(b"x" * length)})
         key(7, f"a JWK of {length} bytes", algorithm, "sign", "key_too_short", jwk)
 
-    for typ in ("rt+jwt", "JWT", "jwt", "AT+JWT", "application/at+jwt", "at+jwt ", "dpop+jwt", "secevent+jwt", ""):
+    for typ in (
+        "rt+jwt",
+        "JWT",
+        "jwt",
+        "AT+JWT",
+        "application/at+jwt",
+        "at+jwt ",
+        "dpop+jwt",
+        "secevent+jwt",
+        "dc+jwt",
+        "dbsc+jwt",
+        "",
+    ):
         case(8, f"typ {typ!r} as an access token", "secret", "token_wrong_type", token(head(typ=typ)))
     case(8, "no typ", "secret", "token_wrong_type", token(head(typ=None)))
     for typ in ("at+jwt", "JWT", "RT+JWT", ""):
@@ -476,6 +493,357 @@ def tokens_of_rows_12_to_18():
     case(18, "JSON as the header part", "secret", "token_header", f"{b64(text(parts).encode())}.{payload}.AAAA")
 
 
+# --- device proofs
+
+DEVICES = {"ec": ("ES256", "p-256"), "rsa": ("RS256", "rsa-2048")}
+CHALLENGE = {"jti": "a challenge"}
+proofs = []
+
+
+def ecdsa(message):
+    """Sign as in a JWS: both numbers one after the other."""
+    r, s = ecdsa_numbers(message)
+    return big(r, 32) + big(s, 32)
+
+
+def ecdsa_numbers(message):
+    algorithm = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    return utils.decode_dss_signature(private["p-256"].sign(message, algorithm))
+
+
+def proof(header, payload=CHALLENGE, sign=None):
+    sign = sign or (rsa if isinstance(header, dict) and header.get("alg") == "RS256" else ecdsa)
+    signed = message(header, payload)
+    return f"{signed}.{b64(sign(signed.encode()))}"
+
+
+def proof_head(alg="ES256", **changes):
+    return {"alg": alg, "typ": "dbsc+jwt", **changes}
+
+
+def registers(algorithm="ES256", /, **changes):
+    """Return the header of a registration, with the members of the key changed."""
+    name = "p-256" if algorithm == "ES256" else "rsa-2048"
+    members = {**jwk_of(name), **changes}
+    return proof_head(algorithm, jwk={name: value for name, value in members.items() if value is not None})
+
+
+def refused(row, what, code, value, key=None):
+    """Add a proof. Without a key, it is a registration; otherwise it is verified with the key of this device."""
+    proofs.append({"row": row, "what": what, "key": key, "code": f"device_proof_{code}", "value": value})
+
+
+def stored(alg, name):
+    return "dbsc:" + json.dumps({"alg": alg, **jwk_of(name)}, separators=(",", ":"), sort_keys=True)
+
+
+def proofs_of_rows_1_to_8():
+    for device, (alg, name) in DEVICES.items():
+        for what, secret in [*encodings(name), ("stored text", stored(alg, name).encode())]:
+            for hs, hash in [("HS256", "sha256"), ("HS384", "sha384"), ("HS512", "sha512")]:
+                forged = proof(proof_head(hs), sign=mac(secret, hash))
+                refused(1, f"{hs} signed with the {what} of {name}", "algorithm", forged, device)
+            forged = proof(proof_head(alg), sign=mac(secret))
+            refused(1, f"{alg} header, signed as HS256 with the {what} of {name}", "signature", forged, device)
+        forged = proof(proof_head("HS256", jwk=jwk_of(name)), sign=mac(text(jwk_of(name)).encode()))
+        refused(1, f"HS256 signed with the JWK of {name}, which it brings", "algorithm", forged)
+    secret_key = {"kty": "oct", "k": b64(b"e" * 32)}
+    for alg in ("HS256", "ES256", "RS256"):
+        code = "algorithm" if alg == "HS256" else "key"
+        forged = proof(proof_head(alg, jwk=secret_key), sign=mac(b"e" * 32))
+        refused(1, f"{alg} with a secret that it brings", code, forged)
+
+    for alg in ("none", "None", "NONE", "nOnE", "none ", " none", "none\0", "", "null"):
+        signed = message(proof_head(alg), CHALLENGE)
+        refused(2, f"alg {alg!r}, no signature", "algorithm", signed + ".", "ec")
+        refused(2, f"alg {alg!r}, a signature", "algorithm", f"{signed}.{b64(ecdsa(signed.encode()))}", "ec")
+    signed = message(proof_head("none", jwk=jwk_of("p-256")), CHALLENGE)
+    refused(2, "alg none with a key, no signature", "algorithm", signed + ".")
+    refused(2, "no alg", "malformed", proof({"typ": "dbsc+jwt"}), "ec")
+    for value in (None, True, 0, ["ES256"], {"alg": "ES256"}):
+        refused(2, f"alg {value!r}", "malformed", proof(proof_head(value), sign=ecdsa), "ec")
+
+    others = ("RS384", "RS512", "PS256", "PS384", "PS512", "ES384", "ES512", "ES256K", "EdDSA", "Ed25519", "es256")
+    for alg in (*others, "ES256 ", "RS256\0", "dir", "RSA-OAEP"):
+        refused(3, f"alg {alg!r}", "algorithm", proof(proof_head(alg)), "ec")
+        refused(3, f"alg {alg!r} with a key", "algorithm", proof(proof_head(alg, jwk=jwk_of("p-256"))))
+    refused(3, "RS256, which the device with an EC key cannot sign", "algorithm", proof(proof_head("RS256")), "ec")
+    refused(3, "ES256, which the device with an RSA key cannot sign", "algorithm", proof(proof_head()), "rsa")
+    refused(3, "RS256 header, signed with the EC key", "signature", proof(proof_head("RS256"), sign=ecdsa), "rsa")
+    refused(3, "ES256 header, signed with the RSA key", "signature", proof(proof_head(), sign=rsa), "ec")
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), 0)  # without a salt, so that the signature is always the same
+    forged = proof(proof_head("RS256"), sign=lambda it: private["rsa-2048"].sign(it, pss, hashes.SHA256()))
+    refused(3, "RS256 header, signed as PS256", "signature", forged, "rsa")
+    forged = proof(
+        proof_head("RS256"), sign=lambda it: private["rsa-2048"].sign(it, padding.PKCS1v15(), hashes.SHA512())
+    )
+    refused(3, "RS256 header, signed as RS512", "signature", forged, "rsa")
+    refused(3, "RS256 with an EC key", "key", proof(proof_head("RS256", jwk=jwk_of("p-256")), sign=ecdsa))
+    refused(3, "ES256 with an RSA key", "key", proof(proof_head(jwk=jwk_of("rsa-2048")), sign=rsa))
+    refused(3, "ES256 with an Ed25519 key", "key", proof(proof_head(jwk=jwk_of("ed25519"))))
+
+    for device, (alg, name) in DEVICES.items():
+        refused(5, f"a {name} key in a refresh", "malformed", proof(proof_head(alg, jwk=jwk_of(name))), device)
+        refused(5, f"a registration with {name} without a key", "malformed", proof(proof_head(alg)))
+    for value in (None, True, 0, "", "{}", [], list(jwk_of("p-256").values()), [jwk_of("p-256")], {}):
+        refused(5, f"jwk {value!r}", "key", proof(proof_head(jwk=value)))
+    refused(5, "a JWK Set", "key", proof(proof_head(jwk={"keys": [jwk_of("p-256")]})))
+    refused(5, "a JWK with a PEM", "key", proof(proof_head(jwk={"kty": pem["p-256.spki"].decode()})))
+    for name, value in {
+        "jku": "https://evil.example/jwks.json",
+        "x5u": "https://evil.example/c.pem",
+        "x5c": ["MIIB"],
+        "x5t": "AAAA",
+        "x5t#S256": "AAAA",
+        "kid": thumbprint("p-256"),
+        "cty": "JWT",
+        "zip": "DEF",
+        "enc": "A128GCM",
+        "jti": "a challenge",
+        "Alg": "ES256",
+        "": "",
+    }.items():
+        refused(5, f"{name!r} in the header", "malformed", proof(proof_head(**{name: value})), "ec")
+        refused(5, f"{name!r} in the header of a registration", "malformed", proof({**registers(), name: value}))
+    for crit in (["exp"], ["b64"], ["jwk"], [], "exp", None, [1]):
+        refused(6, f"crit {crit!r}", "malformed", proof(proof_head(crit=crit)), "ec")
+    for value in (False, True, "false"):
+        refused(6, f"b64 {value!r}", "malformed", proof(proof_head(b64=value, crit=["b64"])), "ec")
+
+    for typ in ("at+jwt", "rt+jwt", "dc+jwt", "dpop+jwt", "JWT", "DBSC+JWT", "dbsc+jwt ", "application/dbsc+jwt", ""):
+        refused(8, f"typ {typ!r}", "malformed", proof(proof_head(typ=typ)), "ec")
+    refused(8, "no typ", "malformed", proof({"alg": "ES256"}), "ec")
+    for value in (None, True, 0, ["dbsc+jwt"], {}):
+        refused(8, f"typ {value!r}", "malformed", proof(proof_head(typ=value)), "ec")
+
+
+def proofs_of_rows_10_to_13():
+    for what, value in JSON_TYPES.items():
+        if not isinstance(value, str):
+            refused(10, f"jti: {what}", "malformed", proof(proof_head(), {"jti": value}), "ec")
+            refused(10, f"a payload: {what}", "malformed", proof(proof_head(), text([value])[1:-1]), "ec")
+            if not isinstance(value, dict):
+                refused(10, f"a header: {what}", "malformed", proof(text([value])[1:-1]), "ec")
+    for payload in ("", "{", "{}", '"a challenge"', '{"jti":"a"}{', '{"jti":"a"} x', '{"jti":"a",}', "{'jti':'a'}"):
+        refused(10, f"payload {payload!r}", "malformed", proof(proof_head(), payload), "ec")
+    for jti in ('"\\ud800"', '"\\x41"', '"a\nb"', '"\x00"', "a"):
+        refused(10, f"jti {jti!r}", "malformed", proof(proof_head(), f'{{"jti":{jti}}}'), "ec")
+    for payload in (b'{"jti":"\xff"}', b'\xef\xbb\xbf{"jti":"a"}', '{"jti":"a"}'.encode("utf-16")):
+        signed = f"{b64(text(proof_head()).encode())}.{b64(payload)}"
+        forged = f"{signed}.{b64(ecdsa(signed.encode()))}"
+        refused(10, f"payload {payload!r}", "malformed", forged, "ec")
+
+    plain = text(proof_head())
+    for header in (
+        plain.replace("{", '{"alg":"none",'),
+        plain.replace("{", '{"alg":"ES256",'),
+        plain.replace("}", ',"typ":"at+jwt"}'),
+        plain.replace("}", ',"\\u0061lg":"none"}'),
+        plain.replace("}", ',"a\\u006cg":"ES256"}'),
+    ):
+        refused(11, f"header {header}", "malformed", proof(header), "ec")
+    jwk = text(jwk_of("p-256"))
+    for members in (
+        f'"jwk":{jwk},"jwk":{jwk}',
+        f'"jwk":{jwk},"\\u006awk":{jwk}',
+        f'"jwk":{jwk[:-1]},"crv":"P-256"}}',
+        f'"jwk":{jwk[:-1]},"a":1,"a":2}}',
+    ):
+        refused(11, f"header of a registration with {members}", "malformed", proof(plain[:-1] + f",{members}}}"))
+    for extra in (
+        '"jti":"b"',
+        '"\\u006ati":"b"',
+        '"x":1,"x":2',
+        '"x":[{"a":{"b":1,"b":2}}]',
+        '"x":{"a":1,"\\u0061":2}',
+    ):
+        payload = text(CHALLENGE).replace("}", f",{extra}}}")
+        refused(11, f"payload with {extra}", "malformed", proof(proof_head(), payload), "ec")
+
+    for what, repeated, count in [
+        ("dots", ".", 1_000_000),
+        ("dots", ".", 4096),
+        ("quotes", '"', 1_000_000),
+        ("megabytes", "A" * 100_000, 50),
+        ("parts", "QQ.", 1000),
+    ]:
+        refused(12, f"{count} {what}", "malformed", {"repeat": repeated, "count": count}, "ec")
+    refused(12, "a challenge of 4 kB", "malformed", proof(proof_head(), {"jti": "a" * 4096}), "ec")
+    for what, opening, closing in [("arrays", "[", "]"), ("objects", '{"a":', "}")]:
+        nested = opening * 200 + "1" + closing * 200
+        refused(12, f"200 nested {what}", "malformed", proof(proof_head(), f'{{"jti":"a","x":{nested}}}'), "ec")
+        refused(12, f"200 nested {what} as the key", "malformed", proof(plain.replace("}", f',"jwk":{nested}}}')))
+
+    good = next(good for good in (proof(proof_head(), {"jti": f"??>>~~{i}"}) for i in range(99)) if good[-1] in "AQgw")
+    header, payload, signature = good.split(".")
+    for what, bad in {
+        "= after the signature": good + "==",
+        "= after the header": f"{header}=.{payload}.{signature}",
+        "= after the payload": f"{header}.{payload}=.{signature}",
+        "a space before": " " + good,
+        "a space after": good + " ",
+        "a line break after": good + "\n",
+        "a tab within": f"{header}.\t{payload}.{signature}",
+        "a NUL after": good + "\0",
+        "a letter outside the alphabet": good + "\u00e9",
+        "a full stop of another script": good.replace(".", "\u3002"),
+        "percent-encoded dots": good.replace(".", "%2E"),
+        "the standard alphabet": good.replace("-", "+").replace("_", "/") + "+",
+        "an additional part": good + ".AAAA",
+        "an additional empty part": good + ".",
+        "no signature part": f"{header}.{payload}",
+        "no header part": f".{payload}.{signature}",
+        "DPoP before it": "DPoP " + good,
+        "an opening quote": f'"{good}',
+        "a closing quote": f'{good}"',
+        "two quotes": f'""{good}""',
+        "single quotes": f"'{good}'",
+        "an escape in quotes": f'"\\{good}"',
+        "quotes, and text after them": f'"{good}"x',
+        "two items": f'"{good}", "{good}"',
+        "a byte sequence": f":{good}:",
+        "an empty value": "",
+        "an empty text": '""',
+    }.items():
+        refused(13, what, "malformed", bad, "ec")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    for bits in (1, 2, 3, 15):
+        stray = good[:-1] + alphabet[alphabet.index(good[-1]) | bits]
+        refused(13, f"stray bits {bits} at the end", "malformed", stray, "ec")
+
+
+def proofs_of_rows_14_and_15():
+    n = P256_ORDER
+    signed = message(proof_head(), CHALLENGE)
+    for r in (0, 1, n - 1, n, n + 1, 2**256 - 1):
+        for s in (0, 1, n - 1, n, n + 1, 2**256 - 1):
+            forged = f"{signed}.{b64(big(r, 32) + big(s, 32))}"
+            refused(14, f"ES256 with r={hex(r)[:8]}, s={hex(s)[:8]}", "signature", forged, "ec")
+    r, s = ecdsa_numbers(signed.encode())
+    for what, signature in {
+        "nothing": b"",
+        "63 zeros": bytes(63),
+        "65 zeros": bytes(65),
+        "96 zeros": bytes(96),
+        "the DER form": utils.encode_dss_signature(r, s),
+        "DER of zeros": bytes.fromhex("3006020100020100"),
+        "the numbers in the other order": big(s, 32) + big(r, 32),
+        "little-endian numbers": big(r, 32)[::-1] + big(s, 32)[::-1],
+        "r + n": (r + n).to_bytes(33, "big") + big(s, 33),
+        "s + n": big(r, 33) + (s + n).to_bytes(33, "big"),
+        "-r": big(n - r, 32) + big(s, 32),
+        "numbers of 33 bytes": big(r, 33) + big(s, 33),
+        "a trailing zero": big(r, 32) + big(s, 32) + b"\0",
+        "the signature of another challenge": ecdsa(message(proof_head(), {"jti": "b"}).encode()),
+    }.items():
+        refused(14, f"ES256 of {what}", "signature", f"{signed}.{b64(signature)}", "ec")
+    signed = message(proof_head("RS256"), CHALLENGE)
+    genuine = rsa(signed.encode())
+    modulus = public["rsa-2048"].public_numbers().n
+    for what, signature in {
+        "nothing": b"",
+        "zeros": bytes(256),
+        "one": bytes(255) + b"\1",
+        "the modulus": big(modulus, 256),
+        "with the modulus added": (int.from_bytes(genuine, "big") + modulus).to_bytes(257, "big"),
+        "with a leading zero": b"\0" + genuine,
+        "with a trailing zero": genuine + b"\0",
+        "without its last byte": genuine[:-1],
+    }.items():
+        refused(14, f"RS256 {what}", "signature", f"{signed}.{b64(signature)}", "rsa")
+
+    for alg, name in DEVICES.values():
+        numbers = private[name].private_numbers()
+        secret = numbers.private_value if alg == "ES256" else numbers.d
+        for member in ("d", "p", "q", "dp", "dq", "qi", "k"):
+            value = b64(big(secret, 256 if alg == "RS256" else 32)) if member == "d" else "AA"
+            refused(
+                15, f"a {name} key with the private member {member}", "key", proof(registers(alg, **{member: value}))
+            )
+    x, y = public["p-256"].public_numbers().x, public["p-256"].public_numbers().y
+    for what, changes in {
+        "the point (0, 0)": {"x": b64(bytes(32)), "y": b64(bytes(32))},
+        "a point that is not on the curve": {"y": b64(big(y ^ 1, 32))},
+        "swapped coordinates": {"x": b64(big(y, 32)), "y": b64(big(x, 32))},
+        "x + p": {"x": b64((x + P256_PRIME).to_bytes(33, "big"))},
+        "x = p": {"x": b64(big(P256_PRIME, 32))},
+        "y = 2^256 - 1": {"y": b64(b"\xff" * 32)},
+        "x of 31 bytes": {"x": b64(big(x, 32)[1:])},
+        "x with a leading zero": {"x": b64(big(x, 33))},
+        "x with padding": {"x": b64(big(x, 32)) + "="},
+        "an empty x": {"x": ""},
+        "x as a number": {"x": 1},
+        "no x": {"x": None},
+        "no y": {"y": None},
+        "y as an array": {"y": []},
+        "crv P-384": {"crv": "P-384"},
+        "crv secp256k1": {"crv": "secp256k1"},
+        "crv p-256": {"crv": "p-256"},
+        "no crv": {"crv": None},
+        "kty ec": {"kty": "ec"},
+        "kty RSA": {"kty": "RSA"},
+        "kty OKP": {"kty": "OKP"},
+        "no kty": {"kty": None},
+        "alg RS256": {"alg": "RS256"},
+        "alg none": {"alg": "none"},
+        "use enc": {"use": "enc"},
+        "key_ops sign": {"key_ops": ["sign"]},
+    }.items():
+        refused(15, f"an EC key: {what}", "key", proof(registers(**changes)))
+    # Odd numbers of this many bits: the size decides before anything else does.
+    odd = {bits: b64(big(2 ** (bits - 1) + 1, (bits + 7) // 8)) for bits in (512, 1024, 2047, 4097, 4104, 8192, 16_400)}
+    for what, changes in {
+        **{f"a modulus of {bits} bits": {"n": n} for bits, n in odd.items()},
+        "an even modulus": {"n": b64(big(2**2047, 256))},
+        "a modulus with a leading zero": {"n": b64(big(modulus, 257))},
+        "an empty modulus": {"n": ""},
+        "no modulus": {"n": None},
+        "e = 0": {"e": "AA"},
+        "e = 1": {"e": "AQ"},
+        "e = 2": {"e": "Ag"},
+        "e = 65536": {"e": "AQAA"},
+        "e of 40 bits": {"e": b64(big(2**39 + 1, 5))},
+        "e with a leading zero": {"e": "AAEAAQ"},
+        "e as large as n": {"e": b64(big(modulus, 256))},
+        "an empty e": {"e": ""},
+        "no e": {"e": None},
+        "alg PS256": {"alg": "PS256"},
+        "use enc": {"use": "enc"},
+    }.items():
+        # With e = 1, the padded digest is its own signature.
+        signed = message(registers("RS256", **changes), CHALLENGE)
+        digest = bytes.fromhex("3031300d060960864801650304020105000420") + hashlib.sha256(signed.encode()).digest()
+        padded = b"\0\1" + b"\xff" * (253 - len(digest)) + b"\0" + digest
+        what = f"an RSA key: {what}"
+        refused(15, what, "malformed" if len(signed) > 3750 else "key", f"{signed}.{b64(padded)}")
+
+
+def device_corpus():
+    proofs_of_rows_1_to_8()
+    proofs_of_rows_10_to_13()
+    proofs_of_rows_14_and_15()
+    signed = message(proof_head(), CHALLENGE)
+    r, s = ecdsa_numbers(signed.encode())
+    accepted = [
+        # Both s and n - s are valid in ECDSA (RFC 7518 section 3.4 demands neither). A proof is not an ID.
+        {"what": "s", "key": "ec", "value": f"{signed}.{b64(big(r, 32) + big(s, 32))}"},
+        {"what": "n - s", "key": "ec", "value": f"{signed}.{b64(big(r, 32) + big(P256_ORDER - s, 32))}"},
+        {"what": "RSA", "key": "rsa", "value": proof(proof_head("RS256"))},
+        {"what": "quotes", "key": "ec", "value": f'"{proof(proof_head())}"'},
+        {"what": "other claims", "key": "ec", "value": proof(proof_head(), {"aud": "x", "iat": NOW, **CHALLENGE})},
+        {"what": "a new EC key", "key": None, "stored": "ec", "value": proof(registers())},
+        {"what": "a new RSA key", "key": None, "stored": "rsa", "value": proof(registers("RS256"))},
+        {
+            "what": "other members of the key",
+            "key": None,
+            "stored": "ec",
+            "value": proof(registers(kid="a", use="sig", alg="ES256", key_ops=["verify"], ext=True, x5c=["MIIB"])),
+        },
+    ]
+    devices = {device: stored(alg, name) for device, (alg, name) in DEVICES.items()}
+    return {"keys": devices, "accepted": accepted, "refused": proofs}
+
+
 def main():
     tokens_of_row_1()
     tokens_of_rows_2_to_8()
@@ -491,15 +859,13 @@ def main():
         {"ring": "several", "kind": "access", "token": token(head())},
     ]
     corpus = {"now": NOW, "rings": RINGS, "accepted": good, "refused": cases, "keys": keys}
-    written = json.dumps(corpus, indent=0, ensure_ascii=True) + "\n"
-    if "--check" in sys.argv:
-        sys.exit(
-            None
-            if TARGET.read_text() == written
-            else "testdata/attacks.json differs from the output of scripts/attacks.py"
-        )
-    TARGET.write_text(written)
-    print(f"{len(cases)} tokens and {len(keys)} keys")
+    for target, content in ((TARGET, corpus), (DEVICE_TARGET, device_corpus())):
+        written = json.dumps(content, indent=0, ensure_ascii=True) + "\n"
+        if "--check" not in sys.argv:
+            target.write_text(written)
+        elif not target.exists() or target.read_text() != written:
+            sys.exit(f"testdata/{target.name} differs from the output of scripts/attacks.py")
+    print(f"{len(cases)} tokens, {len(keys)} keys and {len(proofs)} device proofs")
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ RULES = {
     "render secret": "render server: without the secret, a request is an ordinary request",
     "activity": "activity: a poll rotates only the refresh token, and moves no end",
     "lock": "locks: a session that was not used for LOCK_AFTER is locked until its user authenticates again",
+    "device": "devices: no token alone refreshes or ends a session that is, or must be, bound to a device",
     "reauthenticate": "re-authentication: the same session with new tokens, which say the new time and all methods",
     "older": "re-authentication: tokens from before it never say the new time, and take nothing back",
     "recent": "views that need a recent authentication, or a method: decided by the request's tokens",
@@ -225,7 +226,7 @@ def row(
     last_seen_at=T - 1000,
     **more,
 ):
-    """Return a row. `more`: `auth_time`, `locks_at` and `amr`, if they are not empty."""
+    """Return a row. `more`: `auth_time`, `locks_at`, `amr` and `device_key`, if they are not empty."""
     return {**{name: value for name, value in locals().items() if name != "more"}, **more}
 
 
@@ -935,6 +936,31 @@ def locks():
         method="POST",
     )
     at("a logout", logged_out("laptop"), rows=laptop(locks_at=T), view="logout", method="POST")
+
+
+def devices():
+    unproven = {"status": 403, "code": "device_proof_required"}
+    for what, key in (("bound", 'dbsc:{"alg":"ES256"}'), ("not yet bound", "")):
+
+        def at(name, answer, *, cookies=None, what=what, key=key, row=None, **options):
+            rows = laptop(device_key=key, **(row or {}))
+            case("device", f"{what}, {name}", answer, cookies=r() if cookies is None else cookies, rows=rows, **options)
+
+        at("a refresh token", unproven)
+        at("a view that asks for the user", NO_USER, view="public")
+        for generation in (1, 5, 6, 8, 9, 100):
+            at(f"a refresh token of generation {generation}", unproven, cookies=r(generation=generation))
+        at("a refresh token within the grace", unproven, row={"rotated_at": T - 10, "acknowledged_at": T - 5})
+        at("a parallel request", unproven, cookies=r(generation=6), row={"rotated_at": T - 10, "acknowledged_at": None})
+        chunked = [("Transfer-Encoding", "chunked")]
+        at("an upload", unproven, method="POST", headers=chunked)
+        at("an upload with the former token", unproven, cookies=r(generation=6), method="POST", headers=chunked)
+        at("a poll", unproven, headers=[("X-Jwtauth-Activity", "none")])
+        at("an access token", SIGNED_IN, cookies=a())
+        at("both tokens", SIGNED_IN, cookies=f"{a()}; {r()}")
+        at("an expired session", ANONYMOUS, row={"expires_at": T})
+        at("a logout", logged_out("laptop"), view="logout", method="POST")
+        at("a login", logged_in(["laptop"], ["session_started", "session_ended"]), view="login", method="POST")
 
 
 def reauthenticated(amr=("otp",), **changes):
@@ -1708,7 +1734,7 @@ def text(corpus):
 
 
 def main():
-    for family in (rotation, uploads, renderings, activities, locks, reauthentications, requirements):
+    for family in (rotation, uploads, renderings, activities, locks, devices, reauthentications, requirements):
         family()
     for family in (origins, websockets, logins, cookies, bearers, checks, responses):
         family()

@@ -4,6 +4,7 @@ The targets start from the test data and from `fuzz/corpus/`, which is in the re
 its reduced findings. A panic, a slow input or growing memory fails. Exits with 77 without a nightly toolchain.
 """
 
+import base64
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import tools
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "fuzz/corpus"
-TARGETS = ("token", "cookie", "jwk", "pem", "origin", "identify", "respond")
+TARGETS = ("token", "cookie", "jwk", "pem", "device", "origin", "identify", "respond")
 MISSING = 77
 # One input may take a second, and the process may use half a gigabyte.
 LIMITS = ("-timeout=1", "-rss_limit_mb=512", "-max_len=8192", "-print_final_stats=1")
@@ -78,6 +79,8 @@ def seeds_of(target: str) -> list[bytes]:
         examples = json.loads((ROOT / "testdata/rfc-examples.json").read_text())
         jwks = [example["key"] for section in examples.values() for example in section]
         return [json.dumps(jwk).encode() for jwk in jwks] + [json.dumps({"keys": jwks}).encode()]
+    if target == "device":
+        return devices()
     if target == "cookie":
         return [b'a=1; access_token=x; b="2"', b"POST\n65536", b"PUT\n65537\nchunked"]
     if target == "identify":
@@ -91,6 +94,17 @@ def seeds_of(target: str) -> list[bytes]:
         b"https://a.wild.example:443\ncross-site",
         b"null\nnone\nhttps://*.a.b",
     ]
+
+
+def devices() -> list[bytes]:
+    """Return proofs, stored keys, headers and payloads of devices, and the claims of a challenge."""
+    corpus = json.loads((ROOT / "testdata/device-attacks.json").read_text())
+    values = [case["value"] for case in corpus["accepted"]]
+    values += [case["value"] for case in corpus["refused"][::5] if isinstance(case["value"], str)]
+    parts = [part for case in corpus["accepted"] for part in case["value"].strip('"').split(".")[:2]]
+    decoded = [base64.urlsafe_b64decode(part + "==") for part in parts]
+    challenge = b'{"sid":"00000000-0000-7e47-89b2-7eb8d300dbb5","gen":3,"use":"refresh","exp":9}'
+    return [challenge, *decoded, *(text.encode() for text in (*values, *corpus["keys"].values()))]
 
 
 def heads() -> list[bytes]:

@@ -38,7 +38,7 @@ CORPUS = json.loads((ROOT / "testdata/requests.json").read_text())
 NOW = CORPUS["now"]
 NAMES = {session["id"]: name for name, session in CORPUS["sessions"].items()}
 TIMES = {"acknowledged_at", "rotated_at", "created_at", "expires_at", "last_seen_at", "auth_time", "locks_at"}
-EMPTY = {"auth_time": None, "locks_at": None, "amr": ""}
+EMPTY = {"auth_time": None, "locks_at": None, "amr": "", "device_key": None}
 """Columns that the corpus leaves out if they are empty."""
 
 
@@ -102,7 +102,7 @@ def insert(session_id, row, user):
 
 def columns(session):
     found = {}
-    for name in (*sorted(TIMES), "generation", "end_is_fixed", "remember", "amr"):
+    for name in (*sorted(TIMES), "generation", "end_is_fixed", "remember", "amr", "device_key"):
         value = getattr(session, name)
         found[name] = value if name not in TIMES or value is None else clock.from_datetime(value)
     return {**found, "user": str(session.user_id)}

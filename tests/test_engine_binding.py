@@ -620,7 +620,10 @@ CALLS = {
     "RotationPolicy.start": (POLICY.start, [integers], {}),
     "RotationPolicy.start_for": (POLICY.start_for, [integers, integers], {}),
     "RotationPolicy.succeed": (POLICY.succeed, [rows, integers], {}),
-    "RotationPolicy.act": (POLICY.act, [rows, integers, integers], {}),
+    "RotationPolicy.start_acting": (POLICY.start_acting, [rows, st.just(claims()), integers, integers], {}),
+    "RotationPolicy.stop_acting": (POLICY.stop_acting, [rows, rows, integers], {}),
+    "Session.may_stop_acting": (POLICY.start(NOW).may_stop_acting, [integers], {}),
+    "Sid.after_acting": (SID.after_acting, [integers], {}),
     "RotationPolicy.reauthenticate": (POLICY.reauthenticate, [rows, integers], {}),
     "RotationPolicy.take_over": (POLICY.take_over, [st.none() | integers, integers], {}),
     "RotationPolicy.decide_old_login": (

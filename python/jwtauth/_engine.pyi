@@ -127,6 +127,12 @@ class Sid:
     def derived(secret: bytes, now: int) -> Sid:
         """Return the ``sid`` of a session that starts at ``now``, from 16 bytes that the caller can derive again."""
 
+    def after_acting(self, generation: int) -> Sid:
+        """Return the name of the session that replaces the acting session of this name, if it ends in a generation.
+
+        Only who has a token of the acting session can derive it.
+        """
+
     @property
     def session_id(self) -> UUID:
         """Return the id of the session's row: a digest of the ``sid``, which is not secret."""
@@ -199,9 +205,12 @@ class Session:
     def locks_at(self) -> int | None:
         """Return when the session locks unless it is refreshed before, or ``None``."""
 
+    def may_stop_acting(self, presented: int) -> bool:
+        """Return whether a token of the generation ``presented`` may stop acting in this session."""
+
     @property
-    def unacknowledged(self) -> Session:
-        """Return the row of a session whose tokens the client may not have yet."""
+    def is_unused(self) -> bool:
+        """Return whether no token of this session, which started without being acknowledged, was used yet."""
 
     @property
     def needs_device(self) -> bool:
@@ -333,11 +342,14 @@ class RotationPolicy:
     def succeed(self, session: Session, now: int) -> Session:
         """Return the row of a session that replaces this one and keeps its absolute limit."""
 
-    def act(self, session: Session, lifetime: int, now: int) -> Session:
-        """Return the row of a session in which the user of ``session`` acts as another user.
+    def start_acting(self, own: Session, claims: Claims, lifetime: int, now: int) -> Session:
+        """Return the row of a session in which the user of ``own``, with these claims, acts as another user.
 
-        It ends after ``lifetime`` seconds, whether it is used or not, and with ``session``.
+        It ends after ``lifetime`` seconds, whether it is used or not, and with ``own``.
         """
+
+    def stop_acting(self, own: Session, acting: Session, now: int) -> Session:
+        """Return the row that replaces ``own`` when its user stops acting."""
 
     def reauthenticate(self, session: Session, now: int) -> Session | None:
         """Return the row of a session whose user authenticates again, or ``None`` if the session has ended."""

@@ -148,8 +148,58 @@ impl Auth {
         self.0.require(None, methods).await
     }
 
+    /// Let the current user act as another one, until [`stop_acting`](Self::stop_acting), [`logout`](Self::logout) or
+    /// `ACT_AS_LIFETIME`. [`AuthLayer::with_act_as`](crate::AuthLayer::with_act_as) decides whether the user may.
+    ///
+    /// The response sets the cookies of a session of its own, whose user is the other one, and whose tokens name the
+    /// current user as [`actor`](Self::actor) (`act`, RFC 8693 §4.1). It ends with the session of the user who acts, and
+    /// cannot authenticate again, sign in as the same user, or end the user's other sessions:
+    /// [`AuthError::ActingRefused`].
+    ///
+    /// ```
+    /// use axum::extract::Path;
+    /// use jwtauth_axum::{Auth, LoginError};
+    ///
+    /// async fn act(auth: Auth, Path(user_id): Path<String>) -> Result<(), LoginError> {
+    ///     auth.act_as(user_id).await
+    /// }
+    ///
+    /// async fn stop(auth: Auth) -> Result<(), LoginError> {
+    ///     auth.stop_acting().await
+    /// }
+    /// # fn is_a_handler<T>(_: impl axum::handler::Handler<T, ()>) {}
+    /// # is_a_handler(act);
+    /// # is_a_handler(stop);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError`]; no session has been started. [`LoginError::MayNotAct`]: it is not allowed.
+    /// [`AuthError::Reauthentication`]: the current user must authenticate again, because of `SENSITIVE_MAX_AGE`.
+    /// [`AuthError::ActingRefused`]: the request acts already.
+    pub async fn act_as(&self, user_id: impl ToString) -> Result<(), LoginError> {
+        let (request, user_id) = (Arc::clone(&self.0), user_id.to_string());
+        self.0.shared.tasks.uninterrupted(async move { request.act_as(&user_id).await }).await
+    }
+
+    /// Sign the user who acts as another one in as themselves again.
+    ///
+    /// The response sets the cookies of a new session, which replaces the one from which [`act_as`](Self::act_as) was
+    /// called: with the time of its login, its absolute limit, and what its tokens said of the authentication. Call it
+    /// again if the response is lost: it gives the same session, until one of its tokens is used. If the user's own
+    /// session has ended, or the session of acting is locked, the user is signed out.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::NotActing`]: the request's user does not act as another one. Any other [`LoginError`]: the session
+    /// may have ended; call it again.
+    pub async fn stop_acting(&self) -> Result<(), LoginError> {
+        let request = Arc::clone(&self.0);
+        self.0.shared.tasks.uninterrupted(async move { request.stop_acting().await }).await
+    }
+
     /// End the session immediately and clear the request's cookies on the response. A session named only by expired
-    /// cookies is ended too.
+    /// cookies is ended too, and so is the own session of a user who [acts as another one](Self::act_as).
     ///
     /// After the response head has been sent, the session still ends. The cookies then stay in the browser, but are
     /// invalid.
@@ -216,7 +266,8 @@ impl Auth {
     /// # Errors
     ///
     /// [`AuthError::Reauthentication`]: the user must authenticate again before ending another session, because of
-    /// `SENSITIVE_MAX_AGE`. Any other [`AuthError`]: the store failed.
+    /// `SENSITIVE_MAX_AGE`. [`AuthError::ActingRefused`]: [another user acts](Self::act_as) as the current one. Any other
+    /// [`AuthError`]: the store failed.
     pub async fn end(&self, session_id: Uuid) -> Result<bool, AuthError> {
         let auth = self.clone();
         let done = self.0.shared.tasks.uninterrupted(async move {
@@ -234,8 +285,9 @@ impl Auth {
     ///
     /// # Errors
     ///
-    /// [`AuthError::Reauthentication`]: the user must authenticate again, because of `SENSITIVE_MAX_AGE`. Any other
-    /// [`AuthError`]: the store failed.
+    /// [`AuthError::Reauthentication`]: the user must authenticate again, because of `SENSITIVE_MAX_AGE`.
+    /// [`AuthError::ActingRefused`]: [another user acts](Self::act_as) as the current one. Any other [`AuthError`]: the
+    /// store failed.
     pub async fn end_others(&self) -> Result<u64, AuthError> {
         let auth = self.clone();
         let done = self.0.shared.tasks.uninterrupted(async move {

@@ -13,6 +13,7 @@ pub struct Config {
     /// `None`: a session that was verified once is not checked again.
     pub(crate) check_interval: Option<Duration>,
     pub(crate) sensitive_max_age: Option<Duration>,
+    pub(crate) act_as_lifetime: Duration,
     pub(crate) reuse_ends_all: bool,
     pub(crate) limit: Option<(usize, LimitPolicy)>,
 }

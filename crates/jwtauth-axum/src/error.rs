@@ -23,6 +23,9 @@ pub enum AuthError {
     /// The user must authenticate again: 403.
     #[error(transparent)]
     Reauthentication(#[from] ReauthenticationRequired),
+    /// Only the user may do this, and another user acts as the user: 403.
+    #[error("only the user can do this")]
+    ActingRefused,
     /// Every attempt lost to a concurrent request.
     #[error("the database is busy, try again")]
     Contention,
@@ -44,6 +47,7 @@ impl AuthError {
             Self::MissingLayer => "missing_layer",
             Self::CrossOrigin(_) => "cross_origin",
             Self::Reauthentication(error) => error.code(),
+            Self::ActingRefused => "acting_refused",
             Self::Contention | Self::Store(StoreError::Busy(_)) => "session_contention",
             Self::Store(StoreError::NoConnection(_)) => "store_unavailable",
             Self::Store(_) => "store_error",
@@ -72,7 +76,11 @@ pub(crate) trait Failure: From<AuthError> {
 
 impl Failure for AuthError {
     fn of_the_service(&self) -> Option<&AuthError> {
-        if let Self::CrossOrigin(_) | Self::Reauthentication(_) = self { None } else { Some(self) }
+        if let Self::CrossOrigin(_) | Self::Reauthentication(_) | Self::ActingRefused = self {
+            None
+        } else {
+            Some(self)
+        }
     }
 }
 
@@ -100,9 +108,15 @@ pub enum Rejection {
     /// [`Auth::reauthenticate`](crate::Auth::reauthenticate).
     #[error("the session is locked")]
     Locked,
+    /// The session is bound to a device, whose browser has not proved its key in time: 403. A page can try again.
+    #[error("the session is bound to a device that has not proved its key")]
+    Unproven,
     /// The user must authenticate again: 403.
     #[error(transparent)]
     Reauthentication(#[from] ReauthenticationRequired),
+    /// Only the user may do this, and [another user acts](crate::Auth::act_as) as the user: 403.
+    #[error("only the user can do this")]
+    ActingRefused,
     /// A cross-origin request may not use the cookies: 403.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
@@ -119,6 +133,7 @@ impl From<AuthError> for Rejection {
         match error {
             AuthError::CrossOrigin(error) => Self::CrossOrigin(error),
             AuthError::Reauthentication(error) => Self::Reauthentication(error),
+            AuthError::ActingRefused => Self::ActingRefused,
             error => Self::Auth(error),
         }
     }
@@ -142,7 +157,9 @@ impl Rejection {
             Self::NotAuthenticated
             | Self::LateUpload
             | Self::Locked
+            | Self::Unproven
             | Self::Reauthentication(_)
+            | Self::ActingRefused
             | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
             Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::Auth(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
@@ -157,7 +174,9 @@ impl Rejection {
             Self::NotAuthenticated => "not_authenticated",
             Self::LateUpload => "late_upload",
             Self::Locked => "session_locked",
+            Self::Unproven => "device_proof_required",
             Self::Reauthentication(error) => error.code(),
+            Self::ActingRefused => "acting_refused",
             Self::InvalidToken => "token_not_valid",
             Self::CrossOrigin(_) => "cross_origin",
             Self::Keys(_) => "keys_unavailable",
@@ -173,7 +192,11 @@ impl Rejection {
                 "The tokens of this request have been replaced. Send an ordinary request, then try again.".to_owned()
             }
             Self::Locked => "The session is locked. Confirm that it is you.".to_owned(),
+            Self::Unproven => {
+                "The session is bound to a device, whose browser has not renewed it. Try again.".to_owned()
+            }
             Self::Reauthentication(error) => return error.body(),
+            Self::ActingRefused => "Only the user can do this.".to_owned(),
             Self::InvalidToken => "The access token is invalid or expired, or its session has ended.".to_owned(),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
             Self::Auth(AuthError::Contention | AuthError::Store(StoreError::Busy(_))) => {

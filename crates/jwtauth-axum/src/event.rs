@@ -56,6 +56,23 @@ pub enum Event {
         /// The methods used this time.
         methods: Methods,
     },
+    /// A user began to [act as another one](crate::Auth::act_as).
+    #[non_exhaustive]
+    ActingStarted {
+        /// The session of acting. Its user is the one as whom the other one acts.
+        session: Record,
+        /// The user who acts.
+        actor_id: String,
+    },
+    /// [`Auth::stop_acting`](crate::Auth::stop_acting) or [`Auth::logout`](crate::Auth::logout) ended the acting. A
+    /// session of acting can also end without this event.
+    #[non_exhaustive]
+    ActingEnded {
+        /// The session of acting, which has ended.
+        session: Record,
+        /// The user who acted.
+        actor_id: String,
+    },
     /// A session was ended; one event per session. Not sent for sessions that expire.
     #[non_exhaustive]
     SessionEnded {
@@ -86,6 +103,8 @@ impl Event {
             Self::SessionStarted { .. } => "session_started",
             Self::SessionRefreshed { .. } => "session_refreshed",
             Self::SessionReauthenticated { .. } => "session_reauthenticated",
+            Self::ActingStarted { .. } => "acting_started",
+            Self::ActingEnded { .. } => "acting_ended",
             Self::SessionEnded { .. } => "session_ended",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
             Self::LateUpload { .. } => "late_upload",
@@ -99,8 +118,10 @@ impl Event {
 pub enum EndReason {
     /// [`Auth::logout`](crate::Auth::logout).
     Logout,
-    /// A login from the same browser replaced it.
+    /// A login from the same browser replaced it, or its user has acted as another one and got a new session.
     Replaced,
+    /// [`Auth::stop_acting`](crate::Auth::stop_acting).
+    ActingEnded,
     /// [`Auth::end`](crate::Auth::end) or [`Auth::end_others`](crate::Auth::end_others).
     Revoked,
     /// Its refresh token was copied; with `REUSE_ENDS_ALL_SESSIONS`, that of any session of the same user.
@@ -115,6 +136,7 @@ impl EndReason {
         match self {
             Self::Logout => "logout",
             Self::Replaced => "replaced",
+            Self::ActingEnded => "acting_ended",
             Self::Revoked => "revoked",
             Self::Reused => "reused",
             Self::Limit => "limit",
@@ -176,6 +198,21 @@ pub(crate) fn session(event: &'static str, record: &Record) {
         %session_id,
         user_id,
         "{event}: session {session_id} of user {user_id}"
+    );
+}
+
+/// Log the beginning or the end of acting as another user.
+pub(crate) fn acting(event: &'static str, record: &Record, actor_id: &str) {
+    let (session_id, user_id) = (record.id, record.user_id.as_str());
+    let actor_session_id = record.actor_session_id.unwrap_or_default();
+    tracing::info!(
+        target: "jwtauth.security",
+        event,
+        %session_id,
+        user_id,
+        %actor_session_id,
+        actor_id,
+        "{event}: user {actor_id} as user {user_id}, session {session_id}"
     );
 }
 

@@ -8,6 +8,7 @@
 //! | [`Authenticated`] | the current user, checked against the store; otherwise 403, or 401 for an invalid bearer token, as in Django |
 //! | `Option<Authenticated>`, [`MaybeAuthenticated`] | the same, or `None` for an anonymous request |
 //! | [`RecentlySignedIn`], [`SignedInWith`] | the current user, who has authenticated a short time ago, or by certain methods; otherwise 403 |
+//! | [`NotActing`] | rejects a request in which [another user acts](Auth::act_as) as the current one |
 //! | [`AccessClaims`] | the claims of the access token, without a query |
 //! | [`Auth`] | the handle: [`login`](Auth::login), [`logout`](Auth::logout), [`reauthenticate`](Auth::reauthenticate), [`sessions`](Auth::sessions), [`end`](Auth::end) |
 //!
@@ -53,6 +54,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::exhaustive_enums, clippy::exhaustive_structs)]
 
+mod acting;
 mod auth;
 mod cleanup;
 mod clock;
@@ -74,6 +76,7 @@ mod shared;
 mod store;
 mod task;
 
+pub use acting::{ActAs, NotActing};
 pub use auth::Auth;
 pub use config::Config;
 pub use error::{AuthError, Rejection};

@@ -73,7 +73,8 @@ impl Login {
     }
 }
 
-/// Why a login, or another [authentication](crate::Auth::reauthenticate), failed.
+/// Why a login, another [authentication](crate::Auth::reauthenticate), or [acting as another user](crate::Auth::act_as)
+/// failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoginError {
@@ -99,6 +100,13 @@ pub enum LoginError {
     /// user, or is one of acting.
     #[error("this is not the user who is signed in")]
     OtherUser,
+    /// [`Auth::act_as`](crate::Auth::act_as): the request has no session of cookies, the user is not active, or
+    /// [`AuthLayer::with_act_as`](crate::AuthLayer::with_act_as) does not allow it.
+    #[error("this user may not be acted as")]
+    MayNotAct,
+    /// [`Auth::stop_acting`](crate::Auth::stop_acting): the request's user does not act as another one.
+    #[error("the user does not act as another one")]
+    NotActing,
     /// Anything else.
     #[error(transparent)]
     Auth(AuthError),
@@ -114,7 +122,7 @@ impl LoginError {
             Self::ResponseSent => "response_sent",
             Self::Lifetime => "invalid_lifetime",
             Self::Methods(error) => error.code(),
-            Self::OtherUser => "permission_denied",
+            Self::OtherUser | Self::MayNotAct | Self::NotActing => "permission_denied",
             Self::Auth(error) => error.code(),
         }
     }
@@ -146,13 +154,15 @@ impl Failure for LoginError {
 }
 
 impl IntoResponse for LoginError {
-    /// Answer as Django's `login/` does: 401 for an unknown user, 403 for too many sessions, for another user and for a
-    /// cross-origin request.
+    /// Answer as Django's `login/` does: 401 for an unknown user, 403 for too many sessions, for another user, for what a
+    /// user who acts may not do, and for a cross-origin request.
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::UnknownUser => (StatusCode::UNAUTHORIZED, "No active account found with the given credentials."),
             Self::SessionLimit => (StatusCode::FORBIDDEN, "Too many sessions. Sign out on another device first."),
             Self::OtherUser => (StatusCode::FORBIDDEN, "This is not the user who is signed in."),
+            Self::MayNotAct => (StatusCode::FORBIDDEN, "You may not act as this user."),
+            Self::NotActing => (StatusCode::FORBIDDEN, "You do not act as another user."),
             Self::CrossOrigin(error) => return Rejection::from(error).into_response(),
             Self::Auth(error) => return error.into_response(),
             Self::ResponseSent | Self::Lifetime | Self::Methods(_) => {

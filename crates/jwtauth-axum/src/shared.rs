@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 use http::request::Parts;
 use jwtauth::{Claims, CleanupSchedule, CustomClaims, VerifiedSessions};
 
-use crate::{Config, clock::Clock, event::Receivers, retry::random, store::ErasedStore, task::Tasks};
+use crate::{Config, acting::MayActAs, clock::Clock, event::Receivers, retry::random, store::ErasedStore, task::Tasks};
 
 /// The most verified sessions that a process caches if `SESSION_CHECK_INTERVAL` allows it; about 100 bytes each.
 const REMEMBERED_SESSIONS: usize = 65_536;
@@ -23,6 +23,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) verified: Arc<VerifiedSessions>,
     pub(crate) custom_claims: Option<CustomClaimsOf>,
+    pub(crate) may_act_as: Option<MayActAs>,
     pub(crate) address: Option<AddressOf>,
     pub(crate) receivers: Receivers,
     pub(crate) cleanup: Arc<CleanupSchedule>,
@@ -37,6 +38,7 @@ impl Shared {
             clock: Clock::default(),
             verified: Arc::new(VerifiedSessions::new(REMEMBERED_SESSIONS)),
             custom_claims: None,
+            may_act_as: None,
             address: None,
             receivers: Receivers::default(),
             cleanup: Arc::new(CleanupSchedule::new(Duration::ZERO, random())),

@@ -96,6 +96,7 @@ struct Row {
     locks_at: Option<u64>,
     #[serde(default)]
     amr: String,
+    device_key: Option<String>,
 }
 
 fn corpus() -> Corpus {
@@ -173,6 +174,7 @@ impl Corpus {
             let record = Record::new(self.sessions[name].id.parse().unwrap(), row.user, session)
                 .with_remember(row.remember)
                 .with_methods(Methods::from_stored(&row.amr))
+                .with_device_key(row.device_key)
                 .with_last_seen_at(time(row.last_seen_at));
             store.insert(record, None, time(self.now)).await.unwrap();
         }
@@ -243,7 +245,7 @@ impl Corpus {
     async fn rows(&self, store: &Users) -> Value {
         let mut rows = Map::new();
         for user in self.users.keys() {
-            for Record { id, session, remember, last_seen_at, user_id, methods, .. } in
+            for Record { id, session, remember, last_seen_at, user_id, methods, device_key, .. } in
                 store.of_user(user, UnixTime::EPOCH).await.unwrap()
             {
                 let row = json!({
@@ -254,6 +256,7 @@ impl Corpus {
                     "remember": remember, "last_seen_at": last_seen_at.as_secs(),
                     "auth_time": session.auth_time.map(UnixTime::as_secs),
                     "locks_at": session.locks_at.map(UnixTime::as_secs), "amr": methods.as_str(),
+                    "device_key": device_key,
                 });
                 rows.insert(self.name(id), row);
             }
@@ -269,7 +272,7 @@ impl Corpus {
     fn expected(&self, case: &Case) -> Value {
         let mut rows = Map::new();
         for (name, after) in case.answer["rows"].as_object().unwrap() {
-            let mut row = json!({"auth_time": null, "locks_at": null, "amr": ""});
+            let mut row = json!({"auth_time": null, "locks_at": null, "amr": "", "device_key": null});
             let before = case.rows.get(name).and_then(Value::as_object).cloned();
             row.as_object_mut().unwrap().extend(before.unwrap_or_default());
             match after {

@@ -226,7 +226,7 @@ async fn acting_user_cannot_authenticate_again_and_is_signed_out_with_their_own_
     let claims = site.claims(&acting, TokenKind::Access);
     assert_eq!((claims.actor.as_deref(), claims.auth_time), (Some("7"), Some(UnixTime::EPOCH)));
     assert_eq!((acting.get("/actor").await.body.as_str(), actor.get("/actor").await.body.as_str()), ("7", ""));
-    assert_eq!(acting.get("/recent").await.code(), "reauthentication_required");
+    assert_eq!(acting.get("/recent").await.code(), "acting_refused");
     assert_eq!(actor.post(&format!("/sessions/{own}")).await.body, "true");
     assert_eq!(acting.get("/me").await.code(), "not_authenticated");
     site.clock.advance(301);

@@ -337,7 +337,7 @@ impl Proof {
 /// Return the session identifier that a browser knows for a session with this key, as stored.
 #[pyfunction]
 pub(crate) fn device_identifier(device_key: &str) -> Option<String> {
-    Some(jwtauth::DeviceKey::parse(device_key).ok()?.thumbprint().to_owned())
+    Some(jwtauth::DeviceKey::parse(device_key).ok()?.thumbprint())
 }
 
 /// The identity that a request claims.

@@ -25,6 +25,11 @@ impl Sid {
         Self(jwtauth::Sid::derived(secret, UnixTime::from_secs(now)))
     }
 
+    /// Return the name of the session that replaces the acting session of this name.
+    fn after_acting(&self, generation: u64) -> Self {
+        Self(self.0.after_acting(Generation::new(generation)))
+    }
+
     #[getter]
     fn session_id(&self) -> Uuid {
         self.0.session_id()
@@ -151,10 +156,15 @@ impl Session {
         self.0.device.needs_proof()
     }
 
-    /// Return the row of a session whose tokens the client may not have yet.
+    /// Return whether a token of this generation may stop acting in this session.
+    fn may_stop_acting(&self, presented: u64) -> bool {
+        self.0.may_stop_acting(Generation::new(presented))
+    }
+
+    /// Return whether no token of this session was used yet.
     #[getter]
-    fn unacknowledged(&self) -> Self {
-        Self(self.0.with_acknowledged_at(None))
+    fn is_unused(&self) -> bool {
+        self.0.is_unused()
     }
 
     #[getter]

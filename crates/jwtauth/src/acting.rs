@@ -9,13 +9,15 @@ use crate::{Authentication, Generation, RotationPolicy, Session, Sid, UnixTime, 
 impl RotationPolicy {
     /// Return the row of a session that starts at `now`, and in which the user of the session `own` acts as another
     /// user. It ends after `lifetime`, used or not, and never later than `own` would. Fractions of a second are ignored.
+    /// It is bound to the same device as `own`.
     ///
     /// The row stores when the tokens of `own` say that its user authenticated, for [`stop_acting`](Self::stop_acting).
     /// The tokens of the new session must not say it, since neither user has authenticated in it.
     pub fn start_acting(&self, own: &Session, said: &Authentication, lifetime: Duration, now: UnixTime) -> Session {
         let left = own.expires_at.saturating_duration_since(now);
         let lifetime = lifetime.min(left).max(Duration::from_secs(1));
-        self.start_for(lifetime, now).with_auth_time(Some(said.time))
+        Session { expires_at: now + lifetime, end_is_fixed: true, ..self.start_beside(own, now) }
+            .with_auth_time(Some(said.time))
     }
 
     /// Return the row that replaces `own` at `now`, when its user stops acting in the session `acting`. The name is
@@ -44,6 +46,7 @@ impl Session {
 impl Sid {
     /// Return the name of the session that replaces the acting session of this name, if it ends in this generation.
     /// Only who has a token of the acting session can derive it, and derives the same name again.
+    #[must_use]
     pub fn after_acting(&self, generation: Generation) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(b"jwtauth.stop_acting");

@@ -45,7 +45,7 @@ mod token;
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::{
-        device::fuzz_challenge as challenge,
+        device::{fuzz_challenge as challenge, fuzz_proof as proof},
         token::{fuzz_claims as claims, fuzz_header as header},
     };
 }

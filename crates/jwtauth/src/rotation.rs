@@ -264,15 +264,8 @@ impl RotationPolicy {
         }
     }
 
-    /// Return the row of a session in which the user of `session` acts as another user from `now`. It ends after
-    /// `lifetime`, whether it is used or not, and with `session`. Fractions of a second are ignored.
-    pub fn act(&self, session: &Session, lifetime: Duration, now: UnixTime) -> Session {
-        let expires_at = (now + lifetime).min(session.expires_at);
-        Session { expires_at, end_is_fixed: true, ..self.start_beside(session, now) }
-    }
-
     /// Return the row of a session for the browser that has `session`, bound to the same device.
-    fn start_beside(&self, session: &Session, now: UnixTime) -> Session {
+    pub(crate) fn start_beside(&self, session: &Session, now: UnixTime) -> Session {
         let rotated_at = if session.device.needs_proof() { session.rotated_at } else { now };
         Session { device: session.device, rotated_at, ..self.start(now) }
     }

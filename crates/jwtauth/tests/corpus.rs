@@ -9,8 +9,8 @@ use std::{
 
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{
-    ACTIVITY_HEADER, Algorithm, Answer, Authentication, Check, Claims, CookiePolicy, Decision, FoundRow, Grantee, Head,
-    HttpVersion, IdentifyError, Identity, Keyring, Lifetimes, Methods, OriginPolicy, Outcome, Profile,
+    ACTIVITY_HEADER, Algorithm, Answer, Authentication, Check, Claims, CookiePolicy, Decision, DeviceBinding, FoundRow,
+    Grantee, Head, HttpVersion, IdentifyError, Identity, Keyring, Lifetimes, Methods, OriginPolicy, Outcome, Profile,
     RENDER_SECRET_HEADER, Refusal, RenderSecrets, RotationPolicy, Session, Sid, SigningKey, Site, TokenKind, Tokens,
     Transport,
 };
@@ -162,6 +162,8 @@ struct Row {
     locks_at: Option<u64>,
     #[serde(default)]
     amr: String,
+    #[serde(default)]
+    device_key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -278,7 +280,10 @@ impl Row {
         session.rotated_at = time(self.rotated_at);
         session.expires_at = time(self.expires_at);
         session.end_is_fixed = self.end_is_fixed;
-        session.with_auth_time(self.auth_time.map(time)).with_locks_at(self.locks_at.map(time))
+        session
+            .with_auth_time(self.auth_time.map(time))
+            .with_locks_at(self.locks_at.map(time))
+            .with_device(DeviceBinding::from_stored(self.device_key.as_deref()))
     }
 
     fn write(&mut self, session: &Session) {
@@ -501,7 +506,7 @@ impl<'c> Face<'c> {
         if let Some(warning) = decision.warning() {
             self.log(warning);
         }
-        if matches!(decision, Decision::Refuse(Refusal::LateUpload | Refusal::Locked)) {
+        if matches!(decision, Decision::Refuse(Refusal::LateUpload | Refusal::Locked | Refusal::Unproven)) {
             self.refusal = Some(decision.code());
         }
         if decision.admits() {
@@ -606,6 +611,7 @@ impl<'c> Face<'c> {
             auth_time: None,
             locks_at: None,
             amr: String::new(),
+            device_key: None,
         };
         row.write(&session);
         self.log("session_started");

@@ -3,7 +3,7 @@
 mod future;
 mod service;
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{future::Future, net::IpAddr, sync::Arc, time::SystemTime};
 
 pub use future::ResponseFuture;
 
@@ -12,7 +12,7 @@ use jwtauth::CustomClaims;
 pub use service::AuthService;
 use tower_layer::Layer;
 
-use crate::{Config, Event, Health, SessionStore, clock::Clock, shared::Shared};
+use crate::{ActAs, Config, Event, Health, SessionStore, StoreError, acting::MayActAs, clock::Clock, shared::Shared};
 
 /// Authenticate every request by cookie or bearer token, and write the cookies of the response.
 ///
@@ -55,6 +55,32 @@ impl AuthLayer {
     /// issues tokens for the same sessions, return the same claims as its `ACCESS_TOKEN_CLAIMS`.
     pub fn with_custom_claims(mut self, claims: impl Fn(&str) -> CustomClaims + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).custom_claims = Some(Arc::new(claims));
+        self
+    }
+
+    /// Set the function that decides who may [act as another user](crate::Auth::act_as). It is asked when a user begins to
+    /// act and at each refresh of such a session, also of one that Django has started, so its answer applies within
+    /// `ACCESS_TOKEN_LIFETIME`. It is never asked whether users may act as themselves, which is never allowed.
+    ///
+    /// Decide by what the users are now, and never allow to act as a user with rights that the first one must not get,
+    /// such as another staff member. Default: no user may begin to act, and sessions that Django has started continue.
+    ///
+    /// ```
+    /// use jwtauth_axum::{AuthLayer, Config, MemoryStore};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = Config::new("a secret of at least thirty-two bytes")?;
+    /// let layer = AuthLayer::new(config, MemoryStore::default())
+    ///     .with_act_as(|asked| async move { Ok(asked.actor_id == "1" && asked.user_id != "2") });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_act_as<F>(mut self, may_act_as: impl Fn(ActAs) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<bool, StoreError>> + Send + 'static,
+    {
+        let may_act_as: MayActAs = Arc::new(move |asked| Box::pin(may_act_as(asked)));
+        Arc::make_mut(&mut self.shared).may_act_as = Some(may_act_as);
         self
     }
 

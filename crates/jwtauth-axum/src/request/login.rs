@@ -27,14 +27,16 @@ impl RequestAuth {
         let (shared, now) = (&self.shared, self.shared.clock.now());
         let methods = login.methods.map_err(LoginError::Methods)?;
         let user_id = shared.store.user_key(&login.user_id).ok_or(LoginError::UnknownUser)?;
-        let sid = Sid::generate(&SystemRandom::new(), now).map_err(AuthError::Randomness)?;
-        let record = Record::new(sid.session_id(), user_id, self.session(login.lifetime, now)?)
+        if self.claims().is_some_and(|claims| claims.actor.is_some() && claims.subject == user_id) {
+            return Err(AuthError::ActingRefused.into()); // the session would have no limits of acting
+        }
+        let sid = new_sid(now)?;
+        let record = self
+            .new_record(&sid, user_id, self.session(login.lifetime, now)?)
             .with_remember(login.remember)
-            .with_methods(methods)
-            .with_user_agent(self.client.user_agent())
-            .with_ip_address(self.client.address);
+            .with_methods(methods);
         let custom = self.custom_claims(&record.user_id)?;
-        let older = self.named_sessions();
+        let older = self.named_sessions().await?;
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
         let surplus = Ended::of(self.insert(&record, limit).await?);
         let authentication = Authentication::new(now, record.methods.clone());
@@ -99,7 +101,14 @@ impl RequestAuth {
         }
     }
 
-    async fn insert(&self, record: &Record, limit: Option<Limit>) -> Result<Vec<Uuid>, LoginError> {
+    /// Return the record of a session that this client starts.
+    pub(super) fn new_record(&self, sid: &Sid, user_id: String, session: Session) -> Record {
+        Record::new(sid.session_id(), user_id, session)
+            .with_user_agent(self.client.user_agent())
+            .with_ip_address(self.client.address)
+    }
+
+    pub(super) async fn insert(&self, record: &Record, limit: Option<Limit>) -> Result<Vec<Uuid>, LoginError> {
         retrying(|| async {
             let now = self.shared.clock.now();
             Ok(self.shared.store.insert(record.clone(), limit.clone(), now).await?)
@@ -110,7 +119,12 @@ impl RequestAuth {
     /// End the sessions that the request's tokens name, and clear its cookies on the response.
     pub(crate) async fn logout(&self) -> Result<(), AuthError> {
         self.check_origin()?;
-        self.end(self.named_sessions(), EndReason::Logout).await?;
+        let is_said = self.claims().is_some_and(|claims| claims.actor.is_some());
+        let acted = if is_said { self.resolve().await? } else { None };
+        self.end(self.named_sessions().await?, EndReason::Logout).await?;
+        if let Some((acted, actor)) = acted.and_then(|acted| Some((acted.record.clone(), acted.actor.clone()?))) {
+            self.tell_acting_ended(acted, actor);
+        }
         let mut state = self.asked_state();
         (state.user, state.refusal) = (User::Known(None), None);
         state.outcome = Outcome::Cleared;
@@ -126,7 +140,7 @@ impl RequestAuth {
 
     /// End these sessions without sending events. With receivers, end them one by one, so that each event is sent by
     /// the request that ended the session.
-    async fn end_rows(&self, ids: Vec<Uuid>) -> Ended {
+    pub(super) async fn end_rows(&self, ids: Vec<Uuid>) -> Ended {
         let mut ended = Ended::default();
         if ids.is_empty() {
             return ended;
@@ -168,7 +182,7 @@ impl RequestAuth {
     }
 
     /// Log and send the events of ended sessions.
-    fn tell_ended(&self, ended: &Ended, reason: EndReason) {
+    pub(super) fn tell_ended(&self, ended: &Ended, reason: EndReason) {
         event::ended(ended.count, reason);
         for id in &ended.ids {
             self.shared.verified.forget(*id);
@@ -181,27 +195,38 @@ impl RequestAuth {
         self.foreign.as_ref().map_or(Ok(()), |foreign| Err(foreign.refuse()))
     }
 
-    /// Return the sessions that the request's tokens name, even expired ones, and the current session.
-    fn named_sessions(&self) -> Vec<Uuid> {
-        let own = self.claims_by(&self.state()).map(|claims| claims.sid.session_id());
+    /// Return the sessions that the request's tokens name, even expired ones, and the current session; and if another
+    /// user acts, or may have acted, in one of them, that user's own session.
+    async fn named_sessions(&self) -> Result<Vec<Uuid>, AuthError> {
+        let own = self.claims_by(&self.state()).cloned();
         let mut ids: Vec<_> = self.identity.session_names().iter().map(Sid::session_id).collect();
-        ids.extend(own.filter(|own| !ids.contains(own)));
-        ids
+        ids.extend(own.iter().map(|own| own.sid.session_id()));
+        if own.is_none_or(|own| own.actor.is_some()) {
+            ids.extend(self.sessions_of_actors(&ids).await?);
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids)
     }
+}
+
+/// Generate the name of a session that starts now.
+pub(super) fn new_sid(now: UnixTime) -> Result<Sid, AuthError> {
+    Sid::generate(&SystemRandom::new(), now).map_err(AuthError::Randomness)
 }
 
 /// The sessions that were ended.
 #[derive(Default)]
-struct Ended {
+pub(super) struct Ended {
     count: u64,
     /// Their ids, if known.
     ids: Vec<Uuid>,
     /// The error after which other sessions may still be live.
-    failed: Option<AuthError>,
+    pub(super) failed: Option<AuthError>,
 }
 
 impl Ended {
-    fn of(ids: Vec<Uuid>) -> Self {
+    pub(super) fn of(ids: Vec<Uuid>) -> Self {
         Self { count: ids.len() as u64, ids, failed: None }
     }
 

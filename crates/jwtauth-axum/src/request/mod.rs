@@ -5,6 +5,7 @@
 //! when it is needed. [`RequestAuth::finish`] writes the cookies to the response. The rules are in the engine's
 //! [`Site`](jwtauth::Site); this module reads and writes rows, retries, and sends events.
 
+mod acting;
 mod login;
 mod reauthentication;
 mod upkeep;
@@ -17,7 +18,7 @@ use std::{
 use http::{HeaderMap, request::Parts};
 use jwtauth::{
     Answer, Asked, Authentication, Check, Claims, CustomClaims, Decision, FoundRow, Grant, Grantee, IdentifyError,
-    Identity, Methods, Outcome, Refusal, Refused, Sid, TokenKind, UnixTime,
+    Identity, Outcome, Refusal, Refused, Sid, TokenKind,
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -179,6 +180,11 @@ impl RequestAuth {
         let shared = &self.shared;
         let asked = self.asking(claims);
         let Some(Found { mut record, actor }) = self.find(claims.sid.session_id()).await? else { return Ok(None) };
+        if let Some(actor) = &actor {
+            if self.may_act(actor, &record.user_id).await? == Some(false) {
+                return Ok(None);
+            }
+        }
         let now = shared.clock.now();
         let decision = shared.config.site.refresh(&self.identity, claims, &record.session, now);
         if decision == Decision::Reuse {
@@ -213,11 +219,10 @@ impl RequestAuth {
                 event::session("session_refreshed", &record);
                 shared.receivers.send(|| Event::SessionRefreshed { session: record.clone() });
             }
-            let authentication = match actor {
-                None => Authentication::of(claims, &record.session),
-                Some(_) => Authentication::new(UnixTime::EPOCH, Methods::default()), // neither has authenticated in it
+            let facts = match actor {
+                None => Facts { authentication: Authentication::of(claims, &record.session), actor, custom },
+                Some(actor) => Facts::of_acting(actor, custom),
             };
-            let facts = Facts { authentication, actor, custom };
             self.sign_in(record, claims.sid, facts, decision.issues(), asked);
             if is_rotated {
                 shared.remove_expired();
@@ -232,14 +237,13 @@ impl RequestAuth {
         if self.remove(&[record.id]).await? == 0 {
             return Ok(false);
         }
-        if let Some(actor) = record.actor_session_id {
-            self.remove(&[actor]).await?;
-        }
         let (session_id, reason) = (record.id, EndReason::Reused);
         event::ended(1, reason);
         event::warning("refresh_token_reused", record, record.session.generation, claims);
         self.shared.receivers.send(|| Event::RefreshTokenReused { session: record.clone() });
         self.shared.receivers.send(|| Event::SessionEnded { session_id, reason });
+        // The copied token could have been exchanged for the session of the user who acts.
+        self.end(record.actor_session_id, reason).await?;
         Ok(true)
     }
 
@@ -340,6 +344,7 @@ impl RequestAuth {
         match self.state().refusal {
             Some(Refusal::LateUpload) => Rejection::LateUpload,
             Some(Refusal::Locked) => Rejection::Locked,
+            Some(Refusal::Unproven) => Rejection::Unproven,
             _ => Rejection::NotAuthenticated,
         }
     }

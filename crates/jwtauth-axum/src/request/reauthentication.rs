@@ -82,13 +82,15 @@ impl RequestAuth {
 
     /// Reject the request if it is anonymous, or if its user must authenticate again.
     pub(crate) async fn require(&self, max_age: Option<Duration>, methods: &[&str]) -> Result<(), Rejection> {
+        self.refuse_acting().await?;
         let found = self.authentication().await?.ok_or_else(|| self.anonymous())?;
         self.missing(&found, max_age, methods).map_or(Ok(()), |missing| Err(Rejection::Reauthentication(missing)))
     }
 
-    /// Reject an operation that needs an authentication within `SENSITIVE_MAX_AGE`. An anonymous request passes, since
+    /// Reject an operation that needs an authentication within `SENSITIVE_MAX_AGE`, or that only the user may do. An anonymous request passes, since
     /// it has no session to operate on.
     pub(crate) async fn check_sensitive(&self) -> Result<(), AuthError> {
+        self.refuse_acting().await?;
         let max_age = self.shared.config.sensitive_max_age;
         if max_age.is_none() {
             return Ok(());

@@ -47,6 +47,7 @@ impl Settings {
             site: Site::new(tokens, policy.with_lock_after(lock), self.transport()?),
             check_interval: interval,
             sensitive_max_age: positive("SENSITIVE_MAX_AGE", self.sensitive_max_age)?,
+            act_as_lifetime: whole("ACT_AS_LIFETIME", self.act_as_lifetime)?,
             reuse_ends_all: self.reuse_ends_all_sessions,
             limit: self.limit()?,
         })

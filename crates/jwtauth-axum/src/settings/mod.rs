@@ -110,6 +110,9 @@ pub struct Settings {
     /// [`RecentlySignedIn`](crate::RecentlySignedIn) names no other limit; `"none"` for no limit. Default: `"none"`.
     #[serde(deserialize_with = "read::seconds_or_none")]
     pub sensitive_max_age: Option<Duration>,
+    /// How long a user may [act as another one](crate::Auth::act_as). Default: one hour.
+    #[serde(deserialize_with = "read::seconds")]
+    pub act_as_lifetime: Duration,
     /// Default: `access_token`.
     pub access_token_cookie_name: String,
     /// Default: `refresh_token`.
@@ -187,6 +190,7 @@ impl Default for Settings {
             session_lifetime: Some(30 * DAY),
             lock_after: None,
             sensitive_max_age: None,
+            act_as_lifetime: Duration::from_secs(3600),
             access_token_cookie_name: "access_token".to_owned(),
             refresh_token_cookie_name: "refresh_token".to_owned(),
             cookie_secure: true,

@@ -29,6 +29,7 @@ setters! {
     with_session_lifetime(session_lifetime: impl Into<Option<Duration>>) => session_lifetime.into();
     with_lock_after(lock_after: impl Into<Option<Duration>>) => lock_after.into();
     with_sensitive_max_age(sensitive_max_age: impl Into<Option<Duration>>) => sensitive_max_age.into();
+    with_act_as_lifetime(act_as_lifetime: Duration) => act_as_lifetime;
     with_access_token_cookie_name(access_token_cookie_name: impl Into<String>) => access_token_cookie_name.into();
     with_refresh_token_cookie_name(refresh_token_cookie_name: impl Into<String>) => refresh_token_cookie_name.into();
     with_cookie_secure(cookie_secure: bool) => cookie_secure;

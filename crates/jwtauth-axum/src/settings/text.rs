@@ -23,7 +23,7 @@ enum Kind {
 }
 
 /// Each setting: its name, its kind, and what it accepts.
-const KNOWN: [(&str, Kind, &str); 31] = [
+const KNOWN: [(&str, Kind, &str); 32] = [
     ("SECRET_KEY", Kind::Text, "a string"),
     ("SECRET_KEY_FALLBACKS", Kind::List, "a list of strings"),
     ("CSRF_TRUSTED_ORIGINS", Kind::List, "a list of origins, for example [\"https://app.example.com\"]"),
@@ -32,6 +32,7 @@ const KNOWN: [(&str, Kind, &str); 31] = [
     ("SESSION_LIFETIME", Kind::Number, SECONDS_OR_NONE),
     ("LOCK_AFTER", Kind::Number, SECONDS_OR_NONE),
     ("SENSITIVE_MAX_AGE", Kind::Number, SECONDS_OR_NONE),
+    ("ACT_AS_LIFETIME", Kind::Number, SECONDS),
     ("ACCESS_TOKEN_COOKIE_NAME", Kind::Text, "a string"),
     ("REFRESH_TOKEN_COOKIE_NAME", Kind::Text, "a string"),
     ("COOKIE_SECURE", Kind::Flag, "true or false"),

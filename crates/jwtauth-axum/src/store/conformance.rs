@@ -45,12 +45,12 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
     expired_sessions_are_removed(store, user).await;
 }
 
-/// Check concurrent requests: exactly one of many rotations of the same generation wins, and many simultaneous logins
-/// respect the limit.
+/// Check concurrent requests: exactly one of many rotations of the same generation wins, one of many sessions replaces
+/// another, and many simultaneous logins respect the limit.
 ///
 /// # Panics
 ///
-/// If none or several rotations win, or if there are more sessions than the limit.
+/// If none or several rotations or replacements win, or if there are more sessions than the limit.
 pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
     let id = insert(&*store, record(user, NOW)).await;
     for number in 1..=20 {
@@ -72,7 +72,24 @@ pub async fn check_race(store: Arc<impl SessionStore>, user: &str) {
         }
         assert_eq!(won, 1, "one of 16 wins the swap of generation {generation}");
     }
-    end(&*store, &[id]).await;
+    let replacements: Vec<Record> = (0..16).map(|_| record(user, NOW)).collect();
+    let racers = replacements.iter().cloned().map(|next| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            loop {
+                match store.replace(id, next.clone(), NOW).await {
+                    Err(InsertError::Store(StoreError::Busy(_))) => tokio::task::yield_now().await,
+                    done => return done.is_ok_and(|won| won),
+                }
+            }
+        })
+    });
+    let mut won = 0;
+    for racer in racers.collect::<Vec<_>>() {
+        won += u32::from(racer.await.unwrap_or_else(|error| panic!("a racer: {error}")));
+    }
+    let ids: Vec<Uuid> = replacements.iter().map(|next| next.id).collect();
+    assert_eq!((won, end(&*store, &ids).await), (1, 1), "one of 16 replaces the session");
     let limit = Limit::new(3, LimitPolicy::EndOldest);
     let logins = (0..16).map(|_| {
         let (store, limit, user) = (Arc::clone(&store), limit.clone(), user.to_owned());

@@ -1,9 +1,12 @@
 //! The public key of a device.
 
+use std::{fmt, sync::Arc};
+
+use aws_lc_rs::signature::ParsedPublicKey;
 use serde_json::Value;
 
 use super::ProofError;
-use crate::{Algorithm, VerifyingKey, strict_json::Strict};
+use crate::{Algorithm, KeyError, key::Jwk};
 
 /// The largest RSA modulus of a device, in bits. The smallest is that of all keys, 2048 (RFC 7518 §3.3).
 const MAX_RSA_BITS: usize = 4096;
@@ -14,8 +17,12 @@ const PREFIX: &str = "dbsc:";
 /// The public key of a device: on P-256 for ES256, or RSA with 2048 to 4096 bits for RS256.
 ///
 /// The key comes from [`DeviceProof::registration`](crate::DeviceProof::registration), and is stored as text.
-#[derive(Clone, Debug)]
-pub struct DeviceKey(VerifyingKey);
+#[derive(Clone)]
+pub struct DeviceKey {
+    algorithm: Algorithm,
+    text: Arc<str>,
+    parsed: Arc<ParsedPublicKey>,
+}
 
 impl DeviceKey {
     /// Read a key from its text.
@@ -24,53 +31,67 @@ impl DeviceKey {
     ///
     /// [`ProofError::BadKey`]: [`to_text`](Self::to_text) does not write this text.
     pub fn parse(text: &str) -> Result<Self, ProofError> {
-        let jwk = text.strip_prefix(PREFIX).ok_or(ProofError::BadKey)?;
-        let Strict(jwk) = serde_json::from_str(jwk).map_err(|_| ProofError::BadKey)?;
-        let algorithm = jwk.get("alg").and_then(Value::as_str).and_then(device_algorithm).ok_or(ProofError::BadKey)?;
-        let key = Self::from_jwk(algorithm, &jwk)?;
-        if key.to_text() == text { Ok(key) } else { Err(ProofError::BadKey) }
+        let key = text.strip_prefix(PREFIX).and_then(|jwk| {
+            let jwk = Jwk::detect(jwk.as_bytes()).ok()??;
+            Self::new(jwk.algorithm(None).filter(|it| is_of_devices(*it))?, &jwk).ok()
+        });
+        key.filter(|key| *key.text == *text).ok_or(ProofError::BadKey)
     }
 
-    /// Write the key as text: `dbsc:` and the canonical JWK, which is `alg` and the required members (RFC 7638 §3.2) in
+    /// Return the key as text: `dbsc:` and the canonical JWK, which is `alg` and the required members (RFC 7638 §3.2) in
     /// lexical order. Equal keys have equal texts.
     pub fn to_text(&self) -> String {
-        let jwk = self.0.canonical_jwk().unwrap_or_default(); // a device key is never a secret
-        format!("{PREFIX}{jwk}")
+        (*self.text).to_owned()
     }
 
     /// Return the algorithm that the device signs with.
     pub fn algorithm(&self) -> Algorithm {
-        self.0.algorithm()
+        self.algorithm
     }
 
-    /// Return the thumbprint of the key (RFC 7638): the session identifier that its browser knows.
-    pub fn thumbprint(&self) -> &str {
-        self.0.thumbprint()
+    /// Return the thumbprint of the key (RFC 7638), which is the session identifier that its browser knows.
+    pub fn thumbprint(&self) -> String {
+        let jwk = self.text.strip_prefix(PREFIX).unwrap_or_default();
+        let jwk = Jwk::detect(jwk.as_bytes()).ok().flatten();
+        let public = jwk.and_then(|jwk| jwk.public(self.algorithm).ok());
+        public.map(|public| public.thumbprint()).unwrap_or_default()
     }
 
     /// Read a public JWK without private members.
     pub(super) fn from_jwk(algorithm: Algorithm, jwk: &Value) -> Result<Self, ProofError> {
-        let key = VerifyingKey::from_jwk(algorithm, jwk).map_err(|_| ProofError::BadKey)?;
-        if key.rsa_bits().is_some_and(|bits| bits > MAX_RSA_BITS) {
-            return Err(ProofError::BadKey);
+        Jwk::from_value(jwk).and_then(|jwk| Self::new(algorithm, &jwk)).map_err(|_| ProofError::BadKey)
+    }
+
+    fn new(algorithm: Algorithm, jwk: &Jwk<'_>) -> Result<Self, KeyError> {
+        Jwk::demand(Some(jwk), algorithm, "verify")?;
+        let public = jwk.public(algorithm)?;
+        if let Some(bits) = public.rsa_bits().filter(|bits| *bits > MAX_RSA_BITS) {
+            return Err(KeyError::RsaSize { bits });
         }
-        Ok(Self(key))
+        let text = format!("{PREFIX}{}", public.canonical_jwk(algorithm));
+        Ok(Self { algorithm, text: text.into(), parsed: Arc::new(public.parse(algorithm)?) })
     }
 
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.0.verifies(message, signature)
+        self.parsed.verify_sig(message, signature).is_ok()
+    }
+}
+
+impl fmt::Debug for DeviceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DeviceKey({} [redacted])", self.algorithm)
     }
 }
 
 impl PartialEq for DeviceKey {
     fn eq(&self, other: &Self) -> bool {
-        self.0.is_same(&other.0)
+        self.text == other.text
     }
 }
 
 impl Eq for DeviceKey {}
 
-/// Return the algorithm with this `alg` if devices may use it.
-pub(super) fn device_algorithm(name: &str) -> Option<Algorithm> {
-    [Algorithm::Es256, Algorithm::Rs256].into_iter().find(|algorithm| algorithm.as_str() == name)
+/// Return whether devices may use this algorithm.
+pub(super) fn is_of_devices(algorithm: Algorithm) -> bool {
+    matches!(algorithm, Algorithm::Es256 | Algorithm::Rs256)
 }

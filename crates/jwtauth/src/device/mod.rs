@@ -12,7 +12,13 @@ mod proof;
 pub use challenge::fuzz_challenge;
 pub use challenge::{Challenge, Purpose};
 pub use key::DeviceKey;
+#[cfg(fuzzing)]
+pub use proof::fuzz_proof;
 pub use proof::{DeviceProof, ProofError};
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wycheproof;

@@ -4,7 +4,7 @@ use std::{fmt, str};
 
 use serde_json::{Map, Value};
 
-use super::{DeviceKey, key::device_algorithm};
+use super::{DeviceKey, key::is_of_devices};
 use crate::{
     Algorithm,
     strict_json::Strict,
@@ -16,11 +16,11 @@ const TYPE: &str = "dbsc+jwt";
 /// A proof that a browser has the key of its device. It is not verified until
 /// [`registration`](Self::registration) or [`verify`](Self::verify) returns the challenge. `Debug` does not show it.
 pub struct DeviceProof {
-    message: Vec<u8>,
-    signature: Vec<u8>,
-    algorithm: Algorithm,
-    key: Option<DeviceKey>,
-    challenge: String,
+    pub(super) message: Vec<u8>,
+    pub(super) signature: Vec<u8>,
+    pub(super) algorithm: Algorithm,
+    pub(super) key: Option<DeviceKey>,
+    pub(super) challenge: String,
 }
 
 /// Why a proof was refused.
@@ -134,7 +134,15 @@ fn parse_header(mut header: Map<String, Value>) -> Result<(Algorithm, Option<Dev
     if !header.is_empty() || kind != TYPE {
         return Err(ProofError::Malformed);
     }
-    let algorithm = device_algorithm(&algorithm).ok_or(ProofError::WrongAlgorithm)?;
+    let algorithm = algorithm.parse().ok().filter(|it| is_of_devices(*it)).ok_or(ProofError::WrongAlgorithm)?;
     let key = jwk.map(|jwk| DeviceKey::from_jwk(algorithm, &jwk)).transpose()?;
     Ok((algorithm, key))
+}
+
+/// Check that no header and no payload cause a panic, and that a key of a header is stored and read as the same key.
+#[cfg(fuzzing)]
+pub fn fuzz_proof(json: &[u8]) {
+    if let Ok((_, Some(key))) = object(json).and_then(parse_header) {
+        assert_eq!(DeviceKey::parse(&key.to_text()), Ok(key));
+    }
 }

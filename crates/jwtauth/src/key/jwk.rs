@@ -21,7 +21,7 @@ use crate::{
 
 /// The supported members. Other members are ignored (RFC 7517 §4), and no member may occur twice.
 #[derive(Deserialize)]
-pub(super) struct Jwk<'a> {
+pub(crate) struct Jwk<'a> {
     #[serde(borrow)]
     kty: Name<'a>,
     #[serde(borrow, rename = "use")]
@@ -71,7 +71,7 @@ impl<'a> Jwk<'a> {
     /// # Errors
     ///
     /// [`KeyError::Jwk`]: the text is an object with a `kty`, but cannot be read as a JWK.
-    pub(super) fn detect(key: &'a [u8]) -> Result<Option<Self>, KeyError> {
+    pub(crate) fn detect(key: &'a [u8]) -> Result<Option<Self>, KeyError> {
         let key = unquoted(without_mark(key));
         if !is_object(key) {
             return Ok(None);
@@ -88,7 +88,7 @@ impl<'a> Jwk<'a> {
     /// # Errors
     ///
     /// [`KeyError::Jwk`]: it is not an object, or a member has the wrong type.
-    pub(super) fn from_value(jwk: &'a Value) -> Result<Self, KeyError> {
+    pub(crate) fn from_value(jwk: &'a Value) -> Result<Self, KeyError> {
         // serde would also read a derived struct from an array of its fields.
         if !jwk.is_object() {
             return Err(KeyError::Jwk);
@@ -97,7 +97,7 @@ impl<'a> Jwk<'a> {
     }
 
     /// Check that a JWK is for this algorithm and this operation (RFC 7517 §4.3), and return its `kid`.
-    pub(super) fn demand(
+    pub(crate) fn demand(
         jwk: Option<&Self>,
         algorithm: Algorithm,
         operation: &str,
@@ -128,7 +128,7 @@ impl<'a> Jwk<'a> {
     }
 
     /// Return the public key of a JWK without private members.
-    pub(super) fn public(&self, algorithm: Algorithm) -> Result<PublicKey, KeyError> {
+    pub(crate) fn public(&self, algorithm: Algorithm) -> Result<PublicKey, KeyError> {
         if self.is_private() {
             return Err(KeyError::NotPublic);
         }
@@ -198,7 +198,7 @@ impl<'a> Jwk<'a> {
     }
 
     /// Return the algorithm that the JWK names, or the only one that fits its kind of key; for RSA, `default`.
-    fn algorithm(&self, default: Option<Algorithm>) -> Option<Algorithm> {
+    pub(crate) fn algorithm(&self, default: Option<Algorithm>) -> Option<Algorithm> {
         match (&self.alg, &*self.kty.0, self.crv.as_ref().map(|name| &*name.0)) {
             (Some(Name(alg)), _, _) => alg.parse().ok(),
             (None, "RSA", _) => default.filter(|default| matches!(default.family(), Family::Rsa { .. })),

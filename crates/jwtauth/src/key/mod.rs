@@ -18,15 +18,13 @@ use aws_lc_rs::{
     signature::{EcdsaKeyPair, Ed25519KeyPair, ParsedPublicKey, RsaKeyPair},
 };
 use base64::Engine as _;
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 pub use error::{KeyError, SigningError};
 use form::Form;
 pub use generate::GeneratedKey;
-use jwk::Jwk;
-pub(crate) use jwk::read_set;
-use public::PublicKey;
+pub(crate) use jwk::{Jwk, read_set};
+pub(crate) use public::PublicKey;
 
 use crate::{Algorithm, algorithm::Family, base64url::BASE64URL};
 
@@ -145,17 +143,6 @@ impl VerifyingKey {
         Self::from_public(algorithm, public, id)
     }
 
-    /// Read a public key from a JWK whose JSON is parsed.
-    ///
-    /// # Errors
-    ///
-    /// A [`KeyError`], for example if the JWK has private members.
-    pub(crate) fn from_jwk(algorithm: Algorithm, jwk: &Value) -> Result<Self, KeyError> {
-        let jwk = Jwk::from_value(jwk)?;
-        let id = Jwk::demand(Some(&jwk), algorithm, "verify")?;
-        Self::from_public(algorithm, jwk.public(algorithm)?, id)
-    }
-
     fn from_public(algorithm: Algorithm, public: PublicKey, id: Option<Arc<str>>) -> Result<Self, KeyError> {
         let parsed = Arc::new(public.parse(algorithm)?);
         let thumbprint = public.thumbprint();
@@ -177,11 +164,6 @@ impl VerifyingKey {
         &self.id
     }
 
-    /// Return the thumbprint (RFC 7638).
-    pub(crate) fn thumbprint(&self) -> &str {
-        &self.thumbprint
-    }
-
     /// Return whether both are the same key, even under different IDs.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.thumbprint == other.thumbprint
@@ -192,23 +174,6 @@ impl VerifyingKey {
         match &self.half {
             VerifyingHalf::Hmac(_) => None,
             VerifyingHalf::Public { public, .. } => Some(public.jwk(self.algorithm, &self.id)),
-        }
-    }
-
-    /// Write the public key as the canonical JWK of its algorithm: `alg` and the required members, in lexical order and
-    /// without white space; `None` for a secret.
-    pub(crate) fn canonical_jwk(&self) -> Option<String> {
-        match &self.half {
-            VerifyingHalf::Hmac(_) => None,
-            VerifyingHalf::Public { public, .. } => Some(public.canonical_jwk(self.algorithm)),
-        }
-    }
-
-    /// Return the bits of an RSA key's modulus; `None` for other keys.
-    pub(crate) fn rsa_bits(&self) -> Option<usize> {
-        match &self.half {
-            VerifyingHalf::Hmac(_) => None,
-            VerifyingHalf::Public { public, .. } => public.rsa_bits(),
         }
     }
 

@@ -20,7 +20,7 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// The public half of a key pair.
 #[derive(Clone, Eq, PartialEq)]
-pub(super) enum PublicKey {
+pub(crate) enum PublicKey {
     /// Modulus and exponent, big-endian without leading zeros.
     Rsa { n: Vec<u8>, e: Vec<u8> },
     /// Both coordinates, big-endian and padded to full length.
@@ -54,13 +54,13 @@ impl PublicKey {
     }
 
     /// Return the bits of an RSA key's modulus; `None` for other keys.
-    pub(super) fn rsa_bits(&self) -> Option<usize> {
+    pub(crate) fn rsa_bits(&self) -> Option<usize> {
         let Self::Rsa { n, .. } = self else { return None };
         Some(n.len() * 8 - n.first().map_or(0, |first| first.leading_zeros() as usize))
     }
 
     /// Parse the key for verifying signatures of this algorithm.
-    pub(super) fn parse(&self, algorithm: Algorithm) -> Result<ParsedPublicKey, KeyError> {
+    pub(crate) fn parse(&self, algorithm: Algorithm) -> Result<ParsedPublicKey, KeyError> {
         let parsed = match (algorithm.family(), self) {
             (Family::Rsa { verify, .. }, Self::Rsa { n, e }) => {
                 self.check_size()?;
@@ -91,8 +91,8 @@ impl PublicKey {
         crate::strict_json::text(&Published { numbers: self.numbers(), kid: id, usage: "sig", alg: algorithm.as_str() })
     }
 
-    /// Write `alg` and the required members, in lexical order.
-    pub(super) fn canonical_jwk(&self, algorithm: Algorithm) -> String {
+    /// Write the canonical JWK of this algorithm: `alg` and the required members (RFC 7638 §3.2), in lexical order.
+    pub(crate) fn canonical_jwk(&self, algorithm: Algorithm) -> String {
         #[derive(Serialize)]
         struct Canonical<'a> {
             alg: &'a str,
@@ -104,7 +104,7 @@ impl PublicKey {
 
     /// Return the thumbprint (RFC 7638 §3.2): SHA-256 over the required members in lexical order, the order of
     /// [`Numbers`]' fields.
-    pub(super) fn thumbprint(&self) -> String {
+    pub(crate) fn thumbprint(&self) -> String {
         thumbprint(&crate::strict_json::text(&self.numbers()))
     }
 

@@ -163,7 +163,7 @@ impl Site {
             return Proof::Good(Decision::Refuse(Refusal::Expired));
         }
         let Some(key) = device_key.and_then(|key| DeviceKey::parse(key).ok()) else { return Proof::Elsewhere };
-        if named != Some(key.thumbprint()) {
+        if named != Some(&*key.thumbprint()) {
             return Proof::Elsewhere;
         }
         let Some(Ok(proof)) = proof.map(|proof| DeviceProof::parse(proof.as_bytes())) else { return Proof::Challenge };
@@ -244,7 +244,7 @@ mod tests {
             let row = site.policy().start(NOW);
             let proof = self.registration(&site.offer(id(1), &row, NOW).unwrap());
             let Registration::Bind(key) = site.register(id(1), None, &proof, NOW) else { panic!("not bound") };
-            (key.to_text(), key.thumbprint().to_owned())
+            (key.to_text(), key.thumbprint())
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
-use crate::DeviceBinding;
+use crate::{Authentication, DeviceBinding, Methods};
 
 const ACCESS: Duration = secs(300);
 const IDLE: Duration = secs(86_400);
@@ -1052,25 +1052,12 @@ fn only_a_proof_moves_the_time_from_which_access_tokens_of_a_bound_session_end()
         let session = Session { device, ..SESSION };
         for seconds in [0, 40, 299, 3000] {
             let now = SEEN + secs(seconds);
-            let acting = policy.act(&session, secs(3600), now);
+            let said = Authentication::new(LOGIN, Methods::default());
+            let acting = policy.start_acting(&session, &said, secs(3600), now);
             let rows = [policy.succeed(&session, now), policy.reauthenticate(&session, now).unwrap(), acting];
             assert!(rows.iter().all(|row| row.rotated_at == ROTATED && row.device == device), "{rows:?}");
         }
     }
     let unbound = policy.succeed(&SESSION, SEEN + ACCESS);
     assert_eq!(unbound.rotated_at, SEEN + ACCESS);
-}
-
-#[test]
-fn acting_session_ends_with_the_session_from_which_it_began() {
-    let policy = policy_with(ACCESS, GRACE);
-    let ends = [60, 3600, 1_000_000].map(|seconds| policy.act(&SESSION, secs(seconds), SEEN));
-    assert!(ends.iter().all(|row| row.end_is_fixed && row.created_at == SEEN && row.generation == Generation::FIRST));
-    assert_eq!(ends.map(|row| row.expires_at), [SEEN + secs(60), SEEN + secs(3600), SESSION.expires_at]);
-}
-
-#[test]
-fn binding_is_read_from_the_column() {
-    let stored = [None, Some(""), Some("dbsc:{}")].map(DeviceBinding::from_stored);
-    assert_eq!(stored, [DeviceBinding::Unbound, DeviceBinding::Required, DeviceBinding::Bound]);
 }

@@ -13,8 +13,9 @@ def after_commit(tell: Callable[[], object], alias: str) -> None:
     Django logs its exceptions and still runs other callbacks. The transaction that Django's ``TestCase`` opens around
     each test does not count, as with Django's ``durable``.
     """
-    blocks = transaction.get_connection(alias).atomic_blocks
-    if transaction.get_connection(alias).in_atomic_block and not (blocks and blocks[-1]._from_testcase):
+    connection = transaction.get_connection(alias)
+    blocks = connection.atomic_blocks
+    if connection.in_atomic_block and not (blocks and blocks[-1]._from_testcase):
         transaction.on_commit(tell, using=alias, robust=True)
     else:
         tell()

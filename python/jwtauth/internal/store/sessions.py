@@ -231,20 +231,24 @@ def start(
     else:
         sid, row = _engine.Sid.generate(now), _row(policy, lifetime, predecessor, now)
     client = devices.client_of(request)
-    session = Session(
-        id=sid.session_id,
-        created_at=clock.to_datetime(row.created_at),
-        last_seen_at=clock.to_datetime(now),
-        end_is_fixed=row.end_is_fixed,
-        auth_hash=auth_hash(user),
-        backend=backend or (backend_of(user) if predecessor is None else predecessor.backend),
-        remember=remember,
-        user_agent=client.user_agent,
-        ip_address=client.ip_address,
-        amr=methods if predecessor is None else predecessor.amr,
-        device_key=device_key if predecessor is None else predecessor.device_key,
+    columns: dict[str, Any] = {
+        "id": sid.session_id,
+        "user_id": user.pk,
+        "created_at": clock.to_datetime(row.created_at),
+        "last_seen_at": clock.to_datetime(now),
+        "end_is_fixed": row.end_is_fixed,
+        "auth_hash": auth_hash(user),
+        "backend": backend or (backend_of(user) if predecessor is None else predecessor.backend),
+        "remember": remember,
+        "user_agent": client.user_agent,
+        "ip_address": client.ip_address,
+        "amr": methods if predecessor is None else predecessor.amr,
+        "actor_session_id": None,
+        "device_key": device_key if predecessor is None else predecessor.device_key,
         **columns_of(row),
-    )
+    }
+    values: Any = [columns[name] for name in _NAMES]
+    session = Session(*values)  # with keywords, Django takes twice as long
     session.user = cast(Any, user)  # any user model
     if acting is not None:
         session.actor_session_id, auth_time = acting

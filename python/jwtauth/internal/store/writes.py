@@ -86,7 +86,7 @@ class Writes:
         for is_condition, given in enumerate(probes):
             for name, value in given.items():
                 field = probe.field(name)
-                prepared = repr(field.get_db_prep_save(value, connection))
+                prepared = repr(None if value is None else field.get_db_prep_save(value, connection))
                 known.setdefault(prepared, []).append((bool(is_condition), name, field))
         # NULL values need not be told apart, since all of them are NULL in every statement of this shape. Whether they
         # are parameters depends on the version of Django and the kind of statement.
@@ -126,7 +126,8 @@ class _Write:
         """Execute the statement and return the number of affected rows."""
         connection = connections[self._alias]
         parameters: Any = [
-            prepare((conditions if is_condition else values)[name], connection)
+            # As in `Writes`, which prepares no statement if a field's ``None`` is not NULL.
+            None if (value := (conditions if is_condition else values)[name]) is None else prepare(value, connection)
             for is_condition, name, prepare in self._order
         ]
         if self._names is not None:

@@ -221,6 +221,7 @@ macro_rules! sql_store {
             ) -> Result<bool, InsertError> {
                 let mut transaction = connection.begin_with($begin).await.map_err(failed)?;
                 if self.delete(&mut *transaction, &[ended]).await? == 0 {
+                    transaction.rollback().await.map_err(failed)?;
                     return Ok(false);
                 }
                 self.write(&mut *transaction, new).await?;
