@@ -137,9 +137,15 @@ class BoundSite(Site):
 
     def device_keys(self, name: str) -> list[str | None]:
         """Return the column ``device_key`` of each session of this user."""
-        query = "SELECT s.device_key FROM jwtauth_session s JOIN auth_user u ON u.id = s.user_id WHERE u.username = ?"
+        return self.select("SELECT device_key FROM jwtauth_session WHERE user_id = ?", self.user_key(name))
+
+    def user_key(self, name: str) -> int:
+        return self.select("SELECT id FROM auth_user WHERE username = ?", name)[0]
+
+    def select(self, query: str, *values: object) -> list[Any]:
+        """Return the column that this query selects."""
         with closing(sqlite3.connect(self.file, timeout=PATIENCE)) as database:
-            return [key for (key,) in database.execute(query, [name])]
+            return [value for (value,) in database.execute(query, values)]
 
     @contextmanager
     def fault(self, kind: str, path: str = REFRESH) -> Iterator[None]:
@@ -167,11 +173,15 @@ class BoundSite(Site):
 class Visitor:
     """A new user of the site, signed in by the JSON login in this browser's page."""
 
-    def __init__(self, browser: BindingChromium, site: BoundSite, *, remember: bool = True) -> None:
+    def __init__(self, browser: BindingChromium, site: BoundSite, *, remember: bool = True, binds: bool = True) -> None:
+        """Sign a user in. ``binds``: wait until the browser has bound the session."""
         self.browser, self.site, self.name = browser, site, next(site.names)
         self.first = len(site.record())
         self.open(QUIET)
-        self.sign_in(remember=remember)
+        if binds:
+            self.sign_in(remember=remember)
+        else:
+            assert self.post("/auth/login/", self.credentials())["status"] == 200
 
     def open(self, path: str) -> None:
         self.browser.goto(f"{self.site.visit()}{path}")
@@ -186,9 +196,15 @@ class Visitor:
 
     def sign_in(self, *, remember: bool = True) -> None:
         """Sign in, and wait until the browser has bound the session."""
+        self.bind_by("/auth/login/", self.credentials() | {"remember": remember})
+
+    def credentials(self) -> dict[str, Any]:
+        return {"username": self.name, "password": PASSWORD}
+
+    def bind_by(self, path: str, body: object) -> None:
+        """Authenticate by this request, and wait until the browser has bound the session."""
         before = self.browser.results()["registered"]
-        body = {"username": self.name, "password": PASSWORD, "remember": remember}
-        answer = self.post("/auth/login/", body)
+        answer = self.post(path, body)
         assert answer["status"] == 200, answer
         # Each request adds events, and so hastens that the browser writes them.
         self.wait(lambda: self.fetch(QUIET) and self.browser.results()["registered"] > before)

@@ -5,7 +5,44 @@ import json
 import pytest
 
 from tests.seams.browsers.flows import PARALLEL, QUIET
-from tests.seams.device.bound import PARALLEL_ME, REFRESH, Visitor, header
+from tests.seams.device.bound import PARALLEL_ME, PASSWORD, REFRESH, REGISTER, Visitor, header
+
+# Requests of a page other than fetch. Each returns what the user is told.
+WAYS = {
+    "a WebSocket": """
+        const socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws/`);
+        return await new Promise((done) => {
+            socket.onopen = () => socket.send("hello");
+            socket.onmessage = (event) => { socket.close(); done(event.data); };
+            socket.onclose = (event) => done(`closed: ${event.code}`);
+        });
+    """,
+    "an EventSource": """
+        const source = new EventSource("/events/async/");
+        return await new Promise((done) => {
+            source.onmessage = (event) => { source.close(); done(event.data); };
+            source.onerror = () => { source.close(); done("the stream broke"); };
+        });
+    """,
+    "an upload of 5 MB": """
+        const body = new Blob([new Uint8Array(5e6)]);
+        return (await (await fetch("/upload/", {method: "POST", body})).json()).user;
+    """,
+    "a worker": """
+        const code = `fetch("${location.origin}/me/?format=json", {credentials: "include"})
+            .then((response) => response.json()).then((found) => postMessage(found.user))`;
+        const worker = new Worker(URL.createObjectURL(new Blob([code])));
+        return await new Promise((done) => { worker.onmessage = (event) => done(event.data); });
+    """,
+    "a frame": """
+        const frame = document.createElement("iframe");
+        frame.src = "/me/plain/";
+        const loaded = new Promise((done) => { frame.onload = done; });
+        document.body.append(frame);
+        await loaded;
+        return frame.contentDocument.body.innerText;
+    """,
+}
 
 
 @pytest.fixture
@@ -48,6 +85,23 @@ def test_a_navigation_at_expiry_is_answered_for_the_user(visitor):
     visitor.expire()
     visitor.open("/me/plain/")
     assert visitor.browser.text() == visitor.name, visitor.story()
+
+
+def test_every_kind_of_request_at_expiry_is_answered_for_the_user(visitor):
+    said = {}
+    for way, script in WAYS.items():
+        visitor.expire()
+        said[way] = visitor.browser.run(script)
+    key = visitor.site.user_key(visitor.name)
+    assert said == dict.fromkeys(WAYS, visitor.name) | {"a WebSocket": f"{key}: hello"}, visitor.story()
+
+
+def test_a_beacon_at_expiry_is_answered_for_the_user(visitor):
+    visitor.expire()
+    visitor.browser.run("addEventListener('pagehide', () => navigator.sendBeacon('/me/', 'bye'))")
+    visitor.open(QUIET)
+    visitor.wait(lambda: visitor.exchanges("/me/"))
+    assert [(one.method, one.status) for one in visitor.exchanges("/me/")] == [("POST", 200)], visitor.story()
 
 
 def test_a_refresh_endpoint_that_failed_for_a_while_signs_nobody_out(visitor, site):
@@ -117,6 +171,31 @@ def test_a_login_in_place_of_another_binds_again(visitor, site):
         visitor.assert_signed_in()
     (key,) = site.device_keys(visitor.name)
     assert key
+
+
+def test_a_new_password_keeps_the_session_bound_to_the_same_key(visitor, site):
+    """The session goes on in another row, which a challenge of before does not name."""
+    visitor.expire()
+    visitor.assert_signed_in()
+    before = site.device_keys(visitor.name)
+    assert visitor.fetch("/password/", method="POST")["status"] == 200
+    for _ in range(2):
+        visitor.expire()
+        visitor.assert_signed_in()
+    assert site.device_keys(visitor.name) == before
+
+
+def test_a_session_whose_registration_failed_is_bound_when_the_user_authenticates_again(browser, site):
+    with site.fault("refuse", REGISTER):
+        visitor = Visitor(browser, site, binds=False)
+        visitor.wait(visitor.registrations)
+    visitor.expire()
+    visitor.assert_signed_in()
+    assert site.device_keys(visitor.name) == [None]
+    visitor.bind_by("/auth/reauthenticate/", {"password": PASSWORD})
+    visitor.expire()
+    visitor.assert_signed_in()
+    assert len(list(filter(None, site.device_keys(visitor.name)))) == 1
 
 
 def test_two_browsers_of_a_user_are_bound_to_two_keys(visitor, site, certificates):

@@ -6,7 +6,7 @@ import random
 from tests.seams.device.bound import PARALLEL_ME, Visitor
 
 # Issue 23 asks for 10,000.
-REFRESHES = int(os.environ.get("JWTAUTH_TEST_BOUND_REFRESHES", "150"))
+REFRESHES = int(os.environ.get("JWTAUTH_TEST_BOUND_REFRESHES", "100"))
 REQUESTS = 50
 SEQUENCE = """
 const wrong = [];
