@@ -246,6 +246,19 @@ def test_lost_answer_is_given_again(ada, clock):
     assert device.who() == "ada"
 
 
+def test_copied_registration_gets_no_token_after_the_first_refresh(ada, clock):
+    device = Device()
+    offer = device.sign_in()
+    device.register(offer)
+    copied = device.proofs[-1]
+    clock.advance(ACCESS_LIFETIME)
+    device.prove()
+    thief = copy_of(device)
+    answer = thief.post("/auth/device/register/", **{"secure-session-response": copied})
+    assert (answer.status_code, answer.json()["code"], len(answer.cookies)) == (403, "device_proof_not_valid", 0)
+    assert device.who() == "ada"
+
+
 def test_second_key_ends_the_session(ada, clock, caplog):
     caplog.set_level(logging.WARNING, "jwtauth.security")
     device = Device()
