@@ -13,6 +13,7 @@
 //! - The thief copies every cookie, answer and proof, also one that never arrives, until some moment. The thief may use
 //!   all of it at any time, and has a perfect network and a key of their own. A login is copied only after its offer has
 //!   expired, or after the browser has used it.
+//! - Nothing follows the end of a session, which is the deletion of its row. Any of its tokens can sign out.
 //! - A live access token lets the thief call what issues tokens: to act, to stop acting, to change the password, and to
 //!   authenticate again. The thief knows what else these need.
 
@@ -21,7 +22,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use jwtauth::{Decision, Presented, Proof, Refusal, Registration, RotationPolicy, Session, UnixTime};
+use jwtauth::{Decision, DeviceBinding, Presented, Proof, Refusal, Registration, RotationPolicy, Session, UnixTime};
 use stateright::{Model, Property};
 
 use crate::{
@@ -511,7 +512,10 @@ impl Devices {
     /// Check what holds for each row, whatever has happened before.
     fn judge_row(&self, row: Row) -> Option<Wrong> {
         let session = self.engine.session(row);
-        if presented().any(|presented| !self.changes_nothing(&session, presented)) {
+        // Until it is bound, a session that must be follows the same rules.
+        let sessions = [session, session.with_device(DeviceBinding::Required)];
+        let is_written = |presented| sessions.iter().any(|session| !self.changes_nothing(session, presented));
+        if presented().any(is_written) {
             return Some(Wrong::WrittenUnproven);
         }
         let forged = |challenge| self.prove(row, 0, Some(challenge), Signer::Thief);
@@ -522,9 +526,13 @@ impl Devices {
             return Some(Wrong::SignedOut);
         }
         let end = session.rotated_at + ticks(self.engine.access);
-        let rows = Exchange::ALL.map(|exchange| (self.rules.exchange)(&self.engine, exchange, &session));
         let is_later = |session: &Session| (self.rules.access_end)(&self.engine, session) > end;
-        (rows.iter().any(is_later) || is_later(&session)).then_some(Wrong::LaterEnd)
+        let leads_later = |session: &Session| {
+            let mut nexts =
+                Exchange::ALL.iter().map(|exchange| (self.rules.exchange)(&self.engine, *exchange, session));
+            is_later(session) || nexts.any(|next| is_later(&next))
+        };
+        sessions.iter().any(leads_later).then_some(Wrong::LaterEnd)
     }
 
     fn changes_nothing(&self, session: &Session, presented: Presented) -> bool {

@@ -329,6 +329,10 @@ fn bound() -> Devices {
     Devices::new(1, 3)
 }
 
+fn bound_briefly() -> Devices {
+    Devices::new(1, 2)
+}
+
 /// Whatever gets lost, repeated or overtaken, and however old its cookies and its challenge are, a browser that has its key
 /// refreshes by one request, or by a second one with the challenge in the answer to the first.
 ///
@@ -337,7 +341,7 @@ fn bound() -> Devices {
 #[test]
 fn browser_with_its_key_is_not_signed_out() {
     holds("a bound session", bound(), &PROVEN);
-    let losses = Devices { restores: true, ..bound() };
+    let losses = Devices { restores: true, ..bound_briefly() };
     holds("a bound session, lost writes", losses, &["a restore", "a challenge of a lost generation"]);
     holds("a session to be bound", Devices { registers: true, ..bound() }, &REGISTERED);
 }
@@ -355,9 +359,9 @@ fn browser_with_its_key_is_not_signed_out() {
 fn copies_of_a_bound_session_admit_no_thief_for_long() {
     let thief = || Devices { thief: true, ..bound() };
     holds("a bound session, a thief", Devices { messages: 1, ..thief() }, &PROVEN_AND_COPIED);
-    let tabs = Devices { thief: true, ..Devices::new(1, 2) };
+    let tabs = Devices { thief: true, ..bound_briefly() };
     holds("a bound session, a thief, two messages", tabs, &PROVEN_AND_COPIED);
-    let losses = Devices { restores: true, messages: 1, ..thief() };
+    let losses = Devices { thief: true, restores: true, messages: 1, ..bound_briefly() };
     holds("a bound session, a thief, lost writes", losses, &PROVEN_AND_COPIED);
     let registers = Devices { registers: true, messages: 1, ..thief() };
     holds("a session to be bound, a thief", registers, &PROVEN_AND_COPIED);
@@ -388,8 +392,10 @@ fn deep_copies_of_a_bound_session_admit_no_thief_for_long() {
     holds("a bound session, a thief, longer tokens", thief(), &PROVEN_AND_COPIED);
     let grace = Devices { thief: true, messages: 1, ..Devices::new(2, 4) };
     holds("a bound session, a thief, longer figures", grace, &PROVEN_AND_COPIED);
-    let losses = Devices { thief: true, restores: true, ..Devices::new(1, 2) };
-    holds("a bound session, a thief, two messages, lost writes", losses, &PROVEN_AND_COPIED);
+    let losses = |devices| Devices { thief: true, restores: true, ..devices };
+    let one = Devices { messages: 1, ..losses(bound()) };
+    holds("a bound session, a thief, lost writes, longer tokens", one, &PROVEN_AND_COPIED);
+    holds("a bound session, a thief, two messages, lost writes", losses(bound_briefly()), &PROVEN_AND_COPIED);
     let registers = Devices { registers: true, ..thief() };
     holds("a session to be bound, a thief, two messages", registers, &PROVEN_AND_COPIED);
 }
