@@ -197,7 +197,7 @@ impl Engine {
     pub(crate) fn register(&self, row: Row, challenge: Challenge, signer: Signer) -> Registration {
         self.registrations.get((row, challenge, signer), || {
             let proof = self.registration(&self.text(self.sid, challenge, Purpose::Register), signer);
-            self.site.register(self.sid.session_id(), self.device_key(row), &proof, NOW)
+            self.site.register(self.sid.session_id(), &self.session(row), self.device_key(row), &proof, NOW)
         })
     }
 
