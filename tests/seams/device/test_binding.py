@@ -198,6 +198,16 @@ def test_a_session_whose_registration_failed_is_bound_when_the_user_authenticate
     assert len(list(filter(None, site.device_keys(visitor.name)))) == 1
 
 
+def test_an_answer_to_the_registration_that_is_lost_signs_nobody_out(browser, site):
+    """The server knows a key that the browser has thrown away, and Chromium does not register again by itself."""
+    with site.fault("lose", REGISTER):
+        visitor = Visitor(browser, site, binds=False)
+        visitor.wait(visitor.registrations)
+    for _ in range(2):
+        visitor.expire()
+        visitor.assert_signed_in()
+
+
 def test_two_browsers_of_a_user_are_bound_to_two_keys(visitor, site, certificates):
     with type(visitor.browser)(certificates) as other:
         second = Visitor(other, site)
