@@ -295,7 +295,7 @@ def test_access_token_in_place_of_a_proof_changes_nothing(device, clock):
     assert device.who() == "ada"
 
 
-def test_nobody_binds_without_a_session(db, ada, clock):
+def test_request_without_a_session_binds_none(db, ada, clock):
     device, other = Device(), Device()
     offer = other.sign_in()
     assert device.register(offer).status_code == 401
@@ -379,7 +379,7 @@ def test_session_without_binding_refreshes_as_before(ada, clock, django_assert_n
         assert device.who() == "ada"
 
 
-def test_cookies_alone_admit_nobody_and_end_nothing(device, clock):
+def test_cookies_alone_are_refused_and_end_nothing(device, clock):
     device.prove()
     clock.advance(ACCESS_LIFETIME)
     device.prove()
@@ -403,7 +403,7 @@ def test_cookies_alone_admit_nobody_and_end_nothing(device, clock):
     assert device.who() == "ada"
 
 
-def test_refresh_token_of_a_bound_session_is_no_use_at_the_token_endpoint(device, clock):
+def test_refresh_token_of_a_bound_session_is_refused_at_the_token_endpoint(device, clock):
     answer = device.post("/auth/token/refresh/", {"refresh": device.tokens()["refresh_token"]})
     assert (answer.status_code, answer.json()["code"]) == (401, REQUIRED)
     assert device.who() == "ada"

@@ -104,7 +104,7 @@ def test_a_beacon_at_expiry_is_answered_for_the_user(visitor):
     assert [(one.method, one.status) for one in visitor.exchanges("/me/")] == [("POST", 200)], visitor.story()
 
 
-def test_a_refresh_endpoint_that_failed_for_a_while_signs_nobody_out(visitor, site):
+def test_the_user_stays_signed_in_although_the_refresh_endpoint_failed_for_a_while(visitor, site):
     visitor.expire()
     with site.fault("refuse"):
         assert [visitor.who(), visitor.who()] == [None, None]
@@ -115,7 +115,7 @@ def test_a_refresh_endpoint_that_failed_for_a_while_signs_nobody_out(visitor, si
 
 
 @pytest.mark.parametrize("later", [1, 3600], ids=["at once", "an hour later"])
-def test_an_answer_that_is_lost_signs_nobody_out(visitor, site, later):
+def test_the_user_stays_signed_in_although_an_answer_is_lost(visitor, site, later):
     """The server has rotated, and the browser has the tokens and the challenge of before."""
     visitor.expire()
     visitor.assert_signed_in()  # from now on the browser has a challenge, so that one request refreshes

@@ -1,4 +1,4 @@
-"""A copy of all cookies and of all traffic signs nobody in once the access token has ended, and nobody out."""
+"""A copy of all cookies and of all traffic is accepted until the access token ends, and does not sign the user out."""
 
 import os
 from functools import partial
@@ -93,7 +93,7 @@ def test_a_copied_registration_gives_no_token_after_the_first_refresh(visitor, s
 
 
 def test_a_thief_of_the_first_cookies_cannot_bind_the_session_to_another_key(visitor, site, thief):
-    """The registration's challenge is a copied one too. Whoever comes second with a key ends the session."""
+    """The registration's challenge is a copied one too. The second of two keys ends the session."""
     login = visitor.exchanges("/auth/login/")[0]
     challenge = login.got_header("Secure-Session-Registration").partition('challenge="')[2].partition('"')[0]
     cookies = visitor.jar()

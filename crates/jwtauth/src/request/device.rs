@@ -16,7 +16,7 @@ use crate::{
 
 /// How long a browser may take to bind a session after a login or another authentication.
 ///
-/// It is short, since whoever has copied the response could bind the session to a key of their own.
+/// It is short, since a thief who has copied the response could bind the session to another key.
 pub const MAX_REGISTRATION_DELAY: Duration = Duration::from_secs(300);
 
 /// How much longer than an access token a challenge is valid, so that a browser can use the one that came with it.
@@ -93,7 +93,7 @@ impl Proof {
 impl Site {
     /// Return the challenge with which a browser may bind this session until [`MAX_REGISTRATION_DELAY`] from `now`.
     ///
-    /// Offer it only with the response to a login or another authentication: on a later response, whoever holds copied
+    /// Offer it only with the response to a login or another authentication: on a later response, a thief with copied
     /// cookies could bind the session.
     ///
     /// # Errors
