@@ -202,7 +202,7 @@ def test_a_session_whose_registration_failed_is_bound_when_the_user_authenticate
 
 
 @pytest.mark.xfail(reason="the session is bound before the browser has shown that it knows this")
-def test_an_answer_to_the_registration_that_is_lost_signs_nobody_out(browser, site):
+def test_an_answer_to_the_registration_that_is_lost_keeps_the_user_signed_in(browser, site):
     """The server knows a key that the browser has thrown away, and Chromium does not register again by itself."""
     with site.fault("lose", REGISTER):
         visitor = Visitor(browser, site, binds=False)
