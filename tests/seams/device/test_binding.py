@@ -138,12 +138,15 @@ def test_the_session_goes_on_after_a_restart_of_the_browser(visitor):
     assert len(visitor.registrations()) == 1
 
 
-def test_a_session_that_is_not_remembered_ends_with_the_browser(browser, site):
+def test_a_session_that_is_not_remembered_ends_with_the_browser_and_its_access_token(browser, site):
+    """The access cookie has a Max-Age, without which Chromium would never refresh it, and so outlives the browser."""
     visitor = Visitor(browser, site, remember=False)
     visitor.expire()
     visitor.assert_signed_in()
     browser.restart()
     visitor.open(QUIET)
+    assert site.refresh_name not in visitor.jar()
+    visitor.expire()
     assert visitor.who() is None
     visitor.sign_in()
     visitor.expire()
@@ -198,6 +201,17 @@ def test_a_session_whose_registration_failed_is_bound_when_the_user_authenticate
     assert len(list(filter(None, site.device_keys(visitor.name)))) == 1
 
 
+@pytest.mark.xfail(reason="the session is bound before the browser has shown that it knows this")
+def test_an_answer_to_the_registration_that_is_lost_keeps_the_user_signed_in(browser, site):
+    """The server knows a key that the browser has thrown away, and Chromium does not register again by itself."""
+    with site.fault("lose", REGISTER):
+        visitor = Visitor(browser, site, binds=False)
+        visitor.wait(visitor.registrations)
+    for _ in range(2):
+        visitor.expire()
+        visitor.assert_signed_in()
+
+
 def test_two_browsers_of_a_user_are_bound_to_two_keys(visitor, site, certificates):
     with type(visitor.browser)(certificates) as other:
         second = Visitor(other, site)
@@ -210,12 +224,17 @@ def test_two_browsers_of_a_user_are_bound_to_two_keys(visitor, site, certificate
             one.assert_signed_in()
 
 
-def test_a_link_from_another_site_opens_a_page_for_the_user_although_the_cookie_has_expired(visitor, site):
-    """With ``SameSite=Lax``. Chromium refreshes for other sites' links only if the instructions allow it."""
+def test_a_link_from_another_site_at_expiry_does_not_end_the_session(visitor, site):
+    """Chromium does not refresh for another site's link, so the linked page is anonymous, but its own requests are not.
+
+    Instructions could allow it (``allowed_refresh_initiators``). The refresh would then be a request of another site,
+    with which Chromium sends neither ``Lax`` nor ``Strict`` cookies.
+    """
     visitor.expire()
     browser = visitor.browser
     browser.goto(f"{site.visit('foreign.localhost')}{QUIET}")
     browser.run("document.body.innerHTML = `<a href='${args[0]}'>link</a>`", f"{site.visit()}/me/plain/")
     browser.click("a")
     browser.wait(lambda: browser.url == f"{site.visit()}/me/plain/" and browser.text())
-    assert browser.text() == visitor.name, visitor.story()
+    assert browser.text() == "AnonymousUser"
+    visitor.assert_signed_in()

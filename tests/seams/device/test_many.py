@@ -3,6 +3,8 @@
 import os
 import random
 
+import pytest
+
 from tests.seams.device.bound import PARALLEL_ME, Visitor
 
 # Issue 23 asks for 10,000.
@@ -18,6 +20,7 @@ return wrong;
 """
 
 
+@pytest.mark.timeout(900 + REFRESHES)
 def test_no_request_is_anonymous_in_many_refreshes(browser, timed_site):
     visitor = Visitor(browser, timed_site)
     while len(visitor.refreshes()) < REFRESHES:

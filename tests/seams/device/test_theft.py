@@ -12,6 +12,8 @@ from tests.seams.device.thief import Key, Loot, Thief
 # Requests of the thief. Issue 23 asks for 10,000.
 REPLAYS = int(os.environ.get("JWTAUTH_TEST_REPLAYS", "300"))
 
+pytestmark = pytest.mark.timeout(900 + REPLAYS)
+
 
 @pytest.fixture
 def visitor(browser, site):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import random
@@ -14,9 +13,8 @@ from http.cookies import SimpleCookie
 from itertools import product
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from joserfc import jws
+from joserfc.jwk import ECKey
 
 from tests.seams.browsers.flows import HOST, ME
 from tests.seams.device.bound import REFRESH, REGISTER, BoundSite, Exchange
@@ -133,18 +131,11 @@ class Key:
     """A key of the thief's own, which signs as a device does."""
 
     def __init__(self) -> None:
-        self.private = ec.generate_private_key(ec.SECP256R1())
+        self.key = ECKey.generate_key("P-256")
 
     def prove(self, challenge: str, *, registers: bool = False) -> str:
         """Return a proof of this challenge, with the public key in its header if it ``registers``."""
-        public = self.private.public_key().public_numbers()
-        point = {name: base64url(number.to_bytes(32, "big")) for name, number in (("x", public.x), ("y", public.y))}
-        jwk = {"jwk": {"crv": "P-256", "kty": "EC", **point}} if registers else {}
-        parts = ({"alg": "ES256", **jwk, "typ": "dbsc+jwt"}, {"jti": challenge})
-        signed = ".".join(base64url(json.dumps(part, separators=(",", ":")).encode()) for part in parts)
-        numbers = decode_dss_signature(self.private.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{signed}.{base64url(b''.join(number.to_bytes(32, 'big') for number in numbers))}"
-
-
-def base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+        jwk = {"jwk": self.key.as_dict(private=False)} if registers else {}
+        return jws.serialize_compact(
+            {"alg": "ES256", **jwk, "typ": "dbsc+jwt"}, json.dumps({"jti": challenge}), self.key
+        )
