@@ -607,6 +607,22 @@ def test_no_chain_of_requests_leads_past_the_last_proof(device, ada, bob, clock)
     assert thief.get("/bound/act/").status_code == 403
 
 
+def test_no_exchange_of_an_older_access_token_leads_to_a_later_one(device, ada, bob, clock):
+    """The thief has the token from before a refresh, which the browser made early."""
+    ada.is_superuser = True
+    ada.save()
+    thieves = [copy_of(device) for _ in range(2)]
+    clock.advance(ACCESS_LIFETIME - 120)
+    device.prove()
+    clock.advance(60)
+    assert thieves[0].get("/bound/act/").status_code == 200
+    device.prove()
+    clock.advance(10)
+    assert thieves[0].get("/bound/stop/").status_code == 200
+    clock.advance(50)
+    assert [thief.who() for thief in thieves] == [None, None]
+
+
 def test_browser_that_acts_as_another_user_refreshes_by_its_key(device, ada, bob, clock):
     ada.is_superuser = True
     ada.save()

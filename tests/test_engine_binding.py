@@ -699,6 +699,7 @@ CALLS = {
             "methods": texts,
             "auth_time": st.none() | integers,
             "actor": st.none() | texts,
+            "not_after": st.none() | integers,
             "now": integers,
         },
     ),

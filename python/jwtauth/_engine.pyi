@@ -641,9 +641,13 @@ class Site:
         methods: str = "",
         auth_time: int | None = None,
         actor: str | None = None,
+        not_after: int | None = None,
         now: int,
     ) -> Grant:
-        """Return the tokens of a session's row. ``decision`` says which the response sets. ``None`` means both."""
+        """Return the tokens of a session's row. ``decision`` says which the response sets. ``None`` means both.
+
+        ``not_after`` is when the access token expires with which the request asks for them, unless it proves a key.
+        """
 
     def issue(self, grant: Grant, kind: TokenKind) -> str:
         """Return the signed token. Raises ``ClaimsRefused``."""

@@ -152,7 +152,7 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
     )
     found = SessionAndUser(session, user)
     found.actor = own
-    flow.set_tokens(found, sid, custom)
+    flow.set_tokens(found, sid, custom, not_after=said.expires_at)
     _undo_after_rollback(flow, session, state, waiting, before)
     _announce("acting_started", acting_started, flow, user, own.user, session)
     cleanup.remove_after(request)
@@ -171,7 +171,7 @@ def stop(flow: Flow) -> AbstractBaseUser | None:
     if given is None:
         return None
     found, sid, custom, ended = given
-    flow.set_tokens(found, sid, custom)
+    flow.set_tokens(found, sid, custom, not_after=presented.expires_at)
     flow.refusal, flow.locked = None, None
     _undo_after_rollback(flow, found.session, state, waiting, before)
     if ended is not None:
@@ -192,7 +192,8 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
             again = sessions.find(sid.session_id)
             if again is not None:
                 break
-        if again is None or not again.row.is_unused:
+        is_unproven = again is not None and again.row.needs_device and flow.identity.access is None
+        if again is None or is_unproven or not again.row.is_unused:
             raise PermissionDenied(_("You do not act as another user."))
         if policy.is_over(again.row, now) or policy.is_locked(again.row, now):
             return None

@@ -288,11 +288,13 @@ class Flow:
         *,
         presented: _engine.Claims | None = None,
         auth_time: int | None = None,
+        not_after: int | None = None,
     ) -> _engine.Grant:
         """Make this the request's session. The response sets the tokens that the decision names, by default both.
 
         The tokens say of the user's authentication what the token with the claims ``presented`` says. Without it, they
-        say that it is the newest of the session, or an older one at ``auth_time``.
+        say that it is the newest of the session, or an older one at ``auth_time``. ``not_after`` is when the access
+        token expires that the request exchanges for these, without a proof of the session's device.
         """
         session, actor, methods = found.session, None, found.session.amr
         if found.actor is not None:  # neither user has authenticated in this session
@@ -308,6 +310,7 @@ class Flow:
             methods=methods,
             auth_time=auth_time,
             actor=actor,
+            not_after=not_after,
             now=clock.now(),
         )
         self.outcome = _engine.Outcome.granted(grant)
