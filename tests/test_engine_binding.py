@@ -682,7 +682,7 @@ CALLS = {
         {"subject": st.none() | texts, "last_seen_at": integers, "now": integers},
     ),
     "Site.offer": (SITE.offer, [st.uuids(), rows, integers], {}),
-    "Site.may_offer": (SITE.may_offer, [rows, integers], {}),
+    "Site.may_offer": (SITE.may_offer, [st.uuids(), rows, integers], {}),
     "Site.challenge": (SITE.challenge, [st.uuids(), rows, integers], {}),
     "Site.register": (SITE.register, [st.uuids(), rows, st.none() | texts, tokens, integers], {}),
     "Site.prove": (SITE.prove, [st.uuids(), rows, st.none() | texts, st.none() | texts, tokens, integers], {}),

@@ -655,7 +655,7 @@ class Site:
     def offer(self, session_id: UUID, session: Session, now: int) -> str:
         """Return the challenge with which a browser may bind this session to a key, for 5 minutes."""
 
-    def may_offer(self, before: Session, now: int) -> bool:
+    def may_offer(self, session_id: UUID, before: Session, now: int) -> bool:
         """Return whether to offer that when the user of this session authenticates again."""
 
     def challenge(self, session_id: UUID, session: Session, now: int) -> str:

@@ -239,8 +239,8 @@ impl Site {
         Ok(self.0.offer(session_id, &session.get().0, UnixTime::from_secs(now))?)
     }
 
-    fn may_offer(&self, before: &Bound<'_, Session>, now: u64) -> bool {
-        self.0.may_offer(&before.get().0, UnixTime::from_secs(now))
+    fn may_offer(&self, session_id: Uuid, before: &Bound<'_, Session>, now: u64) -> bool {
+        self.0.may_offer(session_id, &before.get().0, UnixTime::from_secs(now))
     }
 
     /// Return a challenge for the next proof of the session's key.

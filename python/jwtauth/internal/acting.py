@@ -153,6 +153,7 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
     found = SessionAndUser(session, user)
     found.actor = own
     flow.set_tokens(found, sid, custom, not_after=said.expires_at)
+    flow.offers_device = flow.config.device_bound_sessions != "off" and not session.is_device_bound
     _undo_after_rollback(flow, session, state, waiting, before)
     _announce("acting_started", acting_started, flow, user, own.user, session)
     cleanup.remove_after(request)
@@ -210,6 +211,7 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
     with transaction.atomic(using=database()):
         if not acting.end("acting_ended", request=flow.request):
             raise LostSwap  # a concurrent request has ended it
+        own.session.device_key = acting.device_key or own.session.device_key  # it may have been bound while acting
         own.session.amr = acting.amr  # the new tokens must not say more than those with which acting began
         session, _sid = sessions.start(
             flow.request,
