@@ -185,7 +185,7 @@ impl Rules {
     pub(crate) fn new() -> Self {
         Self {
             prove: |engine, row, shown| engine.prove(row, shown.challenge, shown.signer),
-            register: REGISTER,
+            register: Engine::register,
             access_end: Engine::access_end,
             exchange: Engine::exchange,
             ends_with_presented: true,
@@ -194,13 +194,6 @@ impl Rules {
         }
     }
 }
-
-/// A registration is repeated only until the session is refreshed.
-const REGISTER: fn(&Engine, Row, Challenge, Signer) -> Registration =
-    |engine, row, challenge, signer| match engine.register(row, challenge, signer) {
-        Registration::Again(_) if challenge.generation != 0 => Registration::Refuse,
-        registration => registration,
-    };
 
 impl Challenge {
     fn shifted(self, rise: Offset) -> Self {
@@ -313,7 +306,7 @@ impl Devices {
     /// Return the row that a decision writes, and its generation.
     fn next(&self, row: Row, decision: &Decision) -> Option<(Row, Offset)> {
         let next = decision.next(&self.engine.session(row))?;
-        Some((self.engine.row(&next), offset(next.generation)))
+        Some((Engine::row(&next), offset(next.generation)))
     }
 
     fn write(&self, state: &mut State, row: Row, generation: Offset) {
@@ -663,7 +656,7 @@ impl Model for Devices {
                 let next = self.engine.exchange(Exchange::Reauthenticate, &self.engine.session(state.row));
                 self.note("a locked session is revived");
                 let generation = offset(next.generation);
-                self.write(&mut state, self.engine.row(&next), generation);
+                self.write(&mut state, Engine::row(&next), generation);
                 self.accept(&mut state, OLD, 0);
             }
             Action::StopCopying => {

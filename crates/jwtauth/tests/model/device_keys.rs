@@ -164,7 +164,7 @@ impl Engine {
     }
 
     /// Return the row that a decision writes.
-    pub(crate) fn row(&self, session: &Session) -> Row {
+    pub(crate) fn row(session: &Session) -> Row {
         let is_bound = session.device == DeviceBinding::Bound;
         Row { rotated: age_of(session.rotated_at), is_bound, unlocked: session.locks_at.map(left_until) }
     }
