@@ -40,7 +40,7 @@ _NAMES = [field.attname for field in Session._meta.concrete_fields]
 _TIMES = [field.attname for field in Session._meta.concrete_fields if type(field) is InstantField]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
-# The columns of the engine's row, in the engine's order, and the one that only the strict check reads.
+# The columns of the engine's row, in the engine's order, and those that only the strict check reads.
 _OF_CHECK = [
     _PREFIX + name
     for name in (
@@ -54,9 +54,9 @@ _OF_CHECK = [
         "created_at",
         "expires_at",
         "last_seen_at",
+        "actor_session_id",
     )
 ]
-_OF_ACTOR = [_PREFIX + "actor_session_id"]
 _BACKEND = _PREFIX + "backend"
 _USER: Any = Session._meta.get_field("user")
 _DATABASE_TIME = "jwtauth_database_time"
@@ -118,8 +118,7 @@ class SessionAndUser:
         columns = self._columns
         if self._session is not None:
             return self._session.actor_session_id is not None
-        stored = columns.stored(_OF_ACTOR)[0] if type(columns) is Row else self._column("actor_session_id")
-        return stored is not None
+        return (columns.stored[-1] if type(columns) is Row else self._column("actor_session_id")) is not None
 
     def _read(self) -> _engine.Session:
         """Read the values of `row` and `last_seen_at`."""
@@ -128,7 +127,7 @@ class SessionAndUser:
             self._row, self._last_seen_at = session.row(), clock.from_datetime(session.last_seen_at)
             return self._row
         if type(columns) is Row:
-            *stored, last_seen_at = columns.stored(_OF_CHECK)
+            *stored, last_seen_at, _actor = columns.stored
             if type(last_seen_at) is str:  # SQLite's, which the engine parses faster than Django
                 try:
                     self._last_seen_at = _engine.stored_seconds(last_seen_at)
@@ -196,7 +195,7 @@ def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
     return found
 
 
-_lookup = Lookup(_with_session, Session._meta.pk, _BESIDE)
+_lookup = Lookup(_with_session, Session._meta.pk, _BESIDE, _OF_CHECK)
 
 
 def start(
