@@ -319,6 +319,17 @@ def test_binding_is_told_once(ada, clock, caplog, django_capture_on_commit_callb
     assert events(caplog).count("session_bound") == 1
 
 
+def test_bound_cookie_expires_although_the_session_is_not_remembered(ada, clock):
+    """A browser refreshes no cookie without Max-Age. The refresh token's ends with the browser, as asked."""
+    device = Device()
+    response = device.post("/auth/login/", {**LOGIN, "remember": False})
+    assert [cookie["max-age"] for cookie in response.cookies.values()] == ["", ""]
+    answer = device.register(response.headers["Secure-Session-Registration"])
+    assert answer.cookies["access_token"]["max-age"] == ACCESS_LIFETIME
+    answer = device.prove()
+    assert [answer.cookies[name]["max-age"] for name in device.tokens()] == [ACCESS_LIFETIME, ""]
+
+
 # --- refreshing
 
 

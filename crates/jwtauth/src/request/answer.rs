@@ -99,7 +99,7 @@ impl Site {
 
     fn set_cookie(&self, grant: &Grant, kind: TokenKind, now: UnixTime) -> Result<SetCookie, IssueError> {
         let left = grant.claims(kind).expires_at.saturating_duration_since(now);
-        let max_age = grant.remember().then_some(left);
+        let max_age = grant.has_max_age(kind).then_some(left);
         Ok(SetCookie { kind, token: Some(self.issue(grant, kind)?), max_age })
     }
 }

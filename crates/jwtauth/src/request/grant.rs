@@ -1,7 +1,10 @@
 //! The claims of a session's newest tokens.
 
 use super::Site;
-use crate::{Authentication, Claims, CustomClaims, Generation, IssueError, Methods, Session, Sid, TokenKind, UnixTime};
+use crate::{
+    Authentication, Claims, CustomClaims, DeviceBinding, Generation, IssueError, Methods, Session, Sid, TokenKind,
+    UnixTime,
+};
 
 /// The newest tokens of a session, and which of them the response sets.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -10,6 +13,7 @@ pub struct Grant {
     refresh: Claims,
     kinds: &'static [TokenKind],
     remember: bool,
+    is_bound: bool,
 }
 
 impl Grant {
@@ -32,6 +36,12 @@ impl Grant {
     /// Return whether the cookies persist after the browser is closed.
     pub fn remember(&self) -> bool {
         self.remember
+    }
+
+    /// Return whether the cookie of this kind has a `Max-Age`. That of a bound session's access token always has: a browser
+    /// refreshes no cookie that does not expire. It then outlives the browser, for the few minutes that the token has.
+    pub(super) fn has_max_age(&self, kind: TokenKind) -> bool {
+        self.remember || self.is_bound && kind == TokenKind::Access
     }
 
     pub(super) fn claims(&self, kind: TokenKind) -> &Claims {
@@ -94,7 +104,7 @@ impl Site {
         // Such tokens come alone.
         let refresh = Claims { idle: kinds == [TokenKind::Refresh], ..refresh };
         let access = Claims { issued_at: now, idle: false, expires_at, actor, custom, ..refresh.clone() };
-        Grant { access, refresh, kinds, remember }
+        Grant { access, refresh, kinds, remember, is_bound: session.device == DeviceBinding::Bound }
     }
 
     /// Sign the token of this kind.

@@ -637,6 +637,22 @@ proptest! {
 }
 
 #[test]
+fn cookie_that_a_bound_browser_refreshes_expires_although_the_session_is_not_remembered() {
+    let site = site();
+    let row = Session::new(NOW, NOW + secs(86_400));
+    let cookies = |device| {
+        let grantee = Grantee { remember: false, ..Grantee::new(Sid::from_bytes([1; 20]), "42") };
+        let kinds = &[TokenKind::Access, TokenKind::Refresh];
+        let grant = site.grant(grantee, &row.with_device(device), kinds, NOW);
+        let answer = site.respond(&Identity::default(), &Outcome::Granted(grant), true, NOW).unwrap();
+        answer.cookies.iter().map(|cookie| cookie.max_age).collect::<Vec<_>>()
+    };
+    assert_eq!(cookies(DeviceBinding::Unbound), [None, None]);
+    assert_eq!(cookies(DeviceBinding::Required), [None, None]);
+    assert_eq!(cookies(DeviceBinding::Bound), [Some(ACCESS), None]);
+}
+
+#[test]
 fn access_tokens_of_one_generation_of_a_bound_session_end_together() {
     let site = site();
     let row = Session::new(NOW, NOW + secs(86_400)).with_generation(Generation::new(2), NOW + secs(1000));
