@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jwtauth::{Site, Tokens};
 
-use crate::LimitPolicy;
+use crate::{
+    LimitPolicy,
+    device::{DeviceBound, DevicePaths},
+};
 
 /// Validated [`Settings`](crate::Settings), created by [`Settings::build`](crate::Settings::build).
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct Config {
     pub(crate) sensitive_max_age: Option<Duration>,
     pub(crate) act_as_lifetime: Duration,
     pub(crate) reuse_ends_all: bool,
+    pub(crate) device_bound: DeviceBound,
+    pub(crate) device_paths: DevicePaths,
     pub(crate) limit: Option<(usize, LimitPolicy)>,
 }
 
