@@ -40,6 +40,7 @@ impl RequestAuth {
             .new_record(&sid, user_id, session)
             .with_remember(own.record.remember)
             .with_methods(authentication.methods)
+            .with_device_key(own.record.device_key.clone())
             .with_actor_session_id(own.record.id);
         self.insert(&record, None).await.map_err(|error| match error {
             LoginError::UnknownUser => LoginError::MayNotAct,
@@ -108,6 +109,10 @@ impl RequestAuth {
         let Some((acting, own)) = acting.and_then(|acting| acting.actor_session_id.map(|own| (acting, own))) else {
             return self.given_before(presented).await;
         };
+        let has_access_token = self.claims().is_some() || self.identity.access().is_some();
+        if acting.session.device.needs_proof() && !has_access_token {
+            return Err(LoginError::NotActing); // the refresh token alone, without a proof
+        }
         if policy.lifetimes().is_over(&acting.session, now) || !acting.session.may_stop_acting(presented.generation) {
             return Err(LoginError::NotActing);
         }
@@ -122,6 +127,7 @@ impl RequestAuth {
             .new_record(&sid, own.user_id, policy.stop_acting(&own.session, &acting.session, now))
             .with_remember(own.remember)
             .with_methods(acting.methods.clone())
+            .with_device_key(own.device_key.clone())
             .with_last_seen_at(now);
         if !shared.store.replace(acting.id, record.clone(), now).await? {
             return Err(AuthError::Contention.into());
