@@ -25,7 +25,7 @@ export PIP_NO_COMPILE := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams switch docs bench lock matrix neighbours package wheels rebuild semver release-check clean
+.PHONY: help run interpreter test check lint model simulate fuzz miri reliability seams devices switch docs bench lock matrix neighbours package wheels rebuild semver release-check clean
 
 help:
 	@echo 'make run     build and serve the demo site on http://127.0.0.1:$(PORT) (PORT=... for another port)'
@@ -37,6 +37,7 @@ help:
 	@echo 'make fuzz    random bytes for everything that reads bytes from the network: FUZZ_SECONDS=600 for each target'
 	@echo 'make reliability  the long races and faults, into docs/reliability-table.md: hours'
 	@echo 'make seams   browsers, servers, proxies, clients and clusters, into docs/seams-table.md: an hour or more (DEPARTMENTS="proxies" for some)'
+	@echo 'make devices 10,000 refreshes and 10,000 replays of bound sessions in Chromium: an hour or more'
 	@echo 'make switch  a site switches to jwtauth and back under load, from four packages on three databases: half an hour'
 	@echo 'make docs    the documentation, into docs/_build/html'
 	@echo 'make matrix  the tests on every Python, Django and DRF, into docs/reference/compatibility-table.md: three quarters of an hour'
@@ -100,6 +101,10 @@ reliability: $(REQUIRED)-test $(REQUIRED)-mariadb $(ENGINE)
 
 seams: $(REQUIRED)-seams $(REQUIRED)-mariadb $(ENGINE)
 	$(BIN)/python scripts/seams.py $(DEPARTMENTS)
+
+# In Chromium, each for an hour or more.
+devices: $(REQUIRED)-seams $(ENGINE)
+	JWTAUTH_TEST_BOUND_REFRESHES=10000 JWTAUTH_TEST_REPLAYS=10000 $(BIN)/python -m pytest -q --no-cov tests/seams/device
 
 matrix: $(REQUIRED)-nox $(REQUIRED)-build
 	$(BIN)/nox --parallel auto --session table

@@ -246,6 +246,19 @@ def test_lost_answer_is_given_again(ada, clock):
     assert device.who() == "ada"
 
 
+def test_copied_registration_gets_no_token_after_the_first_refresh(ada, clock):
+    device = Device()
+    offer = device.sign_in()
+    device.register(offer)
+    copied = device.proofs[-1]
+    clock.advance(ACCESS_LIFETIME)
+    device.prove()
+    thief = copy_of(device)
+    answer = thief.post("/auth/device/register/", **{"secure-session-response": copied})
+    assert (answer.status_code, answer.json()["code"], len(answer.cookies)) == (403, "device_proof_not_valid", 0)
+    assert device.who() == "ada"
+
+
 def test_second_key_ends_the_session(ada, clock, caplog):
     caplog.set_level(logging.WARNING, "jwtauth.security")
     device = Device()
@@ -295,7 +308,7 @@ def test_access_token_in_place_of_a_proof_changes_nothing(device, clock):
     assert device.who() == "ada"
 
 
-def test_nobody_binds_without_a_session(db, ada, clock):
+def test_request_without_a_session_binds_none(db, ada, clock):
     device, other = Device(), Device()
     offer = other.sign_in()
     assert device.register(offer).status_code == 401
@@ -379,7 +392,7 @@ def test_session_without_binding_refreshes_as_before(ada, clock, django_assert_n
         assert device.who() == "ada"
 
 
-def test_cookies_alone_admit_nobody_and_end_nothing(device, clock):
+def test_cookies_alone_are_refused_and_end_nothing(device, clock):
     device.prove()
     clock.advance(ACCESS_LIFETIME)
     device.prove()
@@ -403,7 +416,7 @@ def test_cookies_alone_admit_nobody_and_end_nothing(device, clock):
     assert device.who() == "ada"
 
 
-def test_refresh_token_of_a_bound_session_is_no_use_at_the_token_endpoint(device, clock):
+def test_refresh_token_of_a_bound_session_is_refused_at_the_token_endpoint(device, clock):
     answer = device.post("/auth/token/refresh/", {"refresh": device.tokens()["refresh_token"]})
     assert (answer.status_code, answer.json()["code"]) == (401, REQUIRED)
     assert device.who() == "ada"

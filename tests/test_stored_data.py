@@ -42,6 +42,6 @@ def test_every_setting_that_the_page_names_is_there():
     assert {name.upper() for name in named} <= conf.SETTINGS.keys()
 
 
-@pytest.mark.parametrize("name", ["auth_time", "amr", "locks_at", "actor_session_id"])
+@pytest.mark.parametrize("name", ["auth_time", "amr", "locks_at", "actor_session_id", "device_key"])
 def test_columns_that_the_page_calls_empty_are_empty_after_a_login(signed_in, name):
     assert not getattr(Session.objects.get(), name)

@@ -18,8 +18,8 @@ use aws_lc_rs::{
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use jwt_simple::prelude::{Claims as SimpleClaims, HS256Key, MACLike};
 use jwtauth::{
-    Algorithm, Claims, Generation, Keyring, Lifetimes, Presented, Profile, RotationPolicy, Sid, SigningKey, TokenKind,
-    Tokens, UnixTime,
+    Algorithm, Claims, DeviceKey, DeviceProof, Generation, Keyring, Lifetimes, Presented, Profile, RotationPolicy, Sid,
+    SigningKey, TokenKind, Tokens, UnixTime,
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,9 @@ fn groups() -> Vec<Group> {
     for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| *algorithm != Algorithm::Ed25519) {
         groups.push((format!("verify {algorithm}"), verify(algorithm)));
         groups.push((format!("sign {algorithm}"), sign(algorithm)));
+    }
+    for (algorithm, device) in [(Algorithm::Es256, "ec"), (Algorithm::Rs256, "rsa")] {
+        groups.push((format!("device proof {algorithm}"), proof(algorithm, device)));
     }
     groups.push(("rules".to_owned(), rules()));
     groups
@@ -259,6 +262,31 @@ fn sign(algorithm: Algorithm) -> Vec<Contender> {
         contenders.push(("jwt-simple", Box::new(call)));
     }
     contenders
+}
+
+/// Return the calls that verify the proof of a device of the attack corpus: the primitive, the proof with a key at hand,
+/// and the proof with the stored text of the key.
+fn proof(algorithm: Algorithm, device: &str) -> Vec<Contender> {
+    let corpus = include_str!("../../../testdata/device-attacks.json");
+    let corpus: serde_json::Value = serde_json::from_str(corpus).expect("the corpus is JSON");
+    let cases = corpus["accepted"].as_array().expect("the corpus has valid proofs");
+    let case = cases.iter().find(|case| case["key"] == device).expect("one of them is of this device");
+    let proof = case["value"].as_str().expect("a text").to_owned();
+    let text = corpus["keys"][device].as_str().expect("a text").to_owned();
+    let message = proof.rsplit_once('.').expect("a proof has dots").0.as_bytes().to_vec();
+    let (key, other) = (DeviceKey::parse(&text).expect("a stored key"), proof.clone());
+    let verify = |proof: &str, key: &DeviceKey| {
+        let proof = DeviceProof::parse(black_box(proof.as_bytes())).expect("good");
+        black_box(proof.verify(key).expect("good").len());
+    };
+    vec![
+        ("raw primitive", primitive(algorithm, message, true)),
+        ("jwtauth", Box::new(move || verify(&proof, &key))),
+        (
+            "jwtauth, and read the key",
+            Box::new(move || verify(&other, &DeviceKey::parse(black_box(&text)).expect("good"))),
+        ),
+    ]
 }
 
 fn rules() -> Vec<Contender> {

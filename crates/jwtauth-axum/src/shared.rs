@@ -14,6 +14,7 @@ const REMEMBERED_SESSIONS: usize = 65_536;
 pub(crate) const SCOPE: u64 = 0;
 
 pub(crate) type CustomClaimsOf = Arc<dyn Fn(&str) -> CustomClaims + Send + Sync>;
+pub(crate) type IsOfHead = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 pub(crate) type AddressOf = Arc<dyn Fn(&Parts) -> Option<IpAddr> + Send + Sync>;
 
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) custom_claims: Option<CustomClaimsOf>,
     pub(crate) may_act_as: Option<MayActAs>,
     pub(crate) address: Option<AddressOf>,
+    pub(crate) is_poll: Option<IsOfHead>,
     pub(crate) receivers: Receivers,
     pub(crate) cleanup: Arc<CleanupSchedule>,
     pub(crate) tasks: Tasks,
@@ -40,6 +42,7 @@ impl Shared {
             custom_claims: None,
             may_act_as: None,
             address: None,
+            is_poll: None,
             receivers: Receivers::default(),
             cleanup: Arc::new(CleanupSchedule::new(Duration::ZERO, random())),
             tasks: Tasks::default(),

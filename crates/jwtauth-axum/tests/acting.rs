@@ -5,8 +5,6 @@ mod common;
 
 use std::{
     collections::HashSet,
-    future::Future,
-    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -20,6 +18,7 @@ use common::{
     Answer, Browser, Clock, NOW, layer,
     log::{self, logged},
     settings,
+    stores::{AnyStore, stores},
 };
 use http::{StatusCode, header};
 use jwtauth_axum::{
@@ -29,7 +28,6 @@ use jwtauth_axum::{
 };
 use serde_json::{Value, json};
 use tracing_subscriber::fmt::format::FmtSpan;
-use uuid::Uuid;
 
 const STAFF: &str = "7";
 const ADA: &str = "42";
@@ -41,9 +39,6 @@ impl RequiredMethods for Pwd {
     const METHODS: &'static [&'static str] = &["pwd"];
 }
 
-type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-type RowsOf = Box<dyn Fn(&str) -> Waiting<Vec<Record>>>;
-
 /// A service on some store, where staff may act as the users in `allowed`, and the events that its receiver was sent.
 struct Site {
     app: Router,
@@ -51,46 +46,16 @@ struct Site {
     tokens: Tokens,
     allowed: Arc<Mutex<HashSet<(String, String)>>>,
     told: Arc<Mutex<Vec<String>>>,
-    rows: RowsOf,
-    end: Box<dyn Fn(Uuid) -> Waiting<u64>>,
-    #[cfg(feature = "sqlite")]
-    users: Option<jwtauth_axum::sqlx::SqlitePool>,
+    store: AnyStore,
 }
 
 /// Return a service with these settings on each store.
 async fn sites(settings: &Settings) -> Vec<Site> {
-    let memory = Site::new(settings, MemoryStore::default());
-    #[cfg(not(feature = "sqlite"))]
-    return vec![memory];
-    #[cfg(feature = "sqlite")]
-    vec![memory, sqlite::site(settings).await]
-}
-
-#[cfg(feature = "sqlite")]
-mod sqlite {
-    use jwtauth_axum::{
-        DjangoUsers, SQLITE_SCHEMA, SqliteStore,
-        sqlx::{AssertSqlSafe, Executor as _, sqlite::SqlitePoolOptions},
-    };
-
-    use super::*;
-
-    /// Return a service on a database with a table of users.
-    pub(super) async fn site(settings: &Settings) -> Site {
-        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-        let reference = "\"user_id\" integer NOT NULL REFERENCES auth_user (id)";
-        let schema = SQLITE_SCHEMA.replace("\"user_id\" text NOT NULL", reference);
-        assert_ne!(schema, SQLITE_SCHEMA);
-        let users = "CREATE TABLE auth_user (id integer PRIMARY KEY, password text NOT NULL, is_active bool NOT NULL);
-            INSERT INTO auth_user VALUES (7, 'one', 1), (42, 'two', 1), (43, 'three', 1);";
-        pool.execute(AssertSqlSafe(format!("{users}{schema}"))).await.unwrap();
-        let store = SqliteStore::new(pool.clone(), Some(DjangoUsers::new(settings.auth_hasher()))).await.unwrap();
-        Site { users: Some(pool), ..Site::new(settings, store) }
-    }
+    stores().await.into_iter().map(|store| Site::new(settings, store)).collect()
 }
 
 impl Site {
-    fn new(settings: &Settings, store: impl SessionStore + Clone) -> Self {
+    fn new(settings: &Settings, store: AnyStore) -> Self {
         let clock = Clock::default();
         let (told, allowed): (Arc<Mutex<Vec<String>>>, Arc<Mutex<HashSet<_>>>) = Default::default();
         allowed.lock().unwrap().extend([(STAFF.to_owned(), ADA.to_owned()), (STAFF.to_owned(), STAFF.to_owned())]);
@@ -101,24 +66,7 @@ impl Site {
                 let may = decides.lock().unwrap().contains(&(asked.actor_id, asked.user_id));
                 async move { Ok(may) }
             });
-        let (ending, listing) = (store.clone(), store);
-        Self {
-            app: app(layer),
-            clock,
-            tokens: settings.build().unwrap().tokens().clone(),
-            allowed,
-            told,
-            rows: Box::new(move |user| {
-                let (store, user) = (listing.clone(), user.to_owned());
-                Box::pin(async move { store.of_user(&user, UnixTime::EPOCH).await.unwrap() })
-            }),
-            end: Box::new(move |id| {
-                let store = ending.clone();
-                Box::pin(async move { store.end(&[id]).await.unwrap() })
-            }),
-            #[cfg(feature = "sqlite")]
-            users: None,
-        }
+        Self { app: app(layer), clock, tokens: settings.build().unwrap().tokens().clone(), allowed, told, store }
     }
 
     /// Return the browser of the staff member.
@@ -138,13 +86,13 @@ impl Site {
     async fn count(&self) -> [usize; 3] {
         let mut counts = [0; 3];
         for (count, user) in counts.iter_mut().zip([STAFF, ADA, BOB]) {
-            *count = (self.rows)(user).await.len();
+            *count = self.store.rows(user).await.len();
         }
         counts
     }
 
     async fn row(&self, user: &str) -> Record {
-        (self.rows)(user).await.remove(0)
+        self.store.rows(user).await.remove(0)
     }
 
     fn claims(&self, browser: &Browser, kind: TokenKind) -> Claims {
@@ -346,7 +294,7 @@ async fn acting_ends_at_once_with_the_staff_member_s_session_although_sessions_a
         for site in sites(&settings().with_session_check_interval(interval)).await {
             let mut acting = site.acting().await;
             assert_eq!((acting.who().await, acting.who().await), (ADA.to_owned(), ADA.to_owned()));
-            assert_eq!((site.end)(site.row(STAFF).await.id).await, 1);
+            assert_eq!(site.store.end(&[site.row(STAFF).await.id]).await.unwrap(), 1);
             assert_eq!(acting.who().await, "");
             site.clock.advance(301);
             assert_eq!(acting.who().await, "");
@@ -401,23 +349,26 @@ async fn acting_does_not_outlive_the_staff_member_s_session() {
 async fn users_who_are_inactive_or_have_a_new_password_end_it() {
     use jwtauth_axum::sqlx::{AssertSqlSafe, Executor as _};
 
+    let site = async || match common::stores::sqlite().await {
+        AnyStore::Sqlite(store, pool) => (Site::new(&settings(), AnyStore::Sqlite(store, pool.clone())), pool),
+        AnyStore::Memory(_) => unreachable!("a database"),
+    };
     for (change, given_back) in [
         ("is_active = 0 WHERE id = 42", STAFF),
         ("password = 'new' WHERE id = 42", STAFF),
         ("is_active = 0 WHERE id = 7", ""),
         ("password = 'new' WHERE id = 7", ""),
     ] {
-        let site = sqlite::site(&settings()).await;
+        let (site, pool) = site().await;
         let mut acting = site.acting().await;
-        let pool = site.users.clone().unwrap();
         pool.execute(AssertSqlSafe(format!("UPDATE auth_user SET {change}"))).await.unwrap();
         assert_eq!(acting.who().await, "", "{change}");
         acting.post("/stop").await;
         assert_eq!(acting.who().await, given_back, "{change}");
         assert_eq!(acting.jar.is_empty(), given_back.is_empty());
     }
-    let site = sqlite::site(&settings()).await;
-    site.users.clone().unwrap().execute("UPDATE auth_user SET is_active = 0 WHERE id = 42").await.unwrap();
+    let (site, pool) = site().await;
+    pool.execute("UPDATE auth_user SET is_active = 0 WHERE id = 42").await.unwrap();
     assert_eq!(refusal(&mut site.of_staff().await, "/act/42").await, "permission_denied");
 }
 
@@ -512,7 +463,7 @@ async fn copied_old_tokens_do_not_become_younger_by_acting() {
 
 #[tokio::test]
 async fn session_that_is_not_remembered_stays_so() {
-    let site = Site::new(&settings(), MemoryStore::default());
+    let site = Site::new(&settings(), AnyStore::Memory(MemoryStore::default()));
     let mut acting = site.acting().await;
     assert!(acting.post("/stop").await.set_cookies().iter().all(|cookie| cookie.contains("Max-Age")));
     let answer = acting.post("/act/42").await;
@@ -617,7 +568,7 @@ async fn stop_is_refused_without_acting() {
 async fn stop_after_the_end_of_the_staff_member_s_session_signs_out() {
     for site in sites(&settings()).await {
         let mut acting = site.acting().await;
-        (site.end)(site.row(STAFF).await.id).await;
+        site.store.end(&[site.row(STAFF).await.id]).await.unwrap();
         assert!(is_ok(&acting.post("/stop").await));
         assert_eq!((site.count().await, acting.jar.len()), ([0, 0, 0], 0));
     }
@@ -675,7 +626,7 @@ async fn user_sees_who_acts_and_ends_it() {
     for site in sites(&settings()).await {
         let mut ada = Browser::signed_in(&site.app, ADA).await;
         let mut acting = site.acting().await;
-        assert_eq!((site.rows)(ADA).await.iter().filter(|row| row.actor_session_id.is_some()).count(), 1);
+        assert_eq!(site.store.rows(ADA).await.iter().filter(|row| row.actor_session_id.is_some()).count(), 1);
         assert_eq!(ada.post("/others").await.body, "1");
         assert_eq!(acting.who().await, "");
     }
@@ -712,7 +663,7 @@ async fn events_name_both_users() {
 #[tokio::test]
 async fn log_names_both_users_and_no_token() {
     log::start(FmtSpan::NONE);
-    let site = Site::new(&settings(), MemoryStore::default());
+    let site = Site::new(&settings(), AnyStore::Memory(MemoryStore::default()));
     let mut acting = site.acting().await;
     let (own, row, tokens) = (site.row(STAFF).await.id, site.row(ADA).await.id, acting.jar.clone());
     acting.post("/stop").await;

@@ -13,7 +13,10 @@ use axum::{
     extract::Path,
     routing::{any, post},
 };
-use common::{Answer, Browser, Clock, NOW, layer, names, settings};
+use common::{
+    Answer, Browser, Clock, NOW, layer, names, settings,
+    stores::{AnyStore, stores},
+};
 use http::{StatusCode, header};
 use jwtauth_axum::{
     AccessClaims, Auth, AuthError, Authenticated, Event, Login, LoginError, MemoryStore, RecentlySignedIn, Rejection,
@@ -34,7 +37,7 @@ impl RequiredMethods for Otp {
 /// A service, its store, and the events that its receiver was sent.
 struct Site {
     app: Router,
-    store: MemoryStore,
+    store: AnyStore,
     clock: Clock,
     tokens: Tokens,
     told: Arc<Mutex<Vec<String>>>,
@@ -42,10 +45,15 @@ struct Site {
 
 impl Site {
     fn new(settings: &Settings) -> Self {
-        let (store, clock) = (MemoryStore::default(), Clock::default());
+        Self::on(AnyStore::Memory(MemoryStore::default()), settings)
+    }
+
+    fn on(store: AnyStore, settings: &Settings) -> Self {
+        let clock = Clock::default();
         let told: Arc<Mutex<Vec<String>>> = Arc::default();
         let receiver = Arc::clone(&told);
-        let layer = layer(settings, store.clone(), &clock).with_receiver(move |event| {
+        let layer = layer(settings, store.clone(), &clock).with_no_activity(|head| head.uri.path() == "/news");
+        let layer = layer.with_receiver(move |event| {
             let said = match event {
                 Event::SessionReauthenticated { session, methods, .. } => {
                     format!("{} {} {:?} {:?}", event.name(), session.user_id, session.methods, methods)
@@ -56,6 +64,7 @@ impl Site {
         });
         let app = Router::new()
             .route("/me", any(async |user: Authenticated| user.user_id))
+            .route("/news", any(async |user: Authenticated| user.user_id))
             .route("/maybe", any(async |user: Option<Authenticated>| user.map_or_else(String::new, |it| it.user_id)))
             .route("/claims", any(async |claims: Option<AccessClaims>| claims.is_some().to_string()))
             .route("/said", any(said))
@@ -305,26 +314,31 @@ async fn locked_session_can_be_signed_out() {
 
 #[tokio::test]
 async fn polls_are_refreshed_and_do_not_keep_the_session_open() {
-    let site = Site::new(&settings().with_lock_after(Duration::from_secs(HOUR)));
-    let mut browser = site.signed_in().await;
-    let poll = |browser: &Browser| browser.request("GET", "/me").header("X-Jwtauth-Activity", "none");
-    for number in 0..11 {
-        site.clock.advance(310);
-        let polled = browser.send(poll(&browser)).await;
-        // Every other poll brings a new token for the first time.
-        let expected = if number % 2 == 0 { vec!["refresh_token"] } else { vec![] };
-        assert_eq!((polled.status, names(&polled)), (StatusCode::OK, expected));
-        browser.keep(&polled);
+    // A request that the page marks, and a path that the service marks.
+    for (path, activity) in [("/me", "none"), ("/news", "")] {
+        for store in stores().await {
+            let site = Site::on(store, &settings().with_lock_after(Duration::from_secs(HOUR)));
+            let mut browser = site.signed_in().await;
+            let poll = |browser: &Browser| browser.request("GET", path).header("X-Jwtauth-Activity", activity);
+            for number in 0..11 {
+                site.clock.advance(310);
+                let polled = browser.send(poll(&browser)).await;
+                // Every other poll brings a new token for the first time.
+                let expected = if number % 2 == 0 { vec!["refresh_token"] } else { vec![] };
+                assert_eq!((polled.status, names(&polled)), (StatusCode::OK, expected));
+                browser.keep(&polled);
+            }
+            assert_eq!(site.rows().await[0].session.locks_at, Some(UnixTime::from_secs(NOW + HOUR)));
+            let told = site.told.lock().unwrap().clone();
+            assert_eq!(told.iter().filter(|name| *name == "session_refreshed").count(), 6, "as in Django");
+            let mut used = browser.clone();
+            assert_eq!(names(&used.get("/me").await), ["access_token", "refresh_token"]);
+            let locks_at = UnixTime::from_secs(site.clock.now() + HOUR);
+            assert_eq!(site.rows().await[0].session.locks_at, Some(locks_at), "the user's own request keeps it open");
+            site.clock.advance(HOUR);
+            assert_eq!(used.send(poll(&used)).await.code(), "session_locked");
+        }
     }
-    assert_eq!(site.rows().await[0].session.locks_at, Some(UnixTime::from_secs(NOW + HOUR)));
-    let told = site.told.lock().unwrap().clone();
-    assert_eq!(told.iter().filter(|name| *name == "session_refreshed").count(), 6, "as in Django");
-    let mut used = browser.clone();
-    assert_eq!(names(&used.get("/me").await), ["access_token", "refresh_token"]);
-    let locks_at = UnixTime::from_secs(site.clock.now() + HOUR);
-    assert_eq!(site.rows().await[0].session.locks_at, Some(locks_at), "the user's own request keeps it open");
-    site.clock.advance(HOUR);
-    assert_eq!(used.send(poll(&used)).await.code(), "session_locked");
 }
 
 #[tokio::test]

@@ -254,8 +254,9 @@ impl Site {
         proof: &str,
         now: u64,
     ) -> Registration {
-        let registration = self.0.register(session_id, device_key, proof, UnixTime::from_secs(now));
-        Registration { registration, session: session.get().0 }
+        let session = session.get().0;
+        let registration = self.0.register(session_id, &session, device_key, proof, UnixTime::from_secs(now));
+        Registration { registration, session }
     }
 
     fn prove(

@@ -328,7 +328,7 @@ impl RotationPolicy {
             return Decision::Refuse(Refusal::Expired);
         }
         if session.device.needs_proof() {
-            // Whatever the token: a copy of it is worth nothing, and may sign nobody out.
+            // Whatever the token: a copy of it is worth nothing, and must not end the session.
             let refusal = if self.is_locked(session, now) { Refusal::Locked } else { Refusal::Unproven };
             return Decision::Refuse(refusal);
         }
@@ -347,7 +347,7 @@ impl RotationPolicy {
     ///
     /// The challenge, and not the refresh token, tells what the device has. A proof is used up by the rotation. Shown
     /// again, it gets the same tokens until the grace period is over, and
-    /// [with the same end](crate::Site::grant). A copy of all traffic therefore admits nobody for longer than the
+    /// [with the same end](crate::Site::grant). A copy of all traffic is therefore accepted no longer than the
     /// access token in it.
     ///
     /// ```

@@ -279,6 +279,9 @@ class Chromium(OverHttp):
     title = "Chromium"
     packages = "chromium chromium-driver libnss3-tools"
 
+    # Switches of the command line, besides those of every test.
+    switches: tuple[str, ...] = ()
+
     @classmethod
     def programs(cls) -> tuple[Path | str | None, ...]:
         return shutil.which("chromium"), shutil.which("chromedriver"), shutil.which("certutil")
@@ -303,9 +306,17 @@ class Chromium(OverHttp):
             "--no-proxy-server",
             "--host-resolver-rules=MAP *.test 127.0.0.1",
             f"--user-data-dir={self.folder / 'profile'}",
+            *self.switches,
         ]
         options = {"args": arguments, "binary": shutil.which("chromium"), "browserStartupTimeout": PATIENCE_MS}
-        self.open_session({"browserName": "chrome", "goog:chromeOptions": options})
+        self.options = {"browserName": "chrome", "goog:chromeOptions": options}
+        self.open_session(self.options)
+
+    def restart(self) -> None:
+        """Close the browser as a user does, and start it again with the same profile."""
+        self.end_session()
+        self.open_session(self.options)
+        self.set_timeouts()
 
     def forget_all(self) -> None:
         self.command("chromium", {"cmd": "Network.clearBrowserCookies", "params": {}})

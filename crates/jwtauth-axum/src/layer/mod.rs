@@ -91,6 +91,29 @@ impl AuthLayer {
         self
     }
 
+    /// Set the function that names the requests that are not an activity of the user, such as those of a page that
+    /// polls. They are authenticated, and their tokens refreshed, as any other, but the session ends or locks as if they
+    /// had not been made. A page can also mark a single request, by the header `X-Jwtauth-Activity: none`.
+    ///
+    /// The layer asks before the handler runs. It sees the path as it is where the layer is added: without the prefix of
+    /// `nest` if that is outside.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use jwtauth_axum::{AuthLayer, Config, MemoryStore};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = Config::new("a secret of at least thirty-two bytes")?;
+    /// let layer = AuthLayer::new(config, MemoryStore::default()).with_no_activity(|head| head.uri.path() == "/news");
+    /// let app: Router = Router::new().route("/news", get(async || "none")).layer(layer);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_no_activity(mut self, is_poll: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.shared).is_poll = Some(Arc::new(is_poll));
+        self
+    }
+
     /// Wait until all logouts, logins, ends and refreshes that requests have started are done.
     ///
     /// Each runs in its own task, which continues if the client disconnects but not after the runtime has shut down.

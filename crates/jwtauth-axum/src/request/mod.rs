@@ -131,6 +131,8 @@ impl RequestAuth {
                 event::cross_origin(&fields.foreign(error));
             }
         })?;
+        let is_poll = shared.is_poll.as_ref().is_some_and(|is_of| is_of(parts));
+        let identity = if is_poll { identity.without_activity() } else { identity };
         if identity.has_wrong_render_secret() {
             event::wrong_render_secret(parts.uri.path());
         }

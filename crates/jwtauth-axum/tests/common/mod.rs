@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 pub mod log;
+pub mod stores;
 
 use std::{
     collections::BTreeMap,

@@ -104,6 +104,22 @@ mod challenges {
     }
 
     #[test]
+    fn challenges_of_every_accepted_key_are_read() {
+        let read = |algorithm: Algorithm| {
+            let made = GeneratedKey::new(algorithm, None).unwrap();
+            SigningKey::read(algorithm, made.expose_jwk().as_bytes()).unwrap()
+        };
+        let (old, new) = (read(Algorithm::Es256), read(Algorithm::EdDsa));
+        let before = Tokens::new(Keyring::new(old.clone(), []).unwrap(), Profile::default()).unwrap();
+        let ring = Keyring::new(new, [old.verifying_key().clone()]).unwrap();
+        let after = Tokens::new(ring, Profile::default()).unwrap();
+        for tokens in [&before, &after] {
+            let text = tokens.issue_challenge(&challenge()).unwrap();
+            assert_eq!(after.verifier().read_challenge(&text), Ok(challenge()));
+        }
+    }
+
+    #[test]
     fn challenge_does_not_contain_the_secret_name_of_the_session() {
         let text = tokens().issue_challenge(&challenge()).unwrap();
         let payload = BASE64URL.decode(text.split('.').nth(1).unwrap()).unwrap();
@@ -176,6 +192,24 @@ mod keys {
             let key = Device::new(algorithm).registered();
             assert_eq!(DeviceKey::parse(&key.to_text()).unwrap(), key);
             assert_ne!(Device::new(algorithm).registered(), key);
+        }
+    }
+
+    #[test]
+    fn rsa_keys_have_2048_to_4096_bits() {
+        let refused_for = |bits: u32| {
+            let mut modulus = vec![0xff; bits.div_ceil(8).try_into().unwrap()];
+            modulus[0] >>= (8 - bits % 8) % 8;
+            let jwk = json!({"kty": "RSA", "e": "AQAB", "n": BASE64URL.encode(modulus)});
+            let header = json!({"alg": "RS256", "typ": "dbsc+jwt", "jwk": jwk}).to_string();
+            let proof = Device::new(Algorithm::Es256).sign(header, r#"{"jti":""}"#);
+            parse(&proof).and_then(|proof| proof.registration().map(|_| ())).unwrap_err()
+        };
+        for bits in [2048, 3072, 4096] {
+            assert_eq!(refused_for(bits), ProofError::BadSignature, "{bits}");
+        }
+        for bits in [8, 1024, 2047, 4097, 8192] {
+            assert_eq!(refused_for(bits), ProofError::BadKey, "{bits}");
         }
     }
 

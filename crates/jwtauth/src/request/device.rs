@@ -16,7 +16,7 @@ use crate::{
 
 /// How long a browser may take to bind a session after a login or another authentication.
 ///
-/// It is short, since whoever has copied the response could bind the session to a key of their own.
+/// It is short, since a thief who has copied the response could bind the session to another key.
 pub const MAX_REGISTRATION_DELAY: Duration = Duration::from_secs(300);
 
 /// How much longer than an access token a challenge is valid, so that a browser can use the one that came with it.
@@ -30,7 +30,7 @@ pub enum Registration {
     /// Write the key by one compare-and-swap on the row's key, then issue a new access token. If it changes no row, read
     /// the row and decide again.
     Bind(DeviceKey),
-    /// The session is bound to this key, and the response was lost: issue a new access token.
+    /// The session is bound to this key and was not refreshed since, so the response was lost: issue a new access token.
     Again(DeviceKey),
     /// Refuse the request (403), and write nothing.
     Refuse,
@@ -93,7 +93,7 @@ impl Proof {
 impl Site {
     /// Return the challenge with which a browser may bind this session until [`MAX_REGISTRATION_DELAY`] from `now`.
     ///
-    /// Offer it only with the response to a login or another authentication: on a later response, whoever holds copied
+    /// Offer it only with the response to a login or another authentication: on a later response, a thief with copied
     /// cookies could bind the session.
     ///
     /// # Errors
@@ -133,12 +133,25 @@ impl Site {
 
     /// Decide about a request to bind a session, which the request's tokens name and which is not over, to the key in
     /// `proof`. `device_key` is that of the row.
-    pub fn register(&self, session_id: Uuid, device_key: Option<&str>, proof: &str, now: UnixTime) -> Registration {
+    ///
+    /// A copy of a registration is worth nothing once the session was refreshed: otherwise a thief with it, and a refresh
+    /// token, would get each new access token.
+    pub fn register(
+        &self,
+        session_id: Uuid,
+        session: &Session,
+        device_key: Option<&str>,
+        proof: &str,
+        now: UnixTime,
+    ) -> Registration {
         let Ok(proof) = DeviceProof::parse(proof.as_bytes()) else { return Registration::Refuse };
         let Ok((key, challenge)) = proof.registration() else { return Registration::Refuse };
         let challenge = self.read_challenge(challenge, session_id, Purpose::Register);
         match (challenge, device_key.filter(|bound| !bound.is_empty())) {
-            (Some(_), Some(bound)) if bound == key.to_text() => Registration::Again(key),
+            (Some(challenge), Some(bound)) if bound == key.to_text() => {
+                let is_new = challenge.generation == session.generation;
+                if is_new { Registration::Again(key) } else { Registration::Refuse }
+            }
             (Some(_), Some(_)) => Registration::Stolen,
             (Some(challenge), None) if now < challenge.expires_at => Registration::Bind(key),
             _ => Registration::Refuse,
@@ -243,7 +256,7 @@ mod tests {
         fn bound(&self, site: &Site) -> (String, String) {
             let row = site.policy().start(NOW);
             let proof = self.registration(&site.offer(id(1), &row, NOW).unwrap());
-            let Registration::Bind(key) = site.register(id(1), None, &proof, NOW) else { panic!("not bound") };
+            let Registration::Bind(key) = site.register(id(1), &row, None, &proof, NOW) else { panic!("not bound") };
             (key.to_text(), key.thumbprint())
         }
     }
@@ -251,10 +264,11 @@ mod tests {
     #[test]
     fn first_key_binds_and_the_next_one_is_theft() {
         let (site, device, thief) = (site(), Device::new(), Device::new());
-        let offer = site.offer(id(1), &site.policy().start(NOW), NOW).unwrap();
+        let row = site.policy().start(NOW);
+        let offer = site.offer(id(1), &row, NOW).unwrap();
         let (stored, _) = device.bound(&site);
         for unbound in [None, Some("")] {
-            let registration = site.register(id(1), unbound, &device.registration(&offer), NOW);
+            let registration = site.register(id(1), &row, unbound, &device.registration(&offer), NOW);
             assert_eq!(
                 (registration.code(), registration.key().map(DeviceKey::to_text)),
                 ("bind", Some(stored.clone()))
@@ -263,11 +277,13 @@ mod tests {
         }
         // Whatever the time: the answer may have been lost, and a thief may be late.
         for now in [NOW, NOW + secs(300), NOW + secs(9000)] {
-            let code = |device: &Device| {
-                let registration = site.register(id(1), Some(&stored), &device.registration(&offer), now);
+            let code = |device: &Device, row: &Session| {
+                let registration = site.register(id(1), row, Some(&stored), &device.registration(&offer), now);
                 (registration.code(), registration.decision().is_some())
             };
-            assert_eq!([code(&device), code(&thief)], [("again", true), ("stolen", false)]);
+            assert_eq!([code(&device, &row), code(&thief, &row)], [("again", true), ("stolen", false)]);
+            let refreshed = row.with_generation(Generation::new(2), now);
+            assert_eq!([code(&device, &refreshed), code(&thief, &refreshed)], [("refuse", false), ("stolen", false)]);
         }
     }
 
@@ -289,7 +305,7 @@ mod tests {
             (String::new(), NOW, "refuse"),
         ];
         for (number, (proof, now, expected)) in cases.into_iter().enumerate() {
-            assert_eq!(site.register(id(1), None, &proof, now).code(), expected, "case {number}");
+            assert_eq!(site.register(id(1), &row, None, &proof, now).code(), expected, "case {number}");
         }
     }
 

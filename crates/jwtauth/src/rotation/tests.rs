@@ -1044,7 +1044,7 @@ fn session_after_a_new_password_is_bound_to_the_same_device() {
     }
 }
 
-/// Otherwise whoever has an access token could get later ones without the device, by such requests.
+/// Otherwise a thief with an access token could get later ones without the device, by such requests.
 #[test]
 fn only_a_proof_moves_the_time_from_which_access_tokens_of_a_bound_session_end() {
     let policy = policy_with(ACCESS, GRACE);

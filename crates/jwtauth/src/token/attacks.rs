@@ -55,6 +55,7 @@ fn every_attacking_token_is_refused_with_its_code() {
         );
         let code = tokens.verify(kind(case), &token, now).as_ref().map_or_else(VerifyError::code, |_| "accepted");
         assert_eq!(code, text(case, "code"), "row {}, {}: {}", case["row"], text(case, "ring"), text(case, "what"));
+        assert!(tokens.verifier().read_challenge(&token).is_err(), "row {}: {}", case["row"], text(case, "what"));
     }
 }
 
@@ -67,6 +68,7 @@ fn every_ring_accepts_its_valid_tokens() {
             .verify(kind(case), text(case, "token"), UnixTime::from_secs(corpus["now"].as_u64().unwrap()))
             .unwrap();
         assert_eq!((claims.subject.as_str(), claims.generation.get()), ("42", 3));
+        assert_eq!(tokens.verifier().read_challenge(text(case, "token")), Err(VerifyError::WrongType));
     }
 }
 

@@ -1,0 +1,136 @@
+//! Rules for sessions that are bound to a device, that are wrong on purpose.
+
+use jwtauth::{Decision, DeviceBinding, Proof, Session};
+
+use crate::{
+    device::{Devices, Rules},
+    device_keys::{Challenge, Engine, Exchange, OLD, Row, Shown, absolute},
+    fails,
+    world::NOW,
+};
+
+/// Ask the engine about a proof over this challenge.
+fn prove(engine: &Engine, row: Row, shown: Shown, challenge: Challenge) -> Proof {
+    engine.prove(row, Some(challenge), shown.signer)
+}
+
+fn with_prove(prove: fn(&Engine, Row, Shown) -> Proof) -> Rules {
+    Rules { prove, ..Rules::new() }
+}
+
+fn rule(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    engine.prove(row, shown.challenge, shown.signer)
+}
+
+fn newest_challenge_has_a_grace(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    match rule(engine, row, shown) {
+        Proof::Good(Decision::Rotate(_)) if row.rotated < engine.grace => Proof::Good(Decision::Reissue),
+        proof => proof,
+    }
+}
+
+fn cookies_decide(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    let Some(challenge) = shown.challenge else { return rule(engine, row, shown) };
+    prove(engine, row, shown, Challenge { generation: shown.cookie, ..challenge })
+}
+
+fn stale_challenges_tell_of_theft(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    match rule(engine, row, shown) {
+        Proof::Challenge if shown.challenge.is_some() => Proof::Stolen,
+        proof => proof,
+    }
+}
+
+fn challenges_never_expire(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    let Some(challenge) = shown.challenge.filter(|it| it.generation > OLD) else { return rule(engine, row, shown) };
+    prove(engine, row, shown, Challenge { left: challenge.left.max(1), ..challenge })
+}
+
+/// Adopt the generation of a challenge that is ahead, as that of a refresh token is.
+fn future_challenges_are_adopted(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    let Some(challenge) = shown.challenge.filter(|it| it.generation > 0 && it.left > 0) else {
+        return rule(engine, row, shown);
+    };
+    match prove(engine, row, shown, Challenge { generation: 0, ..challenge }) {
+        Proof::Good(Decision::Rotate(mut next)) => {
+            next.generation = absolute(challenge.generation);
+            Proof::Good(Decision::Rotate(next))
+        }
+        proof => proof,
+    }
+}
+
+fn wrong_signatures_get_a_challenge(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    match rule(engine, row, shown) {
+        Proof::Stolen => Proof::Challenge,
+        proof => proof,
+    }
+}
+
+fn proofs_of_any_generation_rotate(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    let Some(challenge) = shown.challenge else { return rule(engine, row, shown) };
+    prove(engine, row, shown, Challenge { generation: 0, ..challenge })
+}
+
+fn refuses_all_but_rotations(engine: &Engine, row: Row, shown: Shown) -> Proof {
+    match rule(engine, row, shown) {
+        Proof::Good(Decision::Reissue) => Proof::Elsewhere,
+        proof => proof,
+    }
+}
+
+fn restarts(engine: &Engine, exchange: Exchange, session: &Session) -> Session {
+    let next = engine.exchange(exchange, session);
+    next.with_generation(next.generation, NOW)
+}
+
+#[test]
+fn wrong_rules_for_devices_are_detected() {
+    let world = || Devices { messages: 1, ..Devices::new(1, 3) };
+    let thief = |rules| Devices { thief: true, rules, ..world() };
+    let honest = |prove| Devices { rules: with_prove(prove), ..world() };
+    let bound = "nothing is accepted after the bound";
+    fails("the newest challenge has a grace", thief(with_prove(newest_challenge_has_a_grace)), bound);
+    let cookies = |devices| Devices { cookies: &[0, -1, OLD], ..devices };
+    fails("cookies decide", cookies(honest(cookies_decide)), "a key refreshes in two exchanges");
+    fails("a copied proof with the newest cookie", cookies(thief(with_prove(proofs_of_any_generation_rotate))), bound);
+    fails("challenges never expire", thief(with_prove(challenges_never_expire)), bound);
+    let restores = Devices { restores: true, ..thief(with_prove(future_challenges_are_adopted)) };
+    fails("future challenges are adopted", restores, bound);
+    let signed_out = "an honest browser is not signed out";
+    fails("stale challenges tell of theft", honest(stale_challenges_tell_of_theft), signed_out);
+    let repeated = Devices { messages: 2, ..honest(refuses_all_but_rotations) };
+    fails("a proof that arrives twice is refused", repeated, signed_out);
+    let signatures = honest(wrong_signatures_get_a_challenge);
+    fails("wrong signatures get a challenge", signatures, "a wrong signature ends the session");
+
+    let later = "only a proof moves an end";
+    let from_now = || Rules { access_end: |engine, session| engine.access_end(&unbound(session)), ..Rules::new() };
+    fails("ends counted from now", Devices { rules: from_now(), ..world() }, later);
+    let restarts = Rules { exchange: restarts, ..Rules::new() };
+    fails("acting, or a new password, restarts the end", Devices { rules: restarts, ..world() }, later);
+    let alone = "a token alone changes nothing";
+    let ignored = Rules {
+        decide: |policy, session, presented, now| policy.decide(&unbound(session), presented, now),
+        ..Rules::new()
+    };
+    fails("a refresh token is enough", Devices { rules: ignored, ..world() }, alone);
+    let late = "a thief who comes late binds nothing";
+    let offers = Devices { registers: true, ..thief(Rules { offers_later: true, ..Rules::new() }) };
+    fails("any response offers to bind", offers, late);
+}
+
+/// What the engine does today. These are to be fixed.
+#[test]
+fn gaps_for_devices_are_known() {
+    let thief = |rules| Devices { messages: 1, thief: true, rules, ..Devices::new(1, 3) };
+    let engine = Rules { register: Engine::register, ..Rules::new() };
+    let repeats = Devices { registers: true, ..thief(engine) };
+    fails("registrations are repeated forever", repeats, "nothing is accepted after the bound");
+    let exchanges = Rules { ends_with_presented: false, ..Rules::new() };
+    fails("an older access token is exchanged", thief(exchanges), "only a proof moves an end");
+}
+
+fn unbound(session: &Session) -> Session {
+    session.with_device(DeviceBinding::Unbound)
+}
