@@ -28,6 +28,7 @@ use common::{
     Answer, Browser, Clock, layer,
     log::{self, logged},
     names, settings,
+    stores::stores,
 };
 use http::{StatusCode, header};
 use jwtauth_axum::{
@@ -66,19 +67,7 @@ fn offering() -> Settings {
 
 /// Return a service with these settings on each store.
 async fn sites(settings: &Settings) -> Vec<Site> {
-    #[cfg(feature = "sqlite")]
-    let on_database = {
-        use jwtauth_axum::{
-            SQLITE_SCHEMA, SqliteStore,
-            sqlx::{Executor as _, sqlite::SqlitePoolOptions},
-        };
-        let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-        pool.execute(SQLITE_SCHEMA).await.unwrap();
-        Some(Site::new(settings, SqliteStore::new(pool, None).await.unwrap()))
-    };
-    #[cfg(not(feature = "sqlite"))]
-    let on_database = std::future::ready(None).await;
-    [Site::new(settings, MemoryStore::default())].into_iter().chain(on_database).collect()
+    stores().await.into_iter().map(|store| Site::new(settings, store)).collect()
 }
 
 impl Site {
@@ -399,6 +388,21 @@ async fn lost_answer_is_given_again() {
         assert_eq!((again.status, json_of(&again)), (StatusCode::OK, json_of(&first)));
         assert_eq!(device.who().await, ADA);
         assert_eq!(site.told(), ["session_started", "session_bound 42 true"], "told once");
+    }
+}
+
+#[tokio::test]
+async fn copied_registration_is_refused_after_a_refresh() {
+    for site in sites(&offering()).await {
+        let mut device = Device::new(&site);
+        let offer = device.sign_in().await;
+        device.register(&offer).await;
+        let registration = device.proofs[0].clone();
+        site.clock.advance(ACCESS);
+        device.prove().await;
+        let answer = device.copied().ask(REGISTER, None, Some(&registration)).await;
+        assert_eq!(status_and_code(&answer), refused("device_proof_not_valid"));
+        assert_eq!(device.who().await, ADA);
     }
 }
 

@@ -99,7 +99,8 @@ impl RequestAuth {
         let shared = &self.shared;
         let proof = self.device.as_ref().and_then(|device| device.proof.as_deref()).unwrap_or_default();
         let bound = record.device_key.as_deref();
-        let registration = shared.config.site.register(record.id, bound, proof, shared.clock.now());
+        let (site, now) = (&shared.config.site, shared.clock.now());
+        let registration = site.register(record.id, &record.session, bound, proof, now);
         let (Some(key), Some(decision)) = (registration.key(), registration.decision()) else {
             if registration == Registration::Stolen {
                 return Ok(Done::Stolen(record));
