@@ -182,7 +182,6 @@ def test_jwtauth_settings_prints_every_setting_except_django_only_ones():
     assert settings_printed().keys() & conf.SETTINGS.keys() == of_rust.keys() - absent
     assert conf.SETTINGS.keys() - of_rust.keys() == {
         "POLICY",
-        "DEVICE_BOUND_SESSIONS",
         "ACCEPT_LOGINS_OF",
         "ACCESS_TOKEN_CLAIMS",
         "USER_ID_FIELD",

@@ -120,7 +120,7 @@ class Config(EngineObjects):
     grace_period: int = setting("REFRESH_TOKEN_GRACE_PERIOD", parse.not_negative, 30)
     reuse_ends_all_sessions: bool = setting("REUSE_ENDS_ALL_SESSIONS", parse.flag, False)
     bearer_tokens: bool = setting("BEARER_TOKENS", parse.flag, True)
-    device_bound_sessions: str = setting("DEVICE_BOUND_SESSIONS", parse.device_bound, "off", rust=False)
+    device_bound_sessions: str = setting("DEVICE_BOUND_SESSIONS", parse.device_bound, "off")
     render_secrets: list[str] = setting("RENDER_SERVER_SECRET", parse.texts, [], secret=True)
     max_sessions: int | None = setting("MAX_SESSIONS_PER_USER", parse.count_or_none, none_differs=True)
     max_sessions_policy: str = setting("MAX_SESSIONS_POLICY", parse.limit_policy, "end_oldest")

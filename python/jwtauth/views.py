@@ -338,6 +338,11 @@ class _Device(_OwnOrigin, _Secret):
     authentication_classes = ()
     throttle_classes = ()
     renderer_classes = (JSONRenderer,)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """Ignore ``Accept``, since there is one representation."""
+        return super().perform_content_negotiation(request, force=True)
+
     permission_classes = (AllowAny,)
     serializer_class = EmptySerializer
 

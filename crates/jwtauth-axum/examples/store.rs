@@ -79,8 +79,16 @@ impl SessionStore for ListStore {
                 && (methods.is_some() || row.session.auth_time == next.auth_time)
         };
         let Some(row) = rows.iter_mut().find(is_as_read) else { return Ok(false) };
-        (row.session, row.last_seen_at) = (next, now);
+        (row.session, row.last_seen_at) = (next.with_device(row.session.device), now);
         row.methods = methods.unwrap_or_else(|| row.methods.clone());
+        Ok(true)
+    }
+
+    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let is_as_read = |row: &&mut Record| row.id == id && row.device_key.as_deref() == from;
+        let Some(row) = rows.iter_mut().find(is_as_read) else { return Ok(false) };
+        *row = row.clone().with_device_key(key.to_owned());
         Ok(true)
     }
 

@@ -18,7 +18,8 @@ CREATE TABLE `jwtauth_session` (
     `actor_session_id` uuid NULL,
     `amr` longtext DEFAULT '' NOT NULL,
     `auth_time` datetime(6) NULL,
-    `locks_at` datetime(6) NULL
+    `locks_at` datetime(6) NULL,
+    `device_key` longtext NULL
 ) CHARACTER SET utf8mb4;
 CREATE INDEX `jwtauth_session_expires_at_8889006b` ON `jwtauth_session` (`expires_at`);
 CREATE INDEX `jwtauth_session_user_id_20fd0ab7` ON `jwtauth_session` (`user_id`(255));

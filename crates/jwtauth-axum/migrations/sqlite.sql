@@ -17,7 +17,8 @@ CREATE TABLE "jwtauth_session" (
     "actor_session_id" char(32) NULL,
     "amr" text DEFAULT '' NOT NULL,
     "auth_time" datetime NULL,
-    "locks_at" datetime NULL
+    "locks_at" datetime NULL,
+    "device_key" text NULL
 );
 CREATE INDEX "jwtauth_session_expires_at_8889006b" ON "jwtauth_session" ("expires_at");
 CREATE INDEX "jwtauth_session_user_id_20fd0ab7" ON "jwtauth_session" ("user_id");

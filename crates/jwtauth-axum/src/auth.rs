@@ -7,7 +7,7 @@ use http::request::Parts;
 use jwtauth::{Grant, Methods, UnixTime};
 use uuid::Uuid;
 
-use crate::{AuthError, EndReason, Login, LoginError, Record, Rejection, request::RequestAuth};
+use crate::{AuthError, DeviceAnswer, EndReason, Login, LoginError, Record, Rejection, request::RequestAuth};
 
 /// Sign users in and out, and end sessions. An extractor; cheap to clone.
 ///
@@ -196,6 +196,51 @@ impl Auth {
     pub async fn stop_acting(&self) -> Result<(), LoginError> {
         let request = Arc::clone(&self.0);
         self.0.shared.tasks.uninterrupted(async move { request.stop_acting().await }).await
+    }
+
+    /// Answer a browser that registers the key of its device: bind the session to it (`DEVICE_BOUND_SESSIONS`). For a
+    /// handler of `POST` at the first of [`Config::with_device_paths`](crate::Config::with_device_paths).
+    ///
+    /// A login or [`reauthenticate`](Self::reauthenticate) offers it, once, for 5 minutes. Afterwards only
+    /// [`refresh_device`](Self::refresh_device) refreshes the session. A second key ends the session:
+    /// [`Event::DeviceProofFailed`](crate::Event::DeviceProofFailed).
+    ///
+    /// ```
+    /// use axum::{Router, routing::post};
+    /// use jwtauth_axum::{Auth, AuthLayer, Config, MemoryStore, Settings};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let settings = Settings::new("a secret of at least thirty-two bytes").with_device_bound_sessions("offer");
+    /// let config = settings.build()?.with_device_paths("/device/register", "/device/refresh")?;
+    /// let app: Router = Router::new()
+    ///     .route("/device/register", post(async |auth: Auth| auth.register_device().await))
+    ///     .route("/device/refresh", post(async |auth: Auth| auth.refresh_device().await))
+    ///     .layer(AuthLayer::new(config, MemoryStore::default()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::CrossOrigin`] for a cross-origin request. With any other [`AuthError`] the session may be bound; the
+    /// browser asks again.
+    pub async fn register_device(&self) -> Result<DeviceAnswer, AuthError> {
+        let request = Arc::clone(&self.0);
+        self.0.shared.tasks.uninterrupted(async move { request.register_device().await }).await
+    }
+
+    /// Answer a browser that proves the key of its device: refresh the session that is bound to it. For a handler of
+    /// `POST` at the second of [`Config::with_device_paths`](crate::Config::with_device_paths).
+    ///
+    /// Without a proof of the newest challenge, the answer is a challenge (403). A wrong signature ends the session:
+    /// [`Event::DeviceProofFailed`](crate::Event::DeviceProofFailed).
+    ///
+    /// # Errors
+    ///
+    /// [`AuthError::CrossOrigin`] for a cross-origin request. With any other [`AuthError`] the browser asks again.
+    pub async fn refresh_device(&self) -> Result<DeviceAnswer, AuthError> {
+        let request = Arc::clone(&self.0);
+        self.0.shared.tasks.uninterrupted(async move { request.refresh_device().await }).await
     }
 
     /// End the session immediately and clear the request's cookies on the response. A session named only by expired

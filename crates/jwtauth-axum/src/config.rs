@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jwtauth::{Recorded, Site, Tokens};
 
-use crate::LimitPolicy;
+use crate::{
+    LimitPolicy,
+    device::{DeviceBound, DevicePaths},
+};
 
 /// Validated [`Settings`](crate::Settings), created by [`Settings::build`](crate::Settings::build).
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub struct Config {
     pub(crate) record_ip_address: Recorded,
     pub(crate) record_user_agent: Recorded,
     pub(crate) reuse_ends_all: bool,
+    pub(crate) device_bound: DeviceBound,
+    pub(crate) device_paths: DevicePaths,
     pub(crate) limit: Option<(usize, LimitPolicy)>,
 }
 

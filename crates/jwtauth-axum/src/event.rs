@@ -73,6 +73,12 @@ pub enum Event {
         /// The user who acted.
         actor_id: String,
     },
+    /// A session was bound to a key of the user's device.
+    #[non_exhaustive]
+    SessionBound {
+        /// The session, with the key.
+        session: Record,
+    },
     /// A session was ended; one event per session. Not sent for sessions that expire.
     #[non_exhaustive]
     SessionEnded {
@@ -84,6 +90,13 @@ pub enum Event {
     /// A replaced refresh token came back while its successor is in use, so it was copied. The session has been ended.
     #[non_exhaustive]
     RefreshTokenReused {
+        /// The session before it was ended.
+        session: Record,
+    },
+    /// The tokens of a session came with a proof of another key than that of the user's device, so they were copied. The
+    /// session has been ended.
+    #[non_exhaustive]
+    DeviceProofFailed {
         /// The session before it was ended.
         session: Record,
     },
@@ -105,8 +118,10 @@ impl Event {
             Self::SessionReauthenticated { .. } => "session_reauthenticated",
             Self::ActingStarted { .. } => "acting_started",
             Self::ActingEnded { .. } => "acting_ended",
+            Self::SessionBound { .. } => "session_bound",
             Self::SessionEnded { .. } => "session_ended",
             Self::RefreshTokenReused { .. } => "refresh_token_reused",
+            Self::DeviceProofFailed { .. } => "device_proof_failed",
             Self::LateUpload { .. } => "late_upload",
         }
     }
@@ -126,6 +141,9 @@ pub enum EndReason {
     Revoked,
     /// Its refresh token was copied; with `REUSE_ENDS_ALL_SESSIONS`, that of any session of the same user.
     Reused,
+    /// Its tokens came with a proof of another key than that of the user's device; with `REUSE_ENDS_ALL_SESSIONS`, those
+    /// of any session of the same user.
+    DeviceProofFailed,
     /// `MAX_SESSIONS_PER_USER`.
     Limit,
 }
@@ -139,6 +157,7 @@ impl EndReason {
             Self::ActingEnded => "acting_ended",
             Self::Revoked => "revoked",
             Self::Reused => "reused",
+            Self::DeviceProofFailed => "device_proof_failed",
             Self::Limit => "limit",
         }
     }
@@ -242,6 +261,24 @@ pub(crate) fn warning(event: &'static str, record: &Record, current: Generation,
         current,
         "{event}: session {} of user {}, presented generation {presented}, current {current}", record.id, record.user_id
     );
+}
+
+/// Log a warning about tokens that came with a proof of another key than that of the user's device.
+pub(crate) fn device_proof_failed(record: &Record) {
+    let (session_id, user_id) = (record.id, record.user_id.as_str());
+    tracing::warn!(
+        target: "jwtauth.security",
+        event = "device_proof_failed",
+        %session_id,
+        user_id,
+        "device_proof_failed: session {session_id} of user {user_id}"
+    );
+}
+
+/// Log that a browser registered a key without a valid proof.
+pub(crate) fn not_bound(record: &Record) {
+    let session_id = record.id;
+    tracing::info!(target: "jwtauth.security", %session_id, "session {session_id} was not bound: the proof is not valid");
 }
 
 /// Log a warning about a cross-origin request that would use cookies.

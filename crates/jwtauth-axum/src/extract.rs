@@ -126,7 +126,9 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for AccessClaims {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
         match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
             Ok(claims) => Ok(Some(claims)),
-            Err(Rejection::NotAuthenticated | Rejection::LateUpload | Rejection::Locked) => Ok(None),
+            Err(Rejection::NotAuthenticated | Rejection::LateUpload | Rejection::Locked | Rejection::Unproven) => {
+                Ok(None)
+            }
             Err(rejection) => Err(rejection),
         }
     }

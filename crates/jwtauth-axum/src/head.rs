@@ -66,10 +66,7 @@ impl<'h> Fields<'h> {
     /// Return the origin to which the request was sent. Behind a proxy, the service does not see the scheme; browsers
     /// send `Secure` cookies over `https` only, so `Secure` implies `https`.
     pub(crate) fn own_origin(&self, transport: &Transport) -> Option<Origin> {
-        let host = match self.parts.headers.get(header::HOST) {
-            Some(host) => host.to_str().ok()?,
-            None => self.parts.uri.authority().map(Authority::as_str)?,
-        };
+        let host = host(self.parts)?;
         let scheme = if transport.cookies.secure { "https" } else { "http" };
         format!("{scheme}://{host}").parse().ok()
     }
@@ -118,9 +115,17 @@ impl Client {
     }
 }
 
+/// Return the host to which the request was sent.
+pub(crate) fn host(parts: &Parts) -> Option<&str> {
+    match parts.headers.get(header::HOST) {
+        Some(host) => host.to_str().ok(),
+        None => parts.uri.authority().map(Authority::as_str),
+    }
+}
+
 /// Join the values of this header with commas (RFC 9110 §5.2), so that a repeated header is not mistaken for a single
 /// value. Invalid UTF-8 is replaced.
-fn joined<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
+pub(crate) fn joined<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
     let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     let first = values.next()?;
     Some(values.fold(first, |joined, value| joined + "," + value))

@@ -29,6 +29,7 @@ pub struct Login {
     pub(crate) lifetime: Option<Duration>,
     pub(crate) cross_origin: bool,
     pub(crate) methods: Result<Methods, MethodsError>,
+    pub(crate) device_bound: bool,
 }
 
 impl Login {
@@ -41,6 +42,7 @@ impl Login {
             lifetime: None,
             cross_origin: false,
             methods: Ok(Methods::default()),
+            device_bound: false,
         }
     }
 
@@ -71,6 +73,14 @@ impl Login {
         self.methods = Methods::new(methods);
         self
     }
+
+    /// Set whether the browser must bind the session to a key of its device within 5 minutes. If it does not, the session
+    /// ends with its first access token, as with `DEVICE_BOUND_SESSIONS = "require"`. Default: `false`.
+    /// [`LoginError::DeviceBindingOff`] if that setting is `off`.
+    pub fn with_device_bound(mut self, device_bound: bool) -> Self {
+        self.device_bound = device_bound;
+        self
+    }
 }
 
 /// Why a login, another [authentication](crate::Auth::reauthenticate), or [acting as another user](crate::Auth::act_as)
@@ -96,6 +106,9 @@ pub enum LoginError {
     /// The names of the methods are not valid, or too many.
     #[error(transparent)]
     Methods(MethodsError),
+    /// [`Login::with_device_bound`] with `DEVICE_BOUND_SESSIONS = "off"`.
+    #[error("no session can be bound to a device while DEVICE_BOUND_SESSIONS is off")]
+    DeviceBindingOff,
     /// [`Auth::reauthenticate`](crate::Auth::reauthenticate): the request's session has ended, belongs to another
     /// user, or is one of acting.
     #[error("this is not the user who is signed in")]
@@ -122,6 +135,7 @@ impl LoginError {
             Self::ResponseSent => "response_sent",
             Self::Lifetime => "invalid_lifetime",
             Self::Methods(error) => error.code(),
+            Self::DeviceBindingOff => "device_binding_off",
             Self::OtherUser | Self::MayNotAct | Self::NotActing => "permission_denied",
             Self::Auth(error) => error.code(),
         }
@@ -165,7 +179,7 @@ impl IntoResponse for LoginError {
             Self::NotActing => (StatusCode::FORBIDDEN, "You do not act as another user."),
             Self::CrossOrigin(error) => return Rejection::from(error).into_response(),
             Self::Auth(error) => return error.into_response(),
-            Self::ResponseSent | Self::Lifetime | Self::Methods(_) => {
+            Self::ResponseSent | Self::Lifetime | Self::Methods(_) | Self::DeviceBindingOff => {
                 tracing::error!(error = &self as &dyn std::error::Error, code = self.code(), "a login failed");
                 (StatusCode::INTERNAL_SERVER_ERROR, "Server error.")
             }

@@ -414,6 +414,10 @@ impl SessionStore for Users {
         self.rows.advance(id, from, next, methods, now).await
     }
 
+    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+        self.rows.bind(id, from, key).await
+    }
+
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         self.rows.acknowledge(id, generation, now).await
     }

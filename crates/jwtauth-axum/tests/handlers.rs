@@ -84,6 +84,10 @@ impl SessionStore for Store {
         self.inner.advance(id, from, next, methods, now).await
     }
 
+    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+        self.inner.bind(id, from, key).await
+    }
+
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         self.inner.acknowledge(id, generation, now).await
     }

@@ -52,6 +52,10 @@ impl SessionStore for Checked {
         Ok(false)
     }
 
+    async fn bind(&self, _: Uuid, _: Option<&str>, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     async fn acknowledge(&self, _id: Uuid, _generation: Generation, _now: UnixTime) -> Result<(), StoreError> {
         Ok(())
     }

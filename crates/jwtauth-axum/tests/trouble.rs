@@ -120,6 +120,15 @@ impl SessionStore for Troubled {
         self.inner.advance(id, from, to, methods, now).await
     }
 
+    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+        self.trouble()?;
+        if self.swaps_are_lost.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.gate.pass().await;
+        self.inner.bind(id, from, key).await
+    }
+
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         if once_less(&self.busy) {
             return Err(StoreError::Busy("locked".into()));

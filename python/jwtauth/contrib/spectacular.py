@@ -328,7 +328,7 @@ class DeviceRegisterViewExtension(_DeviceView):
 class DeviceRefreshViewExtension(_DeviceView):
     target_class = "jwtauth.views.DeviceRefreshView"
     refusals: ClassVar[dict[int, str]] = {
-        403: "`cross_origin`, `device_proof_required`, `session_locked`, or `device_proof_failed`: the key is another.",
+        403: "`cross_origin`, `device_proof_required`, or `device_proof_failed`: the key is another.",
     }
 
 

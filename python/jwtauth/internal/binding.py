@@ -16,7 +16,7 @@ from django.urls import NoReverseMatch, reverse
 
 from jwtauth import _engine
 from jwtauth.conf import Config
-from jwtauth.internal import acting, anonymous, tokens
+from jwtauth.internal import acting, tokens
 from jwtauth.internal.flow import Flow, security_log
 from jwtauth.internal.refresh import UNPROVEN, end_stolen, refreshed
 from jwtauth.internal.store import clock, sessions
@@ -123,8 +123,8 @@ def _refresh(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) -> 
     decision = proof.decision
     if decision is None or decision.code == "session_expired":
         return _ended(flow)
-    if not decision.admits:  # locked: Chromium keeps its key after this status, and would lose it after 403
-        return _refused(503, decision.code, anonymous.detail(decision.code))
+    if not decision.admits:  # locked: without a cookie, and a browser would forget its key after a refusal
+        return Answer(200, _instructions(flow, found))
     custom = tokens.custom_claims(flow.request, found.user, flow.config)
     if decision.next is not None and not sessions.advance(found, decision.next):
         raise LostSwap

@@ -40,12 +40,14 @@ impl RequestAuth {
             .new_record(&sid, user_id, session)
             .with_remember(own.record.remember)
             .with_methods(authentication.methods)
+            .with_device_key(own.record.device_key.clone())
             .with_actor_session_id(own.record.id);
         self.insert(&record, None).await.map_err(|error| match error {
             LoginError::UnknownUser => LoginError::MayNotAct,
             error => error,
         })?;
-        if !self.set_tokens(record.clone(), sid, Facts::of_acting(actor.clone(), custom)) {
+        let facts = Facts::of_acting(actor.clone(), custom).with_not_after(own.claims.expires_at);
+        if !self.set_tokens(record.clone(), sid, facts) {
             self.remove(&[record.id]).await?;
             return Err(LoginError::ResponseSent);
         }
@@ -70,7 +72,11 @@ impl RequestAuth {
         };
         let GivenBack { record, sid, custom, ended } = given;
         let authentication = Authentication::new(record.session.authenticated_at(), record.methods.clone());
-        let is_set = self.set_tokens(record.clone(), sid, Facts { authentication, actor: None, custom });
+        let is_set = self.set_tokens(
+            record.clone(),
+            sid,
+            Facts::new(authentication, custom).with_not_after(presented.expires_at),
+        );
         event::known(&self.span, record.id, &record.user_id);
         if let Some(acting) = ended {
             self.tell_stopped(acting, record).await;
@@ -108,6 +114,10 @@ impl RequestAuth {
         let Some((acting, own)) = acting.and_then(|acting| acting.actor_session_id.map(|own| (acting, own))) else {
             return self.given_before(presented).await;
         };
+        let has_access_token = self.claims().is_some() || self.identity.access().is_some();
+        if acting.session.device.needs_proof() && !has_access_token {
+            return Err(LoginError::NotActing); // the refresh token alone, without a proof
+        }
         if policy.lifetimes().is_over(&acting.session, now) || !acting.session.may_stop_acting(presented.generation) {
             return Err(LoginError::NotActing);
         }
@@ -122,6 +132,7 @@ impl RequestAuth {
             .new_record(&sid, own.user_id, policy.stop_acting(&own.session, &acting.session, now))
             .with_remember(own.remember)
             .with_methods(acting.methods.clone())
+            .with_device_key(acting.device_key.clone().filter(|key| !key.is_empty()).or(own.device_key))
             .with_last_seen_at(now);
         if !shared.store.replace(acting.id, record.clone(), now).await? {
             return Err(AuthError::Contention.into());
@@ -137,7 +148,8 @@ impl RequestAuth {
             let sid = presented.sid.after_acting(generation);
             let found = self.find(sid.session_id()).await.map_err(AuthError::from)?;
             let Some(record) = found.map(|found| found.record) else { continue };
-            if !record.session.is_unused() {
+            let is_unproven = record.session.device.needs_proof() && self.identity.access().is_none();
+            if is_unproven || !record.session.is_unused() {
                 break;
             }
             if policy.lifetimes().is_over(&record.session, now) || policy.is_locked(&record.session, now) {
@@ -197,6 +209,6 @@ impl Facts {
     /// Return what the tokens of a session of acting say: neither user has authenticated in it.
     pub(super) fn of_acting(actor: String, custom: CustomClaims) -> Self {
         let authentication = Authentication::new(UnixTime::EPOCH, Methods::default());
-        Self { authentication, actor: Some(actor), custom }
+        Self { actor: Some(actor), ..Self::new(authentication, custom) }
     }
 }

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{Facts, Progress, RequestAuth, User};
 use crate::{
-    AuthError, EndReason, Event, Limit, Login, LoginError, Record, error::Failure as _, event, retry::retrying,
-    settings::MAX_DURATION,
+    AuthError, EndReason, Event, Limit, Login, LoginError, Record, device::DeviceBound, error::Failure as _, event,
+    retry::retrying, settings::MAX_DURATION,
 };
 
 /// The cookies that a login sets.
@@ -25,6 +25,9 @@ impl RequestAuth {
             return Err(LoginError::ResponseSent);
         }
         let (shared, now) = (&self.shared, self.shared.clock.now());
+        if login.device_bound && shared.config.device_bound == DeviceBound::Off {
+            return Err(LoginError::DeviceBindingOff);
+        }
         let methods = login.methods.map_err(LoginError::Methods)?;
         let user_id = shared.store.user_key(&login.user_id).ok_or(LoginError::UnknownUser)?;
         if self.claims().is_some_and(|claims| claims.actor.is_some() && claims.subject == user_id) {
@@ -34,13 +37,14 @@ impl RequestAuth {
         let record = self
             .new_record(&sid, user_id, self.session(login.lifetime, now)?)
             .with_remember(login.remember)
-            .with_methods(methods);
+            .with_methods(methods)
+            .with_device_key(self.device_key_of_login(login.device_bound));
         let custom = self.custom_claims(&record.user_id)?;
         let older = self.named_sessions().await?;
         let limit = shared.config.limit.map(|(most, policy)| Limit::new(most, policy).with_replaced(older.clone()));
         let surplus = Ended::of(self.insert(&record, limit).await?);
         let authentication = Authentication::new(now, record.methods.clone());
-        let facts = Facts { authentication, actor: None, custom };
+        let facts = Facts::new(authentication, custom);
         let (user, grant) = self.grant(record.clone(), sid, facts, BOTH);
         let outcome = Outcome::Granted(grant);
         // Do this before the replaced sessions end: if the response head has been sent, the older session stays. A
@@ -50,6 +54,7 @@ impl RequestAuth {
             if state.progress == Progress::Sent {
                 None
             } else {
+                state.offered = self.offers_devices().then_some(record.id);
                 let before = (mem::replace(&mut state.user, user), mem::replace(&mut state.outcome, outcome));
                 Some(before)
             }

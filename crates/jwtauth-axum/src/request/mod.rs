@@ -6,6 +6,7 @@
 //! [`Site`](jwtauth::Site); this module reads and writes rows, retries, and sends events.
 
 mod acting;
+mod device;
 mod login;
 mod reauthentication;
 mod upkeep;
@@ -15,10 +16,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use device::Device;
 use http::{HeaderMap, request::Parts};
 use jwtauth::{
     Answer, Asked, Authentication, Check, Claims, CustomClaims, Decision, FoundRow, Grant, Grantee, IdentifyError,
-    Identity, Outcome, Refusal, Refused, Sid, TokenKind,
+    Identity, Outcome, Refusal, Refused, Sid, TokenKind, UnixTime,
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -36,6 +38,8 @@ pub(crate) struct RequestAuth {
     pub(crate) shared: Arc<Shared>,
     client: Client,
     identity: Identity,
+    /// What the browser says of its key, in a request that registers or proves it.
+    device: Option<Box<Device>>,
     /// Set if a cross-origin check failed although no valid cookie required it: the request may not act on cookies.
     foreign: Option<Box<Foreign>>,
     /// The state of the next outer layer, if there is one.
@@ -52,6 +56,10 @@ struct State {
     progress: Progress,
     /// Why the refresh token was refused.
     refusal: Option<Refusal>,
+    /// The session of the refused token, if a proof of its key may follow.
+    refused: Option<Found>,
+    /// The session that the response offers the browser to bind.
+    offered: Option<Uuid>,
 }
 
 /// The progress of the response.
@@ -81,6 +89,28 @@ struct Facts {
     authentication: Authentication,
     actor: Option<String>,
     custom: CustomClaims,
+    /// See [`Grantee::not_after`].
+    not_after: Option<UnixTime>,
+}
+
+impl Facts {
+    /// Return what new tokens say of a user who has authenticated in this session.
+    fn new(authentication: Authentication, custom: CustomClaims) -> Self {
+        Self { authentication, actor: None, custom, not_after: None }
+    }
+
+    /// Set when the access token expires that the request exchanges for the new one.
+    fn with_not_after(self, not_after: UnixTime) -> Self {
+        Self { not_after: Some(not_after), ..self }
+    }
+
+    /// Return what new tokens say after a refresh by a token with these claims.
+    fn of(claims: &Claims, record: &Record, actor: Option<String>, custom: CustomClaims) -> Self {
+        match actor {
+            None => Self::new(Authentication::of(claims, &record.session), custom),
+            Some(actor) => Self::of_acting(actor, custom),
+        }
+    }
 }
 
 /// A session that the store has found.
@@ -123,8 +153,9 @@ impl RequestAuth {
         let foreign = if identity.is_anonymous() { transport.check_origin(&head, own).err() } else { None };
         let foreign = foreign.map(|error| Box::new(fields.foreign(error)));
         let client = Client::read(parts, shared.address.as_ref());
+        let device = Device::read(parts);
         let outer = parts.extensions.get::<Auth>().map(|outer| Arc::clone(&outer.0));
-        Ok(Self { client, identity, foreign, outer, span, state: Mutex::default(), shared })
+        Ok(Self { client, identity, device, foreign, outer, span, state: Mutex::default(), shared })
     }
 
     /// Return the state of the layer with these shared parts, if it is this layer or an outer one.
@@ -167,7 +198,7 @@ impl RequestAuth {
             // Ending all sessions after a theft is a separate step: a retry of the whole would find the session gone
             // and stop.
             match retrying(|| this.try_refresh()).await? {
-                Some(user_id) => this.end_all_of(&user_id).await,
+                Some(user_id) => this.end_all_of(&user_id, EndReason::Reused).await,
                 None => Ok(()),
             }
         });
@@ -181,12 +212,8 @@ impl RequestAuth {
         let Some(claims) = self.identity.refresh() else { return Ok(None) };
         let shared = &self.shared;
         let asked = self.asking(claims);
-        let Some(Found { mut record, actor }) = self.find(claims.sid.session_id()).await? else { return Ok(None) };
-        if let Some(actor) = &actor {
-            if self.may_act(actor, &record.user_id).await? == Some(false) {
-                return Ok(None);
-            }
-        }
+        let found = self.find_permitted(claims.sid.session_id()).await?;
+        let Some(Found { mut record, actor }) = found else { return Ok(None) };
         let now = shared.clock.now();
         let decision = shared.config.site.refresh(&self.identity, claims, &record.session, now);
         if decision == Decision::Reuse {
@@ -207,7 +234,9 @@ impl RequestAuth {
             event::warning(warning, &record, found, claims);
         }
         if let Decision::Refuse(refusal) = decision {
-            self.state().refusal = Some(refusal);
+            let refused = self.device.is_some().then(|| Found { record: record.clone(), actor: actor.clone() });
+            let mut state = self.state();
+            (state.refusal, state.refused) = (Some(refusal), refused);
         }
         if decision == Decision::Refuse(Refusal::LateUpload) {
             shared.receivers.send(|| Event::LateUpload { session: record.clone() });
@@ -221,10 +250,7 @@ impl RequestAuth {
                 event::session("session_refreshed", &record);
                 shared.receivers.send(|| Event::SessionRefreshed { session: record.clone() });
             }
-            let facts = match actor {
-                None => Facts { authentication: Authentication::of(claims, &record.session), actor, custom },
-                Some(actor) => Facts::of_acting(actor, custom),
-            };
+            let facts = Facts::of(claims, &record, actor, custom);
             self.sign_in(record, claims.sid, facts, decision.issues(), asked);
             if is_rotated {
                 shared.remove_expired();
@@ -233,27 +259,35 @@ impl RequestAuth {
         Ok(None)
     }
 
-    /// End the session of a copied token. Returns whether this request ended it; only then are events sent.
+    /// End the session of a refresh token that was used again. See [`end_stolen`](Self::end_stolen).
     async fn end_reused(&self, record: &Record, claims: &Claims) -> Result<bool, AuthError> {
+        let tell = || {
+            event::warning("refresh_token_reused", record, record.session.generation, claims);
+            self.shared.receivers.send(|| Event::RefreshTokenReused { session: record.clone() });
+        };
+        self.end_stolen(record, EndReason::Reused, tell).await
+    }
+
+    /// End the session of copied tokens. Returns whether this request ended it; only then is the theft told and are events
+    /// sent.
+    async fn end_stolen(&self, record: &Record, reason: EndReason, tell: impl FnOnce()) -> Result<bool, AuthError> {
         self.state().user = User::Known(None);
         if self.remove(&[record.id]).await? == 0 {
             return Ok(false);
         }
-        let (session_id, reason) = (record.id, EndReason::Reused);
         event::ended(1, reason);
-        event::warning("refresh_token_reused", record, record.session.generation, claims);
-        self.shared.receivers.send(|| Event::RefreshTokenReused { session: record.clone() });
-        self.shared.receivers.send(|| Event::SessionEnded { session_id, reason });
+        tell();
+        self.shared.receivers.send(|| Event::SessionEnded { session_id: record.id, reason });
         // The copied token could have been exchanged for the session of the user who acts.
         self.end(record.actor_session_id, reason).await?;
         Ok(true)
     }
 
     /// End every session of a user whose token was copied.
-    async fn end_all_of(&self, user_id: &str) -> Result<(), AuthError> {
+    async fn end_all_of(&self, user_id: &str, reason: EndReason) -> Result<(), AuthError> {
         let now = self.shared.clock.now();
         let others = retrying(|| async { Ok::<_, AuthError>(self.shared.store.of_user(user_id, now).await?) }).await?;
-        self.end(others.into_iter().map(|other| other.id), EndReason::Reused).await?;
+        self.end(others.into_iter().map(|other| other.id), reason).await?;
         Ok(())
     }
 
@@ -369,6 +403,7 @@ impl RequestAuth {
         };
         if !answer.cookies.is_empty() {
             self.overrule();
+            self.offer_device(headers)?;
         }
         response::write(&answer, &self.shared.config.site.transport().cookies, headers);
         Ok(())
@@ -437,6 +472,7 @@ impl RequestAuth {
         let mut grantee = Grantee::new(sid, &record.user_id);
         (grantee.custom, grantee.remember) = (facts.custom, record.remember);
         (grantee.authentication, grantee.actor) = (Some(facts.authentication), facts.actor.clone());
+        grantee.not_after = facts.not_after;
         let grant = site.grant(grantee, &record.session, kinds, now);
         let claims = grant.access().clone();
         (User::Known(Some(Arc::new(SignedIn { record, actor: facts.actor, claims }))), grant)
@@ -458,6 +494,14 @@ impl RequestAuth {
         let is_own = |own: &Record| own.actor_session_id.is_none() && !lifetimes.is_over(&own.session, now);
         let own = self.find_row(own).await?.filter(is_own);
         Ok(own.map(|own| Found { record, actor: Some(own.user_id) }))
+    }
+
+    /// Find a session. If another user acts in it, ask whether they still may.
+    async fn find_permitted(&self, id: Uuid) -> Result<Option<Found>, AuthError> {
+        let Some(found) = self.find(id).await? else { return Ok(None) };
+        let Some(actor) = &found.actor else { return Ok(Some(found)) };
+        let is_refused = self.may_act(actor, &found.record.user_id).await? == Some(false);
+        Ok((!is_refused).then_some(found))
     }
 
     async fn find_row(&self, id: Uuid) -> Result<Option<Record>, StoreError> {

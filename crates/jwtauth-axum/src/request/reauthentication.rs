@@ -17,13 +17,14 @@ impl RequestAuth {
         let presented = self.presented().await?.ok_or(LoginError::OtherUser)?;
         let user_id = self.shared.store.user_key(user_id).ok_or(LoginError::OtherUser)?;
         let custom = self.custom_claims(&user_id)?; // before the write, since it may fail
-        let record = retrying(|| self.try_reauthenticate(&presented, &user_id, &methods)).await?;
+        let (record, may_offer) = retrying(|| self.try_reauthenticate(&presented, &user_id, &methods)).await?;
         self.shared.verified.forget(record.id);
         event::session("session_reauthenticated", &record);
         event::known(&self.span, record.id, &record.user_id);
         let authentication = Authentication::new(record.session.authenticated_at(), record.methods.clone());
-        let facts = Facts { authentication, actor: None, custom };
+        let facts = Facts::new(authentication, custom);
         let (user, grant) = self.grant(record.clone(), presented.sid, facts, BOTH);
+        let id = record.id;
         self.shared.receivers.send(|| Event::SessionReauthenticated { session: record, methods });
         let mut state = self.asked_state();
         if !self.is_bearer() {
@@ -31,6 +32,7 @@ impl RequestAuth {
                 return Err(LoginError::ResponseSent);
             }
             state.outcome = Outcome::Granted(grant.clone());
+            state.offered = may_offer.then_some(id).or(state.offered);
         }
         (state.user, state.refusal) = (user, None);
         Ok(grant)
@@ -47,26 +49,27 @@ impl RequestAuth {
         Ok(Some(refresh.unwrap_or(&user.claims).clone()))
     }
 
-    /// Write the row. Fails with [`AuthError::Contention`] if another request was first.
+    /// Write the row. Returns it, and whether the browser may be offered to bind the session. Fails with [`AuthError::Contention`] if another request was first.
     async fn try_reauthenticate(
         &self,
         presented: &Claims,
         user_id: &str,
         methods: &Methods,
-    ) -> Result<Record, LoginError> {
+    ) -> Result<(Record, bool), LoginError> {
         let shared = &self.shared;
         let found = self.find(presented.sid.session_id()).await.map_err(AuthError::from)?;
         let is_of_user = |found: &Found| found.record.user_id == user_id && found.actor.is_none();
         let Found { mut record, .. } = found.filter(is_of_user).ok_or(LoginError::OtherUser)?;
         let (policy, now) = (shared.config.site.policy(), shared.clock.now());
         let next = policy.reauthenticate(&record.session, now).ok_or(LoginError::OtherUser)?;
+        let may_offer = self.offers_devices() && shared.config.site.may_offer(record.id, &record.session, now);
         let methods = record.methods.union(methods).map_err(LoginError::Methods)?;
         let written = shared.store.advance(record.id, record.session.generation, next, Some(methods.clone()), now);
         if !written.await.map_err(AuthError::from)? {
             return Err(AuthError::Contention.into());
         }
         (record.session, record.methods) = (next, methods);
-        Ok(record)
+        Ok((record, may_offer))
     }
 
     /// Return whether the request's session is locked.

@@ -8,7 +8,10 @@ use jwtauth::{
 };
 
 use super::{MAX_DURATION, Secret, Settings, SettingsError, VerifyingKeySetting};
-use crate::{Config, LimitPolicy};
+use crate::{
+    Config, LimitPolicy,
+    device::{DeviceBound, DevicePaths},
+};
 
 impl Config {
     /// Build the default settings with this secret of at least 32 bytes.
@@ -51,6 +54,8 @@ impl Settings {
             record_ip_address: recorded("RECORD_IP_ADDRESS", &self.record_ip_address)?,
             record_user_agent: recorded("RECORD_USER_AGENT", &self.record_user_agent)?,
             reuse_ends_all: self.reuse_ends_all_sessions,
+            device_bound: self.device_bound()?,
+            device_paths: DevicePaths::default(),
             limit: self.limit()?,
         })
     }
@@ -162,6 +167,25 @@ impl Settings {
     fn fallbacks(&self, algorithm: Algorithm) -> Vec<VerifyingKey> {
         let keys = self.secret_key_fallbacks.iter().map(|key| key.expose_secret().as_bytes());
         keys.filter_map(|key| VerifyingKey::read(algorithm, key).ok()).collect()
+    }
+
+    fn device_bound(&self) -> Result<DeviceBound, SettingsError> {
+        let value = |expected| SettingsError::Value { setting: "DEVICE_BOUND_SESSIONS", expected };
+        let found = match self.device_bound_sessions.as_str() {
+            "off" => return Ok(DeviceBound::Off),
+            "offer" => DeviceBound::Offer,
+            "require" => DeviceBound::Require,
+            _ => return Err(value("\"off\", \"offer\" or \"require\"")),
+        };
+        if self.cookie_partitioned {
+            return Err(value("\"off\" with COOKIE_PARTITIONED, whose sessions browsers do not bind"));
+        }
+        if found == DeviceBound::Require && !self.cookie_secure {
+            return Err(value(
+                "\"off\" or \"offer\" without COOKIE_SECURE, since browsers bind sessions over HTTPS only",
+            ));
+        }
+        Ok(found)
     }
 
     fn limit(&self) -> Result<Option<(usize, LimitPolicy)>, SettingsError> {

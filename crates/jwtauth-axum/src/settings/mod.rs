@@ -168,6 +168,9 @@ pub struct Settings {
     pub reuse_ends_all_sessions: bool,
     /// Whether `Authorization: Bearer` is accepted. Default: `true`.
     pub bearer_tokens: bool,
+    /// Whether browsers are offered to bind sessions to a key of the user's device, which then refreshes them: `off`,
+    /// `offer` or `require`. Default: `off`. See [`Config::with_device_paths`](crate::Config::with_device_paths).
+    pub device_bound_sessions: String,
     /// The secrets with which a page-rendering server authenticates, one or several. Default: none.
     #[serde(deserialize_with = "read::texts_or_none")]
     pub render_server_secret: Vec<Secret>,
@@ -219,6 +222,7 @@ impl Default for Settings {
             refresh_token_grace_period: Duration::from_secs(30),
             reuse_ends_all_sessions: false,
             bearer_tokens: true,
+            device_bound_sessions: "off".to_owned(),
             render_server_secret: Vec::new(),
             max_sessions_per_user: None,
             max_sessions_policy: "end_oldest".to_owned(),

@@ -55,6 +55,7 @@ setters! {
     with_refresh_token_grace_period(refresh_token_grace_period: Duration) => refresh_token_grace_period;
     with_reuse_ends_all_sessions(reuse_ends_all_sessions: bool) => reuse_ends_all_sessions;
     with_bearer_tokens(bearer_tokens: bool) => bearer_tokens;
+    with_device_bound_sessions(device_bound_sessions: impl Into<String>) => device_bound_sessions.into();
     with_render_server_secret(render_server_secret: impl IntoIterator<Item: Into<Secret>>) =>
         render_server_secret.into_iter().map(Into::into).collect();
     with_max_sessions_per_user(max_sessions_per_user: impl Into<Option<usize>>) => max_sessions_per_user.into();

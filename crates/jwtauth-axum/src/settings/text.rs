@@ -23,7 +23,7 @@ enum Kind {
 }
 
 /// Each setting: its name, its kind, and what it accepts.
-const KNOWN: [(&str, Kind, &str); 34] = [
+const KNOWN: [(&str, Kind, &str); 35] = [
     ("SECRET_KEY", Kind::Text, "a string"),
     ("SECRET_KEY_FALLBACKS", Kind::List, "a list of strings"),
     ("CSRF_TRUSTED_ORIGINS", Kind::List, "a list of origins, for example [\"https://app.example.com\"]"),
@@ -55,6 +55,7 @@ const KNOWN: [(&str, Kind, &str); 34] = [
     ("REFRESH_TOKEN_GRACE_PERIOD", Kind::Number, SECONDS),
     ("REUSE_ENDS_ALL_SESSIONS", Kind::Flag, "true or false"),
     ("BEARER_TOKENS", Kind::Flag, "true or false"),
+    ("DEVICE_BOUND_SESSIONS", Kind::Text, "\"off\", \"offer\" or \"require\""),
     ("RENDER_SERVER_SECRET", Kind::List, "a string, a list of strings, or \"none\""),
     ("MAX_SESSIONS_PER_USER", Kind::Number, "1 or more, or \"none\""),
     ("MAX_SESSIONS_POLICY", Kind::Text, "\"end_oldest\" or \"refuse\""),

@@ -34,6 +34,7 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
     missing_session_is_not_found(store).await;
     swap_succeeds_once(store, user).await;
     authentication_is_written_by_a_swap(store, user).await;
+    device_key_is_written_by_a_swap(store, user).await;
     generation_is_acknowledged_once(store, user).await;
     last_seen_is_updated(store, user).await;
     sessions_of_a_user_are_listed(store, user, other_user).await;
@@ -222,6 +223,29 @@ async fn authentication_is_written_by_a_swap(store: &impl SessionStore, user: &s
         assert!(!is_written, "the user has authenticated since the row was read");
     }
     end(store, &[id]).await;
+}
+
+async fn device_key_is_written_by_a_swap(store: &impl SessionStore, user: &str) {
+    let next = row(SECOND, NOW);
+    for (before, others) in [(None, [Some(""), Some("dbsc:a")]), (Some(""), [None, Some("dbsc:a")])] {
+        let written = record(user, NOW).with_device_key(before.map(str::to_owned));
+        let id = insert(store, written.clone()).await;
+        for other in others {
+            assert!(!store.bind(id, other, "dbsc:b").await.unwrap_or(true), "the row has not the key that was read");
+        }
+        assert!(store.bind(id, before, "dbsc:a").await.unwrap_or(false), "the first swap succeeds");
+        let bound = written.with_device_key("dbsc:a".to_owned());
+        for stale in [before, Some("DBSC:A"), Some("dbsc:a "), Some("dbsc:b")] {
+            assert!(!store.bind(id, stale, "dbsc:b").await.unwrap_or(true), "a second swap of the same key fails");
+        }
+        assert_eq!(find(store, id).await, Some(bound.clone()), "nothing else is written");
+        assert!(store.bind(id, Some("dbsc:a"), "dbsc:c").await.unwrap_or(false), "a key is replaced by a swap");
+        assert!(store.advance(id, Generation::FIRST, next, None, NOW).await.unwrap_or(false), "the swap succeeds");
+        let rotated = Record { session: next, ..bound }.with_device_key("dbsc:c".to_owned());
+        assert_eq!(find(store, id).await, Some(rotated), "a rotation keeps the key");
+        end(store, &[id]).await;
+    }
+    assert!(!store.bind(MISSING, None, "dbsc:a").await.unwrap_or(true), "a swap without a row fails");
 }
 
 async fn generation_is_acknowledged_once(store: &impl SessionStore, user: &str) {

@@ -26,6 +26,7 @@ pub(crate) trait ErasedStore: Send + Sync {
         methods: Option<Methods>,
         now: UnixTime,
     ) -> Answer<'_, bool>;
+    fn bind<'s>(&'s self, id: Uuid, from: Option<&'s str>, key: &'s str) -> Answer<'s, bool>;
     fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Answer<'_, ()>;
     fn touch(&self, id: Uuid, now: UnixTime) -> Answer<'_, ()>;
     fn of_user<'s>(&'s self, user_id: &'s str, now: UnixTime) -> Answer<'s, Vec<Record>>;
@@ -71,6 +72,10 @@ impl<S: SessionStore> ErasedStore for S {
         now: UnixTime,
     ) -> Answer<'_, bool> {
         Box::pin(SessionStore::advance(self, id, from, next, methods, now))
+    }
+
+    fn bind<'s>(&'s self, id: Uuid, from: Option<&'s str>, key: &'s str) -> Answer<'s, bool> {
+        Box::pin(SessionStore::bind(self, id, from, key))
     }
 
     fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Answer<'_, ()> {

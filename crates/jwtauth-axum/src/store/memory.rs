@@ -77,6 +77,13 @@ impl SessionStore for MemoryStore {
         Ok(true)
     }
 
+    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let Some(row) = rows.get_mut(&id).filter(|row| row.device_key.as_deref() == from) else { return Ok(false) };
+        *row = row.clone().with_device_key(key.to_owned());
+        Ok(true)
+    }
+
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         if let Some(row) = self.rows().get_mut(&id).filter(|row| row.session.generation == generation) {
             row.session.acknowledged_at.get_or_insert(now);

@@ -39,9 +39,10 @@ use uuid::Uuid;
 /// connection whose `BEGIN` was cancelled may return to its pool with the transaction open.
 ///
 /// The layer calls [`insert`](Self::insert), [`advance`](Self::advance), [`replace`](Self::replace),
-/// [`end`](Self::end) and [`remove_expired`](Self::remove_expired) in tasks, which continue if the client disconnects. Calls that only read or
-/// that the next request repeats ([`find`](Self::find), [`row`](Self::row), [`of_user`](Self::of_user), [`acknowledge`](Self::acknowledge),
-/// [`touch`](Self::touch)) may be dropped with the request.
+/// [`bind`](Self::bind), [`end`](Self::end) and [`remove_expired`](Self::remove_expired) in tasks, which continue if the
+/// client disconnects. Calls that only read or that the next request repeats ([`find`](Self::find), [`row`](Self::row),
+/// [`of_user`](Self::of_user), [`acknowledge`](Self::acknowledge), [`touch`](Self::touch)) may be dropped with the
+/// request.
 pub trait SessionStore: Send + Sync + 'static {
     /// Return a user's primary key as rows store it (`042` is `42` if keys are numbers), without a query, or `None` if
     /// no row can have it. [`insert`](Self::insert) receives this value and tokens name the user by it, so that both
@@ -109,6 +110,10 @@ pub trait SessionStore: Send + Sync + 'static {
         methods: Option<Methods>,
         now: UnixTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Bind a session to a device by compare-and-swap: if the row's [`device_key`](Record::device_key) is `from`, which
+    /// may be `None`, write `key`. Returns whether the row was written.
+    fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Set `acknowledged_at` to `now` if it is empty and the row has this generation.
     fn acknowledge(

@@ -111,6 +111,11 @@ impl Record {
         self
     }
 
+    /// Return whether the session is bound to a device: only a proof of its key refreshes the session.
+    pub fn is_device_bound(&self) -> bool {
+        self.session.device == DeviceBinding::Bound
+    }
+
     /// Set [`device_key`](Self::device_key), and what the session says of it.
     #[must_use]
     pub fn with_device_key(mut self, device_key: impl Into<Option<String>>) -> Self {

@@ -173,6 +173,10 @@ impl<S: SessionStore> SessionStore for Stepwise<S> {
         self.around(self.inner.advance(id, from, next, methods, now)).await
     }
 
+    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+        self.around(self.inner.bind(id, from, key)).await
+    }
+
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         self.around(self.inner.acknowledge(id, generation, now)).await
     }

@@ -27,6 +27,7 @@ pub enum Method {
     InsertWithin,
     InsertRefused,
     Advance,
+    Bind,
     Acknowledge,
     Touch,
     OfUser,
@@ -37,8 +38,8 @@ pub enum Method {
 
 use Method::*;
 
-pub const ALL: [Method; 11] =
-    [Find, Insert, InsertWithin, InsertRefused, Advance, Acknowledge, Touch, OfUser, End, RemoveExpired, Check];
+pub const ALL: [Method; 12] =
+    [Find, Insert, InsertWithin, InsertRefused, Advance, Bind, Acknowledge, Touch, OfUser, End, RemoveExpired, Check];
 
 /// Sessions that expired this long ago are removed here; no other test has sessions this old.
 const AGE: Duration = Duration::from_secs(1000 * 86_400);
@@ -59,6 +60,7 @@ impl Method {
             InsertWithin => drop(store.insert(new.clone(), within(LimitPolicy::EndOldest), START).await),
             InsertRefused => drop(store.insert(new.clone(), within(LimitPolicy::Refuse), START).await),
             Advance => drop(store.advance(row.id, Generation::FIRST, next(), None, later).await),
+            Bind => drop(store.bind(row.id, None, "dbsc:a").await),
             Acknowledge => drop(store.acknowledge(row.id, Generation::FIRST, later).await),
             Touch => drop(store.touch(row.id, later).await),
             OfUser => drop(store.of_user(&row.user_id, START).await),
@@ -83,6 +85,7 @@ impl Method {
             Insert => with_new(),
             InsertWithin => vec![new.clone(), newer.clone()],
             Advance => noted(&|row| (row.session, row.last_seen_at) = (next(), later)),
+            Bind => vec![newer.clone().with_device_key("dbsc:a".to_owned()), oldest.clone()],
             Acknowledge => noted(&|row| row.session.acknowledged_at = Some(later)),
             Touch => noted(&|row| row.last_seen_at = later),
             End | RemoveExpired => Vec::new(),

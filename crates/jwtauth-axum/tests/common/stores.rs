@@ -100,6 +100,10 @@ impl SessionStore for AnyStore {
         delegate!(self, advance(id, from, next, methods, now))
     }
 
+    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+        delegate!(self, bind(id, from, key))
+    }
+
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         delegate!(self, acknowledge(id, generation, now))
     }

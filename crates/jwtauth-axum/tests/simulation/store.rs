@@ -255,6 +255,10 @@ impl<S: SessionStore> SessionStore for Gated<S> {
         self.around("advance", call).await
     }
 
+    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+        self.around("bind", self.inner.bind(id, from, key)).await
+    }
+
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
         self.around("acknowledge", self.wrong.acknowledge(&self.inner, id, generation, now)).await
     }

@@ -138,6 +138,8 @@ const MARIADB: Dialect = Dialect {
         locks_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, amr = COALESCE(?, amr) \
         WHERE id = ? AND generation = ? \
         AND (? IS NOT NULL OR auth_time <=> TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND)",
+    // Without the cast, texts that differ in case or in trailing spaces would be equal.
+    bind: "UPDATE jwtauth_session SET device_key = ? WHERE id = ? AND CAST(device_key AS BINARY) <=> CAST(? AS BINARY)",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
         WHERE id = ? AND generation = ? AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND WHERE id = ?",

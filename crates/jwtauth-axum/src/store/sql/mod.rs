@@ -342,6 +342,15 @@ macro_rules! sql_store {
                 Ok(done?.rows_affected() == 1)
             }
 
+            async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+                let done: Result<_, StoreError> = on_connection!(self, |connection| async {
+                    let query = sqlx::query(self.shared.statements.bind.clone());
+                    let query = query.bind(key).bind(id_parameter(id)).bind(from);
+                    query.execute(&mut *connection).await.map_err(failed)
+                });
+                Ok(done?.rows_affected() == 1)
+            }
+
             async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
                 let done: Result<_, StoreError> = on_connection!(self, |connection| async {
                     sqlx::query(self.shared.statements.acknowledge.clone())

@@ -111,6 +111,7 @@ const SQLITE: Dialect = Dialect {
         last_seen_at = datetime($5, 'unixepoch'), auth_time = datetime($6, 'unixepoch'), \
         locks_at = datetime($7, 'unixepoch'), amr = COALESCE($8, amr) WHERE id = $9 AND generation = $10 \
         AND ($11 IS NOT NULL OR auth_time IS datetime($12, 'unixepoch'))",
+    bind: "UPDATE jwtauth_session SET device_key = $1 WHERE id = $2 AND device_key IS $3",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = datetime($1, 'unixepoch') \
         WHERE id = $2 AND generation = $3 AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = datetime($1, 'unixepoch') WHERE id = $2",

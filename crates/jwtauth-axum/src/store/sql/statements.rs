@@ -32,6 +32,7 @@ pub(super) struct Dialect {
     pub(super) lock_key: Option<&'static str>,
     pub(super) insert: &'static str,
     pub(super) advance: &'static str,
+    pub(super) bind: &'static str,
     pub(super) acknowledge: &'static str,
     pub(super) touch: &'static str,
     /// Formats parameter n as a session's id.
@@ -49,6 +50,7 @@ pub(super) struct Statements {
     pub(super) lock: Option<SqlStr>,
     pub(super) insert: SqlStr,
     pub(super) advance: SqlStr,
+    pub(super) bind: SqlStr,
     pub(super) acknowledge: SqlStr,
     pub(super) touch: SqlStr,
     pub(super) remove_expired: SqlStr,
@@ -83,6 +85,7 @@ impl Statements {
             lock: lock.map(filled),
             insert: filled(dialect.insert),
             advance: filled(dialect.advance),
+            bind: filled(dialect.bind),
             acknowledge: filled(dialect.acknowledge),
             touch: filled(dialect.touch),
             remove_expired: filled(dialect.remove_expired),
