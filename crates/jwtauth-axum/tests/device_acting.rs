@@ -1,4 +1,4 @@
-//! Failing tests of the review of acting and of bound sessions on axum.
+//! Acting as another user in a session that Django has bound to a device.
 #![cfg(feature = "sqlite")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -9,10 +9,7 @@ use axum::{
     extract::Path,
     routing::{any, post},
 };
-use common::{
-    Browser, Clock, layer, settings,
-    stores::AnyStore,
-};
+use common::{Browser, Clock, layer, settings, stores::AnyStore};
 use http::StatusCode;
 use jwtauth_axum::{
     Auth, Authenticated, DjangoUsers, Login, SQLITE_SCHEMA, SqliteStore,
@@ -32,10 +29,7 @@ struct Site {
 async fn site() -> Site {
     let clock = Clock::default();
     let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap();
-    let mut schema = SQLITE_SCHEMA.replace("\"user_id\" text", "\"user_id\" integer");
-    if !schema.contains("device_key") {
-        schema.push_str("; ALTER TABLE jwtauth_session ADD COLUMN device_key text NULL;");
-    }
+    let schema = SQLITE_SCHEMA.replace("\"user_id\" text", "\"user_id\" integer");
     let users = "CREATE TABLE auth_user (id integer PRIMARY KEY, password text NOT NULL, is_active bool NOT NULL);
         INSERT INTO auth_user VALUES (7, 'one', 1), (42, 'two', 1);";
     pool.execute(AssertSqlSafe(format!("{users}{schema}"))).await.unwrap();
@@ -45,7 +39,10 @@ async fn site() -> Site {
     let app = Router::new()
         .route("/maybe", any(async |user: Option<Authenticated>| user.map_or_else(String::new, |it| it.user_id)))
         .route("/who", any(async |user: Option<Authenticated>| user.map_or_else(String::new, |it| it.user_id)))
-        .route("/login/{user}", post(async |auth: Auth, Path(user): Path<String>| auth.login_with(Login::new(user)).await))
+        .route(
+            "/login/{user}",
+            post(async |auth: Auth, Path(user): Path<String>| auth.login_with(Login::new(user)).await),
+        )
         .route("/act/{user}", post(async |auth: Auth, Path(user): Path<String>| auth.act_as(user).await))
         .route("/stop", post(async |auth: Auth| auth.stop_acting().await))
         .layer(layer);
@@ -93,7 +90,7 @@ async fn copied_refresh_token_of_a_bound_session_of_acting_stops_nothing() {
     site.pool.execute("UPDATE jwtauth_session SET device_key = 'dbsc:{}'").await.unwrap();
     site.clock.advance(301);
     let answer = thief.post("/stop").await;
-    assert_eq!((answer.status, answer.code()), (StatusCode::FORBIDDEN, "not_acting".to_owned()));
+    assert_eq!((answer.status, answer.code()), (StatusCode::FORBIDDEN, "permission_denied".to_owned()));
     assert_eq!(site.keys(ADA).await.len(), 1, "the owner still acts");
 }
 
