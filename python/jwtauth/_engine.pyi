@@ -124,6 +124,9 @@ class Sid:
     def derived(secret: bytes, now: int) -> Sid:
         """Return the ``sid`` of a session that starts at ``now``, from 16 bytes that the caller can derive again."""
 
+    def after_acting(self, generation: int) -> Sid:
+        """Return the ``sid`` of the session that replaces the acting session of this ``sid`` and generation."""
+
     @property
     def session_id(self) -> UUID:
         """Return the id of the session's row: a digest of the ``sid``, which is not secret."""
@@ -183,6 +186,12 @@ class Session:
     @property
     def auth_time(self) -> int | None:
         """Return when the user last authenticated, or ``None`` if that was at login."""
+
+    def may_stop_acting(self, generation: int) -> bool:
+        """Return whether a token of this generation may stop acting in this session."""
+
+    def is_unused(self) -> bool:
+        """Return whether no token of this session, which started without being acknowledged, was used yet."""
 
     def auth_time_of(self, claims: Claims) -> int:
         """Return when the user authenticated according to tokens with these claims, which may be older copies."""
@@ -319,6 +328,12 @@ class RotationPolicy:
 
     def succeed(self, session: Session, now: int) -> Session:
         """Return the row of a session that replaces this one and keeps its absolute limit."""
+
+    def start_acting(self, own: Session, claims: Claims, lifetime: int, now: int) -> Session:
+        """Return the row of a session in which the user of ``own`` acts as another one."""
+
+    def stop_acting(self, own: Session, acting: Session, now: int) -> Session:
+        """Return the row that replaces ``own`` when its user stops acting. Its tokens are not yet seen."""
 
     def reauthenticate(self, session: Session, now: int) -> Session | None:
         """Return the row of a session whose user authenticates again, or ``None`` if the session has ended."""

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jwtauth::{Lifetimes, MovedLogin, OldCredential, OldLoginPeriod, UnixTime};
+use jwtauth::{Authentication, Lifetimes, MovedLogin, OldCredential, OldLoginPeriod, UnixTime};
 use pyo3::prelude::*;
 
-use crate::{error::Error, request::Identity, session::Session};
+use crate::{error::Error, request::Identity, session::Session, token::Claims};
 
 /// The rules of rotation, with durations in seconds.
 #[pyclass(frozen, module = "jwtauth._engine")]
@@ -32,6 +32,18 @@ impl RotationPolicy {
 
     fn succeed(&self, session: &Bound<'_, Session>, now: u64) -> Session {
         Session(self.0.succeed(&session.get().0, UnixTime::from_secs(now)))
+    }
+
+    /// Return the row of a session in which the user of `own` acts as another one.
+    fn start_acting(&self, own: &Bound<'_, Session>, claims: &Bound<'_, Claims>, lifetime: u64, now: u64) -> Session {
+        let (own, lifetime) = (&own.get().0, Duration::from_secs(lifetime));
+        let authentication = Authentication::of(&claims.get().0, own);
+        Session(self.0.start_acting(own, &authentication, lifetime, UnixTime::from_secs(now)))
+    }
+
+    /// Return the row that replaces `own` when its user stops acting.
+    fn stop_acting(&self, own: &Bound<'_, Session>, acting: &Bound<'_, Session>, now: u64) -> Session {
+        Session(self.0.stop_acting(&own.get().0, &acting.get().0, UnixTime::from_secs(now)))
     }
 
     /// Return the row of a session whose user authenticates again, or `None` if the session has ended.

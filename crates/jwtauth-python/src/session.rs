@@ -25,6 +25,11 @@ impl Sid {
         Self(jwtauth::Sid::derived(secret, UnixTime::from_secs(now)))
     }
 
+    /// Return the name of the session that replaces the acting session of this name.
+    fn after_acting(&self, generation: u64) -> Self {
+        Self(self.0.after_acting(Generation::new(generation)))
+    }
+
     #[getter]
     fn session_id(&self) -> Uuid {
         self.0.session_id()
@@ -123,6 +128,16 @@ impl Session {
     #[getter]
     fn auth_time(&self) -> Option<u64> {
         self.0.auth_time.map(UnixTime::as_secs)
+    }
+
+    /// Return whether a token of this generation may stop acting in this session.
+    fn may_stop_acting(&self, generation: u64) -> bool {
+        self.0.may_stop_acting(Generation::new(generation))
+    }
+
+    /// Return whether no token of this session was used yet.
+    fn is_unused(&self) -> bool {
+        self.0.is_unused()
     }
 
     /// Return what the tokens with these claims say of when the user authenticated.

@@ -10,9 +10,7 @@ the response is lost, the same request therefore gets the same session again, un
 
 from __future__ import annotations
 
-import json
 import sys
-from base64 import urlsafe_b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,12 +20,11 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest
-from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from jwtauth import _engine
-from jwtauth.exceptions import ActingRefused, TokenError
+from jwtauth.exceptions import ActingRefused
 from jwtauth.internal import django_session, tokens
 from jwtauth.internal.flow import Flow, security_log
 from jwtauth.internal.store import cleanup, clock, sessions
@@ -137,17 +134,16 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
     said, request = flow.claims, flow.request
     custom = tokens.custom_claims(request, user, flow.config)
     state, waiting, before = flow.state(), list(flow.deferred), django_session.before(request)
-    now, policy = clock.now(), flow.config.policy
-    lifetime = max(1, min(flow.config.act_as_lifetime, own.row.expires_at - now))
+    now, config = clock.now(), flow.config
+    row = config.policy.start_acting(own.row, said, config.act_as_lifetime, now)
     session, sid = sessions.start(
         request,
         user,
-        policy,
+        config.policy,
         own.session.remember,
-        taken_over=(_engine.Sid.generate(now), policy.start_for(lifetime, now)),
+        taken_over=(_engine.Sid.generate(now), row),
         backend=backend,
-        # What the tokens of the staff member say, for those at the end.
-        acting=(own.session_id, own.row.auth_time_of(said)),
+        acting=own.session_id,
         methods=_engine.stored_methods(said.methods),
     )
     found = SessionAndUser(session, user)
@@ -184,84 +180,42 @@ _Given = tuple[SessionAndUser, _engine.Sid, str | None, Session | None]
 
 def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
     """Replace the staff member's session. Returns ``None`` if it has ended, or if the acting session is locked."""
-    name, now = _secret_name(flow, presented), clock.now()
+    policy, now = flow.config.policy, clock.now()
     acting = sessions.rows(presented.session_id).select_related("user").exclude(actor_session_id=None).first()
     if acting is None:
         # The response to an earlier request may be lost. Its token was of the newest generation, or the one before.
-        for sid in (_next_sid(name, presented, presented.generation + more) for more in (0, 1)):
+        for sid in (presented.sid.after_acting(presented.generation + more) for more in (0, 1)):
             again = sessions.find(sid.session_id)
             if again is not None:
                 break
-        if again is None or again.row.acknowledged_at is not None or again.row.generation != 1:
+        if again is None or not again.row.is_unused():
             raise PermissionDenied(_("You do not act as another user."))
-        if flow.config.policy.is_over(again.row, now) or flow.config.policy.is_locked(again.row, now):
+        if policy.is_over(again.row, now) or policy.is_locked(again.row, now):
             return None
         return again, sid, tokens.custom_claims(flow.request, again.user, flow.config), None
-    if flow.config.policy.is_over(acting.row(), now) or presented.generation < acting.generation - 1:
+    if policy.is_over(acting.row(), now) or not acting.row().may_stop_acting(presented.generation):
         raise PermissionDenied(_("You do not act as another user."))
-    sid = _next_sid(name, presented, acting.generation)
+    sid = presented.sid.after_acting(acting.generation)
     own = sessions.find(acting.actor_session_id)
-    if own is None or flow.config.policy.is_over(own.row, now) or flow.config.policy.is_locked(acting.row(), now):
+    if own is None or policy.is_over(own.row, now) or policy.is_locked(acting.row(), now):
         return None
     custom = tokens.custom_claims(flow.request, own.user, flow.config)
     with transaction.atomic(using=database()):
         if not acting.end("acting_ended", request=flow.request):
             raise LostSwap  # a concurrent request has ended it
         # The new tokens must not say more than those with which acting began.
-        own.session.auth_time, own.session.amr = acting.auth_time, acting.amr
-        taken_over = sid, _unseen(flow.config.policy.succeed(own.session.row(), now))
+        own.session.amr = acting.amr
+        taken_over = sid, policy.stop_acting(own.session.row(), acting.row(), now)
         session, _sid = sessions.start(
             flow.request,
             own.user,
-            flow.config.policy,
+            policy,
             own.session.remember,
             predecessor=own.session,
             taken_over=taken_over,
         )
         own.session.end("replaced", request=flow.request)
     return SessionAndUser(session, own.user), sid, custom, acting
-
-
-def _unseen(row: _engine.Session) -> _engine.Session:
-    """Return the row of a session whose tokens the client may not have yet."""
-    return _engine.Session(
-        generation=row.generation,
-        acknowledged_at=None,
-        rotated_at=row.rotated_at,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        end_is_fixed=row.end_is_fixed,
-        auth_time=row.auth_time,
-        locks_at=row.locks_at,
-    )
-
-
-def _next_sid(name: str, presented: _engine.Claims, generation: int) -> _engine.Sid:
-    """Return the name of the session that follows the acting session with this name, which has this generation.
-
-    Only who has a token of that session can derive it.
-    """
-    digest = salted_hmac("jwtauth.stop_acting", f"{name}:{generation}", algorithm="sha256").digest()
-    began = (presented.session_id.int >> 80) // 1000  # the time of a UUID of version 7
-    return _engine.Sid.derived(digest[:16], began)
-
-
-def _secret_name(flow: Flow, presented: _engine.Claims) -> str:
-    """Return the ``sid`` of the session of a token of this request."""
-    config, cookies = flow.config, flow.request.COOKIES
-    for kind, name in (
-        (_engine.TokenKind.ACCESS, config.access_cookie_name),
-        (_engine.TokenKind.REFRESH, config.refresh_cookie_name),
-    ):
-        token = cookies.get(name, "")
-        try:
-            claims = config.tokens.verify_ignoring_time(kind, token)
-        except TokenError:
-            continue
-        if claims.session_id == presented.session_id:
-            payload = token.split(".")[1]
-            return str(json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sid"])
-    raise PermissionDenied(_("You do not act as another user."))
 
 
 def _undo_after_rollback(

@@ -209,7 +209,7 @@ def start(
     backend: str = "",
     taken_over: tuple[_engine.Sid, _engine.Session] | None = None,
     methods: str = "",
-    acting: tuple[UUID, int] | None = None,
+    acting: UUID | None = None,
 ) -> tuple[Session, _engine.Sid]:
     """Create a session of this user. Return it and its secret ``sid``, which is not stored.
 
@@ -218,7 +218,7 @@ def start(
     its absolute limit. The sessions in ``replaced`` are about to end and do not count for ``MAX_SESSIONS_PER_USER``.
     ``taken_over`` is the ``sid`` and the row of a session that continues a login of another package. ``methods`` are
     those by which the user has signed in, as stored; with a ``predecessor``, they are its own. ``acting`` is the id of
-    the session of the user who acts as this one, and when that user authenticated. Such a session is not counted.
+    the session of the user who acts as this one. Such a session is not counted.
 
     Raises ``SessionLimitReached``, ``SessionContention``, and ``ValueError`` if ``lifetime`` is less than a second.
     """
@@ -242,9 +242,7 @@ def start(
         **columns_of(row),
     )
     session.user = cast(Any, user)  # any user model
-    if acting is not None:
-        session.actor_session_id, auth_time = acting
-        session.auth_time = clock.to_datetime(auth_time)
+    session.actor_session_id = acting
     counts = predecessor is None and acting is None
     retry_on_conflict(lambda: _insert(request, session, counts, replaced), database())
 
