@@ -20,6 +20,8 @@ urlpatterns = [
     path("password/", views.change_password),
     path("password/async/", views.async_change_password),
     path("others/", views.end_others),
+    path("act/", views.act),
+    path("stop/", views.stop),
     path("permission/", views.permission),
     path("me/", views.me),
     path("me/class/", views.MeView.as_view()),

@@ -13,7 +13,16 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from jwtauth import alogin, alogout, aupdate_session_auth_hash, login, logout, update_session_auth_hash
+from jwtauth import (
+    act_as,
+    alogin,
+    alogout,
+    aupdate_session_auth_hash,
+    login,
+    logout,
+    stop_acting,
+    update_session_auth_hash,
+)
 from jwtauth.internal.store import clock as _clock
 from jwtauth.models import Session
 
@@ -29,6 +38,18 @@ def login_view(request):
     methods = request.GET["methods"].split(",") if "methods" in request.GET else []
     login(request, user_named(request), remember="forget" not in request.GET, lifetime=lifetime, methods=methods)
     return Response({"user": str(request.user), "auth": request.auth.generation})
+
+
+@api_view(["POST"])
+def act(request):
+    act_as(request, user_named(request))
+    return Response({"user": str(request.user)})
+
+
+@api_view(["POST"])
+def stop(request):
+    stop_acting(request)
+    return Response({"user": str(request.user)})
 
 
 def plain_login(request):

@@ -126,12 +126,12 @@ class Config(EngineObjects):
     max_sessions_policy: str = setting("MAX_SESSIONS_POLICY", parse.limit_policy, "end_oldest")
     second_factor: str | Callable[..., Any] | None = setting("SECOND_FACTOR", parse.function, rust=False)
     act_as: str | Callable[..., Any] | None = setting("ACT_AS", parse.function, rust=False)
-    act_as_lifetime: int = setting("ACT_AS_LIFETIME", parse.seconds, 3600, rust=False)
+    act_as_lifetime: int = setting("ACT_AS_LIFETIME", parse.not_negative, 3600)
     num_proxies: int = setting(
         "NUM_PROXIES", parse.count, derived=lambda state, _values: state.proxies_of_drf or 0, rust=False
     )
-    record_ip_address: str = setting("RECORD_IP_ADDRESS", parse.record, "full", rust=False)
-    record_user_agent: str = setting("RECORD_USER_AGENT", parse.record, "full", rust=False)
+    record_ip_address: str = setting("RECORD_IP_ADDRESS", parse.record, "full")
+    record_user_agent: str = setting("RECORD_USER_AGENT", parse.record, "full")
     accept_logins_of: list[tuple[str, int, int]] = setting("ACCEPT_LOGINS_OF", parse.old_logins, [], rust=False)
     login_serializer: str = setting(
         "LOGIN_SERIALIZER", parse.dotted_path, "jwtauth.serializers.LoginSerializer", rust=False

@@ -11,6 +11,7 @@ from itertools import product
 
 import pytest
 
+from tests.databases.forks import manage
 from tests.databases.rust import Service
 from tests.databases.served import ACCESS_LIFETIME, GRACE, Browser, Site
 
@@ -110,6 +111,22 @@ def test_a_stolen_token_is_detected_across_both_services(both):
         assert not owner.is_known()
 
 
+def test_acting_starts_and_ends_at_either_service_although_answers_are_lost(both):
+    site, ports = both
+    for (starts, ends, repeats), keys in zip(product(FACES, repeat=3), pairs_of(site.create_users(16)), strict=True):
+        staff, user = keys
+        manage(site.env, "shell", "--no-imports", "--command", SUPERUSER.format(staff)).check_returncode()
+        visitor = Visitor(ports, staff).sign_in(starts)
+        assert visitor.at(starts).get(f"/act/?user={user}", method="POST").status == 200
+        visitor.key = str(user)
+        assert visitor.is_known()
+        lost = visitor.copy()
+        assert visitor.at(ends).get("/stop/", method="POST").status == 200
+        assert lost.at(repeats).get("/stop/", method="POST").status == 200
+        lost.key = str(staff)
+        assert lost.is_known()
+
+
 def test_both_services_keep_when_and_how_the_user_authenticated_again(both):
     site, ports = both
     (key,) = site.create_users(1)
@@ -171,6 +188,15 @@ def test_racing_workers_of_both_services_rotate_once(both):
 def generation_of(visitor):
     """Return the generation of the browser's refresh token."""
     return claims_of(visitor)["gen"]
+
+
+SUPERUSER = (
+    "from django.contrib.auth.models import User;User.objects.using('default').filter(pk={}).update(is_superuser=True)"
+)
+
+
+def pairs_of(keys):
+    return zip(keys[::2], keys[1::2], strict=True)
 
 
 def claims_of(visitor):

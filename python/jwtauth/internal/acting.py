@@ -145,8 +145,7 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
             policy.start_acting(own.row, said, flow.config.act_as_lifetime, now),
         ),
         backend=backend,
-        # What the tokens of the staff member say, for those at the end.
-        acting=(own.session_id, own.row.auth_time_of(said)),
+        acting=own.session_id,
         methods=_engine.stored_methods(said.methods),
         device_key=own.session.device_key,
     )

@@ -230,7 +230,7 @@ def start(
     backend: str = "",
     taken_over: tuple[_engine.Sid, _engine.Session] | None = None,
     methods: str = "",
-    acting: tuple[UUID, int] | None = None,
+    acting: UUID | None = None,
     device_key: str | None = None,
 ) -> tuple[Session, _engine.Sid]:
     """Create a session of this user. Return it and its secret ``sid``, which is not stored.
@@ -240,7 +240,7 @@ def start(
     its absolute limit. The sessions in ``replaced`` are about to end and do not count for ``MAX_SESSIONS_PER_USER``.
     ``taken_over`` is the ``sid`` and the row of a session that continues a login of another package. ``methods`` are
     those by which the user has signed in, as stored; with a ``predecessor``, they are its own. ``acting`` is the id of
-    the session of the user who acts as this one, and when that user authenticated. Such a session is not counted.
+    the session of the user who acts as this one. Such a session is not counted.
     ``device_key`` is that of the model; with a ``predecessor``, it is its own.
 
     Raises ``SessionLimitReached``, ``SessionContention``, and ``ValueError`` if ``lifetime`` is less than a second.
@@ -263,16 +263,13 @@ def start(
         "user_agent": client.user_agent,
         "ip_address": client.ip_address,
         "amr": methods if predecessor is None else predecessor.amr,
-        "actor_session_id": None,
+        "actor_session_id": acting,
         "device_key": device_key if predecessor is None else predecessor.device_key,
         **columns_of(row),
     }
     values: Any = [columns[name] for name in _NAMES]
     session = Session(*values)  # with keywords, Django takes twice as long
     session.user = cast(Any, user)  # any user model
-    if acting is not None:
-        session.actor_session_id, auth_time = acting
-        session.auth_time = clock.to_datetime(auth_time)
     counts = predecessor is None and acting is None
     retry_on_conflict(lambda: _insert(request, session, counts, replaced), database())
 
