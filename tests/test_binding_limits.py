@@ -177,7 +177,7 @@ def test_user_who_stops_acting_is_signed_in(device, ada, bob, clock):
     assert device.who() == "ada", "the device has just proven its key"
 
 
-def test_pending_login_of_the_version_before_is_no_error(ada, clock, settings):
+def test_pending_login_of_the_version_before_is_ignored(ada, clock, settings):
     settings.JWTAUTH = {"SECOND_FACTOR": lambda user: {"otp"}}
     value = Signer(salt="jwtauth.pending.1").sign_object([str(ada.pk), ["pwd"], True, None, "", "x", clock.now + 600])
     device = Device()

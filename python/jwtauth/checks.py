@@ -82,8 +82,8 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
             Warning(
                 f"JWTAUTH['ACCESS_TOKEN_LIFETIME'] is below {_PROOFS_OF_CHROME} seconds, and sessions are bound to "
                 "devices.",
-                hint="Chrome refreshes 2 minutes ahead, and makes at most 6 proofs in 9 minutes for a site. Active users "
-                "would be refused until it makes the next. Use 5 minutes, or set DEVICE_BOUND_SESSIONS to 'off'.",
+                hint="Chrome refreshes 2 minutes ahead, and makes at most 6 proofs in 9 minutes for a site. Active "
+                "users would be refused until it makes the next. Use 5 minutes, or set DEVICE_BOUND_SESSIONS to 'off'.",
                 id="jwtauth.W011",
             )
         )

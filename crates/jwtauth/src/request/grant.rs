@@ -70,7 +70,7 @@ pub struct Grantee<'a> {
     /// Whether the cookies persist after the browser is closed.
     pub remember: bool,
     /// When the access token expires with which the request asks for these tokens. If the session is, or must be, bound to
-    /// a device, and the request is no proof of the device's key, the new one expires no later.
+    /// a device, and the request does not prove the device's key, the new one expires no later.
     pub not_after: Option<UnixTime>,
 }
 
