@@ -587,6 +587,9 @@ def proofs_of_rows_1_to_8():
         refused(5, f"a registration with {name} without a key", "malformed", proof(proof_head(alg)))
     for value in (None, True, 0, "", "{}", [], list(jwk_of("p-256").values()), [jwk_of("p-256")], {}):
         refused(5, f"jwk {value!r}", "key", proof(proof_head(jwk=value)))
+    x, y = (jwk_of("p-256")[name] for name in "xy")
+    members = ["EC", *[None] * 4, "P-256", x, y, *[None] * 9]  # in the order of a reader's fields
+    refused(5, "a key as an array", "key", proof(proof_head(jwk=members)))
     refused(5, "a JWK Set", "key", proof(proof_head(jwk={"keys": [jwk_of("p-256")]})))
     refused(5, "a JWK with a PEM", "key", proof(proof_head(jwk={"kty": pem["p-256.spki"].decode()})))
     for name, value in {

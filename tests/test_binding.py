@@ -190,7 +190,7 @@ def test_browser_binds_the_session_without_code(ada, clock, algorithm):
     assert only_session().is_device_bound
     said = response.json()
     assert said["refresh_url"] == "/auth/device/refresh/"
-    assert said["scope"] == {"origin": "https://testserver", "include_site": False, "scope_specification": []}
+    assert said["scope"] == {"include_site": False, "scope_specification": []}
     (credential,) = said["credentials"]
     assert (credential["type"], credential["name"]) == ("cookie", "access_token")
     cookie = response.cookies["access_token"]
@@ -509,7 +509,9 @@ def test_locked_session_is_revived_by_a_password_only(ada, clock, settings):
     settings.JWTAUTH = {"DEVICE_BOUND_SESSIONS": "offer", "LOCK_AFTER": 900}
     device = Device().enrol()
     clock.advance(900)
-    assert device.prove().json()["code"] == "session_locked"
+    answer = device.prove()
+    # Chromium forgets its key after 403 without a challenge, and after four proofs in a row.
+    assert (answer.status_code, answer.json()["code"]) == (503, "session_locked")
     assert device.post("/auth/reauthenticate/", {"password": "wrong"}).status_code == 401
     assert device.post("/auth/reauthenticate/", {"password": "old password"}).status_code == 200
     assert device.prove().status_code == 200
@@ -585,7 +587,7 @@ def test_another_authentication_offers_to_bind_but_not_twice_at_once(ada, clock)
     device = Device()
     device.sign_in()
     assert "Secure-Session-Registration" not in device.get("/bound/confirm/").headers
-    clock.advance(300)
+    clock.advance(360)
     offer = device.get("/bound/confirm/").headers["Secure-Session-Registration"]
     assert "Secure-Session-Registration" not in device.get("/bound/confirm/").headers
     assert device.register(offer).status_code == 200
@@ -605,6 +607,22 @@ def test_no_chain_of_requests_leads_past_the_last_proof(device, ada, bob, clock)
     clock.advance(ACCESS_LIFETIME)
     assert thief.who() is None
     assert thief.get("/bound/act/").status_code == 403
+
+
+def test_no_exchange_of_an_older_access_token_leads_to_a_later_one(device, ada, bob, clock):
+    """The thief has the token from before a refresh, which the browser made early."""
+    ada.is_superuser = True
+    ada.save()
+    thieves = [copy_of(device) for _ in range(2)]
+    clock.advance(ACCESS_LIFETIME - 120)
+    device.prove()
+    clock.advance(60)
+    assert thieves[0].get("/bound/act/").status_code == 200
+    device.prove()
+    clock.advance(10)
+    assert thieves[0].get("/bound/stop/").status_code == 200
+    clock.advance(50)
+    assert [thief.who() for thief in thieves] == [None, None]
 
 
 def test_browser_that_acts_as_another_user_refreshes_by_its_key(device, ada, bob, clock):

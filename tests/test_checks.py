@@ -556,7 +556,7 @@ def test_check_ids_have_no_gaps_and_belong_to_one_module_each():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 21)} | {f"W{n:03}" for n in range(1, 11)}
+    expected = {f"E{n:03}" for n in range(1, 21)} | {f"W{n:03}" for n in range(1, 12)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())
 
@@ -626,3 +626,22 @@ def test_the_end_of_old_logins_is_warned_of_before_and_after(days, words):
     message = found_with(**accepting(until=until))["jwtauth.W009"]
     assert f"{words} {until:%Y-%m-%d %H:%M} UTC" in message.msg
     assert "jwtauth_moved" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("settings", "id"),
+    [
+        ({"DEVICE_BOUND_SESSIONS": "offer", "COOKIE_PARTITIONED": True}, "jwtauth.E020"),
+        ({"DEVICE_BOUND_SESSIONS": "require", "COOKIE_SECURE": False}, "jwtauth.E020"),
+        ({"DEVICE_BOUND_SESSIONS": "offer", "ACCESS_TOKEN_LIFETIME": 239}, "jwtauth.W011"),
+        ({"DEVICE_BOUND_SESSIONS": "require", "POLICY": "PCI"}, "jwtauth.W011"),
+        ({"DEVICE_BOUND_SESSIONS": True}, "jwtauth.E003"),
+    ],
+)
+def test_settings_with_which_browsers_bind_no_session_are_reported(settings, id):
+    assert id in found_with(**settings)
+
+
+@pytest.mark.parametrize("mode", ["off", "offer", "require"])
+def test_binding_is_fine_with_the_defaults(mode):
+    assert not {"jwtauth.E020", "jwtauth.W011"} & set(found_with(DEVICE_BOUND_SESSIONS=mode, COOKIE_SECURE=True))

@@ -154,7 +154,9 @@ def test_statement_with_the_id_in_two_places_is_not_prepared(signed_in, other_br
     def twice(users, session_id):
         return real(users, session_id).exclude(jwtauth_sessions__id=None).filter(jwtauth_sessions__pk=session_id)
 
-    monkeypatch.setattr(sessions, "_lookup", sessions.Lookup(twice, sessions.Session._meta.pk, sessions._BESIDE))
+    monkeypatch.setattr(
+        sessions, "_lookup", sessions.Lookup(twice, sessions.Session._meta.pk, sessions._BESIDE, sessions._OF_CHECK)
+    )
     other_browser.sign_in(bob)
     for _ in range(2):
         assert (signed_in.who(), other_browser.who()) == ("ada", "bob")
@@ -164,7 +166,7 @@ def test_statement_with_the_id_in_two_places_is_not_prepared(signed_in, other_br
 def fresh_lookup(monkeypatch):
     """Replace the lookup by one that has prepared no statement."""
     real = sessions._lookup
-    lookup = sessions.Lookup(real._queryset_of, real._key, real._names)
+    lookup = sessions.Lookup(real._queryset_of, real._key, real._names, real._stored)
     monkeypatch.setattr(sessions, "_lookup", lookup)
     return lookup
 

@@ -641,9 +641,13 @@ class Site:
         methods: str = "",
         auth_time: int | None = None,
         actor: str | None = None,
+        not_after: int | None = None,
         now: int,
     ) -> Grant:
-        """Return the tokens of a session's row. ``decision`` says which the response sets. ``None`` means both."""
+        """Return the tokens of a session's row. ``decision`` says which the response sets. ``None`` means both.
+
+        ``not_after`` is when the access token expires with which the request asks for them, unless it proves a key.
+        """
 
     def issue(self, grant: Grant, kind: TokenKind) -> str:
         """Return the signed token. Raises ``ClaimsRefused``."""
@@ -651,7 +655,7 @@ class Site:
     def offer(self, session_id: UUID, session: Session, now: int) -> str:
         """Return the challenge with which a browser may bind this session to a key, for 5 minutes."""
 
-    def may_offer(self, before: Session, now: int) -> bool:
+    def may_offer(self, session_id: UUID, before: Session, now: int) -> bool:
         """Return whether to offer that when the user of this session authenticates again."""
 
     def challenge(self, session_id: UUID, session: Session, now: int) -> str:

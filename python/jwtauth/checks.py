@@ -50,6 +50,9 @@ _PROVIDERS = frozenset(
 )
 _PROTOCOLS = ("oauth", "oidc", "saml")
 
+# The lifetime of access tokens in seconds below which Chrome's quota is too small for an active user.
+_PROOFS_OF_CHROME = 240
+
 # E002, and the ``ImproperlyConfigured`` that is raised without the middleware.
 MISSING_MIDDLEWARE = Problem(
     "jwtauth.E002",
@@ -59,8 +62,8 @@ MISSING_MIDDLEWARE = Problem(
 
 
 def check_settings(**kwargs: Any) -> list[CheckMessage]:
-    """Check the settings: E001, E003 to E010, E012, E016, E017, W001 for a short access token lifetime, and W010 for
-    settings that contradict the policy.
+    """Check the settings: E001, E003 to E010, E012, E016, E017, E020, W001 and W011 for a short access token lifetime,
+    and W010 for settings that contradict the policy.
     """
     messages: list[CheckMessage] = [_error(problem) for problem in conf.problems()]
     if messages:
@@ -72,6 +75,16 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
                 "JWTAUTH['ACCESS_TOKEN_LIFETIME'] is below 60 seconds, and slow requests may take longer.",
                 hint="A response slower than this and the grace period may sign the user out. Use 60 s or more.",
                 id="jwtauth.W001",
+            )
+        )
+    if values["DEVICE_BOUND_SESSIONS"] != "off" and values["ACCESS_TOKEN_LIFETIME"] < _PROOFS_OF_CHROME:
+        messages.append(
+            Warning(
+                f"JWTAUTH['ACCESS_TOKEN_LIFETIME'] is below {_PROOFS_OF_CHROME} seconds, and sessions are bound to "
+                "devices.",
+                hint="Chrome refreshes 2 minutes ahead, and makes at most 6 proofs in 9 minutes for a site. Active users "
+                "would be refused until it makes the next. Use 5 minutes, or set DEVICE_BOUND_SESSIONS to 'off'.",
+                id="jwtauth.W011",
             )
         )
     explicit = {name for name in values if _is_set(name)}

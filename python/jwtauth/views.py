@@ -20,6 +20,7 @@ from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveDestroy
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -328,10 +329,15 @@ class TokenRefreshView(_Secret):
         return Response(answer if isinstance(answer, dict) else tokens.pair(answer, get_config()))
 
 
-class _Device(_OwnOrigin):
-    """Base class of the views that a browser asks by itself, with ``DEVICE_BOUND_SESSIONS``."""
+class _Device(_OwnOrigin, _Secret):
+    """Base class of the views that a browser asks by itself, with ``DEVICE_BOUND_SESSIONS``.
+
+    Of the project's settings, none counts: a browser forgets its key after an answer that it does not know.
+    """
 
     authentication_classes = ()
+    throttle_classes = ()
+    renderer_classes = (JSONRenderer,)
     permission_classes = (AllowAny,)
     serializer_class = EmptySerializer
 

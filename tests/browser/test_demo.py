@@ -321,6 +321,25 @@ def test_theft_of_a_client_without_a_refresh_token_is_refused(demo, jar, sign_in
         assert answer.json()["detail"]
 
 
+def test_stolen_cookies_of_a_bound_session_are_worth_nothing_after_the_access_token_s_end(demo, jar, sign_in):
+    page = sign_in(jar())
+    page.get_by_role("button", name="Steal both").click()
+    for name in ("free", "bound"):
+        expect(page.locator(f"#binding-{name}-now")).to_have_text("200: signed in")
+        expect(page.locator(f"#binding-{name}-later")).to_have_text(re.compile(r"in \d+ s"))
+    expect(page.locator("#binding-free-later")).to_have_text("200: signed in, with new tokens")
+    expect(page.locator("#binding-bound-later")).to_have_text("403: device_proof_required")
+    expect(page.locator("#binding-summary")).to_have_text(re.compile("nothing of the other"))
+    page.reload()
+    expect(page.get_by_text("Signed in as ada")).to_be_visible()
+
+
+def test_copies_that_were_not_made_are_not_used(demo, jar, sign_in):
+    context = jar()
+    sign_in(context)
+    assert context.request.post(f"{demo.url}/api/binding/use/", headers={"Origin": demo.url}).status == 409
+
+
 def test_signing_out_everywhere_else_leaves_this_session_alone(demo, jar, sign_in):
     other, page = sign_in(jar()), sign_in(jar())
     page.get_by_role("button", name="Sign out everywhere else").click()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jwtauth::{Site, Tokens};
+use jwtauth::{Recorded, Site, Tokens};
 
 use crate::{
     LimitPolicy,
@@ -17,6 +17,8 @@ pub struct Config {
     pub(crate) check_interval: Option<Duration>,
     pub(crate) sensitive_max_age: Option<Duration>,
     pub(crate) act_as_lifetime: Duration,
+    pub(crate) record_ip_address: Recorded,
+    pub(crate) record_user_agent: Recorded,
     pub(crate) reuse_ends_all: bool,
     pub(crate) device_bound: DeviceBound,
     pub(crate) device_paths: DevicePaths,

@@ -7,7 +7,6 @@ use jwtauth::{Head, HttpVersion, Origin, OriginError, Transport};
 
 use crate::{event, shared::AddressOf};
 
-const MAX_USER_AGENT: usize = 512;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const RENDER_SECRET: HeaderName = HeaderName::from_static(jwtauth::RENDER_SECRET_HEADER);
 const ACTIVITY: HeaderName = HeaderName::from_static(jwtauth::ACTIVITY_HEADER);
@@ -95,7 +94,7 @@ impl Foreign {
     }
 }
 
-/// The client details that a session records at login.
+/// The client details that a session may record at login.
 pub(crate) struct Client {
     user_agent: Option<HeaderValue>,
     pub(crate) address: Option<IpAddr>,
@@ -106,15 +105,13 @@ impl Client {
     pub(crate) fn read(parts: &Parts, address: Option<&AddressOf>) -> Self {
         Self {
             user_agent: parts.headers.get(header::USER_AGENT).cloned(),
-            // A dual-stack socket reports IPv4 addresses as ::ffff:203.0.113.9.
-            address: address.and_then(|address| address(parts)).map(|address| address.to_canonical()),
+            address: address.and_then(|address| address(parts)),
         }
     }
 
-    /// Return the `User-Agent` without control characters, truncated.
-    pub(crate) fn user_agent(&self) -> String {
-        let text = self.user_agent.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()));
-        text.iter().flat_map(|text| text.chars()).take(MAX_USER_AGENT).filter(|found| !found.is_control()).collect()
+    /// Return the `User-Agent`. Invalid UTF-8 is replaced.
+    pub(crate) fn user_agent(&self) -> Cow<'_, str> {
+        self.user_agent.as_ref().map_or(Cow::Borrowed(""), |value| String::from_utf8_lossy(value.as_bytes()))
     }
 }
 

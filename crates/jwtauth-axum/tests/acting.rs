@@ -622,6 +622,16 @@ async fn login_as_the_same_user_in_another_spelling_is_refused() {
 // --- what others see
 
 #[tokio::test]
+async fn client_of_the_staff_member_is_stored_as_the_settings_say() {
+    for site in sites(&settings().with_record_user_agent("truncated")).await {
+        let staff = site.of_staff().await;
+        let request = staff.request("POST", "/act/42").header(header::USER_AGENT, "Firefox/131.0 (Linux)");
+        assert!(is_ok(&staff.send(request).await));
+        assert_eq!(site.row(ADA).await.user_agent, "Firefox\nLinux");
+    }
+}
+
+#[tokio::test]
 async fn user_sees_who_acts_and_ends_it() {
     for site in sites(&settings()).await {
         let mut ada = Browser::signed_in(&site.app, ADA).await;

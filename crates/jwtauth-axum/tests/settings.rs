@@ -176,6 +176,8 @@ fn empty_string_is_an_error_that_names_the_setting() {
         "USER_ID_CLAIM",
         "RENDER_SERVER_SECRET",
         "MAX_SESSIONS_POLICY",
+        "RECORD_IP_ADDRESS",
+        "RECORD_USER_AGENT",
     ] {
         let secret = if name == "SECRET_KEY" { String::new() } else { format!("SECRET_KEY = \"{SECRET}\"\n") };
         let said = read(&format!("{secret}{name} = \"\"\n")).unwrap().build().unwrap_err().to_string();
@@ -282,6 +284,9 @@ fn contradictory_settings_are_reported_by_name() {
         (good().with_user_id_claim("exp"), "USER_ID_CLAIM"),
         (good().with_render_server_secret(["brief"]), "RENDER_SERVER_SECRET"),
         (good().with_max_sessions_policy("dance"), "MAX_SESSIONS_POLICY"),
+        (good().with_record_ip_address("half"), "RECORD_IP_ADDRESS: use \"full\", \"truncated\" or \"off\""),
+        (good().with_record_user_agent("none"), "RECORD_USER_AGENT"),
+        (good().with_act_as_lifetime(Duration::MAX), "ACT_AS_LIFETIME"),
         (good().with_max_sessions_per_user(0), "MAX_SESSIONS_PER_USER"),
         (good().with_cookie_domain("https://example.com"), "COOKIE_DOMAIN"),
         (good().with_cookie_domain("."), "COOKIE_DOMAIN"),

@@ -163,7 +163,7 @@ impl Site {
     /// with the claims `presented` says of the user's authentication; without it, that the row's newest authentication
     /// was by these methods, as stored, or an older one at `auth_time`.
     #[pyo3(signature = (sid, subject, session, *, decision, custom, remember, presented = None, methods = "",
-                        auth_time = None, actor = None, now))]
+                        auth_time = None, actor = None, not_after = None, now))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments in Python")]
     fn grant(
         &self,
@@ -177,6 +177,7 @@ impl Site {
         methods: &str,
         auth_time: Option<u64>,
         actor: Option<String>,
+        not_after: Option<u64>,
         now: u64,
     ) -> Result<Grant, Error> {
         let mut grantee = Grantee::new(sid.get().0, subject);
@@ -188,6 +189,7 @@ impl Site {
             Authentication::new(time.min(row.authenticated_at()), Methods::from_stored(methods))
         });
         (grantee.custom, grantee.remember, grantee.actor) = (custom_claims(custom)?, remember, actor);
+        grantee.not_after = not_after.map(UnixTime::from_secs);
         let kinds = decision.map_or(BOTH, |decision| decision.get().decision.issues());
         Ok(Grant(self.0.grant(grantee, row, kinds, UnixTime::from_secs(now))))
     }
@@ -237,8 +239,8 @@ impl Site {
         Ok(self.0.offer(session_id, &session.get().0, UnixTime::from_secs(now))?)
     }
 
-    fn may_offer(&self, before: &Bound<'_, Session>, now: u64) -> bool {
-        self.0.may_offer(&before.get().0, UnixTime::from_secs(now))
+    fn may_offer(&self, session_id: Uuid, before: &Bound<'_, Session>, now: u64) -> bool {
+        self.0.may_offer(session_id, &before.get().0, UnixTime::from_secs(now))
     }
 
     /// Return a challenge for the next proof of the session's key.

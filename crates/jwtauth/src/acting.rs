@@ -26,7 +26,10 @@ impl RotationPolicy {
     /// It is not acknowledged. If the response is lost, the same session may be given again while it [is
     /// unused](Session::is_unused).
     pub fn stop_acting(&self, own: &Session, acting: &Session, now: UnixTime) -> Session {
-        self.succeed(own, now).with_auth_time(acting.auth_time).with_acknowledged_at(None)
+        let given = self.succeed(own, now).with_auth_time(acting.auth_time).with_acknowledged_at(None);
+        // Both sessions are refreshed by proofs of one key, so the later proof counts.
+        let proven_at = if own.device.needs_proof() { own.rotated_at.max(acting.rotated_at) } else { given.rotated_at };
+        Session { rotated_at: proven_at, ..given }
     }
 }
 

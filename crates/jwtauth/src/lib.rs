@@ -27,6 +27,7 @@ mod algorithm;
 mod auth_hash;
 mod authentication;
 mod base64url;
+mod client;
 mod cookie;
 mod device;
 mod key;
@@ -53,6 +54,7 @@ pub mod fuzzing {
 pub use algorithm::Algorithm;
 pub use auth_hash::AuthHasher;
 pub use authentication::{Authentication, MAX_METHODS, Methods, MethodsError};
+pub use client::Recorded;
 pub use cookie::{CookieError, CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
 pub use device::{Challenge, DeviceKey, DeviceProof, ProofError, Purpose};
 pub use key::{GeneratedKey, KeyError, MAX_KEY_ID_LENGTH, SigningError, SigningKey, VerifyingKey};

@@ -285,7 +285,10 @@ impl RotationPolicy {
         let next = if self.grace_is_over(session, now) && !session.device.needs_proof() {
             RowUpdate { acknowledged_at: None, ..self.next(session, session.generation.next(), now) }
         } else {
-            let Session { generation, acknowledged_at, rotated_at, .. } = *session;
+            let Session { generation, acknowledged_at, .. } = *session;
+            // A session that was locked has no access token from before.
+            let is_revived = session.device.needs_proof() && self.is_locked(session, now);
+            let rotated_at = if is_revived { now } else { session.rotated_at };
             RowUpdate { acknowledged_at, rotated_at, ..self.next(session, generation, now) }
         };
         Decision::Rotate(next).next(session).map(|session| session.with_auth_time(Some(now)))

@@ -6,6 +6,7 @@ import json
 import time
 from collections import OrderedDict
 from threading import Lock
+from typing import NamedTuple
 
 from django.conf import settings
 from django.urls import reverse
@@ -51,14 +52,14 @@ def use(request):
     if (wait := seconds_to_wait(session, generation_of(token))) != 0:
         return Response({"wait": wait}, status=409)
     path = reverse("jwtauth:me")
-    status, body = ask_as_thief(request.META["SERVER_PORT"], path, request.get_host(), token)
+    answer = ask_as_thief(request.META["SERVER_PORT"], path, request.get_host(), {COOKIE: token})
     with _lock:
         _copies.pop(session.pk, None)
     return Response(
         {
             "request": f"GET {path}",
-            "status": status,
-            "body": body,
+            "status": answer.status,
+            "body": answer.body,
             "log": security_log.lines(session.pk),
         }
     )
@@ -74,14 +75,23 @@ def seconds_to_wait(session, copied):
     return max(0, round(GRACE + MARGIN - since, 1))
 
 
-def ask_as_thief(port, path, host, token):
-    """Send a request that has nothing but the copy, and return the status and the body of its answer."""
+class Answer(NamedTuple):
+    """Hold what a thief gets."""
+
+    status: int
+    body: str
+    sets_cookies: bool
+
+
+def ask_as_thief(port, path, host, cookies):
+    """Send a request that has nothing but copied cookies, and return its answer."""
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
-    headers = {"Host": host, "Cookie": f"{COOKIE}={token}", "User-Agent": "A thief", "Accept": "application/json"}
+    sent = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    headers = {"Host": host, "Cookie": sent, "User-Agent": "A thief", "Accept": "application/json"}
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        return Answer(answer.status, answer.read().decode(), "Set-Cookie" in answer.headers)
     finally:
         connection.close()
 

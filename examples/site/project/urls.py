@@ -1,6 +1,6 @@
 """The demo's pages, its JSON endpoints, the ready-made views and the OpenAPI schema of both."""
 
-from demo import theft, views
+from demo import binding, theft, views
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -15,6 +15,8 @@ urlpatterns = [
     path("api/log/", views.log, name="log"),
     path("api/theft/copy/", theft.copy, name="theft-copy"),
     path("api/theft/use/", theft.use, name="theft-use"),
+    path("api/binding/copy/", binding.copy, name="binding-copy"),
+    path("api/binding/use/", binding.use, name="binding-use"),
     # The ready-made views, for curl and other programs. A browser shows DRF's pages, as at /auth/me/.
     path("auth/", include("jwtauth.urls")),
     path("schema/", views.SchemaView.as_view(), name="schema"),

@@ -152,7 +152,8 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
     )
     found = SessionAndUser(session, user)
     found.actor = own
-    flow.set_tokens(found, sid, custom)
+    flow.set_tokens(found, sid, custom, not_after=said.expires_at)
+    flow.offers_device = flow.config.device_bound_sessions != "off" and not session.is_device_bound
     _undo_after_rollback(flow, session, state, waiting, before)
     _announce("acting_started", acting_started, flow, user, own.user, session)
     cleanup.remove_after(request)
@@ -171,7 +172,7 @@ def stop(flow: Flow) -> AbstractBaseUser | None:
     if given is None:
         return None
     found, sid, custom, ended = given
-    flow.set_tokens(found, sid, custom)
+    flow.set_tokens(found, sid, custom, not_after=presented.expires_at)
     flow.refusal, flow.locked = None, None
     _undo_after_rollback(flow, found.session, state, waiting, before)
     if ended is not None:
@@ -192,7 +193,8 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
             again = sessions.find(sid.session_id)
             if again is not None:
                 break
-        if again is None or not again.row.is_unused:
+        is_unproven = again is not None and again.row.needs_device and flow.identity.access is None
+        if again is None or is_unproven or not again.row.is_unused:
             raise PermissionDenied(_("You do not act as another user."))
         if policy.is_over(again.row, now) or policy.is_locked(again.row, now):
             return None
@@ -209,6 +211,7 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
     with transaction.atomic(using=database()):
         if not acting.end("acting_ended", request=flow.request):
             raise LostSwap  # a concurrent request has ended it
+        own.session.device_key = acting.device_key or own.session.device_key  # it may have been bound while acting
         own.session.amr = acting.amr  # the new tokens must not say more than those with which acting began
         session, _sid = sessions.start(
             flow.request,

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest
+from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, reverse
 
@@ -73,8 +74,9 @@ def _register(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) ->
     found = read.pop() if read else sessions.find(claims.session_id)
     if found is None:
         return _refused(401, "not_authenticated", "No user is signed in by cookies.")
-    proof = flow.request.META.get(_PROOF, "")
-    registration = flow.config.site.register(found.session_id, found.row, found.session.device_key, proof, clock.now())
+    registration = flow.config.site.register(
+        found.session_id, found.row, found.session.device_key, _proof(flow) or "", clock.now()
+    )
     if registration.code == "stolen":
         return _end(flow, found)
     if registration.key is None:
@@ -86,7 +88,7 @@ def _register(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) ->
             raise LostSwap
         _tell_bound(flow, found)
     flow.set_tokens(found, claims.sid, custom, registration.decision, presented=claims)
-    return Answer(200, _instructions(flow, found))
+    return Answer(200, _instructions(flow, found), _challenge(flow, found))
 
 
 def _tell_bound(flow: Flow, found: SessionAndUser) -> None:
@@ -111,9 +113,8 @@ def _refresh(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) -> 
     found = read.pop() if read else sessions.find(claims.session_id)
     if found is None or (found.actor is not None and not acting.is_allowed(found.actor.user, found.user)):
         return _ended(flow)
-    meta, now = flow.request.META, clock.now()
     proof = flow.config.site.prove(
-        found.session_id, found.row, found.session.device_key, meta.get(_NAMED), meta.get(_PROOF), now
+        found.session_id, found.row, found.session.device_key, _named(flow), _proof(flow), clock.now()
     )
     if proof.code == "stolen":
         return _end(flow, found)
@@ -122,8 +123,8 @@ def _refresh(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) -> 
     decision = proof.decision
     if decision is None or decision.code == "session_expired":
         return _ended(flow)
-    if not decision.admits:
-        return _refused(403, decision.code, anonymous.detail(decision.code))
+    if not decision.admits:  # locked: Chromium keeps its key after this status, and would lose it after 403
+        return _refused(503, decision.code, anonymous.detail(decision.code))
     custom = tokens.custom_claims(flow.request, found.user, flow.config)
     if decision.next is not None and not sessions.advance(found, decision.next):
         raise LostSwap
@@ -133,6 +134,16 @@ def _refresh(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) -> 
     if decision.code == "rotate":
         refreshed(flow, found)
     return Answer(200, _instructions(flow, found), _challenge(flow, found))
+
+
+def _proof(flow: Flow) -> str | None:
+    proof: str | None = flow.request.META.get(_PROOF)
+    return proof
+
+
+def _named(flow: Flow) -> str:
+    """Return the session identifier that the browser sends: bare, or in quotes as the draft says."""
+    return str(flow.request.META.get(_NAMED, "")).strip('"')
 
 
 def _first(flow: Flow) -> tuple[_engine.Claims, list[SessionAndUser]] | None:
@@ -159,7 +170,7 @@ def _end(flow: Flow, found: SessionAndUser) -> Answer:
 
 def _ended(flow: Flow) -> Answer:
     """Tell the browser to forget its key: the request's tokens name no session that is bound to it."""
-    return Answer(200, {"session_identifier": flow.request.META.get(_NAMED, ""), "continue": False})
+    return Answer(200, {"session_identifier": _named(flow), "continue": False})
 
 
 def _challenge(flow: Flow, found: SessionAndUser) -> str:
@@ -181,8 +192,10 @@ def _instructions(flow: Flow, found: SessionAndUser) -> dict[str, Any]:
         "session_identifier": _identifier(found),
         "refresh_url": _path(request, _REFRESH),
         "scope": {
-            "origin": f"https://{request.get_host()}",
-            "include_site": config.cookie_domain is not None,
+            # The origin is the browser's own: a proxy may send another host. Browsers take a whole site from the host
+            # of its registrable domain only.
+            "include_site": config.cookie_domain is not None
+            and split_domain_port(request.get_host())[0] == config.cookie_domain.removeprefix("."),
             "scope_specification": [],
         },
         "credentials": [

@@ -28,7 +28,7 @@ from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.store import clock, scope, sessions
 from jwtauth.internal.store.admission import admit
 from jwtauth.internal.store.sessions import SessionAndUser
-from jwtauth.models import Session, end_by_id
+from jwtauth.models import Session, end_by_id, row_of
 from jwtauth.request import RequestAuth
 
 security_log = logging.getLogger("jwtauth.security")
@@ -288,26 +288,29 @@ class Flow:
         *,
         presented: _engine.Claims | None = None,
         auth_time: int | None = None,
+        not_after: int | None = None,
     ) -> _engine.Grant:
         """Make this the request's session. The response sets the tokens that the decision names, by default both.
 
         The tokens say of the user's authentication what the token with the claims ``presented`` says. Without it, they
-        say that it is the newest of the session, or an older one at ``auth_time``.
+        say that it is the newest of the session, or an older one at ``auth_time``. ``not_after`` is when the access
+        token expires that the request exchanges for these, without a proof of the session's device.
         """
-        session, actor, methods = found.session, None, found.session.amr
+        actor, methods = None, found.column("amr")
         if found.actor is not None:  # neither user has authenticated in this session
             actor, methods, auth_time = tokens.subject_of(found.actor.user, self.config), "", 0
         self.grant = grant = self.config.site.grant(
             sid,
             tokens.subject_of(found.user, self.config),
-            session.row(),
+            row_of(found.column),
             decision=decision,
             custom=custom,
-            remember=session.remember,
+            remember=found.column("remember"),
             presented=presented,
             methods=methods,
             auth_time=auth_time,
             actor=actor,
+            not_after=not_after,
             now=clock.now(),
         )
         self.outcome = _engine.Outcome.granted(grant)
@@ -357,7 +360,7 @@ class Flow:
         if is_first_sight:
             self.deferred.append(lambda: acknowledge(found.session))
             if not self.identity.is_bearer:  # otherwise the client may have dropped the refresh token
-                self.deferred.append(lambda: note_seen(found.session))
+                self.deferred.append(lambda: note_seen(found))
         if is_to_be_noted:
             self.deferred.append(lambda: _update_last_seen(found.session))
 
@@ -408,7 +411,7 @@ class Flow:
         is_here = place != scope.NOWHERE and scope.of(self.request) == place
         if isinstance(found, Visitor):
             self.visitor = found if is_here else found.ask_again()
-        elif not is_here or admit(found.user, found.session.backend) is None:
+        elif not is_here or admit(found.user, found.column("backend")) is None:
             self._resolve()
 
     # Properties of the request.
@@ -457,16 +460,16 @@ def acknowledge(session: Session) -> None:
         security_log.warning("session %s could not be acknowledged", session.pk, exc_info=True)
 
 
-def note_seen(session: Session) -> None:
+def note_seen(found: SessionAndUser) -> None:
     """Spend the credential of another package that has started the session, now that its refresh token is seen."""
     if not get_config().accept_logins_of:
         return
     from jwtauth.internal.store import old_logins  # an import that most sites do not need
 
     try:
-        old_logins.note_seen(session.pk)
+        old_logins.note_seen(found.session_id)
     except DatabaseError:
-        security_log.warning("the old login of session %s could not be spent", session.pk, exc_info=True)
+        security_log.warning("the old login of session %s could not be spent", found.session_id, exc_info=True)
 
 
 def _update_last_seen(session: Session) -> None:

@@ -202,7 +202,8 @@ def _start(
     if is_certain:  # before the tokens are set, so that an error here fails the login
         flow.end(older, "replaced")
     flow.deferred.clear()
-    flow.set_tokens(SessionAndUser(session, user), sid, custom, presented=presented)
+    not_after = None if presented is None else presented.expires_at
+    flow.set_tokens(SessionAndUser(session, user), sid, custom, presented=presented, not_after=not_after)
     flow.offers_device = flow.config.device_bound_sessions != "off" and not session.is_device_bound
     if not is_certain:
         # The view may still roll back and undo this login, so end the replaced sessions after the commit.

@@ -176,6 +176,8 @@ def _take(flow: Flow, one: Accepted, shown: Shown) -> Verdict:
         return Verdict.ADMITTED if _admit(flow, one, shown) else Verdict.REFUSED
     found = retry_on_conflict(lambda: _move(flow, one, shown), database())
     if found.decision == "refresh_token_reused" and found.session is not None:
+        if found.session.row.needs_device:  # a copy neither admits nor signs out
+            return Verdict.REFUSED
         end_reused(flow, found.session, 0)
         one.logins.end(flow.request)
         return Verdict.ENDED

@@ -156,7 +156,7 @@ def _load(flow: Flow) -> PendingLogin | None:
         return None
     try:
         key, methods, remember, lifetime, backend, device_bound, digest, expires_at = _signer().unsign_object(value)
-    except (BadSignature, UnicodeError):
+    except (BadSignature, UnicodeError, ValueError):  # also of a version with other fields
         return None
     if expires_at <= clock.now():
         return None

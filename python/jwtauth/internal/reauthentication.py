@@ -31,7 +31,7 @@ def reauthenticate(flow: Flow, user: AbstractBaseUser, methods: list[str]) -> _e
     # A client that stores its tokens itself gets them from the view; its response sets no cookie.
     granting = Flow(flow.request) if flow.identity.is_bearer else flow
     grant = granting.set_tokens(found, presented.sid, custom)
-    granting.offers_device = may_offer
+    granting.offers_device |= may_offer  # by a login in the same request, too
     flow.settle(found, grant.access)
     flow.refusal, flow.locked = None, None
     flow.config.verified.forget(found.session_id)
@@ -89,7 +89,9 @@ def _write(
     if row is None:
         raise PermissionDenied(_("Sign in first."))
     amr = _engine.stored_methods([*found.session.amr.split(), *methods])
-    may_offer = flow.config.device_bound_sessions != "off" and flow.config.site.may_offer(found.row, now)
+    may_offer = flow.config.device_bound_sessions != "off" and flow.config.site.may_offer(
+        found.session_id, found.row, now
+    )
     if not sessions.advance(found, row, amr=amr):
         raise LostSwap
     return SessionAndUser(found.session, found.user), may_offer

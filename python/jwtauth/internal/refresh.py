@@ -71,7 +71,6 @@ def _decide(flow: Flow, claims: _engine.Claims) -> Decided | None:
 
 def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
     decision, found, custom, asked = decided
-    session = found.session
     if decision.code == _REUSED:
         end_reused(flow, found, claims.generation)
         return
@@ -79,30 +78,30 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
         _log(decision.warning, found, claims.generation)
     if decision.code == _LATE_UPLOAD:
         flow.refusal = _LATE_UPLOAD
-        late_upload.send_robust(Session, request=flow.request, user=found.user, session=session)
+        late_upload.send_robust(Session, request=flow.request, user=found.user, session=found.session)
     if decision.code == _LOCKED:
         flow.refusal, flow.locked = _LOCKED, (claims, found)
     if decision.code == UNPROVEN:
         flow.refusal, flow.unproven = UNPROVEN, (claims, found)
     if decision.acknowledge:
-        acknowledge(session)
+        acknowledge(found.session)
     if found.row.generation == 1 and decision.admits:
-        note_seen(session)
+        note_seen(found)
     if not decision.admits:
         return
     flow.set_tokens(found, claims.sid, custom, decision, presented=claims)
     flow.note_refresh()
-    flow.remember(asked, is_acknowledged=session.acknowledged_at is not None)
+    flow.remember(asked, is_acknowledged=found.column("acknowledged_at") is not None)
     if decision.code in ("rotate", "rotate_idle"):
         refreshed(flow, found)
 
 
 def refreshed(flow: Flow, found: SessionAndUser) -> None:
     """Tell that the session was refreshed."""
-    session = found.session
     flow.refreshed = True
-    sessions.log_event("session_refreshed", session)
-    session_refreshed.send_robust(Session, request=flow.request, user=found.user, session=session)
+    sessions.log_event("session_refreshed", found)
+    if session_refreshed.has_listeners(Session):
+        session_refreshed.send_robust(Session, request=flow.request, user=found.user, session=found.session)
     cleanup.remove_after(flow.request)
 
 

@@ -20,6 +20,11 @@ class _WithoutVariables:
     def __init__(self, inner: Any) -> None:
         self._inner = inner
 
+    def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the headers as the project's filter does, without a proof of a device's key."""
+        shown: dict[str, Any] = self._inner.get_safe_request_meta(request)
+        return {name: value for name, value in shown.items() if name != "HTTP_SECURE_SESSION_RESPONSE"}
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 

@@ -17,21 +17,18 @@ FEATURES = (
 
 
 class BindingChromium(Chromium):
-    """Chromium that binds sessions, and records its network events."""
+    """Chromium that binds sessions. ``is_recorded``: it records its network events, some 100 KB for each refresh."""
 
     title = "Chromium, DBSC"
 
-    def __init__(self, certificates: Certificates, *, features: tuple[str, ...] = FEATURES) -> None:
-        self.features = features
+    def __init__(self, certificates: Certificates, *, is_recorded: bool = True) -> None:
+        self.is_recorded = is_recorded
         super().__init__(certificates)
 
     def start(self) -> None:
         self.net_log = self.folder / "net-log.json"
-        self.switches = (
-            f"--enable-features={','.join(self.features)}",
-            f"--log-net-log={self.net_log}",
-            "--net-log-capture-mode=IncludeSensitive",
-        )
+        record = (f"--log-net-log={self.net_log}", "--net-log-capture-mode=IncludeSensitive")
+        self.switches = (f"--enable-features={','.join(FEATURES)}", *(record if self.is_recorded else ()))
         super().start()
 
     def delete_cookie(self, name: str, url: str) -> None:
@@ -43,6 +40,8 @@ class BindingChromium(Chromium):
 
         The browser writes a few of them at a time, so the last ones may be missing.
         """
+        if not self.is_recorded:
+            return []
         # The file is a JSON object that ends when the browser does: constants on the first line, then one event a line.
         with self.net_log.open(errors="replace") as file:
             constants = json.loads(file.readline().rstrip().removesuffix(",") + "}")["constants"]

@@ -38,7 +38,18 @@ def timed_site(certificates, tmp_path_factory):
 @pytest.fixture
 def browser(certificates):
     """Return Chromium with DBSC. A new one, since deleting all cookies does not delete its device sessions."""
+    with started(certificates) as running:
+        yield running
+
+
+@pytest.fixture
+def unrecorded_browser(certificates):
+    """Return `browser` without a record of its events, which would fill the disk in a long run."""
+    with started(certificates, is_recorded=False) as running:
+        yield running
+
+
+def started(certificates, **options):
     if not BindingChromium.is_installed():
         pytest.skip(f"{BindingChromium.name} is not installed: apt install {BindingChromium.packages}")
-    with BindingChromium(certificates) as running:
-        yield running
+    return BindingChromium(certificates, **options)

@@ -108,9 +108,10 @@ impl RequestAuth {
 
     /// Return the record of a session that this client starts.
     pub(super) fn new_record(&self, sid: &Sid, user_id: String, session: Session) -> Record {
+        let (client, config) = (&self.client, &self.shared.config);
         Record::new(sid.session_id(), user_id, session)
-            .with_user_agent(self.client.user_agent())
-            .with_ip_address(self.client.address)
+            .with_user_agent(config.record_user_agent.user_agent(&client.user_agent()))
+            .with_ip_address(client.address.and_then(|address| config.record_ip_address.address(address)))
     }
 
     pub(super) async fn insert(&self, record: &Record, limit: Option<Limit>) -> Result<Vec<Uuid>, LoginError> {

@@ -62,7 +62,7 @@ impl RequestAuth {
         let Found { mut record, .. } = found.filter(is_of_user).ok_or(LoginError::OtherUser)?;
         let (policy, now) = (shared.config.site.policy(), shared.clock.now());
         let next = policy.reauthenticate(&record.session, now).ok_or(LoginError::OtherUser)?;
-        let may_offer = self.offers_devices() && shared.config.site.may_offer(&record.session, now);
+        let may_offer = self.offers_devices() && shared.config.site.may_offer(record.id, &record.session, now);
         let methods = record.methods.union(methods).map_err(LoginError::Methods)?;
         let written = shared.store.advance(record.id, record.session.generation, next, Some(methods.clone()), now);
         if !written.await.map_err(AuthError::from)? {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jwtauth::{
-    Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Profile, RenderSecrets, RotationPolicy,
-    SigningKey, Site, Tokens, Transport, VerifyingKey,
+    Algorithm, AuthHasher, CookiePolicy, Keyring, Lifetimes, OriginPolicy, Profile, Recorded, RenderSecrets,
+    RotationPolicy, SigningKey, Site, Tokens, Transport, VerifyingKey,
 };
 
 use super::{MAX_DURATION, Secret, Settings, SettingsError, VerifyingKeySetting};
@@ -51,6 +51,8 @@ impl Settings {
             check_interval: interval,
             sensitive_max_age: positive("SENSITIVE_MAX_AGE", self.sensitive_max_age)?,
             act_as_lifetime: whole("ACT_AS_LIFETIME", self.act_as_lifetime)?,
+            record_ip_address: recorded("RECORD_IP_ADDRESS", &self.record_ip_address)?,
+            record_user_agent: recorded("RECORD_USER_AGENT", &self.record_user_agent)?,
             reuse_ends_all: self.reuse_ends_all_sessions,
             device_bound: self.device_bound()?,
             device_paths: DevicePaths::default(),
@@ -233,6 +235,11 @@ fn positive(setting: &'static str, duration: Option<Duration>) -> Result<Option<
     let whole = duration.map(|duration| whole(setting, duration)).transpose()?;
     let expected = "1 or more seconds, or \"none\"";
     if whole.is_some_and(|whole| whole.is_zero()) { Err(SettingsError::Value { setting, expected }) } else { Ok(whole) }
+}
+
+fn recorded(setting: &'static str, name: &str) -> Result<Recorded, SettingsError> {
+    let expected = "\"full\", \"truncated\" or \"off\"";
+    Recorded::from_name(name).ok_or(SettingsError::Value { setting, expected })
 }
 
 fn algorithm(setting: &'static str, name: &str) -> Result<Algorithm, SettingsError> {

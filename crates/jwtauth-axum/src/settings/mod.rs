@@ -113,6 +113,12 @@ pub struct Settings {
     /// How long a user may [act as another one](crate::Auth::act_as). Default: one hour.
     #[serde(deserialize_with = "read::seconds")]
     pub act_as_lifetime: Duration,
+    /// How much of the client's address is stored with a session: `full`, `truncated` (the network) or `off`. Default:
+    /// `full`.
+    pub record_ip_address: String,
+    /// How much of the `User-Agent` is stored with a session: `full`, `truncated` (the names of the browser and of the
+    /// operating system) or `off`. Default: `full`.
+    pub record_user_agent: String,
     /// Default: `access_token`.
     pub access_token_cookie_name: String,
     /// Default: `refresh_token`.
@@ -193,6 +199,8 @@ impl Default for Settings {
             session_lifetime: Some(30 * DAY),
             lock_after: None,
             sensitive_max_age: None,
+            record_ip_address: "full".to_owned(),
+            record_user_agent: "full".to_owned(),
             act_as_lifetime: Duration::from_secs(3600),
             access_token_cookie_name: "access_token".to_owned(),
             refresh_token_cookie_name: "refresh_token".to_owned(),

@@ -30,6 +30,8 @@ setters! {
     with_lock_after(lock_after: impl Into<Option<Duration>>) => lock_after.into();
     with_sensitive_max_age(sensitive_max_age: impl Into<Option<Duration>>) => sensitive_max_age.into();
     with_act_as_lifetime(act_as_lifetime: Duration) => act_as_lifetime;
+    with_record_ip_address(record_ip_address: impl Into<String>) => record_ip_address.into();
+    with_record_user_agent(record_user_agent: impl Into<String>) => record_user_agent.into();
     with_access_token_cookie_name(access_token_cookie_name: impl Into<String>) => access_token_cookie_name.into();
     with_refresh_token_cookie_name(refresh_token_cookie_name: impl Into<String>) => refresh_token_cookie_name.into();
     with_cookie_secure(cookie_secure: bool) => cookie_secure;

@@ -23,7 +23,7 @@ enum Kind {
 }
 
 /// Each setting: its name, its kind, and what it accepts.
-const KNOWN: [(&str, Kind, &str); 33] = [
+const KNOWN: [(&str, Kind, &str); 35] = [
     ("SECRET_KEY", Kind::Text, "a string"),
     ("SECRET_KEY_FALLBACKS", Kind::List, "a list of strings"),
     ("CSRF_TRUSTED_ORIGINS", Kind::List, "a list of origins, for example [\"https://app.example.com\"]"),
@@ -33,6 +33,8 @@ const KNOWN: [(&str, Kind, &str); 33] = [
     ("LOCK_AFTER", Kind::Number, SECONDS_OR_NONE),
     ("SENSITIVE_MAX_AGE", Kind::Number, SECONDS_OR_NONE),
     ("ACT_AS_LIFETIME", Kind::Number, SECONDS),
+    ("RECORD_IP_ADDRESS", Kind::Text, RECORD),
+    ("RECORD_USER_AGENT", Kind::Text, RECORD),
     ("ACCESS_TOKEN_COOKIE_NAME", Kind::Text, "a string"),
     ("REFRESH_TOKEN_COOKIE_NAME", Kind::Text, "a string"),
     ("COOKIE_SECURE", Kind::Flag, "true or false"),
@@ -58,6 +60,7 @@ const KNOWN: [(&str, Kind, &str); 33] = [
     ("MAX_SESSIONS_PER_USER", Kind::Number, "1 or more, or \"none\""),
     ("MAX_SESSIONS_POLICY", Kind::Text, "\"end_oldest\" or \"refuse\""),
 ];
+const RECORD: &str = "\"full\", \"truncated\" or \"off\"";
 const SECONDS: &str = "0 or more seconds, at most 100000000000";
 const FALLBACKS: &str = "a list of strings, with \"none\" for tokens without the claim";
 const SECONDS_OR_NONE: &str = "0 or more seconds, at most 100000000000, or \"none\"";

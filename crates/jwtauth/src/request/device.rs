@@ -105,8 +105,11 @@ impl Site {
 
     /// Return whether a session may be offered a binding when its user authenticates again at `now`. A browser that has
     /// just been offered one could answer both, with two keys.
-    pub fn may_offer(&self, before: &Session, now: UnixTime) -> bool {
-        let offered_at = before.authenticated_at().max(before.created_at);
+    pub fn may_offer(&self, session_id: Uuid, before: &Session, now: UnixTime) -> bool {
+        // The ID names the minute in which the row began: after the login, if it has replaced another.
+        let minute = session_id.get_timestamp().map_or(0, |time| time.to_unix().0);
+        let began = UnixTime::from_secs(minute) + Duration::from_secs(59);
+        let offered_at = before.authenticated_at().max(began);
         before.device != DeviceBinding::Bound && now.saturating_duration_since(offered_at) >= MAX_REGISTRATION_DELAY
     }
 
@@ -314,11 +317,14 @@ mod tests {
         let site = site();
         let row = site.policy().start(NOW);
         let again = row.with_auth_time(Some(NOW + secs(400)));
-        let may = |row: &Session, after| site.may_offer(row, NOW + secs(after));
+        let may = |row: &Session, after| site.may_offer(id(1), row, NOW + secs(after));
         assert_eq!([0, 299, 300].map(|after| may(&row, after)), [false, false, true]);
         assert_eq!([400, 699, 700].map(|after| may(&again, after)), [false, false, true]);
         assert!(may(&row.with_device(DeviceBinding::Required), 300));
         assert!(!may(&row.with_device(DeviceBinding::Bound), 9000));
+        let replaced = Sid::derived([1; 16], NOW + secs(1000)).session_id();
+        let may = |after| site.may_offer(replaced, &row, NOW + secs(1000 + after));
+        assert_eq!([0, 299, 359].map(may), [false, false, true], "a new password has offered it, too");
     }
 
     #[test]

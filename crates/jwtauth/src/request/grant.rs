@@ -69,13 +69,16 @@ pub struct Grantee<'a> {
     pub custom: CustomClaims,
     /// Whether the cookies persist after the browser is closed.
     pub remember: bool,
+    /// When the access token expires with which the request asks for these tokens. If the session is, or must be, bound to
+    /// a device, and the request is no proof of the device's key, the new one expires no later.
+    pub not_after: Option<UnixTime>,
 }
 
 impl<'a> Grantee<'a> {
     /// Create the grantee for this session and user, without custom claims and with persistent cookies.
     pub fn new(sid: Sid, subject: &'a str) -> Self {
         let (authentication, actor, custom) = (None, None, CustomClaims::default());
-        Self { sid, subject, authentication, actor, custom, remember: true }
+        Self { sid, subject, authentication, actor, custom, remember: true, not_after: None }
     }
 }
 
@@ -94,13 +97,14 @@ impl Site {
     /// # }
     /// ```
     pub fn grant(&self, grantee: Grantee<'_>, session: &Session, kinds: &'static [TokenKind], now: UnixTime) -> Grant {
-        let Grantee { sid, subject, authentication, actor, custom, remember } = grantee;
+        let Grantee { sid, subject, authentication, actor, custom, remember, not_after } = grantee;
         let authentication =
             authentication.unwrap_or_else(|| Authentication::new(session.authenticated_at(), Methods::default()));
         let refresh = Claims::new(subject, sid, session.generation, session.rotated_at, session.expires_at)
             .with_authentication(authentication);
-        let since = if session.device.needs_proof() { session.rotated_at } else { now };
-        let expires_at = self.policy.lifetimes().access_end(session, since);
+        let (since, not_after) =
+            if session.device.needs_proof() { (session.rotated_at, not_after) } else { (now, None) };
+        let expires_at = self.policy.lifetimes().access_end(session, since).min(not_after.unwrap_or(UnixTime::MAX));
         // Such tokens come alone.
         let refresh = Claims { idle: kinds == [TokenKind::Refresh], ..refresh };
         let access = Claims { issued_at: now, idle: false, expires_at, actor, custom, ..refresh.clone() };

@@ -637,6 +637,23 @@ proptest! {
 }
 
 #[test]
+fn token_that_a_bound_session_gets_by_another_one_expires_no_later() {
+    let (site, row) = (site(), Session::new(NOW, NOW + secs(86_400)));
+    let end = |device, not_after| {
+        let grantee = Grantee { not_after, ..Grantee::new(Sid::from_bytes([1; 20]), "42") };
+        let grant = site.grant(grantee, &row.with_device(device), &[TokenKind::Access], NOW + secs(10));
+        grant.access().expires_at
+    };
+    let presented = Some(NOW + secs(60));
+    assert_eq!(end(DeviceBinding::Unbound, presented), NOW + secs(10) + ACCESS);
+    for device in [DeviceBinding::Required, DeviceBinding::Bound] {
+        assert_eq!(end(device, presented), NOW + secs(60));
+        assert_eq!(end(device, Some(NOW + secs(9000))), NOW + ACCESS);
+        assert_eq!(end(device, None), NOW + ACCESS);
+    }
+}
+
+#[test]
 fn cookie_that_a_bound_browser_refreshes_expires_although_the_session_is_not_remembered() {
     let site = site();
     let row = Session::new(NOW, NOW + secs(86_400));

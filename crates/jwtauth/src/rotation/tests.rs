@@ -1001,6 +1001,11 @@ fn locked_bound_session_says_that_it_is_locked() {
     let unlocked = policy.reauthenticate(&session, SEEN + GRACE).unwrap();
     assert_eq!(unlocked.device, DeviceBinding::Bound);
     assert!(!policy.is_locked(&unlocked, SEEN + GRACE));
+    assert_eq!(
+        (unlocked.generation, unlocked.rotated_at),
+        (Generation::new(5), SEEN + GRACE),
+        "with tokens that are good"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! - The thief copies every cookie, answer and proof, also one that never arrives, until some moment. The thief may use
 //!   all of it at any time, and has a perfect network and a key of their own. A login is copied only after its offer has
 //!   expired, or after the browser has used it.
+//! - A locked session is revived when its user authenticates again. The browser then still has its key.
 //! - Nothing follows the end of a session, which is the deletion of its row. Any of its tokens can sign out.
 //! - A live access token lets the thief call what issues tokens: to act, to stop acting, to change the password, and to
 //!   authenticate again. The thief knows what else these need.
@@ -26,9 +27,7 @@ use jwtauth::{Decision, DeviceBinding, Presented, Proof, Refusal, Registration, 
 use stateright::{Model, Property};
 
 use crate::{
-    device_keys::{
-        Answers, Challenge, Engine, Exchange, OLD, Row, Shown, Signer, absolute, age_of, left_until, offset, ticks,
-    },
+    device_keys::{Answers, Challenge, Engine, Exchange, OLD, Row, Shown, Signer, absolute, left_until, offset, ticks},
     state::Offset,
     world::{Decide, NOW},
 };
@@ -61,7 +60,7 @@ pub(crate) struct Devices {
     pub(crate) too_strict: u8,
     pub(crate) rules: Rules,
     pub(crate) judged: Answers<Row, Option<Wrong>>,
-    /// Whether a browser with this challenge refreshes.
+    /// Whether a browser with this challenge refreshes as it should.
     pub(crate) refreshing: Answers<(Row, Option<Challenge>), bool>,
     pub(crate) seen: Arc<Mutex<BTreeSet<&'static str>>>,
 }
@@ -99,7 +98,7 @@ enum Message {
         read: Offset,
         /// The generation to write.
         generation: Offset,
-        rotated: u8,
+        next: Row,
     },
     /// The answer of the refresh endpoint.
     Answer(Challenge),
@@ -132,6 +131,8 @@ pub(crate) enum Action {
     /// A worker starts or continues, or the browser receives the answer.
     Proceed(usize, Offset),
     Restore,
+    /// The user authenticates again, which unlocks the session.
+    Reauthenticate,
     StopCopying,
     Replay {
         generation: Offset,
@@ -155,8 +156,12 @@ pub(crate) enum Wrong {
 
 impl Devices {
     pub(crate) fn new(grace: u8, access: u8) -> Self {
+        Self::with_locks(grace, access, None)
+    }
+
+    pub(crate) fn with_locks(grace: u8, access: u8, lock_after: Option<u8>) -> Self {
         Self {
-            engine: Engine::new(grace, access),
+            engine: Engine::new(grace, access, lock_after),
             messages: 2,
             registers: false,
             restores: false,
@@ -180,7 +185,7 @@ impl Rules {
     pub(crate) fn new() -> Self {
         Self {
             prove: |engine, row, shown| engine.prove(row, shown.challenge, shown.signer),
-            register: REGISTER,
+            register: Engine::register,
             access_end: Engine::access_end,
             exchange: Engine::exchange,
             ends_with_presented: true,
@@ -189,13 +194,6 @@ impl Rules {
         }
     }
 }
-
-/// A registration is repeated only until the session is refreshed.
-const REGISTER: fn(&Engine, Row, Challenge, Signer) -> Registration =
-    |engine, row, challenge, signer| match engine.register(row, challenge, signer) {
-        Registration::Again(_) if challenge.generation != 0 => Registration::Refuse,
-        registration => registration,
-    };
 
 impl Challenge {
     fn shifted(self, rise: Offset) -> Self {
@@ -308,7 +306,7 @@ impl Devices {
     /// Return the row that a decision writes, and its generation.
     fn next(&self, row: Row, decision: &Decision) -> Option<(Row, Offset)> {
         let next = decision.next(&self.engine.session(row))?;
-        Some((Row { rotated: age_of(next.rotated_at), ..row }, offset(next.generation)))
+        Some((Engine::row(&next), offset(next.generation)))
     }
 
     fn write(&self, state: &mut State, row: Row, generation: Offset) {
@@ -345,11 +343,12 @@ impl Devices {
             Proof::Good(decision) if decision.admits() => {
                 let proof = proof?;
                 if let Some((next, generation)) = self.next(row, &decision) {
-                    return Some(Message::Writing { proof, read: 0, generation, rotated: next.rotated });
+                    return Some(Message::Writing { proof, read: 0, generation, next });
                 }
                 self.accept(state, proof.generation, 0);
                 Some(Message::Answer(self.engine.challenge(row)))
             }
+            Proof::Good(Decision::Refuse(Refusal::Locked)) if row.is_locked() => None,
             _ => {
                 state.wrong = Some(Wrong::SignedOut);
                 None
@@ -382,8 +381,8 @@ impl Devices {
                 self.note("a lost swap");
                 Some(Message::Refreshing(Some(proof)))
             }
-            Message::Writing { proof, generation, rotated, .. } => {
-                self.write(state, Row { rotated, ..state.row }, generation);
+            Message::Writing { proof, generation, next, .. } => {
+                self.write(state, next, generation);
                 self.accept(state, proof.generation, generation);
                 Some(Message::Answer(self.engine.challenge(state.row)))
             }
@@ -490,9 +489,13 @@ impl Devices {
         self.judged.get(state.row, || self.judge_row(state.row))
     }
 
+    /// Check that a browser with its key refreshes in two exchanges, unless the session is locked.
     fn refreshes_in_two_exchanges(&self, row: Row, challenge: Option<Challenge>) -> bool {
         let refreshes = |proof: &Proof| matches!(proof, Proof::Good(decision) if decision.issues().len() == 2);
         let prove = |cookie, challenge| self.prove(row, cookie, challenge, Signer::Owner);
+        if row.is_locked() {
+            return !refreshes(&prove(0, Some(self.engine.challenge(row))));
+        }
         self.refreshing.get((row, challenge), || {
             [0, -1, OLD].into_iter().all(|cookie| match prove(cookie, challenge) {
                 Proof::Challenge => refreshes(&prove(cookie, Some(self.engine.challenge(row)))),
@@ -537,7 +540,7 @@ impl Devices {
 
     fn changes_nothing(&self, session: &Session, presented: Presented) -> bool {
         let decision = (self.rules.decide)(self.engine.policy(), session, presented, NOW);
-        decision == Decision::Refuse(Refusal::Unproven)
+        matches!(decision, Decision::Refuse(Refusal::Unproven | Refusal::Locked))
             && !self.engine.policy().acknowledges(session, presented.generation)
     }
 
@@ -563,7 +566,7 @@ impl Model for Devices {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let row = Row { rotated: 0, is_bound: !self.registers };
+        let row = Row { rotated: 0, is_bound: !self.registers, unlocked: self.engine.lock_after };
         let offer = self.registers.then(|| self.engine.offer(row));
         let access = self.row_left(row);
         vec![State {
@@ -606,6 +609,9 @@ impl Model for Devices {
         }
         actions.extend(challenge.map(|_| Action::ForgetChallenge));
         actions.extend(state.before.map(|_| Action::Restore));
+        if state.row.is_locked() {
+            actions.push(Action::Reauthenticate);
+        }
         let Some(thief) = state.thief else { return };
         if thief.is_copying() && state.row.is_bound {
             actions.push(Action::StopCopying);
@@ -646,6 +652,13 @@ impl Model for Devices {
             Action::Lose(index) => drop(state.messages.remove(index)),
             Action::Proceed(index, cookie) => self.proceed(&mut state, index, cookie),
             Action::Restore => self.restore(&mut state)?,
+            Action::Reauthenticate => {
+                let next = self.engine.exchange(Exchange::Reauthenticate, &self.engine.session(state.row));
+                self.note("a locked session is revived");
+                let generation = offset(next.generation);
+                self.write(&mut state, Engine::row(&next), generation);
+                self.accept(&mut state, OLD, 0);
+            }
             Action::StopCopying => {
                 let bound = self.bound(&state, state.thief?);
                 state.thief.as_mut()?.bound = Some(bound);
@@ -675,18 +688,17 @@ impl Model for Devices {
 
 impl Devices {
     fn tick(&self, state: &mut State) {
-        let longest = self.engine.access;
-        let age = |rotated: &mut u8| *rotated = (*rotated + 1).min(longest);
-        age(&mut state.row.rotated);
-        state.before.iter_mut().for_each(|(row, _)| age(&mut row.rotated));
+        let access = self.engine.access;
+        state.row.age(access);
+        state.before.iter_mut().for_each(|(row, _)| row.age(access));
         let Browser { offer, challenge, .. } = &mut state.browser;
         for it in [offer, challenge].into_iter().flatten() {
             *it = it.aged();
         }
         for message in &mut state.messages {
             message.challenge().into_iter().for_each(|it| *it = it.aged());
-            if let Message::Writing { rotated, .. } = message {
-                age(rotated);
+            if let Message::Writing { next, .. } = message {
+                next.age(access);
             }
         }
         state.thief.iter_mut().for_each(Thief::age);

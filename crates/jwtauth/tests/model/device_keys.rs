@@ -30,12 +30,26 @@ pub(crate) const OLD: Offset = -2;
 const TICK: Duration = Duration::from_secs(60);
 
 /// The row of a session. The figures are in ticks.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Row {
     /// The time since the rotation, as far as a rule can tell it apart.
     pub(crate) rotated: u8,
     /// Whether the session is bound to the owner's key.
     pub(crate) is_bound: bool,
+    /// The time until the session locks; `None` if it does not lock.
+    pub(crate) unlocked: Option<u8>,
+}
+
+impl Row {
+    pub(crate) fn is_locked(self) -> bool {
+        self.unlocked == Some(0)
+    }
+
+    /// Age by a tick, as far as a rule can tell.
+    pub(crate) fn age(&mut self, access: u8) {
+        self.rotated = (self.rotated + 1).min(access);
+        self.unlocked = self.unlocked.map(|left| left.saturating_sub(1));
+    }
 }
 
 /// A challenge. Its generation is relative to the row's.
@@ -79,6 +93,8 @@ pub(crate) struct Engine {
     pub(crate) site: Site,
     pub(crate) grace: u8,
     pub(crate) access: u8,
+    /// After how many ticks without a refresh the session locks.
+    pub(crate) lock_after: Option<u8>,
     sid: Sid,
     owner: EcdsaKeyPair,
     thief: EcdsaKeyPair,
@@ -106,18 +122,19 @@ impl<K: Copy + Eq + std::hash::Hash, V: Clone> Answers<K, V> {
 }
 
 impl Engine {
-    /// Create a site whose grace period and access tokens last for so many ticks.
-    pub(crate) fn new(grace: u8, access: u8) -> Self {
+    /// Create a site whose grace period and access tokens last for so many ticks, and whose sessions may lock.
+    pub(crate) fn new(grace: u8, access: u8, lock_after: Option<u8>) -> Self {
         let key = SigningKey::read(Algorithm::Hs256, &[7; 32]).unwrap();
         let tokens = Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap();
         let lifetimes = Lifetimes::new(ticks(access), Duration::from_secs(1_000_000), None).unwrap();
-        let policy = RotationPolicy::new(lifetimes, ticks(grace));
+        let policy = RotationPolicy::new(lifetimes, ticks(grace)).with_lock_after(lock_after.map(ticks));
         let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true);
         let [owner, thief] = [(); 2].map(|()| EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap());
         let mut engine = Self {
             site: Site::new(tokens, policy, transport),
             grace,
             access,
+            lock_after,
             sid: Sid::from_bytes([7; 20]),
             owner,
             thief,
@@ -142,7 +159,14 @@ impl Engine {
             .with_generation(NEWEST, rotated_at)
             .with_acknowledged_at(Some(rotated_at))
             .with_auth_time(Some(rotated_at))
+            .with_locks_at(row.unlocked.map(|left| NOW + ticks(left)))
             .with_device(DeviceBinding::from_stored(self.device_key(row)))
+    }
+
+    /// Return the row that a decision writes.
+    pub(crate) fn row(session: &Session) -> Row {
+        let is_bound = session.device == DeviceBinding::Bound;
+        Row { rotated: age_of(session.rotated_at), is_bound, unlocked: session.locks_at.map(left_until) }
     }
 
     fn device_key(&self, row: Row) -> Option<&str> {
@@ -261,7 +285,7 @@ pub(crate) fn left_until(end: UnixTime) -> u8 {
     whole_ticks(end.saturating_duration_since(NOW))
 }
 
-pub(crate) fn age_of(instant: UnixTime) -> u8 {
+fn age_of(instant: UnixTime) -> u8 {
     whole_ticks(NOW.saturating_duration_since(instant))
 }
 

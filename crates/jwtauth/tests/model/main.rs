@@ -344,6 +344,8 @@ fn browser_with_its_key_is_not_signed_out() {
     let losses = Devices { restores: true, ..bound_briefly() };
     holds("a bound session, lost writes", losses, &["a restore", "a challenge of a lost generation"]);
     holds("a session to be bound", Devices { registers: true, ..bound() }, &REGISTERED);
+    let locks = Devices::with_locks(1, 2, Some(3));
+    holds("a bound session that locks", locks, &["session_locked", "a locked session is revived"]);
 }
 
 /// A thief who has copied every cookie, answer and proof, until some moment, gets no access token that is valid after the
@@ -365,6 +367,8 @@ fn copies_of_a_bound_session_admit_no_thief_for_long() {
     holds("a bound session, a thief, lost writes", losses, &PROVEN_AND_COPIED);
     let registers = Devices { registers: true, messages: 1, ..thief() };
     holds("a session to be bound, a thief", registers, &PROVEN_AND_COPIED);
+    let locks = Devices { thief: true, messages: 1, ..Devices::with_locks(1, 2, Some(3)) };
+    holds("a bound session that locks, a thief", locks, &PROVEN_AND_COPIED);
 }
 
 /// The second time is exact; a tick stands for the second. The first is that of a token which the thief has.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -49,17 +50,19 @@ class _Converters(dict[int, _Converter]):
 class Row:
     """Give access to the annotations of a row. Values are converted each time that they are read."""
 
-    __slots__ = ("_connection", "_converters", "_places", "_values")
+    __slots__ = ("_connection", "_converters", "_places", "_values", "stored")
 
     def __init__(
-        self, values: Sequence[Any], places: Mapping[str, int], converters: _Converters, connection: Any
+        self,
+        values: Sequence[Any],
+        places: Mapping[str, int],
+        converters: _Converters,
+        connection: Any,
+        stored: tuple[Any, ...],
     ) -> None:
         self._values, self._places, self._converters, self._connection = values, places, converters, connection
-
-    def stored(self, names: Sequence[str]) -> list[Any]:
-        """Return values as the database driver returned them."""
-        values, places = self._values, self._places
-        return [values[places[name]] for name in names]
+        self.stored = stored
+        """The values of the lookup's ``stored``, as the database driver returned them."""
 
     def __getitem__(self, name: str) -> Any:
         place = self._places[name]
@@ -79,11 +82,14 @@ class Lookup:
     """Look up an instance and the annotations of ``queryset_of`` by an id.
 
     ``queryset_of`` filters a queryset of the model's default manager by the id and annotates it with ``names``. ``key``
-    is the field of the id. The manager's own annotations stay on the instance.
+    is the field of the id. ``stored`` are at least two of the names, whose values a `Row` also has unconverted. The
+    manager's own annotations stay on the instance.
     """
 
-    def __init__(self, queryset_of: _QuerySetOf, key: Field[Any, Any], names: Sequence[str]) -> None:
-        self._queryset_of, self._key, self._names = queryset_of, key, names
+    def __init__(
+        self, queryset_of: _QuerySetOf, key: Field[Any, Any], names: Sequence[str], stored: Sequence[str]
+    ) -> None:
+        self._queryset_of, self._key, self._names, self._stored = queryset_of, key, names, stored
         # By database alias: the manager that the statement was compiled with, and the statement.
         self._statements: dict[str, tuple[Any, _Statement | None]] = {}
         setting_changed.connect(self._forget)
@@ -126,7 +132,7 @@ class Lookup:
         if ids != [parameters[places[0]], others[places[0]]]:
             return None
         is_hex = ids == [probe.hex for probe in probes]
-        statement = _Statement(compilers[0], alias, sql, list(parameters), places[0], self._key, is_hex)
+        statement = _Statement(compilers[0], alias, sql, list(parameters), places[0], self._key, is_hex, self._stored)
         _, converters = statement.converters_of(connection)
         for place in statement._annotations.values():  # so that an unknown compiler fails here, not in a request
             _ = converters[place]
@@ -187,6 +193,7 @@ class _Statement:
         place: int,
         key: Field[Any, Any],
         is_hex: bool,
+        stored: Sequence[str],
     ) -> None:
         self._alias, self._key = alias, key
         self._sql, names = with_names(sql, len(parameters), compiler.connection.vendor)
@@ -201,6 +208,7 @@ class _Statement:
         self._fields = slice(fields[0], fields[-1] + 1)
         self._attributes = [expression.target.attname for expression in self._expressions[self._fields]]
         self._annotations = dict(compiler.annotation_col_map)
+        self._stored = itemgetter(*(self._annotations[name] for name in stored))
 
     def find(self, id: UUID) -> _Found | None:
         """Return the row with this id, or ``None``."""
@@ -219,7 +227,7 @@ class _Statement:
                 value = convert(value, expression, connection)
             values[place] = value
         instance = self._model.from_db(self._alias, self._attributes, values[self._fields])
-        return instance, Row(row, self._annotations, of_all, connection)
+        return instance, Row(row, self._annotations, of_all, connection, self._stored(row))
 
     def converters_of(self, connection: Any) -> _OfColumns:
         """Return Django's converters of the fields and of every column, on this connection."""

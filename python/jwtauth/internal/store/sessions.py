@@ -40,7 +40,7 @@ _NAMES = [field.attname for field in Session._meta.concrete_fields]
 _TIMES = [field.attname for field in Session._meta.concrete_fields if type(field) is InstantField]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
-# The columns of the engine's row, in the engine's order, and the one that only the strict check reads.
+# The columns of the engine's row, in the engine's order, and those that only the strict check reads.
 _OF_CHECK = [
     _PREFIX + name
     for name in (
@@ -54,9 +54,9 @@ _OF_CHECK = [
         "created_at",
         "expires_at",
         "last_seen_at",
+        "actor_session_id",
     )
 ]
-_OF_ACTOR = [_PREFIX + "actor_session_id"]
 _BACKEND = _PREFIX + "backend"
 _USER: Any = Session._meta.get_field("user")
 _DATABASE_TIME = "jwtauth_database_time"
@@ -67,10 +67,20 @@ class SessionAndUser:
     """Hold a session and its user, both read by the same query.
 
     The columns of a session returned by `find` are converted when they are read. `jwtauth.internal` says what this
-    saves.
+    saves. So `column` and `write` do without an instance of the session, which a refresh needs for receivers only.
     """
 
-    __slots__ = ("_columns", "_last_seen_at", "_row", "_session", "actor", "auth_hash", "session_id", "user")
+    __slots__ = (
+        "_columns",
+        "_last_seen_at",
+        "_row",
+        "_session",
+        "_written",
+        "actor",
+        "auth_hash",
+        "session_id",
+        "user",
+    )
 
     def __init__(self, session: Session, user: AbstractBaseUser) -> None:
         self.session_id: UUID = session.pk
@@ -79,6 +89,7 @@ class SessionAndUser:
         self._row: _engine.Session | None = None
         self._last_seen_at = 0
         self._columns: Row | Mapping[str, Any] = {}
+        self._written: Mapping[str, Any] = {}
         self.actor: SessionAndUser | None = None
         """The session of the user who acts as this one."""
 
@@ -88,6 +99,7 @@ class SessionAndUser:
         found = cls.__new__(cls)
         found.session_id, found.user, found.auth_hash = session_id, user, columns[_PREFIX + "auth_hash"]
         found._columns, found._session, found._row, found.actor = columns, None, None, None
+        found._written = {}
         return found
 
     @property
@@ -95,10 +107,24 @@ class SessionAndUser:
         """Return the session. Every call returns the same instance."""
         session = self._session
         if session is None:
-            values = [self.session_id, *(self._columns[name] for name in _ANNOTATED)]
+            values = [self.session_id, *(self.column(name) for name in _NAMES[1:])]
             session = self._session = Session.from_db(database(), _NAMES, values)
             _USER.set_cached_value(session, self.user)
         return session
+
+    def column(self, name: str) -> Any:
+        """Return the value of this column, as it is now."""
+        if self._session is not None:
+            return getattr(self._session, name)
+        return self._written[name] if name in self._written else self._columns[_PREFIX + name]
+
+    def write(self, columns: Mapping[str, Any]) -> None:
+        """Set the values of these columns, which have been written to the database."""
+        if self._session is None:
+            self._written = {**self._written, **columns}
+        else:
+            for name, value in columns.items():
+                setattr(self._session, name, value)
 
     @property
     def row(self) -> _engine.Session:
@@ -116,10 +142,7 @@ class SessionAndUser:
     def is_acting(self) -> bool:
         """Return whether another user acts as this one. Converts no value."""
         columns = self._columns
-        if self._session is not None:
-            return self._session.actor_session_id is not None
-        stored = columns.stored(_OF_ACTOR)[0] if type(columns) is Row else self._column("actor_session_id")
-        return stored is not None
+        return (columns.stored[-1] if type(columns) is Row else self.column("actor_session_id")) is not None
 
     def _read(self) -> _engine.Session:
         """Read the values of `row` and `last_seen_at`."""
@@ -128,7 +151,7 @@ class SessionAndUser:
             self._row, self._last_seen_at = session.row(), clock.from_datetime(session.last_seen_at)
             return self._row
         if type(columns) is Row:
-            *stored, last_seen_at = columns.stored(_OF_CHECK)
+            *stored, last_seen_at, _actor = columns.stored
             if type(last_seen_at) is str:  # SQLite's, which the engine parses faster than Django
                 try:
                     self._last_seen_at = _engine.stored_seconds(last_seen_at)
@@ -137,12 +160,9 @@ class SessionAndUser:
                     pass  # written in another format, which Django may understand
                 else:
                     return row
-        self._last_seen_at = clock.from_datetime(self._column("last_seen_at"))
-        self._row = row = row_of(self._column)
+        self._last_seen_at = clock.from_datetime(columns[_PREFIX + "last_seen_at"])
+        self._row = row = row_of(lambda name: columns[_PREFIX + name])
         return row
-
-    def _column(self, name: str) -> Any:
-        return self._columns[_PREFIX + name]
 
 
 def rows(*ids: Any, **conditions: Any) -> SessionQuerySet:
@@ -180,7 +200,7 @@ def find(session_id: UUID) -> SessionAndUser | None:
 
 def _find_actor(found: SessionAndUser) -> bool:
     """Find the session of the user who acts as this one. Return ``False`` if it is not valid."""
-    actor = find(found._column("actor_session_id"))
+    actor = find(found.column("actor_session_id"))
     if actor is None or actor.actor is not None or get_config().policy.is_over(actor.row, clock.now()):
         return False
     found.actor = actor
@@ -196,7 +216,7 @@ def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
     return found
 
 
-_lookup = Lookup(_with_session, Session._meta.pk, _BESIDE)
+_lookup = Lookup(_with_session, Session._meta.pk, _BESIDE, _OF_CHECK)
 
 
 def start(
@@ -303,8 +323,12 @@ def _save(session: Session, alias: str) -> None:
         session.save(force_insert=True, using=alias)
 
 
-def log_event(event: str, session: Session) -> None:
+def log_event(event: str, session: Session | SessionAndUser) -> None:
     """Log an ordinary event of a session at level INFO."""
+    if not _log.isEnabledFor(logging.INFO):  # as by default: spares 1 % of a refresh
+        return
+    if isinstance(session, SessionAndUser):
+        session = session.session
     ids = {"session_id": str(session.pk), "user_id": str(session.user_id)}
     _log.info("%s: session %s of user %s", event, session.pk, session.user_id, extra={"event": event, **ids})
 
@@ -314,21 +338,20 @@ def advance(found: SessionAndUser, next_row: _engine.Session, **changed: Any) ->
 
     The caller must then read the row and decide again. ``changed`` are values of other columns.
     """
-    session = found.session
     changes = {**columns_of(next_row), "last_seen_at": clock.to_datetime(clock.now()), **changed}
     current = auth_hash(found.user)
-    if session.auth_hash != current:  # computed with one of SECRET_KEY_FALLBACKS
+    if found.column("auth_hash") != current:  # computed with one of SECRET_KEY_FALLBACKS
         changes["auth_hash"] = current
-    if not _update(session, changes, generation=session.generation, auth_time=session.auth_time):
+    known = {name: found.column(name) for name in ("generation", "auth_time")}
+    if not _update(found.session_id, changes, **known):
         return False
-    for name, value in changes.items():
-        setattr(session, name, value)
+    found.write(changes)
     return True
 
 
 def bind(session: Session, device_key: str) -> bool:
     """Write the key of the device by compare-and-swap. Return ``False`` if the session has another one by now."""
-    if not _update(session, {"device_key": device_key}, device_key=session.device_key):
+    if not _update(session.pk, {"device_key": device_key}, device_key=session.device_key):
         return False
     session.device_key = device_key
     return True
@@ -338,18 +361,18 @@ def update_last_seen(session: Session) -> None:
     """Update ``last_seen_at``, at most once a minute."""
     now = clock.now()
     stale = clock.to_datetime(now - _engine.LAST_SEEN_INTERVAL)
-    _update(session, {"last_seen_at": clock.to_datetime(now)}, last_seen_at__lte=stale)
+    _update(session.pk, {"last_seen_at": clock.to_datetime(now)}, last_seen_at__lte=stale)
 
 
 def acknowledge(session: Session) -> None:
     """Record that the client has used a token of this generation, unless another request has already done so."""
     seen = {"acknowledged_at": clock.to_datetime(clock.now())}
     unseen = {"generation": session.generation, "acknowledged_at": None}
-    retry_on_conflict(lambda: _update(session, seen, **unseen), database())
+    retry_on_conflict(lambda: _update(session.pk, seen, **unseen), database())
     session.acknowledged_at = seen["acknowledged_at"]
 
 
-def _update(session: Session, changes: Mapping[str, Any], **conditions: Any) -> int:
+def _update(session_id: UUID, changes: Mapping[str, Any], **conditions: Any) -> int:
     """Update these columns of the row if it meets the conditions. Return the number of updated rows."""
-    count = writes.update(database(), changes, {"pk": session.pk, **conditions})
-    return rows(session.pk, **conditions).update(**changes) if count is None else count
+    count = writes.update(database(), changes, {"pk": session_id, **conditions})
+    return rows(session_id, **conditions).update(**changes) if count is None else count

@@ -55,11 +55,13 @@ async fn serve(address: &str, settings: &Settings, store: impl SessionStore + Cl
         .route("/who/", get(who))
         .route("/login/", post(login))
         .route("/again/", post(again))
+        .route("/act/", post(act))
+        .route("/stop/", post(async |auth: Auth| auth.stop_acting().await))
         .route("/logout/", post(logout))
         .route("/others/", post(end_others))
         .route("/sessions/", get(sessions))
         .route("/clean/", post(clean))
-        .layer(AuthLayer::new(settings.build().unwrap(), store).with_clock(now));
+        .layer(AuthLayer::new(settings.build().unwrap(), store).with_clock(now).with_act_as(|_| async { Ok(true) }));
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     axum::serve(listener, app).await.unwrap();
 }
@@ -79,6 +81,10 @@ async fn login(auth: Auth, Query(query): Query<HashMap<String, String>>) -> Resu
 
 async fn again(auth: Auth, Query(query): Query<HashMap<String, String>>) -> Result<(), LoginError> {
     auth.reauthenticate(&query["user"], ["otp"]).await.map(drop)
+}
+
+async fn act(auth: Auth, Query(query): Query<HashMap<String, String>>) -> Result<(), LoginError> {
+    auth.act_as(&query["user"]).await
 }
 
 async fn logout(auth: Auth) -> Result<(), AuthError> {

@@ -206,6 +206,38 @@ async function askService() {
   if (again && !hasEnded) setTimeout(askService, 2000);
 }
 
+// Stolen cookies of a session that is bound to a device, and of one that is not. The server keeps both copies.
+async function stealBoth() {
+  at("binding-steal").disabled = true;
+  at("binding-summary").textContent = "";
+  for (const cell of at("binding").querySelectorAll("td[id]")) cell.textContent = "";
+  try {
+    if (!(await ask(page.dataset.bindingCopy, "POST")).ok) throw new Error();
+    at("binding").hidden = false;
+    await showStolen("now");
+    for (let left = Math.ceil(lifetime) + 1; left > 0; left--) {
+      for (const name of ["free", "bound"]) at(`binding-${name}-later`).textContent = `in ${left} s`;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+    const { free, bound } = await showStolen("later");
+    if (free.renewed && bound.code === "device_proof_required") at("binding-summary").textContent =
+      "The thief has new tokens of the session that is not bound, and nothing of the other.";
+  } catch {
+    at("binding-summary").textContent = "The server does not answer. Try again.";
+  }
+  at("binding-steal").disabled = false;
+}
+
+async function showStolen(when) {
+  const response = await ask(page.dataset.bindingUse, "POST");
+  if (!response.ok) throw new Error(response.status);
+  const answers = await response.json();
+  for (const [name, { status, code, renewed }] of Object.entries(answers)) {
+    at(`binding-${name}-${when}`).textContent = `${status}: ${code ?? (renewed ? "signed in, with new tokens" : "signed in")}`;
+  }
+  return answers;
+}
+
 function tick() {
   if (hasEnded) return;
   const left = expiresAt - serverNow();
@@ -227,6 +259,7 @@ at("burst").addEventListener("click", () => {
   at("burst").textContent = "Waiting for the token to expire";
 });
 at("steal").addEventListener("click", steal);
+at("binding-steal").addEventListener("click", stealBoth);
 for (const time of document.querySelectorAll("time")) time.textContent = format(new Date(time.dateTime), DATE);
 if (at("service")) askService();
 setInterval(tick, 250);

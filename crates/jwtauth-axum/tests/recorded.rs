@@ -1,0 +1,48 @@
+//! `RECORD_IP_ADDRESS` and `RECORD_USER_AGENT`: what is stored of a client.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use common::{
+    Browser, Clock, app, layer, settings,
+    stores::{AnyStore, stores},
+};
+use http::{StatusCode, header};
+use jwtauth_axum::Record;
+
+const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:131.0) Gecko/20100101 Firefox/131.0";
+
+/// Log in from this address, and return the session.
+async fn recorded(store: AnyStore, how: &str, address: &'static str) -> Record {
+    let settings = settings().with_record_ip_address(how).with_record_user_agent(how);
+    let layer = layer(&settings, store.clone(), &Clock::default()).with_client_address(|_| address.parse().ok());
+    let browser = Browser::new(&app(layer));
+    let answer = browser.send(browser.request("POST", "/login/42").header(header::USER_AGENT, FIREFOX)).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    store.rows("42").await.remove(0)
+}
+
+#[tokio::test]
+async fn client_is_stored_as_the_settings_say() {
+    for (how, address, user_agent) in [
+        ("full", Some("203.0.113.9"), FIREFOX),
+        ("truncated", Some("203.0.113.0"), "Firefox\nWindows"),
+        ("off", None, ""),
+    ] {
+        for store in stores().await {
+            let session = recorded(store, how, "203.0.113.9").await;
+            let stored = session.ip_address.map(|address| address.to_string());
+            assert_eq!((stored.as_deref(), session.user_agent.as_str()), (address, user_agent), "{how}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn address_is_stored_as_ipv4_whatever_the_socket() {
+    for (how, stored) in [("full", "203.0.113.9"), ("truncated", "203.0.113.0")] {
+        for store in stores().await {
+            let session = recorded(store, how, "::ffff:203.0.113.9").await;
+            assert_eq!(session.ip_address.unwrap().to_string(), stored);
+        }
+    }
+}
