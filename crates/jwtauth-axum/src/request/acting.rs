@@ -50,6 +50,7 @@ impl RequestAuth {
             self.remove(&[record.id]).await?;
             return Err(LoginError::ResponseSent);
         }
+        self.state().offered = (self.offers_devices() && !record.is_device_bound()).then_some(record.id);
         event::session("session_started", &record);
         event::acting("acting_started", &record, &actor);
         event::known(&self.span, record.id, &record.user_id);
@@ -121,13 +122,16 @@ impl RequestAuth {
         let Some(own) = own.filter(is_live).filter(|_| !policy.is_locked(&acting.session, now)) else {
             return Ok(None);
         };
+        // It may have been bound while acting.
+        let key = acting.device_key.clone().filter(|key| !key.is_empty()).or(own.device_key.clone());
+        let own = own.with_device_key(key);
         let custom = self.custom_claims(&own.user_id)?;
         let sid = presented.sid.after_acting(acting.session.generation);
         let record = self
             .new_record(&sid, own.user_id, policy.stop_acting(&own.session, &acting.session, now))
             .with_remember(own.remember)
             .with_methods(acting.methods.clone())
-            .with_device_key(own.device_key.clone())
+            .with_device_key(own.device_key)
             .with_last_seen_at(now);
         if !shared.store.replace(acting.id, record.clone(), now).await? {
             return Err(AuthError::Contention.into());
