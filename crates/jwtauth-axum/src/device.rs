@@ -72,7 +72,8 @@ pub struct DeviceAnswer {
 
 impl DeviceAnswer {
     /// Return the status: 200 if the session is bound or refreshed, or if the browser must forget its key; 403 with a
-    /// challenge to sign or for a proof that is not valid; 401 for a registration without a session.
+    /// challenge to sign or for a proof that is not valid; 401 for a registration without a session; 503 for a session that
+    /// is locked.
     pub fn status(&self) -> StatusCode {
         self.status
     }
@@ -123,17 +124,19 @@ pub(crate) fn sensitive(value: &str) -> Option<HeaderValue> {
 }
 
 /// Return the session instructions: which cookie the browser keeps fresh, where, and for which requests.
+///
+/// The origin is the browser's own: a proxy may send another host. Browsers take a whole site from the host of its
+/// registrable domain only.
 pub(crate) fn instructions(cookies: &CookiePolicy, refresh_path: &str, host: &str, identifier: &str) -> Value {
     let domain = cookies.domain.as_deref().map_or(String::new(), |domain| format!("Domain={domain}; "));
-    let host = host.split(':').next().unwrap_or_default();
     let (path, same_site) = (&cookies.path, cookies.same_site.as_str());
+    let (host, _port) = host.rsplit_once(':').unwrap_or((host, ""));
+    let is_domain = |domain: &str| domain.strip_prefix('.').unwrap_or(domain).eq_ignore_ascii_case(host);
     json!({
         "session_identifier": identifier,
         "refresh_url": refresh_path,
         "scope": {
-            // The origin is the browser's own: a proxy may send another host. Browsers take a whole site from the host
-            // of its registrable domain only.
-            "include_site": cookies.domain.as_deref().is_some_and(|domain| domain.trim_start_matches('.') == host),
+            "include_site": cookies.domain.as_deref().is_some_and(is_domain),
             "scope_specification": [],
         },
         "credentials": [{

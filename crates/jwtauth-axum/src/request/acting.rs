@@ -51,6 +51,7 @@ impl RequestAuth {
             self.remove(&[record.id]).await?;
             return Err(LoginError::ResponseSent);
         }
+        self.state().offered = (self.offers_devices() && !record.is_device_bound()).then_some(record.id);
         event::session("session_started", &record);
         event::acting("acting_started", &record, &actor);
         event::known(&self.span, record.id, &record.user_id);
@@ -126,6 +127,9 @@ impl RequestAuth {
         let Some(own) = own.filter(is_live).filter(|_| !policy.is_locked(&acting.session, now)) else {
             return Ok(None);
         };
+        // It may have been bound while acting.
+        let key = acting.device_key.clone().filter(|key| !key.is_empty()).or(own.device_key.clone());
+        let own = own.with_device_key(key);
         let custom = self.custom_claims(&own.user_id)?;
         let sid = presented.sid.after_acting(acting.session.generation);
         let record = self

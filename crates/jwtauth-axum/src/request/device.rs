@@ -33,9 +33,8 @@ impl Device {
             return None;
         }
         let field = |name| joined(&parts.headers, name).map(String::from);
-        let (proof, named) = (field(&PROOF), field(&NAMED));
-        // Bare, or in quotes as the draft says.
-        let named = named.map(|named| named.trim_matches('"').to_owned());
+        // The draft has the session identifier in quotes.
+        let (proof, named) = (field(&PROOF), field(&NAMED).map(|named| named.trim_matches('"').to_owned()));
         let is_said = proof.is_some() || named.is_some();
         is_said.then(|| Box::new(Self { proof, named, host: host(parts).unwrap_or_default().to_owned() }))
     }
@@ -121,7 +120,7 @@ impl RequestAuth {
             event::session("session_bound", &record);
             shared.receivers.send(|| Event::SessionBound { session: record.clone() });
         }
-        let answer = self.with_challenge(self.instructions(&key.thumbprint()), &record)?;
+        let answer = self.with_challenge(self.instructions(&record), &record)?;
         let facts = Facts::of(claims, &record, actor, custom);
         self.sign_in(record, claims.sid, facts, decision.issues(), None);
         Ok(answer.into())
@@ -155,7 +154,7 @@ impl RequestAuth {
             }
             // Without a cookie. A browser would forget its key after a refusal.
             Proof::Good(Decision::Refuse(Refusal::Locked)) => {
-                return Ok(self.instructions(&identifier(&record)).into());
+                return Ok(self.instructions(&record).into());
             }
             Proof::Good(decision) if decision.admits() => decision,
             _ => return Ok(self.ended().into()),
@@ -170,7 +169,7 @@ impl RequestAuth {
             shared.receivers.send(|| Event::SessionRefreshed { session: record.clone() });
             shared.remove_expired();
         }
-        let answer = self.with_challenge(self.instructions(&identifier(&record)), &record)?;
+        let answer = self.with_challenge(self.instructions(&record), &record)?;
         let facts = Facts::of(claims, &record, actor, custom);
         self.sign_in(record, claims.sid, facts, decision.issues(), None);
         Ok(answer.into())
@@ -218,11 +217,11 @@ impl RequestAuth {
         DeviceAnswer::ended(self.device.as_ref().and_then(|device| device.named.as_deref()))
     }
 
-    fn instructions(&self, identifier: &str) -> DeviceAnswer {
+    fn instructions(&self, record: &Record) -> DeviceAnswer {
         let config = &self.shared.config;
         let host = self.device.as_ref().map_or("", |device| &device.host);
         let cookies = &config.site.transport().cookies;
-        DeviceAnswer::ok(&device::instructions(cookies, &config.device_paths.refresh, host, identifier))
+        DeviceAnswer::ok(&device::instructions(cookies, &config.device_paths.refresh, host, &identifier(record)))
     }
 
     fn with_challenge(&self, answer: DeviceAnswer, record: &Record) -> Result<DeviceAnswer, AuthError> {
