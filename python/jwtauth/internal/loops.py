@@ -29,10 +29,10 @@ def may_hide_cookies(flow: Flow) -> bool:
     Only ``GET`` counts: a form posted by another site brings no ``Lax`` cookie either, so setting one would not help.
     """
     request = flow.request
-    if flow.config.cookie_samesite != "Strict" or request.method != "GET" or flow.identity.session_ids:
+    if flow.config.cookie_samesite != "Strict" or request.method != "GET":
         return False
     # Over plain HTTP, browsers send this header only to localhost.
-    return bool(request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site")
+    return request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site" and not flow.identity.session_ids
 
 
 def sessions_left_behind(flow: Flow, user: AbstractBaseUser) -> set[object]:
