@@ -22,7 +22,9 @@ from jwtauth import (
     NotActing,
     RecentlySignedIn,
     SignedInWith,
+    aact_as,
     act_as,
+    astop_acting,
     login,
     reauthenticate,
     stop_acting,
@@ -53,6 +55,16 @@ def act_by_drf(request):
 def stop(request):
     stop_acting(request)
     return HttpResponse(str(request.user))
+
+
+async def act_async(request):
+    await aact_as(request, await get_user_model().objects.aget(pk=request.GET["user"]))
+    return HttpResponse(str(await request.auser()))
+
+
+async def stop_async(request):
+    await astop_acting(request)
+    return HttpResponse(str(await request.auser()))
 
 
 def rolled_back_act(request):
@@ -142,6 +154,8 @@ urlpatterns = [
     path("act/", act),
     path("act/drf/", act_by_drf),
     path("act/rolled-back/", rolled_back_act),
+    path("act/async/", act_async),
+    path("stop/async/", stop_async),
     path("stop/", stop),
     path("stop/rolled-back/", rolled_back_stop),
     path("who/", who),
@@ -625,6 +639,15 @@ def test_async_requests_are_refused_alike(acting, ada, url):
     assert (answer.status_code, answer.json()["code"]) == (403, "acting_refused")
     ada.refresh_from_db()
     assert ada.check_password("old password")
+
+
+def test_staff_acts_and_stops_in_async_views(of_staff, staff, ada):
+    assert of_staff.get(f"/act/async/?user={ada.pk}").content == b"ada"
+    shown = of_staff.get("/who/").json()
+    assert (shown["user"], shown["actor"]) == ("ada", str(staff))
+    assert of_staff.get("/stop/async/").content == str(staff).encode()
+    shown = of_staff.get("/who/").json()
+    assert (shown["user"], shown["actor"]) == (str(staff), None)
 
 
 @pytest.mark.parametrize(

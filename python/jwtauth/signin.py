@@ -385,6 +385,16 @@ async def areauthenticate(
     return await sync_to_async(reauthenticate)(request, user, methods=methods)
 
 
+async def aact_as(request: HttpRequest, user: AbstractBaseUser) -> None:
+    """Act as another user in async views, as `act_as` does."""
+    await sync_to_async(act_as)(request, user)
+
+
+async def astop_acting(request: HttpRequest) -> None:
+    """Stop acting as another user in async views, as `stop_acting` does."""
+    await sync_to_async(stop_acting)(request)
+
+
 async def alogout(request: HttpRequest) -> None:
     """Sign out in async views, as `logout` does."""
     await sync_to_async(logout)(request)
