@@ -556,7 +556,7 @@ def test_check_ids_have_no_gaps_and_belong_to_one_module_each():
     for path in Path(jwtauth.__file__).parent.rglob("*.py"):
         for id in re.findall(r'"jwtauth\.([EW]\d+)"', path.read_text()):
             homes.setdefault(id, set()).add({"engine_config.py": "conf.py"}.get(path.name, path.name))
-    expected = {f"E{n:03}" for n in range(1, 21)} | {f"W{n:03}" for n in range(1, 12)}
+    expected = {f"E{n:03}" for n in range(1, 22)} | {f"W{n:03}" for n in range(1, 12)}
     assert set(homes) == expected
     assert all(len(modules) == 1 for modules in homes.values())
 
@@ -645,3 +645,12 @@ def test_settings_with_which_browsers_bind_no_session_are_reported(settings, id)
 @pytest.mark.parametrize("mode", ["off", "offer", "require"])
 def test_binding_is_fine_with_the_defaults(mode):
     assert not {"jwtauth.E020", "jwtauth.W011"} & set(found_with(DEVICE_BOUND_SESSIONS=mode, COOKIE_SECURE=True))
+
+
+@pytest.mark.parametrize(
+    ("urls", "is_reported"), [("tests.urls", False), ("tests.test_binding", False), ("jwtauth.urls", True)]
+)
+def test_sessions_that_must_be_bound_need_the_views(settings, urls, is_reported):
+    settings.ROOT_URLCONF = urls
+    assert ("jwtauth.E021" in found_with(DEVICE_BOUND_SESSIONS="require", COOKIE_SECURE=True)) is is_reported
+    assert "jwtauth.E021" not in found_with(DEVICE_BOUND_SESSIONS="offer")

@@ -36,6 +36,7 @@ class JwtAuthConfig(AppConfig):
             checks.check_functions,
             checks.check_issuer_and_audience,
             checks.check_old_logins,
+            checks.check_device_views,
         ):
             register(check, Tags.security, "jwtauth")
         register(checks.check_columns, Tags.database, "jwtauth")

@@ -13,6 +13,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import Error as DatabaseError
 from django.db import connections, router
+from django.urls import URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from jwtauth import conf
@@ -297,6 +298,26 @@ def check_issuer_and_audience(**kwargs: Any) -> list[CheckMessage]:
 
 # Warn so many seconds before another package's logins are refused.
 _SOON = 14 * 24 * 3600
+
+
+def check_device_views(**kwargs: Any) -> list[CheckMessage]:
+    """Check that browsers can bind the sessions that must be bound (E021)."""
+    must_bind = conf.values()["DEVICE_BOUND_SESSIONS"] == "require"
+    if not must_bind or not getattr(settings, "ROOT_URLCONF", None) or _includes_jwtauth(get_resolver()):
+        return []
+    return [
+        Error(
+            "JWTAUTH: DEVICE_BOUND_SESSIONS is 'require', but the project does not include jwtauth.urls.",
+            hint="Add path('auth/', include('jwtauth.urls')), or set DEVICE_BOUND_SESSIONS to 'off'. Otherwise each "
+            "session ends with its first access token.",
+            id="jwtauth.E021",
+        )
+    ]
+
+
+def _includes_jwtauth(resolver: URLResolver) -> bool:
+    below = [pattern for pattern in resolver.url_patterns if isinstance(pattern, URLResolver)]
+    return any(pattern.app_name == "jwtauth" or _includes_jwtauth(pattern) for pattern in below)
 
 
 def check_old_logins(**kwargs: Any) -> list[CheckMessage]:
