@@ -323,7 +323,7 @@ mod tests {
         assert!(may(&row.with_device(DeviceBinding::Required), 300));
         assert!(!may(&row.with_device(DeviceBinding::Bound), 9000));
         let replaced = Sid::derived([1; 16], NOW + secs(1000)).session_id();
-        let may = |after| site.may_offer(replaced, &row, NOW + secs(1000 + after));
+        let may = |after: u64| site.may_offer(replaced, &row, NOW + secs(1000 + after));
         assert_eq!([0, 299, 359].map(may), [false, false, true], "a new password has offered it, too");
     }
 
