@@ -531,8 +531,11 @@ impl Devices {
         let end = session.rotated_at + ticks(self.engine.access);
         let is_later = |session: &Session| (self.rules.access_end)(&self.engine, session) > end;
         let leads_later = |session: &Session| {
-            let mut nexts =
-                Exchange::ALL.iter().map(|exchange| (self.rules.exchange)(&self.engine, *exchange, session));
+            // A locked session has no access token to exchange. Its user's password gives it one.
+            let is_revived =
+                |exchange| exchange == Exchange::Reauthenticate && self.engine.policy().is_locked(session, NOW);
+            let exchanges = Exchange::ALL.into_iter().filter(|exchange| !is_revived(*exchange));
+            let mut nexts = exchanges.map(|exchange| (self.rules.exchange)(&self.engine, exchange, session));
             is_later(session) || nexts.any(|next| is_later(&next))
         };
         sessions.iter().any(leads_later).then_some(Wrong::LaterEnd)

@@ -127,9 +127,9 @@ fn wrong_rules_for_devices_are_detected() {
     fails("any response offers to bind", offers, late);
 }
 
-/// What the engine does today: an access token is exchanged for one of a later rotation, which ends later.
+/// Without [`jwtauth::Grantee::not_after`], an access token is exchanged for one of a later rotation, which ends later.
 #[test]
-fn gap_for_devices_is_known() {
+fn exchanged_token_that_ends_later_is_found() {
     let rules = Rules { ends_with_presented: false, ..Rules::new() };
     let thief = Devices { messages: 1, thief: true, rules, ..Devices::new(1, 3) };
     fails("an older access token is exchanged", thief, "only a proof moves an end");
