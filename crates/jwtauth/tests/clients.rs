@@ -6,7 +6,7 @@ use jwtauth::Recorded;
 use serde_json::{Map, Value};
 
 fn vectors(name: &str) -> Map<String, Value> {
-    let vectors: Value = serde_json::from_str(include_str!("../../../testdata/clients.json")).unwrap();
+    let vectors: Value = serde_json::from_str(include_str!("../testdata/clients.json")).unwrap();
     vectors[name].as_object().unwrap().clone()
 }
 
