@@ -348,10 +348,9 @@ impl RotationPolicy {
     /// Decide what to do with a proof of the session's device key over a challenge that was issued at the generation
     /// `challenge`. `None` if the challenge is stale: issue a new one.
     ///
-    /// The challenge, and not the refresh token, tells what the device has. A proof is used up by the rotation. Shown
-    /// again, it gets the same tokens until the grace period is over, and
-    /// [with the same end](crate::Site::grant). A copy of all traffic is therefore accepted no longer than the
-    /// access token in it.
+    /// The challenge, and not the refresh token, tells what the device has. A proof is used up by the rotation. During the
+    /// grace period it gets the same tokens again, which [expire when the first did](crate::Site::grant). So a copied proof
+    /// gains nothing once the server has accepted it.
     ///
     /// ```
     /// use std::time::Duration;

@@ -46,7 +46,7 @@ def use(request):
     """Send the copies from another client, and show what it gets: the status, the code, and whether new cookies."""
     copies = _copies.get(request.auth.session_id)
     if copies is None:
-        return Response({"detail": "There is no copy of cookies."}, status=409)
+        return Response({"detail": "Copy the cookies first."}, status=409)
     answers = {}
     for name, cookies in copies.items():
         answer = ask_as_thief(request.META["SERVER_PORT"], reverse("jwtauth:me"), request.get_host(), cookies)
