@@ -4,9 +4,11 @@ use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts, uri::Authority};
 use jwtauth::{Head, HttpVersion, Origin, OriginError, Transport};
+use percent_encoding::percent_decode_str;
 
 use crate::{event, shared::AddressOf};
 
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const RENDER_SECRET: HeaderName = HeaderName::from_static(jwtauth::RENDER_SECRET_HEADER);
 const ACTIVITY: HeaderName = HeaderName::from_static(jwtauth::ACTIVITY_HEADER);
@@ -16,6 +18,8 @@ pub(crate) struct Fields<'h> {
     parts: &'h Parts,
     cookies: Vec<&'h [u8]>,
     authorization: Option<Cow<'h, str>>,
+    dpop: Option<Cow<'h, str>>,
+    path: Cow<'h, str>,
     origin: Option<Cow<'h, str>>,
     sec_fetch_site: Option<Cow<'h, str>>,
     upgrade: Option<Cow<'h, str>>,
@@ -28,11 +32,15 @@ pub(crate) struct Fields<'h> {
 impl<'h> Fields<'h> {
     /// Read the fields of a request.
     pub(crate) fn read(parts: &'h Parts) -> Self {
-        let value = |name| joined(&parts.headers, name);
+        let value = |name: &HeaderName| joined(&parts.headers, name);
+        let dpop = value(&DPOP);
+        let path = dpop.as_ref().map(|_| percent_decode_str(parts.uri.path()).decode_utf8_lossy());
         Self {
             parts,
             cookies: parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect(),
             authorization: value(&header::AUTHORIZATION),
+            dpop,
+            path: path.unwrap_or_default(),
             origin: value(&header::ORIGIN),
             sec_fetch_site: value(&SEC_FETCH_SITE),
             upgrade: value(&header::UPGRADE),
@@ -53,6 +61,8 @@ impl<'h> Fields<'h> {
         };
         head.cookies = &self.cookies;
         head.authorization = self.authorization.as_deref();
+        head.dpop = self.dpop.as_deref();
+        head.path = &self.path;
         head.origin = self.origin.as_deref();
         head.sec_fetch_site = self.sec_fetch_site.as_deref();
         head.upgrade = self.upgrade.as_deref();

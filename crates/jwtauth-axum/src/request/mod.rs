@@ -385,6 +385,11 @@ impl RequestAuth {
         }
     }
 
+    /// Return the rejection of an access token in `Authorization` whose session has ended.
+    pub(crate) fn over(&self) -> Rejection {
+        self.identity.over().into()
+    }
+
     /// Return whether the access token came in `Authorization`.
     pub(crate) fn is_bearer(&self) -> bool {
         self.identity.is_bearer()

@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use super::{KeysError, Recognised, VerifierSource};
 use crate::{Rejection, ResponseFuture, clock::Clock, event, head::Fields, response};
 
-/// Identify users by their access token, in a cookie or as a bearer token, without a query. A session that has ended
+/// Identify users by their access token, in a cookie or in `Authorization`, without a query. A session that has ended
 /// stays accepted until its access token expires. The extractor is [`AccessClaims`](crate::AccessClaims).
 ///
 /// This layer refreshes no tokens; the browser's next request to the site does. The cross-origin table applies.
@@ -169,11 +169,10 @@ impl<K: VerifierSource> Shared<K> {
         Ok(by(&newer))
     }
 
-    /// Return whether the request has anything to verify: an access token cookie or a bearer token.
+    /// Return whether the request has anything to verify: an access token in a cookie or in `Authorization`.
     fn brings_token(&self, head: &Head<'_>) -> bool {
         let access_name = self.transport.cookies.access_name.as_bytes();
-        let is_bearer = |value: &str| value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
-        (self.transport.bearer && head.authorization.is_some_and(is_bearer))
+        (self.transport.bearer && head.token().is_some())
             || head.cookies.iter().flat_map(|field| jwtauth::cookie_pairs(field)).any(|(name, _)| name == access_name)
     }
 }

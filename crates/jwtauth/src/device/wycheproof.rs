@@ -28,10 +28,7 @@ fn check(algorithm: Algorithm, json: &str) {
         for test in group["tests"].as_array().unwrap() {
             let (message, signature) = (bytes(&test["msg"]), bytes(&test["sig"]));
             let signed = |key| DeviceProof {
-                message: message.clone(),
-                signature: signature.clone(),
-                algorithm,
-                key,
+                jws: ClientJws { message: message.clone(), signature: signature.clone(), algorithm, key },
                 challenge: String::new(),
             };
             let registers = signed(Some(key.clone())).registration().is_ok();
