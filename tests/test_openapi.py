@@ -263,6 +263,8 @@ def test_the_demo_answers_as_its_schema_says(demo_schema, method, url, mode):
     @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode, auth_storage=demo_schema.auth))
     def answers(case):
+        if mode is GenerationMode.POSITIVE:
+            case.headers.pop("DPoP", None)  # no text that a schema describes is a valid proof
         case.call_and_validate()
 
     try:
