@@ -60,4 +60,6 @@ def refused(what):
     error = {"token": "invalid_token", "nonce": "use_dpop_nonce"}.get(what, "invalid_dpop_proof")
     challenge = f'DPoP error="{error}", error_description="{DESCRIPTIONS[what]}", algs="{ALGORITHMS}"'
     code = {"invalid_token": "token_not_valid"}.get(error, error)
-    return {"status": 401, "code": code, "headers": {"WWW-Authenticate": challenge, "DPoP-Nonce": None}}
+    events = [code] if code == "invalid_dpop_proof" else []  # the token is valid, so that it may have been copied
+    headers = {"WWW-Authenticate": challenge, "DPoP-Nonce": None}
+    return {"status": 401, "code": code, "headers": headers, "events": events}

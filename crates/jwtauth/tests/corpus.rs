@@ -489,6 +489,9 @@ impl<'c> Face<'c> {
 
     /// Refuse the token of `Authorization`.
     fn refuse(&mut self, error: &IdentifyError) -> Response {
+        if error.code() == "invalid_dpop_proof" {
+            self.log(error.code());
+        }
         self.challenge = error.challenge().map(Cow::into_owned);
         (error.status(), Some(error.code()), None)
     }
