@@ -32,6 +32,7 @@
 
 mod device;
 mod device_keys;
+mod dpop;
 mod forgeries;
 mod old_login;
 mod oracle;
