@@ -1558,7 +1558,7 @@ def bearers():
 # --- clients with keys
 
 APP, THIEF = Client("app"), Client("thief")
-DPOP_VARY = ["Authorization"]
+DPOP_VARY = ["Authorization", "DPoP"]
 
 
 def app(**changes):
@@ -1666,6 +1666,11 @@ def dpop_requests():
     at("dpop", "a session that is bound to a browser", over, rows=app(device_key='dbsc:{"alg":"ES256"}'))
     at("dpop", "a session that must be bound", over, rows=app(device_key=""))
 
+    out = {**logged_out("app", cleared=False), "vary": DPOP_VARY}
+    at("dpop", "a logout", out, view="logout", method="POST")
+    entered = {**logged_in(["app"], ["session_started", "session_ended"]), "vary": ["Cookie", *DPOP_VARY]}
+    at("dpop", "a login, whose session has cookies", entered, view="login", method="POST")
+
     at("dpop", "if bearer tokens are disabled", ANONYMOUS, configuration="no bearer")
     at("dpop", "disabled, with cookies", SIGNED_IN, cookies=a(), rows=both, configuration="no bearer")
     at("dpop", "another scheme with a proof", SIGNED_IN, scheme="Token ", cookies=a(), rows=both)
@@ -1703,6 +1708,9 @@ def dpop_proofs():
         "",
     ):
         by(f"htu {htu or 'empty'}", no("htu"), htu=htu)
+    evil = "https://evil.example"
+    at("dpop proof", "for another name of the server", no("htu"), sent_to=evil, proofs={"htu": f"{evil}/me/"})
+    at("dpop proof", "for the server, sent to another name", no("htu"), sent_to=evil)
     for htm in ("POST", "HEAD", "get", "GET ", ""):
         by(f"htm {htm!r}", no("htm"), htm=htm)
     at("dpop proof", "of GET with HEAD", no("htm"), method="HEAD", proofs={"htm": "GET"})
@@ -1719,7 +1727,7 @@ def dpop_proofs():
     by("iat is text", no("claims"), iat=str(T))
     by("iat is negative", no("claims"), iat=-1)
     by("jti is empty", no("claims"), jti="")
-    by("a claim that nobody knows", welcome, extra=[1])
+    by("an unknown claim", welcome, extra=[1])
 
     by("without ath", no("ath"), ath=None)
     by("ath is the token", no("ath"), ath=tokens[bound().strip("{}")])
@@ -1828,8 +1836,8 @@ def dpop_bound():
     at("dpop bound", "an unbound token of a bound session", no("token"), token=access("app"))
     other = bound(to=THIEF)
     at("dpop bound", "a token that is bound to another key than the session", no("key"), token=other)
-    theirs = {"by": THIEF}
-    at("dpop bound", "a token of another key, and a proof by it", no("token"), token=other, proofs=theirs)
+    by_thief = {"by": THIEF}
+    at("dpop bound", "a token of another key, and a proof by it", no("token"), token=other, proofs=by_thief)
     for name, proofs in (("", []), (" and its proof", None)):
         at("dpop bound", f"a bearer token that is bound{name}", BAD_BEARER, scheme="Bearer ", proofs=proofs)
     unbound = {"token": access("app"), "scheme": "Bearer ", "proofs": []}

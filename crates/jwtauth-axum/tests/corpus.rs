@@ -155,6 +155,7 @@ impl Corpus {
             *value = json!("none");
         }
         settings.insert("SECRET_KEY".to_owned(), json!(self.key));
+        settings.insert("DPOP_ORIGINS".to_owned(), json!(["https://own.example"]));
         settings.insert("CSRF_TRUSTED_ORIGINS".to_owned(), json!(configuration.trusted));
         serde_json::from_value(Value::Object(settings)).unwrap()
     }

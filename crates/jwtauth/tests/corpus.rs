@@ -317,7 +317,10 @@ fn site(corpus: &Corpus, configuration: &Configuration) -> Site {
     assert_eq!(cookies.problems(), []);
     let origins = OriginPolicy::new(configuration.trusted.iter().map(String::as_str)).unwrap();
     let secrets = RenderSecrets::new(settings.render_server_secret.iter().map(String::as_str)).unwrap();
-    let transport = Transport::new(cookies, origins, settings.bearer_tokens).with_render_secrets(secrets);
+    let own = "https://own.example".parse().unwrap();
+    let transport = Transport::new(cookies, origins, settings.bearer_tokens)
+        .with_render_secrets(secrets)
+        .with_dpop_origins(Some(vec![own]));
     Site::new(tokens, policy, transport)
 }
 

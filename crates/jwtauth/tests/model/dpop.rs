@@ -71,7 +71,8 @@ impl Engine {
         let key = SigningKey::read(Algorithm::Hs256, &[7; 32]).unwrap();
         let tokens = Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap();
         let lifetimes = Lifetimes::new(ticks(access), Duration::from_secs(1_000_000), None).unwrap();
-        let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true);
+        let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true)
+            .with_dpop_origins(Some(own().into_iter().collect()));
         let mut engine = Self {
             site: Site::new(tokens, RotationPolicy::new(lifetimes, ticks(grace)), transport),
             grace,
