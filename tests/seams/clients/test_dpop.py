@@ -1,0 +1,194 @@
+"""The clients of docs/guides/dpop.md sign in at the demo site, and prove with each request that they have the key."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.demo import SITE, Demo, served
+from tests.seams.clients.table import FOLDER, install, run
+from tests.waiting import PATIENCE, stop
+
+ROOT = SITE.parents[1]
+CLIENTS = ROOT / "examples/clients"
+LOGIN = ("ada", "ada-demo-pass")
+HOUR = 3600
+
+
+class Refused(Exception):
+    """Raised if the client raises this error."""
+
+
+class Client:
+    """A running client at a site, and the requests that its last step took."""
+
+    def __init__(self, command: list[str], log: Path, site: Demo) -> None:
+        self.site, self.log = site, log
+        with log.open("wb") as out:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": out, "text": True}
+            self.process = subprocess.Popen(command, **pipes)
+
+    def do(self, step: str, *values: object) -> object:
+        """Let it do this, and return what it says."""
+        self.process.stdin.write(json.dumps([step, *values]) + "\n")
+        self.process.stdin.flush()
+        timer = threading.Timer(PATIENCE, self.process.kill)
+        timer.start()
+        line = self.process.stdout.readline()
+        timer.cancel()
+        assert line, self.log.read_text(errors="replace")[-3000:]
+        said = json.loads(line)
+        self.requests = [(path.removeprefix("/auth/"), status) for path, status in said["requests"]]
+        if "error" in said:
+            raise Refused(said["error"])
+        return said["result"]
+
+    def start(self, clock: int = 0) -> None:
+        """Begin again with what is kept, as a new process or page does, and with a clock that is ahead."""
+        self.do("set_clock", clock)
+        self.do("start", f"{self.site.url}/auth/")
+
+    def sign_in(self) -> None:
+        self.do("sign_in", *LOGIN)
+
+    def call(self, path: str, times: int = 1) -> object:
+        return self.do("call", *[self.site.url + path] * times)[0]
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        stop(self.process)
+        self.process.stdout.close()
+
+
+def in_python(folder: Path) -> list[str]:
+    return [sys.executable, str(FOLDER / "with_dpop.py"), str(CLIENTS / "dpop.py"), str(folder / "login.json")]
+
+
+def in_typescript(folder: Path) -> list[str]:
+    """Compile the client strictly, as in a project that has installed jose."""
+    if not shutil.which("npm"):
+        pytest.skip("no npm: apt install npm")
+    install()
+    (folder / "node_modules").symlink_to(FOLDER / "node/node_modules")
+    (folder / "package.json").write_text('{"type": "module"}')
+    shutil.copy(CLIENTS / "dpop.ts", folder)
+    options = ("--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom")
+    run("node_modules/.bin/tsc", *options, "dpop.ts", cwd=folder)
+    return ["node", str(FOLDER / "node/dpop.mjs"), str(folder / "dpop.js")]
+
+
+@pytest.fixture(scope="module", params=[in_python, in_typescript], ids=["Python", "TypeScript"])
+def running(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("client")
+    command = request.param(folder)
+    with served(folder) as site:
+        client = Client(command, folder / "client.log", site)
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def client(running):
+    """Return a client that has just signed in."""
+    running.start()
+    running.sign_in()
+    return running
+
+
+def refused(client: Client, path: str, body: dict | None = None, **headers: str) -> tuple[int, str]:
+    """Return how a program without the key is answered."""
+    method = "GET" if body is None else "POST"
+    answer = requests.request(method, f"{client.site.url}/auth/{path}", json=body, headers=headers)
+    return answer.status_code, answer.json()["code"]
+
+
+def test_client_signs_in_with_the_nonce_of_a_refusal_and_calls_with_it(client):
+    assert client.requests == [("token/", 400), ("token/", 200)]
+    me = client.call("/auth/me/?page=1")
+    assert (me["user"]["username"], me["session"]["is_device_bound"]) == ("ada", True)
+    assert client.requests == [("me/?page=1", 200)]
+
+
+def test_new_process_continues_the_login_and_asks_for_a_nonce_once(client):
+    client.start()
+    client.call("/auth/me/")
+    assert client.requests == [("me/", 401), ("me/", 200)]
+    client.call("/auth/me/")
+    assert client.requests == [("me/", 200)]
+
+
+def test_tokens_are_refreshed_before_they_expire(client):
+    client.do("change", {"expiresAt": 0})
+    client.call("/auth/me/")
+    assert client.requests == [("token/refresh/", 200), ("me/", 200)]
+    client.call("/auth/me/")
+    assert client.requests == [("me/", 200)]
+
+
+def test_refresh_without_a_nonce_asks_for_one(client):
+    client.start()
+    client.do("change", {"expiresAt": 0})
+    client.call("/auth/me/")
+    assert client.requests == [("token/refresh/", 400), ("token/refresh/", 200), ("me/", 200)]
+
+
+def test_access_token_that_ends_early_is_replaced(client):
+    client.do("change", {"access": "a.b.c"})
+    assert client.call("/auth/me/")["user"]["username"] == "ada"
+    assert client.requests == [("me/", 401), ("token/refresh/", 200), ("me/", 200)]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_wrong_clock_is_corrected(running, hours):
+    running.start(clock=hours * HOUR)
+    running.sign_in()
+    assert running.requests == [("token/", 400), ("token/", 400), ("token/", 200)]
+    running.call("/auth/me/")
+    assert running.requests == [("me/", 200)]
+
+
+def test_tokens_are_worth_nothing_without_the_key(client):
+    tokens = client.do("tokens")
+    access, refresh = tokens["access"], {"refresh": tokens["refresh"]}
+    assert refused(client, "me/", Authorization=f"Bearer {access}") == (401, "token_not_valid")
+    assert refused(client, "me/", Authorization=f"DPoP {access}") == (401, "invalid_dpop_proof")
+    assert refused(client, "token/refresh/", refresh) == (401, "device_proof_required")
+    client.call("/auth/me/")
+    assert client.requests == [("me/", 200)]
+
+
+def test_logout_ends_the_session(client):
+    tokens = client.do("tokens")
+    client.do("sign_out")
+    assert client.requests == [("token/revoke/", 200)]
+    with pytest.raises(Refused, match="SignInAgain"):
+        client.call("/auth/me/")
+    assert refused(client, "token/refresh/", {"refresh": tokens["refresh"]}) == (401, "token_not_valid")
+
+
+def test_ended_session_asks_the_user_to_sign_in_again(client):
+    requests.post(f"{client.site.url}/auth/token/revoke/", json={"token": client.do("tokens")["refresh"]})
+    with pytest.raises(Refused, match="SignInAgain"):
+        client.call("/auth/me/")
+    assert client.requests == [("me/", 401), ("token/refresh/", 401)]
+
+
+def test_key_can_only_be_read_by_the_user_or_not_at_all(client):
+    if client.process.args[0] == "node":
+        with pytest.raises(Refused, match="DOMException"):
+            client.do("export_key")
+    else:
+        assert Path(client.process.args[-1]).stat().st_mode & 0o777 == 0o600
+
+
+def test_calls_at_the_same_time_refresh_once(client):
+    client.do("change", {"expiresAt": 0})
+    client.call("/auth/me/", times=5)
+    assert sorted(client.requests) == [*[("me/", 200)] * 5, ("token/refresh/", 200)]
