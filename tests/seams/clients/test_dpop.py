@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.demo import SITE, Demo, served
-from tests.seams.clients.table import FOLDER, install, run
+from tests.demo import Demo
+from tests.seams.clients.changed_demo import served_with
+from tests.seams.clients.table import FOLDER
+from tests.seams.clients.typescript import CLIENTS, compile_clients
+from tests.test_startproject import PASSWORD, ROOT, example
 from tests.waiting import PATIENCE, stop
 
-ROOT = SITE.parents[1]
-CLIENTS = ROOT / "examples/clients"
+GUIDE = ROOT / "docs/guides/dpop.md"
 LOGIN = ("ada", "ada-demo-pass")
 HOUR = 3600
 
@@ -72,26 +75,22 @@ def in_python(folder: Path) -> list[str]:
 
 
 def in_typescript(folder: Path) -> list[str]:
-    """Compile the client strictly, as in a project that has installed jose."""
-    if not shutil.which("npm"):
-        pytest.skip("no npm: apt install npm")
-    install()
-    (folder / "node_modules").symlink_to(FOLDER / "node/node_modules")
-    (folder / "package.json").write_text('{"type": "module"}')
-    shutil.copy(CLIENTS / "dpop.ts", folder)
-    options = ("--strict", "--target", "es2022", "--module", "nodenext", "--lib", "es2022,dom")
-    run("node_modules/.bin/tsc", *options, "dpop.ts", cwd=folder)
+    compile_clients(folder)
     return ["node", str(FOLDER / "node/dpop.mjs"), str(folder / "dpop.js")]
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with served_with("", tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
 @pytest.fixture(scope="module", params=[in_python, in_typescript], ids=["Python", "TypeScript"])
-def running(request, tmp_path_factory):
+def running(request, site, tmp_path_factory):
     folder = tmp_path_factory.mktemp("client")
-    command = request.param(folder)
-    with served(folder) as site:
-        client = Client(command, folder / "client.log", site)
-        yield client
-        client.close()
+    client = Client(request.param(folder), folder / "client.log", site)
+    yield client
+    client.close()
 
 
 @pytest.fixture
@@ -192,3 +191,41 @@ def test_calls_at_the_same_time_refresh_once(client):
     client.do("change", {"expiresAt": 0})
     client.call("/auth/me/", times=5)
     assert sorted(client.requests) == [*[("me/", 200)] * 5, ("token/refresh/", 200)]
+
+
+# Runs the examples of the guide in order, and sets what it says to set.
+COMMANDS = r"""
+set -e
+take() {{ python -c 'import json, sys; print(json.loads(open("login").read().splitlines()[-1])[sys.argv[1]])' $1; }}
+{key}
+{first} > first
+NONCE=$(sed -n 's/^DPoP-Nonce: \([^\r]*\)\r*$/\1/p' first)
+{login} > login
+ACCESS=$(take access)
+REFRESH=$(take refresh)
+{call} > call
+{refresh} > refresh
+"""
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the guide's commands are curl's; .ci/run installs it")
+def test_commands_of_the_guide_are_answered_as_it_says(site, tmp_path):
+    shutil.copy(CLIENTS / "dpop.py", tmp_path)
+    shown = {name: f"{{\n{example(GUIDE, name)}}}" for name in ("first", "login", "call", "refresh")}
+    commands = COMMANDS.format(key=example(GUIDE, "key"), **shown)
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for written, real in {"localhost:8000": f"127.0.0.1:{site.port}", PASSWORD: LOGIN[1]}.items():
+        assert written in commands
+        commands = commands.replace(written, real)
+    subprocess.run(["bash", "-c", commands], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    first, login, call, refresh = ((tmp_path / name).read_text() for name in ("first", "login", "call", "refresh"))
+    assert first.startswith("HTTP/1.1 400 Bad Request")
+    assert '"code":"use_dpop_nonce","error":"use_dpop_nonce"' in first
+    assert login.startswith("HTTP/1.1 200 OK")
+    assert '{"token_type":"DPoP","access":"' in login
+    assert '"username":"ada"' in call
+    assert "HTTP/1.1 401 Unauthorized" in call
+    assert 'WWW-Authenticate: DPoP error="invalid_dpop_proof", error_description="the header DPoP is missing"' in call
+    assert '{"detail":"The DPoP proof is not valid: the header DPoP is missing.","code":"invalid_dpop_proof"}' in call
+    assert refresh.startswith('{"token_type":"DPoP","access":"')
+    assert refresh.endswith("{}")
