@@ -48,7 +48,7 @@ class Steps:
         return self.client.load()[1]
 
     def change(self, values: dict) -> None:
-        """Change what is kept. Times are in milliseconds."""
+        """Change what is kept."""
         kept = json.loads(file.read_text())
         kept["pair"] |= values
         kept["pair"]["expires_at"] = kept["pair"].pop("expiresAt", kept["pair"]["expires_at"])
