@@ -69,22 +69,23 @@ impl Site {
     ) -> Self {
         let cookies = CookiePolicy::default().with_names(access_name, refresh_name);
         let transport = jwtauth::Transport::new(cookies, origins.get().0.clone(), bearer);
-        let transport = transport.with_render_secrets(render_secrets.get().0.clone());
+        let transport = transport.with_render_secrets(render_secrets.get().0.clone()).with_dpop_origins(None);
         Self(jwtauth::Site::new(tokens.get().0.clone(), policy.get().0, transport))
     }
 
     /// Identify the user of a request. `own` is called only if the result may depend on it.
+    #[pyo3(signature = (meta, method, version, cookies, is_trusted, own, now, path = ""))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments would take longer")]
     fn identify(
         &self,
         meta: &Bound<'_, PyDict>,
         method: &str,
-        path: &str,
         version: &str,
         cookies: Option<Vec<PyBackedBytes>>,
         is_trusted: bool,
         own: Py<PyAny>,
         now: u64,
+        path: &str,
     ) -> PyResult<Identity> {
         let Some(mut headers) = Headers::read(meta, cookies)? else { return Ok(Identity::new()) };
         if !self.0.transport().render_secrets.is_empty() {
@@ -131,11 +132,6 @@ impl Site {
         let mut failure = None;
         let identified = self.0.identify_client(&head, || ask(&own, &mut failure), UnixTime::from_secs(now));
         failure.map_or_else(|| Ok(identified.into()), Err)
-    }
-
-    /// Return a nonce for the next proof of a client.
-    fn dpop_nonce(&self, now: u64) -> Result<String, Error> {
-        Ok(self.0.tokens().issue_dpop_nonce(UnixTime::from_secs(now))?)
     }
 
     /// Raise `CrossOriginRefused` if the request may not use cookies.
@@ -464,6 +460,11 @@ impl Identity {
         self.identity.needs_dpop_nonce()
     }
 
+    /// Return this identity with the proof, and the need of a nonce, of `client`.
+    fn proving(&self, client: &Bound<'_, Self>) -> Self {
+        Self { identity: self.identity.clone().proving(&client.get().identity), error: self.error.clone() }
+    }
+
     /// The code and the text of why a proof, or the token that it is for, was refused.
     #[getter]
     fn dpop_error(&self) -> Option<(&'static str, String)> {
@@ -480,14 +481,8 @@ impl Identity {
         error.challenge().map(Into::into)
     }
 
-    /// Return whether the request may not use its cookies. A request with an invalid bearer token is anonymous instead:
-    /// another scheme of the site may read the header.
-    #[getter]
-    fn is_cross_origin(&self) -> bool {
-        matches!(self.error, Some(jwtauth::IdentifyError::CrossOrigin(_)))
-    }
-
-    /// Raise `CrossOriginRefused` if the request may not use its cookies.
+    /// Raise `CrossOriginRefused` if the request may not use its cookies. A request with an invalid token in `Authorization`
+    /// is anonymous instead: another scheme of the site may read the header.
     fn check(&self) -> Result<(), Error> {
         match self.error {
             Some(jwtauth::IdentifyError::CrossOrigin(error)) => Err(error.into()),

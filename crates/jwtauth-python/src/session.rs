@@ -150,10 +150,10 @@ impl Session {
         self.0.locks_at.map(UnixTime::as_secs)
     }
 
-    /// Return whether the session is, or must be, bound to a key of the browser.
+    /// Return whether the session is, or must be, bound to a key.
     #[getter]
     fn needs_device(&self) -> bool {
-        self.0.device.is_of_browser()
+        self.0.device.needs_proof()
     }
 
     /// Return whether a token of this generation may stop acting in this session.

@@ -116,7 +116,7 @@ impl RequestAuth {
             return self.given_before(presented).await;
         };
         let has_access_token = self.claims().is_some() || self.identity.access().is_some();
-        if acting.session.device.is_of_browser() && !has_access_token {
+        if acting.session.device.needs_proof() && !has_access_token {
             return Err(LoginError::NotActing); // the refresh token alone, without a proof
         }
         if policy.lifetimes().is_over(&acting.session, now) || !acting.session.may_stop_acting(presented.generation) {
@@ -152,7 +152,7 @@ impl RequestAuth {
             let sid = presented.sid.after_acting(generation);
             let found = self.find(sid.session_id()).await.map_err(AuthError::from)?;
             let Some(record) = found.map(|found| found.record) else { continue };
-            let is_unproven = record.session.device.is_of_browser() && self.identity.access().is_none();
+            let is_unproven = record.session.device.needs_proof() && self.identity.access().is_none();
             if is_unproven || !record.session.is_unused() {
                 break;
             }

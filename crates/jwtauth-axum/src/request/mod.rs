@@ -138,10 +138,12 @@ impl RequestAuth {
         let (site, head, now) = (&shared.config.site, fields.head(), shared.clock.now());
         let transport = site.transport();
         let own = || fields.own_origin(transport);
-        let identity = site.identify(&head, own, now).inspect_err(|refused| {
-            if let IdentifyError::CrossOrigin(error) = refused.error {
-                event::cross_origin(&fields.foreign(error));
+        let identity = site.identify(&head, own, now).inspect_err(|refused| match &refused.error {
+            IdentifyError::CrossOrigin(error) => event::cross_origin(&fields.foreign(*error)),
+            IdentifyError::Dpop(error) if error.code() == "invalid_dpop_proof" => {
+                event::invalid_dpop_proof(parts.uri.path(), error);
             }
+            _ => {}
         })?;
         let is_poll = shared.is_poll.as_ref().is_some_and(|is_of| is_of(parts));
         let identity = if is_poll { identity.without_activity() } else { identity };

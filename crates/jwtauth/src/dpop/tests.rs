@@ -26,7 +26,8 @@ fn tokens() -> Tokens {
 
 fn site() -> Site {
     let policy = RotationPolicy::new(Lifetimes::new(secs(300), secs(86_400), None).unwrap(), secs(30));
-    Site::new(tokens(), policy, Transport::new(CookiePolicy::default(), OriginPolicy::default(), true))
+    let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true);
+    Site::new(tokens(), policy, transport.with_dpop_origins(Some(vec![own().unwrap()])))
 }
 
 /// A client with a key.
@@ -212,6 +213,41 @@ fn proof_is_for_one_request_and_one_token() {
     );
     let proof = client.proof(&client.token(), json!({}));
     assert_eq!(code(&ask(&format!("DPoP {}", other.unwrap()), Some(&proof), NOW)), "invalid_dpop_proof");
+}
+
+#[test]
+fn proof_for_another_name_of_the_server_is_refused_whatever_the_host() {
+    let client = Client::new(Algorithm::Es256);
+    let token = client.token();
+    let (authorization, proof) =
+        (format!("DPoP {token}"), client.proof(&token, json!({ "htu": "https://evil.example/api/me/" })));
+    let evil = || "https://evil.example".parse().ok();
+    for (origins, expected) in [
+        (Some(vec![own().unwrap()]), "invalid_dpop_proof"),
+        (Some(Vec::new()), "invalid_dpop_proof"),
+        (Some(vec![own().unwrap(), evil().unwrap()]), "ok"),
+        (None, "ok"),
+    ] {
+        let transport = site().transport().clone().with_dpop_origins(origins.clone());
+        let site = Site::new(tokens(), *site().policy(), transport);
+        let asked = site.identify(&head(&authorization, Some(&proof)), evil, NOW);
+        assert_eq!(code(&asked), expected, "{origins:?}");
+    }
+}
+
+#[test]
+fn responses_to_clients_depend_on_the_proof() {
+    let client = Client::new(Algorithm::Es256);
+    let token = client.token();
+    let vary = |asked: Result<Identity, Box<Refused>>| {
+        let identity = asked.unwrap_or_else(|refused| refused.identity);
+        site().respond(&identity, &Outcome::Unchanged, true, NOW).unwrap().vary
+    };
+    let proof = client.proof(&token, json!({}));
+    for proof in [Some(&*proof), None] {
+        assert_eq!(vary(ask(&format!("DPoP {token}"), proof, NOW)), ["Authorization", "DPoP"]);
+    }
+    assert_eq!(vary(ask(&format!("Bearer {token}"), Some(&proof), NOW)), ["Authorization"]);
 }
 
 #[test]

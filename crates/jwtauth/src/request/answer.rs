@@ -95,7 +95,11 @@ impl Site {
         let dpop_nonce = identity.needs_nonce.then(|| self.tokens.issue_dpop_nonce(now)).transpose()?;
         let is_private = !cookies.is_empty() || dpop_nonce.is_some();
         let depends_on_cookies = was_asked && !identity.is_bearer() || is_private || identity.has_cookies();
-        let vary = [(depends_on_cookies, "Cookie"), (identity.is_bearer(), "Authorization")];
+        let vary = [
+            (depends_on_cookies, "Cookie"),
+            (identity.is_bearer(), "Authorization"),
+            (identity.is_of_client(), "DPoP"),
+        ];
         let vary = vary.into_iter().filter_map(|(depends, name)| depends.then_some(name)).collect();
         Ok(Answer { cookies, dpop_nonce, vary, is_private })
     }

@@ -26,19 +26,36 @@ pub struct Transport {
     pub bearer: bool,
     /// The secrets by which the site's render server identifies itself.
     pub render_secrets: RenderSecrets,
+    /// The site's own origins, for which the proofs of clients may be (DPoP). `None` if the caller has checked the host of
+    /// each request, as Django does with `ALLOWED_HOSTS`.
+    pub dpop_origins: Option<Vec<Origin>>,
 }
 
 impl Transport {
     /// Read tokens from these cookies if the origin of the request allows it, and from `Authorization: Bearer` if
-    /// `bearer` is set.
+    /// `bearer` is set. No proof of a client is accepted until [`with_dpop_origins`](Self::with_dpop_origins).
     pub fn new(cookies: CookiePolicy, origins: OriginPolicy, bearer: bool) -> Self {
-        Self { cookies, origins, bearer, render_secrets: RenderSecrets::default() }
+        Self { cookies, origins, bearer, render_secrets: RenderSecrets::default(), dpop_origins: Some(Vec::new()) }
     }
 
     /// Accept these secrets from the site's render server.
     #[must_use]
     pub fn with_render_secrets(self, render_secrets: RenderSecrets) -> Self {
         Self { render_secrets, ..self }
+    }
+
+    /// Accept the proofs of clients (DPoP) for these origins of the site, by which clients reach it.
+    ///
+    /// The host of a request is not enough: a server that received a proof for itself could send it on, with its own name
+    /// as the host. `None` accepts each host, and is for callers that have checked it.
+    #[must_use]
+    pub fn with_dpop_origins(self, origins: Option<Vec<Origin>>) -> Self {
+        Self { dpop_origins: origins, ..self }
+    }
+
+    /// Return the origin to which a request was sent, if it is one for which proofs may be.
+    pub(super) fn dpop_origin(&self, own: impl FnOnce() -> Option<Origin>) -> Option<Origin> {
+        own().filter(|own| self.dpop_origins.as_ref().is_none_or(|known| known.contains(own)))
     }
 
     /// Verify the tokens of a request at `now`, and decide whether it may use its cookies.
@@ -100,7 +117,7 @@ impl Transport {
         if let Some((scheme, token)) = self.bearer.then(|| head.token()).flatten() {
             identity.scheme = Some(scheme);
             if scheme == Scheme::Dpop {
-                return identity.of_client(verifier, nonces, head, token, own, now);
+                return identity.of_client(verifier, nonces, head, token, || self.dpop_origin(own), now);
             }
             return match verifier.verify(TokenKind::Access, token, now) {
                 Ok(claims) => Ok(identity.with_access(claims)),
@@ -229,6 +246,12 @@ impl Identity {
         }
     }
 
+    /// Return this identity with what [`Site::identify_client`](crate::Site::identify_client) found in the same request, so
+    /// that its response brings the nonce.
+    pub fn proving(self, client: &Self) -> Self {
+        Self { client: client.client, needs_nonce: client.needs_nonce, ..self }
+    }
+
     /// Return the key that the client has proved by a header `DPoP`.
     pub fn client(&self) -> Option<Thumbprint> {
         self.client
@@ -243,11 +266,7 @@ impl Identity {
     /// Return the refusal of a request whose access token came in `Authorization`, and whose session has ended.
     pub fn over(&self) -> IdentifyError {
         let error = VerifyError::SessionOver;
-        if self.scheme == Some(Scheme::Dpop) {
-            DpopError::Token(error).into()
-        } else {
-            IdentifyError::InvalidToken(error)
-        }
+        if self.is_of_client() { DpopError::Token(error).into() } else { IdentifyError::InvalidToken(error) }
     }
 
     fn of_one_user(self, [access, refresh]: [Option<Claims>; 2]) -> Self {
@@ -314,6 +333,11 @@ impl Identity {
     /// then not read.
     pub fn is_bearer(&self) -> bool {
         self.scheme.is_some()
+    }
+
+    /// Return whether the access token in `Authorization` needs a proof: the response depends on the header `DPoP`.
+    pub fn is_of_client(&self) -> bool {
+        self.scheme == Some(Scheme::Dpop)
     }
 
     /// Return whether the request brought a cookie with either name, whatever its value.

@@ -86,7 +86,8 @@ impl Site {
         if head.dpop.is_none() {
             return Ok(Identity::default());
         }
-        let expected = Expected { head, own: own(), access: None, nonces: Some(self.tokens.verifier()) };
+        let expected =
+            Expected { head, own: self.transport.dpop_origin(own), access: None, nonces: Some(self.tokens.verifier()) };
         Identity::default().with_proof(expected.check(now))
     }
 

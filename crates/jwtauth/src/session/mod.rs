@@ -187,6 +187,11 @@ pub enum DeviceBinding {
 }
 
 impl DeviceBinding {
+    /// Return whether the session is, or must be, bound to a key: a token alone does nothing.
+    pub fn needs_proof(self) -> bool {
+        self != Self::Unbound
+    }
+
     /// Return whether the session is, or must be, bound to a key of the browser. Then only a proof of the key leads to
     /// access tokens that end later.
     pub fn is_of_browser(self) -> bool {

@@ -294,14 +294,10 @@ struct Confirmation(Thumbprint);
 
 impl<'de> Deserialize<'de> for Confirmation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Members<'a> {
-            #[serde(borrow)]
-            jkt: Name<'a>,
-        }
-        let Members { jkt: Name(jkt) } = Members::deserialize(deserializer)?;
-        Thumbprint::parse(&jkt).map(Self).ok_or_else(|| de::Error::custom("not a thumbprint"))
+        let strict_json::Strict(value) = strict_json::Strict::deserialize(deserializer)?;
+        let members = value.as_object().filter(|members| members.len() == 1);
+        let key = members.and_then(|members| Thumbprint::parse(members.get("jkt")?.as_str()?));
+        key.map(Self).ok_or_else(|| de::Error::custom("not a thumbprint"))
     }
 }
 
