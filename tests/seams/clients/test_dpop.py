@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -237,6 +238,26 @@ def test_commands_of_the_guide_are_answered_as_it_says(site, tmp_path):
     assert '{"detail":"The DPoP proof is not valid: the header DPoP is missing.","code":"invalid_dpop_proof"}' in call
     assert refresh.startswith('{"token_type":"DPoP","access":"')
     assert refresh.endswith("{}")
+
+
+BEHIND_A_PROXY = """
+ALLOWED_HOSTS = ["api.example.com"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+FORCE_SCRIPT_NAME = "/prefix"
+"""
+
+
+def test_proof_is_for_the_url_in_front_of_the_proxy(tmp_path):
+    spec = importlib.util.spec_from_file_location("dpop", CLIENTS / "dpop.py")
+    dpop = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dpop)
+    key, passed_on = dpop.ECKey.generate_key("P-256"), {"Host": "api.example.com", "X-Forwarded-Proto": "https"}
+    codes = {}
+    with served_with(BEHIND_A_PROXY, tmp_path) as site:
+        for url in ("https://api.example.com/prefix", "http://api.example.com/prefix", "https://api.example.com"):
+            headers = {**passed_on, "DPoP": dpop.proof(key, "POST", f"{url}/auth/token/")}
+            codes[url] = requests.post(f"{site.url}/auth/token/", headers=headers).json()["code"]
+    assert list(codes.values()) == ["use_dpop_nonce", "invalid_dpop_proof", "invalid_dpop_proof"]
 
 
 @pytest.mark.django_db
