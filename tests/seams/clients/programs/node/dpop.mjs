@@ -1,5 +1,5 @@
-// `node dpop.mjs dpop.js`: drives the compiled examples/clients/dpop.ts. Each line of input is a list: what to do, and with
-// what. Each line of output has the result or the error, and the requests that it took.
+// `node dpop.mjs dpop.js`: drives the compiled examples/clients/dpop.ts. Each line of input is a list: what to do, and
+// with what. Each line of output has the result or the error, and the requests that it took.
 import { createInterface } from "node:readline";
 
 const { Client } = await import(process.argv[2]);
