@@ -189,7 +189,7 @@ def test_bound_token_is_refused_as_a_bearer_token_and_as_a_cookie(client, url):
     browser = Browser()
     browser.carry({"access_token": token, "refresh_token": client.tokens["refresh"]})
     assert browser.who() is None
-    assert client.get().status_code == 200, "nobody is signed out"
+    assert client.get().status_code == 200, "the client stays signed in"
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_thief_with_every_token_and_every_proof_gets_nothing(client, thief, cloc
     browser = Browser()
     browser.carry({"refresh_token": refresh})
     assert browser.who() is None
-    assert client.refresh().status_code == 200, "nobody is signed out"
+    assert client.refresh().status_code == 200, "the client stays signed in"
 
 
 def test_old_refresh_token_with_a_proof_of_the_key_is_theft_as_with_any_session(client, clock):
@@ -330,6 +330,14 @@ def test_bad_proof_is_refused_before_the_password_is_tried(ada, clock, monkeypat
     monkeypatch.setattr("django.contrib.auth.hashers.check_password", lambda *args: pytest.fail("tried"))
     response = Client(clock).send("POST", "/auth/token/", LOGIN, proof="x")
     assert (response.status_code, response.json()["code"]) == (400, "invalid_dpop_proof")
+
+
+def test_client_without_a_nonce_uses_up_no_attempt(ada, clock):
+    for _ in range(30):
+        client = Client(clock)
+        assert client.sign_in().status_code == 200
+    response = client.twice("POST", "/auth/token/", LOGIN)
+    assert response.status_code == 429
 
 
 def test_login_with_a_proof_tells_that_the_session_is_bound(ada, clock):
@@ -412,7 +420,7 @@ def test_login_with_cookies_in_a_request_with_a_proof_is_not_bound(client):
     assert browser.who() == "ada"
 
 
-def test_whoever_finds_a_token_may_revoke_it(client):
+def test_token_is_revoked_without_a_proof(client):
     assert (
         Browser()
         .post("/auth/token/revoke/", {"token": client.tokens["refresh"]}, content_type="application/json")

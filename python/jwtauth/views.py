@@ -302,14 +302,15 @@ class TokenView(_Credentials):
     name = _("Get tokens")
     description = _("Sign in with a username and password and return a pair of tokens, for clients that store them.")
 
-    @sensitive_variables()
-    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Return the tokens ``access`` and ``refresh``, and the seconds until each expires.
-
-        With a header ``DPoP``, they are bound to its key. It is checked first, since a client may have to try again.
-        """
+    def check_throttles(self, request: Request) -> None:
+        """Check a header ``DPoP`` before the request counts as an attempt: a client without a nonce has to ask twice."""
         with _invalid_proof_is_refusal():
             client_proof.key_of_login(client_proof.identify(django_request(request)), get_config())
+        super().check_throttles(request)
+
+    @sensitive_variables()
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Return the tokens ``access`` and ``refresh``, and the seconds until each expires."""
         validated = self.validated(request)
         with _limit_is_refusal():
             grant = start_session(

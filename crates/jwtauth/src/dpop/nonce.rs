@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{IssueError, Tokens, UnixTime, Verifier, strict_json, token::Type};
 
-/// How long a nonce is valid. A proof that someone copied can be sent again for that long: with its access token, to the
-/// same URL, by the same method.
+/// How long a nonce is valid. A copied proof can be sent again for that long: with its access token, to the same URL, by
+/// the same method.
 pub const DPOP_NONCE_LIFETIME: Duration = Duration::from_secs(300);
 
 #[derive(Deserialize, Serialize)]

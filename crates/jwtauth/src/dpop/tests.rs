@@ -143,7 +143,7 @@ fn bound_token_is_refused_by_every_other_way() {
         "token_not_valid",
         "it has expired"
     );
-    // As a cookie, it is no token.
+    // As a cookie, it is ignored.
     let cookie = format!("access_token={token}");
     let fields = [cookie.as_bytes()];
     let cookies = Head { cookies: &fields, dpop: Some(&proof), path: "/api/me/", ..Head::new("GET") };

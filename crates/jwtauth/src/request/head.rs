@@ -35,7 +35,7 @@ impl HttpVersion {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// `Bearer` (RFC 6750 §2.1): whoever has the token may use it.
+    /// `Bearer` (RFC 6750 §2.1): the token alone is enough.
     Bearer,
     /// `DPoP` (RFC 9449 §7.1): the token is accepted with a proof of the key to which it is bound.
     Dpop,

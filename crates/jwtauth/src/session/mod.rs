@@ -170,7 +170,7 @@ pub struct Session {
     pub device: DeviceBinding,
 }
 
-/// Whether a session is bound to a key, without whose proof nobody can use it.
+/// Whether a session is bound to a key, so that its tokens alone are of no use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DeviceBinding {
