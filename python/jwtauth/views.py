@@ -303,7 +303,7 @@ class TokenView(_Credentials):
     description = _("Sign in with a username and password and return a pair of tokens, for clients that store them.")
 
     def check_throttles(self, request: Request) -> None:
-        """Check a header ``DPoP`` before the request counts as an attempt: a client without a nonce has to ask twice."""
+        """Check a header ``DPoP`` before the request is an attempt, since a client without a nonce has to ask twice."""
         with _invalid_proof_is_refusal():
             client_proof.key_of_login(client_proof.identify(django_request(request)), get_config())
         super().check_throttles(request)
