@@ -628,7 +628,7 @@ impl Headers {
 
     /// Return whether the access token needs a proof.
     fn brings_client(&self) -> bool {
-        self.head("", "", &[]).token().is_some_and(|(scheme, _)| scheme == Scheme::Dpop)
+        self.authorization.is_some() && self.head("", "", &[]).token().is_some_and(|(scheme, _)| scheme == Scheme::Dpop)
     }
 
     fn head<'h>(&'h self, method: &'h str, version: &str, cookies: &'h [&'h [u8]]) -> Head<'h> {
