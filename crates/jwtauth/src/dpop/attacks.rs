@@ -26,7 +26,7 @@ impl Corpus {
         let tokens = Tokens::new(Keyring::new(key, []).unwrap(), Profile::default()).unwrap();
         let seconds = Duration::from_secs;
         let policy = RotationPolicy::new(Lifetimes::new(seconds(300), seconds(86_400), None).unwrap(), seconds(30));
-        let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true);
+        let transport = Transport::new(CookiePolicy::default(), OriginPolicy::default(), true).with_dpop_origins(None);
         Self { json, site: Site::new(tokens, policy, transport) }
     }
 
