@@ -372,6 +372,7 @@ def case(
     method="GET",
     version="1.1",
     sent_to=OWN,
+    query="",
     responds=(),
     rows=None,
     configuration="default",
@@ -414,6 +415,7 @@ def case(
                 "sent_to": sent_to,
                 "headers": [*([list(header) for header in headers]), *(["Cookie", field] for field in fields)],
                 "responds": [list(header) for header in responds],
+                **({"query": query} if query else {}),
             },
             "answer": {
                 "status": answer["status"],
@@ -1682,6 +1684,9 @@ def dpop_proofs():
     def by(name, answer, rule="dpop proof", token=None, **changes):
         at(rule, name, answer, token=token, proofs=changes)
 
+    at("dpop proof", "of a request with a query", welcome, query="page=2")
+    other = {"htu": f"{OWN}/me/?page=3"}
+    at("dpop proof", "with another query than the request", welcome, query="page=2", proofs=other)
     own = OWN.removeprefix("https://")
     for htu in (
         f"{OWN}/me/?page=2",
