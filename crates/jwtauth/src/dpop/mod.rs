@@ -15,4 +15,6 @@ pub use proof::{DpopError, MAX_DPOP_AGE, MAX_DPOP_AGE_WITHOUT_NONCE};
 pub use thumbprint::Thumbprint;
 
 #[cfg(test)]
+mod attacks;
+#[cfg(test)]
 mod tests;
