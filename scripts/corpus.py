@@ -372,6 +372,7 @@ def case(
     method="GET",
     version="1.1",
     sent_to=OWN,
+    query="",
     responds=(),
     rows=None,
     configuration="default",
@@ -414,6 +415,7 @@ def case(
                 "sent_to": sent_to,
                 "headers": [*([list(header) for header in headers]), *(["Cookie", field] for field in fields)],
                 "responds": [list(header) for header in responds],
+                **({"query": query} if query else {}),
             },
             "answer": {
                 "status": answer["status"],
@@ -1682,6 +1684,9 @@ def dpop_proofs():
     def by(name, answer, rule="dpop proof", token=None, **changes):
         at(rule, name, answer, token=token, proofs=changes)
 
+    at("dpop proof", "of a request with a query", welcome, query="page=2")
+    other = {"htu": f"{OWN}/me/?page=3"}
+    at("dpop proof", "with another query than the request", welcome, query="page=2", proofs=other)
     own = OWN.removeprefix("https://")
     for htu in (
         f"{OWN}/me/?page=2",
@@ -1710,7 +1715,6 @@ def dpop_proofs():
         by(f"htu {htu or 'empty'}", no("htu"), htu=htu)
     evil = "https://evil.example"
     at("dpop proof", "for another name of the server", no("htu"), sent_to=evil, proofs={"htu": f"{evil}/me/"})
-    at("dpop proof", "for the server, sent to another name", no("htu"), sent_to=evil)
     for htm in ("POST", "HEAD", "get", "GET ", ""):
         by(f"htm {htm!r}", no("htm"), htm=htm)
     at("dpop proof", "of GET with HEAD", no("htm"), method="HEAD", proofs={"htm": "GET"})
@@ -1828,6 +1832,24 @@ def dpop_nonces():
     private["vary"] = ["Accept", *private["vary"]]
     private["headers"]["CDN-Cache-Control"] = None
     by("old, with a response for caches", private, nonce(half), responds=public)
+
+
+def dpop_handshakes():
+    at, welcome, no = proven()
+    upgrade = [("Upgrade", "websocket"), ("Origin", "https://evil.example")]
+
+    def handshake(name, answer, **options):
+        answer = {**answer, "vary": None, "cache_control": None, "headers": {}}
+        at("websocket", name, answer, view="websocket", headers=upgrade, **options)
+
+    accepted = {**welcome, "status": 101}
+    handshake("with a bound token and its proof, from another origin", accepted)
+    handshake("with an old nonce", with_nonce(accepted), proofs={"nonce": nonce(NONCE_LIFETIME // 2)})
+    handshake("without a nonce", with_nonce(no("nonce")), proofs={"nonce": None})
+    handshake("without a proof", no("missing"), proofs=[])
+    handshake("with a proof for another URL", no("htu"), proofs={"htu": f"{OWN}/me/"})
+    handshake("with a proof for the scheme of WebSockets", no("htu"), proofs={"htu": "wss://own.example/websocket/"})
+    handshake("with a bound token of an ended session", no("token"), rows={})
 
 
 def dpop_bound():
@@ -2051,7 +2073,7 @@ def main():
         family()
     for family in (origins, websockets, logins, cookies, bearers, checks, responses):
         family()
-    for family in (dpop_requests, dpop_proofs, dpop_nonces, dpop_bound):
+    for family in (dpop_requests, dpop_proofs, dpop_nonces, dpop_handshakes, dpop_bound):
         family()
     names = [entry["name"] for entry in cases]
     assert len(set(names)) == len(names), {name for name in names if names.count(name) > 1}

@@ -79,6 +79,7 @@ struct CaseRequest {
     sent_to: String,
     headers: Vec<(String, String)>,
     responds: Vec<(String, String)>,
+    query: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -193,10 +194,12 @@ impl Corpus {
             other => panic!("unknown version {other}"),
         };
         let mut request = Request::builder().method(sent.method.as_str()).version(version);
+        let query = sent.query.iter().map(|query| format!("?{query}"));
+        let path = format!("/{}/{}", sent.view, query.collect::<String>());
         request = if is_later {
-            request.uri(format!("{}/{}/", sent.sent_to, sent.view))
+            request.uri(format!("{}{path}", sent.sent_to))
         } else {
-            request.uri(format!("/{}/", sent.view)).header(header::HOST, host)
+            request.uri(path).header(header::HOST, host)
         };
         for (name, value) in &sent.headers {
             let value = self

@@ -176,6 +176,9 @@ struct Request {
     sent_to: String,
     headers: Vec<(String, String)>,
     responds: Vec<(String, String)>,
+    /// The query of the URL, which the head leaves out.
+    #[serde(default, rename = "query")]
+    _query: String,
 }
 
 #[derive(Deserialize)]
