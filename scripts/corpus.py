@@ -1839,7 +1839,7 @@ def dpop_handshakes():
     upgrade = [("Upgrade", "websocket"), ("Origin", "https://evil.example")]
 
     def handshake(name, answer, **options):
-        answer = {**answer, "vary": None, "cache_control": None, "headers": {}}
+        answer = {**answer, "vary": None, "cache_control": None}
         at("websocket", name, answer, view="websocket", headers=upgrade, **options)
 
     accepted = {**welcome, "status": 101}

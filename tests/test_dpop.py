@@ -10,10 +10,14 @@ import jwt
 import pytest
 from asgiref.sync import async_to_sync
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.test import AsyncClient
 from django.urls import path
+from django.views.decorators.cache import cache_page
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.vary import vary_on_headers
+from rest_framework.decorators import api_view, permission_classes
+from rest_framework.permissions import IsAuthenticated
 
 from jwtauth import login
 from jwtauth.internal.tokens import pair
@@ -46,7 +50,27 @@ def into_cookies(request):
     return JsonResponse({})
 
 
-urlpatterns = [*usual, path("own/token/", own_view), path("own/cookies/", into_cookies)]
+@cache_page(60)
+@vary_on_headers("Cookie", "Authorization")
+@api_view(["GET"])
+@permission_classes([IsAuthenticated])
+def cached(request):
+    return HttpResponse(str(request.user))
+
+
+@cache_page(60)
+@vary_on_headers("Cookie", "Authorization")
+def plain_cached(request):
+    return HttpResponse(str(request.user))
+
+
+urlpatterns = [
+    *usual,
+    path("cached/", cached),
+    path("cached/plain/", plain_cached),
+    path("own/token/", own_view),
+    path("own/cookies/", into_cookies),
+]
 
 
 class Client:
@@ -223,6 +247,13 @@ def test_proof_of_another_key_or_none_is_refused(client, thief):
     for proof in (thief.proof("GET", "/me/", token), "", "x", "a.b.c", client.proof("GET", "/me/", token) + ",x"):
         assert_refused(client.send("GET", "/me/", token=token, proof=proof), "invalid_dpop_proof")
     assert_refused(Browser().get("/me/", headers={"Authorization": f"DPoP {token}"}), "invalid_dpop_proof")
+
+
+@pytest.mark.parametrize("url", ["/cached/", "/cached/plain/"])
+def test_stored_page_is_not_served_without_a_proof(client, url):
+    assert client.get(url).status_code == 200
+    copied = {"Authorization": f"DPoP {client.tokens['access']}"}
+    assert_refused(Browser().get(url, headers=copied), "invalid_dpop_proof")
 
 
 def test_plain_token_is_refused_by_the_scheme_dpop(ada, clock):

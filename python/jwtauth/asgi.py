@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from django.http import HttpResponse
 
 from jwtauth.conf import get_config
 from jwtauth.exceptions import CrossOriginRefused, SessionContention
+from jwtauth.internal import bearer
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.refresh import refresh
 from jwtauth.internal.response import write
@@ -23,6 +24,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
 _T = TypeVar("_T")
 
 # ws and wss start as http and https (RFC 6455 section 3).
@@ -59,11 +61,13 @@ class WebSocketAuthMiddleware:
             await _refuse(scope, receive, send, 503)
         else:
             if auth.is_bearer and not user.is_authenticated:
-                await _refuse(scope, receive, send, 401)
+                challenge = flow.identity.challenge or bearer.CHALLENGE
+                headers = [(b"www-authenticate", challenge.encode()), *_headers(flow)]
+                await _refuse(scope, receive, send, 401, headers)
             else:
                 if not user.is_authenticated:
                     user = scope.get("user", user)
-                await self.app({**scope, "user": user, "jwtauth": auth}, receive, _with_cookies(flow, send))
+                await self.app({**scope, "user": user, "jwtauth": auth}, receive, _with_headers(flow, send))
 
 
 async def is_signed_in(scope: Scope) -> bool:
@@ -110,27 +114,34 @@ def _handshake(scope: Scope) -> Any:
     return request
 
 
-def _with_cookies(flow: Flow, send: Send) -> Send:
-    """Return a ``send`` that adds the cookies of a refresh to the answer of the handshake."""
+def _headers(flow: Flow) -> Headers:
+    """Return the cookies of a refresh, and the nonce for a client's next proof."""
     response = HttpResponse()
     write(flow, response)
-    headers = [(b"set-cookie", cookie.OutputString().encode()) for cookie in response.cookies.values()]
+    nonce = response.headers.get("DPoP-Nonce")
+    headers = [] if nonce is None else [(b"dpop-nonce", nonce.encode())]
+    return headers + [(b"set-cookie", cookie.OutputString().encode()) for cookie in response.cookies.values()]
+
+
+def _with_headers(flow: Flow, send: Send) -> Send:
+    """Return a ``send`` that adds cookies and a nonce to the answer of the handshake."""
+    headers = _headers(flow)
     if not headers:
         return send
 
-    async def send_with_cookies(message: Any) -> None:
+    async def send_with_headers(message: Any) -> None:
         if message["type"] in _ANSWERS:
             message = {**message, "headers": [*message.get("headers", ()), *headers]}
         await send(message)
 
-    return send_with_cookies
+    return send_with_headers
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, headers: Headers = ()) -> None:
     """Refuse the handshake with this status, or with 403 if the server supports no other."""
     await receive()
     if "websocket.http.response" in scope.get("extensions", {}):
-        await send({"type": "websocket.http.response.start", "status": status, "headers": []})
+        await send({"type": "websocket.http.response.start", "status": status, "headers": list(headers)})
         await send({"type": "websocket.http.response.body", "body": b""})
     else:
         await send({"type": "websocket.close", "code": 1008})

@@ -109,7 +109,9 @@ class JWTAuthMiddleware:
             flow.look_again()
             if acting.is_said(flow) and acting.changes_credentials(request, view):
                 return JsonResponse(acting.refusal().body, status=403)
-        if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
+        if flow is None or not flow.identity.is_bearer:
+            return None
+        if _authenticates_itself(view) and not _is_unproven(flow):
             return None
         return None if request.jwtauth.is_authenticated else bearer.refusal(flow.identity)  # type: ignore[attr-defined]
 
@@ -119,7 +121,9 @@ class JWTAuthMiddleware:
             await sync_to_async(flow.look_again)()
         if acting.is_said(flow) and acting.changes_credentials(request, view):
             return JsonResponse(acting.refusal().body, status=403)
-        if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
+        if flow is None or not flow.identity.is_bearer:
+            return None
+        if _authenticates_itself(view) and not _is_unproven(flow):
             return None
         if not flow.is_known:
             await sync_to_async(lambda: flow.found)()
@@ -228,6 +232,15 @@ def _authenticates_itself(view: Any) -> bool:
     """Return whether this is a view of DRF or django-ninja, which has authentication classes for bearer tokens."""
     is_drfs = hasattr(getattr(view, "cls", None), "authentication_classes")
     return is_drfs or getattr(view, "__module__", None) == "ninja.operation"
+
+
+def _is_unproven(flow: Flow) -> bool:
+    """Return whether the request has a token of this site that is valid, without a valid proof of its key.
+
+    No other scheme can accept it. A view of DRF may be stored by ``cache_page``, which does not see the proof.
+    """
+    error = flow.identity.dpop_error
+    return error is not None and error[0] != bearer.CODE
 
 
 AuthenticationMiddleware = JWTAuthMiddleware  # the name in 0.0.8

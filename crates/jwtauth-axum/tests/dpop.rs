@@ -683,3 +683,13 @@ async fn proof_that_is_not_valid_is_logged_and_no_secret_is() {
         assert!(!logged().contains(secret));
     }
 }
+
+#[tokio::test]
+async fn session_of_a_client_counts_as_bound() {
+    for site in sites().await {
+        let bound: Vec<_> = site.store.rows(ADA).await.iter().map(Record::is_device_bound).collect();
+        assert_eq!(bound, [true], "as in Django");
+        site.store(Some(String::new())).await;
+        assert!(!site.store.rows(ADA).await[0].is_device_bound());
+    }
+}

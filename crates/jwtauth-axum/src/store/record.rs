@@ -111,9 +111,10 @@ impl Record {
         self
     }
 
-    /// Return whether the session is bound to a device: only a proof of its key refreshes the session.
+    /// Return whether the session is bound to a key, of a browser or of another client (`DPoP`): only a proof of it
+    /// refreshes the session.
     pub fn is_device_bound(&self) -> bool {
-        self.session.device == DeviceBinding::Bound
+        matches!(self.session.device, DeviceBinding::Bound | DeviceBinding::Dpop(_))
     }
 
     /// Set [`device_key`](Self::device_key), and what the session says of it.

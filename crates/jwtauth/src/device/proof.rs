@@ -107,6 +107,8 @@ fn unquoted(value: &str) -> Option<&str> {
 /// Check that no header and no payload cause a panic, and that a key of a header is stored and read as the same key.
 #[cfg(fuzzing)]
 pub fn fuzz_proof(json: &[u8]) {
+    use super::jws::{object, parse_header};
+
     if let Ok((_, Some(key))) = object(json).and_then(|header| parse_header(header, TYPE, is_of_devices)) {
         assert_eq!(DeviceKey::parse(&key.to_text()), Ok(key));
     }
