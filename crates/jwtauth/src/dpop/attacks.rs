@@ -143,6 +143,25 @@ fn valid_proofs_of_the_corpus_are_accepted_and_name_their_key() {
 }
 
 #[test]
+fn proof_for_a_host_that_is_not_the_site_s_is_refused_whatever_host_the_request_names() {
+    let mut corpus = Corpus::read();
+    let known: Origin = corpus.json["request"]["own"].as_str().unwrap().parse().unwrap();
+    let transport = corpus.site.transport().clone().with_dpop_origins(Some(vec![known]));
+    corpus.site = Site::new(corpus.site.tokens().clone(), *corpus.site.policy(), transport);
+    let others = corpus.cases("accepted").iter().filter(|case| case.get("own").is_some());
+    assert!(others.clone().count() > 2);
+    for case in others {
+        for by in ["site", "service", "client"] {
+            assert_eq!(error(&corpus.ask(case, by)), "uri", "{} by {by}", case["what"]);
+        }
+    }
+    let own = corpus.cases("accepted").iter().filter(|case| case.get("own").is_none());
+    for case in own {
+        assert_eq!(error(&corpus.ask(case, corpus.part(case, "by").unwrap())), "accepted", "{}", case["what"]);
+    }
+}
+
+#[test]
 fn no_client_can_use_the_token_of_another() {
     let corpus = Corpus::read();
     for case in corpus.cases("accepted").iter().filter(|case| case["by"] != "client") {

@@ -957,6 +957,7 @@ mod confirmations {
             "[]".to_owned(),
             "{}".to_owned(),
             format!(r#""{JKT}""#),
+            format!(r#"["{JKT}"]"#),
             format!(r#"[{{"jkt":"{JKT}"}}]"#),
             format!(r#"{{"jkt":["{JKT}"]}}"#),
             r#"{"jkt":1}"#.to_owned(),
