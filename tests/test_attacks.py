@@ -95,8 +95,9 @@ def test_every_invalid_key_is_refused_with_its_code():
         assert refused.value.code == case["code"] or case["code"] is None, case["what"]
 
 
-def test_attacks_json_is_up_to_date_with_its_script():
-    script = [sys.executable, str(ROOT / "scripts/attacks.py"), "--check"]
+@pytest.mark.parametrize("name", ["attacks.py", "dpop_attacks.py"])
+def test_attacks_are_up_to_date_with_their_script(name):
+    script = [sys.executable, str(ROOT / "scripts" / name), "--check"]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
