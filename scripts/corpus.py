@@ -1,17 +1,19 @@
 """Writes `testdata/requests.json`: requests, the rows they meet, and the answers that every implementation must give.
 
 `testdata/README.md` describes the format. Each answer is written here by hand, from the tables in the documentation;
-this file never calls the engine. Tokens are signed with the standard library alone. Every signature is deterministic,
-so the output is reproducible; `python scripts/corpus.py --check` compares it with the file.
+this file never calls the engine. Tokens are signed with the standard library alone, and proofs of clients with
+`cryptography`. Every signature is deterministic, so the output is reproducible; `python scripts/corpus.py --check`
+compares it with the file.
 """
 
-import base64
 import hashlib
 import hmac
 import json
 import sys
 import uuid
 from pathlib import Path
+
+from corpus_dpop import NONCE_LIFETIME, TOLERANCE, Client, b64, compact, digest, refused
 
 TARGET = Path(__file__).resolve().parent.parent / "testdata/requests.json"
 
@@ -108,6 +110,10 @@ RULES = {
     "invalid": "invalid cookies are ignored",
     "sessions": "an access token and a refresh token of two sessions of one user",
     "bearer": "Authorization: Bearer",
+    "dpop": "Authorization: DPoP, with a proof of the key to which the token is bound",
+    "dpop proof": "DPoP: a proof is for one method, URL and token, and by the key of the token",
+    "dpop nonce": "DPoP: a proof needs a nonce of the server, and a response brings one in time",
+    "dpop bound": "DPoP: a bound token, or a token of a bound session, is accepted in no other way",
     "check": "the strict check",
     "acknowledge": "the strict check acknowledges the newest generation",
     "last seen": "unsafe requests update the time last seen, at most once a minute",
@@ -121,14 +127,6 @@ WSGI_HAS_NO_WEBSOCKETS = {"wsgi": "WSGI has no WebSockets"}
 
 
 # --- tokens
-
-
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def compact(value):
-    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def sid_of(name, began=T - 5000):
@@ -158,7 +156,8 @@ sessions, tokens = Sessions(), {}
 
 
 def signed(kind, claims, key=KEY):
-    head = b64(compact({"alg": "HS256", "typ": {"access": "at+jwt", "refresh": "rt+jwt"}[kind]}))
+    types = {"access": "at+jwt", "refresh": "rt+jwt", "nonce": "dn+jwt"}
+    head = b64(compact({"alg": "HS256", "typ": types[kind]}))
     message = f"{head}.{b64(compact(claims))}"
     return f"{message}.{b64(hmac.digest(key.encode(), message.encode(), 'sha256'))}"
 
@@ -196,9 +195,10 @@ def refresh(session="laptop", generation=7, *, issued_at=T - 1000, expires_at=T 
     return token(name, "refresh", session, generation, issued_at, expires_at, user, **more)
 
 
-def suffix(auth_time=None, amr=(), idle=False):
+def suffix(auth_time=None, amr=(), idle=False, cnf=None):
     """Return what the name of a token says of its other claims."""
     said = ["" if auth_time is None else f"since {auth_time - T:+}", *amr, "idle" if idle else ""]
+    said += [] if cnf is None else [f"bound to {cnf['jkt'][:4]}"]
     return "".join(f" {one}" for one in said if one)
 
 
@@ -373,6 +373,7 @@ def case(
     method="GET",
     version="1.1",
     sent_to=OWN,
+    query="",
     responds=(),
     rows=None,
     configuration="default",
@@ -415,6 +416,7 @@ def case(
                 "sent_to": sent_to,
                 "headers": [*([list(header) for header in headers]), *(["Cookie", field] for field in fields)],
                 "responds": [list(header) for header in responds],
+                **({"query": query} if query else {}),
             },
             "answer": {
                 "status": answer["status"],
@@ -1585,6 +1587,339 @@ def bearers():
     bearer("another scheme without cookies", ANONYMOUS, access(), scheme="Token ")
 
 
+# --- clients with keys
+
+APP, THIEF = Client("app"), Client("thief")
+DPOP_VARY = ["Authorization", "DPoP"]
+
+
+def app(**changes):
+    """Return the row of a session that is bound to the key of `APP`."""
+    return {"app": row(**{"device_key": APP.device_key, **changes})}
+
+
+def bound(*arguments, to=APP, **options):
+    """Return an access token that is bound to this key."""
+    return access(*(arguments or ("app",)), cnf={"jkt": to.thumbprint}, **options)
+
+
+def nonce(age=0, key=KEY, kind="nonce"):
+    return signed(kind, {"exp": T + NONCE_LIFETIME - age}, key)
+
+
+def proof(name, of, by=APP, header=(), **changes):
+    """Add a proof for `GET /me/` with the token `of`, with other claims in place of some, and return its place."""
+    token = tokens.get(of.strip("{}"), of)
+    claims = {
+        "jti": "1",
+        "htm": "GET",
+        "htu": f"{OWN}/me/",
+        "iat": T,
+        "ath": b64(digest(token)),
+        "nonce": nonce(),
+        **changes,
+    }
+    made = by.sign(claims, **dict(header))
+    assert tokens.setdefault(f"proof {name}", made) == made, f"two proofs have the name {name}"
+    return f"{{proof {name}}}"
+
+
+def with_nonce(answer, cache_control=PRIVATE):
+    """Return the answer with a new nonce. No cache stores it."""
+    vary = ["Cookie", *DPOP_VARY]
+    headers = {**answer["headers"], "DPoP-Nonce": nonce()}
+    return {**answer, "headers": headers, "vary": vary, "cache_control": cache_control}
+
+
+def proven():
+    """Return what all requests with a DPoP token have in common: a function that adds a case, and answers."""
+
+    def at(rule, name, answer, *, token=None, scheme="DPoP ", proofs=None, rows=None, headers=(), **options):
+        """Add a case. `proofs`: the claims and the parameters that differ in the proof, or the values of `DPoP`."""
+        token = bound() if token is None else token
+        method, view = options.setdefault("method", "GET"), options.get("view", "me")
+        if proofs is None or isinstance(proofs, dict):
+            changes = {"htm": method, "htu": f"{OWN}/{view}/", **(proofs or {})}
+            proofs = [proof(name, token, **changes)]
+        fields = [("Authorization", f"{scheme}{token}"), *(("DPoP", one) for one in proofs), *headers]
+        case(rule, name, answer, headers=fields, rows=app() if rows is None else rows, **options)
+
+    welcome = {**SIGNED_IN, "vary": DPOP_VARY, "headers": {"DPoP-Nonce": None}}
+
+    def no(what):
+        return {**refused(what), "vary": DPOP_VARY}
+
+    return at, welcome, no
+
+
+def dpop_requests():
+    at, welcome, no = proven()
+    cross = [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")]
+    seen = {**welcome, "rows": {"app": {"last_seen_at": T}}}
+    over = no("token")
+
+    at("dpop", "a bound token with a proof", welcome)
+    at("dpop", "a lower-case scheme", welcome, scheme="dpop ")
+    at("dpop", "several spaces after the scheme", welcome, scheme="DPoP   ")
+    at("dpop", "a view for everyone", welcome, view="public")
+    for method in ("HEAD", "OPTIONS"):
+        at("dpop", f"{method}", welcome, method=method)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        at("dpop", f"{method}", seen, method=method)
+        at("dpop", f"{method} from another site", seen, method=method, headers=cross)
+    at("dpop", "an upload", seen, method="POST", headers=[("Transfer-Encoding", "chunked")])
+    at("dpop", "HTTP/2", welcome, version="2")
+    at("dpop", "a token of an older generation", welcome, token=bound("app", 6))
+    acknowledged = {**welcome, "rows": {"app": {"acknowledged_at": T}}}
+    at("dpop", "a token of the newest generation acknowledges", acknowledged, rows=app(acknowledged_at=None))
+
+    both = {**app(), **laptop()}
+    at("dpop", "with cookies of another session", welcome, cookies=f"{a()}; {r()}", rows=both)
+    at("dpop", "with another user's cookies", welcome, cookies=a("eve"), rows={**app(), "eve": row("2")})
+    at("dpop", "with a stolen refresh token in the cookies", welcome, cookies=r("laptop", 3), rows=both)
+
+    at("dpop", "an invalid token", over, token="x")
+    at("dpop", "an empty token", over, token="")
+    at("dpop", "an invalid token with valid cookies", over, token="x", cookies=f"{a()}; {r()}", rows=both)
+    at("dpop", "an invalid token on a view for everyone", over, token="x", view="public")
+    at("dpop", "an invalid token from another site", over, token="x", method="POST", headers=cross)
+    at("dpop", "two tokens", over, headers=[("Authorization", f"DPoP {bound()}")])
+    at("dpop", "a refresh token", over, token=refresh("app"))
+    at("dpop", "an expired token", over, token=bound("app", issued_at=T - 400, expires_at=T - 100))
+    at("dpop", "a token that expires in this second", over, token=bound("app", issued_at=T - 300, expires_at=T))
+    at("dpop", "an ended session", over, rows={})
+    at("dpop", "an ended session on a view for everyone", over, rows={}, view="public")
+    at("dpop", "an ended session with valid cookies", over, rows=laptop(), cookies=f"{a()}; {r()}")
+    at("dpop", "an expired session", over, rows=app(expires_at=T))
+    at("dpop", "an inactive user", over, rows=app(user="3"), token=bound("app", user="3"))
+    at("dpop", "a token that names another user", over, token=bound("app", user="2"))
+    at("dpop", "a session that is bound to another key", over, rows=app(device_key=THIEF.device_key))
+    at("dpop", "a session that is bound to no key", over, rows=app(device_key=None))
+    at("dpop", "a session that is bound to a browser", over, rows=app(device_key='dbsc:{"alg":"ES256"}'))
+    at("dpop", "a session that must be bound", over, rows=app(device_key=""))
+
+    out = {**logged_out("app", cleared=False), "vary": DPOP_VARY}
+    at("dpop", "a logout", out, view="logout", method="POST")
+    entered = {**logged_in(["app"], ["session_started", "session_ended"]), "vary": ["Cookie", *DPOP_VARY]}
+    at("dpop", "a login, whose session has cookies", entered, view="login", method="POST")
+
+    at("dpop", "if bearer tokens are disabled", ANONYMOUS, configuration="no bearer")
+    at("dpop", "disabled, with cookies", SIGNED_IN, cookies=a(), rows=both, configuration="no bearer")
+    at("dpop", "another scheme with a proof", SIGNED_IN, scheme="Token ", cookies=a(), rows=both)
+
+
+def dpop_proofs():
+    at, welcome, no = proven()
+
+    def by(name, answer, rule="dpop proof", token=None, **changes):
+        at(rule, name, answer, token=token, proofs=changes)
+
+    at("dpop proof", "of a request with a query", welcome, query="page=2")
+    other = {"htu": f"{OWN}/me/?page=3"}
+    at("dpop proof", "with another query than the request", welcome, query="page=2", proofs=other)
+    own = OWN.removeprefix("https://")
+    for htu in (
+        f"{OWN}/me/?page=2",
+        f"{OWN}/me/#top",
+        f"HTTPS://{own.upper()}:443/me/",
+        f"{OWN}/%6de/",
+    ):
+        by(f"htu {htu}", welcome, htu=htu)
+    for htu in (
+        f"{OWN}/me",
+        f"{OWN}/ME/",
+        f"{OWN}/me/x",
+        f"{OWN}//me/",
+        f"{OWN}/x/../me/",
+        f"{OWN}/public/",
+        OWN,
+        f"http://{own}/me/",
+        f"{OWN}:8443/me/",
+        f"https://user@{own}/me/",
+        "https://evil.example/me/",
+        "https://own.example.evil.example/me/",
+        "//own.example/me/",
+        "/me/",
+        "",
+    ):
+        by(f"htu {htu or 'empty'}", no("htu"), htu=htu)
+    evil = "https://evil.example"
+    at("dpop proof", "for another name of the server", no("htu"), sent_to=evil, proofs={"htu": f"{evil}/me/"})
+    for htm in ("POST", "HEAD", "get", "GET ", ""):
+        by(f"htm {htm!r}", no("htm"), htm=htm)
+    at("dpop proof", "of GET with HEAD", no("htm"), method="HEAD", proofs={"htm": "GET"})
+    at("dpop proof", "of GET with POST", no("htm"), method="POST", proofs={"htm": "GET"})
+
+    for seconds in (-TOLERANCE, TOLERANCE):
+        by(f"iat {seconds:+}", welcome, iat=T + seconds)
+        further = seconds + seconds // TOLERANCE
+        by(f"iat {further:+}", no("iat"), iat=T + further)
+    by("iat with a fraction", welcome, iat=T + 0.5)
+    for claim in ("jti", "htm", "htu", "iat"):
+        by(f"without {claim}", no("claims"), **{claim: None})
+        by(f"{claim} is an array", no("claims"), **{claim: [1]})
+    by("iat is text", no("claims"), iat=str(T))
+    by("iat is negative", no("claims"), iat=-1)
+    by("jti is empty", no("claims"), jti="")
+    by("an unknown claim", welcome, extra=[1])
+
+    by("without ath", no("ath"), ath=None)
+    by("ath is the token", no("ath"), ath=tokens[bound().strip("{}")])
+    by("ath of another token of the key", no("ath"), ath=b64(digest(tokens[bound("app", 6).strip("{}")])))
+    by("ath in hexadecimal digits", no("ath"), ath=digest(tokens[bound().strip("{}")]).hex())
+
+    by("by another key", no("key"), by=THIEF)
+    by("by another key, with the token's key in the header", no("jws"), by=THIEF, header={"jwk": APP.jwk})
+    by("with another key in the header", no("jws"), header={"jwk": THIEF.jwk})
+    private = {**APP.jwk, "d": b64(digest("a private key"))}
+    for name, header in (
+        ("without a key", {"jwk": None}),
+        ("with a private key", {"jwk": private}),
+        ("with a shared secret as the key", {"alg": "HS256", "jwk": {"kty": "oct", "k": "AAAA"}}),
+        ("without an algorithm", {"alg": None}),
+        ("by the algorithm none", {"alg": "none"}),
+        ("by an algorithm of other keys", {"alg": "ES256"}),
+        ("without a type", {"typ": None}),
+        ("of the type of an access token", {"typ": "at+jwt"}),
+        ("of the type of a browser's proof", {"typ": "dbsc+jwt"}),
+        ("with a key ID", {"kid": "1"}),
+        ("with a critical extension", {"crit": ["b64"], "b64": False}),
+    ):
+        by(name, no("jws"), header=header)
+
+    good = proof("that is good", bound())
+    text = tokens["proof that is good"]
+    tokens["proof that is cut"] = text[:-2]
+    tokens["proof without a signature"] = text.rpartition(".")[0] + "."
+    for name, fields in (
+        ("two of them", [good, good]),
+        ("two in one header", [f"{good},{good}"]),
+        ("a proof and an empty one", [good, ""]),
+        ("in quotes", [f'"{good}"']),
+        ("cut", ["{proof that is cut}"]),
+        ("without its signature", ["{proof without a signature}"]),
+        ("a token", [bound()]),
+        ("a word", ["x"]),
+        ("empty", [""]),
+    ):
+        at("dpop proof", name, no("jws"), proofs=fields)
+    at("dpop proof", "none", no("missing"), proofs=[])
+    at("dpop proof", "none, on a view for everyone", no("missing"), proofs=[], view="public")
+    at("dpop proof", "none, with valid cookies", no("missing"), proofs=[], cookies=a(), rows={**app(), **laptop()})
+    at("dpop proof", "none, of an ended session", no("missing"), proofs=[], rows={})
+
+
+def dpop_nonces():
+    at, welcome, no = proven()
+
+    def by(name, answer, value, **options):
+        at("dpop nonce", name, answer, proofs={"nonce": value}, **options)
+
+    half = NONCE_LIFETIME // 2
+    again, renewed = with_nonce(no("nonce")), with_nonce(welcome)
+    for age, answer in (
+        (0, welcome),
+        (half - 1, welcome),
+        (half, renewed),
+        (NONCE_LIFETIME - 1, renewed),
+        (NONCE_LIFETIME, again),
+        (DAY, again),
+    ):
+        by(f"{age} seconds old", answer, nonce(age))
+    by("from the future, by a clock that is ahead", welcome, nonce(-60))
+    for name, value in (
+        ("none", None),
+        ("empty", ""),
+        ("a word", "x"),
+        ("a number", 1),
+        ("of another server", nonce(key="another key, which is as long as the key of the corpus")),
+        ("of another type", nonce(kind="access")),
+        ("the access token", tokens[bound().strip("{}")]),
+        ("cut", nonce()[:-1]),
+    ):
+        by(name, again, value)
+    by("none, on a view for everyone", again, None, view="public")
+    by("none, with POST from another site", again, None, method="POST", headers=[("Sec-Fetch-Site", "cross-site")])
+    by("none, with valid cookies", again, None, cookies=f"{a()}; {r()}", rows={**app(), **laptop()})
+    by("none, of an ended session", again, None, rows={})
+    by("old, with POST", {**renewed, "rows": {"app": {"last_seen_at": T}}}, nonce(half), method="POST")
+    by("old, of an ended session", with_nonce(no("token")), nonce(half), rows={})
+    by("none, if bearer tokens are disabled", ANONYMOUS, None, configuration="no bearer")
+
+    at("dpop nonce", "none, by another key", no("key"), proofs={"nonce": None, "by": THIEF})
+    at("dpop nonce", "none, for another URL", no("htu"), proofs={"nonce": None, "htu": f"{OWN}/public/"})
+    at("dpop nonce", "none, with an invalid token", no("token"), token="x", proofs={"nonce": None})
+
+    public = [("Cache-Control", "public, max-age=60"), ("CDN-Cache-Control", "max-age=60"), ("Vary", "Accept")]
+    kept = {
+        **welcome,
+        "cache_control": "public, max-age=60",
+        "vary": ["Accept", *DPOP_VARY],
+        "headers": {**welcome["headers"], "CDN-Cache-Control": "max-age=60"},
+    }
+    by("fresh, with a response for caches", kept, nonce(), responds=public)
+    private = with_nonce(welcome, "no-store, private, max-age=60")
+    private["vary"] = ["Accept", *private["vary"]]
+    private["headers"]["CDN-Cache-Control"] = None
+    by("old, with a response for caches", private, nonce(half), responds=public)
+
+
+def dpop_handshakes():
+    at, welcome, no = proven()
+    upgrade = [("Upgrade", "websocket"), ("Origin", "https://evil.example")]
+
+    def handshake(name, answer, **options):
+        answer = {**answer, "vary": None, "cache_control": None, "headers": {}}
+        at("websocket", name, answer, view="websocket", headers=upgrade, **options)
+
+    accepted = {**welcome, "status": 101}
+    handshake("with a bound token and its proof, from another origin", accepted)
+    handshake("with an old nonce", with_nonce(accepted), proofs={"nonce": nonce(NONCE_LIFETIME // 2)})
+    handshake("without a nonce", with_nonce(no("nonce")), proofs={"nonce": None})
+    handshake("without a proof", no("missing"), proofs=[])
+    handshake("with a proof for another URL", no("htu"), proofs={"htu": f"{OWN}/me/"})
+    handshake("with a proof for the scheme of WebSockets", no("htu"), proofs={"htu": "wss://own.example/websocket/"})
+    handshake("with a bound token of an ended session", no("token"), rows={})
+
+
+def dpop_bound():
+    at, _, no = proven()
+    at("dpop bound", "an unbound token of an unbound session", no("token"), token=access(), rows=laptop())
+    at("dpop bound", "an unbound token of a bound session", no("token"), token=access("app"))
+    other = bound(to=THIEF)
+    at("dpop bound", "a token that is bound to another key than the session", no("key"), token=other)
+    by_thief = {"by": THIEF}
+    at("dpop bound", "a token of another key, and a proof by it", no("token"), token=other, proofs=by_thief)
+    for name, proofs in (("", []), (" and its proof", None)):
+        at("dpop bound", f"a bearer token that is bound{name}", BAD_BEARER, scheme="Bearer ", proofs=proofs)
+    unbound = {"token": access("app"), "scheme": "Bearer ", "proofs": []}
+    at("dpop bound", "a bearer token of a bound session", BAD_BEARER, **unbound)
+
+    def cookies(name, answer, value, rows=None, headers=(), **options):
+        rows = app() if rows is None else rows
+        case("dpop bound", name, answer, cookies=value, rows=rows, headers=headers, **options)
+
+    both = {**app(), **laptop()}
+    cookie_of_app = f"access_token={bound()}"
+    proofs = [("DPoP", proof("beside cookies", bound()))]
+    unproven = {"status": 403, "code": "device_proof_required"}
+    cookies("a bound token in a cookie", ANONYMOUS, cookie_of_app)
+    cookies("a bound token in a cookie, on a view for everyone", NO_USER, cookie_of_app, view="public")
+    cookies("a bound token in a cookie, with its proof", ANONYMOUS, cookie_of_app, headers=proofs)
+    cookies("a bound token in a cookie, with cookies of another session", SIGNED_IN, f"{cookie_of_app}; {a()}", both)
+    cookies("an unbound token of a bound session in a cookie", ANONYMOUS, a("app"))
+    for generation in (1, 5, 6, 7, 8, 100):
+        cookies(f"a refresh token of generation {generation} in a cookie", unproven, r("app", generation))
+    cookies("a refresh token in a cookie, with a proof", unproven, r("app"), headers=proofs)
+    cookies("a refresh token in a cookie, on a view for everyone", NO_USER, r("app"), view="public")
+    cookies("a logout with a bound token in a cookie", logged_out("app"), cookie_of_app, view="logout", method="POST")
+    cookies("a logout with a refresh token in a cookie", logged_out("app"), r("app"), view="logout", method="POST")
+    ended = logged_in(["app"], ["session_started", "session_ended"])
+    cookies("a login with a bound token in a cookie", ended, cookie_of_app, view="login", method="POST")
+    cookies("cookies and a proof", SIGNED_IN, a(), both, headers=proofs)
+    cookies("cookies and a proof that is a word", SIGNED_IN, a(), both, headers=[("DPoP", "x")])
+
+
 def checks():
     def seen(rule, name, answer, cookies=None, method="GET", view="me", **changes):
         case(rule, name, answer, cookies=cookies or a(), rows=laptop(**changes), method=method, view=view)
@@ -1767,6 +2102,8 @@ def main():
     for family in (rotation, uploads, renderings, activities, locks, devices, reauthentications, requirements):
         family()
     for family in (origins, websockets, logins, cookies, bearers, checks, responses):
+        family()
+    for family in (dpop_requests, dpop_proofs, dpop_nonces, dpop_handshakes, dpop_bound):
         family()
     names = [entry["name"] for entry in cases]
     assert len(set(names)) == len(names), {name for name in names if names.count(name) > 1}

@@ -17,7 +17,7 @@ import tools
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "fuzz/corpus"
-TARGETS = ("token", "cookie", "jwk", "pem", "device", "origin", "identify", "respond")
+TARGETS = ("token", "cookie", "jwk", "pem", "device", "dpop", "origin", "identify", "respond")
 MISSING = 77
 # One input may take a second, and the process may use half a gigabyte.
 LIMITS = ("-timeout=1", "-rss_limit_mb=512", "-max_len=8192", "-print_final_stats=1")
@@ -81,6 +81,8 @@ def seeds_of(target: str) -> list[bytes]:
         return [json.dumps(jwk).encode() for jwk in jwks] + [json.dumps({"keys": jwks}).encode()]
     if target == "device":
         return devices()
+    if target == "dpop":
+        return clients()
     if target == "cookie":
         return [b'a=1; access_token=x; b="2"', b"POST\n65536", b"PUT\n65537\nchunked"]
     if target == "identify":
@@ -107,6 +109,23 @@ def devices() -> list[bytes]:
     return [challenge, *decoded, *(text.encode() for text in (*values, *corpus["keys"].values()))]
 
 
+def clients() -> list[bytes]:
+    """Return proofs of clients, and requests as the target reads them; bytes to 0x05 stand for its values."""
+    corpus = json.loads((ROOT / "testdata/dpop-attacks.json").read_text())
+    cases = corpus["accepted"] + corpus["refused"][::9]
+    values = [case["proof"].encode() for case in cases if isinstance(case["proof"], str)]
+    header = b'{"alg":"EdDSA","typ":"dpop+jwt","jwk":\x01}'
+    claims = b'"jti":"a","htm":"GET","htu":"https://own.example/a/","iat":\x05'
+    requests = [
+        (header, b'{%s,"ath":"\x04","nonce":"\x02"}' % claims),
+        (header.replace(b"EdDSA", b"Ed25519"), b'{%s,"ath":"\x04","nonce":"\x03"}' % claims),
+        (header, b'{%s,"nonce":"\x02"}' % claims),
+        (header, b'{%s,"ath":"\x04"}' % claims.replace(b"https", b"HTTPS").replace(b"/a/", b":443/%61/?b#c")),
+        (header.replace(b"EdDSA", b"ES256"), b'{%s,"ath":"\x04","nonce":"\x02"}' % claims),
+    ]
+    return [*values, *(b"GET\n/a/\n%s\n%s" % request for request in requests)]
+
+
 def heads() -> list[bytes]:
     """Return request heads, line by line as the target reads them; bytes from 0x0b on stand for tokens of the site."""
     reads = b"GET\n1.1\n\n\n\n\n\n\n"
@@ -118,6 +137,7 @@ def heads() -> list[bytes]:
         b"DELETE\n1.1\n\nhttps://trusted.example\ncross-site\n\n\n\n",
         b"GET\n1.1\n\nhttps://trusted.example\n\nwebsocket\n\n\n",
         b"PATCH\n1.1\nBearer \x0b\nnull\n\n\n\n\n",
+        b"PATCH\n1.1\nDPoP \x0b\nnull\n\n\n\n\n",
     )
     cookies = (
         b"access_token=\x0b; refresh_token=\x0c",

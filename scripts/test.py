@@ -285,7 +285,7 @@ def missing_programs() -> None:
         left_out.append("tests with a render server (no node: apt install nodejs)")
     for program, package in {"npm": "npm", "go": "golang-go", "javac": "default-jdk-headless", "curl": "curl"}.items():
         if not shutil.which(program):
-            left_out.append(f"clients with cookie jars that need {program} (apt install {package})")
+            left_out.append(f"clients that need {program} (apt install {package})")
     if UWSGI.lacks:
         left_out.append(f"the site on uWSGI ({UWSGI.lacks})")
     for proxy in proxies.PROGRAMS:

@@ -669,8 +669,10 @@ CALLS = {
             "cookies": st.none() | st.lists(st.binary(max_size=30), max_size=3),
             "is_trusted": st.booleans(),
             "now": integers,
+            "path": texts,
         },
     ),
+    "Site.identify_client": (SITE.identify_client, [METAS, texts, texts, st.just(lambda: None), integers], {}),
     "Site.check_origin": (SITE.check_origin, [METAS], HEADS),
     "Site.refresh": (
         SITE.refresh,
@@ -712,6 +714,7 @@ CALLS = {
     ),
     "Site.vary": (SITE.vary, [IDENTITIES, st.booleans(), texts], {}),
     "Outcome.granted": (_engine.Outcome.granted, [st.builds(grant, rows)], {}),
+    "Identity.proving": (_engine.Identity().proving, [IDENTITIES], {}),
     "Identity.settle": (_engine.Identity().settle, [st.lists(st.uuids(), max_size=9)], {}),
     "Answer.removed": (ANSWER.removed, [st.lists(texts, max_size=3)], {}),
     "VerifiedSessions": (_engine.VerifiedSessions, [integers], {}),

@@ -114,7 +114,7 @@ fn result(identified: &Result<Identity, Box<Refused>>) -> Comparable<'_> {
 fn is_bearer(head: &Head<'_>) -> bool {
     head.authorization.is_some_and(|value| {
         let scheme = value.split(' ').next().unwrap_or_default();
-        scheme.eq_ignore_ascii_case("bearer")
+        scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("dpop")
     })
 }
 

@@ -19,5 +19,7 @@ pub static SITE: LazyLock<Site> = LazyLock::new(|| {
         .expect("the lifetimes are in order");
     let policy = RotationPolicy::new(lifetimes, Duration::from_secs(30));
     let origins = OriginPolicy::new(["https://trusted.example"]).expect("the origin is valid");
-    Site::new(tokens, policy, Transport::new(CookiePolicy::default(), origins, true))
+    let own = vec!["https://own.example".parse().expect("the origin is valid")];
+    let transport = Transport::new(CookiePolicy::default(), origins, true).with_dpop_origins(Some(own));
+    Site::new(tokens, policy, transport)
 });

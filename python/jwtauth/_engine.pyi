@@ -291,6 +291,10 @@ class Claims:
         """Return ``amr``, the methods that the user has authenticated by (RFC 8176)."""
 
     @property
+    def confirmation(self) -> str | None:
+        """Return ``cnf.jkt``, the thumbprint of the key to which the token is bound (RFC 9449 section 6.1)."""
+
+    @property
     def actor(self) -> str | None:
         """Return the subject of the user who acts as this one (RFC 8693 section 4.1), or ``None``."""
 
@@ -505,7 +509,30 @@ class Identity:
 
     @property
     def is_bearer(self) -> bool:
-        """Return whether the request has ``Authorization: Bearer``."""
+        """Return whether the request has an access token in ``Authorization``, by ``Bearer`` or ``DPoP``."""
+
+    @property
+    def is_notable(self) -> bool:
+        """Return whether the request has an error or a wrong render server secret, or needs a nonce."""
+
+    @property
+    def client_key(self) -> str | None:
+        """Return the key that the client has proved, as stored in ``device_key``."""
+
+    @property
+    def needs_dpop_nonce(self) -> bool:
+        """Return whether the response must bring a nonce for the client's next proof."""
+
+    def proving(self, client: Identity) -> Identity:
+        """Return this identity with the key and the need of a nonce of ``client``."""
+
+    @property
+    def dpop_error(self) -> tuple[str, str] | None:
+        """Return the code and the reason for which a proof, or the token that it is for, was refused."""
+
+    @property
+    def challenge(self) -> str | None:
+        """Return ``WWW-Authenticate`` for a token in ``Authorization`` that was refused, or whose session has ended."""
 
     @property
     def has_cookies(self) -> bool:
@@ -514,10 +541,6 @@ class Identity:
     @property
     def has_wrong_render_secret(self) -> bool:
         """Return whether the request has a wrong render server secret, which is ignored."""
-
-    @property
-    def is_cross_origin(self) -> bool:
-        """Return whether the request may not use its cookies because of its origin."""
 
     def check(self) -> None:
         """Raise ``CrossOriginRefused`` if the request may not use its cookies."""
@@ -570,6 +593,10 @@ class Answer:
     def cookies(self) -> list[tuple[str, str, int | None]]:
         """Return name, token and ``max_age`` of each cookie to set. A cookie to clear has ``""`` and 0."""
 
+    @property
+    def dpop_nonce(self) -> str | None:
+        """Return ``DPoP-Nonce``, the nonce of the client's next proof."""
+
     def removed(self, names: list[str]) -> list[str]:
         """Return which of these response headers must be removed."""
 
@@ -597,13 +624,19 @@ class Site:
         is_trusted: bool,
         own: Callable[[], str | None],
         now: int,
+        path: str = "",
     ) -> Identity:
         """Verify the tokens of a request and decide whether it may use its cookies.
 
         ``meta`` is a CGI environment. ``cookies`` are the ``Cookie`` fields if the server passed on several. ``own``
         returns the origin that the request was sent to, and is only called if the result may depend on it. The origin
-        of a trusted request is not checked.
+        of a trusted request is not checked. ``path`` is decoded, and needed with ``Authorization: DPoP``.
         """
+
+    def identify_client(
+        self, meta: dict[str, Any], method: str, path: str, own: Callable[[], str | None], now: int
+    ) -> Identity:
+        """Identify the client at a token endpoint by the proof in its header ``DPoP``, if it has one."""
 
     def check_origin(self, meta: dict[str, Any], *, method: str, version: str, own: Callable[[], str | None]) -> None:
         """Raise ``CrossOriginRefused`` if the request may not use cookies, even if it has none."""

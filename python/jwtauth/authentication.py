@@ -8,6 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.request import Request
 
+from jwtauth import _engine
 from jwtauth.exceptions import CrossOriginRefused
 from jwtauth.internal import bearer, cross_origin
 from jwtauth.internal.request_user import authenticated_user, authorization
@@ -15,7 +16,7 @@ from jwtauth.request import RequestAuth
 
 
 class InvalidBearerToken(APIException):
-    """Raised for an invalid bearer token. The response is 401 with a challenge (RFC 6750 section 3.1).
+    """Raised for an invalid token in ``Authorization``. The response is 401 with a challenge (RFC 6750, RFC 9449).
 
     It is not an ``AuthenticationFailed``, because DRF takes the status and header of that from the view's first
     authenticator.
@@ -24,9 +25,9 @@ class InvalidBearerToken(APIException):
     status_code = 401
     default_code = bearer.CODE
 
-    def __init__(self) -> None:
-        super().__init__({"detail": bearer.detail(), "code": bearer.CODE})
-        self.auth_header = bearer.CHALLENGE
+    def __init__(self, identity: _engine.Identity | None = None) -> None:
+        super().__init__(bearer.body(identity or _engine.Identity()))
+        self.auth_header = (None if identity is None else identity.challenge) or bearer.CHALLENGE
 
 
 class JWTAuthentication(BaseAuthentication):
@@ -43,7 +44,7 @@ class JWTAuthentication(BaseAuthentication):
         The user is the ``user`` of Django's request, as with DRF's ``SessionAuthentication``. If a later middleware has
         replaced or removed it, that takes precedence.
 
-        Raises `InvalidBearerToken` if ``Authorization: Bearer`` is not the token of a live session,
+        Raises `InvalidBearerToken` if ``Authorization`` is not the token of a live session with the proof of its key,
         ``ImproperlyConfigured`` if the middleware is missing, and DRF's ``PermissionDenied`` if a request that did not
         pass the middleware may not use its cookies.
         """
@@ -56,7 +57,7 @@ class JWTAuthentication(BaseAuthentication):
             return user, authorization(inner)
         auth: RequestAuth = inner.jwtauth  # type: ignore[attr-defined]
         if auth.is_bearer and not auth.is_authenticated:
-            raise InvalidBearerToken
+            raise InvalidBearerToken(auth._flow.identity)
         return None
 
 

@@ -5,6 +5,7 @@
     JwtAuthError
     ├── TokenError                   the token is invalid: the request is anonymous
     │   └── TokenExpired             the token was valid but has expired
+    ├── ProofRefused                 the header DPoP of a client is not a valid proof: 400
     ├── CrossOriginRefused           the request comes from another origin and may not use cookies: 403
     ├── SessionContention            the database was too busy to update the session: 503
     ├── SessionLimitReached          the user already has MAX_SESSIONS_PER_USER sessions: 403
@@ -39,6 +40,18 @@ class TokenError(JwtAuthError):
 
 class TokenExpired(TokenError):
     """Raised if a token is valid but has expired (RFC 7519 section 4.1.4)."""
+
+
+class ProofRefused(JwtAuthError):
+    """Raised if a client starts or refreshes a session with a header ``DPoP`` that is not valid (RFC 9449 section 5).
+
+    ``code`` is ``invalid_dpop_proof`` or ``use_dpop_nonce``. ``body`` is the content of the response: 400, in every
+    view that does not catch this exception.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message, code)
+        self.body = {"detail": message, "code": code, "error": code}
 
 
 class CrossOriginRefused(JwtAuthError):

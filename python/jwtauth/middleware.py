@@ -14,6 +14,7 @@ from jwtauth.checks import remote_user_is_below, sessions_are_below
 from jwtauth.exceptions import (
     ActingRefused,
     CrossOriginRefused,
+    ProofRefused,
     ReauthenticationRequired,
     SecondFactorRequired,
     SessionContention,
@@ -110,7 +111,7 @@ class JWTAuthMiddleware:
                 return JsonResponse(acting.refusal().body, status=403)
         if flow is None or not flow.identity.is_bearer or _authenticates_itself(view):
             return None
-        return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
+        return None if request.jwtauth.is_authenticated else bearer.refusal(flow.identity)  # type: ignore[attr-defined]
 
     async def _process_view_async(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponseBase | None:
         flow = install_again(request)
@@ -122,7 +123,7 @@ class JWTAuthMiddleware:
             return None
         if not flow.is_known:
             await sync_to_async(lambda: flow.found)()
-        return None if request.jwtauth.is_authenticated else bearer.refusal()  # type: ignore[attr-defined]
+        return None if request.jwtauth.is_authenticated else bearer.refusal(flow.identity)  # type: ignore[attr-defined]
 
     def _process_template_response(self, request: HttpRequest, response: Any) -> Any:
         """Put the code of the refusal into DRF's response, since DRF does not know why the request is anonymous."""
@@ -137,9 +138,11 @@ class JWTAuthMiddleware:
         return self._process_template_response(request, response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
-        """Answer 403 or 503 to the exceptions of this package that a view raises."""
+        """Answer 400, 403 or 503 to the exceptions of this package that a view raises."""
         if isinstance(exception, SessionContention):
             return _contended(exception)
+        if isinstance(exception, ProofRefused):
+            return JsonResponse(exception.body, status=400)
         if isinstance(exception, (ReauthenticationRequired, SecondFactorRequired, ActingRefused)):
             return JsonResponse(exception.body, status=403)
         return _foreign(exception) if isinstance(exception, CrossOriginRefused) else None

@@ -27,8 +27,8 @@ session_refreshed = Signal()
 # Sent when the user of a session has authenticated again. Arguments: as above, and methods, the list of methods used.
 session_reauthenticated = Signal()
 
-# Sent when a session was bound to a key of the user's device (`DEVICE_BOUND_SESSIONS`). Arguments: as for
-# `session_refreshed`.
+# Sent when a session was bound to a key of the user's device (`DEVICE_BOUND_SESSIONS`), or has started bound to the key
+# of a client (DPoP). Arguments: as for `session_refreshed`.
 session_bound = Signal()
 
 # Sent when the tokens of a bound session came with a proof of another key, which means that they were copied. The

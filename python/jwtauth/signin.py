@@ -21,7 +21,7 @@ from jwtauth import _engine
 from jwtauth.checks import MISSING_MIDDLEWARE, middleware_is_installed
 from jwtauth.conf import get_config
 from jwtauth.exceptions import SecondFactorRequired
-from jwtauth.internal import acting, binding, django_session, old_logins, pending, tokens
+from jwtauth.internal import acting, binding, client_proof, django_session, old_logins, pending, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.login import (
     SIGNED_IN,
@@ -133,16 +133,21 @@ def start_session(
 
     No cookie is set, and the request's own session is kept. Raises what `login` raises, except ``CrossOriginRefused``.
     ``SecondFactorRequired`` has the value that the client sends back.
+
+    If the request has a header ``DPoP`` (RFC 9449), the session is bound to the key which that proves. Raises
+    ``ProofRefused`` if the proof is not valid, or is missing although ``DEVICE_BOUND_SESSIONS`` is "require". The
+    middleware answers 400.
     """
     inner = django_request(request)
     flow = _flow(inner)
+    device_key = client_proof.key_of_login(client_proof.identify(inner), flow.config)
     _refuse_escape(flow, user)
     attempt = PendingLogin(user, pending.names(methods), True, pending.lifetime_seconds(lifetime), _check(user))
     attempt = pending.join(flow, attempt)
     missing = pending.missing(flow, attempt)
     if missing:
         raise SecondFactorRequired(missing, attempt.sign())
-    grant = start_token_session(inner, user, attempt.lifetime, attempt.backend, attempt.amr)
+    grant = start_token_session(inner, user, attempt.lifetime, attempt.backend, attempt.amr, device_key)
     _announce(flow, user)
     return grant
 

@@ -31,12 +31,13 @@ from rest_framework.views import APIView
 from jwtauth import _engine
 from jwtauth.authentication import JWTAuthentication
 from jwtauth.conf import get_config
-from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached, TokenError
+from jwtauth.exceptions import CrossOriginRefused, ProofRefused, SessionLimitReached, TokenError
 from jwtauth.internal import (
     acting,
     anonymous,
     bearer,
     binding,
+    client_proof,
     cross_origin,
     devices,
     old_logins,
@@ -90,6 +91,16 @@ class TokenRefused(APIException):
     default_detail = _("The refresh token is invalid or expired, or its session has ended.")
     default_code = bearer.CODE
     auth_header = bearer.CHALLENGE
+
+
+class InvalidProof(APIException):
+    """Raised for an invalid header ``DPoP`` at a token endpoint: 400 (RFC 9449 section 5)."""
+
+    status_code = 400
+    default_code = "invalid_dpop_proof"
+
+    def __init__(self, error: ProofRefused) -> None:
+        super().__init__(error.body)
 
 
 class SessionRefused(APIException):
@@ -255,7 +266,8 @@ class ReauthenticateView(_Credentials):
         flow = Flow.of(inner)
         if token is not None:
             flow = Flow(inner)
-            reauthentication.present(flow, token)
+            with _invalid_proof_is_refusal():
+                reauthentication.present(flow, token)
         found = None if flow is None else flow.locked[1] if flow.locked is not None else flow.found
         if flow is None or found is None:
             raise SessionRefused
@@ -290,6 +302,12 @@ class TokenView(_Credentials):
     name = _("Get tokens")
     description = _("Sign in with a username and password and return a pair of tokens, for clients that store them.")
 
+    def check_throttles(self, request: Request) -> None:
+        """Check a header ``DPoP`` before the request is an attempt, since a client without a nonce has to ask twice."""
+        with _invalid_proof_is_refusal():
+            client_proof.key_of_login(client_proof.identify(django_request(request)), get_config())
+        super().check_throttles(request)
+
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the tokens ``access`` and ``refresh``, and the seconds until each expires."""
@@ -320,8 +338,11 @@ class TokenRefreshView(_Secret):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         inner, token = django_request(request), serializer.validated_data["refresh"]
-        flow = exchange_refresh_token(inner, token)
+        with _invalid_proof_is_refusal():
+            flow = exchange_refresh_token(inner, token)
         answer = old_logins.exchange(inner, token) if flow is None or flow.grant is None else flow.grant
+        if answer is None and flow is not None and flow.unproven is not None:
+            raise TokenRefused("The session is bound to a key, of which this request has no proof.", flow.refusal)
         if answer is None and flow is not None and flow.refusal is not None:
             raise TokenRefused(anonymous.detail(flow.refusal), flow.refusal)
         if answer is None:
@@ -528,6 +549,14 @@ def _limit_is_refusal() -> Iterator[None]:
         yield
     except SessionLimitReached as error:
         raise PermissionDenied(str(error), error.code) from None
+
+
+@contextmanager
+def _invalid_proof_is_refusal() -> Iterator[None]:
+    try:
+        yield
+    except ProofRefused as error:
+        raise InvalidProof(error) from None
 
 
 def _me(view: JwtAuthView) -> dict[str, Any]:

@@ -91,7 +91,7 @@ impl SessionStore for ListStore {
             row.id == id
                 && row.session.generation == from
                 && row.session.auth_time == next.auth_time
-                && !row.is_device_bound()
+                && row.device_key.as_deref().is_none_or(str::is_empty)
         };
         let Some(row) = rows.iter_mut().find(is_as_read) else { return Ok(false) };
         row.session =

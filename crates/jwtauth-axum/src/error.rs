@@ -6,7 +6,7 @@ use axum_core::{
 };
 use http::{HeaderValue, Method, StatusCode, header};
 
-use jwtauth::{IdentifyError, IssueError, OriginError, RandomnessError};
+use jwtauth::{DpopError, IdentifyError, IssueError, OriginError, RandomnessError};
 
 use crate::{ReauthenticationRequired, StoreError};
 
@@ -100,6 +100,10 @@ pub enum Rejection {
     /// The `Authorization: Bearer` value is not an access token of a live session: 401 (RFC 6750 §3.1).
     #[error("the access token is invalid or expired, or its session has ended")]
     InvalidToken,
+    /// `Authorization: DPoP` does not hold a valid access token, or the proof in the header `DPoP` is not valid: 401 (RFC
+    /// 9449 §7.1).
+    #[error(transparent)]
+    Dpop(#[from] DpopError),
     /// The tokens of an upload, or of a request from the render server, were replaced while it was in flight: 403. An
     /// ordinary request fetches the newest tokens; then retry.
     #[error("the tokens of this request have been replaced")]
@@ -143,6 +147,7 @@ impl From<IdentifyError> for Rejection {
     fn from(error: IdentifyError) -> Self {
         match error {
             IdentifyError::CrossOrigin(error) => Self::CrossOrigin(error),
+            IdentifyError::Dpop(error) => Self::Dpop(error),
             _ => Self::InvalidToken,
         }
     }
@@ -161,7 +166,7 @@ impl Rejection {
             | Self::Reauthentication(_)
             | Self::ActingRefused
             | Self::CrossOrigin(_) => StatusCode::FORBIDDEN,
-            Self::InvalidToken => StatusCode::UNAUTHORIZED,
+            Self::InvalidToken | Self::Dpop(_) => StatusCode::UNAUTHORIZED,
             Self::Auth(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Keys(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Auth(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -178,6 +183,7 @@ impl Rejection {
             Self::Reauthentication(error) => error.code(),
             Self::ActingRefused => "acting_refused",
             Self::InvalidToken => "token_not_valid",
+            Self::Dpop(error) => error.code(),
             Self::CrossOrigin(_) => "cross_origin",
             Self::Keys(_) => "keys_unavailable",
             Self::Auth(error) => error.code(),
@@ -197,7 +203,10 @@ impl Rejection {
             }
             Self::Reauthentication(error) => return error.body(),
             Self::ActingRefused => "Only the user can do this.".to_owned(),
-            Self::InvalidToken => "The access token is invalid or expired, or its session has ended.".to_owned(),
+            Self::InvalidToken | Self::Dpop(DpopError::Token(_)) => {
+                "The access token is invalid or expired, or its session has ended.".to_owned()
+            }
+            Self::Dpop(error) => format!("The DPoP proof is not valid: {error}."),
             Self::CrossOrigin(error) => format!("CSRF Failed: {error}."),
             Self::Auth(AuthError::Contention | AuthError::Store(StoreError::Busy(_))) => {
                 "The database is busy. Try again.".to_owned()
@@ -229,6 +238,9 @@ impl Rejection {
         headers.insert(header::CONTENT_LENGTH, length);
         match self {
             Self::InvalidToken => drop(headers.insert(header::WWW_AUTHENTICATE, CHALLENGE)),
+            Self::Dpop(error) => {
+                headers.extend(HeaderValue::try_from(error.challenge()).map(|it| (header::WWW_AUTHENTICATE, it)));
+            }
             Self::Keys(error) => {
                 let whole = error.retry_after().as_millis().div_ceil(1000).max(1);
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(u64::try_from(whole).unwrap_or(u64::MAX)));

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use jwtauth::{Claims, Generation, Methods};
+use jwtauth::{Claims, DpopError, Generation, Methods};
 use tracing::{Span, field};
 use uuid::Uuid;
 
@@ -301,6 +301,17 @@ pub(crate) fn wrong_render_secret(path: &str) {
         event = "wrong_render_secret",
         path,
         "wrong_render_secret: the secret of a request for {path:?} is ignored"
+    );
+}
+
+/// Log a warning about a proof that was refused. Its token is valid, so that it may have been copied.
+pub(crate) fn invalid_dpop_proof(path: &str, error: &DpopError) {
+    tracing::warn!(
+        target: "jwtauth.security",
+        event = "invalid_dpop_proof",
+        path,
+        reason = %error,
+        "invalid_dpop_proof: {error}: {path:?}"
     );
 }
 

@@ -3,10 +3,12 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts, uri::Authority};
-use jwtauth::{Head, HttpVersion, Origin, OriginError, Transport};
+use jwtauth::{Head, HttpVersion, IdentifyError, Origin, OriginError, Scheme, Transport};
+use percent_encoding::percent_decode_str;
 
 use crate::{event, shared::AddressOf};
 
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const RENDER_SECRET: HeaderName = HeaderName::from_static(jwtauth::RENDER_SECRET_HEADER);
 const ACTIVITY: HeaderName = HeaderName::from_static(jwtauth::ACTIVITY_HEADER);
@@ -16,6 +18,8 @@ pub(crate) struct Fields<'h> {
     parts: &'h Parts,
     cookies: Vec<&'h [u8]>,
     authorization: Option<Cow<'h, str>>,
+    dpop: Option<Cow<'h, str>>,
+    path: Cow<'h, str>,
     origin: Option<Cow<'h, str>>,
     sec_fetch_site: Option<Cow<'h, str>>,
     upgrade: Option<Cow<'h, str>>,
@@ -26,13 +30,20 @@ pub(crate) struct Fields<'h> {
 }
 
 impl<'h> Fields<'h> {
-    /// Read the fields of a request.
-    pub(crate) fn read(parts: &'h Parts) -> Self {
-        let value = |name| joined(&parts.headers, name);
+    /// Read the fields of a request. Clients see this [prefix](dpop_prefix) before its path.
+    pub(crate) fn read(parts: &'h Parts, dpop_prefix: &str) -> Self {
+        let value = |name: &HeaderName| joined(&parts.headers, name);
+        let dpop = value(&DPOP);
+        let path = dpop.as_ref().map(|_| {
+            let path = decoded(parts.uri.path());
+            if dpop_prefix.is_empty() { path } else { Cow::Owned(format!("{dpop_prefix}{path}")) }
+        });
         Self {
             parts,
             cookies: parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect(),
             authorization: value(&header::AUTHORIZATION),
+            dpop,
+            path: path.unwrap_or_default(),
             origin: value(&header::ORIGIN),
             sec_fetch_site: value(&SEC_FETCH_SITE),
             upgrade: value(&header::UPGRADE),
@@ -53,6 +64,8 @@ impl<'h> Fields<'h> {
         };
         head.cookies = &self.cookies;
         head.authorization = self.authorization.as_deref();
+        head.dpop = self.dpop.as_deref();
+        head.path = &self.path;
         head.origin = self.origin.as_deref();
         head.sec_fetch_site = self.sec_fetch_site.as_deref();
         head.upgrade = self.upgrade.as_deref();
@@ -65,10 +78,31 @@ impl<'h> Fields<'h> {
 
     /// Return the origin to which the request was sent. Behind a proxy, the service does not see the scheme; browsers
     /// send `Secure` cookies over `https` only, so `Secure` implies `https`.
+    ///
+    /// That of a request with a proof is the one of `DPOP_ORIGINS` with the request's host: a client may well reach by
+    /// `http` a service of which no cookie is read.
     pub(crate) fn own_origin(&self, transport: &Transport) -> Option<Origin> {
+        let has_proof = transport.bearer && matches!(self.head().token(), Some((Scheme::Dpop, _)));
+        match transport.dpop_origins.as_deref().filter(|_| has_proof) {
+            Some(known) => ["https", "http"].iter().filter_map(|it| self.origin_by(it)).find(|it| known.contains(it)),
+            None => self.origin_by(if transport.cookies.secure { "https" } else { "http" }),
+        }
+    }
+
+    fn origin_by(&self, scheme: &str) -> Option<Origin> {
         let host = host(self.parts)?;
-        let scheme = if transport.cookies.secure { "https" } else { "http" };
         format!("{scheme}://{host}").parse().ok()
+    }
+
+    /// Log the refusal of this request if it may be an attack.
+    pub(crate) fn log_refusal(&self, error: &IdentifyError) {
+        match error {
+            IdentifyError::CrossOrigin(error) => event::cross_origin(&self.foreign(*error)),
+            IdentifyError::Dpop(error) if error.code() == "invalid_dpop_proof" => {
+                event::invalid_dpop_proof(self.parts.uri.path(), error);
+            }
+            _ => {}
+        }
     }
 
     /// Return the details to log if this request may not use cookies.
@@ -113,6 +147,16 @@ impl Client {
     pub(crate) fn user_agent(&self) -> Cow<'_, str> {
         self.user_agent.as_ref().map_or(Cow::Borrowed(""), |value| String::from_utf8_lossy(value.as_bytes()))
     }
+}
+
+/// Return the prefix of a path as requests are compared: with its escapes decoded, and no slash at its end.
+pub(crate) fn dpop_prefix(prefix: &str) -> String {
+    let prefix = decoded(prefix.trim_matches('/'));
+    if prefix.is_empty() { String::new() } else { format!("/{prefix}") }
+}
+
+fn decoded(path: &str) -> Cow<'_, str> {
+    percent_decode_str(path).decode_utf8_lossy()
 }
 
 /// Return the host to which the request was sent.

@@ -5,7 +5,7 @@
 //!
 //! | extractor | gives |
 //! | --- | --- |
-//! | [`Authenticated`] | the current user, checked against the store; otherwise 403, or 401 for an invalid bearer token, as in Django |
+//! | [`Authenticated`] | the current user, checked against the store; otherwise 403, or 401 for a token or proof in `Authorization` that is not valid, as in Django |
 //! | `Option<Authenticated>`, [`MaybeAuthenticated`] | the same, or `None` for an anonymous request |
 //! | [`RecentlySignedIn`], [`SignedInWith`] | the current user, who has authenticated a short time ago, or by certain methods; otherwise 403 |
 //! | [`NotActing`] | rejects a request in which [another user acts](Auth::act_as) as the current one |

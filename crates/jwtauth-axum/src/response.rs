@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use jwtauth::{Answer, CookiePolicy, SetCookie};
 
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
 /// Write cookies and caching headers. The response's own `Vary` and `Cache-Control` are merged into one field each.
 pub(crate) fn write(answer: &Answer, policy: &CookiePolicy, headers: &mut HeaderMap) {
     if answer.is_private {
@@ -21,6 +23,9 @@ pub(crate) fn write(answer: &Answer, policy: &CookiePolicy, headers: &mut Header
             headers.insert(header::VARY, HeaderValue::from_static(name));
         }
         _ => merge(headers, header::VARY, |present| answer.vary(present)),
+    }
+    if let Some(nonce) = answer.dpop_nonce.as_ref().and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
+        headers.insert(DPOP_NONCE, nonce);
     }
     for cookie in answer.cookies.iter().filter_map(|cookie| set_cookie(policy, cookie)) {
         headers.append(header::SET_COOKIE, cookie);

@@ -79,6 +79,7 @@ struct CaseRequest {
     sent_to: String,
     headers: Vec<(String, String)>,
     responds: Vec<(String, String)>,
+    query: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -155,6 +156,7 @@ impl Corpus {
             *value = json!("none");
         }
         settings.insert("SECRET_KEY".to_owned(), json!(self.key));
+        settings.insert("DPOP_ORIGINS".to_owned(), json!(["https://own.example"]));
         settings.insert("CSRF_TRUSTED_ORIGINS".to_owned(), json!(configuration.trusted));
         serde_json::from_value(Value::Object(settings)).unwrap()
     }
@@ -192,10 +194,12 @@ impl Corpus {
             other => panic!("unknown version {other}"),
         };
         let mut request = Request::builder().method(sent.method.as_str()).version(version);
+        let query = sent.query.iter().map(|query| format!("?{query}"));
+        let path = format!("/{}/{}", sent.view, query.collect::<String>());
         request = if is_later {
-            request.uri(format!("{}/{}", sent.sent_to, sent.view))
+            request.uri(format!("{}{path}", sent.sent_to))
         } else {
-            request.uri(format!("/{}", sent.view)).header(header::HOST, host)
+            request.uri(path).header(header::HOST, host)
         };
         for (name, value) in &sent.headers {
             let value = self
@@ -331,22 +335,22 @@ fn site(sent: &CaseRequest) -> Router {
         .collect();
     let login = |login: Login| any(async move |auth: Auth| sign_in(auth, login.clone()).await);
     Router::new()
-        .route("/me", any(async |user: Authenticated| says(Some(&user.user_id))))
+        .route("/me/", any(async |user: Authenticated| says(Some(&user.user_id))))
         .route(
-            "/public",
+            "/public/",
             any(async |user: Option<Authenticated>| says(user.as_ref().map(|user| user.user_id.as_str()))),
         )
-        .route("/idle", any(async || says(None)))
-        .route("/failing", any(async || StatusCode::INTERNAL_SERVER_ERROR))
-        .route("/recent", any(async |recent: RecentlySignedIn<300>| says(Some(&recent.user.user_id))))
-        .route("/otp", any(async |with: SignedInWith<Otp>| says(Some(&with.user.user_id))))
-        .route("/reauthenticate", any(reauthenticate))
-        .route("/login", login(Login::new(1)))
-        .route("/login-forget", login(Login::new(1).with_remember(false)))
-        .route("/login-hour", login(Login::new(1).with_lifetime(Duration::from_secs(3600))))
-        .route("/login-callback", login(Login::new(1).with_cross_origin(true)))
-        .route("/logout", any(logout))
-        .route("/websocket", any(websocket))
+        .route("/idle/", any(async || says(None)))
+        .route("/failing/", any(async || StatusCode::INTERNAL_SERVER_ERROR))
+        .route("/recent/", any(async |recent: RecentlySignedIn<300>| says(Some(&recent.user.user_id))))
+        .route("/otp/", any(async |with: SignedInWith<Otp>| says(Some(&with.user.user_id))))
+        .route("/reauthenticate/", any(reauthenticate))
+        .route("/login/", login(Login::new(1)))
+        .route("/login-forget/", login(Login::new(1).with_remember(false)))
+        .route("/login-hour/", login(Login::new(1).with_lifetime(Duration::from_secs(3600))))
+        .route("/login-callback/", login(Login::new(1).with_cross_origin(true)))
+        .route("/logout/", any(logout))
+        .route("/websocket/", any(websocket))
         .layer(MapResponseLayer::new(move |mut response: Response| {
             if response.status() == StatusCode::OK {
                 response.headers_mut().extend(responds.clone());

@@ -17,13 +17,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use common::{Answer, Browser};
+use common::{Answer, Browser, dpop};
 use http::{StatusCode, header};
 use jwtauth_axum::{
     AccessClaims, RemoteKeys, ResourceLayer, Settings, VerifierSource, VerifyingKeySetting,
     jwtauth::{Algorithm, Claims, GeneratedKey, Generation, Sid, TokenKind, UnixTime},
     reqwest::{Client, redirect},
 };
+use serde_json::json;
 use tokio::sync::watch;
 
 fn key() -> GeneratedKey {
@@ -126,7 +127,8 @@ async fn serve(app: Router) -> String {
 
 fn service(keys: RemoteKeys) -> Browser {
     let who = async |AccessClaims(claims): AccessClaims| claims.subject;
-    let layer = ResourceLayer::new(Settings::default().transport().unwrap(), keys);
+    let settings = Settings::default().with_dpop_origins(["https://own.example"]);
+    let layer = ResourceLayer::new(settings.transport().unwrap(), keys);
     Browser::new(&Router::new().route("/me", any(who)).route("/open", any(async || "open")).layer(layer))
 }
 
@@ -190,6 +192,31 @@ mod tokens {
         published.publish(&[&new, &old]);
         assert_eq!(ask(&service, &[&token(&site(&new))]).await.body, "42");
         assert_eq!(bearer(&service, &token(&site(&old))).await.body, "42", "the old key is still valid");
+        assert_eq!(published.fetches(), 2);
+    }
+
+    #[tokio::test]
+    async fn bound_token_of_a_new_key_is_accepted_with_its_proof() {
+        let (old, new, client) = (key(), key(), dpop::Client::default());
+        let published = Published::of(&[&old]);
+        let service = service(published.remote().await.with_pause(Duration::ZERO));
+        let now = UnixTime::from(SystemTime::now());
+        let claims = dpop::claims(now, Some(client.thumbprint()));
+        let [old_token, new_token] =
+            [&old, &new].map(|key| site(key).build().unwrap().tokens().issue(TokenKind::Access, &claims).unwrap());
+        let ask = async |token: &str, url: &str| {
+            let proof = client.proof("GET", url, token, now.as_secs(), &json!({}));
+            let request = service.request("GET", "/me").header("DPoP", proof);
+            service.send(request.header(header::AUTHORIZATION, format!("DPoP {token}"))).await
+        };
+        let url = "https://own.example/me";
+        assert_eq!(ask(&old_token, url).await.body, "42");
+        assert_eq!(ask(&old_token, "https://own.example/").await.code(), "invalid_dpop_proof");
+        assert_anonymous(&super::ask(&service, &[&old_token]).await);
+        assert_eq!(bearer(&service, &old_token).await.status, StatusCode::UNAUTHORIZED);
+        assert_eq!(published.fetches(), 1, "no key could make these valid");
+        published.publish(&[&new, &old]);
+        assert_eq!(ask(&new_token, url).await.body, "42");
         assert_eq!(published.fetches(), 2);
     }
 

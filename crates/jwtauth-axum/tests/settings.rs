@@ -273,13 +273,15 @@ fn environment_takes_precedence_over_the_file() {
 #[test]
 fn contradictory_settings_are_reported_by_name() {
     let good = || Settings::new(SECRET);
-    let cases = [
+    let cases = vec![
         (Settings::new("brief"), "SECRET_KEY"),
         (good().with_signing_key("brief"), "SIGNING_KEY"),
         (good().with_algorithm("none"), "ALGORITHM"),
         (good().with_access_token_lifetime(Duration::ZERO), "ACCESS_TOKEN_LIFETIME"),
         (good().with_cookie_samesite("Loose"), "COOKIE_SAMESITE"),
         (good().with_csrf_trusted_origins(["app.example.com"]), "CSRF_TRUSTED_ORIGINS: \"app.example.com\""),
+        (good().with_dpop_origins(["api.example.com"]), "DPOP_ORIGINS: an origin must be a scheme and a host"),
+        (good().with_dpop_origins(["https://api.example.com/"]), "DPOP_ORIGINS: an origin must be"),
         (good().with_access_token_cookie_name("refresh_token"), "COOKIE_NAME"),
         (good().with_user_id_claim("exp"), "USER_ID_CLAIM"),
         (good().with_render_server_secret(["brief"]), "RENDER_SERVER_SECRET"),

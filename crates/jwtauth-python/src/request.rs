@@ -1,6 +1,6 @@
 //! The flow of a request: the head read from Django's `META`, and the engine's steps.
 
-use jwtauth::{Authentication, CookiePolicy, Grantee, Head, HttpVersion, Methods, Origin, UnixTime};
+use jwtauth::{Authentication, CookiePolicy, Grantee, Head, HttpVersion, Methods, Origin, Scheme, UnixTime};
 use pyo3::{
     intern,
     prelude::*,
@@ -69,11 +69,12 @@ impl Site {
     ) -> Self {
         let cookies = CookiePolicy::default().with_names(access_name, refresh_name);
         let transport = jwtauth::Transport::new(cookies, origins.get().0.clone(), bearer);
-        let transport = transport.with_render_secrets(render_secrets.get().0.clone());
+        let transport = transport.with_render_secrets(render_secrets.get().0.clone()).with_dpop_origins(None);
         Self(jwtauth::Site::new(tokens.get().0.clone(), policy.get().0, transport))
     }
 
     /// Identify the user of a request. `own` is called only if the result may depend on it.
+    #[pyo3(signature = (meta, method, version, cookies, is_trusted, own, now, path = ""))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments would take longer")]
     fn identify(
         &self,
@@ -84,19 +85,28 @@ impl Site {
         is_trusted: bool,
         own: Py<PyAny>,
         now: u64,
+        path: &str,
     ) -> PyResult<Identity> {
         let Some(mut headers) = Headers::read(meta, cookies)? else { return Ok(Identity::new()) };
         if !self.0.transport().render_secrets.is_empty() {
             headers.render_secret = text(meta, intern!(meta.py(), "HTTP_X_JWTAUTH_RENDER_SECRET"))?;
         }
+        if headers.brings_client() {
+            headers.dpop = text(meta, intern!(meta.py(), "HTTP_DPOP"))?;
+        }
         let fields: Vec<_> = headers.cookies.iter().map(Vec::as_slice).collect();
         let mut head = headers.head(method, version, &fields);
+        head.path = path;
         if is_trusted {
             (head.sec_fetch_site, head.upgrade) = (Some("same-origin"), None);
         }
         let (tokens, mut failure) = (self.0.tokens(), None);
         // Call `own` before releasing the interpreter: a thread that attaches again may do so in another interpreter.
-        let early = if is_slow(tokens) && head.origin.is_some() { ask(&own, &mut failure) } else { None };
+        let early = if is_slow(tokens) && (head.origin.is_some() || head.dpop.is_some()) {
+            ask(&own, &mut failure)
+        } else {
+            None
+        };
         let identified = without_interpreter(tokens, meta.py(), || {
             let own = || if is_slow(tokens) { early } else { ask(&own, &mut failure) };
             self.0.identify(&head, own, UnixTime::from_secs(now))
@@ -104,10 +114,24 @@ impl Site {
         if let Some(error) = failure {
             return Err(error);
         }
-        Ok(match identified {
-            Ok(identity) => Identity { identity, error: None },
-            Err(refused) => Identity { identity: refused.identity, error: Some(refused.error) },
-        })
+        Ok(identified.into())
+    }
+
+    /// Identify the client at a token endpoint by the proof in its header `DPoP`, if it has one.
+    fn identify_client(
+        &self,
+        meta: &Bound<'_, PyDict>,
+        method: &str,
+        path: &str,
+        own: Py<PyAny>,
+        now: u64,
+    ) -> PyResult<Identity> {
+        let headers = Headers { dpop: text(meta, intern!(meta.py(), "HTTP_DPOP"))?, ..Headers::default() };
+        let mut head = headers.head(method, "", &[]);
+        head.path = path;
+        let mut failure = None;
+        let identified = self.0.identify_client(&head, || ask(&own, &mut failure), UnixTime::from_secs(now));
+        failure.map_or_else(|| Ok(identified.into()), Err)
     }
 
     /// Raise `CrossOriginRefused` if the request may not use cookies.
@@ -224,7 +248,13 @@ impl Site {
             let name = self.0.transport().cookies.name(cookie.kind).to_owned();
             (name, cookie.token.clone().unwrap_or_default(), cookie.max_age.map(|max_age| max_age.as_secs()))
         });
-        Ok(Answer { vary, cache_control, cookies: cookies.collect(), inner: answer })
+        Ok(Answer {
+            vary,
+            cache_control,
+            cookies: cookies.collect(),
+            dpop_nonce: answer.dpop_nonce.clone(),
+            inner: answer,
+        })
     }
 
     /// Return the new value of `Vary` if no cookie is changed. `None` leaves it unchanged.
@@ -350,6 +380,15 @@ pub(crate) struct Identity {
     error: Option<jwtauth::IdentifyError>,
 }
 
+impl From<Result<jwtauth::Identity, Box<jwtauth::Refused>>> for Identity {
+    fn from(identified: Result<jwtauth::Identity, Box<jwtauth::Refused>>) -> Self {
+        match identified {
+            Ok(identity) => Self { identity, error: None },
+            Err(refused) => Self { identity: refused.identity, error: Some(refused.error) },
+        }
+    }
+}
+
 #[pymethods]
 impl Identity {
     /// Create an anonymous identity without cookies.
@@ -404,14 +443,46 @@ impl Identity {
         self.identity.has_wrong_render_secret()
     }
 
-    /// Return whether the request may not use its cookies. A request with an invalid bearer token is anonymous instead:
-    /// another scheme of the site may read the header.
+    /// Return whether the request has something that is rare: an error, a wrong render secret, or the need of a nonce.
     #[getter]
-    fn is_cross_origin(&self) -> bool {
-        matches!(self.error, Some(jwtauth::IdentifyError::CrossOrigin(_)))
+    fn is_notable(&self) -> bool {
+        self.error.is_some() || self.identity.has_wrong_render_secret() || self.identity.needs_dpop_nonce()
     }
 
-    /// Raise `CrossOriginRefused` if the request may not use its cookies.
+    /// The key that the client has proved, as stored.
+    #[getter]
+    fn client_key(&self) -> Option<String> {
+        self.identity.client().map(|key| key.to_stored())
+    }
+
+    #[getter]
+    fn needs_dpop_nonce(&self) -> bool {
+        self.identity.needs_dpop_nonce()
+    }
+
+    /// Return this identity with the proof, and the need of a nonce, of `client`.
+    fn proving(&self, client: &Bound<'_, Self>) -> Self {
+        Self { identity: self.identity.clone().proving(&client.get().identity), error: self.error.clone() }
+    }
+
+    /// The code and the text of why a proof, or the token that it is for, was refused.
+    #[getter]
+    fn dpop_error(&self) -> Option<(&'static str, String)> {
+        match &self.error {
+            Some(jwtauth::IdentifyError::Dpop(error)) => Some((error.code(), error.to_string())),
+            _ => None,
+        }
+    }
+
+    /// The challenge of the response to a token in `Authorization` that was refused, or whose session has ended.
+    #[getter]
+    fn challenge(&self) -> Option<String> {
+        let error = self.error.clone().unwrap_or_else(|| self.identity.over());
+        error.challenge().map(Into::into)
+    }
+
+    /// Raise `CrossOriginRefused` if the request may not use its cookies. A request with an invalid token in `Authorization`
+    /// is anonymous instead: another scheme of the site may read the header.
     fn check(&self) -> Result<(), Error> {
         match self.error {
             Some(jwtauth::IdentifyError::CrossOrigin(error)) => Err(error.into()),
@@ -488,6 +559,9 @@ pub(crate) struct Answer {
     /// Triples of name, token and `max_age`. A cookie is cleared with `""` and 0.
     #[pyo3(get)]
     cookies: Vec<(String, String, Option<u64>)>,
+    /// The nonce of the client's next proof.
+    #[pyo3(get)]
+    dpop_nonce: Option<String>,
     inner: jwtauth::Answer,
 }
 
@@ -509,6 +583,8 @@ impl Answer {
 struct Headers {
     cookies: Vec<Vec<u8>>,
     authorization: Option<String>,
+    /// Read only with `Authorization: DPoP`, and at token endpoints.
+    dpop: Option<String>,
     origin: Option<String>,
     sec_fetch_site: Option<String>,
     upgrade: Option<String>,
@@ -550,11 +626,17 @@ impl Headers {
         })
     }
 
+    /// Return whether the access token needs a proof.
+    fn brings_client(&self) -> bool {
+        self.authorization.is_some() && self.head("", "", &[]).token().is_some_and(|(scheme, _)| scheme == Scheme::Dpop)
+    }
+
     fn head<'h>(&'h self, method: &'h str, version: &str, cookies: &'h [&'h [u8]]) -> Head<'h> {
         let mut head = Head::new(method);
         head.version = HttpVersion::parse(version);
         head.cookies = cookies;
         head.authorization = self.authorization.as_deref();
+        head.dpop = self.dpop.as_deref();
         head.origin = self.origin.as_deref();
         head.sec_fetch_site = self.sec_fetch_site.as_deref();
         head.upgrade = self.upgrade.as_deref();

@@ -150,7 +150,7 @@ impl Session {
         self.0.locks_at.map(UnixTime::as_secs)
     }
 
-    /// Return whether the session is, or must be, bound to a device.
+    /// Return whether the session is, or must be, bound to a key.
     #[getter]
     fn needs_device(&self) -> bool {
         self.0.device.needs_proof()

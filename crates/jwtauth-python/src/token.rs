@@ -111,6 +111,12 @@ impl Claims {
     }
 
     /// The subject of who acts as the user, if another user does.
+    /// The thumbprint of the key to which the token is bound.
+    #[getter]
+    fn confirmation(&self) -> Option<String> {
+        self.0.confirmation.map(|key| key.to_string())
+    }
+
     #[getter]
     fn actor(&self) -> Option<&str> {
         self.0.actor.as_deref()

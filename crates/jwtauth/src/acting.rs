@@ -28,7 +28,8 @@ impl RotationPolicy {
     pub fn stop_acting(&self, own: &Session, acting: &Session, now: UnixTime) -> Session {
         let given = self.succeed(own, now).with_auth_time(acting.auth_time).with_acknowledged_at(None);
         // Both sessions are refreshed by proofs of one key, so the later proof counts.
-        let proven_at = if own.device.needs_proof() { own.rotated_at.max(acting.rotated_at) } else { given.rotated_at };
+        let proven_at =
+            if own.device.is_of_browser() { own.rotated_at.max(acting.rotated_at) } else { given.rotated_at };
         Session { rotated_at: proven_at, ..given }
     }
 }

@@ -30,6 +30,7 @@ mod base64url;
 mod client;
 mod cookie;
 mod device;
+mod dpop;
 mod key;
 mod keyring;
 mod old_login;
@@ -57,6 +58,7 @@ pub use authentication::{Authentication, MAX_METHODS, Methods, MethodsError};
 pub use client::Recorded;
 pub use cookie::{CookieError, CookiePolicy, MAX_COOKIE_NAME_LENGTH, SameSite, UnknownSameSite, cookie_pairs};
 pub use device::{Challenge, DeviceKey, DeviceProof, ProofError, Purpose};
+pub use dpop::{DPOP_NONCE_LIFETIME, DpopError, MAX_DPOP_AGE, MAX_DPOP_AGE_WITHOUT_NONCE, Thumbprint};
 pub use key::{GeneratedKey, KeyError, MAX_KEY_ID_LENGTH, SigningError, SigningKey, VerifyingKey};
 pub use keyring::{Keyring, MAX_KEYS, VerifyingKeys};
 pub use old_login::{MovedLogin, OldCredential, OldLoginDecision, OldLoginPeriod};
@@ -64,7 +66,7 @@ pub use origin::{InvalidOrigin, Origin, OriginError, OriginPolicy, OriginPolicyE
 pub use request::{
     ACTIVITY_HEADER, Answer, Check, FoundRow, Grant, Grantee, Head, HttpVersion, IdentifyError, Identity,
     MAX_DUPLICATES, MAX_REGISTRATION_DELAY, MIN_RENDER_SECRET, Outcome, Proof, RENDER_SECRET_HEADER, Refused,
-    Registration, RenderSecretError, RenderSecrets, SetCookie, Site, Transport,
+    Registration, RenderSecretError, RenderSecrets, Scheme, SetCookie, Site, Transport,
 };
 pub use rotation::{Decision, MAX_ADOPTION, MAX_UPLOAD_DELAY, Presented, Refusal, RotationPolicy, RowUpdate};
 pub use session::{

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::{Generation, Lifetimes, Session, TokenKind, UnixTime, time::whole_seconds};
+use crate::{DeviceBinding, Generation, Lifetimes, Session, Thumbprint, TokenKind, UnixTime, time::whole_seconds};
 
 /// How many generations a token may be ahead of its row and still be accepted. This covers the writes that a database
 /// can lose in a restore or failover.
@@ -43,12 +43,14 @@ pub struct Presented {
     pub activity: bool,
     /// Whether the token was [issued for a request that was none](crate::Claims::idle).
     pub idle: bool,
+    /// The key that the client has [proved](crate::Site::identify_client) with this request.
+    pub client: Option<Thumbprint>,
 }
 
 impl Presented {
     /// Present a token of this generation, in a request to which the rules for uploads do not apply.
     pub const fn new(generation: Generation) -> Self {
-        Self { generation, upload: false, auth_time: None, activity: true, idle: false }
+        Self { generation, upload: false, auth_time: None, activity: true, idle: false, client: None }
     }
 
     /// Set whether the rules for [uploads](Self::upload) apply.
@@ -73,6 +75,12 @@ impl Presented {
     #[must_use]
     pub const fn with_idle(self, idle: bool) -> Self {
         Self { idle, ..self }
+    }
+
+    /// Set the key that the client [has proved](Self::client).
+    #[must_use]
+    pub const fn with_client(self, client: Option<Thumbprint>) -> Self {
+        Self { client, ..self }
     }
 }
 
@@ -143,7 +151,7 @@ pub enum Refusal {
     Expired,
     /// The session is locked, until the user [authenticates again](RotationPolicy::reauthenticate).
     Locked,
-    /// The session is, or must be, bound to a device, and the token came without a proof of its key. See
+    /// The session is, or must be, bound to a key, and the token came without a proof of it. For the key of a browser, see
     /// [`decide_proven`](RotationPolicy::decide_proven).
     Unproven,
     /// The token is further ahead of its row than lost writes can explain.
@@ -274,7 +282,7 @@ impl RotationPolicy {
 
     /// Return the row of a session for the browser that has `session`, bound to the same device.
     pub(crate) fn start_beside(&self, session: &Session, now: UnixTime) -> Session {
-        let rotated_at = if session.device.needs_proof() { session.rotated_at } else { now };
+        let rotated_at = if session.device.is_of_browser() { session.rotated_at } else { now };
         Session { device: session.device, rotated_at, ..self.start(now) }
     }
 
@@ -290,12 +298,12 @@ impl RotationPolicy {
         if self.lifetimes.is_over(session, now) {
             return None;
         }
-        let next = if self.grace_is_over(session, now) && !session.device.needs_proof() {
+        let next = if self.grace_is_over(session, now) && !session.device.is_of_browser() {
             RowUpdate { acknowledged_at: None, ..self.next(session, session.generation.next(), now) }
         } else {
             let Session { generation, acknowledged_at, .. } = *session;
             // A session that was locked has no access token from before.
-            let is_revived = session.device.needs_proof() && self.is_locked(session, now);
+            let is_revived = session.device.is_of_browser() && self.is_locked(session, now);
             let rotated_at = if is_revived { now } else { session.rotated_at };
             RowUpdate { acknowledged_at, rotated_at, ..self.next(session, generation, now) }
         };
@@ -341,7 +349,12 @@ impl RotationPolicy {
         if let Some(decision) = self.decide_left_behind(session, presented, now) {
             return decision;
         }
-        if session.device.needs_proof() {
+        let is_proven = match session.device {
+            DeviceBinding::Unbound => true,
+            DeviceBinding::Required | DeviceBinding::Bound => false,
+            DeviceBinding::Dpop(key) => presented.client == Some(key),
+        };
+        if !is_proven {
             // Whatever the token: a copy of it is worth nothing, and must not end the session.
             let refusal = if self.is_locked(session, now) { Refusal::Locked } else { Refusal::Unproven };
             return Decision::Refuse(refusal);

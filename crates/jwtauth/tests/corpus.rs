@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test and its driver")]
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
 };
@@ -175,6 +176,9 @@ struct Request {
     sent_to: String,
     headers: Vec<(String, String)>,
     responds: Vec<(String, String)>,
+    /// The query of the URL, which the head leaves out.
+    #[serde(default, rename = "query")]
+    _query: String,
 }
 
 #[derive(Deserialize)]
@@ -316,7 +320,10 @@ fn site(corpus: &Corpus, configuration: &Configuration) -> Site {
     assert_eq!(cookies.problems(), []);
     let origins = OriginPolicy::new(configuration.trusted.iter().map(String::as_str)).unwrap();
     let secrets = RenderSecrets::new(settings.render_server_secret.iter().map(String::as_str)).unwrap();
-    let transport = Transport::new(cookies, origins, settings.bearer_tokens).with_render_secrets(secrets);
+    let own = "https://own.example".parse().unwrap();
+    let transport = Transport::new(cookies, origins, settings.bearer_tokens)
+        .with_render_secrets(secrets)
+        .with_dpop_origins(Some(vec![own]));
     Site::new(tokens, policy, transport)
 }
 
@@ -347,12 +354,14 @@ impl Fields {
         fields
     }
 
-    fn head<'h>(&'h self, request: &'h Request, cookies: &'h [&'h [u8]]) -> Head<'h> {
+    fn head<'h>(&'h self, request: &'h Request, path: &'h str, cookies: &'h [&'h [u8]]) -> Head<'h> {
         let header = |name: &str| self.joined.get(name).map(String::as_str);
         let mut head = Head::new(&request.method);
+        head.path = path;
         head.version = HttpVersion::parse(&request.http_version);
         head.cookies = cookies;
         head.authorization = header("authorization");
+        head.dpop = header("dpop");
         head.origin = header("origin");
         head.sec_fetch_site = header("sec-fetch-site");
         head.upgrade = header("upgrade");
@@ -380,6 +389,8 @@ struct Face<'c> {
     /// The code for which a refresh token was refused, if the client can act on it.
     refusal: Option<&'static str>,
     missing: Option<Missing>,
+    /// `WWW-Authenticate`.
+    challenge: Option<String>,
 }
 
 /// The status, code and user of a view's response.
@@ -403,6 +414,7 @@ impl<'c> Face<'c> {
             is_admitted: false,
             refusal: None,
             missing: None,
+            challenge: None,
         }
     }
 
@@ -410,7 +422,8 @@ impl<'c> Face<'c> {
         let request = &case.request;
         let fields = Fields::read(request, &self.corpus.tokens);
         let cookies: Vec<&[u8]> = fields.cookies.iter().map(Vec::as_slice).collect();
-        let head = fields.head(request, &cookies);
+        let path = format!("/{}/", request.view);
+        let head = fields.head(request, &path, &cookies);
         let own = || request.sent_to.parse().ok();
         let (identity, response) = match self.site.identify(&head, own, time(self.corpus.now)) {
             Ok(identity) => {
@@ -434,7 +447,7 @@ impl<'c> Face<'c> {
                         self.log("cross_origin");
                         FORBIDDEN
                     }
-                    _ => (refused.error.status(), Some(refused.error.code()), None),
+                    _ => self.refuse(&refused.error),
                 };
                 (refused.identity, response)
             }
@@ -450,7 +463,7 @@ impl<'c> Face<'c> {
             self.refresh(identity, claims);
         }
         if identity.is_bearer() && self.user(identity).is_none() {
-            return (401, Some("token_not_valid"), None);
+            return self.refuse(&identity.over());
         }
         let view = case.request.view.as_str();
         let own = || case.request.sent_to.parse().ok();
@@ -478,6 +491,15 @@ impl<'c> Face<'c> {
             }
             login => self.login(identity, login),
         }
+    }
+
+    /// Refuse the token of `Authorization`.
+    fn refuse(&mut self, error: &IdentifyError) -> Response {
+        if error.code() == "invalid_dpop_proof" {
+            self.log(error.code());
+        }
+        self.challenge = error.challenge().map(Cow::into_owned);
+        (error.status(), Some(error.code()), None)
     }
 
     fn refresh(&mut self, identity: &Identity, claims: &Claims) {
@@ -707,11 +729,12 @@ impl<'c> Face<'c> {
         let directives = of_view("cache-control");
         given.cache_control = answer.cache_control(directives.as_deref().unwrap_or_default()).or(directives);
         for name in case.answer.headers.keys() {
-            let value = of_view(name).filter(|_| !answer.removes(name));
-            // The caller must write the challenge of RFC 6750 §3.
-            let challenge =
-                (status == 401 && name == "WWW-Authenticate").then(|| "Bearer error=\"invalid_token\"".into());
-            given.headers.insert(name.clone(), value.or(challenge));
+            let value = match name.as_str() {
+                "WWW-Authenticate" => self.challenge.clone(),
+                "DPoP-Nonce" => answer.dpop_nonce.clone(),
+                _ => of_view(name).filter(|_| !answer.removes(name)),
+            };
+            given.headers.insert(name.clone(), value);
         }
         if case.answer.vary.is_none() {
             // The answer to a handshake is never cached.
@@ -758,7 +781,7 @@ fn names_and_tokens_match_the_engine() {
     let corpus = corpus();
     let site = site(&corpus, &corpus.configurations["default"]);
     let mut seen = BTreeSet::new();
-    for (name, token) in &corpus.tokens {
+    for (name, token) in corpus.tokens.iter().filter(|(name, _)| !name.starts_with("proof ")) {
         let kind = if name.starts_with("access") { TokenKind::Access } else { TokenKind::Refresh };
         match site.tokens().verify_ignoring_time(kind, token) {
             Ok(claims) => {

@@ -72,8 +72,8 @@ def _name_refusal(flow: Flow, response: HttpResponseBase) -> None:
     if hasattr(flow.request, "auth") or not _is_ninjas(response):
         return  # another class has accepted the request, or the project has a handler of its own
     if flow.identity.is_bearer and flow.found is None:
-        content = {"detail": bearer.detail(), "code": bearer.CODE}
-        response.headers.setdefault("WWW-Authenticate", bearer.CHALLENGE)
+        content = bearer.body(flow.identity)
+        response.headers.setdefault("WWW-Authenticate", flow.identity.challenge or bearer.CHALLENGE)
     else:
         # A 401 response must have a challenge (RFC 9110 section 11.6.1), and cookies have none.
         content, response.status_code = anonymous.body(flow), 403

@@ -39,18 +39,18 @@ from jwtauth.conf import get_config
 from jwtauth.serializers import SessionSerializer
 from jwtauth.views import SessionPagination
 
-_COOKIE, _BEARER = "jwtauthCookie", "jwtauthBearer"
+_COOKIE, _BEARER, _DPOP = "jwtauthCookie", "jwtauthBearer", "jwtauthDPoP"
 
 
 class JwtAuthenticationScheme(OpenApiAuthenticationExtension):
-    """Describe the access token's cookie, and ``Authorization: Bearer`` if ``BEARER_TOKENS`` is on."""
+    """Describe the access token's cookie, and ``Authorization`` if ``BEARER_TOKENS`` is on."""
 
     target_class = "jwtauth.authentication.JWTAuthentication"
     match_subclasses = True
 
     @property
     def name(self) -> list[str]:  # type: ignore[override]
-        return [_COOKIE, _BEARER] if get_config().bearer_tokens else [_COOKIE]
+        return [_COOKIE, _BEARER, _DPOP] if get_config().bearer_tokens else [_COOKIE]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
         """Return the schemes as alternatives."""
@@ -60,7 +60,9 @@ class JwtAuthenticationScheme(OpenApiAuthenticationExtension):
         """Return the definitions in the order of `name`."""
         cookie = {"type": "apiKey", "in": "cookie", "name": get_config().access_cookie_name}
         bearer = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-        return [cookie, bearer][: len(self.name)]
+        what = "With a proof of the key to which the token is bound, in the header `DPoP` (RFC 9449)."
+        dpop = {"type": "http", "scheme": "DPoP", "description": what}
+        return [cookie, bearer, dpop][: len(self.name)]
 
 
 class _Named(OpenApiSerializerExtension):
@@ -152,6 +154,7 @@ class JwtauthTokenPair(serializers.Serializer[Any]):
     refresh = serializers.CharField()
     access_expires_in = serializers.IntegerField(help_text=_ACCESS_EXPIRES_IN)
     refresh_expires_in = serializers.IntegerField(help_text=_("Seconds until the refresh token expires."))
+    token_type = serializers.CharField(required=False, help_text="`DPoP` if the tokens are bound to a key.")
 
 
 class JwtauthEnded(serializers.Serializer[Any]):
@@ -208,6 +211,14 @@ def _sets_cookies(status: int, description: Any) -> list[OpenApiParameter]:
             "Set-Cookie", OpenApiTypes.STR, OpenApiParameter.HEADER, response=[status], description=description
         )
     ]
+
+
+_PROOF = OpenApiParameter(
+    "DPoP",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="A proof of the key to which the tokens are, or become, bound (RFC 9449). Without one: bearer tokens.",
+)
 
 
 def _described(**arguments: Any) -> Callable[[Any], Any]:
@@ -284,7 +295,8 @@ class TokenViewExtension(_View):
     target_class = "jwtauth.views.TokenView"
 
     def operations(self) -> dict[str, dict[str, Any]]:
-        return {"post": _operation(views.TokenView.description, {200: JwtauthTokenPair, **_ATTEMPTS})}
+        responses = {200: JwtauthTokenPair, **_ATTEMPTS}
+        return {"post": _operation(views.TokenView.description, responses, parameters=[_PROOF])}
 
 
 class TokenRefreshViewExtension(_View):
@@ -293,7 +305,8 @@ class TokenRefreshViewExtension(_View):
     def operations(self) -> dict[str, dict[str, Any]]:
         what = views.TokenRefreshView.description
         refused = _error(_("`token_not_valid`: the refresh token is invalid or expired, or its session has ended."))
-        return {"post": _operation(what, {200: JwtauthTokenPair, **_INVALID, 401: refused})}
+        responses = {200: JwtauthTokenPair, **_INVALID, 401: refused}
+        return {"post": _operation(what, responses, parameters=[_PROOF])}
 
 
 class TokenRevokeViewExtension(_View):

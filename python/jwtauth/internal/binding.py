@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
@@ -88,17 +89,17 @@ def _register(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) ->
         if not sessions.advance(found, decision.next, device_key=registration.key):
             raise LostSwap
         flow.deferred.clear()  # what is to be noted of the generation before
-        _tell_bound(flow, found)
+        tell_bound(flow.request, found.user, found.session)
     flow.set_tokens(found, claims.sid, custom, decision, presented=claims)
     return Answer(200, _instructions(flow, found), _challenge(flow, found))
 
 
-def _tell_bound(flow: Flow, found: SessionAndUser) -> None:
-    session = found.session
+def tell_bound(request: HttpRequest, user: AbstractBaseUser, session: Session) -> None:
+    """Tell that the session was bound to a key."""
 
     def tell() -> None:
         sessions.log_event("session_bound", session)
-        session_bound.send_robust(Session, request=flow.request, user=found.user, session=session)
+        session_bound.send_robust(Session, request=request, user=user, session=session)
 
     after_commit(tell, database())
 

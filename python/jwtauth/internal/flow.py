@@ -83,6 +83,10 @@ class Flow:
     """The claims of a refresh token whose session is locked, and that session."""
     unproven: tuple[_engine.Claims, SessionAndUser] | None = None
     """The claims of a refresh token without a proof of its session's device key, and that session."""
+    client: _engine.Identity | None = None
+    """The client at a token endpoint, with the key that it proves, if it was asked for."""
+    needs_nonce = False
+    """Whether the response brings a nonce for the client's next proof."""
     offers_device = False
     """Whether the response offers the browser to bind the session."""
     was_asked = False
@@ -147,21 +151,27 @@ class Flow:
             version,
             cookies,
             getattr(request, "_dont_enforce_csrf_checks", False),
-            self._own_origin,
+            self.own_origin,
             clock.now(),
+            request.path,
         )
-        if identity.is_cross_origin:
-            with self._logging_cross_origin():
-                identity.check()
-        if identity.has_wrong_render_secret:
-            extra = {
-                "event": "wrong_render_secret",
-                "path": request.path,
-            }  # without the request, which holds the secret
-            security_log.warning(
-                "wrong_render_secret: the secret of a request for %r is ignored", request.path, extra=extra
-            )
+        if identity.is_notable:
+            self._note(identity)
         self._adopt(identity)
+
+    def _note(self, identity: _engine.Identity) -> None:
+        """Log what is wrong with the request. Raises ``CrossOriginRefused`` if it may not use its cookies."""
+        path = self.request.path
+        with self._logging_cross_origin():
+            identity.check()
+        if identity.has_wrong_render_secret:
+            extra = {"event": "wrong_render_secret", "path": path}  # without the request, which holds the secret
+            security_log.warning("wrong_render_secret: the secret of a request for %r is ignored", path, extra=extra)
+        self.needs_nonce = identity.needs_dpop_nonce
+        code, reason = identity.dpop_error or (None, "")
+        if code == "invalid_dpop_proof":  # the token is valid, so that it may have been copied
+            extra = {"event": code, "path": path, "reason": reason}
+            security_log.warning("%s: %s: %r", code, reason, path, extra=extra)
 
     def settle_dispute(self) -> None:
         """Ignore the refresh tokens of ended sessions if the valid tokens belong to more than one user.
@@ -196,7 +206,7 @@ class Flow:
         request, (version, _cookies) = self.request, _of_server(self.request)
         with self._logging_cross_origin():
             self.config.site.check_origin(
-                request.META, method=request.method or "", version=version, own=self._own_origin
+                request.META, method=request.method or "", version=version, own=self.own_origin
             )
 
     @property
@@ -421,7 +431,8 @@ class Flow:
         """Return whether Django's CSRF checks are off, as in its test client."""
         return getattr(self.request, "_dont_enforce_csrf_checks", False)
 
-    def _own_origin(self) -> str | None:
+    def own_origin(self) -> str | None:
+        """Return the origin that the request was sent to, if it is one of ``ALLOWED_HOSTS``."""
         try:
             return f"{self.request.scheme}://{self.request.get_host()}"
         except DisallowedHost:

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 
 from jwtauth import _engine
 from jwtauth.exceptions import TokenError
-from jwtauth.internal import django_session, loops, tokens
+from jwtauth.internal import binding, client_proof, django_session, loops, tokens
 from jwtauth.internal.flow import Flow
 from jwtauth.internal.refresh import refresh_by
 from jwtauth.internal.store import cleanup, clock, sessions
@@ -238,13 +238,23 @@ def start_token_session(
     lifetime: timedelta | float | None = None,
     backend: str = "",
     methods: str = "",
+    device_key: str | None = None,
 ) -> _engine.Grant:
     """Start a session for a client that stores its tokens itself. The request's own session is kept."""
     flow = Flow(request)
     custom = tokens.custom_claims(request, user, flow.config)
     session, sid = sessions.start(
-        request, user, flow.config.policy, remember=True, lifetime=lifetime, backend=backend, methods=methods
+        request,
+        user,
+        flow.config.policy,
+        remember=True,
+        lifetime=lifetime,
+        backend=backend,
+        methods=methods,
+        device_key=device_key,
     )
+    if device_key is not None:
+        binding.tell_bound(request, user, session)
     grant = flow.set_tokens(SessionAndUser(session, user), sid, custom)
     cleanup.remove_after(request)
     return grant
@@ -254,9 +264,10 @@ def exchange_refresh_token(request: HttpRequest, refresh_token: str) -> Flow | N
     """Exchange a refresh token from the request's body by the rotation table, and return the flow with the grant.
 
     Without a grant, the token is refused. Returns ``None`` if it is invalid. Such a request is never treated as an
-    upload, since the token is itself the body.
+    upload, since the token is itself the body. Raises ``ProofRefused`` if its header ``DPoP`` is not valid.
     """
     flow = Flow(request)
+    flow.identity = client_proof.identify(request)
     claims = _refresh_claims(flow, refresh_token)
     if claims is not None:
         refresh_by(flow, claims)

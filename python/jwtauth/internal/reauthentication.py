@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from jwtauth import _engine
 from jwtauth.exceptions import TokenError
-from jwtauth.internal import tokens
+from jwtauth.internal import client_proof, tokens
 from jwtauth.internal.flow import Flow, security_log
 from jwtauth.internal.refresh import end_reused, warn
 from jwtauth.internal.store import clock, sessions
@@ -50,7 +50,11 @@ def reauthenticate(flow: Flow, user: AbstractBaseUser, methods: list[str]) -> _e
 
 
 def present(flow: Flow, refresh_token: str) -> None:
-    """Let a refresh token from the request's body name the session, also a locked one. Ends the session of a copy."""
+    """Let a refresh token from the request's body name the session, also a locked one. Ends the session of a copy.
+
+    Raises ``ProofRefused`` if the request has a header ``DPoP`` that is not valid.
+    """
+    flow.identity = client_proof.identify(flow.request)
     try:
         claims = flow.config.tokens.verify(_engine.TokenKind.REFRESH, refresh_token, clock.now())
     except TokenError:

@@ -22,7 +22,7 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
     if flow.pending_cookie is not None:
         _set_pending(flow, response, flow.pending_cookie)
     headers = response.headers
-    if flow.outcome is UNCHANGED:
+    if flow.outcome is UNCHANGED and not flow.needs_nonce:
         vary = flow.config.site.vary(flow.identity, flow.was_asked, headers.get("Vary", ""))
         if vary is not None:
             headers["Vary"] = vary
@@ -37,6 +37,8 @@ def write(flow: Flow, response: HttpResponseBase) -> None:
     )
     if answer.vary is not None:
         headers["Vary"] = answer.vary
+    if answer.dpop_nonce is not None:
+        headers["DPoP-Nonce"] = answer.dpop_nonce
     if answer.cache_control is None:
         return
     headers["Cache-Control"] = answer.cache_control

@@ -45,9 +45,11 @@ def custom_claims(request: HttpRequest, user: AbstractBaseUser, config: Config) 
 
 
 def pair(grant: _engine.Grant, config: Config) -> dict[str, Any]:
-    """Return both tokens and the seconds until each expires."""
+    """Return both tokens and the seconds until each expires. Tokens that are bound to a key have a ``token_type``."""
     now, site = clock.now(), config.site
+    kind = {} if grant.access.confirmation is None else {"token_type": "DPoP"}
     return {
+        **kind,
         "access": site.issue(grant, _engine.TokenKind.ACCESS),
         "refresh": site.issue(grant, _engine.TokenKind.REFRESH),
         "access_expires_in": grant.access.expires_at - now,

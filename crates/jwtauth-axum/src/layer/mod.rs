@@ -12,14 +12,17 @@ use jwtauth::CustomClaims;
 pub use service::AuthService;
 use tower_layer::Layer;
 
-use crate::{ActAs, Config, Event, Health, SessionStore, StoreError, acting::MayActAs, clock::Clock, shared::Shared};
+use crate::{
+    ActAs, Config, Event, Health, SessionStore, StoreError, acting::MayActAs, clock::Clock, head::dpop_prefix,
+    shared::Shared,
+};
 
 /// Authenticate every request by cookie or bearer token, and write the cookies of the response.
 ///
 /// The inner service may use any body of bytes; the layer returns axum's body type. The layer itself answers requests
-/// that it rejects: 401 for an invalid bearer token, 403 for a cross-origin request, 503 under contention, 500 if the
-/// store fails or a token cannot be issued. A WebSocket handshake is refreshed like any request; its cookies are set on
-/// the `101` response.
+/// that it rejects: 401 for an access token or proof in `Authorization` that is not valid, 403 for a cross-origin request,
+/// 503 under contention, 500 if the store fails or a token cannot be issued. A WebSocket handshake is refreshed like any
+/// request; its cookies are set on the `101` response.
 ///
 /// If clones of one layer wrap both a nested router and the whole router, only the outer one does the work. Different
 /// layers each query their own store. Handlers get the [`Auth`](crate::Auth) of the innermost layer, and if two layers
@@ -88,6 +91,28 @@ impl AuthLayer {
     /// `ConnectInfo` in the extensions, or from a header that a proxy sets. Default: no address is recorded.
     pub fn with_client_address(mut self, address: impl Fn(&Parts) -> Option<IpAddr> + Send + Sync + 'static) -> Self {
         Arc::make_mut(&mut self.shared).address = Some(Arc::new(address));
+        self
+    }
+
+    /// Set what the layer does not see of the path of a request: what a proxy removes before it passes the request on, or
+    /// the prefix of the `nest` inside which the layer is added. A proof of a client (`DPoP`, RFC 9449) names the whole path.
+    ///
+    /// Around the whole router, the layer sees the whole path, and needs no prefix for a `nest`. Default: none.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use jwtauth_axum::{AuthLayer, Authenticated, Config, MemoryStore};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let config = Config::new("a secret of at least thirty-two bytes")?;
+    /// let layer = AuthLayer::new(config, MemoryStore::default()).with_dpop_prefix("/api");
+    /// let api = Router::new().route("/me", get(async |user: Authenticated| user.user_id)).layer(layer);
+    /// let app: Router = Router::new().nest("/api", api);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_dpop_prefix(mut self, prefix: &str) -> Self {
+        Arc::make_mut(&mut self.shared).dpop_prefix = dpop_prefix(prefix);
         self
     }
 

@@ -106,7 +106,7 @@ impl Drop for Abandon<'_> {
 async fn admit(auth: &Arc<RequestAuth>) -> Result<(), Rejection> {
     auth.refresh().await?;
     if auth.is_bearer() && auth.live().await?.is_none() {
-        return Err(Rejection::InvalidToken);
+        return Err(auth.over());
     }
     Ok(())
 }

@@ -19,8 +19,8 @@ use std::{
 use device::Device;
 use http::{HeaderMap, request::Parts};
 use jwtauth::{
-    Answer, Asked, Authentication, Check, Claims, CustomClaims, Decision, FoundRow, Grant, Grantee, IdentifyError,
-    Identity, Outcome, Refusal, Refused, Sid, TokenKind, UnixTime,
+    Answer, Asked, Authentication, Check, Claims, CustomClaims, Decision, FoundRow, Grant, Grantee, Identity, Outcome,
+    Refusal, Refused, Sid, TokenKind, UnixTime,
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -134,15 +134,11 @@ impl RequestAuth {
     ///
     /// [`Refused`] for an invalid bearer token, and if cookies may not be used.
     pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts, span: Span) -> Result<Self, Box<Refused>> {
-        let fields = Fields::read(parts);
+        let fields = Fields::read(parts, &shared.dpop_prefix);
         let (site, head, now) = (&shared.config.site, fields.head(), shared.clock.now());
         let transport = site.transport();
         let own = || fields.own_origin(transport);
-        let identity = site.identify(&head, own, now).inspect_err(|refused| {
-            if let IdentifyError::CrossOrigin(error) = refused.error {
-                event::cross_origin(&fields.foreign(error));
-            }
-        })?;
+        let identity = site.identify(&head, own, now).inspect_err(|refused| fields.log_refusal(&refused.error))?;
         let is_poll = shared.is_poll.as_ref().is_some_and(|is_of| is_of(parts));
         let identity = if is_poll { identity.without_activity() } else { identity };
         if identity.has_wrong_render_secret() {
@@ -393,6 +389,11 @@ impl RequestAuth {
             Some(Refusal::Unproven) => Rejection::Unproven,
             _ => Rejection::NotAuthenticated,
         }
+    }
+
+    /// Return the rejection of an access token in `Authorization` whose session has ended.
+    pub(crate) fn over(&self) -> Rejection {
+        self.identity.over().into()
     }
 
     /// Return whether the access token came in `Authorization`.

@@ -16,16 +16,27 @@ use tower_service::Service;
 use tracing::Instrument as _;
 
 use super::{KeysError, Recognised, VerifierSource};
-use crate::{Rejection, ResponseFuture, clock::Clock, event, head::Fields, response};
+use crate::{
+    Rejection, ResponseFuture,
+    clock::Clock,
+    event,
+    head::{Fields, dpop_prefix},
+    response,
+};
 
-/// Identify users by their access token, in a cookie or as a bearer token, without a query. A session that has ended
+/// Identify users by their access token, in a cookie or in `Authorization`, without a query. A session that has ended
 /// stays accepted until its access token expires. The extractor is [`AccessClaims`](crate::AccessClaims).
 ///
 /// This layer refreshes no tokens; the browser's next request to the site does. The cross-origin table applies.
+///
+/// A token that is bound to a client's key is accepted as `Authorization: DPoP` with a proof of that key (RFC 9449 §7). The
+/// layer has no key to sign nonces with. Instead, a proof is valid for [a
+/// minute](jwtauth::MAX_DPOP_AGE_WITHOUT_NONCE), in which a copy of the whole request is accepted too.
 #[derive(Debug)]
 #[must_use]
 pub struct ResourceLayer<K> {
     shared: Arc<Shared<K>>,
+    dpop_prefix: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -37,7 +48,7 @@ struct Shared<K> {
 
 impl<K> Clone for ResourceLayer<K> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { shared: Arc::clone(&self.shared), dpop_prefix: Arc::clone(&self.dpop_prefix) }
     }
 }
 
@@ -45,7 +56,13 @@ impl<K: VerifierSource> ResourceLayer<K> {
     /// Create a layer that reads tokens as [`Settings::transport`](crate::Settings::transport) specifies, and verifies
     /// them with these keys.
     pub fn new(transport: Transport, keys: K) -> Self {
-        Self { shared: Arc::new(Shared { keys, transport, clock: Clock::default() }) }
+        Self { shared: Arc::new(Shared { keys, transport, clock: Clock::default() }), dpop_prefix: "".into() }
+    }
+
+    /// Set what the layer does not see of the path of a request. See
+    /// [`AuthLayer::with_dpop_prefix`](crate::AuthLayer::with_dpop_prefix).
+    pub fn with_dpop_prefix(self, prefix: &str) -> Self {
+        Self { dpop_prefix: dpop_prefix(prefix).into(), ..self }
     }
 }
 
@@ -53,7 +70,7 @@ impl<K, S> Layer<S> for ResourceLayer<K> {
     type Service = ResourceService<K, S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        ResourceService { inner, shared: Arc::clone(&self.shared) }
+        ResourceService { inner, shared: Arc::clone(&self.shared), dpop_prefix: Arc::clone(&self.dpop_prefix) }
     }
 }
 
@@ -62,11 +79,12 @@ impl<K, S> Layer<S> for ResourceLayer<K> {
 pub struct ResourceService<K, S> {
     inner: S,
     shared: Arc<Shared<K>>,
+    dpop_prefix: Arc<str>,
 }
 
 impl<K, S: Clone> Clone for ResourceService<K, S> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared), dpop_prefix: Arc::clone(&self.dpop_prefix) }
     }
 }
 
@@ -90,12 +108,12 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let shared = Arc::clone(&self.shared);
+        let (shared, dpop_prefix) = (Arc::clone(&self.shared), Arc::clone(&self.dpop_prefix));
         let span = event::span();
         let known = span.clone();
         let answer = async move {
             let (mut parts, body) = request.into_parts();
-            let (identity, refused) = shared.recognise(&Fields::read(&parts)).await;
+            let (identity, refused) = shared.recognise(&Fields::read(&parts, &dpop_prefix)).await;
             let was_asked = Arc::<AtomicBool>::default();
             let mut response = match refused {
                 None => {
@@ -109,7 +127,8 @@ where
                 Some(rejection) => rejection.logged().response_to(&parts.method),
             };
             let by_cookies = identity.has_cookies() || (was_asked.load(Ordering::Relaxed) && !identity.is_bearer());
-            let vary = [(by_cookies, "Cookie"), (identity.is_bearer(), "Authorization")];
+            let vary =
+                [(by_cookies, "Cookie"), (identity.is_bearer(), "Authorization"), (identity.is_of_client(), "DPoP")];
             let mut answer = Answer::default();
             answer.vary.extend(vary.into_iter().filter_map(|(depends, name)| depends.then_some(name)));
             response::write(&answer, &shared.transport.cookies, response.headers_mut());
@@ -125,9 +144,7 @@ impl<K: VerifierSource> Shared<K> {
         match self.identify(fields).await {
             Ok(Ok(identity)) => (identity, None),
             Ok(Err(refused)) => {
-                if let IdentifyError::CrossOrigin(error) = refused.error {
-                    event::cross_origin(&fields.foreign(error));
-                }
+                fields.log_refusal(&refused.error);
                 (refused.identity, Some(refused.error.into()))
             }
             Err(error) => (Identity::default(), Some(error.into())),
@@ -169,11 +186,10 @@ impl<K: VerifierSource> Shared<K> {
         Ok(by(&newer))
     }
 
-    /// Return whether the request has anything to verify: an access token cookie or a bearer token.
+    /// Return whether the request has anything to verify: an access token in a cookie or in `Authorization`.
     fn brings_token(&self, head: &Head<'_>) -> bool {
         let access_name = self.transport.cookies.access_name.as_bytes();
-        let is_bearer = |value: &str| value.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
-        (self.transport.bearer && head.authorization.is_some_and(is_bearer))
+        (self.transport.bearer && head.token().is_some())
             || head.cookies.iter().flat_map(|field| jwtauth::cookie_pairs(field)).any(|(name, _)| name == access_name)
     }
 }

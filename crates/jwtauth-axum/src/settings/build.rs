@@ -64,15 +64,17 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`SettingsError`] about the settings of cookies, `CSRF_TRUSTED_ORIGINS` or `RENDER_SERVER_SECRET`.
+    /// [`SettingsError`] about the settings of cookies, `CSRF_TRUSTED_ORIGINS`, `DPOP_ORIGINS` or `RENDER_SERVER_SECRET`.
     pub fn transport(&self) -> Result<Transport, SettingsError> {
         let cookies = self.cookies()?;
         if let Some(problem) = cookies.problems().into_iter().next() {
             return Err(SettingsError::Cookies(problem));
         }
         let origins = OriginPolicy::new(self.csrf_trusted_origins.iter().map(String::as_str));
+        let own = self.dpop_origins.iter().map(|own| own.parse()).collect::<Result<_, _>>();
         let secrets = RenderSecrets::new(self.render_server_secret.iter().map(Secret::expose_secret));
         Ok(Transport::new(cookies, origins.map_err(SettingsError::Origins)?, self.bearer_tokens)
+            .with_dpop_origins(Some(own.map_err(SettingsError::OwnOrigins)?))
             .with_render_secrets(secrets.map_err(SettingsError::RenderSecret)?))
     }
 

@@ -1,6 +1,8 @@
 //! Errors in the settings.
 
-use jwtauth::{CookieError, KeyError, LifetimesError, OriginPolicyError, ProfileError, RenderSecretError};
+use jwtauth::{
+    CookieError, InvalidOrigin, KeyError, LifetimesError, OriginPolicyError, ProfileError, RenderSecretError,
+};
 
 /// An error in the [`Settings`](crate::Settings). Every variant names the setting to change; none shows a key.
 ///
@@ -33,6 +35,9 @@ pub enum SettingsError {
     /// An entry of `CSRF_TRUSTED_ORIGINS` that can never match.
     #[error("CSRF_TRUSTED_ORIGINS: {0}")]
     Origins(OriginPolicyError),
+    /// An entry of `DPOP_ORIGINS` that is not an origin.
+    #[error("DPOP_ORIGINS: {0}")]
+    OwnOrigins(InvalidOrigin),
     /// `RENDER_SERVER_SECRET`.
     #[error("RENDER_SERVER_SECRET: {0}")]
     RenderSecret(RenderSecretError),

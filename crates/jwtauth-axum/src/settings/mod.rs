@@ -93,6 +93,9 @@ pub struct Settings {
     /// Django's setting: other origins that may use the cookies, for example `https://app.example.com` or
     /// `https://*.example.com`.
     pub csrf_trusted_origins: Vec<String>,
+    /// The origins of this service, by which clients reach it, for example `https://api.example.com`: their proofs (`DPoP`, RFC
+    /// 9449) must be for one of them. Django has `ALLOWED_HOSTS` instead. Default: none, so that no proof is accepted.
+    pub dpop_origins: Vec<String>,
     /// Lifetime of an access token, in whole seconds. Default: 5 minutes.
     #[serde(deserialize_with = "read::seconds")]
     pub access_token_lifetime: Duration,
@@ -166,7 +169,7 @@ pub struct Settings {
     pub refresh_token_grace_period: Duration,
     /// Whether a copied refresh token ends all sessions of the user. Default: `false`.
     pub reuse_ends_all_sessions: bool,
-    /// Whether `Authorization: Bearer` is accepted. Default: `true`.
+    /// Whether access tokens in `Authorization` are accepted, by the schemes `Bearer` and `DPoP`. Default: `true`.
     pub bearer_tokens: bool,
     /// Whether browsers are offered to bind sessions to a key of the user's device, which then refreshes them: `off`,
     /// `offer` or `require`. Default: `off`. See [`Config::with_device_paths`](crate::Config::with_device_paths).
@@ -194,6 +197,7 @@ impl Default for Settings {
             secret_key: Secret::default(),
             secret_key_fallbacks: Vec::new(),
             csrf_trusted_origins: Vec::new(),
+            dpop_origins: Vec::new(),
             access_token_lifetime: Duration::from_secs(300),
             refresh_token_lifetime: DAY,
             session_lifetime: Some(30 * DAY),

@@ -24,6 +24,8 @@ setters! {
         secret_key_fallbacks.into_iter().map(Into::into).collect();
     with_csrf_trusted_origins(csrf_trusted_origins: impl IntoIterator<Item: Into<String>>) =>
         csrf_trusted_origins.into_iter().map(Into::into).collect();
+    with_dpop_origins(dpop_origins: impl IntoIterator<Item: Into<String>>) =>
+        dpop_origins.into_iter().map(Into::into).collect();
     with_access_token_lifetime(access_token_lifetime: Duration) => access_token_lifetime;
     with_refresh_token_lifetime(refresh_token_lifetime: Duration) => refresh_token_lifetime;
     with_session_lifetime(session_lifetime: impl Into<Option<Duration>>) => session_lifetime.into();

@@ -23,10 +23,11 @@ enum Kind {
 }
 
 /// Each setting: its name, its kind, and what it accepts.
-const KNOWN: [(&str, Kind, &str); 35] = [
+const KNOWN: [(&str, Kind, &str); 36] = [
     ("SECRET_KEY", Kind::Text, "a string"),
     ("SECRET_KEY_FALLBACKS", Kind::List, "a list of strings"),
     ("CSRF_TRUSTED_ORIGINS", Kind::List, "a list of origins, for example [\"https://app.example.com\"]"),
+    ("DPOP_ORIGINS", Kind::List, "a list of origins, for example [\"https://api.example.com\"]"),
     ("ACCESS_TOKEN_LIFETIME", Kind::Number, SECONDS),
     ("REFRESH_TOKEN_LIFETIME", Kind::Number, SECONDS),
     ("SESSION_LIFETIME", Kind::Number, SECONDS_OR_NONE),
@@ -81,7 +82,7 @@ impl Settings {
     /// Read the environment variables (`JWTAUTH_SECRET_KEY=…`).
     ///
     /// Strings, keys and secrets are taken literally, as Django reads `os.environ`: with quotes, spaces and line ends.
-    /// A list (`SECRET_KEY_FALLBACKS`, `CSRF_TRUSTED_ORIGINS`, `VERIFYING_KEYS`, `ISSUER_FALLBACKS`, `AUDIENCE`,
+    /// A list (`SECRET_KEY_FALLBACKS`, `CSRF_TRUSTED_ORIGINS`, `DPOP_ORIGINS`, `VERIFYING_KEYS`, `ISSUER_FALLBACKS`, `AUDIENCE`,
     /// `AUDIENCE_FALLBACKS`, `RENDER_SERVER_SECRET`) is a JSON or TOML array such as `["one", "other"]`, or a single
     /// string that does not start with `[`. Numbers are seconds or `none`; flags are `true` or `false`.
     ///
@@ -238,9 +239,14 @@ mod tests {
             ("\"quoted\"", &["\"quoted\""]),
             ("123456", &["123456"]),
         ] {
-            for name in
-                ["SECRET_KEY_FALLBACKS", "VERIFYING_KEYS", "RENDER_SERVER_SECRET", "AUDIENCE", "CSRF_TRUSTED_ORIGINS"]
-            {
+            for name in [
+                "SECRET_KEY_FALLBACKS",
+                "VERIFYING_KEYS",
+                "RENDER_SERVER_SECRET",
+                "AUDIENCE",
+                "CSRF_TRUSTED_ORIGINS",
+                "DPOP_ORIGINS",
+            ] {
                 let settings = from([(name, text)]).unwrap();
                 let keys = |secrets: &[Secret]| secrets.iter().map(|it| it.expose_secret().to_owned()).collect();
                 let found: Vec<String> = match name {
@@ -248,6 +254,7 @@ mod tests {
                     "RENDER_SERVER_SECRET" => keys(&settings.render_server_secret),
                     "AUDIENCE" => settings.audience,
                     "CSRF_TRUSTED_ORIGINS" => settings.csrf_trusted_origins,
+                    "DPOP_ORIGINS" => settings.dpop_origins,
                     _ => continue,
                 };
                 assert_eq!(found, expected, "{name}={text}");
@@ -288,6 +295,7 @@ mod tests {
             ("AUDIENCE", ""),
             ("AUDIENCE_FALLBACKS", ""),
             ("CSRF_TRUSTED_ORIGINS", "[86421357]"),
+            ("DPOP_ORIGINS", "[86421357]"),
             ("ACCESS_TOKEN_LIFETIME", "86421357 s"),
             ("ACCESS_TOKEN_LIFETIME", "-1"),
             ("ACCESS_TOKEN_LIFETIME", "none"),

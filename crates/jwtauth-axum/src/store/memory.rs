@@ -82,7 +82,9 @@ impl SessionStore for MemoryStore {
     async fn bind(&self, id: Uuid, from: Generation, next: Session, key: &str) -> Result<bool, StoreError> {
         let mut rows = self.rows();
         let is_as_read = |row: &&mut Record| {
-            row.session.generation == from && row.session.auth_time == next.auth_time && !row.is_device_bound()
+            row.session.generation == from
+                && row.session.auth_time == next.auth_time
+                && row.device_key.as_deref().is_none_or(str::is_empty)
         };
         let Some(row) = rows.get_mut(&id).filter(is_as_read) else { return Ok(false) };
         row.session =

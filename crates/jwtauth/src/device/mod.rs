@@ -5,12 +5,14 @@
 //! [`DeviceProof`]. The first proof brings the [`DeviceKey`]. Later proofs are verified with the stored key.
 
 mod challenge;
+mod jws;
 mod key;
 mod proof;
 
 #[cfg(fuzzing)]
 pub use challenge::fuzz_challenge;
 pub use challenge::{Challenge, Purpose};
+pub(crate) use jws::ClientJws;
 pub use key::DeviceKey;
 #[cfg(fuzzing)]
 pub use proof::fuzz_proof;

@@ -2,24 +2,16 @@
 
 use std::{fmt, str};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{DeviceKey, key::is_of_devices};
-use crate::{
-    Algorithm,
-    strict_json::Strict,
-    token::{self, Parts},
-};
+use super::{ClientJws, DeviceKey, key::is_of_devices};
 
 const TYPE: &str = "dbsc+jwt";
 
 /// A proof that a browser has the key of its device. It is not verified until
 /// [`registration`](Self::registration) or [`verify`](Self::verify) returns the challenge. `Debug` does not show it.
 pub struct DeviceProof {
-    pub(super) message: Vec<u8>,
-    pub(super) signature: Vec<u8>,
-    pub(super) algorithm: Algorithm,
-    pub(super) key: Option<DeviceKey>,
+    pub(super) jws: ClientJws,
     pub(super) challenge: String,
 }
 
@@ -30,16 +22,16 @@ pub enum ProofError {
     /// The value is too long, or is not a compact JWS. Its header is not an object of only `alg`, `typ` and `jwk`, or
     /// `typ` is not `dbsc+jwt`. Its payload is not an object with a text `jti`. A name occurs twice. Or `jwk` is missing
     /// from a registration, or present in another proof.
-    #[error("device proof is malformed")]
+    #[error("proof is malformed")]
     Malformed,
     /// `alg` is neither ES256 nor RS256, or is not the algorithm of the device's key (RFC 8725 §3.1).
-    #[error("algorithm of the device proof is not that of a device key")]
+    #[error("algorithm of the proof is not accepted, or not that of the key")]
     WrongAlgorithm,
     /// The `jwk`, or the stored text, is not a public key for the algorithm. RSA keys have 2048 to 4096 bits.
-    #[error("device key is not valid")]
+    #[error("key of the proof is not valid")]
     BadKey,
     /// The key of the device did not make this signature.
-    #[error("signature of the device proof does not match")]
+    #[error("signature of the proof does not match")]
     BadSignature,
 }
 
@@ -65,11 +57,9 @@ impl DeviceProof {
     pub fn parse(value: &[u8]) -> Result<Self, ProofError> {
         let value = str::from_utf8(value).map_err(|_| ProofError::Malformed)?;
         let proof = unquoted(value).ok_or(ProofError::Malformed)?;
-        let parts = token::split(proof).and_then(|parts| Ok((token::decode(parts.header)?, parts)));
-        let (header, Parts { message, payload, signature, .. }) = parts.map_err(|_| ProofError::Malformed)?;
-        let (algorithm, key) = parse_header(object(&header)?)?;
-        let Some(Value::String(challenge)) = object(&payload)?.remove("jti") else { return Err(ProofError::Malformed) };
-        Ok(Self { message: message.as_bytes().to_owned(), signature, algorithm, key, challenge })
+        let (jws, mut payload) = ClientJws::parse(proof, TYPE, is_of_devices)?;
+        let Some(Value::String(challenge)) = payload.remove("jti") else { return Err(ProofError::Malformed) };
+        Ok(Self { jws, challenge })
     }
 
     /// Verify the proof of a registration with the key that it brings, and return that key and the challenge. Any client
@@ -79,7 +69,7 @@ impl DeviceProof {
     ///
     /// [`ProofError::Malformed`] without a key, or [`ProofError::BadSignature`].
     pub fn registration(&self) -> Result<(DeviceKey, &str), ProofError> {
-        let key = self.key.as_ref().ok_or(ProofError::Malformed)?;
+        let key = self.jws.key.as_ref().ok_or(ProofError::Malformed)?;
         Ok((key.clone(), self.signed_by(key)?))
     }
 
@@ -90,23 +80,20 @@ impl DeviceProof {
     /// [`ProofError::Malformed`] if the proof brings a key, [`ProofError::WrongAlgorithm`] if it is not for this key, or
     /// [`ProofError::BadSignature`].
     pub fn verify(&self, key: &DeviceKey) -> Result<&str, ProofError> {
-        if self.key.is_some() {
+        if self.jws.key.is_some() {
             return Err(ProofError::Malformed);
         }
         self.signed_by(key)
     }
 
     fn signed_by(&self, key: &DeviceKey) -> Result<&str, ProofError> {
-        if key.algorithm() != self.algorithm {
-            return Err(ProofError::WrongAlgorithm);
-        }
-        if key.verifies(&self.message, &self.signature) { Ok(&self.challenge) } else { Err(ProofError::BadSignature) }
+        self.jws.verify(key).map(|()| &*self.challenge)
     }
 }
 
 impl fmt::Debug for DeviceProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DeviceProof({} [redacted])", self.algorithm)
+        write!(f, "DeviceProof({} [redacted])", self.jws.algorithm)
     }
 }
 
@@ -117,32 +104,10 @@ fn unquoted(value: &str) -> Option<&str> {
     (parameters.is_empty() || parameters.starts_with(';')).then_some(proof)
 }
 
-/// Parse an object in which no name occurs twice, at any depth.
-fn object(json: &[u8]) -> Result<Map<String, Value>, ProofError> {
-    match serde_json::from_slice(json) {
-        Ok(Strict(Value::Object(members))) => Ok(members),
-        _ => Err(ProofError::Malformed),
-    }
-}
-
-/// Read the algorithm and the key, if the header brings one. No other parameter is accepted.
-fn parse_header(mut header: Map<String, Value>) -> Result<(Algorithm, Option<DeviceKey>), ProofError> {
-    let [algorithm, kind, jwk] = ["alg", "typ", "jwk"].map(|name| header.remove(name));
-    let (Some(Value::String(algorithm)), Some(Value::String(kind))) = (algorithm, kind) else {
-        return Err(ProofError::Malformed);
-    };
-    if !header.is_empty() || kind != TYPE {
-        return Err(ProofError::Malformed);
-    }
-    let algorithm = algorithm.parse().ok().filter(|it| is_of_devices(*it)).ok_or(ProofError::WrongAlgorithm)?;
-    let key = jwk.map(|jwk| DeviceKey::from_jwk(algorithm, &jwk)).transpose()?;
-    Ok((algorithm, key))
-}
-
 /// Check that no header and no payload cause a panic, and that a key of a header is stored and read as the same key.
 #[cfg(fuzzing)]
 pub fn fuzz_proof(json: &[u8]) {
-    if let Ok((_, Some(key))) = object(json).and_then(parse_header) {
+    if let Ok((_, Some(key))) = object(json).and_then(|header| parse_header(header, TYPE, is_of_devices)) {
         assert_eq!(DeviceKey::parse(&key.to_text()), Ok(key));
     }
 }

@@ -30,9 +30,11 @@ pub enum Outcome {
 pub struct Answer {
     /// The cookies to set, in this order, with the attributes of the [`CookiePolicy`](crate::CookiePolicy).
     pub cookies: Vec<SetCookie>,
+    /// `DPoP-Nonce` (RFC 9449 §8): the nonce of the client's next proof.
+    pub dpop_nonce: Option<String>,
     /// The request headers that the response depends on.
     pub vary: Vec<&'static str>,
-    /// Whether the response sets or clears cookies, so that it is private to this user and must not be stored.
+    /// Whether the response sets or clears cookies, or has a nonce, so that it is private and must not be stored.
     pub is_private: bool,
 }
 
@@ -90,11 +92,16 @@ impl Site {
             }
             Outcome::Unchanged => Vec::new(),
         };
-        let is_private = !cookies.is_empty();
+        let dpop_nonce = identity.needs_nonce.then(|| self.tokens.issue_dpop_nonce(now)).transpose()?;
+        let is_private = !cookies.is_empty() || dpop_nonce.is_some();
         let depends_on_cookies = was_asked && !identity.is_bearer() || is_private || identity.has_cookies();
-        let vary = [(depends_on_cookies, "Cookie"), (identity.is_bearer(), "Authorization")];
+        let vary = [
+            (depends_on_cookies, "Cookie"),
+            (identity.is_bearer(), "Authorization"),
+            (identity.is_of_client(), "DPoP"),
+        ];
         let vary = vary.into_iter().filter_map(|(depends, name)| depends.then_some(name)).collect();
-        Ok(Answer { cookies, vary, is_private })
+        Ok(Answer { cookies, dpop_nonce, vary, is_private })
     }
 
     fn set_cookie(&self, grant: &Grant, kind: TokenKind, now: UnixTime) -> Result<SetCookie, IssueError> {

@@ -61,7 +61,8 @@ impl Site {
     pub fn check(&self, identity: &Identity, claims: &Claims, row: Option<FoundRow<'_>>, now: UnixTime) -> Check {
         let Some(FoundRow { session, subject, last_seen_at }) = row else { return Check::Over };
         let is_of_another_user = subject.is_some_and(|subject| subject != claims.subject);
-        if is_of_another_user || self.policy.lifetimes().is_over(session, now) {
+        let is_of_another_key = session.device.confirmation() != claims.confirmation;
+        if is_of_another_user || is_of_another_key || self.policy.lifetimes().is_over(session, now) {
             return Check::Over;
         }
         Check::Live {

@@ -115,7 +115,8 @@ impl Site {
         let minute = session_id.get_timestamp().map_or(0, |time| time.to_unix().0);
         let began = UnixTime::from_secs(minute) + Duration::from_secs(59);
         let offered_at = before.authenticated_at().max(began);
-        before.device != DeviceBinding::Bound && now.saturating_duration_since(offered_at) >= MAX_REGISTRATION_DELAY
+        !matches!(before.device, DeviceBinding::Bound | DeviceBinding::Dpop(_))
+            && now.saturating_duration_since(offered_at) >= MAX_REGISTRATION_DELAY
     }
 
     /// Return a challenge for the next proof of this session's key.
@@ -153,6 +154,9 @@ impl Site {
         proof: &str,
         now: UnixTime,
     ) -> Registration {
+        if let DeviceBinding::Dpop(_) = session.device {
+            return Registration::Refuse; // no browser has this session
+        }
         let Ok(proof) = DeviceProof::parse(proof.as_bytes()) else { return Registration::Refuse };
         let Ok((key, challenge)) = proof.registration() else { return Registration::Refuse };
         let Some(challenge) = self.read_challenge(challenge, session_id, Purpose::Register) else {
@@ -222,7 +226,7 @@ mod tests {
     use super::*;
     use crate::{
         Algorithm, CookiePolicy, GeneratedKey, Generation, Keyring, Lifetimes, OriginPolicy, Profile, RotationPolicy,
-        Sid, SigningKey, Tokens, Transport, base64url::BASE64URL,
+        Sid, SigningKey, Thumbprint, Tokens, Transport, base64url::BASE64URL,
     };
 
     const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -365,6 +369,15 @@ mod tests {
     }
 
     #[test]
+    fn session_of_a_client_is_not_bound_to_a_browser() {
+        let (site, device) = (site(), Device::new());
+        let client = Thumbprint::parse(&"A".repeat(43)).unwrap();
+        let row = site.policy().start(NOW).with_device(DeviceBinding::Dpop(client));
+        let registration = device.registration(&site.offer(id(1), &row, NOW).unwrap());
+        assert_eq!(site.register(id(1), &row, Some(&client.to_stored()), &registration, NOW), Registration::Refuse);
+    }
+
+    #[test]
     fn binding_is_offered_again_only_when_the_last_offer_has_expired() {
         let site = site();
         let row = site.policy().start(NOW);
@@ -373,7 +386,10 @@ mod tests {
         assert_eq!([0, 299, 300].map(|after| may(&row, after)), [false, false, true]);
         assert_eq!([400, 699, 700].map(|after| may(&again, after)), [false, false, true]);
         assert!(may(&row.with_device(DeviceBinding::Required), 300));
-        assert!(!may(&row.with_device(DeviceBinding::Bound), 9000));
+        let client = Thumbprint::parse(&"A".repeat(43)).unwrap();
+        for bound in [DeviceBinding::Bound, DeviceBinding::Dpop(client)] {
+            assert!(!may(&row.with_device(bound), 9000));
+        }
         let replaced = Sid::derived([1; 16], NOW + secs(1000)).session_id();
         let may = |after: u64| site.may_offer(replaced, &row, NOW + secs(1000 + after));
         assert_eq!([0, 299, 359].map(may), [false, false, true], "a new password has offered it, too");

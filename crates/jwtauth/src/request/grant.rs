@@ -103,11 +103,12 @@ impl Site {
         let refresh = Claims::new(subject, sid, session.generation, session.rotated_at, session.expires_at)
             .with_authentication(authentication);
         let (since, not_after) =
-            if session.device.needs_proof() { (session.rotated_at, not_after) } else { (now, None) };
+            if session.device.is_of_browser() { (session.rotated_at, not_after) } else { (now, None) };
         let expires_at = self.policy.lifetimes().access_end(session, since).min(not_after.unwrap_or(UnixTime::MAX));
         // Such tokens come alone.
         let refresh = Claims { idle: kinds == [TokenKind::Refresh], ..refresh };
-        let access = Claims { issued_at: now, idle: false, expires_at, actor, custom, ..refresh.clone() };
+        let confirmation = session.device.confirmation();
+        let access = Claims { issued_at: now, idle: false, expires_at, actor, confirmation, custom, ..refresh.clone() };
         Grant { access, refresh, kinds, remember, is_bound: session.device == DeviceBinding::Bound }
     }
 

@@ -31,6 +31,26 @@ impl HttpVersion {
     }
 }
 
+/// The scheme by which a request presents an access token in `Authorization`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// `Bearer` (RFC 6750 §2.1): the token alone is enough.
+    Bearer,
+    /// `DPoP` (RFC 9449 §7.1): the token is accepted with a proof of the key to which it is bound.
+    Dpop,
+}
+
+impl Scheme {
+    /// Return the name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "Bearer",
+            Self::Dpop => "DPoP",
+        }
+    }
+}
+
 /// The request header by which a page says that [the user did not cause the request](Head::is_activity).
 pub const ACTIVITY_HEADER: &str = "x-jwtauth-activity";
 
@@ -53,12 +73,16 @@ pub const ACTIVITY_HEADER: &str = "x-jwtauth-activity";
 pub struct Head<'a> {
     /// The method, in upper case.
     pub method: &'a str,
+    /// The path of the URL, with escapes decoded. It is read only with `Authorization: DPoP`.
+    pub path: &'a str,
     /// The version of HTTP.
     pub version: HttpVersion,
     /// The raw values of the `Cookie` fields. HTTP/2 may send several (RFC 9113 §8.2.3).
     pub cookies: &'a [&'a [u8]],
     /// `Authorization`.
     pub authorization: Option<&'a str>,
+    /// `DPoP` (RFC 9449 §4.1).
+    pub dpop: Option<&'a str>,
     /// `Origin`.
     pub origin: Option<&'a str>,
     /// `Sec-Fetch-Site`.
@@ -80,9 +104,11 @@ impl<'a> Head<'a> {
     pub const fn new(method: &'a str) -> Self {
         Self {
             method,
+            path: "",
             version: HttpVersion::Http1,
             cookies: &[],
             authorization: None,
+            dpop: None,
             origin: None,
             sec_fetch_site: None,
             upgrade: None,
@@ -130,11 +156,13 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// Return the token of `Authorization: Bearer` (RFC 6750 §2.1). The case of the scheme does not matter.
-    pub(crate) fn bearer(&self) -> Option<&'a str> {
+    /// Return the token of `Authorization: Bearer` (RFC 6750 §2.1) or `DPoP` (RFC 9449 §7.1), and its scheme. The case of
+    /// the scheme does not matter.
+    pub fn token(&self) -> Option<(Scheme, &'a str)> {
         let value = self.authorization?;
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+        let scheme = [Scheme::Bearer, Scheme::Dpop].into_iter().find(|it| scheme.eq_ignore_ascii_case(it.as_str()))?;
+        Some((scheme, token.trim_matches(' ')))
     }
 }
 
@@ -233,14 +261,18 @@ mod tests {
     }
 
     #[test]
-    fn bearer_scheme_is_case_insensitive() {
-        let bearer = |authorization| Head { authorization: Some(authorization), ..POST }.bearer();
+    fn schemes_are_case_insensitive() {
+        let token = |authorization| Head { authorization: Some(authorization), ..POST }.token();
         for named in ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c "] {
-            assert_eq!(bearer(named), Some("a.b.c"), "{named}");
+            assert_eq!(token(named), Some((Scheme::Bearer, "a.b.c")), "{named}");
         }
-        assert_eq!(bearer("Bearer"), Some(""));
-        for other in ["", "Basic a", "Bearer\ta", "Token a", "Bearera"] {
-            assert_eq!(bearer(other), None, "{other}");
+        for named in ["DPoP a.b.c", "dpop a.b.c", "DPOP   a.b.c "] {
+            assert_eq!(token(named), Some((Scheme::Dpop, "a.b.c")), "{named}");
+        }
+        assert_eq!(token("Bearer"), Some((Scheme::Bearer, "")));
+        assert_eq!(token("DPoP"), Some((Scheme::Dpop, "")));
+        for other in ["", "Basic a", "Bearer\ta", "Token a", "Bearera", "DPoPa", "DP oP a"] {
+            assert_eq!(token(other), None, "{other}");
         }
     }
 

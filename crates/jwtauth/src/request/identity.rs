@@ -1,12 +1,12 @@
 //! The identity that a request claims: verifies its tokens, and decides whether it may use its cookies. No database is
 //! queried.
 
-use std::str;
+use std::{borrow::Cow, str};
 
-use super::RenderSecrets;
+use super::{RenderSecrets, Scheme};
 use crate::{
-    Claims, CookiePolicy, Head, Origin, OriginError, OriginPolicy, Sid, TokenKind, UnixTime, Verifier, VerifyError,
-    cookie_pairs,
+    Claims, CookiePolicy, DpopError, Head, Origin, OriginError, OriginPolicy, Sid, Thumbprint, TokenKind, UnixTime,
+    Verifier, VerifyError, cookie_pairs, dpop::Expected,
 };
 
 /// The maximum number of cookies with one name that are read. It limits the cost of a request.
@@ -26,13 +26,16 @@ pub struct Transport {
     pub bearer: bool,
     /// The secrets by which the site's render server identifies itself.
     pub render_secrets: RenderSecrets,
+    /// The site's own origins, for which the proofs of clients may be (DPoP). `None` if the caller has checked the host of
+    /// each request, as Django does with `ALLOWED_HOSTS`.
+    pub dpop_origins: Option<Vec<Origin>>,
 }
 
 impl Transport {
     /// Read tokens from these cookies if the origin of the request allows it, and from `Authorization: Bearer` if
-    /// `bearer` is set.
+    /// `bearer` is set. No proof of a client is accepted until [`with_dpop_origins`](Self::with_dpop_origins).
     pub fn new(cookies: CookiePolicy, origins: OriginPolicy, bearer: bool) -> Self {
-        Self { cookies, origins, bearer, render_secrets: RenderSecrets::default() }
+        Self { cookies, origins, bearer, render_secrets: RenderSecrets::default(), dpop_origins: Some(Vec::new()) }
     }
 
     /// Accept these secrets from the site's render server.
@@ -41,9 +44,24 @@ impl Transport {
         Self { render_secrets, ..self }
     }
 
+    /// Accept the proofs of clients (DPoP) for these origins of the site, by which clients reach it.
+    ///
+    /// The host of a request is not enough: a server that received a proof for itself could send it on, with its own name
+    /// as the host. `None` accepts each host, and is for callers that have checked it.
+    #[must_use]
+    pub fn with_dpop_origins(self, origins: Option<Vec<Origin>>) -> Self {
+        Self { dpop_origins: origins, ..self }
+    }
+
+    /// Return the origin to which a request was sent, if it is one for which proofs may be.
+    pub(super) fn dpop_origin(&self, own: impl FnOnce() -> Option<Origin>) -> Option<Origin> {
+        own().filter(|own| self.dpop_origins.as_ref().is_none_or(|known| known.contains(own)))
+    }
+
     /// Verify the tokens of a request at `now`, and decide whether it may use its cookies.
     ///
-    /// `Authorization: Bearer` takes precedence: if it is present, the cookies are not read. Of several valid cookies
+    /// A token in `Authorization` takes precedence: if it is present, the cookies are not read. `DPoP` needs a proof of the
+    /// key that the token names, made within [`MAX_DPOP_AGE_WITHOUT_NONCE`](crate::MAX_DPOP_AGE_WITHOUT_NONCE). Of several valid cookies
     /// of one kind, the newest counts. If valid tokens name two users, all are ignored, whatever the names of their
     /// cookies. `own` returns the origin that the request was sent to. It is called only if the answer depends on it.
     ///
@@ -69,10 +87,23 @@ impl Transport {
     /// [`Refused`], with the anonymous identity to pass to [`respond`](crate::Site::respond).
     ///
     /// - [`IdentifyError::InvalidToken`]: the bearer token is not a valid access token (401, RFC 6750 §3.1).
+    /// - [`IdentifyError::Dpop`]: the token of `DPoP`, or its proof, is not valid (401, RFC 9449 §7.1).
     /// - [`IdentifyError::CrossOrigin`]: valid cookies came from an origin that may not use them (403).
     pub fn identify(
         &self,
         verifier: &Verifier,
+        head: &Head<'_>,
+        own: impl FnOnce() -> Option<Origin>,
+        now: UnixTime,
+    ) -> Result<Identity, Box<Refused>> {
+        self.identify_with(verifier, None, head, own, now)
+    }
+
+    /// Identify a request, with nonces that `nonces` verifies, or without.
+    pub(super) fn identify_with(
+        &self,
+        verifier: &Verifier,
+        nonces: Option<&Verifier>,
         head: &Head<'_>,
         own: impl FnOnce() -> Option<Origin>,
         now: UnixTime,
@@ -83,10 +114,13 @@ impl Transport {
             is_idle: !head.is_activity(),
             ..Identity::default()
         };
-        if let Some(token) = self.bearer.then(|| head.bearer()).flatten() {
-            identity.is_bearer = true;
+        if let Some((scheme, token)) = self.bearer.then(|| head.token()).flatten() {
+            identity.scheme = Some(scheme);
+            if scheme == Scheme::Dpop {
+                return identity.of_client(verifier, nonces, head, token, || self.dpop_origin(own), now);
+            }
             return match verifier.verify(TokenKind::Access, token, now) {
-                Ok(claims) => Ok(Identity { session_names: vec![claims.sid], access: Some(claims), ..identity }),
+                Ok(claims) => Ok(identity.with_access(claims)),
                 Err(error) => Err(Refused::new(identity, IdentifyError::InvalidToken(error))),
             };
         }
@@ -127,15 +161,15 @@ impl Transport {
         Ok(identity.of_one_user([access, refresh]))
     }
 
-    /// Iterate over the access tokens that [`identify`](Self::identify) reads: the bearer token, or else the cookies.
-    /// They may hold anything.
+    /// Iterate over the access tokens that [`identify`](Self::identify) reads: the one in `Authorization`, or else the
+    /// cookies. They may hold anything.
     pub fn access_tokens<'h>(&self, head: &Head<'h>) -> impl Iterator<Item = &'h str> {
-        let bearer = self.bearer.then(|| head.bearer()).flatten();
-        let fields = if bearer.is_none() { head.cookies } else { &[] };
+        let sent = self.bearer.then(|| head.token()).flatten().map(|(_, token)| token);
+        let fields = if sent.is_none() { head.cookies } else { &[] };
         let name = self.cookies.access_name.as_bytes();
         let cookies = fields.iter().flat_map(|field| cookie_pairs(field)).filter(move |(found, _)| *found == name);
         let cookies = cookies.take(MAX_DUPLICATES).filter_map(|(_, value)| std::str::from_utf8(value).ok());
-        bearer.into_iter().chain(cookies)
+        sent.into_iter().chain(cookies)
     }
 
     /// Decide whether a request may use cookies, whatever it brings. Check this for login, which sets cookies, and for
@@ -157,7 +191,10 @@ pub struct Identity {
     access: Option<Claims>,
     refresh: Option<Claims>,
     session_names: Vec<Sid>,
-    is_bearer: bool,
+    scheme: Option<Scheme>,
+    /// The key that the request proves by a header `DPoP`.
+    pub(super) client: Option<Thumbprint>,
+    pub(super) needs_nonce: bool,
     has_cookies: bool,
     /// The valid tokens, if they belong to more than one user.
     disputed: Vec<(TokenKind, Claims)>,
@@ -169,6 +206,69 @@ pub struct Identity {
 }
 
 impl Identity {
+    fn with_access(self, claims: Claims) -> Self {
+        Self { session_names: vec![claims.sid], access: Some(claims), ..self }
+    }
+
+    /// Return the identity of a client by `Authorization: DPoP` with this token.
+    fn of_client(
+        self,
+        verifier: &Verifier,
+        nonces: Option<&Verifier>,
+        head: &Head<'_>,
+        token: &str,
+        own: impl FnOnce() -> Option<Origin>,
+        now: UnixTime,
+    ) -> Result<Self, Box<Refused>> {
+        let read = || {
+            let (claims, validity) = verifier.verify_at_any_time(TokenKind::Access, token, now)?;
+            validity?;
+            let key = claims.confirmation.ok_or(VerifyError::WrongScheme)?;
+            Ok((claims, key))
+        };
+        match read() {
+            Ok((claims, key)) => {
+                let expected = Expected { head, own: own(), access: Some((token, key)), nonces };
+                Ok(self.with_proof(expected.check(now))?.with_access(claims))
+            }
+            Err(error) => Err(Refused::new(self, DpopError::Token(error).into())),
+        }
+    }
+
+    /// Return the identity of a client whose proof had this result.
+    pub(crate) fn with_proof(self, checked: Result<(Thumbprint, bool), DpopError>) -> Result<Self, Box<Refused>> {
+        match checked {
+            Ok((key, needs_nonce)) => Ok(Self { client: Some(key), needs_nonce, ..self }),
+            Err(error) => {
+                let needs_nonce = error == DpopError::Nonce;
+                Err(Refused::new(Self { needs_nonce, ..self }, error.into()))
+            }
+        }
+    }
+
+    /// Return this identity with what [`Site::identify_client`](crate::Site::identify_client) found in the same request, so
+    /// that its response brings the nonce.
+    pub fn proving(self, client: &Self) -> Self {
+        Self { client: client.client, needs_nonce: client.needs_nonce, ..self }
+    }
+
+    /// Return the key that the client has proved by a header `DPoP`.
+    pub fn client(&self) -> Option<Thumbprint> {
+        self.client
+    }
+
+    /// Return whether the response brings a [nonce](crate::Tokens::issue_dpop_nonce) for the client's next proof: the request had
+    /// none that is valid, or one of which less than half its lifetime remains.
+    pub fn needs_dpop_nonce(&self) -> bool {
+        self.needs_nonce
+    }
+
+    /// Return the refusal of a request whose access token came in `Authorization`, and whose session has ended.
+    pub fn over(&self) -> IdentifyError {
+        let error = VerifyError::SessionOver;
+        if self.is_of_client() { DpopError::Token(error).into() } else { IdentifyError::InvalidToken(error) }
+    }
+
     fn of_one_user(self, [access, refresh]: [Option<Claims>; 2]) -> Self {
         // A valid access token makes the refresh token of the same session unnecessary.
         let is_of_one_session = access.as_ref().zip(refresh.as_ref()).is_some_and(|(a, r)| a.sid == r.sid);
@@ -229,9 +329,15 @@ impl Identity {
         self.access.is_none() && self.refresh.is_none()
     }
 
-    /// Return whether the request has an access token in `Authorization: Bearer`. Its cookies were then not read.
+    /// Return whether the request has an access token in `Authorization`, by the scheme `Bearer` or `DPoP`. Its cookies were
+    /// then not read.
     pub fn is_bearer(&self) -> bool {
-        self.is_bearer
+        self.scheme.is_some()
+    }
+
+    /// Return whether the access token in `Authorization` needs a proof: the response depends on the header `DPoP`.
+    pub fn is_of_client(&self) -> bool {
+        self.scheme == Some(Scheme::Dpop)
     }
 
     /// Return whether the request brought a cookie with either name, whatever its value.
@@ -281,6 +387,9 @@ pub enum IdentifyError {
     /// The request brings valid cookies from an origin that may not use them: 403.
     #[error(transparent)]
     CrossOrigin(#[from] OriginError),
+    /// `Authorization: DPoP` does not contain a valid access token, or its proof is not valid: 401 (RFC 9449 §7.1).
+    #[error(transparent)]
+    Dpop(#[from] DpopError),
 }
 
 impl IdentifyError {
@@ -289,14 +398,24 @@ impl IdentifyError {
         match self {
             Self::InvalidToken(_) => "token_not_valid",
             Self::CrossOrigin(_) => "cross_origin",
+            Self::Dpop(error) => error.code(),
         }
     }
 
     /// Return the status code of the response.
     pub fn status(&self) -> u16 {
         match self {
-            Self::InvalidToken(_) => 401,
+            Self::InvalidToken(_) | Self::Dpop(_) => 401,
             Self::CrossOrigin(_) => 403,
+        }
+    }
+
+    /// Return the value of `WWW-Authenticate` in the response, which is needed for the status 401.
+    pub fn challenge(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::InvalidToken(_) => Some(r#"Bearer error="invalid_token""#.into()),
+            Self::Dpop(error) => Some(error.challenge().into()),
+            Self::CrossOrigin(_) => None,
         }
     }
 }
@@ -342,7 +461,7 @@ impl Candidates {
         if !self.session_names.contains(&claims.sid) {
             self.session_names.push(claims.sid);
         }
-        if validity.is_err() {
+        if validity.is_err() || claims.confirmation.is_some() {
             return;
         }
         self.keep(kind, claims);

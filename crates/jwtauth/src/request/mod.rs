@@ -21,11 +21,11 @@ pub use answer::{Answer, Outcome, SetCookie};
 pub use check::{Check, FoundRow};
 pub use device::{MAX_REGISTRATION_DELAY, Proof, Registration};
 pub use grant::{Grant, Grantee};
-pub use head::{ACTIVITY_HEADER, Head, HttpVersion};
+pub use head::{ACTIVITY_HEADER, Head, HttpVersion, Scheme};
 pub use identity::{IdentifyError, Identity, MAX_DUPLICATES, Refused, Transport};
 pub use render::{MIN_RENDER_SECRET, RENDER_SECRET_HEADER, RenderSecretError, RenderSecrets};
 
-use crate::{Claims, Decision, Origin, Presented, RotationPolicy, Session, Tokens, UnixTime};
+use crate::{Claims, Decision, Origin, Presented, RotationPolicy, Session, Tokens, UnixTime, dpop::Expected};
 
 /// The configuration of a site, on which every step of a request depends.
 #[derive(Clone, Debug)]
@@ -67,7 +67,28 @@ impl Site {
         own: impl FnOnce() -> Option<Origin>,
         now: UnixTime,
     ) -> Result<Identity, Box<Refused>> {
-        self.transport.identify(self.tokens.verifier(), head, own, now)
+        let verifier = self.tokens.verifier();
+        self.transport.identify_with(verifier, Some(verifier), head, own, now)
+    }
+
+    /// Identify the client at a token endpoint by the proof in its header `DPoP`, if it has one (RFC 9449 §5). No other
+    /// header is read. The identity is anonymous, and [names the key](Identity::client).
+    ///
+    /// # Errors
+    ///
+    /// [`IdentifyError::Dpop`], which such an endpoint answers with 400 (RFC 9449 §5).
+    pub fn identify_client(
+        &self,
+        head: &Head<'_>,
+        own: impl FnOnce() -> Option<Origin>,
+        now: UnixTime,
+    ) -> Result<Identity, Box<Refused>> {
+        if head.dpop.is_none() {
+            return Ok(Identity::default());
+        }
+        let expected =
+            Expected { head, own: self.transport.dpop_origin(own), access: None, nonces: Some(self.tokens.verifier()) };
+        Identity::default().with_proof(expected.check(now))
     }
 
     /// Decide what to do with a verified refresh token, given the row of its session as read at `now`. Calls
@@ -79,6 +100,7 @@ impl Site {
             auth_time: claims.auth_time,
             activity: !identity.is_idle,
             idle: claims.idle,
+            client: identity.client,
         };
         self.policy.decide(session, presented, now)
     }

@@ -15,7 +15,7 @@ pub use lifetimes::{Lifetimes, LifetimesError};
 use uuid::{Builder, Uuid};
 pub use verified::{Asked, VerifiedSessions};
 
-use crate::UnixTime;
+use crate::{Thumbprint, UnixTime};
 
 /// How many times a session's refresh token has been rotated, counting the login as 1.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -166,11 +166,11 @@ pub struct Session {
     pub auth_time: Option<UnixTime>,
     /// When the session locks unless a request that is activity refreshes it before; `None` if it does not lock.
     pub locks_at: Option<UnixTime>,
-    /// Whether the session is bound to a key of the user's device.
+    /// Whether the session is bound to a key of the user's device, or of a client.
     pub device: DeviceBinding,
 }
 
-/// Whether a session is bound to a key that cannot leave the user's device.
+/// Whether a session is bound to a key, so that its tokens alone are of no use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DeviceBinding {
@@ -179,14 +179,28 @@ pub enum DeviceBinding {
     Unbound,
     /// The session must be bound before it can be refreshed.
     Required,
-    /// The session can be refreshed only with a proof of the key.
+    /// The session can be refreshed only with a proof of the key, which a browser keeps.
     Bound,
+    /// The session, and each of its access tokens, can be used only with a proof of this key (DPoP, RFC 9449), which a
+    /// client keeps that also keeps its tokens itself.
+    Dpop(Thumbprint),
 }
 
 impl DeviceBinding {
-    /// Return whether the session is, or must be, bound: only a proof of the device's key refreshes it.
+    /// Return whether the session is, or must be, bound to a key: a token alone does nothing.
     pub fn needs_proof(self) -> bool {
         self != Self::Unbound
+    }
+
+    /// Return whether the session is, or must be, bound to a key of the browser. Then only a proof of the key leads to
+    /// access tokens that end later.
+    pub fn is_of_browser(self) -> bool {
+        matches!(self, Self::Required | Self::Bound)
+    }
+
+    /// Return the key that a client's access tokens are bound to.
+    pub fn confirmation(self) -> Option<Thumbprint> {
+        if let Self::Dpop(key) = self { Some(key) } else { None }
     }
 
     /// Return the binding that a row stores: no text if the session is not bound, an empty text if it must be, otherwise
@@ -195,7 +209,7 @@ impl DeviceBinding {
         match device_key {
             None => Self::Unbound,
             Some("") => Self::Required,
-            Some(_) => Self::Bound,
+            Some(key) => Thumbprint::from_stored(key).map_or(Self::Bound, Self::Dpop),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{Claims, Profile, TokenKind};
 use crate::{
-    ClaimsError, Generation, Methods, Sid, UnixTime, VerifyError,
+    ClaimsError, Generation, Methods, Sid, Thumbprint, UnixTime, VerifyError,
     session::SID_CLAIM_LENGTH,
     strict_json::{self, Name, insert_once, set_once},
 };
@@ -20,7 +20,7 @@ use crate::{
 pub(super) const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Reserved claims, which can neither name the user nor be custom claims.
-const RESERVED: [&str; 11] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "auth_time", "amr", "act"];
+const RESERVED: [&str; 12] = ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "auth_time", "amr", "act", "cnf"];
 
 /// A claim of refresh tokens, which have none of the site's.
 const IDLE: &str = "idle";
@@ -130,6 +130,9 @@ impl Serialize for Encoded<'_> {
         if let Some(actor) = &claims.actor {
             map.serialize_entry("act", &BTreeMap::from([("sub", actor)]))?;
         }
+        if let Some(key) = &claims.confirmation {
+            map.serialize_entry("cnf", &BTreeMap::from([("jkt", key.to_string())]))?;
+        }
         if let Some(issuer) = &profile.issuer {
             map.serialize_entry("iss", issuer)?;
         }
@@ -164,6 +167,7 @@ pub(super) fn parse(payload: &[u8], profile: &Profile) -> Result<(Claims, Option
         auth_time: raw.auth_time.map(UnixTime::from_secs),
         methods: raw.methods,
         actor: raw.actor,
+        confirmation: raw.confirmation.map(|Confirmation(key)| key),
         idle: false,
         custom: CustomClaims(raw.custom),
     };
@@ -206,6 +210,7 @@ struct RawClaims<'a> {
     auth_time: Option<u64>,
     methods: Methods,
     actor: Option<String>,
+    confirmation: Option<Confirmation>,
     custom: Map<String, Value>,
 }
 
@@ -263,6 +268,7 @@ impl<'de> de::Visitor<'de> for RawClaimsSeed<'_> {
                 "aud" => set_once(&mut claims.audience, &mut map)?,
                 "sub" => set_once(&mut unused_subject, &mut map)?,
                 "jti" => set_once(&mut token_id, &mut map)?,
+                "cnf" => set_once(&mut claims.confirmation, &mut map)?,
                 _ => insert_once(&mut claims.custom, name, &mut map)?,
             }
         }
@@ -280,6 +286,18 @@ impl<'de> Deserialize<'de> for Integer {
             value @ 0..=MAX_INTEGER => Ok(Self(value)),
             _ => Err(de::Error::custom("integer out of range")),
         }
+    }
+}
+
+/// `{"jkt": …}` and no other confirmation, which this crate could not check.
+struct Confirmation(Thumbprint);
+
+impl<'de> Deserialize<'de> for Confirmation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let strict_json::Strict(value) = strict_json::Strict::deserialize(deserializer)?;
+        let members = value.as_object().filter(|members| members.len() == 1);
+        let key = members.and_then(|members| Thumbprint::parse(members.get("jkt")?.as_str()?));
+        key.map(Self).ok_or_else(|| de::Error::custom("not a thumbprint"))
     }
 }
 

@@ -46,6 +46,13 @@ pub enum VerifyError {
     /// The token is not valid yet: `now + leeway < nbf` (RFC 7519 §4.1.5). Holds `nbf`.
     #[error("token is not valid before {0}")]
     NotYetValid(UnixTime),
+    /// The token is bound to a client's key, and came without a proof of it; or it is not bound, and came with the scheme
+    /// `DPoP` (RFC 9449 §7.1).
+    #[error("token was presented by the wrong scheme")]
+    WrongScheme,
+    /// The session of the token has ended.
+    #[error("session of the token has ended")]
+    SessionOver,
 }
 
 impl VerifyError {
@@ -65,6 +72,8 @@ impl VerifyError {
             Self::WrongAudience => "token_wrong_audience",
             Self::Expired(_) => "token_expired",
             Self::NotYetValid(_) => "token_not_yet_valid",
+            Self::WrongScheme => "token_wrong_scheme",
+            Self::SessionOver => "token_session_over",
         }
     }
 }

@@ -56,6 +56,7 @@ impl Layout {
             auth_time,
             methods,
             actor: None,
+            confirmation: None,
             idle: false,
             custom: CustomClaims::default(),
         })

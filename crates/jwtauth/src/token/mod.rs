@@ -18,7 +18,7 @@ use layout::Layout;
 
 use crate::{
     Algorithm, Authentication, Generation, Keyring, MAX_COOKIE_NAME_LENGTH, Methods, Sid, SigningError, SigningKey,
-    UnixTime, VerifyingKey, VerifyingKeys, base64url::BASE64URL,
+    Thumbprint, UnixTime, VerifyingKey, VerifyingKeys, base64url::BASE64URL,
 };
 
 /// The maximum length of a token to verify, in bytes: what a browser's cookie may hold (RFC 6265 §6.1).
@@ -54,6 +54,8 @@ pub(crate) enum Type {
     Token(TokenKind),
     /// A [`Challenge`](crate::Challenge).
     Challenge,
+    /// A nonce of [`Tokens::issue_dpop_nonce`].
+    Nonce,
 }
 
 impl Type {
@@ -61,6 +63,7 @@ impl Type {
         match self {
             Self::Token(kind) => kind.as_str(),
             Self::Challenge => "dc+jwt",
+            Self::Nonce => "dn+jwt",
         }
     }
 }
@@ -87,6 +90,8 @@ pub struct Claims {
     pub methods: Methods,
     /// `act` (RFC 8693 §4.1): who acts as the user, named as in their own tokens; only in access tokens.
     pub actor: Option<String>,
+    /// `cnf` (RFC 7800 §3.1): the key without whose proof the token is refused (RFC 9449 §6); only in access tokens.
+    pub confirmation: Option<Thumbprint>,
     /// `idle`: whether a refresh token was issued [for a request that was not an activity](crate::Decision::RotateIdle).
     pub idle: bool,
     /// Every other claim, added by the site.
@@ -214,8 +219,10 @@ impl Tokens {
     /// - [`IssueError::Signing`]: the signature could not be created.
     pub fn issue(&self, kind: TokenKind, claims: &Claims) -> Result<String, IssueError> {
         let token = self.sign(Type::Token(kind), &claims::encode(claims, &self.verifier.profile))?;
-        if token.len() > MAX_ISSUED_LENGTH {
-            return Err(IssueError::TooLong { length: token.len(), maximum: MAX_ISSUED_LENGTH });
+        // A token that is bound to a client's key is in no cookie.
+        let maximum = if claims.confirmation.is_some() { MAX_TOKEN_LENGTH } else { MAX_ISSUED_LENGTH };
+        if token.len() > maximum {
+            return Err(IssueError::TooLong { length: token.len(), maximum });
         }
         Ok(token)
     }
@@ -279,6 +286,7 @@ struct Headers {
     access: String,
     refresh: String,
     challenge: String,
+    nonce: String,
 }
 
 impl Headers {
@@ -287,6 +295,7 @@ impl Headers {
             Type::Token(TokenKind::Access) => &self.access,
             Type::Token(TokenKind::Refresh) => &self.refresh,
             Type::Challenge => &self.challenge,
+            Type::Nonce => &self.nonce,
         }
     }
 }
@@ -304,6 +313,7 @@ impl Verifier {
             access: encoded(key, Type::Token(TokenKind::Access)),
             refresh: encoded(key, Type::Token(TokenKind::Refresh)),
             challenge: encoded(key, Type::Challenge),
+            nonce: encoded(key, Type::Nonce),
         });
         let headers = headers.collect();
         Ok(Self { keys, layout: Layout::new(&profile), profile, headers })
@@ -335,13 +345,16 @@ impl Verifier {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// A token that is bound to a client's key is refused, since only [`Transport::identify`](crate::Transport::identify)
+    /// sees the proof.
+    ///
     /// # Errors
     ///
     /// A [`VerifyError`]. Its variants are in the order of the checks.
     pub fn verify(&self, kind: TokenKind, token: &str, now: UnixTime) -> Result<Claims, VerifyError> {
         let (claims, valid_from) = self.authenticate(kind, token)?;
         self.check_times(&claims, valid_from, now)?;
-        Ok(claims)
+        if claims.confirmation.is_some() { Err(VerifyError::WrongScheme) } else { Ok(claims) }
     }
 
     /// Return the claims of an authentic token, and whether the token is valid at `now`.
@@ -491,6 +504,7 @@ impl Claims {
             auth_time: None,
             methods: Methods::default(),
             actor: None,
+            confirmation: None,
             idle: false,
             custom: CustomClaims::default(),
         }
@@ -506,6 +520,12 @@ impl Claims {
     #[must_use]
     pub fn with_actor(self, actor: Option<String>) -> Self {
         Self { actor, ..self }
+    }
+
+    /// Set the key to which the token is bound.
+    #[must_use]
+    pub fn with_confirmation(self, confirmation: Option<Thumbprint>) -> Self {
+        Self { confirmation, ..self }
     }
 
     /// Set the custom claims, replacing any present ones.

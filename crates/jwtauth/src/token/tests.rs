@@ -854,7 +854,7 @@ mod custom_claims {
 
     #[test]
     fn reserved_names_are_refused_as_custom_claims() {
-        for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen"] {
+        for name in ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "cnf"] {
             let error = CustomClaims::from_json(&format!(r#"{{"{name}":"x"}}"#)).unwrap_err();
             assert_eq!(error, ClaimsError::Reserved(name.to_owned()));
             assert_eq!(error.code(), "reserved_claim");
@@ -893,6 +893,136 @@ mod custom_claims {
         let error = tokens().issue(TokenKind::Access, &with(longest + 1)).unwrap_err();
         assert_eq!(error.code(), "issued_token_too_long");
         assert!(error.to_string().contains("3968"), "{error}");
+    }
+}
+
+/// The key of a client to which a token is bound (RFC 9449 §6.1).
+mod confirmations {
+    use super::*;
+
+    /// The thumbprint of RFC 7638 §3.1.
+    const JKT: &str = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
+
+    fn bound() -> Claims {
+        claims().with_confirmation(Thumbprint::parse(JKT))
+    }
+
+    fn with_cnf(cnf: &str) -> String {
+        forge(HEADER, with_raw("cnf", cnf))
+    }
+
+    #[test]
+    fn bound_token_names_its_key_and_is_refused_without_a_proof() {
+        for kind in [TokenKind::Access, TokenKind::Refresh] {
+            let token = tokens().issue(kind, &bound()).unwrap();
+            assert_eq!(tokens().verify(kind, &token, NOW), Err(VerifyError::WrongScheme));
+            let read = tokens().verifier().verify_at_any_time(kind, &token, NOW);
+            assert_eq!(read, Ok((bound(), Ok(()))));
+        }
+        let payload = tokens().issue(TokenKind::Access, &bound()).unwrap();
+        let payload = decode(payload.split('.').nth(1).unwrap()).unwrap();
+        let written: Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(written["cnf"], json!({ "jkt": JKT }));
+    }
+
+    #[test]
+    fn reasons_to_refuse_any_token_come_first() {
+        let bound = |claim: &str, value: Value| {
+            let mut payload = payload();
+            payload["cnf"] = json!({ "jkt": JKT });
+            payload[claim] = value;
+            code_of_payload(payload.to_string())
+        };
+        assert_eq!(bound("exp", json!(NOW.as_secs())), "token_expired");
+        assert_eq!(bound("nbf", json!(NOW.as_secs() + 1)), "token_not_yet_valid");
+        assert_eq!(bound("aud", json!("other")), "token_wrong_audience");
+        assert_eq!(bound("exp", json!(EXP.as_secs())), "token_wrong_scheme");
+    }
+
+    #[test]
+    fn escapes_do_not_hide_a_confirmation() {
+        for cnf in [&format!(r#"{{"jkt":"{JKT}"}}"#), &format!(r#"{{ "\u006akt" : "\u004e{}" }}"#, &JKT[1..])] {
+            assert_eq!(code(&with_cnf(cnf)), "token_wrong_scheme", "{cnf}");
+        }
+        let escaped = with_raw("cnf", &format!(r#"{{"jkt":"{JKT}"}}"#)).replace(r#""cnf""#, r#""\u0063nf""#);
+        assert_eq!(code_of_payload(escaped), "token_wrong_scheme");
+    }
+
+    #[test]
+    fn confirmation_of_another_shape_is_refused() {
+        let shapes = [
+            "null".to_owned(),
+            "true".to_owned(),
+            "1".to_owned(),
+            "[]".to_owned(),
+            "{}".to_owned(),
+            format!(r#""{JKT}""#),
+            format!(r#"[{{"jkt":"{JKT}"}}]"#),
+            format!(r#"{{"jkt":["{JKT}"]}}"#),
+            r#"{"jkt":1}"#.to_owned(),
+            r#"{"jkt":null}"#.to_owned(),
+            r#"{"jkt":{}}"#.to_owned(),
+            format!(r#"{{"JKT":"{JKT}"}}"#),
+            format!(r#"{{"x5t#S256":"{JKT}"}}"#),
+            format!(r#"{{"kid":"{JKT}"}}"#),
+            r#"{"jwk":{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}}"#.to_owned(),
+            format!(r#"{{"jkt":"{JKT}","x":1}}"#),
+            format!(r#"{{"jkt":"{JKT}","x5t#S256":"{JKT}"}}"#),
+            format!(r#"{{"x5t#S256":"{JKT}","jkt":"{JKT}"}}"#),
+            format!(r#"{{"jkt":"{JKT}","jkt":"{JKT}"}}"#),
+            format!(r#"{{"jkt":"{JKT}","\u006akt":"{JKT}"}}"#),
+        ];
+        for cnf in &shapes {
+            for typ in ["at+jwt", "rt+jwt"] {
+                let header = HEADER.replace("at+jwt", typ);
+                let kind = if typ == "at+jwt" { TokenKind::Access } else { TokenKind::Refresh };
+                let token = forge(header, with_raw("cnf", cnf));
+                assert_eq!(tokens().verify(kind, &token, NOW), Err(VerifyError::MalformedClaims), "{cnf}");
+            }
+        }
+    }
+
+    #[test]
+    fn thumbprint_is_32_bytes_in_their_only_encoding() {
+        let stray = format!("{}t", &JKT[..42]);
+        let standard = JKT.replace('-', "+").replace('_', "/");
+        for jkt in
+            ["", &JKT[1..], &format!("{JKT}A"), &format!("{JKT}="), &format!(" {JKT}"), &stray, &standard, &JKT[..32]]
+        {
+            assert_eq!(code(&with_cnf(&format!(r#"{{"jkt":"{jkt}"}}"#))), "token_malformed_claims", "{jkt}");
+        }
+    }
+
+    #[test]
+    fn second_confirmation_is_refused() {
+        let cnf = format!(r#"{{"jkt":"{JKT}"}}"#);
+        for name in ["cnf", r"\u0063nf"] {
+            let twice = with_raw("cnf", &cnf).replacen('{', &format!(r#"{{"{name}":{cnf},"#), 1);
+            assert_eq!(code_of_payload(twice), "token_malformed_claims", "{name}");
+        }
+    }
+
+    #[test]
+    fn other_names_bind_no_token() {
+        for name in ["CNF", "cnf ", "jkt", "confirmation"] {
+            let token = forge(HEADER, with(name, json!({ "jkt": JKT })));
+            assert_eq!(verify(&token).unwrap().confirmation, None, "{name}");
+        }
+    }
+
+    #[test]
+    fn longest_custom_claims_of_a_cookie_fit_a_bound_token() {
+        let with = |claims: Claims, letters: usize| {
+            let custom = CustomClaims::from_json(&json!({ "a": "x".repeat(letters) }).to_string()).unwrap();
+            tokens().issue(TokenKind::Access, &claims.with_custom(custom))
+        };
+        let longest = |claims: &Claims| (0..4000).rev().find(|letters| with(claims.clone(), *letters).is_ok()).unwrap();
+        let token = with(bound(), longest(&claims())).unwrap();
+        assert!(token.len() > MAX_ISSUED_LENGTH, "it would not fit into a cookie");
+        let token = with(bound(), longest(&bound())).unwrap();
+        assert!((MAX_TOKEN_LENGTH - 3..=MAX_TOKEN_LENGTH).contains(&token.len()));
+        assert_eq!(code(&token), "token_wrong_scheme");
+        assert_eq!(with(bound(), longest(&bound()) + 1).unwrap_err().code(), "issued_token_too_long");
     }
 }
 
@@ -1033,7 +1163,7 @@ mod profile {
 
     #[test]
     fn reserved_claim_cannot_name_the_user() {
-        for claim in ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", ""] {
+        for claim in ["iss", "aud", "exp", "nbf", "iat", "jti", "sid", "gen", "cnf", ""] {
             let profile = Profile { subject_claim: claim.to_owned(), ..Profile::default() };
             let error = Tokens::new(Keyring::new(key(SECRET), []).unwrap(), profile).unwrap_err();
             assert_eq!(error, ProfileError::ReservedClaim(claim.to_owned()));
@@ -1187,6 +1317,8 @@ mod secrecy {
             VerifyError::WrongAudience,
             VerifyError::Expired(NOW),
             VerifyError::NotYetValid(NOW),
+            VerifyError::WrongScheme,
+            VerifyError::SessionOver,
         ];
         let codes: BTreeSet<_> = errors.iter().map(VerifyError::code).collect();
         assert_eq!(codes.len(), errors.len());

@@ -24,7 +24,7 @@
 //! - The database may return to its state before its last one or two writes, any number of times. It does not restore
 //!   an ended session, which no rule could detect.
 //! - In some worlds the browser starts with a login of another package, as [`old_login`] describes.
-//! - Sessions that are bound to a device have a model of their own, [`device`].
+//! - Sessions that are bound to a device have a model of their own, [`device`], and so have clients with keys, [`dpop`].
 //! - In some worlds the user authenticates again, or the session locks, as [`reauthentication`] describes.
 //! - The thief copies the cookies once and may then do what [`thief`] describes. The thief and lost writes are explored
 //!   separately.
@@ -32,6 +32,7 @@
 
 mod device;
 mod device_keys;
+mod dpop;
 mod forgeries;
 mod old_login;
 mod oracle;
