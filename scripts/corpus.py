@@ -84,6 +84,7 @@ RULES = {
     "activity": "activity: a poll rotates only the refresh token, and moves no end",
     "lock": "locks: a session that was not used for LOCK_AFTER is locked until its user authenticates again",
     "device": "devices: no token alone refreshes or ends a session that is, or must be, bound to a device",
+    "unbind": "devices: an older token makes a session unbound until a token is seen that answered its registration",
     "reauthenticate": "re-authentication: the same session with new tokens, which say the new time and all methods",
     "older": "re-authentication: tokens from before it never say the new time, and take nothing back",
     "recent": "views that need a recent authentication, or a method: decided by the request's tokens",
@@ -963,6 +964,35 @@ def devices():
         at("an expired session", ANONYMOUS, row={"expires_at": T})
         at("a logout", logged_out("laptop"), view="logout", method="POST")
         at("a login", logged_in(["laptop"], ["session_started", "session_ended"]), view="login", method="POST")
+    unbindings(unproven)
+
+
+def unbindings(unproven):
+    key = 'dbsc:{"alg":"ES256"}'
+
+    def at(name, answer, *, cookies=None, key=key, row=None, **options):
+        rows = laptop(device_key=key, **{"acknowledged_at": None, **(row or {})})
+        case("unbind", name, answer, cookies=cookies or r(generation=6), rows=rows, **options)
+
+    unbound = {**reissued(), "rows": {"laptop": {"device_key": None}}, "events": ["session_unbound"]}
+    at("the former token", unbound)
+    at("the former token, after the grace", {**unbound, **reissued(T - GRACE)}, row={"rotated_at": T - GRACE})
+    at("the former token, within the grace", unproven, row={"rotated_at": T - GRACE + 1})
+    at("the former token, after the newest was seen", unproven, row={"acknowledged_at": T - 1})
+    for generation in (1, 5, 7, 8, 100):
+        at(f"a refresh token of generation {generation}", unproven, cookies=r(generation=generation))
+    at("a session that must be bound", unproven, key="")
+    at("a session that is not bound", reissued(), key=None)
+    seen = {**SIGNED_IN, "rows": {"laptop": {"acknowledged_at": T}}}
+    at("an access token of the newest generation", seen, cookies=a())
+    at("an access token of the former generation", SIGNED_IN, cookies=a(generation=6))
+    chunked = [("Transfer-Encoding", "chunked")]
+    upload = {"method": "POST", "headers": chunked}
+    at("an upload with the former token", SIGNED_IN, row={"rotated_at": T - 900}, **upload)
+    at("a late upload", LATE, row={"rotated_at": T - 901}, **upload)
+    at("a poll with the former token", unbound, headers=[("X-Jwtauth-Activity", "none")])
+    locked = {"status": 403, "code": "session_locked"}
+    at("a locked session", locked, configuration="locks", row={"locks_at": T})
 
 
 def reauthenticated(amr=("otp",), **changes):

@@ -234,7 +234,8 @@ def test_offer_is_good_for_five_minutes(ada, clock):
     clock.advance(300)
     assert device.register(offer).status_code == 403
     assert not only_session().is_device_bound
-    clock.advance(-1)
+    offer = device.sign_in()
+    clock.advance(ACCESS_LIFETIME - 1)
     assert device.register(offer).status_code == 200
 
 
@@ -244,6 +245,131 @@ def test_lost_answer_is_given_again(ada, clock):
     first, again = device.register(offer), device.register(offer)
     assert (again.status_code, again.json()) == (200, first.json())
     assert device.who() == "ada"
+
+
+def lose_registration(device, offer):
+    """Register, but let the answer get lost. Return the offer's cookies, which the browser then still has."""
+    before = device.tokens()
+    assert device.register(offer).status_code == 200
+    assert only_session().is_device_bound
+    device.browser.carry(before)
+    return before
+
+
+def test_browser_that_has_lost_the_answer_goes_on_by_its_cookies(ada, clock, caplog):
+    device = Device()
+    before = lose_registration(device, device.sign_in())
+    assert device.who() == "ada"
+    clock.advance(ACCESS_LIFETIME)
+    for _ in range(2):  # the next answer is lost, too
+        device.browser.carry(before)
+        assert device.who() == "ada"
+        assert not only_session().is_device_bound
+    (record,) = [record for record in caplog.records if getattr(record, "event", None) == "session_unbound"]
+    assert (record.levelname, record.name) == ("WARNING", "jwtauth.security")
+    assert (record.session_id, record.presented, record.current) == (str(only_session().pk), 1, 2)
+    for _ in range(3):
+        clock.advance(ACCESS_LIFETIME)
+        assert device.who() == "ada"
+
+
+def test_answer_is_waited_for_before_the_session_is_unbound(ada, clock):
+    device = Device()
+    offer = device.sign_in()
+    clock.advance(ACCESS_LIFETIME - 1)
+    lose_registration(device, offer)
+    clock.advance(GRACE - 1)
+    assert device.get("/me/").json()["code"] == REQUIRED
+    assert only_session().is_device_bound
+    clock.advance(1)
+    assert device.who() == "ada"
+
+
+def test_older_cookies_are_worth_nothing_once_the_newest_are_seen(ada, clock):
+    device = Device()
+    offer = device.sign_in()
+    thief = copy_of(device)
+    device.register(offer)
+    assert device.who() == "ada"
+    clock.advance(ACCESS_LIFETIME)
+    assert thief.get("/me/").json()["code"] == REQUIRED
+    assert device.prove().status_code == 200
+    assert only_session().is_device_bound
+
+
+def test_browser_whose_session_is_unbound_by_a_copy_goes_on_by_its_cookies(ada, clock):
+    """Its page has sent nothing since the registration. From then on, a copy is found as in any unbound session."""
+    device = Device()
+    offer = device.sign_in()
+    thief = copy_of(device)
+    device.register(offer)
+    clock.advance(ACCESS_LIFETIME)
+    assert thief.who() == "ada"
+    assert device.refresh().json() == {"session_identifier": device.id, "continue": False}
+    for _ in range(3):
+        assert device.who() == "ada"
+        clock.advance(ACCESS_LIFETIME)
+    assert thief.who() is None
+    assert not Session.objects.exists()
+
+
+def test_registration_binds_no_session_that_was_unbound(ada, clock, settings):
+    settings.JWTAUTH = {**settings.JWTAUTH, "ACCESS_TOKEN_LIFETIME": 60}
+    device = Device()
+    offer = device.sign_in()
+    lose_registration(device, offer)
+    clock.advance(60)
+    assert device.who() == "ada"
+    assert device.register(offer).json()["code"] == "device_proof_not_valid"
+    assert not only_session().is_device_bound
+
+
+@pytest.mark.parametrize("urls", [("confirm",), ("password",), ("act",), ("act", "stop")])
+def test_browser_that_has_lost_the_answer_may_do_what_issues_tokens(ada, bob, clock, caplog, urls):
+    ada.is_superuser = True
+    ada.save()
+    device = Device()
+    lose_registration(device, device.sign_in())
+    for url in urls:
+        assert device.get(f"/bound/{url}/").status_code == 200
+    for _ in range(2):
+        clock.advance(ACCESS_LIFETIME)
+        assert device.who() == ("bob" if urls == ("act",) else "ada")
+    assert ("session_unbound" in events(caplog)) == (urls == ("confirm",)), "the others start another session"
+
+
+@pytest.mark.parametrize("urls", [("confirm",), ("password",), ("act",), ("act", "stop")])
+def test_first_request_after_the_registration_keeps_the_binding(ada, bob, clock, urls):
+    ada.is_superuser = True
+    ada.save()
+    device = Device()
+    device.register(device.sign_in())
+    for url in urls:
+        assert device.get(f"/bound/{url}/").status_code == 200
+    clock.advance(ACCESS_LIFETIME)
+    assert device.who() is None
+    assert device.prove().status_code == 200
+    assert device.who() is not None
+
+
+def test_session_that_was_unbound_is_offered_a_key_when_the_user_authenticates_again(ada, clock):
+    device = Device()
+    lose_registration(device, device.sign_in())
+    clock.advance(ACCESS_LIFETIME + 60)
+    assert device.register(device.get("/bound/confirm/").headers["Secure-Session-Registration"]).status_code == 200
+    assert device.who() == "ada"
+    clock.advance(ACCESS_LIFETIME)
+    assert device.prove().status_code == 200
+    assert only_session().is_device_bound
+
+
+def test_session_that_must_be_bound_stays_bound_when_the_answer_is_lost(ada, clock):
+    device = Device()
+    lose_registration(device, device.post("/bound/login/?required").headers["Secure-Session-Registration"])
+    assert device.who() == "ada"
+    clock.advance(ACCESS_LIFETIME)
+    assert device.get("/me/").json()["code"] == REQUIRED
+    assert only_session().is_device_bound
 
 
 def test_copied_registration_gets_no_token_after_the_first_refresh(ada, clock):
@@ -352,8 +478,8 @@ def test_browser_refreshes_by_its_key_before_and_after_expiry(device, clock):
     answer = device.prove()
     assert answer.status_code == 200
     assert device.tokens() != before
-    assert only_session().generation == 2
-    for expected in (3, 4, 5):
+    assert only_session().generation == 3
+    for expected in (4, 5, 6):
         clock.advance(ACCESS_LIFETIME)
         assert device.who() is None, "its access token has expired"
         assert device.prove().status_code == 200
@@ -502,7 +628,7 @@ def test_request_of_another_origin_refreshes_nothing(device, clock):
     answer = device.post("/auth/device/refresh/", origin="https://evil.example", **headers)
     assert answer.status_code == 403
     assert not answer.cookies
-    assert only_session().generation == 1
+    assert only_session().generation == 2
 
 
 def test_locked_session_is_revived_by_a_password_only(ada, clock, settings):

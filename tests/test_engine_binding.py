@@ -622,6 +622,7 @@ CALLS = {
     "RotationPolicy.succeed": (POLICY.succeed, [rows, integers], {}),
     "RotationPolicy.start_acting": (POLICY.start_acting, [rows, st.just(claims()), integers, integers], {}),
     "RotationPolicy.stop_acting": (POLICY.stop_acting, [rows, rows, integers], {}),
+    "Session.as_shown_by": (POLICY.start(NOW).as_shown_by, [integers], {}),
     "Session.may_stop_acting": (POLICY.start(NOW).may_stop_acting, [integers], {}),
     "Sid.after_acting": (SID.after_acting, [integers], {}),
     "RotationPolicy.reauthenticate": (POLICY.reauthenticate, [rows, integers], {}),

@@ -205,6 +205,12 @@ class Session:
     def locks_at(self) -> int | None:
         """Return when the session locks unless it is refreshed before, or ``None``."""
 
+    def as_shown_by(self, presented: int) -> Session:
+        """Return the session as a request shows it that brings a token of the generation ``presented``.
+
+        If that is older than an unconfirmed binding to a device, the session is not bound.
+        """
+
     def may_stop_acting(self, presented: int) -> bool:
         """Return whether a token of the generation ``presented`` may stop acting in this session."""
 
@@ -405,7 +411,7 @@ class Decision:
         """Return the code of the decision.
 
         The token is accepted: ``rotate``, ``rotate_idle``, ``extend``,
-        ``renew_access``, ``reissue``, ``admit``, ``adopt``. It is refused:
+        ``renew_access``, ``reissue``, ``unbind``, ``admit``, ``adopt``. It is refused:
         ``session_expired``, ``session_locked``, ``generation_ahead``, ``late_upload``. The session must end:
         ``refresh_token_reused``.
         """

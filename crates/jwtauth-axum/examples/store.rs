@@ -76,6 +76,7 @@ impl SessionStore for ListStore {
         let is_as_read = |row: &&mut Record| {
             row.id == id
                 && row.session.generation == from
+                && row.session.device.needs_proof() == next.device.needs_proof()
                 && (methods.is_some() || row.session.auth_time == next.auth_time)
         };
         let Some(row) = rows.iter_mut().find(is_as_read) else { return Ok(false) };
@@ -84,11 +85,31 @@ impl SessionStore for ListStore {
         Ok(true)
     }
 
-    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+    async fn bind(&self, id: Uuid, from: Generation, next: Session, key: &str) -> Result<bool, StoreError> {
         let mut rows = self.rows();
-        let is_as_read = |row: &&mut Record| row.id == id && row.device_key.as_deref() == from;
+        let is_as_read = |row: &&mut Record| {
+            row.id == id
+                && row.session.generation == from
+                && row.session.auth_time == next.auth_time
+                && row.device_key.as_deref().is_none_or(str::is_empty)
+        };
         let Some(row) = rows.iter_mut().find(is_as_read) else { return Ok(false) };
+        row.session =
+            row.session.with_generation(next.generation, next.rotated_at).with_acknowledged_at(next.acknowledged_at);
         *row = row.clone().with_device_key(key.to_owned());
+        Ok(true)
+    }
+
+    async fn unbind(&self, id: Uuid, from: Generation) -> Result<bool, StoreError> {
+        let mut rows = self.rows();
+        let is_as_read = |row: &&mut Record| {
+            row.id == id
+                && row.session.generation == from
+                && row.session.acknowledged_at.is_none()
+                && row.is_device_bound()
+        };
+        let Some(row) = rows.iter_mut().find(is_as_read) else { return Ok(false) };
+        *row = row.clone().with_device_key(None);
         Ok(true)
     }
 

@@ -418,8 +418,12 @@ impl SessionStore for Users {
         self.rows.advance(id, from, next, methods, now).await
     }
 
-    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
-        self.rows.bind(id, from, key).await
+    async fn bind(&self, id: Uuid, from: Generation, next: Session, key: &str) -> Result<bool, StoreError> {
+        self.rows.bind(id, from, next, key).await
+    }
+
+    async fn unbind(&self, id: Uuid, from: Generation) -> Result<bool, StoreError> {
+        self.rows.unbind(id, from).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

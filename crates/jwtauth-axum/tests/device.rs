@@ -306,7 +306,7 @@ async fn browser_binds_the_session_that_a_login_offers() {
         );
         assert_eq!(
             (names(&answer), answer.headers[header::CONTENT_TYPE].as_bytes()),
-            (vec!["access_token"], &b"application/json"[..])
+            (vec!["access_token", "refresh_token"], &b"application/json"[..])
         );
         assert_eq!(device.who().await, ADA);
     }
@@ -392,6 +392,124 @@ async fn lost_answer_is_given_again() {
         assert_eq!((again.status, json_of(&again)), (StatusCode::OK, json_of(&first)));
         assert_eq!(device.who().await, ADA);
         assert_eq!(site.told(), ["session_started", "session_bound 42 true"], "told once");
+    }
+}
+
+/// Register, but let the answer get lost.
+async fn lose_registration(site: &Site, device: &mut Device, offer: &str) {
+    let before = device.browser.clone();
+    assert_eq!(device.register(offer).await.status, StatusCode::OK);
+    assert!(site.row().await.is_device_bound());
+    device.browser = before;
+}
+
+#[tokio::test]
+async fn browser_that_has_lost_the_answer_goes_on_by_its_cookies() {
+    log::start(FmtSpan::NONE);
+    for site in sites(&offering()).await {
+        let mut device = Device::new(&site);
+        let offer = device.sign_in().await;
+        lose_registration(&site, &mut device, &offer).await;
+        let before = device.browser.clone();
+        assert_eq!(device.who().await, ADA);
+        site.clock.advance(ACCESS);
+        for _ in 0..2 {
+            device.browser = before.clone(); // the next answer is lost, too
+            assert_eq!(device.who().await, ADA);
+            assert!(!site.row().await.is_device_bound());
+        }
+        let id = site.row().await.id;
+        let line = format!("session_unbound: session {id} of user {ADA}, presented generation 1, current 2");
+        assert_eq!(logged().matches(&line).count(), 1);
+        assert_eq!(device.register(&offer).await.code(), "device_proof_not_valid", "the offer is void");
+        for _ in 0..3 {
+            site.clock.advance(ACCESS);
+            assert_eq!(device.who().await, ADA);
+        }
+    }
+}
+
+#[tokio::test]
+async fn answer_is_waited_for_before_the_session_is_unbound() {
+    for site in sites(&offering()).await {
+        let mut device = Device::new(&site);
+        let offer = device.sign_in().await;
+        site.clock.advance(ACCESS - 1);
+        lose_registration(&site, &mut device, &offer).await;
+        site.clock.advance(GRACE - 1);
+        assert_eq!(device.browser.get("/me").await.code(), REQUIRED);
+        assert!(site.row().await.is_device_bound());
+        site.clock.advance(1);
+        assert_eq!(device.who().await, ADA);
+    }
+}
+
+#[tokio::test]
+async fn older_cookies_are_worth_nothing_once_the_newest_are_seen() {
+    for site in sites(&offering()).await {
+        let mut device = Device::new(&site);
+        let offer = device.sign_in().await;
+        let mut thief = device.copied();
+        device.register(&offer).await;
+        assert_eq!(device.who().await, ADA);
+        site.clock.advance(ACCESS);
+        assert_eq!(thief.browser.get("/me").await.code(), REQUIRED);
+        assert_eq!(device.prove().await.status, StatusCode::OK);
+        assert!(site.row().await.is_device_bound());
+    }
+}
+
+/// Its page has sent nothing since the registration. From then on, a copy is found as in any unbound session.
+#[tokio::test]
+async fn browser_whose_session_is_unbound_by_a_copy_goes_on_by_its_cookies() {
+    for site in sites(&offering()).await {
+        let mut device = Device::new(&site);
+        let offer = device.sign_in().await;
+        let mut thief = device.copied();
+        device.register(&offer).await;
+        site.clock.advance(ACCESS);
+        assert_eq!(thief.who().await, ADA);
+        assert_eq!(json_of(&device.sign_and_refresh().await)["continue"], false);
+        for _ in 0..3 {
+            assert_eq!(device.who().await, ADA);
+            site.clock.advance(ACCESS);
+        }
+        assert_eq!(thief.who().await, "");
+        assert!(site.is_empty().await);
+    }
+}
+
+#[tokio::test]
+async fn browser_that_has_lost_the_answer_may_do_what_issues_tokens() {
+    for paths in [&["/again"][..], &["/act"], &["/act", "/stop"]] {
+        for site in sites(&offering()).await {
+            let mut device = Device::new(&site);
+            let offer = device.sign_in().await;
+            lose_registration(&site, &mut device, &offer).await;
+            for path in paths {
+                assert_eq!(device.browser.post(path).await.status, StatusCode::OK, "{path}");
+            }
+            for _ in 0..2 {
+                site.clock.advance(ACCESS);
+                assert_eq!(device.who().await, if paths == ["/act"] { BOB } else { ADA });
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn first_request_after_the_registration_keeps_the_binding() {
+    for paths in [&["/again"][..], &["/act"], &["/act", "/stop"]] {
+        for site in sites(&offering()).await {
+            let mut device = site.enrolled().await;
+            for path in paths {
+                assert_eq!(device.browser.post(path).await.status, StatusCode::OK, "{path}");
+            }
+            site.clock.advance(ACCESS);
+            assert_eq!(device.who().await, "");
+            assert_eq!(device.prove().await.status, StatusCode::OK);
+            assert_ne!(device.who().await, "");
+        }
     }
 }
 
@@ -489,7 +607,7 @@ async fn browser_refreshes_by_its_key_before_and_after_expiry() {
         let answer = device.prove().await;
         assert_eq!((answer.status, names(&answer)), (StatusCode::OK, vec!["access_token", "refresh_token"]));
         assert_ne!(device.browser.jar, before);
-        for generation in 3..6 {
+        for generation in 4..7 {
             site.clock.advance(ACCESS);
             assert_eq!(device.who().await, "", "its access token has expired");
             assert_eq!(device.sign_and_refresh().await.status, StatusCode::OK, "in one step");
@@ -569,9 +687,14 @@ impl SessionStore for Counted {
         self.store.advance(id, from, next, methods, now).await
     }
 
-    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+    async fn bind(&self, id: Uuid, from: Generation, next: Session, key: &str) -> Result<bool, StoreError> {
         self.calls.note("bind");
-        self.store.bind(id, from, key).await
+        self.store.bind(id, from, next, key).await
+    }
+
+    async fn unbind(&self, id: Uuid, from: Generation) -> Result<bool, StoreError> {
+        self.calls.note("unbind");
+        self.store.unbind(id, from).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {
@@ -740,7 +863,7 @@ async fn request_of_another_origin_binds_and_refreshes_nothing() {
             let answer = browser.send(request).await;
             assert_eq!((status_and_code(&answer), answer.set_cookies().len()), (refused("cross_origin"), 0));
         }
-        assert_eq!(site.row().await.session.generation.get(), 1);
+        assert_eq!(site.row().await.session.generation.get(), 2);
     }
 }
 
@@ -756,7 +879,7 @@ async fn get_binds_and_refreshes_nothing() {
             let answer = device.browser.send(request.header("secure-session-response", &proof)).await;
             assert!(answer.set_cookies().is_empty(), "{path}");
         }
-        assert_eq!(site.row().await.session.generation.get(), 1);
+        assert_eq!(site.row().await.session.generation.get(), 2);
     }
 }
 
@@ -811,7 +934,7 @@ async fn parallel_refreshes_and_registrations_all_succeed() {
         for answer in parallel(&device, REFRESH, &proof).await {
             assert_eq!(answer.status, StatusCode::OK);
         }
-        assert_eq!(site.row().await.session.generation.get(), 2);
+        assert_eq!(site.row().await.session.generation.get(), 3);
         let told = site.told();
         for once in ["session_bound 42 true", "session_refreshed"] {
             assert_eq!(told.iter().filter(|told| *told == once).count(), 1, "{once}");
@@ -886,6 +1009,19 @@ async fn session_that_must_be_bound_ends_with_its_first_access_token() {
             assert_eq!(device.prove().await.status, StatusCode::OK);
             assert_eq!(device.who().await, ADA);
         }
+    }
+}
+
+#[tokio::test]
+async fn session_that_must_be_bound_stays_bound_when_the_answer_is_lost() {
+    for site in sites(&offering()).await {
+        let mut device = Device::new(&site);
+        let offer = offer_of(&device.browser.post("/required").await).unwrap();
+        lose_registration(&site, &mut device, &offer).await;
+        assert_eq!(device.who().await, ADA);
+        site.clock.advance(ACCESS);
+        assert_eq!(device.browser.get("/me").await.code(), REQUIRED);
+        assert!(site.row().await.is_device_bound());
     }
 }
 
@@ -985,7 +1121,7 @@ async fn session_identifier_may_be_in_quotes() {
         let challenge = device.challenge.clone().unwrap();
         let proof = device.proof(&challenge, false);
         assert_eq!(device.ask(REFRESH, Some(&named), Some(&proof)).await.status, StatusCode::OK);
-        assert_eq!(site.row().await.session.generation.get(), 2);
+        assert_eq!(site.row().await.session.generation.get(), 3);
     }
 }
 

@@ -52,7 +52,11 @@ impl SessionStore for Checked {
         Ok(false)
     }
 
-    async fn bind(&self, _: Uuid, _: Option<&str>, _: &str) -> Result<bool, StoreError> {
+    async fn bind(&self, _: Uuid, _: Generation, _: Session, _: &str) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn unbind(&self, _: Uuid, _: Generation) -> Result<bool, StoreError> {
         Ok(false)
     }
 

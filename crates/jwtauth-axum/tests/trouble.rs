@@ -120,13 +120,22 @@ impl SessionStore for Troubled {
         self.inner.advance(id, from, to, methods, now).await
     }
 
-    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+    async fn bind(&self, id: Uuid, from: Generation, next: Session, key: &str) -> Result<bool, StoreError> {
         self.trouble()?;
         if self.swaps_are_lost.load(Ordering::Relaxed) {
             return Ok(false);
         }
         self.gate.pass().await;
-        self.inner.bind(id, from, key).await
+        self.inner.bind(id, from, next, key).await
+    }
+
+    async fn unbind(&self, id: Uuid, from: Generation) -> Result<bool, StoreError> {
+        self.trouble()?;
+        if self.swaps_are_lost.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.gate.pass().await;
+        self.inner.unbind(id, from).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

@@ -156,6 +156,11 @@ impl Session {
         self.0.device.needs_proof()
     }
 
+    /// Return the session as a request shows it that brings a token of this generation.
+    fn as_shown_by(&self, presented: u64) -> Self {
+        Self(self.0.as_shown_by(Generation::new(presented)))
+    }
+
     /// Return whether a token of this generation may stop acting in this session.
     fn may_stop_acting(&self, presented: u64) -> bool {
         self.0.may_stop_acting(Generation::new(presented))

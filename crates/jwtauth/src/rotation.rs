@@ -123,6 +123,10 @@ pub enum Decision {
     /// Parallel requests, a slow request, or a lost response: issue both tokens of the row's generation again, and
     /// write nothing.
     Reissue,
+    /// The session was bound to a device, but this token tells that the browser has not got the answer: remove the key by
+    /// one compare-and-swap, if the row has the generation that was read, is bound, and is not acknowledged; then issue
+    /// both tokens of the row's generation. If it changes no row, read the row and decide again.
+    Unbind,
     /// An upload, a request of the render server, or one that left before the user authenticated again: admit it without
     /// setting cookies or rotating.
     Admit {
@@ -166,6 +170,7 @@ impl Decision {
             Self::Extend(_) => "extend",
             Self::RenewAccess { .. } => "renew_access",
             Self::Reissue => "reissue",
+            Self::Unbind => "unbind",
             Self::Admit { .. } => "admit",
             Self::Adopt(_) => "adopt",
             Self::Refuse(Refusal::Expired) => "session_expired",
@@ -190,6 +195,7 @@ impl Decision {
     pub fn warning(&self) -> Option<&'static str> {
         match self {
             Self::Adopt(_) => Some("generation_adopted"),
+            Self::Unbind => Some("session_unbound"),
             Self::Refuse(Refusal::Ahead) => Some("generation_ahead"),
             Self::Refuse(Refusal::LateUpload) => Some("late_upload"),
             _ => None,
@@ -219,7 +225,9 @@ impl Decision {
     /// Return the tokens to issue. Their generation is that of the row after the decision was written.
     pub fn issues(&self) -> &'static [TokenKind] {
         match self {
-            Self::Rotate(_) | Self::Extend(_) | Self::Reissue => &[TokenKind::Access, TokenKind::Refresh],
+            Self::Rotate(_) | Self::Extend(_) | Self::Reissue | Self::Unbind => {
+                &[TokenKind::Access, TokenKind::Refresh]
+            }
             Self::RotateIdle(_) => &[TokenKind::Refresh],
             Self::RenewAccess { .. } | Self::Adopt(_) => &[TokenKind::Access],
             Self::Admit { .. } | Self::Refuse(_) | Self::Reuse => &[],
@@ -338,6 +346,9 @@ impl RotationPolicy {
         if self.lifetimes.is_over(session, now) {
             return Decision::Refuse(Refusal::Expired);
         }
+        if let Some(decision) = self.decide_left_behind(session, presented, now) {
+            return decision;
+        }
         let is_proven = match session.device {
             DeviceBinding::Unbound => true,
             DeviceBinding::Required | DeviceBinding::Bound => false,
@@ -401,6 +412,34 @@ impl RotationPolicy {
         } else {
             Decision::Reissue
         })
+    }
+
+    /// Decide about a token that tells that the browser has not got the answer to its registration, as if the session were
+    /// not bound. `None` if the token does not tell it.
+    ///
+    /// Within the grace period, the answer may still be on its way. The generation stays: if this response is lost as well,
+    /// the browser's token is still the one before the newest.
+    fn decide_left_behind(&self, session: &Session, presented: Presented, now: UnixTime) -> Option<Decision> {
+        let shown = session.as_shown_by(presented.generation);
+        let is_left_behind = shown.device != session.device
+            && is_previous(session, presented.generation)
+            && self.is_past_grace(session.rotated_at, now);
+        is_left_behind.then(|| match self.decide(&shown, presented, now) {
+            Decision::Reissue => Decision::Unbind,
+            other => other,
+        })
+    }
+
+    /// Return the new values of the row of a session that is bound to a device at `now`. Nothing of it counts as activity.
+    ///
+    /// A session that had to be bound is acknowledged at once: it never becomes unbound.
+    pub(crate) fn bind(&self, session: &Session, now: UnixTime) -> RowUpdate {
+        RowUpdate {
+            acknowledged_at: session.device.needs_proof().then_some(now),
+            expires_at: session.expires_at,
+            locks_at: session.locks_at,
+            ..self.next(session, session.generation.next(), now)
+        }
     }
 
     /// Move the end of a session whose newest refresh token was issued without activity.

@@ -522,6 +522,9 @@ impl<'c> Face<'c> {
             row.write(&next);
             row.last_seen_at = self.corpus.now;
         }
+        if decision == Decision::Unbind {
+            row.device_key = None;
+        }
         if decision.acknowledges() {
             row.acknowledged_at = Some(self.corpus.now);
         }

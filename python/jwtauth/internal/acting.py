@@ -142,12 +142,12 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
         own.session.remember,
         taken_over=(
             _engine.Sid.generate(now),
-            policy.start_acting(own.row, said, flow.config.act_as_lifetime, now),
+            policy.start_acting(own.row.as_shown_by(said.generation), said, flow.config.act_as_lifetime, now),
         ),
         backend=backend,
         acting=own.session_id,
         methods=_engine.stored_methods(said.methods),
-        device_key=own.session.device_key,
+        device_key=sessions.key_shown_by(own.session, said.generation),
     )
     found = SessionAndUser(session, user)
     found.actor = own
@@ -210,7 +210,9 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
     with transaction.atomic(using=database()):
         if not acting.end("acting_ended", request=flow.request):
             raise LostSwap  # a concurrent request has ended it
-        own.session.device_key = acting.device_key or own.session.device_key  # it may have been bound while acting
+        # It may have been bound while acting. Acting began with a token that has confirmed its own binding, if any has.
+        key, own_key = sessions.key_shown_by(acting, presented.generation), sessions.key_shown_by(own.session, 0)
+        own.session.device_key = key or own_key
         own.session.amr = acting.amr  # the new tokens must not say more than those with which acting began
         session, _sid = sessions.start(
             flow.request,
@@ -218,7 +220,7 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
             policy,
             own.session.remember,
             predecessor=own.session,
-            taken_over=(sid, policy.stop_acting(own.row, row, now)),
+            taken_over=(sid, policy.stop_acting(own.row.as_shown_by(0), row, now)),
         )
         own.session.end("replaced", request=flow.request)
     return SessionAndUser(session, own.user), sid, custom, acting

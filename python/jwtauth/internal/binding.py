@@ -84,11 +84,13 @@ def _register(flow: Flow, claims: _engine.Claims, read: list[SessionAndUser]) ->
         security_log.info("session %s was not bound: the proof is not valid", found.session_id)
         return _refused(403, "device_proof_not_valid", "The proof, or the challenge in it, is not valid.")
     custom = tokens.custom_claims(flow.request, found.user, flow.config)
-    if registration.code == "bind":
-        if not sessions.bind(found.session, registration.key):
+    decision = registration.decision
+    if decision is not None and decision.next is not None:
+        if not sessions.advance(found, decision.next, device_key=registration.key):
             raise LostSwap
+        flow.deferred.clear()  # what is to be noted of the generation before
         tell_bound(flow.request, found.user, found.session)
-    flow.set_tokens(found, claims.sid, custom, registration.decision, presented=claims)
+    flow.set_tokens(found, claims.sid, custom, decision, presented=claims)
     return Answer(200, _instructions(flow, found), _challenge(flow, found))
 
 

@@ -66,6 +66,7 @@ def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
     session = sessions.rows(claims.session_id, user=user.pk).first()
     if session is None or flow.config.policy.is_over(session.row(), clock.now()):
         return False
+    session.device_key = sessions.key_shown_by(session, claims.generation)
     before = django_session.before(flow.request)
     _start(flow, user, session.remember, backend=session.backend, predecessor=session, before=before)
     return True

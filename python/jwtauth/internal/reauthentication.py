@@ -13,7 +13,7 @@ from jwtauth import _engine
 from jwtauth.exceptions import TokenError
 from jwtauth.internal import client_proof, tokens
 from jwtauth.internal.flow import Flow, security_log
-from jwtauth.internal.refresh import end_reused
+from jwtauth.internal.refresh import end_reused, warn
 from jwtauth.internal.store import clock, sessions
 from jwtauth.internal.store.commits import after_commit
 from jwtauth.internal.store.retries import LostSwap, retry_on_conflict
@@ -89,15 +89,17 @@ def _write(
     if found is None or found.user.pk != user.pk or found.session.actor_session_id is not None:
         raise PermissionDenied(_("This is not the user who is signed in."))
     now = clock.now()
-    row = flow.config.policy.reauthenticate(found.row, now)
+    shown = found.row.as_shown_by(presented.generation)
+    row = flow.config.policy.reauthenticate(shown, now)
     if row is None:
         raise PermissionDenied(_("Sign in first."))
+    key = sessions.key_shown_by(found.session, presented.generation)
     amr = _engine.stored_methods([*found.session.amr.split(), *methods])
-    may_offer = flow.config.device_bound_sessions != "off" and flow.config.site.may_offer(
-        found.session_id, found.row, now
-    )
-    if not sessions.advance(found, row, amr=amr):
+    may_offer = flow.config.device_bound_sessions != "off" and flow.config.site.may_offer(found.session_id, shown, now)
+    if not sessions.advance(found, row, amr=amr, device_key=key):
         raise LostSwap
+    if shown.needs_device != found.row.needs_device:
+        warn("session_unbound", found, presented.generation)
     return SessionAndUser(found.session, found.user), may_offer
 
 

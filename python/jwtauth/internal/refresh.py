@@ -16,7 +16,7 @@ from jwtauth.internal.store.sessions import SessionAndUser
 from jwtauth.models import Session, database
 from jwtauth.signals import late_upload, refresh_token_reused, session_refreshed
 
-_REUSED, _LATE_UPLOAD, _LOCKED = "refresh_token_reused", "late_upload", "session_locked"
+_REUSED, _LATE_UPLOAD, _LOCKED, _UNBIND = "refresh_token_reused", "late_upload", "session_locked", "unbind"
 UNPROVEN = "device_proof_required"
 
 
@@ -66,6 +66,8 @@ def _decide(flow: Flow, claims: _engine.Claims) -> Decided | None:
     custom = tokens.custom_claims(flow.request, found.user, flow.config) if decision.admits else None
     if decision.next is not None and not sessions.advance(found, decision.next):
         raise LostSwap
+    if decision.code == _UNBIND and not sessions.unbind(found):
+        raise LostSwap
     return Decided(decision, found, custom, asked)
 
 
@@ -75,7 +77,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
         end_reused(flow, found, claims.generation)
         return
     if decision.warning is not None:
-        _log(decision.warning, found, claims.generation)
+        warn(decision.warning, found, claims.generation)
     if decision.code == _LATE_UPLOAD:
         flow.refusal = _LATE_UPLOAD
         late_upload.send_robust(Session, request=flow.request, user=found.user, session=found.session)
@@ -112,7 +114,7 @@ def end_reused(flow: Flow, found: SessionAndUser, presented: int) -> None:
 
     ``presented`` is the generation of the token, or 0 for the credential of another package that started the session.
     """
-    end_stolen(flow, found, "reused", refresh_token_reused, lambda: _log(_REUSED, found, presented))
+    end_stolen(flow, found, "reused", refresh_token_reused, lambda: warn(_REUSED, found, presented))
 
 
 def end_stolen(flow: Flow, found: SessionAndUser, reason: str, signal: Signal, log: Callable[[], None]) -> None:
@@ -134,7 +136,8 @@ def end_stolen(flow: Flow, found: SessionAndUser, reason: str, signal: Signal, l
         signal.send_robust(Session, request=flow.request, user=found.user, session=session)
 
 
-def _log(event: str, found: SessionAndUser, presented: int) -> None:
+def warn(event: str, found: SessionAndUser, presented: int) -> None:
+    """Log a warning about an unexpected refresh token, of the generation ``presented``."""
     session, current = found.session, found.row.generation  # as found, before an adoption changed it
     security_log.warning(
         "%s: session %s of user %s, presented generation %d, current %d",

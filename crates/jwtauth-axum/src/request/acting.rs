@@ -1,6 +1,6 @@
 //! Lets a user act as another one in a session of its own, and gives the user's own session back.
 
-use jwtauth::{Authentication, Claims, CustomClaims, Methods, Outcome, Sid, UnixTime};
+use jwtauth::{Authentication, Claims, CustomClaims, Generation, Methods, Outcome, Sid, UnixTime};
 use uuid::Uuid;
 
 use super::{
@@ -35,12 +35,13 @@ impl RequestAuth {
         let sid = new_sid(now)?;
         let authentication = Authentication::of(&own.claims, &own.record.session);
         let lifetime = shared.config.act_as_lifetime;
-        let session = shared.config.site.policy().start_acting(&own.record.session, &authentication, lifetime, now);
+        let shown = own.record.session.as_shown_by(own.claims.generation);
+        let session = shared.config.site.policy().start_acting(&shown, &authentication, lifetime, now);
         let record = self
             .new_record(&sid, user_id, session)
             .with_remember(own.record.remember)
             .with_methods(authentication.methods)
-            .with_device_key(own.record.device_key.clone())
+            .with_device_key(key_shown_by(&own.record, own.claims.generation))
             .with_actor_session_id(own.record.id);
         self.insert(&record, None).await.map_err(|error| match error {
             LoginError::UnknownUser => LoginError::MayNotAct,
@@ -127,8 +128,9 @@ impl RequestAuth {
         let Some(own) = own.filter(is_live).filter(|_| !policy.is_locked(&acting.session, now)) else {
             return Ok(None);
         };
-        // It may have been bound while acting.
-        let key = acting.device_key.clone().filter(|key| !key.is_empty()).or(own.device_key.clone());
+        // It may have been bound while acting. Acting began with a token that has confirmed its own binding, if any has.
+        let key = key_shown_by(&acting, presented.generation).filter(|key| !key.is_empty());
+        let key = key.or(key_shown_by(&own, Generation::new(0)));
         let own = own.with_device_key(key);
         let custom = self.custom_claims(&own.user_id)?;
         let sid = presented.sid.after_acting(acting.session.generation);
@@ -136,7 +138,7 @@ impl RequestAuth {
             .new_record(&sid, own.user_id, policy.stop_acting(&own.session, &acting.session, now))
             .with_remember(own.remember)
             .with_methods(acting.methods.clone())
-            .with_device_key(acting.device_key.clone().filter(|key| !key.is_empty()).or(own.device_key))
+            .with_device_key(own.device_key)
             .with_last_seen_at(now);
         if !shared.store.replace(acting.id, record.clone(), now).await? {
             return Err(AuthError::Contention.into());
@@ -207,6 +209,11 @@ impl RequestAuth {
         }
         is_open
     }
+}
+
+/// Return the key of a session for a request with a token of this generation: none if the browser may not know it.
+fn key_shown_by(record: &Record, presented: Generation) -> Option<String> {
+    record.device_key.clone().filter(|_| record.session.as_shown_by(presented).device.needs_proof())
 }
 
 impl Facts {

@@ -94,7 +94,7 @@ impl RequestAuth {
 
     /// Read the row, decide and write the key. Fails with [`AuthError::Contention`] if another request was first.
     async fn try_register(&self, claims: &Claims) -> Result<Done, AuthError> {
-        let Some(Found { record, actor }) = self.found_for(claims).await? else {
+        let Some(Found { mut record, actor }) = self.found_for(claims).await? else {
             return Ok(DeviceAnswer::unauthenticated().into());
         };
         let shared = &self.shared;
@@ -111,12 +111,15 @@ impl RequestAuth {
             return Ok(DeviceAnswer::forbidden("device_proof_not_valid", detail).into());
         };
         let custom = self.custom_claims(&record.user_id)?; // before the write, since it may fail
-        let is_new = matches!(registration, Registration::Bind(_));
-        if is_new && !shared.store.bind(record.id, bound, &key.to_text()).await? {
-            return Err(AuthError::Contention);
+        let next = decision.next(&record.session);
+        if let Some(next) = next {
+            if !shared.store.bind(record.id, record.session.generation, next, &key.to_text()).await? {
+                return Err(AuthError::Contention);
+            }
+            record.session = next;
         }
         let record = record.with_device_key(key.to_text());
-        if is_new {
+        if next.is_some() {
             event::session("session_bound", &record);
             shared.receivers.send(|| Event::SessionBound { session: record.clone() });
         }

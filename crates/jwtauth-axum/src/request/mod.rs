@@ -226,6 +226,9 @@ impl RequestAuth {
             }
             record.session = next;
         }
+        if decision == Decision::Unbind {
+            record = self.unbind(record).await?;
+        }
         if let Some(warning) = decision.warning() {
             event::warning(warning, &record, found, claims);
         }
@@ -253,6 +256,13 @@ impl RequestAuth {
             }
         }
         Ok(None)
+    }
+
+    /// Remove the key of a session whose browser has not got the answer to its registration. Fails with
+    /// [`AuthError::Contention`] if the row has changed.
+    async fn unbind(&self, record: Record) -> Result<Record, AuthError> {
+        let is_written = self.shared.store.unbind(record.id, record.session.generation).await?;
+        if is_written { Ok(record.with_device_key(None)) } else { Err(AuthError::Contention) }
     }
 
     /// End the session of a refresh token that was used again. See [`end_stolen`](Self::end_stolen).

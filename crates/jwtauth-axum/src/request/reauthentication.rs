@@ -61,6 +61,11 @@ impl RequestAuth {
         let is_of_user = |found: &Found| found.record.user_id == user_id && found.actor.is_none();
         let Found { mut record, .. } = found.filter(is_of_user).ok_or(LoginError::OtherUser)?;
         let (policy, now) = (shared.config.site.policy(), shared.clock.now());
+        if record.session.as_shown_by(presented.generation) != record.session {
+            let (session, generation) = (record.clone(), record.session.generation);
+            record = self.unbind(record).await?;
+            event::warning("session_unbound", &session, generation, presented);
+        }
         let next = policy.reauthenticate(&record.session, now).ok_or(LoginError::OtherUser)?;
         let may_offer = self.offers_devices() && shared.config.site.may_offer(record.id, &record.session, now);
         let methods = record.methods.union(methods).map_err(LoginError::Methods)?;

@@ -14,7 +14,7 @@
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::rand::SystemRandom;
-use jwtauth::{Generation, Methods, Session, Sid, UnixTime};
+use jwtauth::{DeviceBinding, Generation, Methods, Session, Sid, UnixTime};
 use uuid::Uuid;
 
 use super::{FoundSession, InsertError, Limit, LimitPolicy, Record, SessionStore, StoreError};
@@ -35,6 +35,7 @@ pub async fn check(store: &impl SessionStore, user: &str, other_user: &str) {
     swap_succeeds_once(store, user).await;
     authentication_is_written_by_a_swap(store, user).await;
     device_key_is_written_by_a_swap(store, user).await;
+    device_key_is_removed_only_if_the_row_is_not_acknowledged(store, user).await;
     generation_is_acknowledged_once(store, user).await;
     last_seen_is_updated(store, user).await;
     sessions_of_a_user_are_listed(store, user, other_user).await;
@@ -226,26 +227,58 @@ async fn authentication_is_written_by_a_swap(store: &impl SessionStore, user: &s
 }
 
 async fn device_key_is_written_by_a_swap(store: &impl SessionStore, user: &str) {
-    let next = row(SECOND, NOW);
-    for (before, others) in [(None, [Some(""), Some("dbsc:a")]), (Some(""), [None, Some("dbsc:a")])] {
+    let first = Generation::FIRST;
+    for before in [None, Some("")] {
         let written = record(user, NOW).with_device_key(before.map(str::to_owned));
         let id = insert(store, written.clone()).await;
-        for other in others {
-            assert!(!store.bind(id, other, "dbsc:b").await.unwrap_or(true), "the row has not the key that was read");
-        }
-        assert!(store.bind(id, before, "dbsc:a").await.unwrap_or(false), "the first swap succeeds");
-        let bound = written.with_device_key("dbsc:a".to_owned());
-        for stale in [before, Some("DBSC:A"), Some("dbsc:a "), Some("dbsc:b")] {
-            assert!(!store.bind(id, stale, "dbsc:b").await.unwrap_or(true), "a second swap of the same key fails");
-        }
+        let next = row(SECOND, NOW + seconds(1)).with_acknowledged_at(None).with_device(written.session.device);
+        let bind = async |from, next| store.bind(id, from, next, "dbsc:a").await.ok();
+        assert_eq!(bind(SECOND, next).await, Some(false), "the row has another generation");
+        assert_eq!(bind(first, next.with_auth_time(Some(NOW))).await, Some(false), "the user has authenticated");
+        assert_eq!(bind(first, next).await, Some(true), "the first swap succeeds");
+        let mut bound = written.with_device_key("dbsc:a".to_owned());
+        bound.session = bound.session.with_generation(SECOND, NOW + seconds(1)).with_acknowledged_at(None);
         assert_eq!(find(store, id).await, Some(bound.clone()), "nothing else is written");
-        assert!(store.bind(id, Some("dbsc:a"), "dbsc:c").await.unwrap_or(false), "a key is replaced by a swap");
-        assert!(store.advance(id, Generation::FIRST, next, None, NOW).await.unwrap_or(false), "the swap succeeds");
-        let rotated = Record { session: next, ..bound }.with_device_key("dbsc:c".to_owned());
-        assert_eq!(find(store, id).await, Some(rotated), "a rotation keeps the key");
+        for from in [first, SECOND] {
+            assert_eq!(bind(from, next).await, Some(false), "a bound row keeps its key");
+        }
+        let third = bound.session.with_generation(SECOND.next(), NOW + seconds(2));
+        let advance = async |next| store.advance(id, SECOND, next, None, NOW).await.ok();
+        assert_eq!(advance(third.with_device(DeviceBinding::Unbound)).await, Some(false), "the row was bound since");
+        assert_eq!(advance(third).await, Some(true), "the swap succeeds");
+        assert_eq!(find(store, id).await.map(|found| found.device_key), Some(bound.device_key), "the key stays");
         end(store, &[id]).await;
     }
-    assert!(!store.bind(MISSING, None, "dbsc:a").await.unwrap_or(true), "a swap without a row fails");
+    let missing = store.bind(MISSING, first, row(SECOND, NOW), "dbsc:a").await;
+    assert_eq!(missing.ok(), Some(false), "a swap without a row fails");
+}
+
+async fn device_key_is_removed_only_if_the_row_is_not_acknowledged(store: &impl SessionStore, user: &str) {
+    let with = |key: Option<&str>, acknowledged_at| {
+        let mut written = record(user, NOW).with_device_key(key.map(str::to_owned));
+        written.session = written.session.with_generation(SECOND, NOW).with_acknowledged_at(acknowledged_at);
+        written
+    };
+    let key = Some("dbsc:a");
+    for (written, from) in [
+        (with(key, None), Generation::FIRST),
+        (with(key, Some(NOW)), SECOND),
+        (with(Some(""), None), SECOND),
+        (with(None, None), SECOND),
+    ] {
+        let id = insert(store, written.clone()).await;
+        assert_eq!(store.unbind(id, from).await.ok(), Some(false), "{written:?} is not as read");
+        assert_eq!(find(store, id).await, Some(written), "nothing is written");
+        end(store, &[id]).await;
+    }
+    let written = with(key, None);
+    let id = insert(store, written.clone()).await;
+    assert_eq!(store.unbind(id, SECOND).await.ok(), Some(true), "the swap succeeds");
+    let unbound = written.with_device_key(None);
+    assert_eq!(find(store, id).await, Some(unbound), "the key is removed, and nothing else is written");
+    let third = row(SECOND.next(), NOW).with_device(DeviceBinding::Bound);
+    assert_eq!(store.advance(id, SECOND, third, None, NOW).await.ok(), Some(false), "the row was unbound since");
+    end(store, &[id]).await;
 }
 
 async fn generation_is_acknowledged_once(store: &impl SessionStore, user: &str) {

@@ -26,7 +26,8 @@ pub(crate) trait ErasedStore: Send + Sync {
         methods: Option<Methods>,
         now: UnixTime,
     ) -> Answer<'_, bool>;
-    fn bind<'s>(&'s self, id: Uuid, from: Option<&'s str>, key: &'s str) -> Answer<'s, bool>;
+    fn bind<'s>(&'s self, id: Uuid, from: Generation, next: Session, key: &'s str) -> Answer<'s, bool>;
+    fn unbind(&self, id: Uuid, from: Generation) -> Answer<'_, bool>;
     fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Answer<'_, ()>;
     fn touch(&self, id: Uuid, now: UnixTime) -> Answer<'_, ()>;
     fn of_user<'s>(&'s self, user_id: &'s str, now: UnixTime) -> Answer<'s, Vec<Record>>;
@@ -74,8 +75,12 @@ impl<S: SessionStore> ErasedStore for S {
         Box::pin(SessionStore::advance(self, id, from, next, methods, now))
     }
 
-    fn bind<'s>(&'s self, id: Uuid, from: Option<&'s str>, key: &'s str) -> Answer<'s, bool> {
-        Box::pin(SessionStore::bind(self, id, from, key))
+    fn bind<'s>(&'s self, id: Uuid, from: Generation, next: Session, key: &'s str) -> Answer<'s, bool> {
+        Box::pin(SessionStore::bind(self, id, from, next, key))
+    }
+
+    fn unbind(&self, id: Uuid, from: Generation) -> Answer<'_, bool> {
+        Box::pin(SessionStore::unbind(self, id, from))
     }
 
     fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Answer<'_, ()> {

@@ -39,7 +39,7 @@ use uuid::Uuid;
 /// connection whose `BEGIN` was cancelled may return to its pool with the transaction open.
 ///
 /// The layer calls [`insert`](Self::insert), [`advance`](Self::advance), [`replace`](Self::replace),
-/// [`bind`](Self::bind), [`end`](Self::end) and [`remove_expired`](Self::remove_expired) in tasks, which continue if the
+/// [`bind`](Self::bind), [`unbind`](Self::unbind), [`end`](Self::end) and [`remove_expired`](Self::remove_expired) in tasks, which continue if the
 /// client disconnects. Calls that only read or that the next request repeats ([`find`](Self::find), [`row`](Self::row),
 /// [`of_user`](Self::of_user), [`acknowledge`](Self::acknowledge), [`touch`](Self::touch)) may be dropped with the
 /// request.
@@ -101,7 +101,9 @@ pub trait SessionStore: Send + Sync + 'static {
     /// Rotate by compare-and-swap: if the row's generation is `from`, write generation, `acknowledged_at`, `rotated_at`,
     /// `expires_at`, `auth_time` and `locks_at` of `next`, set the time last seen to `now` and, if the user has
     /// authenticated again, the [`methods`](Record::methods). Without `methods`, the row's `auth_time` must also be that
-    /// of `next`: otherwise the user has authenticated since it was read. Returns whether the row was written.
+    /// of `next`: otherwise the user has authenticated since it was read. The row's [`device_key`](Record::device_key) must
+    /// be `None` exactly if `next` is [not bound](jwtauth::DeviceBinding::Unbound), and need not be. Returns whether the row
+    /// was written.
     fn advance(
         &self,
         id: Uuid,
@@ -111,9 +113,20 @@ pub trait SessionStore: Send + Sync + 'static {
         now: UnixTime,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Bind a session to a device by compare-and-swap: if the row's [`device_key`](Record::device_key) is `from`, which
-    /// may be `None`, write `key`. Returns whether the row was written.
-    fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// Bind a session to a device by compare-and-swap: if the row's generation is `from`, its `auth_time` is that of
+    /// `next`, and its [`device_key`](Record::device_key) is `None` or empty, write `key`, and generation,
+    /// `acknowledged_at` and `rotated_at` of `next`. Returns whether the row was written.
+    fn bind(
+        &self,
+        id: Uuid,
+        from: Generation,
+        next: Session,
+        key: &str,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Remove the key of a session by compare-and-swap: if the row's generation is `from`, it is bound to a device, and
+    /// `acknowledged_at` is empty, make its [`device_key`](Record::device_key) `None`. Returns whether the row was written.
+    fn unbind(&self, id: Uuid, from: Generation) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Set `acknowledged_at` to `now` if it is empty and the row has this generation.
     fn acknowledge(

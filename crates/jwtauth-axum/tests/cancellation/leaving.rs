@@ -173,8 +173,12 @@ impl<S: SessionStore> SessionStore for Stepwise<S> {
         self.around(self.inner.advance(id, from, next, methods, now)).await
     }
 
-    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
-        self.around(self.inner.bind(id, from, key)).await
+    async fn bind(&self, id: Uuid, from: Generation, next: Session, key: &str) -> Result<bool, StoreError> {
+        self.around(self.inner.bind(id, from, next, key)).await
+    }
+
+    async fn unbind(&self, id: Uuid, from: Generation) -> Result<bool, StoreError> {
+        self.around(self.inner.unbind(id, from)).await
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

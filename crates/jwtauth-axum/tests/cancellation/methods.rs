@@ -28,6 +28,7 @@ pub enum Method {
     InsertRefused,
     Advance,
     Bind,
+    Unbind,
     Acknowledge,
     Touch,
     OfUser,
@@ -38,8 +39,21 @@ pub enum Method {
 
 use Method::*;
 
-pub const ALL: [Method; 12] =
-    [Find, Insert, InsertWithin, InsertRefused, Advance, Bind, Acknowledge, Touch, OfUser, End, RemoveExpired, Check];
+pub const ALL: [Method; 13] = [
+    Find,
+    Insert,
+    InsertWithin,
+    InsertRefused,
+    Advance,
+    Bind,
+    Unbind,
+    Acknowledge,
+    Touch,
+    OfUser,
+    End,
+    RemoveExpired,
+    Check,
+];
 
 /// Sessions that expired this long ago are removed here; no other test has sessions this old.
 const AGE: Duration = Duration::from_secs(1000 * 86_400);
@@ -60,7 +74,8 @@ impl Method {
             InsertWithin => drop(store.insert(new.clone(), within(LimitPolicy::EndOldest), START).await),
             InsertRefused => drop(store.insert(new.clone(), within(LimitPolicy::Refuse), START).await),
             Advance => drop(store.advance(row.id, Generation::FIRST, next(), None, later).await),
-            Bind => drop(store.bind(row.id, None, "dbsc:a").await),
+            Bind => drop(store.bind(row.id, Generation::FIRST, next(), "dbsc:a").await),
+            Unbind => drop(store.unbind(row.id, Generation::FIRST).await),
             Acknowledge => drop(store.acknowledge(row.id, Generation::FIRST, later).await),
             Touch => drop(store.touch(row.id, later).await),
             OfUser => drop(store.of_user(&row.user_id, START).await),
@@ -85,7 +100,11 @@ impl Method {
             Insert => with_new(),
             InsertWithin => vec![new.clone(), newer.clone()],
             Advance => noted(&|row| (row.session, row.last_seen_at) = (next(), later)),
-            Bind => vec![newer.clone().with_device_key("dbsc:a".to_owned()), oldest.clone()],
+            Bind => noted(&|row| {
+                row.session = row.session.with_generation(SECOND, later);
+                *row = row.clone().with_device_key("dbsc:a".to_owned());
+            }),
+            Unbind => noted(&|row| *row = row.clone().with_device_key(None)),
             Acknowledge => noted(&|row| row.session.acknowledged_at = Some(later)),
             Touch => noted(&|row| row.last_seen_at = later),
             End | RemoveExpired => Vec::new(),
@@ -106,6 +125,9 @@ pub async fn try_dropping(place: &impl Place, method: Method, moment: Moment, ta
     let created_at = if matches!(method, RemoveExpired) { START - AGE - 2 * DAY } else { START };
     let (oldest, mut row) = (record(&user, created_at - Duration::from_secs(1)), record(&user, created_at));
     row.session.acknowledged_at = None;
+    if matches!(method, Unbind) {
+        row = row.with_device_key("dbsc:a".to_owned());
+    }
     let new = record(&user, START + Duration::from_secs(1));
     for row in [&oldest, &row] {
         store.inner.insert(row.clone(), None, START).await.map_err(|error| format!("before: {error:?}"))?;

@@ -100,8 +100,12 @@ impl SessionStore for AnyStore {
         delegate!(self, advance(id, from, next, methods, now))
     }
 
-    async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
-        delegate!(self, bind(id, from, key))
+    async fn bind(&self, id: Uuid, from: Generation, next: Session, key: &str) -> Result<bool, StoreError> {
+        delegate!(self, bind(id, from, next, key))
+    }
+
+    async fn unbind(&self, id: Uuid, from: Generation) -> Result<bool, StoreError> {
+        delegate!(self, unbind(id, from))
     }
 
     async fn acknowledge(&self, id: Uuid, generation: Generation, now: UnixTime) -> Result<(), StoreError> {

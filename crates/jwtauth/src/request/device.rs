@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::Site;
 use crate::{
-    Challenge, Decision, DeviceBinding, DeviceKey, DeviceProof, IssueError, ProofError, Purpose, Refusal, Session,
-    UnixTime,
+    Challenge, Decision, DeviceBinding, DeviceKey, DeviceProof, IssueError, ProofError, Purpose, Refusal, RowUpdate,
+    Session, UnixTime,
 };
 
 /// How long a browser may take to bind a session after a login or another authentication.
@@ -27,10 +27,11 @@ const CHALLENGE_LEEWAY: Duration = Duration::from_secs(60);
 #[must_use]
 #[non_exhaustive]
 pub enum Registration {
-    /// Write the key by one compare-and-swap on the row's key, then issue a new access token. If it changes no row, read
-    /// the row and decide again.
-    Bind(DeviceKey),
-    /// The session is bound to this key and was not refreshed since, so the response was lost: issue a new access token.
+    /// Write the key and the [`RowUpdate`] by one compare-and-swap, if the row has the generation that was read and is not
+    /// bound; then issue both tokens of the new generation. If it changes no row, read the row and decide again.
+    Bind(DeviceKey, RowUpdate),
+    /// The session is bound to this key and was not refreshed since, so the response was lost: issue the same tokens
+    /// again.
     Again(DeviceKey),
     /// Refuse the request (403), and write nothing.
     Refuse,
@@ -42,7 +43,7 @@ impl Registration {
     /// Return the stable name of this decision.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Bind(_) => "bind",
+            Self::Bind(..) => "bind",
             Self::Again(_) => "again",
             Self::Refuse => "refuse",
             Self::Stolen => "stolen",
@@ -51,13 +52,17 @@ impl Registration {
 
     /// Return the decision to carry out if the session is then bound.
     pub fn decision(&self) -> Option<Decision> {
-        self.key().map(|_| Decision::RenewAccess { acknowledge: false })
+        match self {
+            Self::Bind(_, update) => Some(Decision::Rotate(*update)),
+            Self::Again(_) => Some(Decision::Reissue),
+            Self::Refuse | Self::Stolen => None,
+        }
     }
 
     /// Return the key to which the session is then bound.
     pub fn key(&self) -> Option<&DeviceKey> {
         match self {
-            Self::Bind(key) | Self::Again(key) => Some(key),
+            Self::Bind(key, _) | Self::Again(key) => Some(key),
             Self::Refuse | Self::Stolen => None,
         }
     }
@@ -138,8 +143,9 @@ impl Site {
     /// Decide about a request to bind a session, which the request's tokens name and which is not over, to the key in
     /// `proof`. `device_key` is that of the row.
     ///
-    /// A copy of a registration is worth nothing once the session was refreshed: otherwise a thief with it, and a refresh
-    /// token, would get each new access token.
+    /// An offer is good for the generation with which it was made. A copy of a registration is worth nothing once the
+    /// session was refreshed: otherwise a thief with it, and a refresh token, would get each new access token. A locked
+    /// session is not bound, since its user must authenticate before it issues tokens.
     pub fn register(
         &self,
         session_id: Uuid,
@@ -153,15 +159,22 @@ impl Site {
         }
         let Ok(proof) = DeviceProof::parse(proof.as_bytes()) else { return Registration::Refuse };
         let Ok((key, challenge)) = proof.registration() else { return Registration::Refuse };
-        let challenge = self.read_challenge(challenge, session_id, Purpose::Register);
-        match (challenge, device_key.filter(|bound| !bound.is_empty())) {
-            (Some(challenge), Some(bound)) if bound == key.to_text() => {
-                let is_new = challenge.generation == session.generation;
-                if is_new { Registration::Again(key) } else { Registration::Refuse }
-            }
-            (Some(_), Some(_)) => Registration::Stolen,
-            (Some(challenge), None) if now < challenge.expires_at => Registration::Bind(key),
-            _ => Registration::Refuse,
+        let Some(challenge) = self.read_challenge(challenge, session_id, Purpose::Register) else {
+            return Registration::Refuse;
+        };
+        let bound = device_key.filter(|bound| !bound.is_empty());
+        let is_other = bound.is_some_and(|bound| bound != key.to_text());
+        let issued = if bound.is_some() { challenge.generation.next() } else { challenge.generation };
+        if is_other {
+            Registration::Stolen
+        } else if issued != session.generation || self.policy().is_locked(session, now) {
+            Registration::Refuse
+        } else if bound.is_some() {
+            Registration::Again(key)
+        } else if now < challenge.expires_at {
+            Registration::Bind(key, self.policy().bind(session, now))
+        } else {
+            Registration::Refuse
         }
     }
 
@@ -263,7 +276,7 @@ mod tests {
         fn bound(&self, site: &Site) -> (String, String) {
             let row = site.policy().start(NOW);
             let proof = self.registration(&site.offer(id(1), &row, NOW).unwrap());
-            let Registration::Bind(key) = site.register(id(1), &row, None, &proof, NOW) else { panic!("not bound") };
+            let Registration::Bind(key, _) = site.register(id(1), &row, None, &proof, NOW) else { panic!("not bound") };
             (key.to_text(), key.thumbprint())
         }
     }
@@ -280,18 +293,57 @@ mod tests {
                 (registration.code(), registration.key().map(DeviceKey::to_text)),
                 ("bind", Some(stored.clone()))
             );
-            assert_eq!(registration.decision(), Some(Decision::RenewAccess { acknowledge: false }));
+            assert_eq!(registration.decision().map(|it| it.issues().len()), Some(2));
         }
         // Whatever the time: the answer may have been lost, and a thief may be late.
         for now in [NOW, NOW + secs(300), NOW + secs(9000)] {
-            let code = |device: &Device, row: &Session| {
-                let registration = site.register(id(1), row, Some(&stored), &device.registration(&offer), now);
-                (registration.code(), registration.decision().is_some())
+            let code = |device: &Device, generation| {
+                let row = row.with_generation(Generation::new(generation), now).with_device(DeviceBinding::Bound);
+                let registration = site.register(id(1), &row, Some(&stored), &device.registration(&offer), now);
+                (registration.code(), registration.decision())
             };
-            assert_eq!([code(&device, &row), code(&thief, &row)], [("again", true), ("stolen", false)]);
-            let refreshed = row.with_generation(Generation::new(2), now);
-            assert_eq!([code(&device, &refreshed), code(&thief, &refreshed)], [("refuse", false), ("stolen", false)]);
+            assert_eq!([2, 3].map(|it| code(&device, it)), [("again", Some(Decision::Reissue)), ("refuse", None)]);
+            assert_eq!([1, 2, 3].map(|it| code(&thief, it)), [("stolen", None); 3]);
         }
+    }
+
+    #[test]
+    fn registration_issues_the_next_generation_and_moves_no_end() {
+        let (site, device, now) = (site(), Device::new(), NOW + secs(40));
+        let row = site.policy().start(NOW);
+        let proof = device.registration(&site.offer(id(1), &row, NOW).unwrap());
+        for (binding, acknowledged_at) in [(DeviceBinding::Unbound, None), (DeviceBinding::Required, Some(now))] {
+            let row = row.with_device(binding);
+            let decision = site.register(id(1), &row, None, &proof, now).decision().unwrap();
+            let next = row.with_generation(Generation::new(2), now).with_acknowledged_at(acknowledged_at);
+            assert_eq!(decision.next(&row), Some(next), "only a session that need not be bound may become unbound");
+        }
+    }
+
+    #[test]
+    fn offer_binds_no_later_generation() {
+        let (site, device) = (site(), Device::new());
+        let row = site.policy().start(NOW);
+        let proof = device.registration(&site.offer(id(1), &row, NOW).unwrap());
+        // Refreshed since, or bound and unbound again.
+        let later = row.with_generation(Generation::new(2), NOW);
+        assert_eq!(site.register(id(1), &later, None, &proof, NOW), Registration::Refuse);
+    }
+
+    #[test]
+    fn locked_session_is_not_bound() {
+        let site = site();
+        let policy = site.policy().with_lock_after(Some(secs(60)));
+        let site = Site::new(site.tokens().clone(), policy, site.transport().clone());
+        let (device, row, locked) = (Device::new(), policy.start(NOW), NOW + secs(60));
+        let proof = device.registration(&site.offer(id(1), &row, NOW).unwrap());
+        let (stored, _) = device.bound(&site);
+        let bound = row.with_generation(Generation::new(2), NOW);
+        let codes = |now| {
+            [(&row, None), (&bound, Some(&*stored))]
+                .map(|(row, key)| site.register(id(1), row, key, &proof, now).code())
+        };
+        assert_eq!([codes(locked - secs(1)), codes(locked)], [["bind", "again"], ["refuse", "refuse"]]);
     }
 
     #[test]

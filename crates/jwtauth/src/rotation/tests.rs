@@ -1066,3 +1066,43 @@ fn only_a_proof_moves_the_time_from_which_access_tokens_of_a_bound_session_end()
     let unbound = policy.succeed(&SESSION, SEEN + ACCESS);
     assert_eq!(unbound.rotated_at, SEEN + ACCESS);
 }
+
+/// Bound by a registration whose answer may be lost.
+const REGISTERED: Session = Session { acknowledged_at: None, ..BOUND };
+
+#[test]
+fn older_token_unbinds_a_session_until_the_newest_is_seen() {
+    let policy = policy_with(ACCESS, GRACE).with_lock_after(Some(IDLE));
+    let decide = |session: &Session, generation, seconds| {
+        policy.decide(session, presented(generation, false), ROTATED + secs(seconds))
+    };
+    for seconds in [30, 31, 300, 80_000] {
+        let decision = decide(&REGISTERED, 4, seconds);
+        assert_eq!(decision, Decision::Unbind);
+        assert_eq!((decision.issues().len(), decision.warning()), (2, Some("session_unbound")));
+        assert_eq!((decision.next(&REGISTERED), decision.acknowledges()), (None, false), "the generation stays");
+    }
+    let unproven = Decision::Refuse(Refusal::Unproven);
+    for seconds in [0, 29] {
+        assert_eq!(decide(&REGISTERED, 4, seconds), unproven, "the answer may be on its way");
+    }
+    for generation in [1, 3, 5, 6, 1000] {
+        assert_eq!(decide(&REGISTERED, generation, 300), unproven, "{generation}");
+    }
+    let seen = Session { acknowledged_at: Some(ROTATED), ..REGISTERED };
+    let required = Session { device: DeviceBinding::Required, ..REGISTERED };
+    assert_eq!([seen, required].map(|session| decide(&session, 4, 300)), [unproven; 2]);
+    let locked = Session { locks_at: Some(ROTATED + secs(300)), ..REGISTERED };
+    assert_eq!(decide(&locked, 4, 300), Decision::Refuse(Refusal::Locked));
+    let upload = |seconds| policy.decide(&REGISTERED, presented(4, true), ROTATED + secs(seconds)).code();
+    assert_eq!([29, 30, 900, 901].map(upload), ["device_proof_required", "admit", "admit", "late_upload"]);
+}
+
+#[test]
+fn older_token_shows_a_session_that_is_not_bound_until_the_newest_is_seen() {
+    let bound = |session: Session, generation| session.as_shown_by(Generation::new(generation)).device;
+    assert_eq!([3, 4, 5, 6].map(|it| bound(REGISTERED, it) == DeviceBinding::Bound), [false, false, true, true]);
+    assert_eq!(bound(BOUND, 4), DeviceBinding::Bound);
+    let required = Session { device: DeviceBinding::Required, ..REGISTERED };
+    assert_eq!(bound(required, 4), DeviceBinding::Required);
+}

@@ -269,6 +269,20 @@ impl Session {
         Self { locks_at, ..self }
     }
 
+    /// Return the session as a request shows it that brings a token of the generation `presented`.
+    ///
+    /// A binding is confirmed by the first token of the generation that it has issued. Until then, an older token tells that
+    /// the browser may not have got the answer to its registration, and so may not know its key: to that request, the
+    /// session is not bound.
+    #[must_use]
+    pub fn as_shown_by(self, presented: Generation) -> Self {
+        let is_confirmed = self.acknowledged_at.is_some() || presented >= self.generation;
+        if self.device == DeviceBinding::Bound && !is_confirmed {
+            return self.with_device(DeviceBinding::Unbound);
+        }
+        self
+    }
+
     /// Set whether the session is bound to a device.
     #[must_use]
     pub const fn with_device(self, device: DeviceBinding) -> Self {

@@ -14,6 +14,8 @@
 //!   all of it at any time, and has a perfect network and a key of their own. A login is copied only after its offer has
 //!   expired, or after the browser has used it.
 //! - A locked session is revived when its user authenticates again. The browser then still has its key.
+//! - The answer to a registration arrives as a whole, with its cookies, or not at all. A browser that has not got it goes on
+//!   by its cookies, and so does one that is told to forget its key. What the rotation table does then, `world` explores.
 //! - Nothing follows the end of a session, which is the deletion of its row. Any of its tokens can sign out.
 //! - A live access token lets the thief call what issues tokens: to act, to stop acting, to change the password, and to
 //!   authenticate again. The thief knows what else these need.
@@ -41,6 +43,10 @@ pub(crate) struct Rules {
     /// Whether an access token that is issued for another ends with that one.
     pub(crate) ends_with_presented: bool,
     pub(crate) decide: Decide,
+    /// Whether the removal of a key rotates.
+    pub(crate) unbinding_rotates: bool,
+    /// Whether a refresh by a proof compares the key that it has read.
+    pub(crate) compares_key: bool,
     /// Whether a response after the login's offers to bind the session.
     pub(crate) offers_later: bool,
 }
@@ -83,6 +89,8 @@ pub(crate) struct State {
 struct Browser {
     /// Whether it knows that the session is bound.
     knows: bool,
+    /// The generation of its cookies, if it may have to go on by them.
+    cookies: Offset,
     offer: Option<Challenge>,
     challenge: Option<Challenge>,
 }
@@ -90,6 +98,16 @@ struct Browser {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 enum Message {
     Registering(Challenge),
+    /// A worker has read the row to bind it.
+    Binding(Challenge, Offset),
+    /// A request with cookies of this generation, with an access token or without.
+    Page(Offset, bool),
+    /// A worker has read the row to remove its key.
+    Unbinding(Offset),
+    /// An answer that sets cookies of this generation.
+    Cookies(Offset),
+    /// An answer that tells the browser to forget its key.
+    Forget,
     /// A request to the refresh endpoint, with a proof or without.
     Refreshing(Option<Challenge>),
     /// A worker has read the row and decided. It will write if the row's generation is unchanged.
@@ -102,7 +120,8 @@ enum Message {
     },
     /// The answer of the refresh endpoint.
     Answer(Challenge),
-    Registered,
+    /// The answer to a registration, with cookies of this generation.
+    Registered(Offset),
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -125,6 +144,10 @@ pub(crate) enum Action {
     Refresh {
         proves: bool,
     },
+    /// The browser sends a request that is not about its key.
+    Visit {
+        has_access: bool,
+    },
     ForgetChallenge,
     Repeat(usize),
     Lose(usize),
@@ -139,6 +162,8 @@ pub(crate) enum Action {
         cookie: Offset,
     },
     ReplayRegistration,
+    /// The thief brings the refresh token of the generation before the registration.
+    Unbind,
     Exchange(Exchange),
 }
 
@@ -190,6 +215,8 @@ impl Rules {
             exchange: Engine::exchange,
             ends_with_presented: true,
             decide: RotationPolicy::decide,
+            unbinding_rotates: false,
+            compares_key: true,
             offers_later: false,
         }
     }
@@ -212,11 +239,31 @@ impl Message {
     fn challenge(&mut self) -> Option<&mut Challenge> {
         match self {
             Self::Registering(challenge)
+            | Self::Binding(challenge, _)
             | Self::Refreshing(Some(challenge))
             | Self::Writing { proof: challenge, .. }
             | Self::Answer(challenge) => Some(challenge),
-            Self::Refreshing(None) | Self::Registered => None,
+            Self::Refreshing(None)
+            | Self::Page(..)
+            | Self::Unbinding(_)
+            | Self::Cookies(_)
+            | Self::Forget
+            | Self::Registered(_) => None,
         }
+    }
+
+    /// Return the generations that are relative to the row's.
+    fn generations(&mut self) -> impl Iterator<Item = &mut Offset> {
+        let (one, other) = match self {
+            Self::Writing { read, generation, .. } => (Some(read), Some(generation)),
+            Self::Binding(_, it)
+            | Self::Page(it, _)
+            | Self::Unbinding(it)
+            | Self::Cookies(it)
+            | Self::Registered(it) => (Some(it), None),
+            _ => (None, None),
+        };
+        one.into_iter().chain(other)
     }
 }
 
@@ -257,16 +304,14 @@ impl Thief {
 impl State {
     /// Shift everything relative to a row that has risen.
     fn shift(&mut self, rise: Offset) {
-        let Browser { offer, challenge, .. } = &mut self.browser;
+        let Browser { offer, challenge, cookies, .. } = &mut self.browser;
         for it in [offer, challenge].into_iter().flatten() {
             *it = it.shifted(rise);
         }
+        *cookies = (*cookies - rise).max(OLD);
         for message in &mut self.messages {
             message.challenge().into_iter().for_each(|it| *it = it.shifted(rise));
-            if let Message::Writing { read, generation, .. } = message {
-                *read = (*read - rise).max(OLD);
-                *generation = (*generation - rise).max(OLD);
-            }
+            message.generations().for_each(|it| *it = (*it - rise).max(OLD));
         }
         self.thief.iter_mut().for_each(|thief| thief.shift(rise));
     }
@@ -349,6 +394,7 @@ impl Devices {
                 Some(Message::Answer(self.engine.challenge(row)))
             }
             Proof::Good(Decision::Refuse(Refusal::Locked)) if row.is_locked() => None,
+            Proof::Elsewhere if self.registers && !row.is_bound => Some(Message::Forget),
             _ => {
                 state.wrong = Some(Wrong::SignedOut);
                 None
@@ -360,10 +406,10 @@ impl Devices {
         let registration = (self.rules.register)(&self.engine, state.row, challenge, Signer::Owner);
         self.note(registration.code());
         match registration {
-            Registration::Bind(_) | Registration::Again(_) => {
-                state.row.is_bound = true;
+            Registration::Bind(..) => Some(Message::Binding(challenge, 0)),
+            Registration::Again(_) => {
                 self.accept(state, OLD, 0);
-                Some(Message::Registered)
+                Some(Message::Registered(0))
             }
             Registration::Refuse => None,
             _ => {
@@ -373,16 +419,81 @@ impl Devices {
         }
     }
 
+    /// Write the key, if the row is as it was read.
+    fn bind(&self, state: &mut State, challenge: Challenge) -> Option<()> {
+        let registration = (self.rules.register)(&self.engine, state.row, challenge, Signer::Owner);
+        let (next, generation) = self.next(state.row, &registration.decision()?)?;
+        self.write(state, Row { is_bound: true, ..next }, generation);
+        self.accept(state, OLD, 0);
+        Some(())
+    }
+
+    fn visit(&self, state: &mut State, cookies: Offset, has_access: bool) -> Option<Message> {
+        if has_access {
+            let is_first = self.engine.policy().acknowledges(&self.engine.session(state.row), absolute(cookies));
+            state.row.is_seen |= is_first;
+            return None;
+        }
+        match self.decide(state.row, cookies) {
+            Decision::Unbind => Some(Message::Unbinding(0)),
+            Decision::Reissue => Some(Message::Cookies(0)),
+            decision => {
+                state.row.is_seen |= decision.acknowledges();
+                None
+            }
+        }
+    }
+
+    /// Decide on a refresh token without a proof.
+    fn decide(&self, row: Row, cookies: Offset) -> Decision {
+        let presented = Presented::new(absolute(cookies)).with_auth_time(Some(NOW));
+        let decision = (self.rules.decide)(self.engine.policy(), &self.engine.session(row), presented, NOW);
+        self.note(decision.code());
+        decision
+    }
+
+    /// Remove the key.
+    fn unbind(&self, state: &mut State) {
+        let next = Row { is_bound: false, ..state.row };
+        if self.rules.unbinding_rotates {
+            self.write(state, Row { rotated: 0, ..next }, 1);
+        } else {
+            state.row = next;
+        }
+    }
+
     fn proceed(&self, state: &mut State, index: usize, cookie: Offset) {
         let goes_on = match state.messages.remove(index) {
             Message::Registering(challenge) => self.register(state, challenge),
             Message::Refreshing(proof) => self.refresh(state, proof, cookie),
-            Message::Writing { proof, read, .. } if read != 0 => {
+            Message::Binding(challenge, read) if read != 0 || state.row.is_bound => {
+                Some(Message::Registering(challenge))
+            }
+            Message::Binding(challenge, _) => self.bind(state, challenge).map(|()| Message::Registered(0)),
+            Message::Page(cookies, has_access) => self.visit(state, cookies, has_access),
+            Message::Unbinding(read) if read != 0 || !state.row.is_bound || state.row.is_seen => {
+                self.note("a key that is not removed");
+                None
+            }
+            Message::Unbinding(_) => {
+                self.unbind(state);
+                Some(Message::Cookies(0))
+            }
+            Message::Cookies(generation) => {
+                state.browser.cookies = generation;
+                None
+            }
+            Message::Forget => {
+                state.browser = Browser { knows: false, challenge: None, ..state.browser };
+                None
+            }
+            Message::Writing { proof, read, .. } if read != 0 || !state.row.is_bound && self.rules.compares_key => {
                 self.note("a lost swap");
                 Some(Message::Refreshing(Some(proof)))
             }
             Message::Writing { proof, generation, next, .. } => {
-                self.write(state, next, generation);
+                let is_bound = state.row.is_bound;
+                self.write(state, Row { is_bound, ..next }, generation);
                 self.accept(state, proof.generation, generation);
                 Some(Message::Answer(self.engine.challenge(state.row)))
             }
@@ -390,8 +501,8 @@ impl Devices {
                 state.browser.challenge = Some(challenge);
                 None
             }
-            Message::Registered => {
-                state.browser = Browser { knows: true, offer: None, ..state.browser };
+            Message::Registered(cookies) => {
+                state.browser = Browser { knows: true, offer: None, cookies, ..state.browser };
                 None
             }
         };
@@ -454,7 +565,9 @@ impl Devices {
         let registration = (self.rules.register)(&self.engine, state.row, challenge, Signer::Owner);
         registration.key()?;
         self.note("the thief repeats a registration");
-        state.row.is_bound = true;
+        if !state.row.is_bound {
+            self.bind(state, challenge)?;
+        }
         state.gain(self.row_left(state.row));
         Some(())
     }
@@ -480,13 +593,26 @@ impl Devices {
         if is_late {
             return Some(Wrong::AfterBound);
         }
+        let has_no_key = !state.browser.knows || !state.row.is_bound;
+        if self.registers && !self.thief && has_no_key && !self.goes_on_by_cookies(state.row, state.browser.cookies) {
+            return Some(Wrong::SignedOut);
+        }
         if !state.row.is_bound {
             return state.thief.and_then(|_| self.judge_offers(state));
         }
         if state.browser.knows && !self.refreshes_in_two_exchanges(state.row, state.browser.challenge) {
             return Some(Wrong::Stuck);
         }
+        if !state.row.is_seen {
+            return None;
+        }
         self.judged.get(state.row, || self.judge_row(state.row))
+    }
+
+    /// Check that the cookies of a browser without a key refresh its session, at once or after the grace period.
+    fn goes_on_by_cookies(&self, row: Row, cookies: Offset) -> bool {
+        let later = Row { rotated: row.rotated.max(self.engine.grace), ..row };
+        self.decide(later, cookies).admits()
     }
 
     /// Check that a browser with its key refreshes in two exchanges, unless the session is locked.
@@ -569,13 +695,13 @@ impl Model for Devices {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let row = Row { rotated: 0, is_bound: !self.registers, unlocked: self.engine.lock_after };
+        let row = Row { rotated: 0, is_bound: !self.registers, is_seen: true, unlocked: self.engine.lock_after };
         let offer = self.registers.then(|| self.engine.offer(row));
         let access = self.row_left(row);
         vec![State {
             row,
             before: None,
-            browser: Browser { knows: !self.registers, offer, challenge: None },
+            browser: Browser { knows: !self.registers, cookies: 0, offer, challenge: None },
             messages: Vec::new(),
             thief: self.thief.then_some(Thief { access, ..Thief::NONE }),
             is_accepted: false,
@@ -597,14 +723,18 @@ impl Model for Devices {
                 _ => actions.push(Action::Proceed(index, 0)),
             }
             actions.push(Action::Lose(index));
-            if has_room && matches!(message, Message::Refreshing(Some(_)) | Message::Registering(_)) {
+            if has_room && matches!(message, Message::Refreshing(Some(_)) | Message::Registering(_) | Message::Page(..))
+            {
                 actions.push(Action::Repeat(index));
             }
         }
-        let Browser { knows, offer, challenge } = state.browser;
+        let Browser { knows, offer, challenge, .. } = state.browser;
         actions.extend(offer.map(|_| Action::GiveUp));
         if has_room {
             actions.extend(offer.map(|_| Action::Register));
+            if self.registers {
+                actions.extend([true, false].map(|has_access| Action::Visit { has_access }));
+            }
             if knows {
                 actions.push(Action::Refresh { proves: false });
                 actions.extend(challenge.map(|_| Action::Refresh { proves: true }));
@@ -616,14 +746,17 @@ impl Model for Devices {
             actions.push(Action::Reauthenticate);
         }
         let Some(thief) = state.thief else { return };
-        if thief.is_copying() && state.row.is_bound {
+        if thief.is_copying() && state.row.is_bound && state.row.is_seen {
             actions.push(Action::StopCopying);
+        }
+        if self.decide(state.row, -1) == Decision::Unbind {
+            actions.push(Action::Unbind);
         }
         for (generation, _) in [1, 0, -1].into_iter().zip(thief.proofs).filter(|(_, proof)| proof.is_some()) {
             actions.extend(self.cookies.iter().map(|cookie| Action::Replay { generation, cookie: *cookie }));
         }
         actions.extend(thief.registration.map(|_| Action::ReplayRegistration));
-        if thief.access > 0 && state.row.is_bound {
+        if thief.access > 0 && state.row.is_bound && state.row.is_seen {
             actions.extend(Exchange::ALL.map(Action::Exchange));
         }
     }
@@ -643,6 +776,7 @@ impl Model for Devices {
                     self.note("a browser never learns that its session is bound");
                 }
             }
+            Action::Visit { has_access } => state.messages.push(Message::Page(state.browser.cookies, has_access)),
             Action::Refresh { proves } => {
                 let proof = state.browser.challenge.filter(|_| proves);
                 if let (Some(thief), Some(proof)) = (state.copying(), proof) {
@@ -668,6 +802,10 @@ impl Model for Devices {
             }
             Action::Replay { generation, cookie } => self.replay(&mut state, generation, cookie)?,
             Action::ReplayRegistration => self.replay_registration(&mut state)?,
+            Action::Unbind => {
+                self.note("the thief unbinds the session");
+                self.unbind(&mut state);
+            }
             Action::Exchange(exchange) => self.exchange(&mut state, exchange)?,
         }
         state.messages.sort_unstable();

@@ -36,6 +36,8 @@ pub(crate) struct Row {
     pub(crate) rotated: u8,
     /// Whether the session is bound to the owner's key.
     pub(crate) is_bound: bool,
+    /// Whether a token of the row's generation was seen.
+    pub(crate) is_seen: bool,
     /// The time until the session locks; `None` if it does not lock.
     pub(crate) unlocked: Option<u8>,
 }
@@ -157,7 +159,7 @@ impl Engine {
         let rotated_at = NOW - ticks(row.rotated);
         Session::new(UnixTime::EPOCH, UnixTime::MAX)
             .with_generation(NEWEST, rotated_at)
-            .with_acknowledged_at(Some(rotated_at))
+            .with_acknowledged_at(row.is_seen.then_some(rotated_at))
             .with_auth_time(Some(rotated_at))
             .with_locks_at(row.unlocked.map(|left| NOW + ticks(left)))
             .with_device(DeviceBinding::from_stored(self.device_key(row)))
@@ -165,8 +167,12 @@ impl Engine {
 
     /// Return the row that a decision writes.
     pub(crate) fn row(session: &Session) -> Row {
-        let is_bound = session.device == DeviceBinding::Bound;
-        Row { rotated: age_of(session.rotated_at), is_bound, unlocked: session.locks_at.map(left_until) }
+        Row {
+            rotated: age_of(session.rotated_at),
+            is_bound: session.device == DeviceBinding::Bound,
+            is_seen: session.acknowledged_at.is_some(),
+            unlocked: session.locks_at.map(left_until),
+        }
     }
 
     fn device_key(&self, row: Row) -> Option<&str> {

@@ -322,7 +322,15 @@ fn parallel_request_after_the_grace_takes_an_authentication_back() {
 
 const PROVEN: [&str; 6] =
     ["rotate", "reissue", "challenge", "a lost swap", "a stale challenge", "an expired challenge"];
-const REGISTERED: [&str; 4] = ["bind", "again", "refuse", "a browser never learns that its session is bound"];
+const REGISTERED: [&str; 7] = [
+    "bind",
+    "again",
+    "refuse",
+    "unbind",
+    "elsewhere",
+    "a key that is not removed",
+    "a browser never learns that its session is bound",
+];
 const PROVEN_AND_COPIED: [&str; 3] =
     ["the thief uses a proof that was not used", "a proof outlives the tokens", "the tokens outlive a proof"];
 
@@ -337,8 +345,8 @@ fn bound_briefly() -> Devices {
 /// Whatever gets lost, repeated or overtaken, and however old its cookies and its challenge are, a browser that has its key
 /// refreshes by one request, or by a second one with the challenge in the answer to the first.
 ///
-/// A browser that never gets the answer to its registration does not know that the session is bound, and is signed out when
-/// its access token expires.
+/// A browser that never gets the answer to its registration does not know that the session is bound, and goes on by its
+/// cookies, which make the session unbound.
 #[test]
 fn browser_with_its_key_is_not_signed_out() {
     holds("a bound session", bound(), &PROVEN);
@@ -357,7 +365,8 @@ fn browser_with_its_key_is_not_signed_out() {
 ///   expires, plus the lifetime of an access token.
 ///
 /// If the database may lose its last write, proofs that were accepted before it count as well. No refresh token without a
-/// proof changes the row, and each proof by another key ends the session.
+/// proof changes the row, and each proof by another key ends the session. All of this holds from the moment when a token is
+/// seen that has answered the registration. Until then, an older refresh token makes the session unbound.
 #[test]
 fn copies_of_a_bound_session_admit_no_thief_for_long() {
     let thief = || Devices { thief: true, ..bound() };
@@ -367,7 +376,8 @@ fn copies_of_a_bound_session_admit_no_thief_for_long() {
     let losses = Devices { thief: true, restores: true, messages: 1, ..bound_briefly() };
     holds("a bound session, a thief, lost writes", losses, &PROVEN_AND_COPIED);
     let registers = Devices { registers: true, messages: 1, ..thief() };
-    holds("a session to be bound, a thief", registers, &PROVEN_AND_COPIED);
+    let unbound = ["the thief unbinds the session", "a proof outlives the tokens", "the tokens outlive a proof"];
+    holds("a session to be bound, a thief", registers, &unbound);
     let locks = Devices { thief: true, messages: 1, ..Devices::with_locks(1, 2, Some(3)) };
     holds("a bound session that locks, a thief", locks, &PROVEN_AND_COPIED);
 }

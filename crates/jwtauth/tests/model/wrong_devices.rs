@@ -86,7 +86,40 @@ fn restarts(engine: &Engine, exchange: Exchange, session: &Session) -> Session {
 
 /// The rule of the first version.
 fn registrations_are_repeated(engine: &Engine, row: Row, challenge: Challenge, signer: Signer) -> Registration {
-    engine.register(row, Challenge { generation: 0, ..challenge }, signer)
+    let generation = if row.is_bound { -1 } else { challenge.generation };
+    engine.register(row, Challenge { generation, ..challenge }, signer)
+}
+
+fn offers_are_good_for_any_generation(engine: &Engine, row: Row, challenge: Challenge, signer: Signer) -> Registration {
+    let generation = if row.is_bound { challenge.generation } else { 0 };
+    engine.register(row, Challenge { generation, ..challenge }, signer)
+}
+
+/// Rules for the lost answer to a registration.
+#[test]
+fn wrong_rules_for_lost_registrations_are_detected() {
+    let world = |rules| Devices { registers: true, rules, ..Devices::new(1, 3) };
+    let signed_out = "an honest browser is not signed out";
+    let at_once = Rules {
+        decide: |policy, session, presented, now| policy.decide(&seen(session), presented, now),
+        ..Rules::new()
+    };
+    fails("a key counts at once", world(at_once), signed_out);
+    let rotates = Rules { unbinding_rotates: true, ..Rules::new() };
+    fails("removing a key rotates", world(rotates), signed_out);
+    let ignored = Rules { compares_key: false, ..Rules::new() };
+    fails("a refresh ignores that the key was removed", world(ignored), signed_out);
+    let any = Rules { register: offers_are_good_for_any_generation, ..Rules::new() };
+    fails("an offer is good for any generation", world(any), signed_out);
+    let always = Rules {
+        decide: |policy, session, presented, now| policy.decide(&session.with_acknowledged_at(None), presented, now),
+        ..Rules::new()
+    };
+    fails("an older token always unbinds", world(always), "a token alone changes nothing");
+}
+
+fn seen(session: &Session) -> Session {
+    session.with_acknowledged_at(Some(session.rotated_at))
 }
 
 #[test]

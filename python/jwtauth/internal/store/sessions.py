@@ -339,18 +339,27 @@ def advance(found: SessionAndUser, next_row: _engine.Session, **changed: Any) ->
     current = auth_hash(found.user)
     if found.column("auth_hash") != current:  # computed with one of SECRET_KEY_FALLBACKS
         changes["auth_hash"] = current
-    known = {name: found.column(name) for name in ("generation", "auth_time")}
+    known = {name: found.column(name) for name in ("generation", "auth_time", "device_key")}
     if not _update(found.session_id, changes, **known):
         return False
     found.write(changes)
     return True
 
 
-def bind(session: Session, device_key: str) -> bool:
-    """Write the key of the device by compare-and-swap. Return ``False`` if the session has another one by now."""
-    if not _update(session.pk, {"device_key": device_key}, device_key=session.device_key):
+def key_shown_by(session: Session, presented: int) -> str | None:
+    """Return the ``device_key`` for a request with a token of the generation ``presented``.
+
+    It is ``None`` if the browser may not know the key. See ``as_shown_by`` of the engine's ``Session``.
+    """
+    return session.device_key if session.row().as_shown_by(presented).needs_device else None
+
+
+def unbind(found: SessionAndUser) -> bool:
+    """Remove the key of the device by compare-and-swap. Return ``False`` if the row has changed or is acknowledged."""
+    known = {name: found.column(name) for name in ("generation", "device_key")}
+    if not _update(found.session_id, {"device_key": None}, **known, acknowledged_at=None):
         return False
-    session.device_key = device_key
+    found.write({"device_key": None})
     return True
 
 

@@ -137,9 +137,15 @@ const MARIADB: Dialect = Dialect {
         auth_time = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
         locks_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, amr = COALESCE(?, amr) \
         WHERE id = ? AND generation = ? \
-        AND (? IS NOT NULL OR auth_time <=> TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND)",
-    // Without the cast, texts that differ in case or in trailing spaces would be equal.
-    bind: "UPDATE jwtauth_session SET device_key = ? WHERE id = ? AND CAST(device_key AS BINARY) <=> CAST(? AS BINARY)",
+        AND (? IS NOT NULL OR auth_time <=> TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND) \
+        AND (device_key IS NULL) = ?",
+    bind: "UPDATE jwtauth_session SET device_key = ?, generation = ?, \
+        acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND, \
+        rotated_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
+        WHERE id = ? AND generation = ? AND auth_time <=> TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
+        AND (device_key IS NULL OR device_key = '')",
+    unbind: "UPDATE jwtauth_session SET device_key = NULL \
+        WHERE id = ? AND generation = ? AND acknowledged_at IS NULL AND device_key <> ''",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
         WHERE id = ? AND generation = ? AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND WHERE id = ?",

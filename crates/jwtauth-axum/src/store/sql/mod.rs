@@ -335,6 +335,7 @@ macro_rules! sql_store {
                         .bind(integer(from))
                         .bind(methods.as_ref().map(Methods::as_str))
                         .bind(next.auth_time.map(seconds))
+                        .bind(!next.device.needs_proof())
                         .execute(&mut *connection)
                         .await
                         .map_err(failed)
@@ -342,11 +343,27 @@ macro_rules! sql_store {
                 Ok(done?.rows_affected() == 1)
             }
 
-            async fn bind(&self, id: Uuid, from: Option<&str>, key: &str) -> Result<bool, StoreError> {
+            async fn bind(&self, id: Uuid, from: Generation, next: Session, key: &str) -> Result<bool, StoreError> {
                 let done: Result<_, StoreError> = on_connection!(self, |connection| async {
-                    let query = sqlx::query(self.shared.statements.bind.clone());
-                    let query = query.bind(key).bind(id_parameter(id)).bind(from);
-                    query.execute(&mut *connection).await.map_err(failed)
+                    sqlx::query(self.shared.statements.bind.clone())
+                        .bind(key)
+                        .bind(integer(next.generation))
+                        .bind(next.acknowledged_at.map(seconds))
+                        .bind(seconds(next.rotated_at))
+                        .bind(id_parameter(id))
+                        .bind(integer(from))
+                        .bind(next.auth_time.map(seconds))
+                        .execute(&mut *connection)
+                        .await
+                        .map_err(failed)
+                });
+                Ok(done?.rows_affected() == 1)
+            }
+
+            async fn unbind(&self, id: Uuid, from: Generation) -> Result<bool, StoreError> {
+                let done: Result<_, StoreError> = on_connection!(self, |connection| async {
+                    let query = sqlx::query(self.shared.statements.unbind.clone());
+                    query.bind(id_parameter(id)).bind(integer(from)).execute(&mut *connection).await.map_err(failed)
                 });
                 Ok(done?.rows_affected() == 1)
             }

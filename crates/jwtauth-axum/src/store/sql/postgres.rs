@@ -125,9 +125,15 @@ const POSTGRES: Dialect = Dialect {
         expires_at = to_timestamp(CAST($4 AS bigint)), last_seen_at = to_timestamp(CAST($5 AS bigint)), \
         auth_time = to_timestamp(CAST($6 AS bigint)), locks_at = to_timestamp(CAST($7 AS bigint)), \
         amr = COALESCE(CAST($8 AS text), amr) WHERE id = CAST($9 AS uuid) AND generation = CAST($10 AS bigint) \
-        AND (CAST($11 AS text) IS NOT NULL OR auth_time IS NOT DISTINCT FROM to_timestamp(CAST($12 AS bigint)))",
-    bind: "UPDATE jwtauth_session SET device_key = CAST($1 AS text) \
-        WHERE id = CAST($2 AS uuid) AND device_key IS NOT DISTINCT FROM CAST($3 AS text)",
+        AND (CAST($11 AS text) IS NOT NULL OR auth_time IS NOT DISTINCT FROM to_timestamp(CAST($12 AS bigint))) \
+        AND (device_key IS NULL) = $13",
+    bind: "UPDATE jwtauth_session SET device_key = CAST($1 AS text), generation = CAST($2 AS bigint), \
+        acknowledged_at = to_timestamp(CAST($3 AS bigint)), rotated_at = to_timestamp(CAST($4 AS bigint)) \
+        WHERE id = CAST($5 AS uuid) AND generation = CAST($6 AS bigint) \
+        AND auth_time IS NOT DISTINCT FROM to_timestamp(CAST($7 AS bigint)) \
+        AND (device_key IS NULL OR device_key = '')",
+    unbind: "UPDATE jwtauth_session SET device_key = NULL WHERE id = CAST($1 AS uuid) \
+        AND generation = CAST($2 AS bigint) AND acknowledged_at IS NULL AND device_key <> ''",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = to_timestamp(CAST($1 AS bigint)) \
         WHERE id = CAST($2 AS uuid) AND generation = CAST($3 AS bigint) AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = to_timestamp(CAST($1 AS bigint)) WHERE id = CAST($2 AS uuid)",

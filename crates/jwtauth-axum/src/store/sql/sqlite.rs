@@ -110,8 +110,12 @@ const SQLITE: Dialect = Dialect {
         rotated_at = datetime($3, 'unixepoch'), expires_at = datetime($4, 'unixepoch'), \
         last_seen_at = datetime($5, 'unixepoch'), auth_time = datetime($6, 'unixepoch'), \
         locks_at = datetime($7, 'unixepoch'), amr = COALESCE($8, amr) WHERE id = $9 AND generation = $10 \
-        AND ($11 IS NOT NULL OR auth_time IS datetime($12, 'unixepoch'))",
-    bind: "UPDATE jwtauth_session SET device_key = $1 WHERE id = $2 AND device_key IS $3",
+        AND ($11 IS NOT NULL OR auth_time IS datetime($12, 'unixepoch')) AND (device_key IS NULL) = $13",
+    bind: "UPDATE jwtauth_session SET device_key = $1, generation = $2, acknowledged_at = datetime($3, 'unixepoch'), \
+        rotated_at = datetime($4, 'unixepoch') WHERE id = $5 AND generation = $6 \
+        AND auth_time IS datetime($7, 'unixepoch') AND (device_key IS NULL OR device_key = '')",
+    unbind: "UPDATE jwtauth_session SET device_key = NULL \
+        WHERE id = $1 AND generation = $2 AND acknowledged_at IS NULL AND device_key <> ''",
     acknowledge: "UPDATE jwtauth_session SET acknowledged_at = datetime($1, 'unixepoch') \
         WHERE id = $2 AND generation = $3 AND acknowledged_at IS NULL",
     touch: "UPDATE jwtauth_session SET last_seen_at = datetime($1, 'unixepoch') WHERE id = $2",

@@ -33,6 +33,7 @@ pub(super) struct Dialect {
     pub(super) insert: &'static str,
     pub(super) advance: &'static str,
     pub(super) bind: &'static str,
+    pub(super) unbind: &'static str,
     pub(super) acknowledge: &'static str,
     pub(super) touch: &'static str,
     /// Formats parameter n as a session's id.
@@ -51,6 +52,7 @@ pub(super) struct Statements {
     pub(super) insert: SqlStr,
     pub(super) advance: SqlStr,
     pub(super) bind: SqlStr,
+    pub(super) unbind: SqlStr,
     pub(super) acknowledge: SqlStr,
     pub(super) touch: SqlStr,
     pub(super) remove_expired: SqlStr,
@@ -86,6 +88,7 @@ impl Statements {
             insert: filled(dialect.insert),
             advance: filled(dialect.advance),
             bind: filled(dialect.bind),
+            unbind: filled(dialect.unbind),
             acknowledge: filled(dialect.acknowledge),
             touch: filled(dialect.touch),
             remove_expired: filled(dialect.remove_expired),
