@@ -86,7 +86,7 @@ def _apply(flow: Flow, claims: _engine.Claims, decided: Decided) -> None:
     if decision.code == UNPROVEN:
         flow.refusal, flow.unproven = UNPROVEN, (claims, found)
         if flow.identity.client_key is not None:  # of another client, which has a copy of the token
-            _log("device_proof_failed", found, claims.generation)
+            warn("device_proof_failed", found, claims.generation)
     if decision.acknowledge:
         acknowledge(found.session)
     if found.row.generation == 1 and decision.admits:
