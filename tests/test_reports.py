@@ -21,6 +21,7 @@ from jwtauth.internal.reports import hide_secrets
 from jwtauth.models import Session, SessionQuerySet
 from jwtauth.serializers import LoginSerializer, RefreshSerializer, RevokeSerializer
 from tests.conftest import ACCESS_LIFETIME, Browser
+from tests.test_dpop import Client
 
 pytestmark = pytest.mark.django_db
 
@@ -216,6 +217,16 @@ def test_error_report_shows_no_token_of_cookies_and_headers(settings, reports, m
     reports.clear()
     assert Browser().get("/auth/me/", HTTP_AUTHORIZATION=f"Bearer {pair['access']}").status_code == 500
     assert not shown(reports, secrets_of(made))
+
+
+def test_error_report_of_a_login_does_not_show_the_proof(settings, reports, clock):
+    client = Client(clock)
+    client.send("POST", "/auth/token/")
+    settings.AUTHENTICATION_BACKENDS = ["tests.test_reports.FailingBackend"]
+    proof = client.proof("POST", "/auth/token/")
+    response = client.send("POST", "/auth/token/", {"username": "ada", "password": PASSWORD}, proof=proof)
+    assert response.status_code == 500
+    assert not shown(reports, secrets_of([], proof=proof))
 
 
 def test_error_report_of_a_refresh_before_the_view_does_not_show_the_form(monkeypatch, reports, clock):

@@ -9,6 +9,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.views.debug import get_exception_reporter_filter
 
+# Proofs of the key of a device or of a client, by their names in ``META``.
+_PROOFS = {"HTTP_SECURE_SESSION_RESPONSE", "HTTP_DPOP"}
+
 
 class _WithoutVariables:
     """Wrap the project's filter of error reports and hide all local variables.
@@ -21,9 +24,9 @@ class _WithoutVariables:
         self._inner = inner
 
     def get_safe_request_meta(self, request: HttpRequest) -> dict[str, Any]:
-        """Return the headers as the project's filter does, without a proof of a device's key."""
+        """Return the headers as the project's filter does, without the proof of a key."""
         shown: dict[str, Any] = self._inner.get_safe_request_meta(request)
-        return {name: value for name, value in shown.items() if name != "HTTP_SECURE_SESSION_RESPONSE"}
+        return {name: value for name, value in shown.items() if name not in _PROOFS}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
