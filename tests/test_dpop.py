@@ -250,10 +250,31 @@ def test_proof_of_another_key_or_none_is_refused(client, thief):
 
 
 @pytest.mark.parametrize("url", ["/cached/", "/cached/plain/"])
-def test_stored_page_is_not_served_without_a_proof(client, url):
+def test_stored_page_is_not_served_without_a_proof(client, url, clock):
     assert client.get(url).status_code == 200
     copied = {"Authorization": f"DPoP {client.tokens['access']}"}
     assert_refused(Browser().get(url, headers=copied), "invalid_dpop_proof")
+    clock.advance(ACCESS_LIFETIME)
+    assert_refused(Browser().get(url, headers=copied), "token_not_valid", "invalid_token")
+
+
+@pytest.mark.parametrize("is_expired", [False, True])
+def test_views_without_authentication_ignore_a_token_that_is_refused(client, clock, is_expired):
+    clock.advance(ACCESS_LIFETIME if is_expired else 0)
+    headers = {"Authorization": f"DPoP {client.tokens['access']}", "DPoP": client.proof("POST", "/auth/token/refresh/")}
+    body = {"refresh": client.tokens["refresh"]}
+    response = Browser().post("/auth/token/refresh/", body, content_type="application/json", headers=headers)
+    if response.status_code == 400:
+        client.nonce = response["DPoP-Nonce"]
+        headers["DPoP"] = client.proof("POST", "/auth/token/refresh/")
+        response = Browser().post("/auth/token/refresh/", body, content_type="application/json", headers=headers)
+    assert response.status_code == 200
+
+
+def test_preflight_of_the_login_needs_no_proof(ada, settings):
+    settings.JWTAUTH = {**getattr(settings, "JWTAUTH", {}), "DEVICE_BOUND_SESSIONS": "require"}
+    assert Browser().options("/auth/token/").status_code == 200
+    assert Browser().get("/auth/token/").status_code == 405
 
 
 def test_plain_token_is_refused_by_the_scheme_dpop(ada, clock):

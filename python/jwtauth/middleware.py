@@ -111,7 +111,7 @@ class JWTAuthMiddleware:
                 return JsonResponse(acting.refusal().body, status=403)
         if flow is None or not flow.identity.is_bearer:
             return None
-        if _authenticates_itself(view) and not _is_unproven(flow):
+        if _authenticates_itself(view) and not _is_unproven(flow, view):
             return None
         return None if request.jwtauth.is_authenticated else bearer.refusal(flow.identity)  # type: ignore[attr-defined]
 
@@ -123,7 +123,7 @@ class JWTAuthMiddleware:
             return JsonResponse(acting.refusal().body, status=403)
         if flow is None or not flow.identity.is_bearer:
             return None
-        if _authenticates_itself(view) and not _is_unproven(flow):
+        if _authenticates_itself(view) and not _is_unproven(flow, view):
             return None
         if not flow.is_known:
             await sync_to_async(lambda: flow.found)()
@@ -234,13 +234,18 @@ def _authenticates_itself(view: Any) -> bool:
     return is_drfs or getattr(view, "__module__", None) == "ninja.operation"
 
 
-def _is_unproven(flow: Flow) -> bool:
-    """Return whether the request has a token of this site that is valid, without a valid proof of its key.
+def _is_unproven(flow: Flow, view: Any) -> bool:
+    """Return whether this view of DRF or django-ninja would refuse the request for its ``Authorization: DPoP``.
 
-    No other scheme can accept it. A view of DRF may be stored by ``cache_page``, which does not see the proof.
+    The view may be stored by ``cache_page``, which answers before it and does not see the proof.
     """
     error = flow.identity.dpop_error
-    return error is not None and error[0] != bearer.CODE
+    if error is None:
+        return False
+    classes = getattr(getattr(view, "cls", None), "authentication_classes", None)
+    if classes is None:  # django-ninja's, which may have a scheme of its own for other tokens
+        return error[0] != bearer.CODE
+    return any(getattr(one, "refuses_tokens", False) for one in classes)
 
 
 AuthenticationMiddleware = JWTAuthMiddleware  # the name in 0.0.8

@@ -304,8 +304,9 @@ class TokenView(_Credentials):
 
     def check_throttles(self, request: Request) -> None:
         """Check a header ``DPoP`` before the request is an attempt, since a client without a nonce has to ask twice."""
-        with _invalid_proof_is_refusal():
-            client_proof.key_of_login(client_proof.identify(django_request(request)), get_config())
+        if request.method not in SAFE_METHODS:
+            with _invalid_proof_is_refusal():
+                client_proof.key_of_login(client_proof.identify(django_request(request)), get_config())
         super().check_throttles(request)
 
     @sensitive_variables()
