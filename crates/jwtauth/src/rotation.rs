@@ -355,8 +355,10 @@ impl RotationPolicy {
             DeviceBinding::Dpop(key) => presented.client == Some(key),
         };
         if !is_proven {
-            // Whatever the token: a copy of it is worth nothing, and must not end the session.
-            let refusal = if self.is_locked(session, now) { Refusal::Locked } else { Refusal::Unproven };
+            // Whatever the token: a copy of it is worth nothing, and must not end the session. A browser shows no proof when
+            // its user authenticates again, but a client does.
+            let is_locked = session.device.is_of_browser() && self.is_locked(session, now);
+            let refusal = if is_locked { Refusal::Locked } else { Refusal::Unproven };
             return Decision::Refuse(refusal);
         }
         let decision = if presented.upload {

@@ -58,7 +58,7 @@ def replace_session(flow: Flow, user: AbstractBaseUser) -> bool:
     Returns ``False`` if the request does not have a session of this user.
     """
     claims = flow.claims
-    if claims is None:
+    if claims is None or flow.identity.is_bearer:  # whose client reads no cookies
         return False
     if flow.resolved is not None and flow.resolved.actor is not None:
         return False

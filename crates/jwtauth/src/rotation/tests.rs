@@ -1067,6 +1067,16 @@ fn only_a_proof_moves_the_time_from_which_access_tokens_of_a_bound_session_end()
     assert_eq!(unbound.rotated_at, SEEN + ACCESS);
 }
 
+#[test]
+fn locked_session_of_a_client_is_unproven_without_its_proof() {
+    let key = Thumbprint::parse(&"A".repeat(43)).unwrap();
+    let policy = policy_with(ACCESS, GRACE).with_lock_after(Some(IDLE));
+    let row = Session { device: DeviceBinding::Dpop(key), locks_at: Some(ROTATED + secs(300)), ..BOUND };
+    let decide = |client| policy.decide(&row, presented(5, false).with_client(client), ROTATED + secs(300));
+    assert_eq!(decide(Some(key)), Decision::Refuse(Refusal::Locked));
+    assert_eq!(decide(None), Decision::Refuse(Refusal::Unproven));
+}
+
 /// Bound by a registration whose answer may be lost.
 const REGISTERED: Session = Session { acknowledged_at: None, ..BOUND };
 
