@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.urls import include, path
 
 from jwtauth import act_as, login, reauthenticate, stop_acting, update_session_auth_hash
+from jwtauth.internal.store import sessions
 from jwtauth.models import Session
 from jwtauth.signals import device_proof_failed, session_bound, session_ended
 from tests.conftest import ACCESS_LIFETIME, GRACE, Browser, only_session
@@ -68,6 +69,7 @@ urlpatterns = [
     path("bound/password/", new_password),
     path("bound/confirm/", confirm),
     path("bound/act/", act),
+    path("bound/atomic/act/", transaction.atomic(act)),
     path("bound/stop/", stop),
 ]
 
@@ -283,6 +285,34 @@ def test_answer_is_waited_for_before_the_session_is_unbound(ada, clock):
     assert only_session().is_device_bound
     clock.advance(1)
     assert device.who() == "ada"
+
+
+def test_binding_that_is_confirmed_meanwhile_is_kept(ada, clock, monkeypatch):
+    device = Device()
+    lose_registration(device, device.sign_in())
+    unbind = sessions.unbind
+
+    def late(found):
+        sessions.acknowledge(Session.objects.get())  # by another tab, which has the answer after all
+        return unbind(found)
+
+    monkeypatch.setattr(sessions, "unbind", late)
+    assert device.get("/bound/confirm/").status_code == 200
+    assert only_session().is_device_bound
+
+
+@pytest.mark.django_db(transaction=True)
+def test_acting_in_a_transaction_confirms_the_binding(ada, bob, clock):
+    ada.is_superuser = True
+    ada.save()
+    device = Device()
+    offer = device.sign_in()
+    thief = copy_of(device)
+    device.register(offer)
+    assert device.get("/bound/atomic/act/").status_code == 200
+    assert Session.objects.get(actor_session_id=None).acknowledged_at is not None
+    clock.advance(ACCESS_LIFETIME)
+    assert thief.who() is None
 
 
 def test_older_cookies_are_worth_nothing_once_the_newest_are_seen(ada, clock):

@@ -16,10 +16,13 @@ from django.urls import path
 from django.views.decorators.cache import cache_page
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.vary import vary_on_headers
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import IsAuthenticated
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
-from jwtauth import login, update_session_auth_hash
+from jwtauth import JWTAuthentication, login, update_session_auth_hash
 from jwtauth.internal.tokens import pair
 from jwtauth.models import Session
 from jwtauth.signals import session_bound
@@ -72,8 +75,28 @@ def plain_cached(request):
     return HttpResponse(str(request.user))
 
 
+class Own(BaseAuthentication):
+    def authenticate(self, request):
+        from django.contrib.auth import get_user_model
+
+        is_own = request.META.get("HTTP_AUTHORIZATION") == "DPoP of-another-package"
+        return (get_user_model().objects.get(username="ada"), None) if is_own else None
+
+
+class Me(APIView):
+    permission_classes = (IsAuthenticated,)
+    authentication_classes = (JWTAuthentication,)
+
+    def get(self, request):
+        return Response(str(request.user))
+
+
+stored = vary_on_headers("Cookie", "Authorization")(Me.as_view(authentication_classes=[SessionAuthentication]))
 urlpatterns = [
     *usual,
+    path("cached/session/", cache_page(60)(stored)),
+    path("others/", Me.as_view()),
+    path("others/own/", Me.as_view(authentication_classes=[Own, JWTAuthentication])),
     path("cached/", cached),
     path("cached/plain/", plain_cached),
     path("own/token/", own_view),
@@ -258,13 +281,19 @@ def test_proof_of_another_key_or_none_is_refused(client, thief):
     assert_refused(Browser().get("/me/", headers={"Authorization": f"DPoP {token}"}), "invalid_dpop_proof")
 
 
-@pytest.mark.parametrize("url", ["/cached/", "/cached/plain/"])
+@pytest.mark.parametrize("url", ["/cached/", "/cached/plain/", "/cached/session/"])
 def test_stored_page_is_not_served_without_a_proof(client, url, clock):
     assert client.get(url).status_code == 200
     copied = {"Authorization": f"DPoP {client.tokens['access']}"}
     assert_refused(Browser().get(url, headers=copied), "invalid_dpop_proof")
     clock.advance(ACCESS_LIFETIME)
     assert_refused(Browser().get(url, headers=copied), "token_not_valid", "invalid_token")
+
+
+def test_token_of_another_package_reaches_its_class(ada):
+    headers = {"Authorization": "DPoP of-another-package"}
+    assert Browser().get("/others/own/", headers=headers).status_code == 200
+    assert Browser().get("/others/", headers=headers).status_code == 401
 
 
 @pytest.mark.parametrize("is_expired", [False, True])
@@ -399,6 +428,13 @@ def test_client_without_a_nonce_uses_up_no_attempt(ada, clock):
         assert client.sign_in().status_code == 200
     response = client.twice("POST", "/auth/token/", LOGIN)
     assert response.status_code == 429
+
+
+def test_proof_without_a_nonce_uses_up_no_attempt_to_confirm_a_password(client):
+    for _ in range(40):
+        client.nonce = None
+        response = client.send("POST", "/auth/reauthenticate/", {"password": "x", "refresh": client.tokens["refresh"]})
+        assert response.json()["code"] == "use_dpop_nonce"
 
 
 def test_login_with_a_proof_tells_that_the_session_is_bound(ada, clock):

@@ -86,6 +86,8 @@ class Client:
     def send(self, key, method, url, token=None, headers=None, **options):
         """Send a request with a proof, and again if the server wants a nonce or this machine's clock is wrong."""
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(url))
+        if hasattr(options.get("data"), "read"):
+            options["data"] = options["data"].read()  # it may have to be sent twice
         mended = set()
         while True:
             made = proof(key, method, url, self.nonces.get(origin), token, self.skew)

@@ -531,6 +531,10 @@ class Identity:
         """Return the code and the reason for which a proof, or the token that it is for, was refused."""
 
     @property
+    def refuses_own_token(self) -> bool:
+        """Return whether a token of this site was refused that needs a proof. No other scheme can accept it."""
+
+    @property
     def challenge(self) -> str | None:
         """Return ``WWW-Authenticate`` for a token in ``Authorization`` that was refused, or whose session has ended."""
 

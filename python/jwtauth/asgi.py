@@ -37,7 +37,7 @@ class WebSocketAuthMiddleware:
     """Set ``user`` and ``jwtauth`` in the scope of a WebSocket, as ASGI middleware.
 
     Works with Channels and any other ASGI application. A handshake with cookies is refused with 403 unless it comes
-    from the site's own origin or a trusted one. A handshake with an invalid ``Authorization: Bearer`` is refused with
+    from the site's own origin or a trusted one. A handshake with an invalid token in ``Authorization`` is refused with
     401. Like any request, a handshake may refresh the session. The message that accepts it sets the cookies. Other
     scopes are passed on unchanged.
     """

@@ -38,9 +38,6 @@ class JWTAuthentication(BaseAuthentication):
     anonymous request with 403 if the view requires a user.
     """
 
-    refuses_tokens = True
-    """Whether the class answers 401 to each invalid token in ``Authorization``."""
-
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
         """Return the user and the claims, or ``None`` if the request is anonymous. Invalid cookies are ignored.
 

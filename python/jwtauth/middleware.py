@@ -235,17 +235,18 @@ def _authenticates_itself(view: Any) -> bool:
 
 
 def _is_unproven(flow: Flow, view: Any) -> bool:
-    """Return whether this view of DRF or django-ninja would refuse the request for its ``Authorization: DPoP``.
+    """Return whether a view of DRF or django-ninja must not see the request: its token is this site's, without a proof.
 
-    The view may be stored by ``cache_page``, which answers before it and does not see the proof.
+    The view may be stored by ``cache_page``, which answers before it and does not see the proof. A view of DRF without
+    authentication, such as a login, ignores the token. django-ninja's may do so too, so an expired token reaches it.
     """
-    error = flow.identity.dpop_error
-    if error is None:
+    if not flow.identity.refuses_own_token:
         return False
-    classes = getattr(getattr(view, "cls", None), "authentication_classes", None)
-    if classes is None:  # django-ninja's, which may have a scheme of its own for other tokens
-        return error[0] != bearer.CODE
-    return any(getattr(one, "refuses_tokens", False) for one in classes)
+    if not hasattr(view, "cls"):
+        error = flow.identity.dpop_error
+        return error is not None and error[0] != bearer.CODE
+    own = getattr(view, "initkwargs", {})  # of `as_view` and of a viewset's action
+    return bool(own.get("authentication_classes", view.cls.authentication_classes))
 
 
 AuthenticationMiddleware = JWTAuthMiddleware  # the name in 0.0.8

@@ -262,7 +262,7 @@ class Session(models.Model):
 
     @property
     def is_device_bound(self) -> bool:
-        """Return whether only a proof of a key of the user's device refreshes the session."""
+        """Return whether only a proof of a key, of the user's device or of a client, refreshes the session."""
         return bool(self.device_key)
 
     def row(self) -> _engine.Session:

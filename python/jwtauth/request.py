@@ -128,5 +128,5 @@ class RequestAuth:
 
     @property
     def is_bearer(self) -> bool:
-        """Return whether the request has ``Authorization: Bearer``. Its cookies are then ignored."""
+        """Return whether the request has a token in ``Authorization``. Its cookies are then ignored."""
         return self._flow.identity.is_bearer

@@ -252,6 +252,14 @@ class ReauthenticateView(_Credentials):
     description = _("Enter your password again. The session continues with new tokens.")
     serializer_class = ReauthenticateSerializer
 
+    def check_throttles(self, request: Request) -> None:
+        """Check a header ``DPoP`` before the request is an attempt, unless it is for a token in ``Authorization``."""
+        inner = django_request(request)
+        if "HTTP_DPOP" in inner.META and "HTTP_AUTHORIZATION" not in inner.META:
+            with _invalid_proof_is_refusal():
+                client_proof.identify(inner)
+        super().check_throttles(request)
+
     @sensitive_variables()
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Return the same body as `MeView`, or new tokens if the request has no cookies but a token of its own.

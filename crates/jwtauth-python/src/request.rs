@@ -474,6 +474,12 @@ impl Identity {
         }
     }
 
+    /// Return whether a token of this site was refused that needs a proof: no other scheme can accept it.
+    #[getter]
+    fn refuses_own_token(&self) -> bool {
+        matches!(&self.error, Some(jwtauth::IdentifyError::Dpop(error)) if error.is_about_own_token())
+    }
+
     /// The challenge of the response to a token in `Authorization` that was refused, or whose session has ended.
     #[getter]
     fn challenge(&self) -> Option<String> {

@@ -110,13 +110,13 @@ impl Claims {
         self.0.methods.iter().collect()
     }
 
-    /// The subject of who acts as the user, if another user does.
     /// The thumbprint of the key to which the token is bound.
     #[getter]
     fn confirmation(&self) -> Option<String> {
         self.0.confirmation.map(|key| key.to_string())
     }
 
+    /// The subject of who acts as the user, if another user does.
     #[getter]
     fn actor(&self) -> Option<&str> {
         self.0.actor.as_deref()

@@ -23,7 +23,7 @@ class JwtAuth:
 
     ``request.auth`` is the user, as with Ninja's ``django_auth``. An anonymous request is passed on to the next class
     of ``auth=[...]``. If none accepts it, the response is 403 with a ``code``, as in DRF, or 401 with a challenge if
-    the request has an invalid ``Authorization: Bearer``. A project's own handler of Ninja's ``AuthenticationError``
+    the request has an invalid token in ``Authorization``. A project's own handler of Ninja's ``AuthenticationError``
     takes precedence. The middleware refuses requests from other origins, so Ninja's CSRF check is not needed.
     """
 
@@ -37,7 +37,7 @@ class JwtAuth:
         """Return the OpenAPI security scheme: the cookie of the access token."""
         config = get_config()
         scheme = {"type": "apiKey", "in": "cookie", "name": config.access_cookie_name}
-        also = "The same token is accepted as `Authorization: Bearer`."
+        also = "The same token is accepted as `Authorization: Bearer`, and one that is bound to a key as `DPoP`."
         return {**scheme, "description": also} if config.bearer_tokens else scheme
 
     def __call__(self, request: HttpRequest) -> Any | Awaitable[Any]:

@@ -239,10 +239,9 @@ def _undo_after_rollback(
         if not sessions.rows(session.pk).exists():
             flow.restore(state)
             django_session.restore(flow.request, before)
-            flow.deferred[:0] = waiting
 
     if transaction.get_connection(database()).in_atomic_block:
-        flow.deferred[:] = [settle]
+        flow.deferred[:] = [settle, *waiting]  # such as what confirms the binding of the user's own session
 
 
 def tell_end(flow: Flow, found: SessionAndUser, actor: SessionAndUser) -> None:

@@ -93,13 +93,14 @@ def _write(
     row = flow.config.policy.reauthenticate(shown, now)
     if row is None:
         raise PermissionDenied(_("Sign in first."))
-    key = sessions.key_shown_by(found.session, presented.generation)
     amr = _engine.stored_methods([*found.session.amr.split(), *methods])
     may_offer = flow.config.device_bound_sessions != "off" and flow.config.site.may_offer(found.session_id, shown, now)
-    if not sessions.advance(found, row, amr=amr, device_key=key):
-        raise LostSwap
     if shown.needs_device != found.row.needs_device:
+        if not sessions.unbind(found):
+            raise LostSwap
         warn("session_unbound", found, presented.generation)
+    if not sessions.advance(found, row, amr=amr):
+        raise LostSwap
     return SessionAndUser(found.session, found.user), may_offer
 
 

@@ -94,7 +94,7 @@ pub struct Settings {
     /// `https://*.example.com`.
     pub csrf_trusted_origins: Vec<String>,
     /// The origins of this service, by which clients reach it, for example `https://api.example.com`: their proofs (`DPoP`, RFC
-    /// 9449) must be for one of them. Django has `ALLOWED_HOSTS` instead. Default: none, so that no proof is accepted.
+    /// 9449) must be for one of them. Name one scheme for each host. Django has `ALLOWED_HOSTS` instead. Default: none, so that no proof is accepted.
     pub dpop_origins: Vec<String>,
     /// Lifetime of an access token, in whole seconds. Default: 5 minutes.
     #[serde(deserialize_with = "read::seconds")]

@@ -73,6 +73,18 @@ impl DpopError {
         }
     }
 
+    /// Return whether the access token is one of this site, which has expired or lacks a proof, so that no other scheme of
+    /// the site can accept it.
+    pub fn is_about_own_token(&self) -> bool {
+        match self {
+            Self::Token(error) => {
+                use VerifyError::{Expired, NotYetValid, SessionOver, WrongScheme};
+                matches!(error, Expired(_) | NotYetValid(_) | WrongScheme | SessionOver)
+            }
+            _ => true,
+        }
+    }
+
     /// Return the value of `WWW-Authenticate` (RFC 9449 §7.1), with the algorithms of the proofs that are accepted.
     pub fn challenge(&self) -> String {
         let error = if let Self::Token(_) = self { "invalid_token" } else { self.code() };

@@ -467,6 +467,23 @@ fn challenges_name_the_scheme_the_error_and_the_algorithms() {
 }
 
 #[test]
+fn refusal_tells_whether_another_scheme_could_accept_the_token() {
+    let client = Client::new(Algorithm::Es256);
+    let (token, unbound) = (client.token(), token(None));
+    let is_own = |token: &str, now| match ask(&format!("DPoP {token}"), None, now).unwrap_err().error {
+        crate::IdentifyError::Dpop(error) => error.is_about_own_token(),
+        other => panic!("{other}"),
+    };
+    for (token, now) in [(&token, NOW), (&token, NOW + secs(300)), (&unbound, NOW), (&unbound, NOW + secs(300))] {
+        assert!(is_own(token, now));
+    }
+    let forged = format!("{}A", &token[..token.len() - 1]);
+    for other in ["", "x", "a.b.c", &forged] {
+        assert!(!is_own(other, NOW), "{other}");
+    }
+}
+
+#[test]
 fn thumbprint_is_stored_and_read() {
     let key = Client::new(Algorithm::Es256).thumbprint();
     assert_eq!(Thumbprint::from_stored(&key.to_stored()), Some(key));
