@@ -235,7 +235,7 @@ def test_commands_of_the_guide_are_answered_as_it_says(site, tmp_path):
     assert '"username":"ada"' in call
     assert "HTTP/1.1 401 Unauthorized" in call
     assert 'WWW-Authenticate: DPoP error="invalid_dpop_proof", error_description="the header DPoP is missing"' in call
-    assert '{"detail":"The DPoP proof is not valid: the header DPoP is missing.","code":"invalid_dpop_proof"}' in call
+    assert '"The DPoP proof is not valid: the header DPoP is missing.", "code": "invalid_dpop_proof"}' in call
     assert refresh.startswith('{"token_type":"DPoP","access":"')
     assert refresh.endswith("{}")
 
