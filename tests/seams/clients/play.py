@@ -67,7 +67,9 @@ class Player:
 
     def lose_a_copy(self, site: Site) -> None:
         self.copy = dict(self.client.cookies)
-        self.go_on(site, count=1)
+        # On a busy machine, SQLite refuses a write now and then: of the refresh, or of what acknowledges it.
+        for _ in range(3):
+            self.go_on(site, count=1)
 
     def use_the_copy(self, site: Site) -> None:
         self.copied = replay(site, self.copy)
