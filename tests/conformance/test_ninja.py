@@ -256,7 +256,8 @@ def test_openapi_names_the_cookie():
             "type": "apiKey",
             "in": "cookie",
             "name": "access_token",
-            "description": "The same token is accepted as `Authorization: Bearer`.",
+            "description": "The same token is accepted as `Authorization: Bearer`, "
+            "and one that is bound to a key as `DPoP`.",
         }
     }
     assert schema["paths"]["/alone/auth/"]["get"]["security"] == [{"JwtAuth": []}]
