@@ -34,8 +34,7 @@ pub enum DpopError {
     /// The request has no header `DPoP`.
     #[error("the header DPoP is missing")]
     Missing,
-    /// The header is not a JWS of the type `dpop+jwt` that is signed by the key which it brings. Two headers are no such
-    /// JWS either.
+    /// The header is not one JWS of the type `dpop+jwt`, signed by the key in its own header.
     #[error("the proof is not a JWS that is signed by the key in its header")]
     Jws(#[source] ProofError),
     /// `jti`, `htm`, `htu` or `iat` is missing, or has the wrong type.
