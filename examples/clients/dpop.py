@@ -20,7 +20,7 @@ from joserfc.jwk import ECKey
 
 
 class SignInAgain(Exception):
-    """The session has ended, or there is none."""
+    """The session has ended, or the user has not signed in."""
 
 
 def proof(key, method, url, nonce=None, token=None, skew=0):

@@ -61,8 +61,9 @@ impl Transport {
     /// Verify the tokens of a request at `now`, and decide whether it may use its cookies.
     ///
     /// A token in `Authorization` takes precedence: if it is present, the cookies are not read. `DPoP` needs a proof of the
-    /// key that the token names, made within [`MAX_DPOP_AGE_WITHOUT_NONCE`](crate::MAX_DPOP_AGE_WITHOUT_NONCE). Of several valid cookies
-    /// of one kind, the newest counts. If valid tokens name two users, all are ignored, whatever the names of their
+    /// key that the token names, made within [`MAX_DPOP_AGE_WITHOUT_NONCE`](crate::MAX_DPOP_AGE_WITHOUT_NONCE).
+    ///
+    /// Of several valid cookies of one kind, the newest counts. If valid tokens name two users, all are ignored, whatever the names of their
     /// cookies. `own` returns the origin that the request was sent to. It is called only if the answer depends on it.
     ///
     /// ```
