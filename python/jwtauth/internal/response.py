@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from http.cookies import Morsel
 from typing import Any
 
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.http import http_date
 
 from jwtauth.conf import Config
 from jwtauth.internal import binding, loops, pending
@@ -73,24 +75,22 @@ def _name_session(flow: Flow, response: HttpResponseBase, token: str, max_age: i
 def _set_cookie(
     response: HttpResponseBase, config: Config, name: str, token: str, max_age: int | None, same_site: str
 ) -> None:
-    attributes: dict[str, Any] = {} if token else {"expires": "Thu, 01 Jan 1970 00:00:00 GMT"}
-    response.set_cookie(
-        name,
-        token,
-        max_age=max_age,
-        httponly=True,
-        secure=config.cookie_secure,
-        samesite=same_site,  # type: ignore[arg-type]
-        domain=config.cookie_domain,
-        path=config.cookie_path,
-        **attributes,
-    )
-    if config.cookie_partitioned:
-        plain = response.cookies[name]
-        morsel = _PartitionedMorsel()
-        morsel.set(plain.key, plain.value, plain.coded_value)
-        morsel.update(plain)
-        response.cookies[name] = morsel
+    """Set a cookie as Django's ``set_cookie`` and ``delete_cookie`` do. `jwtauth.internal` says what this saves."""
+    cookie: Morsel[str] = _PartitionedMorsel() if config.cookie_partitioned else Morsel()
+    cookie.set(name, *response.cookies.value_encode(token))
+    attributes: dict[str, Any] = {"path": config.cookie_path, "httponly": True, "samesite": same_site}
+    if not token:
+        attributes["expires"] = "Thu, 01 Jan 1970 00:00:00 GMT"
+    elif max_age is not None:
+        attributes["expires"] = http_date(time.time() + max_age)
+    if max_age is not None:
+        attributes["max-age"] = max_age
+    if config.cookie_domain is not None:
+        attributes["domain"] = config.cookie_domain
+    if config.cookie_secure:
+        attributes["secure"] = True
+    cookie.update(attributes)
+    response.cookies[name] = cookie
 
 
 class _PartitionedMorsel(Morsel[str]):

@@ -16,7 +16,15 @@ from uuid import UUID
 
 from django.core.signals import setting_changed
 from django.db import Error, connections, transaction
-from django.db.models import ForeignKey, GenericIPAddressField, Model, QuerySet
+from django.db.models import (
+    BigIntegerField,
+    BooleanField,
+    ForeignKey,
+    GenericIPAddressField,
+    Model,
+    QuerySet,
+    TextField,
+)
 from django.db.models.signals import post_save, pre_save
 from django.db.models.sql import DeleteQuery, InsertQuery, UpdateQuery
 
@@ -26,8 +34,11 @@ from jwtauth.internal.store.prepared import with_names
 _log = logging.getLogger("jwtauth")
 
 _Values = Mapping[str, Any]
-# A parameter: whether it belongs to the conditions, its name, and its field.
-_Parameter = tuple[bool, str, Any]
+# A parameter: whether it belongs to the conditions, its name, its field, and the type of the values that it passes
+# unchanged, if there is one.
+_Parameter = tuple[bool, str, Any, type | None]
+# The types of the values that most databases take as they are.
+_PLAIN: dict[type, type] = {TextField: str, BigIntegerField: int, BooleanField: bool}
 
 
 class Writes:
@@ -86,8 +97,10 @@ class Writes:
         for is_condition, given in enumerate(probes):
             for name, value in given.items():
                 field = probe.field(name)
-                prepared = repr(None if value is None else field.get_db_prep_save(value, connection))
-                known.setdefault(prepared, []).append((bool(is_condition), name, field))
+                prepared = None if value is None else field.get_db_prep_save(value, connection)
+                unchanged = _PLAIN.get(type(field)) if prepared is value else None
+                parameter = bool(is_condition), name, field, type(None) if value is None else unchanged
+                known.setdefault(repr(prepared), []).append(parameter)
         # NULL values need not be told apart, since all of them are NULL in every statement of this shape. Whether they
         # are parameters depends on the version of Django and the kind of statement.
         is_certain = all(len(names) == 1 for prepared, names in known.items() if prepared != repr(None))
@@ -119,16 +132,18 @@ class _Write:
 
     def __init__(self, alias: str, vendor: str, sql: str, order: list[_Parameter]) -> None:
         self._alias = alias
-        self._order = [(is_condition, name, field.get_db_prep_save) for is_condition, name, field in order]
+        self._order = [(*names, unchanged, field.get_db_prep_save) for *names, field, unchanged in order]
         self._sql, self._names = with_names(sql, len(order), vendor)
 
     def execute(self, values: _Values, conditions: _Values) -> int:
         """Execute the statement and return the number of affected rows."""
         connection = connections[self._alias]
         parameters: Any = [
-            # As in `Writes`, which prepares no statement if a field's ``None`` is not NULL.
-            None if (value := (conditions if is_condition else values)[name]) is None else prepare(value, connection)
-            for is_condition, name, prepare in self._order
+            # `jwtauth.internal` says what the comparison of types saves.
+            value
+            if type(value := (conditions if is_condition else values)[name]) is unchanged
+            else prepare(value, connection)
+            for is_condition, name, unchanged, prepare in self._order
         ]
         if self._names is not None:
             parameters = dict(zip(self._names, parameters, strict=True))
