@@ -147,10 +147,12 @@ def requests(results: dict, folder: Path) -> str:
         text += ".\n\n"
         floor = part["added"].get("the floor in Python")
         if floor is not None:
-            own, least = part["added"]["jwtauth"]["request"]["median"], floor["request"]["median"]
+            own = part["added"]["jwtauth"]
+            times = [f"{own[name]['median'] / floor[name]['median']:.2f} ({name})" for name in floor]
             text += (
-                f"`the floor in Python` is the minimum work of a strict check (benches/floor.py), without jwtauth's "
-                f"rules; jwtauth takes {own / least:.2f} times as long.\n\n"
+                "`the floor in Python` is the minimum work of each operation, without the rules of jwtauth "
+                "(benches/floor.py); "
+                f"jwtauth takes {', '.join(times)} times as long.\n\n"
             )
         if "jwtauth, prepared" in part["added"]:
             text += "`prepared` uses Django's options `server_side_binding` and `prepare_threshold`.\n\n"

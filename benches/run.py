@@ -56,7 +56,6 @@ PREPARED = "jwtauth, prepared"
 OPERATIONS = {"request": 40, "login": 10, "refresh": 10, "logout": 10}
 WITHOUT = {
     "none": {"login", "refresh", "logout"},
-    "the floor in Python": {"login", "refresh", "logout"},
     "simplejwt": {"logout"},
     "dj-rest-auth cookies": {"logout"},
     "knox": {"refresh"},

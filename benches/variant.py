@@ -112,6 +112,10 @@ def login_view(request):
         login(request, user)
         if PROTOTYPE:
             update_last_login(None, user)
+    elif FLOOR:
+        from floor import login
+
+        login(request._request, user)
     elif SESSIONS:
         from django.contrib.auth import login
 
@@ -141,6 +145,10 @@ def logout_view(request):
         from jwtauth import logout
 
         logout(request)
+    elif FLOOR:
+        from floor import logout
+
+        logout(request._request, request.user)
     elif SESSIONS:
         from django.contrib.auth import logout
 
@@ -230,14 +238,6 @@ def cookies(response: object, *names: str) -> Headers:
 def sign_in() -> Headers:
     if NAME == "none":
         return {}
-    if FLOOR:
-        from django.test import Client
-
-        from jwtauth.test import force_login
-
-        client = Client()
-        force_login(client, bench_user())
-        return cookies(client)
     _, response = send("post", "/login", {})
     if NAME == "simplejwt":
         return {"HTTP_AUTHORIZATION": f"Bearer {response.data['access']}"}
