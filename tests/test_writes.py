@@ -125,7 +125,8 @@ def test_receivers_of_pre_save_and_post_save_are_called_for_a_session(browser, a
 
 
 def test_new_session_is_marked_as_stored(rf, ada):
-    session, _sid = sessions.start(rf.get("/"), ada, get_config().policy, remember=True)
+    started, _sid = sessions.start(rf.get("/"), ada, get_config().policy, remember=True)
+    session = started.session
     assert (session._state.adding, session._state.db) == (False, "default")
     session.refresh_from_db()
 

@@ -130,7 +130,7 @@ def _spend(ids: Collection[Any], alias: str) -> None:
 
 def has_dependents() -> bool:
     """Return whether other tables refer to sessions, or receivers of deletion signals are connected."""
-    refers = any(field.auto_created and not field.concrete for field in Session._meta.get_fields(include_hidden=True))
+    refers = len(Session._meta.get_fields(include_hidden=True)) > len(Session._meta.concrete_fields)
     return refers or pre_delete.has_listeners(Session) or post_delete.has_listeners(Session)
 
 
@@ -340,8 +340,10 @@ def end_by_id(session_id: Any, reason: str, request: HttpRequest | None = None) 
         return _delete(Session.objects.using(alias).filter(pk=session_id), alias) if count is None else count
 
     count = retry_on_conflict(delete, alias)
-    _forget([session_id] if config.check_interval_ms != 0 else [], alias)
-    _spend([session_id], alias)
+    if config.check_interval_ms != 0:
+        _forget([session_id], alias)
+    if config.accept_logins_of:
+        _spend([session_id], alias)
     if count:
         after_commit(partial(_log_ends, count, reason), alias)
     return count

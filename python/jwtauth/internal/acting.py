@@ -135,7 +135,7 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
     custom = tokens.custom_claims(request, user, flow.config)
     state, waiting, before = flow.state(), list(flow.deferred), django_session.before(request)
     now, policy = clock.now(), flow.config.policy
-    session, sid = sessions.start(
+    found, sid = sessions.start(
         request,
         user,
         policy,
@@ -149,12 +149,11 @@ def start(flow: Flow, user: AbstractBaseUser, backend: str) -> None:
         methods=_engine.stored_methods(said.methods),
         device_key=sessions.key_shown_by(own.session, said.generation),
     )
-    found = SessionAndUser(session, user)
     found.actor = own
     flow.set_tokens(found, sid, custom, not_after=said.expires_at)
-    flow.offers_device = flow.config.device_bound_sessions != "off" and not session.is_device_bound
-    _undo_after_rollback(flow, session, state, waiting, before)
-    _announce("acting_started", acting_started, flow, user, own.user, session)
+    flow.offers_device = flow.config.device_bound_sessions != "off" and not found.column("device_key")
+    _undo_after_rollback(flow, found, state, waiting, before)
+    _announce("acting_started", acting_started, flow, user, own.user, found.session)
     cleanup.remove_after(request)
 
 
@@ -173,7 +172,7 @@ def stop(flow: Flow) -> AbstractBaseUser | None:
     found, sid, custom, ended = given
     flow.set_tokens(found, sid, custom, not_after=presented.expires_at)
     flow.refusal, flow.locked = None, None
-    _undo_after_rollback(flow, found.session, state, waiting, before)
+    _undo_after_rollback(flow, found, state, waiting, before)
     if ended is not None:
         _announce("acting_ended", acting_ended, flow, ended.user, found.user, ended)
     return found.user
@@ -214,7 +213,7 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
         key, own_key = sessions.key_shown_by(acting, presented.generation), sessions.key_shown_by(own.session, 0)
         own.session.device_key = key or own_key
         own.session.amr = acting.amr  # the new tokens must not say more than those with which acting began
-        session, _sid = sessions.start(
+        started, _sid = sessions.start(
             flow.request,
             own.user,
             policy,
@@ -223,12 +222,12 @@ def _give_back(flow: Flow, presented: _engine.Claims) -> _Given | None:
             taken_over=(sid, policy.stop_acting(own.row.as_shown_by(0), row, now)),
         )
         own.session.end("replaced", request=flow.request)
-    return SessionAndUser(session, own.user), sid, custom, acting
+    return started, sid, custom, acting
 
 
 def _undo_after_rollback(
     flow: Flow,
-    session: Session,
+    found: SessionAndUser,
     state: dict[str, Any],
     waiting: list[Callable[[], None]],
     before: django_session.Before,
@@ -236,7 +235,7 @@ def _undo_after_rollback(
     """Take the new tokens back if the view's transaction is rolled back."""
 
     def settle() -> None:
-        if not sessions.rows(session.pk).exists():
+        if not sessions.rows(found.session_id).exists():
             flow.restore(state)
             django_session.restore(flow.request, before)
 

@@ -9,8 +9,7 @@ no valid access token. `Flow.found` looks up the session and the user once, when
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -162,8 +161,11 @@ class Flow:
     def _note(self, identity: _engine.Identity) -> None:
         """Log what is wrong with the request. Raises ``CrossOriginRefused`` if it may not use its cookies."""
         path = self.request.path
-        with self._logging_cross_origin():
+        try:
             identity.check()
+        except CrossOriginRefused as error:
+            self._log_cross_origin(error)
+            raise
         if identity.has_wrong_render_secret:
             extra = {"event": "wrong_render_secret", "path": path}  # without the request, which holds the secret
             security_log.warning("wrong_render_secret: the secret of a request for %r is ignored", path, extra=extra)
@@ -204,10 +206,13 @@ class Flow:
         if self._is_trusted:
             return
         request, (version, _cookies) = self.request, _of_server(self.request)
-        with self._logging_cross_origin():
+        try:
             self.config.site.check_origin(
                 request.META, method=request.method or "", version=version, own=self.own_origin
             )
+        except CrossOriginRefused as error:
+            self._log_cross_origin(error)
+            raise
 
     @property
     def needs_refresh(self) -> bool:
@@ -438,16 +443,11 @@ class Flow:
         except DisallowedHost:
             return None
 
-    @contextmanager
-    def _logging_cross_origin(self) -> Iterator[None]:
-        try:
-            yield
-        except CrossOriginRefused as error:
-            path, origin = self.request.path, self.request.META.get("HTTP_ORIGIN", "")
-            extra = {"event": "cross_origin", "code": error.code, "path": path, "origin": origin}
-            extra |= {"status_code": 403}  # without the request: a mail handler would send its cookies and body
-            security_log.warning("cross_origin: %s: %r from %r", error, path, origin, extra=extra)
-            raise
+    def _log_cross_origin(self, error: CrossOriginRefused) -> None:
+        path, origin = self.request.path, self.request.META.get("HTTP_ORIGIN", "")
+        extra = {"event": "cross_origin", "code": error.code, "path": path, "origin": origin}
+        extra |= {"status_code": 403}  # without the request: a mail handler would send its cookies and body
+        security_log.warning("cross_origin: %s: %r from %r", error, path, origin, extra=extra)
 
 
 def _of_server(request: HttpRequest) -> tuple[str, list[bytes] | None]:

@@ -187,7 +187,7 @@ def _start(
     older = flow.named_sessions | loops.sessions_left_behind(flow, user)
     custom = tokens.custom_claims(flow.request, user, flow.config)
     state, waiting = flow.state(), list(flow.deferred)
-    session, sid = sessions.start(
+    started, sid = sessions.start(
         flow.request,
         user,
         flow.config.policy,
@@ -204,17 +204,17 @@ def _start(
         flow.end(older, "replaced")
     flow.deferred.clear()
     not_after = None if presented is None else presented.expires_at
-    flow.set_tokens(SessionAndUser(session, user), sid, custom, presented=presented, not_after=not_after)
-    flow.offers_device = flow.config.device_bound_sessions != "off" and not session.is_device_bound
+    flow.set_tokens(started, sid, custom, presented=presented, not_after=not_after)
+    flow.offers_device = flow.config.device_bound_sessions != "off" and not started.column("device_key")
     if not is_certain:
         # The view may still roll back and undo this login, so end the replaced sessions after the commit.
-        flow.deferred.append(lambda: _settle_start(flow, session, older, state, waiting, before))
+        flow.deferred.append(lambda: _settle_start(flow, started, older, state, waiting, before))
     cleanup.remove_after(flow.request)
 
 
 def _settle_start(
     flow: Flow,
-    session: Session,
+    started: SessionAndUser,
     older: set[object],
     state: dict[str, Any],
     waiting: list[Callable[[], None]],
@@ -224,7 +224,7 @@ def _settle_start(
 
     The restored state includes the deferred work of an earlier login or logout in the same transaction.
     """
-    if sessions.rows(session.pk).exists():
+    if sessions.rows(started.session_id).exists():
         flow.end(older, "replaced")
     else:
         flow.restore(state)
@@ -243,7 +243,7 @@ def start_token_session(
     """Start a session for a client that stores its tokens itself. The request's own session is kept."""
     flow = Flow(request)
     custom = tokens.custom_claims(request, user, flow.config)
-    session, sid = sessions.start(
+    started, sid = sessions.start(
         request,
         user,
         flow.config.policy,
@@ -254,8 +254,8 @@ def start_token_session(
         device_key=device_key,
     )
     if device_key is not None:
-        binding.tell_bound(request, user, session)
-    grant = flow.set_tokens(SessionAndUser(session, user), sid, custom)
+        binding.tell_bound(request, user, started.session)
+    grant = flow.set_tokens(started, sid, custom)
     cleanup.remove_after(request)
     return grant
 

@@ -291,16 +291,16 @@ def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login)
     row = flow.config.policy.take_over(None if login.slides else login.expires_at, now)
     try:
         with transaction.atomic(using=alias):
-            session, _ = sessions.start(
+            started, _ = sessions.start(
                 flow.request, user, flow.config.policy, login.remember, backend=login.backend, taken_over=(sid, row)
             )
             if found.row is None:
-                old_logins.add(found.id, one.name, login, session=session)
-            elif not old_logins.restart(found.row, session):
+                old_logins.add(found.id, one.name, login, session=started.session)
+            elif not old_logins.restart(found.row, started.session):
                 raise LostSwap
             if shown.place is not Place.BODY:
-                _join(flow, session, user)
-            after_commit(partial(_log_moved, one.name, session.pk, user.pk), alias)
+                _join(flow, started.session, user)
+            after_commit(partial(_log_moved, one.name, started.session_id, user.pk), alias)
     except SessionLimitReached:
         flow.visitor = Visitor(user, login.auth)  # as the other package would
         return
@@ -308,7 +308,7 @@ def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login)
         if found.id in old_logins.find(found.id):
             raise LostSwap from error
         raise
-    _set_tokens(flow, shown, SessionAndUser(session, user), sid, custom)
+    _set_tokens(flow, shown, started, sid, custom)
     cleanup.remove_after(flow.request)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -102,6 +102,15 @@ class SessionAndUser:
         found._written = {}
         return found
 
+    @classmethod
+    def started(cls, session_id: UUID, user: AbstractBaseUser, columns: Mapping[str, Any]) -> SessionAndUser:
+        """Return an instance for a session whose row has just been written with these columns."""
+        found = cls.__new__(cls)
+        found.session_id, found.user, found.auth_hash = session_id, user, columns["auth_hash"]
+        found._columns, found._session, found._row, found.actor = {}, None, None, None
+        found._written = columns
+        return found
+
     @property
     def session(self) -> Session:
         """Return the session. Every call returns the same instance."""
@@ -160,8 +169,9 @@ class SessionAndUser:
                     pass  # written in another format, which Django may understand
                 else:
                     return row
-        self._last_seen_at = clock.from_datetime(columns[_PREFIX + "last_seen_at"])
-        self._row = row = row_of(lambda name: columns[_PREFIX + name])
+        column = (lambda name: columns[_PREFIX + name]) if columns else self.column
+        self._last_seen_at = clock.from_datetime(column("last_seen_at"))
+        self._row = row = row_of(column)
         return row
 
 
@@ -232,7 +242,7 @@ def start(
     methods: str = "",
     acting: UUID | None = None,
     device_key: str | None = None,
-) -> tuple[Session, _engine.Sid]:
+) -> tuple[SessionAndUser, _engine.Sid]:
     """Create a session of this user. Return it and its secret ``sid``, which is not stored.
 
     ``backend`` is the path of the authentication backend that authenticated the user. It defaults to the backend of the
@@ -267,18 +277,16 @@ def start(
         "device_key": device_key if predecessor is None else predecessor.device_key,
         **columns_of(row),
     }
-    values: Any = [columns[name] for name in _NAMES]
-    session = Session(*values)  # with keywords, Django takes twice as long
-    session.user = cast(Any, user)  # any user model
     counts = predecessor is None and acting is None
-    retry_on_conflict(lambda: _insert(request, session, counts, replaced), database())
+    started = retry_on_conflict(lambda: _insert(request, user, columns, counts, replaced), database())
 
     def tell() -> None:
-        log_event("session_started", session)
-        session_started.send_robust(Session, request=request, user=user, session=session)
+        log_event("session_started", started)
+        if session_started.has_listeners(Session):
+            session_started.send_robust(Session, request=request, user=user, session=started.session)
 
     after_commit(tell, database())
-    return session, sid
+    return started, sid
 
 
 def _row(
@@ -291,33 +299,37 @@ def _row(
     return policy.start(now)
 
 
-def _insert(request: HttpRequest, session: Session, counts: bool, replaced: Collection[Any]) -> None:
+def _insert(
+    request: HttpRequest, user: AbstractBaseUser, columns: Mapping[str, Any], counts: bool, replaced: Collection[Any]
+) -> SessionAndUser:
     alias, config = database(), get_config()
     if config.max_sessions is None or not counts:
-        _save(session, alias)
-        return
+        return _save(user, columns, alias)
     with transaction.atomic(using=alias):
         # This write changes nothing, but makes concurrent logins of one user wait for each other. With snapshot
         # isolation, the later one fails and is retried.
         name = get_user_model()._meta.pk.name
-        get_user_model()._base_manager.using(alias).filter(pk=session.user_id).update(**{name: F(name)})
-        own = Session.objects.using(alias).valid_for(session.user).filter(actor_session_id=None)
+        get_user_model()._base_manager.using(alias).filter(pk=user.pk).update(**{name: F(name)})
+        own = Session.objects.using(alias).valid_for(user).filter(actor_session_id=None)
         valid = own.exclude(pk__in=replaced)
         others = list(valid.select_for_update().order_by("-created_at", "-pk").values_list("pk", flat=True))
         surplus = others[config.max_sessions - 1 :]
         if surplus and config.refuses_more_sessions:
             raise SessionLimitReached(_("Too many sessions. Sign out on another device first."), "session_limit")
-        _save(session, alias)
+        started = _save(user, columns, alias)
         if surplus:
             rows(*surplus).end("limit", request=request)
+    return started
 
 
-def _save(session: Session, alias: str) -> None:
+def _save(user: AbstractBaseUser, columns: Mapping[str, Any], alias: str) -> SessionAndUser:
     """Save as ``save(force_insert=True)`` does, by a prepared statement if possible."""
-    if writes.insert(alias, {name: session.__dict__[name] for name in _NAMES}):
-        session._state.adding, session._state.db = False, alias
-    else:
-        session.save(force_insert=True, using=alias)
+    if writes.insert(alias, {name: columns[name] for name in _NAMES}):
+        return SessionAndUser.started(columns["id"], user, columns)
+    session = Session(**columns)
+    _USER.set_cached_value(session, user)
+    session.save(force_insert=True, using=alias)
+    return SessionAndUser(session, user)
 
 
 def log_event(event: str, session: Session | SessionAndUser) -> None:

@@ -147,7 +147,13 @@ class _Write:
         ]
         if self._names is not None:
             parameters = dict(zip(self._names, parameters, strict=True))
-        with transaction.mark_for_rollback_on_error(using=self._alias), connection.cursor() as cursor:
+        if not connection.in_atomic_block:
+            return self._run(connection, parameters)
+        with transaction.mark_for_rollback_on_error(using=self._alias):
+            return self._run(connection, parameters)
+
+    def _run(self, connection: Any, parameters: Any) -> int:
+        with connection.cursor() as cursor:
             cursor.execute(self._sql, parameters)
             count: int = cursor.rowcount
         return count
