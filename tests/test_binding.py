@@ -12,6 +12,7 @@ from django.http import HttpResponse
 from django.urls import include, path
 
 from jwtauth import act_as, login, reauthenticate, stop_acting, update_session_auth_hash
+from jwtauth.internal.flow import Flow
 from jwtauth.internal.store import sessions
 from jwtauth.models import Session
 from jwtauth.signals import device_proof_failed, session_bound, session_ended
@@ -805,3 +806,24 @@ def test_user_sees_which_session_is_bound(device, ada, clock):
     stored = Session.objects.exclude(device_key=None).get()
     key = json.loads(stored.device_key.removeprefix("dbsc:"))
     assert {name: key[name] for name in ("kty", "crv", "x", "y")} == device.jwk
+
+
+def test_tokens_come_from_the_row_as_it_is_stored(device, ada, clock, monkeypatch):
+    """A refresh does not read the row again that it has just written."""
+    seen = []
+    set_tokens = Flow.set_tokens
+
+    def compare(flow, found, *args, **changed):
+        seen.append((repr(found.current_row), repr(Session.objects.get(pk=found.session_id).row())))
+        return set_tokens(flow, found, *args, **changed)
+
+    monkeypatch.setattr(Flow, "set_tokens", compare)
+    clock.advance(ACCESS_LIFETIME)
+    assert device.prove()
+    Session.objects.all().end()
+    unbound = Browser()
+    unbound.sign_in(ada)
+    clock.advance(ACCESS_LIFETIME)
+    assert unbound.who() == "ada"
+    assert len(seen) == 3
+    assert all(kept == stored for kept, stored in seen), seen

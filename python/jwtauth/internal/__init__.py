@@ -9,7 +9,8 @@ Without the shortcut, a path takes this many more instructions:
 ``store/prepared.py``: converter of times      request 82 000 (15 %), refresh 118 000 (6 %), logout 85 000 (5 %)
 ``store/prepared.py``: converters if needed    async view 190 000 (7 %)
 ``store/sessions.py``: columns read on demand  request 54 000 (10 %)
-``store/sessions.py``: instance if needed      refresh 89 000 (7 %), login 53 000 (2 %)
+``store/sessions.py``: instance if needed      refresh 89 000 (7 %), login 78 000 (4 %)
+``store/sessions.py``: row as just written     refresh 45 000 (4 %)
 ``store/instants.py``: `Stored` times          request 63 000 (12 %), refresh 46 000 (3 %), logout 68 000 (6 %)
 ``store/instants.py``: own times in one step   login 115 000 (5 %), refresh 69 000 (5 %)
 ``store/admission.py``: cache of auth hashes   request 37 000 (7 %), refresh 63 000 (3 %), logout 41 000 (3 %)
@@ -18,6 +19,7 @@ Without the shortcut, a path takes this many more instructions:
 ``conf.py``: ``settings.__dict__``             request 14 000 (3 %), within SESSION_CHECK_INTERVAL 11 000 (6 %)
 ``store/writes.py``: statements compiled once  login 466 000 (20 %), refresh 745 000 (51 %), logout 507 000 (44 %)
 ``store/writes.py``: plain values as they are  login 45 000 (2 %), refresh 13 000 (1 %)
+``devices.py``: cache of addresses             login 35 000 (2 %)
 ``response.py``: cookies in one step           login 26 000 (1 %), refresh 26 000 (2 %), logout 26 000 (3 %)
 ``models.py``: ``_raw_delete``                 logout 166 000 (11 %), and two statements: ``BEGIN`` and ``COMMIT``
 =============================================  ================================================================

@@ -27,7 +27,7 @@ from jwtauth.internal.pending import PendingLogin
 from jwtauth.internal.store import clock, scope, sessions
 from jwtauth.internal.store.admission import admit
 from jwtauth.internal.store.sessions import SessionAndUser
-from jwtauth.models import Session, end_by_id, row_of
+from jwtauth.models import Session, end_by_id
 from jwtauth.request import RequestAuth
 
 security_log = logging.getLogger("jwtauth.security")
@@ -317,7 +317,7 @@ class Flow:
         self.grant = grant = self.config.site.grant(
             sid,
             tokens.subject_of(found.user, self.config),
-            row_of(found.column),
+            found.current_row,
             decision=decision,
             custom=custom,
             remember=found.column("remember"),

@@ -72,6 +72,7 @@ class SessionAndUser:
 
     __slots__ = (
         "_columns",
+        "_current",
         "_last_seen_at",
         "_row",
         "_session",
@@ -87,6 +88,7 @@ class SessionAndUser:
         self.user, self.auth_hash = user, session.auth_hash
         self._session: Session | None = session
         self._row: _engine.Session | None = None
+        self._current: _engine.Session | None = None
         self._last_seen_at = 0
         self._columns: Row | Mapping[str, Any] = {}
         self._written: Mapping[str, Any] = {}
@@ -99,7 +101,7 @@ class SessionAndUser:
         found = cls.__new__(cls)
         found.session_id, found.user, found.auth_hash = session_id, user, columns[_PREFIX + "auth_hash"]
         found._columns, found._session, found._row, found.actor = columns, None, None, None
-        found._written = {}
+        found._current, found._written = None, {}
         return found
 
     @classmethod
@@ -108,7 +110,7 @@ class SessionAndUser:
         found = cls.__new__(cls)
         found.session_id, found.user, found.auth_hash = session_id, user, columns["auth_hash"]
         found._columns, found._session, found._row, found.actor = {}, None, None, None
-        found._written = columns
+        found._current, found._written = None, columns
         return found
 
     @property
@@ -127,13 +129,19 @@ class SessionAndUser:
             return getattr(self._session, name)
         return self._written[name] if name in self._written else self._columns[_PREFIX + name]
 
-    def write(self, columns: Mapping[str, Any]) -> None:
-        """Set the values of these columns, which have been written to the database."""
+    def write(self, columns: Mapping[str, Any], row: _engine.Session | None = None) -> None:
+        """Set the values of these columns, which have been written, and the engine's view of all, if it is known."""
+        self._current = row
         if self._session is None:
             self._written = {**self._written, **columns}
         else:
             for name, value in columns.items():
                 setattr(self._session, name, value)
+
+    @property
+    def current_row(self) -> _engine.Session:
+        """Return the engine's view of the session as it is now."""
+        return row_of(self.column) if self._current is None or self._session is not None else self._current
 
     @property
     def row(self) -> _engine.Session:
@@ -354,7 +362,7 @@ def advance(found: SessionAndUser, next_row: _engine.Session, **changed: Any) ->
     known = {name: found.column(name) for name in ("generation", "auth_time", "device_key")}
     if not _update(found.session_id, changes, **known):
         return False
-    found.write(changes)
+    found.write(changes, None if changed else next_row)
     return True
 
 
