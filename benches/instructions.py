@@ -31,7 +31,11 @@ NEEDS_MORE = 77
 FLOORS = "request", "async view"
 PATHS = {
     "none": [*FLOORS],
-    "jwtauth": ["request", "login", "refresh", "logout", "async view", "verify", "sign"],
+    "jwtauth": [
+        *("request", "login", "refresh", "logout"),
+        *("async view", "async login", "async refresh", "async logout"),
+        *("verify", "sign"),
+    ],
     "jwtauth, interval 10 s": ["request", "async view", "async view, the key alone"],
 }
 REPEATED = 100

@@ -169,12 +169,28 @@ async def async_key(request):
     return JsonResponse({"id": request.user.pk})
 
 
+async def async_login(request):
+    from jwtauth import alogin
+
+    await alogin(request, bench_user())
+    return JsonResponse({})
+
+
+async def async_logout(request):
+    from jwtauth import alogout
+
+    await alogout(request)
+    return JsonResponse({})
+
+
 urlpatterns = [
     path("me", me),
     path("login", login_view),
     path("logout", logout_view),
     path("async-me", async_me),
     path("async-key", async_key),
+    path("async-login", async_login),
+    path("async-logout", async_logout),
 ]
 if NAME == "simplejwt":
     from rest_framework_simplejwt.views import TokenRefreshView
@@ -188,7 +204,13 @@ elif NAME == "dj-rest-auth cookies":
 application, factory = WSGIHandler(), RequestFactory()
 asgi_application, async_factory, loop = ASGIHandler(), AsyncRequestFactory(), asyncio.new_event_loop()
 Headers = dict[str, str]
-ASYNC_VIEWS = {"async view": "/async-me", "async view, the key alone": "/async-key"}
+ASYNC_VIEWS = {
+    "async view": "/async-me",
+    "async view, the key alone": "/async-key",
+    "async login": "/async-login",
+    "async refresh": "/async-me",
+    "async logout": "/async-logout",
+}
 _bench_user = []
 
 
@@ -266,7 +288,9 @@ def stale() -> tuple[object, ...]:
 def prepare(operation: str, headers: Headers) -> Callable[[], float]:
     """Prepare an operation, and return the function that runs it and returns the seconds."""
     if operation in ASYNC_VIEWS:
-        return lambda: send_async(ASYNC_VIEWS[operation], headers)
+        if operation in ("async refresh", "async logout"):
+            headers = cookies(send("post", "/login", {})[1], *(["refresh_token"] if "refresh" in operation else []))
+        return lambda: send_async(ASYNC_VIEWS[operation], {} if operation == "async login" else headers)
     if operation == "request":
         arguments: tuple[object, ...] = ("get", "/me", headers)
     elif operation == "login":
