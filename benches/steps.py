@@ -75,6 +75,7 @@ def main():
             view(lambda: variant.get_user_model().objects.get(pk=variant.bench_user().pk)),
             {},
         ),
+        "cookies verified, by the floor in Python": (["floor.Middleware"], view(lambda: None), headers),
         "cookies verified, the user is not needed": (full, view(lambda: None), headers),
         "the strict check": (full, variant.me, headers),
     }

@@ -119,3 +119,16 @@ def test_admin_finds_the_address_in_any_spelling(browser, ada, admin_client, tex
     browser.sign_in(ada, REMOTE_ADDR="::ffff:203.0.113.9")
     found = admin_client.get("/admin/jwtauth/session/", {"q": text}).context["cl"].queryset
     assert list(found) == [only_session()]
+
+
+def test_long_header_of_a_client_is_not_kept(rf, monkeypatch):
+    kept = []
+    monkeypatch.setattr(devices, "_as_ip_address", lambda text: kept.append(len(text)))
+    request = rf.get("/", headers={"x-forwarded-for": "203.0.113.9" * 10_000})
+    assert devices.ip_address(request, proxies=1) is None
+    assert kept[0] <= 100
+
+
+def test_spaces_around_an_address_do_not_count(rf):
+    request = rf.get("/", headers={"x-forwarded-for": " " * 5_000 + "203.0.113.9" + " " * 5_000})
+    assert devices.ip_address(request, proxies=1) == "203.0.113.9"

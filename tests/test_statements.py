@@ -1,6 +1,8 @@
 """Number of SQL statements of each flow."""
 
 import pytest
+from django.contrib.auth.models import update_last_login
+from django.contrib.auth.signals import user_logged_in
 from django.db import connection
 from django.db.models import CASCADE, ForeignKey, Model
 from django.db.models.signals import post_delete
@@ -65,6 +67,14 @@ def test_login_is_an_insert_and_the_update_of_last_login(browser, ada, statement
         "INSERT",
         "UPDATE",
     ]  # the first is the view's
+
+
+def test_login_of_a_site_without_last_login_is_an_insert(browser, ada, statements):
+    user_logged_in.disconnect(dispatch_uid="update_last_login")  # as docs/concepts/performance.md says
+    try:
+        assert statements(browser.get, f"/login/plain/?user={ada.pk}") == ["SELECT", "INSERT"]
+    finally:
+        user_logged_in.connect(update_last_login, dispatch_uid="update_last_login")
 
 
 def test_logout_is_a_select_and_a_delete(signed_in, statements):

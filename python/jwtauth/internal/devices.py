@@ -12,6 +12,8 @@ from django.utils.translation import gettext as _
 from jwtauth.conf import get_config
 
 _MAX_USER_AGENT = 512
+# Longer than any address with a port, so that the cache of addresses stays small.
+_LONGEST = 100
 
 
 class Client(NamedTuple):
@@ -118,14 +120,18 @@ def ip_address(request: HttpRequest, proxies: int) -> str | None:
     return as_ip_address(address)
 
 
-@lru_cache(maxsize=1024)  # `jwtauth.internal` says what this saves
 def as_ip_address(text: str) -> str | None:
     """Return the address in the form that is stored, or ``None`` if the text is not an IP address.
 
     Spaces, quotes, brackets, the port and the zone are removed. An IPv4-mapped IPv6 address (``::ffff:203.0.113.9``)
     becomes the IPv4 address.
     """
-    text = text.strip().strip('"')
+    return _as_ip_address(text.strip()[:_LONGEST])
+
+
+@lru_cache(maxsize=1024)  # `jwtauth.internal` says what this saves
+def _as_ip_address(text: str) -> str | None:
+    text = text.strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
