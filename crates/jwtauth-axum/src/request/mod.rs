@@ -338,18 +338,12 @@ impl RequestAuth {
     /// Return the current user. The store is not queried if it accepted the claims within `SESSION_CHECK_INTERVAL`.
     pub(crate) async fn live(&self) -> Result<Option<Authenticated>, AuthError> {
         let is_claimed = matches!(self.asked_state().user, User::Claimed);
-        match self.identity.access().filter(|claims| is_claimed && self.shared.is_remembered(claims)) {
-            Some(claims) => {
-                let user = Authenticated::new(claims.clone());
-                event::known(&self.span, user.session_id, &user.user_id);
-                Ok(Some(user))
-            }
-            None => Ok(self.resolve().await?.map(|user| Authenticated {
-                user_id: user.claims.subject.clone(),
-                session_id: user.record.id, // saves a digest
-                claims: user.claims.clone(),
-            })),
+        let claims = self.identity.access().filter(|_| is_claimed);
+        if let Some(user) = claims.and_then(|claims| self.shared.remembered(claims)) {
+            event::known(&self.span, user.session_id, &user.user_id);
+            return Ok(Some(user));
         }
+        Ok(self.resolve().await?.map(|user| Authenticated::of(&user.claims, user.record.id)))
     }
 
     /// Return whether the session of this request is live now. Every call runs a query.
