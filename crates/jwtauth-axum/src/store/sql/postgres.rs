@@ -101,9 +101,9 @@ const POSTGRES: Dialect = Dialect {
         CAST(EXTRACT(EPOCH FROM s.locks_at) AS bigint) AS locks_at, CAST(s.amr AS text) AS amr, \
         CAST(s.actor_session_id AS text) AS actor_session_id, CAST(s.device_key AS text) AS device_key, \
         CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000 AS bigint) AS database_time",
-    with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS boolean) AS is_active \
+    with_user: "CASE WHEN CAST(u.is_active AS boolean) THEN CAST(u.password AS text) END AS password \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
-    without_user: "CAST(NULL AS text) AS password, CAST(NULL AS boolean) AS is_active FROM jwtauth_session s",
+    without_user: "CAST(NULL AS text) AS password FROM jwtauth_session s",
     now: "SELECT CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000 AS bigint)",
     find: "WHERE s.id = CAST($1 AS uuid)",
     of_user: "WHERE s.user_id = {user} AND s.expires_at > to_timestamp(CAST($2 AS bigint)) \
@@ -145,4 +145,4 @@ const POSTGRES: Dialect = Dialect {
 };
 
 // A snapshot older than the lock would miss the sessions of concurrent logins.
-sql_store!(PostgresStore, Postgres, "BEGIN ISOLATION LEVEL READ COMMITTED");
+sql_store!(PostgresStore, Postgres, "BEGIN ISOLATION LEVEL READ COMMITTED", Row::from_columns);

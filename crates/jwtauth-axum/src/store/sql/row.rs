@@ -3,14 +3,17 @@
 use std::time::{Duration, SystemTime};
 
 use jwtauth::{DeviceBinding, Generation, Methods, Session, UnixTime};
-use sqlx::{ColumnIndex, Decode, FromRow, Type};
+use serde::{Deserialize, Deserializer};
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+use sqlx::{ColumnIndex, Decode, Type};
 use uuid::Uuid;
 
 use super::{DjangoUsers, KeyKind};
 use crate::store::{FoundSession, Record, StoreError};
 
 /// The columns of a session, in the order of [`Dialect`](super::Dialect). Reading by name would hash twenty names for
-/// each row.
+/// each row. From SQLite they come as one JSON array.
+#[derive(Deserialize)]
 pub(super) struct Row {
     id: String,
     user_id: String,
@@ -19,7 +22,9 @@ pub(super) struct Row {
     rotated_at: i64,
     created_at: i64,
     expires_at: i64,
+    #[serde(deserialize_with = "flag")]
     end_is_fixed: bool,
+    #[serde(deserialize_with = "flag")]
     remember: bool,
     user_agent: String,
     ip_address: Option<String>,
@@ -30,21 +35,22 @@ pub(super) struct Row {
     amr: String,
     actor_session_id: Option<String>,
     device_key: Option<String>,
-    /// The database's time, in milliseconds.
-    database_time: i64,
-    /// The user's password, if Django's table is joined.
+    /// The database's time, in milliseconds, unless it is that of this process.
+    database_time: Option<i64>,
+    /// The password of an active user, if Django's table is joined.
     password: Option<String>,
-    is_active: Option<bool>,
 }
 
-impl<'r, R: sqlx::Row> FromRow<'r, R> for Row
-where
-    usize: ColumnIndex<R>,
-    bool: Decode<'r, R::Database> + Type<R::Database>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-    String: Decode<'r, R::Database> + Type<R::Database>,
-{
-    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+impl Row {
+    /// Read a row of PostgreSQL or MariaDB.
+    #[cfg(any(feature = "mariadb", feature = "postgres"))]
+    pub(super) fn from_columns<'r, R: sqlx::Row>(row: &'r R) -> Result<Self, sqlx::Error>
+    where
+        usize: ColumnIndex<R>,
+        bool: Decode<'r, R::Database> + Type<R::Database>,
+        i64: Decode<'r, R::Database> + Type<R::Database>,
+        String: Decode<'r, R::Database> + Type<R::Database>,
+    {
         Ok(Self {
             id: row.try_get(0)?,
             user_id: row.try_get(1)?,
@@ -66,12 +72,9 @@ where
             device_key: row.try_get(17)?,
             database_time: row.try_get(18)?,
             password: row.try_get(19)?,
-            is_active: row.try_get(20)?,
         })
     }
-}
 
-impl Row {
     /// Return the session's record, without checking its user.
     pub(super) fn record(self, key: KeyKind) -> Result<Record, StoreError> {
         let id = |text: &str| Uuid::parse_str(text).map_err(|error| StoreError::Failed(error.into()));
@@ -100,16 +103,24 @@ impl Row {
         if !self.may_sign_in(users) {
             return Ok(None);
         }
-        let database_time = SystemTime::UNIX_EPOCH + Duration::from_millis(number(self.database_time));
-        Ok(Some(FoundSession::new(self.record(key)?).with_database_time(database_time)))
+        let since = self.database_time.map(|time| Duration::from_millis(number(time)));
+        let found = FoundSession::new(self.record(key)?);
+        Ok(Some(match since {
+            Some(since) => found.with_database_time(SystemTime::UNIX_EPOCH + since),
+            None => found,
+        }))
     }
 
     /// Return whether the user is active and has the same password as at login, if Django's table is joined.
     pub(super) fn may_sign_in(&self, users: Option<&DjangoUsers>) -> bool {
         let Some(users) = users else { return true };
-        let password = self.password.as_deref().filter(|_| self.is_active == Some(true));
-        password.is_some_and(|password| users.hasher.holds(&self.auth_hash, password))
+        self.password.as_deref().is_some_and(|password| users.hasher.holds(&self.auth_hash, password))
     }
+}
+
+/// Read a flag, which SQLite stores as a number.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    i64::deserialize(deserializer).map(|number| number != 0)
 }
 
 /// Convert a value of a column that holds no negative values.
