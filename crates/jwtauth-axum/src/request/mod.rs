@@ -310,20 +310,20 @@ impl RequestAuth {
         }
         let Some(claims) = self.identity.access() else { return Ok(None) };
         let asked = self.asking(claims);
-        let found = self.find(claims.sid.session_id()).await?; // an error is not cached
+        let mut found = self.find(claims.sid.session_id()).await?; // an error is not cached
         let check = self.check(claims, found.as_ref());
-        let (Some(Found { mut record, actor }), Check::Live { acknowledge, update_last_seen }) = (found, check) else {
+        let (Some(Found { record, .. }), Check::Live { acknowledge, update_last_seen }) = (&mut found, check) else {
             self.shared.verified.forget(claims.sid.session_id());
             return Ok(self.found(None));
         };
         if acknowledge {
-            Box::pin(self.acknowledge(&mut record)).await;
+            Box::pin(self.acknowledge(record)).await;
         }
         if update_last_seen {
-            self.update_last_seen(&record).await;
+            self.update_last_seen(record).await;
         }
-        self.remember(claims, asked.filter(|_| is_lasting(&record)));
-        Ok(self.found(Some(SignedIn { record, actor, claims: claims.clone() })))
+        self.remember(claims, asked.filter(|_| is_lasting(record)));
+        Ok(self.found(found.map(|Found { record, actor }| SignedIn { record, actor, claims: claims.clone() })))
     }
 
     /// Record the access token's user and return the current user. If a login or an end has happened in the meantime, that
