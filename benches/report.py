@@ -212,7 +212,8 @@ def service(results: dict, folder: Path) -> str:
     text = (
         "## A Rust service\n\nRequests per second of an axum service, and their latency: the median and the 99th "
         "percentile. wrk runs on the same machine with 8, 64 and 512 connections; the more requests wait at once, the "
-        "longer each takes. `one query` is a handler without authentication that queries the user by primary key. "
+        "longer each takes. `one query` is a handler without authentication that queries the user by primary key, and "
+        "`the check's query` one that queries a session and its user as jwtauth's strict check does. "
         "Every variant with a database uses sqlx's pool of ten connections; in `no ping`, the pool's "
         "`test_before_acquire` is off. × is the ratio of the request's time to that of the bare handler "
         "(`no authentication`), and to that of `one query`.\n\n"

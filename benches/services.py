@@ -16,7 +16,14 @@ from tests.databases.servers import free_port
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-WAYS = ["no authentication", "one query", "jwtauth", "jwtauth, no ping", "jwtauth, interval 10 s"]
+WAYS = [
+    "no authentication",
+    "one query",
+    "the check's query",
+    "jwtauth",
+    "jwtauth, no ping",
+    "jwtauth, interval 10 s",
+]
 # Alternatives, measured on SQLite only.
 OTHERS = ["axum-login", "jsonwebtoken"]
 CONNECTIONS = [8, 64, 512]

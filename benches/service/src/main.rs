@@ -4,7 +4,12 @@
 //! any, named by its URL. With a number as ADDRESS, the program itself makes that many requests, one after the other
 //! and without a socket, for a profiler or to count instructions.
 
-use std::{convert::Infallible, env, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    env,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     Json, Router,
@@ -18,7 +23,9 @@ use axum_login::{
 };
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation};
 use jwtauth_axum::{
-    Auth, AuthLayer, Authenticated, DjangoUsers, MariaDbStore, PostgresStore, SessionStore, Settings, SqliteStore,
+    Auth, AuthLayer, Authenticated, DjangoUsers, MariaDbStore, PostgresStore, Record, SessionStore, Settings,
+    SqliteStore,
+    jwtauth::{Session, Sid, UnixTime},
     sqlx::{self, MySqlPool, PgPool, SqlitePool, pool::PoolOptions},
 };
 use serde::{Deserialize, Serialize};
@@ -58,7 +65,8 @@ macro_rules! on_database {
             let is_remembered = $way == "jwtauth, interval 10 s";
             let settings = settings(if is_remembered { Duration::from_secs(10) } else { Duration::ZERO });
             let users = DjangoUsers::new(settings.auth_hasher());
-            jwtauth(settings, <$store>::new(pool, Some(users)).await.expect("Django's table"))
+            let store = <$store>::new(pool, Some(users)).await.expect("Django's table");
+            if $way == "the check's query" { checks_query(store).await } else { jwtauth(settings, store) }
         }
     }};
 }
@@ -117,6 +125,19 @@ fn jwtauth(settings: Settings, store: impl SessionStore) -> Router {
         .route("/me", get(async |user: Authenticated| me(user.user_id)))
         .route("/login", post(async |auth: Auth| auth.login(1).await))
         .layer(AuthLayer::new(settings.build().expect("settings"), store))
+}
+
+/// Query a session and its user as the strict check does, without a token or the layer.
+async fn checks_query<S: SessionStore + Clone>(store: S) -> Router {
+    let (now, id) = (UnixTime::from(SystemTime::now()), Sid::from_bytes([7; 20]).session_id());
+    let session = Session::new(now, now + Duration::from_secs(86_400));
+    store.end(&[id]).await.expect("Django's table");
+    store.insert(Record::new(id, "1", session), None, now).await.expect("user 1");
+    let query = async move |State(store): State<S>| {
+        let found = SessionStore::find(&store, id).await.expect("Django's table");
+        me(found.expect("the session").record.user_id)
+    };
+    Router::new().route("/me", get(query)).with_state(store)
 }
 
 #[derive(Clone, Debug)]

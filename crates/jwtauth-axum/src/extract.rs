@@ -82,6 +82,11 @@ impl Authenticated {
         Self { user_id: claims.subject.clone(), session_id: claims.sid.session_id(), claims }
     }
 
+    /// Create the value for the session with this id, which saves its digest.
+    pub(crate) fn of(claims: &Claims, session_id: Uuid) -> Self {
+        Self { user_id: claims.subject.clone(), session_id, claims: claims.clone() }
+    }
+
     /// Return when the user last proved who they are (`auth_time`), by the request's tokens. `None` if an earlier version
     /// has issued them. To require a recent time, use [`RecentlySignedIn`](crate::RecentlySignedIn).
     pub fn auth_time(&self) -> Option<UnixTime> {

@@ -8,11 +8,6 @@ use percent_encoding::percent_decode_str;
 
 use crate::{event, shared::AddressOf};
 
-const DPOP: HeaderName = HeaderName::from_static("dpop");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const RENDER_SECRET: HeaderName = HeaderName::from_static(jwtauth::RENDER_SECRET_HEADER);
-const ACTIVITY: HeaderName = HeaderName::from_static(jwtauth::ACTIVITY_HEADER);
-
 /// The header fields that the engine reads, each joined into one value.
 pub(crate) struct Fields<'h> {
     parts: &'h Parts,
@@ -32,25 +27,48 @@ pub(crate) struct Fields<'h> {
 impl<'h> Fields<'h> {
     /// Read the fields of a request. Clients see this [prefix](dpop_prefix) before its path.
     pub(crate) fn read(parts: &'h Parts, dpop_prefix: &str) -> Self {
-        let value = |name: &HeaderName| joined(&parts.headers, name);
-        let dpop = value(&DPOP);
-        let path = dpop.as_ref().map(|_| {
+        let mut fields = Self::none(parts);
+        // One pass over the few headers of a request costs less than looking up each field.
+        for (name, value) in &parts.headers {
+            let field = match name.as_str() {
+                "cookie" => {
+                    fields.cookies.push(value.as_bytes());
+                    continue;
+                }
+                "authorization" => &mut fields.authorization,
+                "dpop" => &mut fields.dpop,
+                "origin" => &mut fields.origin,
+                "sec-fetch-site" => &mut fields.sec_fetch_site,
+                "upgrade" => &mut fields.upgrade,
+                "content-length" => &mut fields.content_length,
+                "transfer-encoding" => &mut fields.transfer_encoding,
+                jwtauth::RENDER_SECRET_HEADER => &mut fields.render_secret,
+                jwtauth::ACTIVITY_HEADER => &mut fields.activity,
+                _ => continue,
+            };
+            join(field, value);
+        }
+        if fields.dpop.is_some() {
             let path = decoded(parts.uri.path());
-            if dpop_prefix.is_empty() { path } else { Cow::Owned(format!("{dpop_prefix}{path}")) }
-        });
+            fields.path = if dpop_prefix.is_empty() { path } else { Cow::Owned(format!("{dpop_prefix}{path}")) };
+        }
+        fields
+    }
+
+    fn none(parts: &'h Parts) -> Self {
         Self {
             parts,
-            cookies: parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect(),
-            authorization: value(&header::AUTHORIZATION),
-            dpop,
-            path: path.unwrap_or_default(),
-            origin: value(&header::ORIGIN),
-            sec_fetch_site: value(&SEC_FETCH_SITE),
-            upgrade: value(&header::UPGRADE),
-            content_length: value(&header::CONTENT_LENGTH),
-            transfer_encoding: value(&header::TRANSFER_ENCODING),
-            render_secret: value(&RENDER_SECRET),
-            activity: value(&ACTIVITY),
+            cookies: Vec::new(),
+            authorization: None,
+            dpop: None,
+            path: Cow::Borrowed(""),
+            origin: None,
+            sec_fetch_site: None,
+            upgrade: None,
+            content_length: None,
+            transfer_encoding: None,
+            render_secret: None,
+            activity: None,
         }
     }
 
@@ -167,10 +185,19 @@ pub(crate) fn host(parts: &Parts) -> Option<&str> {
     }
 }
 
-/// Join the values of this header with commas (RFC 9110 §5.2), so that a repeated header is not mistaken for a single
-/// value. Invalid UTF-8 is replaced.
+/// Return the values of this header, joined.
 pub(crate) fn joined<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<Cow<'h, str>> {
-    let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let first = values.next()?;
-    Some(values.fold(first, |joined, value| joined + "," + value))
+    let mut field = None;
+    headers.get_all(name).iter().for_each(|value| join(&mut field, value));
+    field
+}
+
+/// Join a header's value to its earlier ones with commas (RFC 9110 §5.2), so that a repeated header is not mistaken for a
+/// single value. Invalid UTF-8 is replaced.
+fn join<'h>(field: &mut Option<Cow<'h, str>>, value: &'h HeaderValue) {
+    let value = String::from_utf8_lossy(value.as_bytes());
+    *field = Some(match field.take() {
+        Some(joined) => joined + "," + value,
+        None => value,
+    });
 }

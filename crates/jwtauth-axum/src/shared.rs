@@ -5,7 +5,10 @@ use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 use http::request::Parts;
 use jwtauth::{Claims, CleanupSchedule, CustomClaims, VerifiedSessions};
 
-use crate::{Config, acting::MayActAs, clock::Clock, event::Receivers, retry::random, store::ErasedStore, task::Tasks};
+use crate::{
+    Authenticated, Config, acting::MayActAs, clock::Clock, event::Receivers, retry::random, store::ErasedStore,
+    task::Tasks,
+};
 
 /// The most verified sessions that a process caches if `SESSION_CHECK_INTERVAL` allows it; about 100 bytes each.
 const REMEMBERED_SESSIONS: usize = 65_536;
@@ -56,9 +59,13 @@ impl Shared {
         self.config.check_interval != Some(Duration::ZERO)
     }
 
-    /// Return whether the store accepted these claims within `SESSION_CHECK_INTERVAL`.
-    pub(crate) fn is_remembered(&self, claims: &Claims) -> bool {
-        self.remembers() && self.verified.is_fresh(claims, SCOPE, self.clock.monotonic(), self.config.check_interval)
+    /// Return the user of these claims if the store accepted them within `SESSION_CHECK_INTERVAL`.
+    pub(crate) fn remembered(&self, claims: &Claims) -> Option<Authenticated> {
+        if !self.remembers() {
+            return None;
+        }
+        let session_id = self.verified.fresh(claims, SCOPE, self.clock.monotonic(), self.config.check_interval)?;
+        Some(Authenticated::of(claims, session_id))
     }
 }
 

@@ -67,8 +67,7 @@ where
                 Ok(auth) => auth,
                 Err(refused) => return Ok(refuse(&shared, *refused, &method)),
             };
-            let settled = auth.settle().await;
-            let auth = Arc::new(auth);
+            let settled = RequestAuth::settle(&mut auth).await;
             let _unless_sent = Abandon(&auth);
             let admitted = match settled {
                 Ok(()) => admit(&auth).await,

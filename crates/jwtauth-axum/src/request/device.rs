@@ -192,7 +192,7 @@ impl RequestAuth {
     async fn found_for(&self, claims: &Claims) -> Result<Option<Found>, AuthError> {
         let refused = self.state().refused.take();
         let found = match refused.filter(|found| found.record.id == claims.sid.session_id()) {
-            Some(found) => Some(found),
+            Some(found) => Some(*found),
             None => self.find_permitted(claims.sid.session_id()).await?,
         };
         Ok(found.filter(|found| matches!(self.check(claims, Some(found)), Check::Live { .. })))

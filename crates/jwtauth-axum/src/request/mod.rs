@@ -4,6 +4,8 @@
 //! applies the rotation table if there is no valid access token. [`RequestAuth::resolve`] queries the session once,
 //! when it is needed. [`RequestAuth::finish`] writes the cookies to the response. The rules are in the engine's
 //! [`Site`](jwtauth::Site); this module reads and writes rows, retries, and sends events.
+//!
+//! The future of a request is copied to the heap. Rare steps are boxed in it, so that it stays small.
 
 mod acting;
 mod device;
@@ -57,7 +59,7 @@ struct State {
     /// Why the refresh token was refused.
     refusal: Option<Refusal>,
     /// The session of the refused token, if a proof of its key may follow.
-    refused: Option<Found>,
+    refused: Option<Box<Found>>,
     /// The session that the response offers the browser to bind.
     offered: Option<Uuid>,
 }
@@ -133,7 +135,7 @@ impl RequestAuth {
     /// # Errors
     ///
     /// [`Refused`] for an invalid bearer token, and if cookies may not be used.
-    pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts, span: Span) -> Result<Self, Box<Refused>> {
+    pub(crate) fn identify(shared: Arc<Shared>, parts: &Parts, span: Span) -> Result<Arc<Self>, Box<Refused>> {
         let fields = Fields::read(parts, &shared.dpop_prefix);
         let (site, head, now) = (&shared.config.site, fields.head(), shared.clock.now());
         let transport = site.transport();
@@ -151,7 +153,7 @@ impl RequestAuth {
         let client = Client::read(parts, shared.address.as_ref());
         let device = Device::read(parts);
         let outer = parts.extensions.get::<Auth>().map(|outer| Arc::clone(&outer.0));
-        Ok(Self { client, identity, device, foreign, outer, span, state: Mutex::default(), shared })
+        Ok(Arc::new(Self { client, identity, device, foreign, outer, span, state: Mutex::default(), shared }))
     }
 
     /// Return the state of the layer with these shared parts, if it is this layer or an outer one.
@@ -164,7 +166,7 @@ impl RequestAuth {
 
     /// If valid tokens belong to different users, ignore the refresh tokens of ended sessions. Otherwise a cookie that
     /// was set with another scope, and outlives its session, would keep the browser's next user signed out.
-    pub(crate) async fn settle(&mut self) -> Result<(), Rejection> {
+    pub(crate) async fn settle(self: &mut Arc<Self>) -> Result<(), Rejection> {
         if !self.identity.is_disputed() {
             return Ok(());
         }
@@ -176,7 +178,10 @@ impl RequestAuth {
                 live.push(sid);
             }
         }
-        self.identity = std::mem::take(&mut self.identity).settle(|sid| live.contains(sid));
+        if let Some(this) = Arc::get_mut(self) {
+            // Nothing else has this state yet.
+            this.identity = std::mem::take(&mut this.identity).settle(|sid| live.contains(sid));
+        }
         match &self.foreign {
             Some(foreign) if !self.identity.is_anonymous() => Err(foreign.refuse().into()),
             _ => Ok(()),
@@ -190,14 +195,14 @@ impl RequestAuth {
             return Ok(());
         }
         let this = Arc::clone(self);
-        let done = self.shared.tasks.uninterrupted(async move {
+        let done = self.shared.tasks.uninterrupted(Box::pin(async move {
             // Ending all sessions after a theft is a separate step: a retry of the whole would find the session gone
             // and stop.
             match retrying(|| this.try_refresh()).await? {
                 Some(user_id) => this.end_all_of(&user_id, EndReason::Reused).await,
                 None => Ok(()),
             }
-        });
+        }));
         done.await
     }
 
@@ -233,7 +238,8 @@ impl RequestAuth {
             event::warning(warning, &record, found, claims);
         }
         if let Decision::Refuse(refusal) = decision {
-            let refused = self.device.is_some().then(|| Found { record: record.clone(), actor: actor.clone() });
+            let found = || Box::new(Found { record: record.clone(), actor: actor.clone() });
+            let refused = self.device.is_some().then(found);
             let mut state = self.state();
             (state.refusal, state.refused) = (Some(refusal), refused);
         }
@@ -304,20 +310,20 @@ impl RequestAuth {
         }
         let Some(claims) = self.identity.access() else { return Ok(None) };
         let asked = self.asking(claims);
-        let found = self.find(claims.sid.session_id()).await?; // an error is not cached
+        let mut found = self.find(claims.sid.session_id()).await?; // an error is not cached
         let check = self.check(claims, found.as_ref());
-        let (Some(Found { mut record, actor }), Check::Live { acknowledge, update_last_seen }) = (found, check) else {
+        let (Some(Found { record, .. }), Check::Live { acknowledge, update_last_seen }) = (&mut found, check) else {
             self.shared.verified.forget(claims.sid.session_id());
             return Ok(self.found(None));
         };
         if acknowledge {
-            self.acknowledge(&mut record).await;
+            Box::pin(self.acknowledge(record)).await;
         }
         if update_last_seen {
-            self.update_last_seen(&record).await;
+            self.update_last_seen(record).await;
         }
-        self.remember(claims, asked.filter(|_| is_lasting(&record)));
-        Ok(self.found(Some(SignedIn { record, actor, claims: claims.clone() })))
+        self.remember(claims, asked.filter(|_| is_lasting(record)));
+        Ok(self.found(found.map(|Found { record, actor }| SignedIn { record, actor, claims: claims.clone() })))
     }
 
     /// Record the access token's user and return the current user. If a login or an end has happened in the meantime, that
@@ -338,18 +344,12 @@ impl RequestAuth {
     /// Return the current user. The store is not queried if it accepted the claims within `SESSION_CHECK_INTERVAL`.
     pub(crate) async fn live(&self) -> Result<Option<Authenticated>, AuthError> {
         let is_claimed = matches!(self.asked_state().user, User::Claimed);
-        match self.identity.access().filter(|claims| is_claimed && self.shared.is_remembered(claims)) {
-            Some(claims) => {
-                let user = Authenticated::new(claims.clone());
-                event::known(&self.span, user.session_id, &user.user_id);
-                Ok(Some(user))
-            }
-            None => Ok(self.resolve().await?.map(|user| Authenticated {
-                user_id: user.claims.subject.clone(),
-                session_id: user.record.id, // saves a digest
-                claims: user.claims.clone(),
-            })),
+        let claims = self.identity.access().filter(|_| is_claimed);
+        if let Some(user) = claims.and_then(|claims| self.shared.remembered(claims)) {
+            event::known(&self.span, user.session_id, &user.user_id);
+            return Ok(Some(user));
         }
+        Ok(self.resolve().await?.map(|user| Authenticated::of(&user.claims, user.record.id)))
     }
 
     /// Return whether the session of this request is live now. Every call runs a query.
@@ -500,7 +500,14 @@ impl RequestAuth {
     /// Find a session. A session in which another user acts ends with that user's own session.
     async fn find(&self, id: Uuid) -> Result<Option<Found>, StoreError> {
         let Some(record) = self.find_row(id).await? else { return Ok(None) };
-        let Some(own) = record.actor_session_id else { return Ok(Some(Found { record, actor: None })) };
+        match record.actor_session_id {
+            Some(own) => Box::pin(self.find_actor(record, own)).await,
+            None => Ok(Some(Found { record, actor: None })),
+        }
+    }
+
+    /// Find the user who acts in a session, by the user's own session.
+    async fn find_actor(&self, record: Record, own: Uuid) -> Result<Option<Found>, StoreError> {
         let (lifetimes, now) = (self.shared.config.site.policy().lifetimes(), self.shared.clock.now());
         let is_own = |own: &Record| own.actor_session_id.is_none() && !lifetimes.is_over(&own.session, now);
         let own = self.find_row(own).await?.filter(is_own);

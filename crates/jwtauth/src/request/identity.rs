@@ -190,7 +190,8 @@ impl Transport {
 #[expect(clippy::struct_excessive_bools, reason = "each is a separate property of the head")]
 pub struct Identity {
     access: Option<Claims>,
-    refresh: Option<Claims>,
+    /// Boxed, because most requests have none: an identity is moved several times.
+    refresh: Option<Box<Claims>>,
     session_names: Vec<Sid>,
     scheme: Option<Scheme>,
     /// The key that the request proves by a header `DPoP`.
@@ -274,7 +275,7 @@ impl Identity {
         // A valid access token makes the refresh token of the same session unnecessary.
         let is_of_one_session = access.as_ref().zip(refresh.as_ref()).is_some_and(|(a, r)| a.sid == r.sid);
         let refresh = if is_of_one_session { None } else { refresh };
-        Self { access, refresh, ..self }
+        Self { access, refresh: refresh.map(Box::new), ..self }
     }
 
     /// Return whether the valid tokens belong to more than one user.
@@ -322,7 +323,7 @@ impl Identity {
     /// request has no access token of the same session. If the decision admits the request, it replaces
     /// [`access`](Self::access).
     pub fn refresh(&self) -> Option<&Claims> {
-        self.refresh.as_ref()
+        self.refresh.as_deref()
     }
 
     /// Return whether the request has no valid token.

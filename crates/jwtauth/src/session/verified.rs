@@ -94,12 +94,19 @@ impl VerifiedSessions {
     /// Return whether the database accepted these claims in this scope less than `interval` ago; with `None`, at any
     /// time.
     pub fn is_fresh(&self, claims: &Claims, scope: u64, now: Duration, interval: Option<Duration>) -> bool {
-        self.seen.get(&claims.sid.session_id()).is_some_and(|seen| {
+        self.fresh(claims, scope, now, interval).is_some()
+    }
+
+    /// Return the id of the session if these claims are [fresh](Self::is_fresh). This saves the caller a digest.
+    pub fn fresh(&self, claims: &Claims, scope: u64, now: Duration, interval: Option<Duration>) -> Option<Uuid> {
+        let session = claims.sid.session_id();
+        let is_fresh = self.seen.get(&session).is_some_and(|seen| {
             seen.scope == scope
                 && seen.generation == claims.generation
                 && *seen.subject == claims.subject
                 && interval.is_none_or(|interval| now.checked_sub(seen.at).is_some_and(|age| age < interval))
-        })
+        });
+        is_fresh.then_some(session)
     }
 
     /// Forget a session in every scope, because this process has ended it or found that it has ended.

@@ -577,7 +577,10 @@ pub fn fuzz_header(header: &[u8]) {
 
 /// Decode base64url in its canonical form only: no padding, no stray bits, no other characters (RFC 7515 §2).
 pub(crate) fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
-    BASE64URL.decode(part).map_err(|_| VerifyError::Malformed)
+    // `decode` gets zeroed memory, for which glibc's `calloc` takes several times as long as `malloc`.
+    let mut bytes = Vec::with_capacity(base64::decoded_len_estimate(part.len()));
+    BASE64URL.decode_vec(part, &mut bytes).map_err(|_| VerifyError::Malformed)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

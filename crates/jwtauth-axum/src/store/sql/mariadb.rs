@@ -110,9 +110,9 @@ const MARIADB: Dialect = Dialect {
         CAST(s.amr AS CHAR) AS amr, CAST(s.actor_session_id AS CHAR) AS actor_session_id, \
         CAST(s.device_key AS CHAR) AS device_key, \
         TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000 AS database_time",
-    with_user: "CAST(u.password AS CHAR) AS password, CAST(u.is_active AS SIGNED) AS is_active \
+    with_user: "CASE WHEN u.is_active THEN CAST(u.password AS CHAR) END AS password \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
-    without_user: "NULL AS password, NULL AS is_active FROM jwtauth_session s",
+    without_user: "NULL AS password FROM jwtauth_session s",
     now: "SELECT TIMESTAMPDIFF(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', UTC_TIMESTAMP(6)) DIV 1000",
     find: "WHERE s.id = ?",
     of_user: "WHERE s.user_id = {user} AND s.expires_at > TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? SECOND \
@@ -155,4 +155,9 @@ const MARIADB: Dialect = Dialect {
 };
 
 // The lock covers rows, and the gap where a row of the user would be, which READ COMMITTED does not lock.
-sql_store!(MariaDbStore, MySql, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION");
+sql_store!(
+    MariaDbStore,
+    MySql,
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION",
+    Row::from_columns
+);

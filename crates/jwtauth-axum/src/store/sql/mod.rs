@@ -109,7 +109,7 @@ async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 's
 /// Implement [`SessionStore`](super::SessionStore) for one sqlx database. It is a macro because generic code would need
 /// too many bounds.
 macro_rules! sql_store {
-    ($store:ident, $database:ident, $begin:literal) => {
+    ($store:ident, $database:ident, $begin:literal, $read:path) => {
         impl $store {
             /// Return the user's auth hash for an insert.
             async fn auth_hash(&self, user_id: &str, key: &str) -> Result<String, InsertError> {
@@ -232,8 +232,8 @@ macro_rules! sql_store {
             /// Return the row with this id, with the columns of its user.
             async fn read(&self, id: Uuid) -> Result<Option<Row>, StoreError> {
                 on_connection!(self, |connection| async {
-                    let query = sqlx::query_as(self.shared.statements.find.clone()).bind(id_parameter(id));
-                    query.fetch_optional(&mut *connection).await.map_err(failed)
+                    let query = sqlx::query(self.shared.statements.find.clone()).bind(id_parameter(id));
+                    query.try_map(|row| $read(&row)).fetch_optional(&mut *connection).await.map_err(failed)
                 })
             }
 
@@ -244,9 +244,10 @@ macro_rules! sql_store {
                 key: &str,
                 now: UnixTime,
             ) -> Result<Vec<Record>, StoreError> {
-                let rows: Vec<Row> = sqlx::query_as(self.shared.statements.of_user.clone())
+                let rows: Vec<Row> = sqlx::query(self.shared.statements.of_user.clone())
                     .bind(key)
                     .bind(seconds(now))
+                    .try_map(|row| $read(&row))
                     .fetch_all(connection)
                     .await
                     .map_err(failed)?;

@@ -90,21 +90,21 @@ async fn columns(pool: &PgPool, table: &str) -> Result<Vec<(String, String)>, St
 const POSTGRES: Dialect = Dialect {
     quote: '"',
     columns: "CAST(s.id AS text) AS id, CAST(s.user_id AS text) AS user_id, CAST(s.generation AS bigint) AS generation, \
-        CAST(EXTRACT(EPOCH FROM s.acknowledged_at) AS bigint) AS acknowledged_at, \
-        CAST(EXTRACT(EPOCH FROM s.rotated_at) AS bigint) AS rotated_at, \
-        CAST(EXTRACT(EPOCH FROM s.created_at) AS bigint) AS created_at, \
-        CAST(EXTRACT(EPOCH FROM s.expires_at) AS bigint) AS expires_at, \
+        CAST(date_part('epoch', s.acknowledged_at) AS bigint) AS acknowledged_at, \
+        CAST(date_part('epoch', s.rotated_at) AS bigint) AS rotated_at, \
+        CAST(date_part('epoch', s.created_at) AS bigint) AS created_at, \
+        CAST(date_part('epoch', s.expires_at) AS bigint) AS expires_at, \
         CAST(s.end_is_fixed AS boolean) AS end_is_fixed, CAST(s.remember AS boolean) AS remember, \
         CAST(s.user_agent AS text) AS user_agent, host(CAST(s.ip_address AS inet)) AS ip_address, \
-        CAST(EXTRACT(EPOCH FROM s.last_seen_at) AS bigint) AS last_seen_at, CAST(s.auth_hash AS text) AS auth_hash, \
-        CAST(EXTRACT(EPOCH FROM s.auth_time) AS bigint) AS auth_time, \
-        CAST(EXTRACT(EPOCH FROM s.locks_at) AS bigint) AS locks_at, CAST(s.amr AS text) AS amr, \
+        CAST(date_part('epoch', s.last_seen_at) AS bigint) AS last_seen_at, CAST(s.auth_hash AS text) AS auth_hash, \
+        CAST(date_part('epoch', s.auth_time) AS bigint) AS auth_time, \
+        CAST(date_part('epoch', s.locks_at) AS bigint) AS locks_at, CAST(s.amr AS text) AS amr, \
         CAST(s.actor_session_id AS text) AS actor_session_id, CAST(s.device_key AS text) AS device_key, \
-        CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000 AS bigint) AS database_time",
-    with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS boolean) AS is_active \
+        CAST(date_part('epoch', STATEMENT_TIMESTAMP()) * 1000 AS bigint) AS database_time",
+    with_user: "CASE WHEN CAST(u.is_active AS boolean) THEN CAST(u.password AS text) END AS password \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
-    without_user: "CAST(NULL AS text) AS password, CAST(NULL AS boolean) AS is_active FROM jwtauth_session s",
-    now: "SELECT CAST(EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP()) * 1000 AS bigint)",
+    without_user: "CAST(NULL AS text) AS password FROM jwtauth_session s",
+    now: "SELECT CAST(date_part('epoch', STATEMENT_TIMESTAMP()) * 1000 AS bigint)",
     find: "WHERE s.id = CAST($1 AS uuid)",
     of_user: "WHERE s.user_id = {user} AND s.expires_at > to_timestamp(CAST($2 AS bigint)) \
         ORDER BY s.created_at DESC, s.id DESC",
@@ -145,4 +145,4 @@ const POSTGRES: Dialect = Dialect {
 };
 
 // A snapshot older than the lock would miss the sessions of concurrent logins.
-sql_store!(PostgresStore, Postgres, "BEGIN ISOLATION LEVEL READ COMMITTED");
+sql_store!(PostgresStore, Postgres, "BEGIN ISOLATION LEVEL READ COMMITTED", Row::from_columns);

@@ -1,50 +1,66 @@
 //! Rows, and values in the form of their columns.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::Range,
+    time::{Duration, SystemTime},
+};
 
 use jwtauth::{DeviceBinding, Generation, Methods, Session, UnixTime};
-use sqlx::{ColumnIndex, Decode, FromRow, Type};
+use serde::{Deserialize, Deserializer, de::Error as _};
+#[cfg(any(feature = "mariadb", feature = "postgres"))]
+use sqlx::{ColumnIndex, Decode, Type};
 use uuid::Uuid;
 
 use super::{DjangoUsers, KeyKind};
 use crate::store::{FoundSession, Record, StoreError};
 
 /// The columns of a session, in the order of [`Dialect`](super::Dialect). Reading by name would hash twenty names for
-/// each row.
+/// each row. From SQLite they come as one JSON array.
+#[derive(Deserialize)]
 pub(super) struct Row {
     id: String,
     user_id: String,
     generation: i64,
+    #[serde(deserialize_with = "stored_time_if_any")]
     acknowledged_at: Option<i64>,
+    #[serde(deserialize_with = "stored_time")]
     rotated_at: i64,
+    #[serde(deserialize_with = "stored_time")]
     created_at: i64,
+    #[serde(deserialize_with = "stored_time")]
     expires_at: i64,
+    #[serde(deserialize_with = "flag")]
     end_is_fixed: bool,
+    #[serde(deserialize_with = "flag")]
     remember: bool,
     user_agent: String,
     ip_address: Option<String>,
+    #[serde(deserialize_with = "stored_time")]
     last_seen_at: i64,
     auth_hash: String,
+    #[serde(deserialize_with = "stored_time_if_any")]
     auth_time: Option<i64>,
+    #[serde(deserialize_with = "stored_time_if_any")]
     locks_at: Option<i64>,
     amr: String,
     actor_session_id: Option<String>,
     device_key: Option<String>,
-    /// The database's time, in milliseconds.
-    database_time: i64,
-    /// The user's password, if Django's table is joined.
+    /// The database's time, in milliseconds, unless it is that of this process.
+    database_time: Option<i64>,
+    /// The password of an active user, if Django's table is joined.
     password: Option<String>,
-    is_active: Option<bool>,
 }
 
-impl<'r, R: sqlx::Row> FromRow<'r, R> for Row
-where
-    usize: ColumnIndex<R>,
-    bool: Decode<'r, R::Database> + Type<R::Database>,
-    i64: Decode<'r, R::Database> + Type<R::Database>,
-    String: Decode<'r, R::Database> + Type<R::Database>,
-{
-    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+impl Row {
+    /// Read a row of PostgreSQL or MariaDB.
+    #[cfg(any(feature = "mariadb", feature = "postgres"))]
+    pub(super) fn from_columns<'r, R: sqlx::Row>(row: &'r R) -> Result<Self, sqlx::Error>
+    where
+        usize: ColumnIndex<R>,
+        bool: Decode<'r, R::Database> + Type<R::Database>,
+        i64: Decode<'r, R::Database> + Type<R::Database>,
+        String: Decode<'r, R::Database> + Type<R::Database>,
+    {
         Ok(Self {
             id: row.try_get(0)?,
             user_id: row.try_get(1)?,
@@ -66,12 +82,9 @@ where
             device_key: row.try_get(17)?,
             database_time: row.try_get(18)?,
             password: row.try_get(19)?,
-            is_active: row.try_get(20)?,
         })
     }
-}
 
-impl Row {
     /// Return the session's record, without checking its user.
     pub(super) fn record(self, key: KeyKind) -> Result<Record, StoreError> {
         let id = |text: &str| Uuid::parse_str(text).map_err(|error| StoreError::Failed(error.into()));
@@ -100,16 +113,49 @@ impl Row {
         if !self.may_sign_in(users) {
             return Ok(None);
         }
-        let database_time = SystemTime::UNIX_EPOCH + Duration::from_millis(number(self.database_time));
-        Ok(Some(FoundSession::new(self.record(key)?).with_database_time(database_time)))
+        let since = self.database_time.map(|time| Duration::from_millis(number(time)));
+        let found = FoundSession::new(self.record(key)?);
+        Ok(Some(match since {
+            Some(since) => found.with_database_time(SystemTime::UNIX_EPOCH + since),
+            None => found,
+        }))
     }
 
     /// Return whether the user is active and has the same password as at login, if Django's table is joined.
     pub(super) fn may_sign_in(&self, users: Option<&DjangoUsers>) -> bool {
         let Some(users) = users else { return true };
-        let password = self.password.as_deref().filter(|_| self.is_active == Some(true));
-        password.is_some_and(|password| users.hasher.holds(&self.auth_hash, password))
+        self.password.as_deref().is_some_and(|password| users.hasher.holds(&self.auth_hash, password))
     }
+}
+
+/// Read a flag, which SQLite stores as a number.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    i64::deserialize(deserializer).map(|number| number != 0)
+}
+
+/// Read a time, which SQLite stores as text.
+fn stored_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    parse_time(<&str>::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("not a time"))
+}
+
+fn stored_time_if_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let text = Option::<&str>::deserialize(deserializer)?;
+    text.map(|text| parse_time(text).ok_or_else(|| D::Error::custom("not a time"))).transpose()
+}
+
+/// Return the seconds since 1970 of a time in UTC as Django and the statements write it: `2026-11-27 15:04:06`, perhaps
+/// with a fraction.
+fn parse_time(text: &str) -> Option<i64> {
+    let number = |range: Range<usize>| {
+        let mut digits = text.as_bytes().get(range)?.iter();
+        digits.try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0')))
+    };
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    // Years begin in March here, so that a leap day is the last of its year.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 /// Convert a value of a column that holds no negative values.
@@ -137,4 +183,28 @@ pub(super) struct New {
     /// The user's key as a statement's parameter.
     pub(super) key: String,
     pub(super) auth_hash: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_times_are_seconds_since_1970() {
+        for (text, seconds) in [
+            ("1970-01-01 00:00:00", 0),
+            ("1969-12-31 23:59:59", -1),
+            ("2000-02-29 12:00:00", 951_825_600),
+            ("2000-03-01 00:00:00", 951_868_800),
+            ("2026-11-27 15:04:06.999999", 1_795_791_846),
+            ("2100-02-28 23:59:59", 4_107_542_399),
+            ("2100-03-01 00:00:00", 4_107_542_400),
+            ("9999-12-31 23:59:59", 253_402_300_799),
+        ] {
+            assert_eq!(parse_time(text), Some(seconds), "{text}");
+        }
+        for other in ["", "2026-11-27", "2026-11-27 15:04", "today at noon, exactly", "2026-11-27 15:04:é"] {
+            assert_eq!(parse_time(other), None, "{other}");
+        }
+    }
 }

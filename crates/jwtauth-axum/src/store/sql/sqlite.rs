@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jwtauth::{Generation, Methods, Session, UnixTime};
-use sqlx::{Connection as _, Sqlite, SqlitePool};
+use sqlx::{Connection as _, Row as _, Sqlite, SqlitePool, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
@@ -79,19 +79,24 @@ async fn columns(pool: &SqlitePool, table: &str) -> Result<Vec<(String, String)>
     query.bind(table).fetch_all(pool).await.map_err(not_connected)
 }
 
+impl Row {
+    /// Read a row whose only column is a JSON array of the columns.
+    fn from_json(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        let columns: &str = row.try_get(0)?;
+        serde_json::from_str(columns).map_err(|error| sqlx::Error::Decode(error.into()))
+    }
+}
+
 const SQLITE: Dialect = Dialect {
     quote: '"',
-    columns: "CAST(s.id AS text) AS id, CAST(s.user_id AS text) AS user_id, s.generation AS generation, \
-        unixepoch(s.acknowledged_at) AS acknowledged_at, unixepoch(s.rotated_at) AS rotated_at, \
-        unixepoch(s.created_at) AS created_at, unixepoch(s.expires_at) AS expires_at, s.end_is_fixed AS end_is_fixed, \
-        s.remember AS remember, s.user_agent AS user_agent, s.ip_address AS ip_address, \
-        unixepoch(s.last_seen_at) AS last_seen_at, s.auth_hash AS auth_hash, \
-        unixepoch(s.auth_time) AS auth_time, unixepoch(s.locks_at) AS locks_at, s.amr AS amr, \
-        CAST(s.actor_session_id AS text) AS actor_session_id, s.device_key AS device_key, \
-        CAST((julianday('now') - 2440587.5) * 86400000 AS integer) AS database_time",
-    with_user: "CAST(u.password AS text) AS password, CAST(u.is_active AS integer) AS is_active \
+    // One JSON array: sqlx copies each column of a row under two locks of SQLite. Times are read as text, since SQLite's
+    // date functions cost as much as all the rest. The database's time is that of this process.
+    columns: "json_array(CAST(s.id AS text), CAST(s.user_id AS text), s.generation, s.acknowledged_at, s.rotated_at, \
+        s.created_at, s.expires_at, s.end_is_fixed, s.remember, s.user_agent, s.ip_address, s.last_seen_at, s.auth_hash, \
+        s.auth_time, s.locks_at, s.amr, CAST(s.actor_session_id AS text), s.device_key, NULL",
+    with_user: "CASE WHEN u.is_active THEN CAST(u.password AS text) END) \
         FROM jwtauth_session s JOIN {users} u ON u.{key} = s.user_id",
-    without_user: "NULL AS password, NULL AS is_active FROM jwtauth_session s",
+    without_user: "NULL) FROM jwtauth_session s",
     now: "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS integer)",
     find: "WHERE s.id = $1",
     of_user: "WHERE s.user_id = {user} AND s.expires_at > datetime($2, 'unixepoch') \
@@ -125,4 +130,4 @@ const SQLITE: Dialect = Dialect {
         WHERE expires_at <= datetime($1, 'unixepoch') ORDER BY expires_at LIMIT $2)",
 };
 
-sql_store!(SqliteStore, Sqlite, "BEGIN IMMEDIATE");
+sql_store!(SqliteStore, Sqlite, "BEGIN IMMEDIATE", Row::from_json);
