@@ -9,8 +9,9 @@ import pytest
 from django.apps import apps
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models.signals import pre_delete
+from django.test.utils import CaptureQueriesContext
 
 from jwtauth import _engine
 from jwtauth.internal.store import cleanup
@@ -146,6 +147,18 @@ def test_database_error_during_the_removal_does_not_fail_the_login(browser, ada,
     assert "could not be removed" in caplog.text
 
 
+def test_deadlock_between_a_login_s_removal_and_the_command_is_not_logged(ada, due, caplog):
+    make_sessions(ada, 3, ended_ago=HOUR)
+
+    def fail(execute, sql, *args):
+        raise OperationalError(1213, "Deadlock found")
+
+    with connection.execute_wrapper(fail):
+        cleanup.remove_batch()
+    assert not caplog.records
+    assert Session.objects.count() == 3
+
+
 def test_error_of_a_pre_delete_receiver_does_not_fail_the_login(browser, ada, due, caplog):
     def fail(**kwargs):
         raise ValueError("a bug of the project's")
@@ -201,6 +214,40 @@ def test_clearsessions_and_logins_remove_concurrently(browser, ada, due):
     removed = list(command)[-1]
     assert removed == 700
     only_session()
+
+
+@pytest.mark.parametrize("live_may_be_read", [0, 100, 10_000])
+def test_clearsessions_removes_expired_sessions_among_live_ones(ada, monkeypatch, live_may_be_read):
+    monkeypatch.setattr(cleanup, "_LIVE", live_may_be_read)
+    for ended_ago in (-IDLE, HOUR, -IDLE, HOUR, -IDLE):
+        make_sessions(ada, 120, ended_ago)
+    assert clean() == ("Removed 240 expired sessions.\n", "")
+    assert Session.objects.live().count() == 360
+
+
+def test_clearsessions_stops_reading_in_order_of_storage_if_few_sessions_have_expired(ada, monkeypatch):
+    monkeypatch.setattr(cleanup, "_LIVE", 200)
+    make_sessions(ada, 2_000, ended_ago=-IDLE)
+    make_sessions(ada, 3, ended_ago=HOUR)
+    with CaptureQueriesContext(connection) as queries:
+        assert clean() == ("Removed 3 expired sessions.\n", "")
+    assert len(queries) < 10
+    assert Session.objects.count() == 2_000
+
+
+@pytest.mark.skipif(connection.vendor == "postgresql", reason="each batch skips locked rows")
+def test_clearsessions_continues_after_a_deadlock(ada, monkeypatch):
+    make_sessions(ada, 150, ended_ago=HOUR)
+    failures = [OperationalError(1213, "Deadlock found"), OperationalError(1213, "Deadlock found")]
+
+    def fail_twice(execute, sql, *args):
+        if failures and sql.startswith("DELETE") and Session._meta.db_table in sql:
+            raise failures.pop()
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(fail_twice):
+        assert clean() == ("Removed 150 expired sessions.\n", "")
+    assert not failures
 
 
 def test_clearsessions_dry_run_only_counts(ada):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 from threading import get_ident
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connections, models, transaction
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
 from django.http import HttpRequest
 
 from jwtauth import _engine
 from jwtauth.internal.store import clock
+from jwtauth.internal.store.retries import is_transient, retry_on_conflict
 from jwtauth.models import Session, SessionQuerySet, database, has_dependents
 
 _log = logging.getLogger("jwtauth")
@@ -25,6 +27,15 @@ _END: Any = Session._meta.get_field("expires_at")
 # The target duration in seconds of each statement of the command, and so the longest wait of other writers.
 _TARGET = 0.01
 _LEAST, _MOST = 100, 2_000
+
+# MariaDB plans longer lists of keys as a join with a table of them (in_predicate_conversion_threshold).
+_MOST_KEYS = 900
+
+_MOST_ROWID = 2**63 - 1
+
+# A sweep ends after so many live rows, and so many more for each removed one. Reading one takes about a microsecond,
+# and removing one by expiry twenty or more.
+_LIVE, _LIVE_PER_REMOVED = 50_000, 16
 
 # SQLite has one writer at a time, and others poll every few milliseconds. The command works for so many seconds, then
 # rests for so many to let others write.
@@ -70,8 +81,10 @@ def remove_batch() -> None:
         return  # another thread has begun it
     try:
         _, is_full = _remove(size)
-    except Exception:  # including errors of receivers, which Django would not report here
-        _log.warning("expired sessions could not be removed", exc_info=True)
+    except Exception as error:  # including errors of receivers, which Django would not report here
+        # A deadlock with the command is expected, and a later login tries again.
+        if not (isinstance(error, DatabaseError) and is_transient(error)):
+            _log.warning("expired sessions could not be removed", exc_info=True)
     _schedule.end(began=began, now=time.monotonic_ns(), is_full=is_full)
 
 
@@ -88,20 +101,100 @@ def _cutoff() -> datetime:
 def remove_all() -> Iterator[int]:
     """Remove all expired sessions, and yield the running total after each statement."""
     global _place
-    _place, removed, size, is_more = None, 0, _LEAST, True
+    _place, removed = None, 0
+    for remove in (_Sweep(), _remove):
+        for count in _paced(remove):
+            removed += count
+            yield removed
+
+
+def _paced(remove: Callable[[int], tuple[int, bool]]) -> Iterator[int]:
+    """Call ``remove`` until nothing is left, with sizes that take the target time. Yield each number removed."""
+    size, is_more = _LEAST, True
     shares = connections[database()].vendor == "sqlite"
     rested_at = time.monotonic()
     while is_more:
         started = time.monotonic()
-        count, is_more = _remove(size)
-        removed += count
+        # MariaDB may find a deadlock between removals in different orders.
+        count, is_more = retry_on_conflict(partial(remove, size), database())
         if count:
-            yield removed
+            yield count
         took = time.monotonic() - started
         if is_more and shares and started + took - rested_at >= _WORK:
             time.sleep(_REST)
             rested_at = time.monotonic()
         size = max(_LEAST, min(_MOST, int(size * min(2.0, _TARGET / max(took, 1e-6)))))
+
+
+class _Sweep:
+    """Remove expired sessions in the order in which the table stores its rows, which is about that of the logins.
+
+    In the order of expiry, each removed row is on another page of the table. In this order, each page is read and
+    written once. That takes half the time on SQLite, and on MariaDB a quarter if the table is larger than the buffer
+    pool. Live rows are read, too, so the sweep ends where too few rows have expired.
+    """
+
+    def __init__(self) -> None:
+        self._connection = connections[database()]
+        ways: dict[str, Any] = {"sqlite": (_remove_next_rows, _MOST), "mariadb": (_remove_next_keys, _MOST_KEYS)}
+        self._remove_next, self._most = ways.get(_vendor(self._connection), (None, 0))
+        self._place: Any = None
+        self._live_left = _LIVE
+
+    def __call__(self, limit: int) -> tuple[int, bool]:
+        """Examine the next ``limit`` rows. Return the number removed, and whether to continue."""
+        if self._remove_next is None or has_dependents():
+            return 0, False
+        limit = min(limit, self._most)
+        try:
+            removed, self._place = self._remove_next(self._connection, self._place, limit)
+        except IntegrityError:
+            return 0, False  # a table without a Django model refers to one of the sessions
+        self._live_left += removed * _LIVE_PER_REMOVED - (limit - removed)
+        return removed, self._place is not None and self._live_left > 0
+
+
+def _remove_next_rows(connection: Any, place: int | None, limit: int) -> tuple[int, int | None]:
+    """Examine the next rows by row id. Return the number removed, and the last row id if there may be more."""
+    quoted = connection.ops.quote_name
+    table, column = quoted(Session._meta.db_table), quoted("expires_at")
+    first = -1 if place is None else place
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT rowid FROM {table} WHERE rowid > %s ORDER BY rowid LIMIT 1 OFFSET %s",  # noqa: S608
+            [first, limit - 1],
+        )
+        row = cursor.fetchone()
+        last = None if row is None else row[0]
+        cursor.execute(
+            f"DELETE FROM {table} NOT INDEXED WHERE rowid > %s AND rowid <= %s AND {column} <= %s",  # noqa: S608
+            [first, _MOST_ROWID if last is None else last, _END.get_db_prep_value(_cutoff(), connection)],
+        )
+        return cursor.rowcount, last
+
+
+def _remove_next_keys(connection: Any, place: Any, limit: int) -> tuple[int, Any]:
+    """Examine the next rows by key. Return the number removed, and the last key if there may be more.
+
+    A range of keys in one statement would wait for live rows that others have locked.
+    """
+    quoted = connection.ops.quote_name
+    table, column, key = (quoted(name) for name in (Session._meta.db_table, "expires_at", "id"))
+    first = Session._meta.pk.get_db_prep_value(UUID(int=0), connection) if place is None else place
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {key}, {column} <= %s FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT %s",  # noqa: S608
+            [_END.get_db_prep_value(_cutoff(), connection), first, limit],
+        )
+        rows = cursor.fetchall()
+        keys = [value for value, is_over in rows if is_over]
+        removed = 0
+        if keys:
+            # Expired rows are never refreshed, so the key is enough.
+            marks = ", ".join(["%s"] * len(keys))
+            cursor.execute(f"DELETE FROM {table} WHERE {key} IN ({marks})", keys)  # noqa: S608
+            removed = cursor.rowcount
+    return removed, rows[-1][0] if len(rows) == limit else None
 
 
 def _remove(limit: int) -> tuple[int, bool]:
@@ -110,8 +203,8 @@ def _remove(limit: int) -> tuple[int, bool]:
     Uses one statement if the database supports it. Locked rows are skipped.
     """
     connection = connections[database()]
-    vendor = "mariadb" if getattr(connection, "mysql_is_mariadb", False) else connection.vendor
-    at_once = {"postgresql": _remove_by_ctid, "sqlite": _remove_by_rowid, "mariadb": _remove_returning}.get(vendor)
+    functions = {"postgresql": _remove_by_ctid, "sqlite": _remove_by_rowid, "mariadb": _remove_returning}
+    at_once = functions.get(_vendor(connection))
     # If another table refers to sessions or a receiver is connected, Django's delete() must handle them.
     if at_once is not None and not has_dependents():
         try:
@@ -121,6 +214,10 @@ def _remove(limit: int) -> tuple[int, bool]:
         else:
             return removed, removed == limit
     return _remove_by_key(limit)
+
+
+def _vendor(connection: Any) -> str:
+    return "mariadb" if getattr(connection, "mysql_is_mariadb", False) else str(connection.vendor)
 
 
 def _remove_by_key(limit: int) -> tuple[int, bool]:
