@@ -181,18 +181,21 @@ def _remove_next_keys(connection: Any, place: Any, limit: int) -> tuple[int, Any
     quoted = connection.ops.quote_name
     table, column, key = (quoted(name) for name in (Session._meta.db_table, "expires_at", "id"))
     first = Session._meta.pk.get_db_prep_value(UUID(int=0), connection) if place is None else place
+    cutoff = _END.get_db_prep_value(_cutoff(), connection)
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {key}, {column} <= %s FROM {table} WHERE {key} > %s ORDER BY {key} LIMIT %s",  # noqa: S608
-            [_END.get_db_prep_value(_cutoff(), connection), first, limit],
+            [cutoff, first, limit],
         )
         rows = cursor.fetchall()
         keys = [value for value, is_over in rows if is_over]
         removed = 0
         if keys:
-            # Expired rows are never refreshed, so the key is enough.
             marks = ", ".join(["%s"] * len(keys))
-            cursor.execute(f"DELETE FROM {table} WHERE {key} IN ({marks})", keys)  # noqa: S608
+            cursor.execute(
+                f"DELETE FROM {table} WHERE {key} IN ({marks}) AND {column} <= %s",  # noqa: S608
+                [*keys, cutoff],
+            )
             removed = cursor.rowcount
     return removed, rows[-1][0] if len(rows) == limit else None
 
