@@ -192,7 +192,14 @@ mod tests {
         ] {
             assert_eq!(parse_time(text), Some(seconds), "{text}");
         }
-        for other in ["", "2026-11-27", "2026-11-27 15:04", "2026-11-27 15:04:06.5+02:00", "today at noon, exactly", "2026-11-27 15:04:é"] {
+        for other in [
+            "",
+            "2026-11-27",
+            "2026-11-27 15:04",
+            "2026-11-27 15:04:06.5+02:00",
+            "today at noon, exactly",
+            "2026-11-27 15:04:é",
+        ] {
             assert_eq!(parse_time(other), None, "{other}");
         }
     }
