@@ -12,7 +12,7 @@ use jwtauth_axum::{
     SessionStore, SqliteStore,
 };
 use sqlx::{
-    ConnectOptions, Connection, Executor, MySqlPool, PgPool, SqlitePool,
+    ConnectOptions, Connection, Executor, MySqlPool, PgPool, Row, SqlitePool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
@@ -224,7 +224,35 @@ impl MariaDb {
         let collated = "ALTER TABLE test_user MODIFY id varchar(40) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
         pool.execute(collated).await.unwrap();
         let store = MariaDbStore::new(pool.clone(), Some(users())).await.unwrap();
-        Self { pool, store }
+        let this = Self { pool, store };
+        this.check_the_check().await.unwrap();
+        this
+    }
+
+    /// Return how many connections to this database have an open transaction.
+    ///
+    /// `information_schema.innodb_trx` is a copy that is not renewed while anyone has read it within 0.1 seconds.
+    async fn open_transactions(&self) -> Result<usize, sqlx::Error> {
+        let own = "SELECT CAST(id AS UNSIGNED) FROM information_schema.processlist WHERE db = DATABASE()";
+        let own: Vec<u64> = sqlx::query_scalar(own).fetch_all(&self.pool).await?;
+        let status: String =
+            sqlx::raw_sql("SHOW ENGINE INNODB STATUS").fetch_one(&self.pool).await?.try_get("Status")?;
+        let thread = |transaction: &str| {
+            let (state, rest) = transaction.split_once('\n')?;
+            let (_, id) = rest.split_once("thread id ").filter(|_| state.contains(", ACTIVE"))?;
+            id.split_once(',')?.0.parse().ok()
+        };
+        Ok(status.split("---TRANSACTION ").filter_map(thread).filter(|id| own.contains(id)).count())
+    }
+
+    /// An open transaction must be seen, and no longer than it is open.
+    async fn check_the_check(&self) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        transaction.execute("SELECT * FROM test_user FOR UPDATE").await?;
+        assert_eq!(self.open_transactions().await?, 1);
+        transaction.rollback().await?;
+        assert_eq!(self.open_transactions().await?, 0);
+        Ok(())
     }
 }
 
@@ -247,12 +275,7 @@ impl Place for MariaDb {
                 sqlx::query_scalar("SELECT CAST(@@in_transaction AS SIGNED)").fetch_one(&mut **connection).await;
             ensure(is_in_one.map_err(said)? == 0, || "a connection is in a transaction".to_owned())
         })?;
-        let open = "SELECT COUNT(*) FROM information_schema.innodb_trx \
-                    JOIN information_schema.processlist p ON p.id = trx_mysql_thread_id WHERE p.db = DATABASE()";
-        let is_idle = comes_true(async || {
-            let open = sqlx::query_scalar(open).fetch_one(&self.pool).await;
-            open.is_ok_and(|open: i64| open == 0)
-        });
+        let is_idle = comes_true(async || self.open_transactions().await.is_ok_and(|open| open == 0));
         ensure(is_idle.await.is_ok(), || "a transaction is open".to_owned())
     }
 }
