@@ -170,12 +170,7 @@ def steps(results: dict, folder: Path) -> str:
         "compared to a request without authentication. The statement alone, on Django's cursor, is the minimum for any "
         "check that queries the database.\n\n"
     )
-    return text + table(["", "µs"], [[step(name), figure(value)] for name, value in results.items()])
-
-
-def step(name: str) -> str:
-    """Return the present name of a step; older results may have another."""
-    return "cookies verified, the user is not needed" if name.startswith("cookies verified") else name
+    return text + table(["", "µs"], [[name, figure(value)] for name, value in results.items()])
 
 
 def cell(value: dict | None) -> str:
@@ -250,8 +245,6 @@ def growth(results: dict, folder: Path) -> str:
         "## As the table grows\n\nMicroseconds for the whole request, and for the removal of one expired session "
         "(`cleaned`).\n\n"
     )
-    cleaned = results.get("cleaning", {})
-    results = {vendor: sizes for vendor, sizes in results.items() if vendor != "cleaning"}
     plot, axes = plt.subplots(1, len(results), figsize=(4.5 * len(results), 3.2), sharey=True, squeeze=False)
     for axis, (vendor, sizes) in zip(axes[0], results.items(), strict=True):
         columns = ("request", "login", "refresh", "cleaned")
@@ -273,15 +266,15 @@ def growth(results: dict, folder: Path) -> str:
     axes[0][0].set_ylabel("µs")
     axes[0][-1].legend(frameon=False)
     save(plot, folder / "growth.svg")
-    return text + "![Cost of a request as the table grows](growth.svg)\n" + (cleaning(cleaned) if cleaned else "")
+    return text + "![Cost of a request as the table grows](growth.svg)\n"
 
 
-def cleaning(results: dict) -> str:
+def cleaning(results: dict, folder: Path) -> str:
     text = (
-        "\nRemoving expired sessions from a realistic table: half of it is live, and its rows are in no order of key, "
-        "user or expiry. `jwtauth_clearsessions` uses small statements, and pauses between them on SQLite. Django's "
-        "`clearsessions` is one statement, run on another table with the same expiry times. While there are expired "
-        "rows, a login takes longer: until the client has its response, and until the process accepts another "
+        "## Removing expired sessions\n\nFrom a realistic table: half of it is live, and its rows are in no order of "
+        "key, user or expiry. `jwtauth_clearsessions` uses small statements, and pauses between them on SQLite. "
+        "Django's `clearsessions` is one statement, run on another table with the same expiry times. While there are "
+        "expired rows, a login takes longer: until the client has its response, and until the process accepts another "
         "request.\n\n"
     )
     columns = {
@@ -333,5 +326,5 @@ def size(results: dict, folder: Path) -> str:
 
 SECTIONS = {
     section.__name__: section
-    for section in (requests, steps, served, asynchronous, service, growth, instructions, engine, calls, size)
+    for section in (requests, steps, served, asynchronous, service, growth, cleaning, instructions, engine, calls, size)
 }

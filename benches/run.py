@@ -318,7 +318,7 @@ def growth(quick: bool) -> dict:
             command = [sys.executable, str(HERE / "growth.py"), *map(str, sizes)]
             environment = os.environ | {"JWTAUTH_BENCH_DATABASE": json.dumps(new("growth"))}
             results[vendor] = json.loads(subprocess.check_output(command, env=environment, text=True))
-    return results | {"cleaning": cleaning(quick)}
+    return results
 
 
 def cleaning(quick: bool) -> dict:
@@ -437,7 +437,7 @@ def machine() -> dict[str, object]:
 
 PARTS = {
     part.__name__: part
-    for part in (engine, calls, requests, steps, served, asynchronous, service, growth, instructions, size)
+    for part in (engine, calls, requests, steps, served, asynchronous, service, growth, cleaning, instructions, size)
 }
 
 
