@@ -1,4 +1,4 @@
-"""The demo site, served as `make run` serves it, on its own database."""
+"""The demo site, served on a database of its own."""
 
 import os
 import subprocess
@@ -12,6 +12,17 @@ from tests.databases.servers import free_port
 from tests.waiting import answers, stop, wait_until
 
 SITE = Path(__file__).resolve().parents[1] / "examples" / "site"
+# Tests sign in more often than the demo allows in a minute, and their order and the machine would decide how often.
+OFTEN = """
+from project.settings import *
+
+REST_FRAMEWORK = {**REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"jwtauth_login": None}}
+"""
+# The demo's tokens expire after seconds, and its logins are slow.
+LONG = """
+JWTAUTH = {"ACCESS_TOKEN_LIFETIME": 300, "REFRESH_TOKEN_GRACE_PERIOD": JWTAUTH["REFRESH_TOKEN_GRACE_PERIOD"]}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+"""
 
 
 @dataclass
@@ -23,21 +34,20 @@ class Demo:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Demo]:
-    """Run the site with its database and its log in this folder."""
-    env = os.environ | {"DEMO_DATABASE": str(folder / "db.sqlite3")}
-    env.pop("DJANGO_SETTINGS_MODULE", None)
-    manage = [sys.executable, str(SITE / "manage.py")]
-    subprocess.run([*manage, "migrate", "--verbosity", "0"], env=env, check=True)
-    subprocess.run([*manage, "demo_users"], env=env, check=True, stdout=subprocess.DEVNULL)
-    port = free_port()
-    log_file = folder / "server.log"
-    with log_file.open("wb") as log:
-        server = subprocess.Popen(
-            [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"], env=env, stdout=log, stderr=log
-        )
+def served(folder: Path, settings: str = "") -> Iterator[Demo]:
+    """Run the site with these settings after its own, and with its database and its log in this folder."""
+    (folder / "changed_settings.py").write_text(OFTEN + settings)
+    changed = {"DJANGO_SETTINGS_MODULE": "changed_settings", "DEMO_DATABASE": str(folder / "db.sqlite3")}
+    path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
+    env = os.environ | changed | {"PYTHONPATH": path}
+    manage, port, log = [sys.executable, str(SITE / "manage.py")], free_port(), folder / "server.log"
+    for command in (("migrate", "--verbosity", "0"), ("demo_users",)):
+        subprocess.run([*manage, *command], env=env, check=True, stdout=subprocess.DEVNULL)
+    with log.open("wb") as out:
+        command = [*manage, "runserver", "--noreload", f"127.0.0.1:{port}"]
+        server = subprocess.Popen(command, env=env, stdout=out, stderr=out)
         try:
-            wait_until(lambda: answers(f"http://127.0.0.1:{port}/sign-in/"), server, log_file)
+            wait_until(lambda: answers(f"http://127.0.0.1:{port}/sign-in/"), server, log)
             yield Demo(f"http://127.0.0.1:{port}", port)
         finally:
             stop(server)

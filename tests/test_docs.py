@@ -13,7 +13,6 @@ from django.dispatch import Signal
 from jwtauth import conf, exceptions, signals, urls
 from jwtauth.models import Session, SessionQuerySet
 from tests.conftest import only_session
-from tests.demo import served
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -250,13 +249,6 @@ def test_the_test_that_contributing_shows_passes(signed_in, clock):
 def test_examples_in_python_are_python(page):
     for example in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S):
         ast.parse(example)
-
-
-@pytest.fixture
-def demo(tmp_path):
-    """Serve a demo site for this test alone, so that no other test has used up its attempts to sign in."""
-    with served(tmp_path) as site:
-        yield site
 
 
 def test_the_client_of_the_guide_for_apps_works(demo):

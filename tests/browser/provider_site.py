@@ -106,8 +106,14 @@ class Quiet(WSGIRequestHandler):
 
 
 def other_site(environ, start_response):
-    """Serve pages that lead to ?to= as the path says: by themselves, by a form, or after a click."""
+    """Serve pages that lead to ?to= as the path says: by themselves, by a form, or after a click.
+
+    ``/received/`` is the list of the requests that the site has received.
+    """
     global rounds
+    if environ["PATH_INFO"] == "/received/":
+        start_response("200 OK", [("Content-Type", "application/json")])
+        return [json.dumps(received).encode()]
     to = parse_qs(environ["QUERY_STRING"]).get("to", ["#"])[0].replace("&", "&amp;")
     how = environ["PATH_INFO"].strip("/")
     body = f'<a href="{to}">Go</a>'
@@ -121,14 +127,18 @@ def other_site(environ, start_response):
 
 
 def jwtauth_site(environ, start_response):
-    def noting(status, headers, exc_info=None):
-        names = ("HTTP_SEC_FETCH_SITE", "HTTP_COOKIE", "HTTP_REFERER", "REQUEST_METHOD", "PATH_INFO")
-        sys.stdout.write(json.dumps({name: environ.get(name) for name in names} | {"status": int(status[:3])}) + "\n")
-        sys.stdout.flush()
+    def with_policy(status, headers, exc_info=None):
         policy = ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'")
         return start_response(status, [*headers, policy], exc_info)
 
-    return django_application(environ, noting)
+    received.append(
+        {
+            "path": environ["PATH_INFO"],
+            "site": environ.get("HTTP_SEC_FETCH_SITE"),
+            "access_cookie": "access_token=" in environ.get("HTTP_COOKIE", ""),
+        }
+    )
+    return django_application(environ, with_policy)
 
 
 def application(environ, start_response):
@@ -136,7 +146,7 @@ def application(environ, start_response):
     return site(environ, start_response)
 
 
-rounds = 0
+rounds, received = 0, []
 call_command("migrate", verbosity=0)
 get_user_model().objects.create_user("ada", pk=1)
 django_application = get_wsgi_application()

@@ -6,7 +6,7 @@ from threading import Thread
 
 import pytest
 
-from tests.seams.clients.changed_demo import served_with
+from tests.demo import LONG, served
 from tests.seams.clients.typescript import compile_clients
 from tests.test_startproject import ROOT, example
 
@@ -47,7 +47,7 @@ def api(app, tmp_path_factory):
     pytest.importorskip("corsheaders", reason="no django-cors-headers: see requirements/neighbours.txt")
     settings = example(GUIDE, "cors")
     assert settings.count("https://app.example.net") == 2
-    with served_with(settings.replace("https://app.example.net", app), tmp_path_factory.mktemp("api")) as site:
+    with served(tmp_path_factory.mktemp("api"), LONG + settings.replace("https://app.example.net", app)) as site:
         yield site.url
 
 

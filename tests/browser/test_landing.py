@@ -2,14 +2,13 @@
 
 import json
 import os
-import queue
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+import requests
 from playwright.sync_api import expect
 
 from tests.databases.servers import free_port
@@ -19,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Site:
-    """The site and the other one, and the requests that the site received."""
+    """The site and the other one."""
 
     def __init__(self, folder, same_site):
         port = free_port()
@@ -28,13 +27,6 @@ class Site:
         command = [sys.executable, "-m", "tests.browser.provider_site", str(port)]
         self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ready\n"
-        self.requests = queue.Queue()
-        self.listener = threading.Thread(target=self.listen, daemon=True)
-        self.listener.start()
-
-    def listen(self):
-        for line in self.process.stdout:
-            self.requests.put(json.loads(line))
 
     def from_other(self, how, path):
         """Return the address of a page of the other site that leads to this path: see `provider_site.other_site`."""
@@ -42,12 +34,8 @@ class Site:
 
     def requested(self, path):
         """Return the requests of this path so far: ``Sec-Fetch-Site``, and whether the access cookie was sent."""
-        found = []
-        while not self.requests.empty():
-            request = self.requests.get()
-            if request["PATH_INFO"] == path:
-                found.append((request["HTTP_SEC_FETCH_SITE"], "access_token=" in (request["HTTP_COOKIE"] or "")))
-        return found
+        received = requests.get(f"{self.other}/received/").json()
+        return [(request["site"], request["access_cookie"]) for request in received if request["path"] == path]
 
     def live_sessions(self, page):
         page.goto(f"{self.url}/sessions/")
@@ -55,7 +43,6 @@ class Site:
 
     def stop(self):
         stop(self.process)
-        self.listener.join()
         self.process.stdout.close()
 
 

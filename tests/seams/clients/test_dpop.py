@@ -19,8 +19,7 @@ from django.test import Client as DjangoClient
 
 from jwtauth.models import Session
 from jwtauth.test import force_login
-from tests.demo import Demo
-from tests.seams.clients.changed_demo import served_with
+from tests.demo import LONG, Demo, served
 from tests.seams.clients.table import FOLDER
 from tests.seams.clients.typescript import CLIENTS, compile_clients
 from tests.test_startproject import PASSWORD, ROOT, example
@@ -87,7 +86,7 @@ def in_typescript(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    with served_with("", tmp_path_factory.mktemp("site")) as site:
+    with served(tmp_path_factory.mktemp("site"), LONG) as site:
         yield site
 
 
@@ -253,7 +252,7 @@ def test_proof_is_for_the_url_in_front_of_the_proxy(tmp_path):
     spec.loader.exec_module(dpop)
     key, passed_on = dpop.ECKey.generate_key("P-256"), {"Host": "api.example.com", "X-Forwarded-Proto": "https"}
     codes = {}
-    with served_with(BEHIND_A_PROXY, tmp_path) as site:
+    with served(tmp_path, LONG + BEHIND_A_PROXY) as site:
         for url in ("https://api.example.com/prefix", "http://api.example.com/prefix", "https://api.example.com"):
             headers = {**passed_on, "DPoP": dpop.proof(key, "POST", f"{url}/auth/token/")}
             codes[url] = requests.post(f"{site.url}/auth/token/", headers=headers).json()["code"]
