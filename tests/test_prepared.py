@@ -308,11 +308,19 @@ def test_connection_of_a_thread_is_freed_with_the_thread(signed_in):
     assert seen[0]() is None
 
 
-def test_prepared_query_returns_what_django_s_queryset_returns(signed_in, ada):
+@pytest.mark.parametrize("is_filled", [False, True], ids=["as started", "all columns filled"])
+def test_prepared_query_returns_what_django_s_queryset_returns(signed_in, ada, is_filled):
+    if is_filled:
+        last = Session.objects.latest("created_at")
+        times = dict.fromkeys(["acknowledged_at", "auth_time", "locks_at"], last.expires_at)
+        texts = {"device_key": "dpop:é", "ip_address": "2001:db8::1", "amr": "pwd otp", "user_agent": "0"}
+        Session.objects.update(end_is_fixed=True, remember=False, generation=2**31 - 1, **times, **texts)
     found, session = sessions.find(only_session().pk), only_session()
-    assert {name: value for name, value in vars(found.session).items() if name != "_state"} == {
-        name: value for name, value in vars(session).items() if name != "_state"
-    }
+
+    def values(instance):
+        return {name: (value, type(value)) for name, value in vars(instance).items() if name != "_state"}
+
+    assert values(found.session) == values(session)
     same = User.objects.get(pk=ada.pk)
     assert {**vars(found.user), "_state": None} == {**vars(same), "_state": None}
     assert (found.user._state.db, found.user._state.adding) == (same._state.db, same._state.adding)

@@ -124,19 +124,6 @@ class Local(Transform):
         return local, [*parameters, connection.timezone_name, *parameters]
 
 
-class Stored(Transform):
-    """Return the column without parsing: Python's sqlite3 then returns its text."""
-
-    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
-        """Return the column as it is."""
-        return compiler.compile(self.lhs)
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        """Return an equal expression without a declared type (https://sqlite.org/c3ref/column_decltype.html)."""
-        sql, parameters = compiler.compile(self.lhs)
-        return f"+{sql}", parameters
-
-
 def of_local(expression: Any) -> Any:
     """Return the expression with `Local` times as arguments of Django's date functions."""
     if not isinstance(expression, (Func, CombinedExpression)):

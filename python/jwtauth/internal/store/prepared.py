@@ -19,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.db import Error, connections
-from django.db.models import Field, Manager, QuerySet
+from django.db.models import Field, Manager, QuerySet, Transform
 from django.utils.dateparse import parse_datetime
 
 _log = logging.getLogger("jwtauth")
@@ -28,6 +28,19 @@ _QuerySetOf = Callable[[QuerySet[Any], UUID], QuerySet[Any]]
 # The name of an attribute of connections.
 _CONVERTERS = "_jwtauth_converters"
 _Converter = tuple[Sequence[Callable[[Any, Any, Any], Any]], Any]
+
+
+class Stored(Transform):
+    """Return the column without parsing: Python's sqlite3 otherwise looks up a parser for each column of each row."""
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> Any:
+        """Return the column as it is."""
+        return compiler.compile(self.lhs)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        """Return an equal expression without a declared type (https://sqlite.org/c3ref/column_decltype.html)."""
+        sql, parameters = compiler.compile(self.lhs)
+        return f"+{sql}", parameters
 
 
 class _Converters(dict[int, _Converter]):

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import transaction
+from django.db import models, transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -26,8 +26,7 @@ from jwtauth.internal.settings_parsers import lifetime_seconds
 from jwtauth.internal.store import clock
 from jwtauth.internal.store.admission import admit, auth_hash, auth_hash_holds, backend_of
 from jwtauth.internal.store.commits import after_commit
-from jwtauth.internal.store.instants import InstantField, Stored
-from jwtauth.internal.store.prepared import Lookup, Row
+from jwtauth.internal.store.prepared import Lookup, Row, Stored
 from jwtauth.internal.store.retries import retry_on_conflict
 from jwtauth.models import Session, SessionQuerySet, columns_of, database, row_of, writes
 from jwtauth.signals import session_started
@@ -37,7 +36,8 @@ _log = logging.getLogger("jwtauth.security")
 # The columns of a session, with the key first. In the query of the strict check the other columns have a prefix, so
 # that they do not clash with fields of the user model.
 _NAMES = [field.attname for field in Session._meta.concrete_fields]
-_TIMES = [field.attname for field in Session._meta.concrete_fields if type(field) is InstantField]
+# Those that the database driver need not parse: all but booleans, which the engine's row takes as the driver's `bool`.
+_STORED = [field.attname for field in Session._meta.concrete_fields[1:] if not isinstance(field, models.BooleanField)]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
 # The columns of the engine's row, in the engine's order, and those that only the strict check reads.
@@ -228,7 +228,7 @@ def _find_actor(found: SessionAndUser) -> bool:
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
     """Return the user of this session, annotated with its columns and the database's time."""
     columns: dict[str, Any] = {f"{_PREFIX}{name}": F(f"jwtauth_sessions__{name}") for name in _NAMES[1:]}
-    columns |= {f"{_PREFIX}{name}": Stored(columns[f"{_PREFIX}{name}"]) for name in _TIMES}
+    columns |= {f"{_PREFIX}{name}": Stored(columns[f"{_PREFIX}{name}"]) for name in _STORED}
     time = {_DATABASE_TIME: clock.DatabaseTime()}
     found: QuerySet[Any] = users.filter(jwtauth_sessions__id=session_id).annotate(**columns, **time).order_by()
     return found
