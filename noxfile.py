@@ -35,9 +35,10 @@ PAIRS = [f"{django}-{drf}" for django, drf in product(DJANGOS, DRFS)]
 APART = ("browser", "databases", "neighbours", "seams", "simulation", "test_startproject.py")
 # Tests that read pages and run scripts of this checkout, with the checkout's own Python.
 OF_THE_CHECKOUT = (
-    *("test_act_as_guide.py", "test_docs.py", "test_guides.py", "test_language.py", "test_locale.py"),
-    *("test_notices.py", "test_ports.py", "test_release.py", "test_scripts.py", "test_supported.py"),
-    *("test_tutorials.py", "test_waiting.py", "test_wheels.py", "test_workflows.py", "test_works_with.py"),
+    *("test_act_as_guide.py", "test_device_guide.py", "test_docs.py", "test_guides.py", "test_language.py"),
+    *("test_locale.py", "test_notices.py", "test_ports.py", "test_release.py", "test_scripts.py"),
+    *("test_supported.py", "test_tutorials.py", "test_waiting.py", "test_wheels.py", "test_workflows.py"),
+    "test_works_with.py",
 )
 LEFT_OUT = [f"--ignore=tests/{path}" for path in (*APART, *OF_THE_CHECKOUT)]
 LEFT_OUT += ["--deselect=tests/test_openapi.py::test_the_demo_answers_as_its_schema_says"]

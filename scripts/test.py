@@ -44,19 +44,27 @@ ONLY_ON_SQLITE = (
     *APART,
     "browser",
     "plain",
-    "test_engine_binding.py",
-    "test_startproject.py",
+    "test_act_as_guide.py",
     "test_conf.py",
+    "test_device_guide.py",
+    "test_engine_binding.py",
     "test_guides.py",
     "test_language.py",
     "test_locale.py",
-    "test_tutorials.py",
+    "test_notices.py",
     "test_openapi.py",
+    "test_package.py",
     "test_ports.py",
     "test_release.py",
     "test_scripts.py",
+    "test_startproject.py",
+    "test_subinterpreters.py",
+    "test_tutorials.py",
+    "test_users.py",
     "test_waiting.py",
+    "test_wheels.py",
     "test_workflows.py",
+    "test_works_with.py",
 )
 RUST_COVERAGE = 95  # percent of lines; that of Python is in pyproject.toml
 
@@ -187,7 +195,8 @@ def compiled() -> None:
 
 def others() -> list[Callable[[], None]]:
     """Return the other checks, longest first. Those on databases and servers wait more than they compute."""
-    return [python, servers, *(partial(folder, name) for name in APART), matrix]
+    seams, databases, *short = (partial(folder, name) for name in APART)
+    return [python, servers, seams, databases, matrix, *short]
 
 
 def lint() -> None:

@@ -12,16 +12,17 @@ from tests.databases.servers import free_port
 from tests.waiting import answers, stop, wait_until
 
 SITE = Path(__file__).resolve().parents[1] / "examples" / "site"
-# Tests sign in more often than the demo allows in a minute, and their order and the machine would decide how often.
+# Tests sign in more often than the demo allows in a minute; the order and the machine would decide which of them may.
+# They test no password hash, which would take most of their time.
 OFTEN = """
 from project.settings import *
 
 REST_FRAMEWORK = {**REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": {"jwtauth_login": None}}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 """
-# The demo's tokens expire after seconds, and its logins are slow.
+# The demo's tokens expire after seconds.
 LONG = """
 JWTAUTH = {"ACCESS_TOKEN_LIFETIME": 300, "REFRESH_TOKEN_GRACE_PERIOD": JWTAUTH["REFRESH_TOKEN_GRACE_PERIOD"]}
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 """
 
 

@@ -31,6 +31,8 @@ class Project:
 
     def prepare(self):
         self.append('ALLOWED_HOSTS = ["testserver"]\n')
+        # These tests are not about password hashes, which would take most of their time.
+        self.append('PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]\n')
         run(self.folder, "manage.py", "migrate", "--verbosity", "0")
         user = ("--noinput", "--username", "ada", "--email", "ada@example.com")
         run(self.folder, "manage.py", "createsuperuser", *user, DJANGO_SUPERUSER_PASSWORD=PASSWORD)
