@@ -13,7 +13,7 @@ import warnings
 from calendar import timegm
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from threading import Barrier, Event
 
@@ -552,7 +552,7 @@ OUTCOMES = st.sampled_from([_engine.Outcome.UNCHANGED, _engine.Outcome.CLEARED])
 ANSWER = respond(_engine.Identity(), _engine.Outcome.granted(grant(POLICY.start(NOW))))
 
 # Every function, with values of the right types for its positional and keyword arguments.
-STORED = texts | st.datetimes(datetime(1970, 1, 1)).map(str)
+STORED = texts | st.datetimes(datetime(1970, 1, 1)).map(str) | st.datetimes(timezones=st.none() | st.timezones())
 CALLS = {
     "SigningKey.read": (_engine.SigningKey.read, [key_texts], {"algorithm": texts | ALGORITHMS}),
     "VerifyingKey.read": (_engine.VerifyingKey.read, [key_texts], {"algorithm": texts | ALGORITHMS}),
@@ -732,7 +732,7 @@ CALLS = {
     "VerifiedSessions.forget": (MEMORY.forget, [st.uuids()], {}),
     "Session.stored": (
         _engine.Session.stored,
-        [integers, st.booleans(), *[st.none() | STORED] * 3, st.none() | texts, STORED, STORED, STORED],
+        [integers, st.booleans() | integers, *[st.none() | STORED] * 3, st.none() | texts, STORED, STORED, STORED],
         {},
     ),
     "Session.auth_time_of": (POLICY.start(NOW).auth_time_of, [st.just(claims())], {}),
@@ -977,13 +977,35 @@ def test_session_row_is_read_as_sqlite_stores_it():
     assert (stored.needs_device, seen.needs_device) == (False, True)
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)))
-def test_every_time_as_django_stores_it_is_read(moment):
+@pytest.mark.parametrize("flag", [0, 1])
+def test_session_row_is_read_as_other_drivers_return_it(flag):
+    moment = datetime(2026, 1, 31, 23, 59, 59, 999_999)
+    aware = moment.replace(tzinfo=timezone(timedelta(hours=-5)))
+    stored = _engine.Session.stored(3, flag, None, moment, aware, None, moment, aware, moment)
+    assert (stored.generation, stored.end_is_fixed) == (3, bool(flag))
+    utc, later = timegm(moment.timetuple()), timegm(moment.timetuple()) + 5 * 3600
+    assert (stored.acknowledged_at, stored.auth_time, stored.locks_at) == (None, utc, later)
+    assert (stored.rotated_at, stored.created_at, stored.expires_at) == (utc, later, utc)
+
+
+@pytest.mark.parametrize("flag", [None, 2, -1, "1"])
+def test_another_value_than_a_boolean_is_refused(flag):
+    with pytest.raises(ValueError, match="not a boolean as Django stores it"):
+        _engine.Session.stored(1, flag, None, None, None, None, *["1970-01-01 00:00:00"] * 3)
+
+
+zones = st.none() | st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)), zones)
+def test_every_time_as_a_driver_returns_it_is_read(moment, zone):
     assert _engine.stored_seconds(str(moment)) == timegm(moment.timetuple())
+    moment = moment.replace(tzinfo=zone)
+    assert _engine.stored_seconds(moment) == timegm(moment.utctimetuple())
 
 
 @pytest.mark.parametrize(
-    "text",
+    "value",
     [
         "",
         "2026-01-31",
@@ -996,11 +1018,16 @@ def test_every_time_as_django_stores_it_is_read(moment):
         "1969-12-31 23:59:59",
         "2026-01-31 23:59:5é",
         "\ud800",
+        datetime(1969, 12, 31, 23, 59, 59),
+        datetime(1970, 1, 1, tzinfo=timezone(timedelta(hours=1))),
+        date(2026, 1, 31),
+        1_800_000_000,
+        None,
     ],
 )
-def test_time_in_another_format_is_refused(text):
+def test_time_in_another_format_is_refused(value):
     with pytest.raises(ValueError, match=r"a time as Django stores it|surrogates not allowed"):
-        _engine.stored_seconds(text)
+        _engine.stored_seconds(value)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "CONNECT"])

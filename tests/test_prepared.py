@@ -321,6 +321,7 @@ def test_prepared_query_returns_what_django_s_queryset_returns(signed_in, ada, i
         return {name: (value, type(value)) for name, value in vars(instance).items() if name != "_state"}
 
     assert values(found.session) == values(session)
+    assert (repr(found.row), found.last_seen_at) == (repr(session.row()), int(session.last_seen_at.timestamp()))
     same = User.objects.get(pk=ada.pk)
     assert {**vars(found.user), "_state": None} == {**vars(same), "_state": None}
     assert (found.user._state.db, found.user._state.adding) == (same._state.db, same._state.adding)

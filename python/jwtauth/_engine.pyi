@@ -5,6 +5,7 @@ Times are Unix seconds. Objects are immutable, can be shared between threads, an
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Final, final
 from uuid import UUID
 
@@ -157,18 +158,18 @@ class Session:
     @staticmethod
     def stored(
         generation: int,
-        end_is_fixed: bool,
-        acknowledged_at: str | None,
-        auth_time: str | None,
-        locks_at: str | None,
+        end_is_fixed: bool | int,
+        acknowledged_at: str | datetime | None,
+        auth_time: str | datetime | None,
+        locks_at: str | datetime | None,
         device_key: str | None,
-        rotated_at: str,
-        created_at: str,
-        expires_at: str,
+        rotated_at: str | datetime,
+        created_at: str | datetime,
+        expires_at: str | datetime,
     ) -> Session:
-        """Return the row with these columns as returned by Python's sqlite3.
+        """Return the row with these columns as the database driver returns them.
 
-        Raises ``ValueError`` as `stored_seconds` does.
+        Raises ``ValueError`` as `stored_seconds` does, and for a boolean that is none.
         """
 
     @property
@@ -755,10 +756,11 @@ def stored_methods(names: Sequence[str]) -> str:
     Raises ``ValueError`` if a name is not valid, or if there are more than 6.
     """
 
-def stored_seconds(text: str) -> int:
-    """Return the Unix seconds of a UTC time as Django stores it in SQLite: ``2026-01-31 23:59:59.25``.
+def stored_seconds(time: str | datetime) -> int:
+    """Return the Unix seconds of a time as the database driver returns it. Without a time zone it is UTC.
 
-    Raises ``ValueError`` if the text has another form or the year is before 1970.
+    Text is as Django stores it in SQLite: ``2026-01-31 23:59:59.25``. Raises ``ValueError`` for any other value, and if
+    the year is before 1970.
     """
 
 @final

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::{exceptions::PyValueError, intern, prelude::*, types::PyString};
+
+/// The `toordinal()` of the first of January 1970.
+const ORDINAL_OF_1970: i64 = 719_163;
 
 /// The offset of the database's clock from this process's clock. Times are in milliseconds since 1970.
 #[pyclass(frozen, module = "jwtauth._engine")]
@@ -35,10 +38,46 @@ fn at(milliseconds: i64) -> SystemTime {
     time.unwrap_or(UNIX_EPOCH)
 }
 
-/// Parse a UTC time as Django stores it in `SQLite`, such as `2026-01-31 23:59:59.250000`, and return the Unix seconds.
+/// A time as a database driver returns it, in Unix seconds: text as Django stores it in `SQLite`, such as
+/// `2026-01-31 23:59:59.250000`, or a `datetime`. Without a time zone it is UTC.
+pub(crate) struct StoredTime(pub(crate) u64);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for StoredTime {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let seconds = match value.cast::<PyString>() {
+            Ok(text) => parse(text.to_str()?).map_or_else(refused, Ok),
+            Err(_) => since_epoch(&value).or_else(|_| refused()), // not a `datetime`
+        };
+        seconds.map(Self)
+    }
+}
+
+/// Return the Unix seconds of a time as a database driver returns it.
 #[pyfunction]
-pub(crate) fn stored_seconds(text: &str) -> PyResult<u64> {
-    parse(text).ok_or_else(|| PyValueError::new_err("not a time as Django stores it"))
+pub(crate) fn stored_seconds(time: StoredTime) -> u64 {
+    time.0
+}
+
+/// Return the Unix seconds of a `datetime`.
+fn since_epoch(time: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let py = time.py();
+    if !time.getattr(intern!(py, "tzinfo"))?.is_none() {
+        let seconds: f64 = time.call_method0(intern!(py, "timestamp"))?.extract()?;
+        return Duration::try_from_secs_f64(seconds).map_or_else(|_| refused(), |since| Ok(since.as_secs()));
+    }
+    let days: i32 = time.call_method0(intern!(py, "toordinal"))?.extract()?;
+    let hours: u8 = time.getattr(intern!(py, "hour"))?.extract()?;
+    let minutes: u8 = time.getattr(intern!(py, "minute"))?.extract()?;
+    let seconds: u8 = time.getattr(intern!(py, "second"))?.extract()?;
+    let hours = (i64::from(days) - ORDINAL_OF_1970) * 24 + i64::from(hours);
+    let seconds = (hours * 60 + i64::from(minutes)) * 60 + i64::from(seconds);
+    u64::try_from(seconds).or_else(|_| refused())
+}
+
+fn refused() -> PyResult<u64> {
+    Err(PyValueError::new_err("not a time as Django stores it"))
 }
 
 fn parse(text: &str) -> Option<u64> {

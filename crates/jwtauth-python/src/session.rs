@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use jwtauth::{Authentication, DeviceBinding, Generation, UnixTime};
-use pyo3::prelude::*;
+use pyo3::{exceptions::PyValueError, prelude::*};
 use uuid::Uuid;
 
-use crate::{clock::stored_seconds, error::Error, token::Claims};
+use crate::{clock::StoredTime, error::Error, token::Claims};
 
 /// The secret name of a session.
 #[pyclass(frozen, module = "jwtauth._engine")]
@@ -37,6 +37,21 @@ impl Sid {
 
     fn __repr__(&self) -> String {
         format!("{:?}", self.0)
+    }
+}
+
+/// A boolean as a database driver returns it: `bool`, or 0 or 1 where the database has no such type.
+struct StoredFlag(bool);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for StoredFlag {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match value.extract() {
+            Ok(0_u8) => Ok(Self(false)),
+            Ok(1) => Ok(Self(true)),
+            _ => Err(PyValueError::new_err("not a boolean as Django stores it")),
+        }
     }
 }
 
@@ -72,36 +87,32 @@ impl Session {
         Self(session)
     }
 
-    /// Create the row from the columns that Python's sqlite3 returns, with times as Django stores them.
+    /// Create the row from the columns as the database driver returns them.
     #[staticmethod]
     #[expect(clippy::too_many_arguments, reason = "they are the columns, in their order")]
     fn stored(
         generation: u64,
-        end_is_fixed: bool,
-        acknowledged_at: Option<&str>,
-        auth_time: Option<&str>,
-        locks_at: Option<&str>,
+        end_is_fixed: StoredFlag,
+        acknowledged_at: Option<StoredTime>,
+        auth_time: Option<StoredTime>,
+        locks_at: Option<StoredTime>,
         device_key: Option<&str>,
-        rotated_at: &str,
-        created_at: &str,
-        expires_at: &str,
-    ) -> PyResult<Self> {
-        let [rotated_at, created_at, expires_at] = [rotated_at, created_at, expires_at].map(stored_seconds);
-        let optional = |time: Option<&str>| time.map(stored_seconds).transpose();
-        let (acknowledged_at, auth_time, locks_at) =
-            (optional(acknowledged_at)?, optional(auth_time)?, optional(locks_at)?);
-        let (rotated_at, created_at, expires_at) = (rotated_at?, created_at?, expires_at?);
-        Ok(Self::new(
+        rotated_at: StoredTime,
+        created_at: StoredTime,
+        expires_at: StoredTime,
+    ) -> Self {
+        let optional = |time: Option<StoredTime>| time.map(|time| time.0);
+        Self::new(
             generation,
-            acknowledged_at,
-            rotated_at,
-            created_at,
-            expires_at,
-            end_is_fixed,
-            auth_time,
-            locks_at,
+            optional(acknowledged_at),
+            rotated_at.0,
+            created_at.0,
+            expires_at.0,
+            end_is_fixed.0,
+            optional(auth_time),
+            optional(locks_at),
             device_key,
-        ))
+        )
     }
 
     #[getter]

@@ -77,6 +77,11 @@ class Row:
         self.stored = stored
         """The values of the lookup's ``stored``, as the database driver returned them."""
 
+    @property
+    def are_times_clear(self) -> bool:
+        """Return whether each unconverted time has a time zone or is UTC, as `InstantField` stores it."""
+        return not self._connection.features.supports_timezones or bool(settings.USE_TZ)
+
     def __getitem__(self, name: str) -> Any:
         place = self._places[name]
         value = self._values[place]

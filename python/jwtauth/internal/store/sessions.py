@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db import models, transaction
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -36,8 +36,6 @@ _log = logging.getLogger("jwtauth.security")
 # The columns of a session, with the key first. In the query of the strict check the other columns have a prefix, so
 # that they do not clash with fields of the user model.
 _NAMES = [field.attname for field in Session._meta.concrete_fields]
-# Those that the database driver need not parse: all but booleans, which the engine's row takes as the driver's `bool`.
-_STORED = [field.attname for field in Session._meta.concrete_fields[1:] if not isinstance(field, models.BooleanField)]
 _PREFIX = "jwtauth_session_"
 _ANNOTATED = [_PREFIX + name for name in _NAMES[1:]]
 # The columns of the engine's row, in the engine's order, and those that only the strict check reads.
@@ -167,16 +165,15 @@ class SessionAndUser:
         if session is not None:
             self._row, self._last_seen_at = session.row(), clock.from_datetime(session.last_seen_at)
             return self._row
-        if type(columns) is Row:
+        if type(columns) is Row and columns.are_times_clear:  # the engine reads them faster than Django
             *stored, last_seen_at, _actor = columns.stored
-            if type(last_seen_at) is str:  # SQLite's, which the engine parses faster than Django
-                try:
-                    self._last_seen_at = _engine.stored_seconds(last_seen_at)
-                    self._row = row = _engine.Session.stored(*stored)
-                except ValueError:
-                    pass  # written in another format, which Django may understand
-                else:
-                    return row
+            try:
+                self._last_seen_at = _engine.stored_seconds(last_seen_at)
+                self._row = row = _engine.Session.stored(*stored)
+            except ValueError:
+                pass  # written in another format, which Django may understand
+            else:
+                return row
         column = (lambda name: columns[_PREFIX + name]) if columns else self.column
         self._last_seen_at = clock.from_datetime(column("last_seen_at"))
         self._row = row = row_of(column)
@@ -227,8 +224,7 @@ def _find_actor(found: SessionAndUser) -> bool:
 
 def _with_session(users: QuerySet[Any], session_id: UUID) -> QuerySet[Any]:
     """Return the user of this session, annotated with its columns and the database's time."""
-    columns: dict[str, Any] = {f"{_PREFIX}{name}": F(f"jwtauth_sessions__{name}") for name in _NAMES[1:]}
-    columns |= {f"{_PREFIX}{name}": Stored(columns[f"{_PREFIX}{name}"]) for name in _STORED}
+    columns: dict[str, Any] = {f"{_PREFIX}{name}": Stored(F(f"jwtauth_sessions__{name}")) for name in _NAMES[1:]}
     time = {_DATABASE_TIME: clock.DatabaseTime()}
     found: QuerySet[Any] = users.filter(jwtauth_sessions__id=session_id).annotate(**columns, **time).order_by()
     return found
