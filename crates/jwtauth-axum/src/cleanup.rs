@@ -4,19 +4,22 @@ use std::sync::Arc;
 
 use jwtauth::CleanupSchedule;
 
-use crate::{retry::random, shared::Shared};
+use crate::{StoreError, retry::random, shared::Shared};
 
 impl Shared {
     /// Remove a batch of expired sessions, if one is due. It runs in its own task, so the response does not wait. An
-    /// error is only logged.
+    /// error is only logged; not even that if another removal was in the way, since a later login tries again.
     pub(crate) fn remove_expired(&self) {
         let Some(size) = self.cleanup.begin(self.clock.monotonic(), random()) else { return };
         let (schedule, store, clock) = (Arc::clone(&self.cleanup), Arc::clone(&self.store), self.clock.clone());
         self.tasks.begin(async move {
             let began = clock.monotonic();
             let removed = store.remove_expired(size, clock.now() - CleanupSchedule::MARGIN).await;
-            if let Err(error) = &removed {
-                tracing::warn!(error = error as &dyn std::error::Error, "expired sessions were not removed");
+            match &removed {
+                Ok(_) | Err(StoreError::Busy(_)) => {}
+                Err(error) => {
+                    tracing::warn!(error = error as &dyn std::error::Error, "expired sessions were not removed");
+                }
             }
             let is_full = removed.is_ok_and(|removed| removed >= u64::from(size));
             schedule.end(began, clock.monotonic(), is_full);

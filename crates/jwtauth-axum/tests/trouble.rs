@@ -41,6 +41,8 @@ struct Troubled {
     busy: Arc<AtomicUsize>,
     ends_fail: Arc<AtomicUsize>,
     lists_are_busy: Arc<AtomicBool>,
+    removals_are_busy: Arc<AtomicUsize>,
+    removals_fail: Arc<AtomicBool>,
     /// How many more times each session is found before it ends.
     lives: Arc<Mutex<HashMap<Uuid, usize>>>,
     clock: Clock,
@@ -170,6 +172,12 @@ impl SessionStore for Troubled {
     }
 
     async fn remove_expired(&self, most: u32, now: UnixTime) -> Result<u64, StoreError> {
+        if once_less(&self.removals_are_busy) {
+            return Err(StoreError::Busy("a deadlock".into()));
+        }
+        if self.removals_fail.load(Ordering::Relaxed) {
+            return Err(StoreError::Failed("the disk is full".into()));
+        }
         self.inner.remove_expired(most, now).await
     }
 }
@@ -309,6 +317,21 @@ async fn generation_is_acknowledged_even_if_the_store_is_busy() {
         let row = store.of_user("42", UnixTime::EPOCH).await.unwrap().remove(0);
         assert_eq!(row.session.acknowledged_at.is_some(), is_seen, "within bounds");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn removal_in_conflict_with_another_waits_for_a_later_login_and_one_that_fails_is_logged() {
+    log::start(FmtSpan::NONE);
+    let (app, store, _) = service(&settings());
+    store.removals_are_busy.store(1, Ordering::Relaxed);
+    tokio::time::advance(Duration::from_secs(24 * 3600)).await;
+    Browser::signed_in(&app, "42").await;
+    assert!(becomes_true(async || store.removals_are_busy.load(Ordering::Relaxed) == 0).await);
+    assert_eq!((times_logged("WARN"), times_logged("ERROR")), (0, 0), "{}", logged());
+    tokio::time::advance(Duration::from_secs(24 * 3600)).await;
+    store.removals_fail.store(true, Ordering::Relaxed);
+    Browser::signed_in(&app, "42").await;
+    assert!(becomes_true(async || times_logged("expired sessions were not removed") == 1).await, "{}", logged());
 }
 
 #[tokio::test]
