@@ -379,20 +379,23 @@ urlpatterns = [path("who/", who), path("auth/", include("jwtauth.urls"))]
 from time import time
 from django.core import signing
 from django.test import Client
-def remembered(at, salt="remember", user=1):
+def cookie(at, salt="remember", user=1):
+    return signing.dumps({"user": user, "at": at}, salt=salt)  # which adds the second in which it signs
+def remembered(cookie):
     client = Client()
-    client.cookies["remember"] = signing.dumps({"user": user, "at": at}, salt=salt)
+    client.cookies["remember"] = cookie
     return client
 now = int(time())
 said.append(Client().get("/who/").status_code)
-said.append([remembered(now, **wrong).get("/who/").status_code for wrong in ({"salt": "other"}, {"user": 2})])
-client = remembered(now - 60)
+said.append([remembered(cookie(now, **wrong)).get("/who/").status_code for wrong in ({"salt": "other"}, {"user": 2})])
+first = cookie(now - 60)
+client = remembered(first)
 said.append([client.get("/who/").json(), sorted(client.cookies)])
 del client.cookies["remember"]
 said.append(client.get("/who/").json())
 said.append(client.post("/auth/logout/").status_code)
-said.append(remembered(now - 60).get("/who/").status_code)
-said.append(remembered(now).get("/who/").json())
+said.append(remembered(first).get("/who/").status_code)
+said.append(remembered(cookie(now)).get("/who/").json())
 """
     signed_in = ["ada", ["access_token", "refresh_token", "remember"]]
     assert project.shell(code) == [401, [401, 401], signed_in, "ada", 204, 401, "ada"]
