@@ -994,7 +994,8 @@ def test_another_value_than_a_boolean_is_refused(flag):
         _engine.Session.stored(1, flag, None, None, None, None, *["1970-01-01 00:00:00"] * 3)
 
 
-zones = st.none() | st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
+DAY = 86_400
+zones = st.none() | st.integers(1 - DAY, DAY - 1).map(lambda seconds: timezone(timedelta(seconds=seconds)))
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30)), zones)

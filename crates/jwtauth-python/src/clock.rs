@@ -60,20 +60,24 @@ pub(crate) fn stored_seconds(time: StoredTime) -> u64 {
     time.0
 }
 
-/// Return the Unix seconds of a `datetime`.
+/// Return the Unix seconds of a `datetime`, whose offset from UTC is of whole seconds.
 fn since_epoch(time: &Bound<'_, PyAny>) -> PyResult<u64> {
     let py = time.py();
-    if !time.getattr(intern!(py, "tzinfo"))?.is_none() {
-        let seconds: f64 = time.call_method0(intern!(py, "timestamp"))?.extract()?;
-        return Duration::try_from_secs_f64(seconds).map_or_else(|_| refused(), |since| Ok(since.as_secs()));
-    }
     let days: i32 = time.call_method0(intern!(py, "toordinal"))?.extract()?;
     let hours: u8 = time.getattr(intern!(py, "hour"))?.extract()?;
     let minutes: u8 = time.getattr(intern!(py, "minute"))?.extract()?;
     let seconds: u8 = time.getattr(intern!(py, "second"))?.extract()?;
     let hours = (i64::from(days) - ORDINAL_OF_1970) * 24 + i64::from(hours);
-    let seconds = (hours * 60 + i64::from(minutes)) * 60 + i64::from(seconds);
-    u64::try_from(seconds).or_else(|_| refused())
+    let local = (hours * 60 + i64::from(minutes)) * 60 + i64::from(seconds);
+    let offset = time.call_method0(intern!(py, "utcoffset"))?;
+    let ahead = if offset.is_none() {
+        0
+    } else {
+        let days: i32 = offset.getattr(intern!(py, "days"))?.extract()?;
+        let seconds: i32 = offset.getattr(intern!(py, "seconds"))?.extract()?;
+        i64::from(days) * 86_400 + i64::from(seconds)
+    };
+    u64::try_from(local - ahead).or_else(|_| refused())
 }
 
 fn refused() -> PyResult<u64> {
