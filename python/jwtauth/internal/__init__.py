@@ -7,7 +7,7 @@ Without the shortcut, a path takes this many more instructions:
 =============================================  ================================================================
 ``store/prepared.py``: names for parameters    request 208 000 (39 %), refresh 194 000 (9 %), logout 206 000 (13 %)
 ``store/prepared.py``: converter of times      request 82 000 (15 %), refresh 118 000 (6 %), logout 85 000 (5 %)
-``store/prepared.py``: `Stored` columns        request 102 000 (23 %), refresh 102 000 (9 %), logout 103 000 (11 %)
+``store/prepared.py``: `Stored` columns        request 42 000 (9 %), refresh 39 000 (3 %), logout 43 000 (5 %)
 ``store/prepared.py``: converters if needed    async view 190 000 (7 %)
 ``store/sessions.py``: columns read on demand  request 54 000 (10 %)
 ``store/sessions.py``: instance if needed      refresh 89 000 (7 %), login 78 000 (4 %)
