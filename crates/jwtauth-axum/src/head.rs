@@ -161,9 +161,10 @@ impl Client {
         }
     }
 
-    /// Return the `User-Agent`. Invalid UTF-8 is replaced.
-    pub(crate) fn user_agent(&self) -> Cow<'_, str> {
-        self.user_agent.as_ref().map_or(Cow::Borrowed(""), |value| String::from_utf8_lossy(value.as_bytes()))
+    /// Return the `User-Agent` as Django reads it: each byte is a character of ISO-8859-1. A table in that character set,
+    /// which older databases have, can store it.
+    pub(crate) fn user_agent(&self) -> String {
+        self.user_agent.iter().flat_map(HeaderValue::as_bytes).copied().map(char::from).collect()
     }
 }
 

@@ -14,10 +14,15 @@ const FIREFOX: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:131.0) Gecko
 
 /// Log in from this address, and return the session.
 async fn recorded(store: AnyStore, how: &str, address: &'static str) -> Record {
+    recorded_of(store, how, address, FIREFOX.as_bytes()).await
+}
+
+/// Log in from this address with this `User-Agent`, and return the session.
+async fn recorded_of(store: AnyStore, how: &str, address: &'static str, user_agent: &[u8]) -> Record {
     let settings = settings().with_record_ip_address(how).with_record_user_agent(how);
     let layer = layer(&settings, store.clone(), &Clock::default()).with_client_address(|_| address.parse().ok());
     let browser = Browser::new(&app(layer));
-    let answer = browser.send(browser.request("POST", "/login/42").header(header::USER_AGENT, FIREFOX)).await;
+    let answer = browser.send(browser.request("POST", "/login/42").header(header::USER_AGENT, user_agent)).await;
     assert_eq!(answer.status, StatusCode::OK);
     store.rows("42").await.remove(0)
 }
@@ -43,6 +48,20 @@ async fn address_is_stored_as_ipv4_whatever_the_socket() {
         for store in stores().await {
             let session = recorded(store, how, "::ffff:203.0.113.9").await;
             assert_eq!(session.ip_address.unwrap().to_string(), stored);
+        }
+    }
+}
+
+#[tokio::test]
+async fn user_agent_is_stored_as_django_reads_it() {
+    for (sent, stored) in [
+        (b"Gr\xfc\xdfe/1".as_slice(), "Grüße/1"),
+        ("Grüße/1".as_bytes(), "GrÃ¼Ãe/1"),
+        ("App 🦀/1".as_bytes(), "App ð¦/1"),
+        (b"\xff\xfe/1", "ÿþ/1"),
+    ] {
+        for store in stores().await {
+            assert_eq!(recorded_of(store, "full", "203.0.113.9", sent).await.user_agent, stored);
         }
     }
 }
