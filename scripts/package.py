@@ -23,14 +23,16 @@ def main() -> int:
     command = ["cargo", "metadata", "--format-version=1", "--locked", "--no-deps"]
     metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     forget_unpacked(Path(metadata["target_directory"]))
+    # Most dependencies are already compiled with these features, in the profiles of the checkout.
+    shared = ["--all-features", "--config", str(ROOT / "Cargo.toml")]
     # --allow-dirty is safe, because nothing is uploaded.
-    done = subprocess.run(["cargo", "publish", "--workspace", "--dry-run", "--locked", "--allow-dirty"], cwd=ROOT)
-    if done.returncode:
-        return done.returncode
+    publish = ["cargo", "publish", "--workspace", "--dry-run", "--locked", "--allow-dirty", *shared]
+    if status := subprocess.run(publish, cwd=ROOT).returncode:
+        return status
     published = [package for package in metadata["packages"] if package["publish"] != []]
     failed = [f"{package['name']}: no {field}" for package in published for field in FIELDS if not package[field]]
-    # Test outside the checkout, so that only its profiles are visible; most dependencies are already compiled.
-    shared = ["--all-features", "--target-dir", metadata["target_directory"], "--config", str(ROOT / "Cargo.toml")]
+    # Test outside the checkout, of which only the profiles are visible then.
+    shared += ["--target-dir", metadata["target_directory"]]
     with tempfile.TemporaryDirectory() as folder:
         unpacked = {
             package["name"]: unpack(package, Path(metadata["target_directory"]), folder) for package in published
