@@ -22,12 +22,14 @@ pub enum AnyStore {
 }
 
 /// Return each store, empty.
+#[cfg_attr(not(feature = "sqlite"), allow(clippy::unused_async, reason = "the store of SQLite is made by statements"))]
 pub async fn stores() -> Vec<AnyStore> {
-    let memory = AnyStore::Memory(MemoryStore::default());
-    #[cfg(not(feature = "sqlite"))]
-    return vec![memory];
-    #[cfg(feature = "sqlite")]
-    vec![memory, sqlite().await]
+    [
+        AnyStore::Memory(MemoryStore::default()),
+        #[cfg(feature = "sqlite")]
+        sqlite().await,
+    ]
+    .into()
 }
 
 #[cfg(feature = "sqlite")]
