@@ -213,14 +213,13 @@ def service(results: dict, folder: Path) -> str:
         "`test_before_acquire` is off. × is the ratio of the request's time to that of the bare handler "
         "(`no authentication`), and to that of `one query`.\n\n"
     )
-    # Older results cover SQLite over 8 connections only, without the percentile.
-    by_vendor = results.get("loads") or {"SQLite": {"8": results["ways"]}}
+    by_vendor = results["loads"]
     for vendor, loads in by_vendor.items():
         rows = [
             [
                 f"{name}, {connections} connections",
                 figure(way["rate"]),
-                *(f"{way[latency]['median']:.0f}" if latency in way else "–" for latency in ("latency", "p99")),
+                *(f"{way[latency]['median']:.0f}" for latency in ("latency", "p99")),
                 *(
                     f"×{ways[floor]['rate']['median'] / way['rate']['median']:.2f}"
                     for floor in ("no authentication", "one query")
@@ -240,25 +239,40 @@ def service(results: dict, folder: Path) -> str:
     return text + bars("An axum service, requests per second", "requests/s", values, folder / "service.svg")
 
 
+def processor(results: dict, folder: Path) -> str:
+    text = (
+        "## A Rust service, without a socket\n\nMicroseconds of processor time that a request takes in the service, "
+        "which makes the requests itself, one after the other. The rows are those of the section before, on SQLite.\n\n"
+    )
+    bare, one = (results[name]["median"] for name in ("no authentication", "one query"))
+    rows = [
+        [name, figure(way, 2), f"×{way['median'] / bare:.2f}", f"×{way['median'] / one:.2f}"]
+        for name, way in results.items()
+    ]
+    return text + table(["", "µs", "× bare", "× one query"], rows) + "\n"
+
+
 def growth(results: dict, folder: Path) -> str:
     text = (
-        "## As the table grows\n\nMicroseconds for the whole request, and for the removal of one expired session "
-        "(`cleaned`).\n\n"
+        "## As the table grows\n\nMicroseconds for the whole request; × is the ratio to a table of some thousand "
+        "sessions, measured in turns. `cleaned` is the removal of one expired session.\n\n"
     )
+    operations = ("request", "login", "refresh", "logout")
     plot, axes = plt.subplots(1, len(results), figsize=(4.5 * len(results), 3.2), sharey=True, squeeze=False)
     for axis, (vendor, sizes) in zip(axes[0], results.items(), strict=True):
-        columns = ("request", "login", "refresh", "cleaned")
         rows = [
             [
                 thousands(int(size)),
-                *(f"{found[name]:.{1 if name == 'cleaned' else 0}f}" for name in columns),
+                *(f"{figure(found[name])} ×{found[name]['ratio']:.2f}" for name in operations),
+                f"{found['cleaned']:.1f}",
                 f"{found['bytes'] / 2**20:.1f}",
             ]
             for size, found in sizes.items()
         ]
-        text += table([f"sessions, {vendor}", *columns, "MiB"], rows) + "\n"
-        for name in ("request", "login", "refresh"):
-            axis.plot([int(size) for size in sizes], [found[name] for found in sizes.values()], marker="o", label=name)
+        text += table([f"sessions, {vendor}", *operations, "cleaned", "MiB"], rows) + "\n"
+        for name in operations:
+            values = [found[name]["median"] for found in sizes.values()]
+            axis.plot([int(size) for size in sizes], values, marker="o", label=name)
         axis.set_xscale("log")
         axis.set_ylim(bottom=0)
         axis.set_title(vendor, loc="left")
@@ -326,5 +340,18 @@ def size(results: dict, folder: Path) -> str:
 
 SECTIONS = {
     section.__name__: section
-    for section in (requests, steps, served, asynchronous, service, growth, cleaning, instructions, engine, calls, size)
+    for section in (
+        requests,
+        steps,
+        served,
+        asynchronous,
+        service,
+        processor,
+        growth,
+        cleaning,
+        instructions,
+        engine,
+        calls,
+        size,
+    )
 }

@@ -298,6 +298,17 @@ def service(quick: bool) -> dict:
     return results
 
 
+def processor(quick: bool) -> dict:
+    """Measure the processor time of a request to an axum service, without a socket, on SQLite."""
+    _vendor, database = next(databases())
+    with database as new:
+        entry = new("processor")
+        with worker("jwtauth", entry):
+            pass  # the worker migrates it and creates user 1
+        found = services.alone(entry, *((2, 5_000) if quick else (7, 50_000)))
+    return {way: summary(rounds) for way, rounds in found.items()}
+
+
 def ways(found: dict[str, dict[str, list[float]]]) -> dict:
     return {way: summaries(values) for way, values in found.items()}
 
@@ -310,15 +321,31 @@ def summaries(values: dict[str, list[float]]) -> dict:
 
 
 def growth(quick: bool) -> dict:
-    """Measure the cost as the table grows."""
-    sizes = [10**n for n in range(3, 5 if quick else 8)]
-    results = {}
+    """Measure the cost as the table grows, in turns with a table that does not."""
+    results: dict[str, dict] = {}
     for vendor, database in databases():
-        with database as new:
-            command = [sys.executable, str(HERE / "growth.py"), *map(str, sizes)]
-            environment = os.environ | {"JWTAUTH_BENCH_DATABASE": json.dumps(new("growth"))}
-            results[vendor] = json.loads(subprocess.check_output(command, env=environment, text=True))
+        with database as new, ExitStack() as stack:
+            tables = [new("small"), new("large")]
+            asks = [stack.enter_context(worker("jwtauth", table)) for table in tables]
+            for ask in asks:
+                ask("headers", 0)  # the worker has migrated the database
+            small, large = tables
+            filled = 0
+            _filled(small, 0, 1_000)
+            for size in [10**n for n in range(3, 5 if quick else 8)]:
+                found = _filled(large, filled, size)
+                for operation, count in OPERATIONS.items():
+                    rounds = [[median(ask(operation, count)["us"]) for ask in asks] for _ in range(3 if quick else 25)]
+                    found[operation] = summary([large for _small, large in rounds])
+                    found[operation]["ratio"] = median(large / small for small, large in rounds)
+                filled, results.setdefault(vendor, {})[str(size)] = size, found
     return results
+
+
+def _filled(table: dict, filled: int, size: int) -> dict:
+    command = [sys.executable, str(HERE / "growth.py"), str(filled), str(size)]
+    environment = os.environ | {"JWTAUTH_BENCH_DATABASE": json.dumps(table)}
+    return json.loads(subprocess.check_output(command, env=environment, text=True))
 
 
 def cleaning(quick: bool) -> dict:
@@ -437,7 +464,20 @@ def machine() -> dict[str, object]:
 
 PARTS = {
     part.__name__: part
-    for part in (engine, calls, requests, steps, served, asynchronous, service, growth, cleaning, instructions, size)
+    for part in (
+        engine,
+        calls,
+        requests,
+        steps,
+        served,
+        asynchronous,
+        service,
+        processor,
+        growth,
+        cleaning,
+        instructions,
+        size,
+    )
 }
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
 
 from tests.databases.servers import free_port
 
@@ -61,6 +62,26 @@ def measure(entry: dict, rounds: int, seconds: int, sizes: list[int]) -> tuple[d
     return found, grown
 
 
+def alone(entry: dict, rounds: int, requests: int) -> dict[str, list[float]]:
+    """Return the microseconds of processor time that a request takes each way, round by round, without a socket and
+    without the start of the program.
+    """
+    program = build()
+
+    def spent(way: str, times: int) -> float:
+        before = getrusage(RUSAGE_CHILDREN)
+        subprocess.run([program, way, str(times), url(entry)], check=True)
+        after = getrusage(RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for way in WAYS + OTHERS:
+            seconds = spent(way, requests) - spent(way, requests // 10)
+            found.setdefault(way, []).append(1e6 * seconds / (requests - requests // 10))
+    return found
+
+
 def url(entry: dict) -> str:
     """Return the database's URL for sqlx."""
     scheme = {"sqlite3": "sqlite", "postgresql": "postgres", "mysql": "mysql"}[entry["ENGINE"].rpartition(".")[2]]
@@ -103,7 +124,9 @@ def by_wrk(url: str, headers: dict[str, str], connections: int, seconds: int) ->
     command += [f"-H{name}: {value}" for name, value in headers.items()]
     said = subprocess.check_output([*command, url], text=True)
     assert "Non-2xx" not in said, (url, said)
-    assert "Socket errors" not in said, (url, said)
+    # Of hundreds of connections at once, the kernel may reset one.
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
+    assert not errors or sum(map(int, errors.groups())) <= connections // 100, (url, said)
     latency = {
         percent: float(number) * MICROSECONDS[unit]
         for percent, number, unit in re.findall(r"(\d+)%\s+([\d.]+)(us|ms|s)\b", said)
