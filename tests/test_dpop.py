@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from django.http import HttpResponse, JsonResponse
-from django.test import AsyncClient, override_settings
+from django.test import AsyncClient
 from django.urls import path
 from django.views.decorators.cache import cache_page
 from django.views.decorators.csrf import csrf_exempt
@@ -202,35 +202,6 @@ def test_client_without_a_nonce_is_given_one_and_signs_in(ada, clock):
     assert response.json()["token_type"] == "DPoP"
     assert "DPoP-Nonce" not in response
     assert only_session().is_device_bound
-
-
-@pytest.mark.django_db(transaction=True)
-@override_settings(
-    JWTAUTH={
-        "COOKIE_SECURE": False,
-        "ACCEPT_LOGINS_OF": [{"source": "tests.old_logins.Tickets", "until": "2999-01-01"}],
-    }
-)
-def test_login_of_another_package_that_moves_in_is_bound_to_the_key_that_its_client_proves(ada, clock, thief):
-    client, heard = Client(clock), []
-    session_bound.connect(lambda session, **_: heard.append(session.pk), weak=False, dispatch_uid="moved")
-    try:
-        assert client.refresh("ticket-ada").json()["token_type"] == "DPoP"
-    finally:
-        session_bound.disconnect(dispatch_uid="moved")
-    assert only_session().is_device_bound
-    assert heard == [only_session().pk]
-    assert client.get().json()["user"] == "ada"
-    assert thief.browser.get("/me/", headers=bearer(client.tokens["access"])).status_code == 401
-
-    # The answer was lost, or was not for the one who asks now.
-    again = thief.refresh("ticket-ada").json()
-    assert_refused(thief.twice("GET", "/me/", token=again["access"]), "invalid_dpop_proof")
-    assert client.refresh().status_code == 200
-
-    # The proof is not valid: nothing is exchanged.
-    response = client.refresh("ticket-ada", htm="GET")
-    assert (response.status_code, response.json()["code"]) == (400, "invalid_dpop_proof")
 
 
 @pytest.mark.parametrize("key", [ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()])

@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 from jwtauth import _engine
 from jwtauth.contrib.old_logins import Login, Place, Shown
 from jwtauth.exceptions import CrossOriginRefused, SessionLimitReached
-from jwtauth.internal import binding, client_proof, tokens
+from jwtauth.internal import tokens
 from jwtauth.internal.flow import Flow, Visitor
 from jwtauth.internal.refresh import end_reused
 from jwtauth.internal.sources import Accepted, accepted, configured
@@ -86,15 +86,13 @@ def _end_remembered(flow: Flow, sources: Iterable[Accepted]) -> None:
 def exchange(request: HttpRequest, text: str) -> _engine.Grant | dict[str, Any] | None:
     """Exchange another package's refresh token for tokens, or for that package's answer before ``since``.
 
-    If the client proves a key, the tokens are bound to it, as after a login. Returns ``None`` if the token is refused.
-    Raises ``ProofRefused`` if the header ``DPoP`` is not valid.
+    Returns ``None`` if it is refused.
     """
     for one in accepted():
         shown = one.logins.shown_as_refresh_token(text)
         if shown is None:
             continue
         flow = Flow(request)
-        flow.identity = client_proof.identify(request)
         verdict = _take(flow, one, shown)
         if verdict is Verdict.ENDED:
             return None  # another source may read the same token
@@ -289,18 +287,12 @@ def _is_same_origin(flow: Flow) -> bool:
 def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login) -> None:
     user, now, alias = login.user, clock.now(), database()
     custom = tokens.custom_claims(flow.request, user, flow.config)
-    sid, key = _sid(shown, now), flow.identity.client_key if shown.place is Place.BODY else None
+    sid = _sid(shown, now)
     row = flow.config.policy.take_over(None if login.slides else login.expires_at, now)
     try:
         with transaction.atomic(using=alias):
             started, _ = sessions.start(
-                flow.request,
-                user,
-                flow.config.policy,
-                login.remember,
-                backend=login.backend,
-                taken_over=(sid, row),
-                device_key=key,
+                flow.request, user, flow.config.policy, login.remember, backend=login.backend, taken_over=(sid, row)
             )
             if found.row is None:
                 old_logins.add(found.id, one.name, login, session=started.session)
@@ -308,8 +300,6 @@ def _start(flow: Flow, one: Accepted, shown: Shown, found: _Found, login: Login)
                 raise LostSwap
             if shown.place is not Place.BODY:
                 _join(flow, started.session, user)
-            if key is not None:
-                binding.tell_bound(flow.request, user, started.session)
             after_commit(partial(_log_moved, one.name, started.session_id, user.pk), alias)
     except SessionLimitReached:
         flow.visitor = Visitor(user, login.auth)  # as the other package would
