@@ -23,10 +23,10 @@ def main() -> int:
     command = ["cargo", "metadata", "--format-version=1", "--locked", "--no-deps"]
     metadata = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))
     forget_unpacked(Path(metadata["target_directory"]))
-    # Most dependencies are already compiled with these features, in the profiles of the checkout.
-    shared = ["--all-features", "--config", str(ROOT / "Cargo.toml")]
+    # Most dependencies are already compiled with all features, in the profiles of the checkout.
+    shared = ["--config", str(ROOT / "Cargo.toml")]
     # --allow-dirty is safe, because nothing is uploaded.
-    publish = ["cargo", "publish", "--workspace", "--dry-run", "--locked", "--allow-dirty", *shared]
+    publish = ["cargo", "publish", "--workspace", "--dry-run", "--locked", "--allow-dirty", "--all-features", *shared]
     if status := subprocess.run(publish, cwd=ROOT).returncode:
         return status
     published = [package for package in metadata["packages"] if package["publish"] != []]
@@ -41,7 +41,11 @@ def main() -> int:
         for name, path in unpacked.items():
             failed += [f"{name}: no {file}" for file in FILES if not (path / file).is_file()]
             others = [patch for patch in patches if f".{name}." not in patch]
-            for command in (["check", "--all-targets"], ["test", "--lib", "--quiet"]):
+            for command in (
+                ["check"],
+                ["check", "--all-features", "--all-targets"],
+                ["test", "--all-features", "--lib", "--quiet"],
+            ):
                 cargo = ["cargo", *command, *shared, *others]
                 if subprocess.run(cargo, cwd=path).returncode:
                     failed.append(f"{name}: {' '.join(cargo)}")

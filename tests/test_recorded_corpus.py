@@ -22,3 +22,8 @@ def test_truncated_address_is_the_network(address, network):
 def test_truncated_user_agent_is_the_names_of_browser_and_system(without_ua_parser, header, names):  # noqa: F811
     request = RequestFactory().get("/", HTTP_USER_AGENT=header)
     assert devices.user_agent(request, "truncated") == names
+
+
+@pytest.mark.parametrize(("header", "stored"), VECTORS["whole_user_agents"].items())
+def test_whole_user_agent_is_its_printable_characters(header, stored):
+    assert devices.user_agent(RequestFactory().get("/", HTTP_USER_AGENT=header), "full") == stored

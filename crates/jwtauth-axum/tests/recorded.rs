@@ -58,6 +58,7 @@ async fn user_agent_is_stored_as_django_reads_it() {
         (b"Gr\xfc\xdfe/1".as_slice(), "Grüße/1"),
         ("Grüße/1".as_bytes(), "GrÃ¼Ãe/1"),
         ("App 🦀/1".as_bytes(), "App ð¦/1"),
+        ("Voilà/1".as_bytes(), "VoilÃ/1"),
         (b"\xff\xfe/1", "ÿþ/1"),
     ] {
         for store in stores().await {

@@ -78,13 +78,14 @@ impl Recorded {
         }
     }
 
-    /// Return the text to store for a `User-Agent` header, of which the first 512 characters count, without control
-    /// characters.
+    /// Return the text to store for a `User-Agent` header, each of whose bytes is a character of ISO-8859-1, as Django
+    /// reads it. The first 512 characters count, without those that are not printable.
     ///
     /// Truncated, it is the names of the browser and of the operating system, a line each. So text with a line break is
     /// never a client's own text.
     pub fn user_agent(self, header: &str) -> String {
-        let text: String = header.chars().take(MAX_USER_AGENT).filter(|found| !found.is_control()).collect();
+        let is_printable = |found: &char| !found.is_control() && !['\u{a0}', '\u{ad}'].contains(found);
+        let text: String = header.chars().take(MAX_USER_AGENT).filter(is_printable).collect();
         match self {
             Self::Off => String::new(),
             Self::Full => text,
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_and_text_after_512_characters_are_not_stored() {
+    fn unprintable_characters_and_text_after_512_characters_are_not_stored() {
         assert_eq!(Recorded::Full.user_agent("Evil\r\n\tFirefox/1 ü\u{85}"), "EvilFirefox/1 ü");
         assert_eq!(Recorded::Full.user_agent(&"ü".repeat(600)).chars().count(), 512);
         assert_eq!(Recorded::Truncated.user_agent(&format!("{}Firefox/1", " ".repeat(512))), "");

@@ -24,3 +24,10 @@ fn truncated_user_agent_is_the_names_of_browser_and_system() {
         assert_eq!(Recorded::Truncated.user_agent(&header), names.as_str().unwrap(), "{header:?}");
     }
 }
+
+#[test]
+fn whole_user_agent_is_its_printable_characters() {
+    for (header, stored) in vectors("whole_user_agents") {
+        assert_eq!(Recorded::Full.user_agent(&header), stored.as_str().unwrap(), "{header:?}");
+    }
+}
