@@ -1,4 +1,4 @@
-"""Measures an axum service with several ways to authenticate, with wrk on loopback; all on one database."""
+"""Measures an axum service with several ways to authenticate, with wrk on loopback and without a socket."""
 
 from __future__ import annotations
 
@@ -124,9 +124,10 @@ def by_wrk(url: str, headers: dict[str, str], connections: int, seconds: int) ->
     command += [f"-H{name}: {value}" for name, value in headers.items()]
     said = subprocess.check_output([*command, url], text=True)
     assert "Non-2xx" not in said, (url, said)
-    # Of hundreds of connections at once, the kernel may reset one.
-    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
-    assert not errors or sum(map(int, errors.groups())) <= connections // 100, (url, said)
+    # Of hundreds of connections at once, the kernel may reset a few.
+    errors = re.search(r"Socket errors: (.*)", said)
+    reset = re.fullmatch(r"connect 0, read (\d+), write 0, timeout 0", errors[1]) if errors else None
+    assert not errors or (reset and int(reset[1]) <= connections // 100), (url, said)
     latency = {
         percent: float(number) * MICROSECONDS[unit]
         for percent, number, unit in re.findall(r"(\d+)%\s+([\d.]+)(us|ms|s)\b", said)
