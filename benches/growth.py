@@ -12,7 +12,7 @@ from pathlib import Path
 FILLED, SIZE = map(int, sys.argv[1:])
 sys.argv[1:] = ["jwtauth"]
 
-import variant  # noqa: E402, F401
+import variant  # noqa: E402, F401  configures Django
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection, transaction  # noqa: E402

@@ -463,23 +463,8 @@ def machine() -> dict[str, object]:
     }
 
 
-PARTS = {
-    part.__name__: part
-    for part in (
-        engine,
-        calls,
-        requests,
-        steps,
-        served,
-        asynchronous,
-        service,
-        processor,
-        growth,
-        cleaning,
-        instructions,
-        size,
-    )
-}
+# In the order of the page, which has a section of the same name for each.
+PARTS = {name: globals()[name] for name in report.SECTIONS}
 
 
 def main() -> None:
